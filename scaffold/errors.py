@@ -1,0 +1,91 @@
+"""Every error a user can meet: what is wrong, where it stands, and what to do about it.
+
+    ScaffoldError
+    ├── TopologyError            the YAML says something that cannot be
+    │   └── NotAvailableYet      it says something this version does not do yet
+    ├── SecretError              a password that is asked for is not there
+    ├── PkiError                 a key, certificate, CRL or bundle cannot be used
+    │   ├── Unreadable           the bytes are not what they should be
+    │   └── WrongPassword        the bytes are encrypted and the password does not open them
+    ├── KindError                a template folder is missing, malformed or cannot be rendered
+    ├── StoreError               the output folder cannot be read or written
+    │   └── Locked               another apply holds the lock
+    ├── PlanError                the plan cannot be made, read, or is not that of today's world
+    └── VerifyError              a probe could not even be tried
+
+`cli` prints `str(error)` and exits 1; a traceback that reaches a user is a defect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a YAML file: line and column count from 1; `text` is the line itself, without its line break."""
+
+    file: str
+    line: int
+    column: int
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class ScaffoldError(Exception):
+    """The root of the tree: a message in one sentence, and optionally a place in the YAML and a hint."""
+
+    def __init__(self, message: str, *, place: Place | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class TopologyError(ScaffoldError):
+    """The topology asks for something that cannot be."""
+
+
+class NotAvailableYet(TopologyError):
+    """The topology asks for something that belongs to the language but that this version does not do."""
+
+
+class SecretError(ScaffoldError):
+    """A password that an action needs cannot be had."""
+
+
+class PkiError(ScaffoldError):
+    """A key, certificate, CRL or bundle cannot be used."""
+
+
+class Unreadable(PkiError):
+    """The bytes are not a key, certificate, CRL or bundle of the kind that was expected."""
+
+
+class WrongPassword(PkiError):
+    """The bytes are encrypted, and the password is missing or does not open them."""
+
+
+class KindError(ScaffoldError):
+    """A template folder is missing, malformed, or cannot be rendered."""
+
+
+class StoreError(ScaffoldError):
+    """The output folder cannot be read or written as it must be."""
+
+
+class Locked(StoreError):
+    """Another apply holds the lock of the output folder."""
+
+
+class PlanError(ScaffoldError):
+    """A plan cannot be made, cannot be read, or was made for a world that has moved on."""
+
+
+class VerifyError(ScaffoldError):
+    """A probe could not even be tried."""

@@ -1,0 +1,1 @@
+"""What differs between what should be and what is, as a value."""

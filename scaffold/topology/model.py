@@ -1,0 +1,304 @@
+"""The topology as frozen values: what `load` returns and every other room reads.
+
+Every value is complete: defaults are merged in, references are known to exist, names are in their canonical form
+(DNS names as lower-case A-labels, IP addresses compressed). Order is the file's.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+from scaffold.errors import Place
+
+
+class KeyType(enum.StrEnum):
+    """The key algorithms of the language."""
+
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+    EC_P256 = "ec-p256"
+    EC_P384 = "ec-p384"
+    EC_P521 = "ec-p521"
+    ED25519 = "ed25519"
+    ML_DSA_44 = "ml-dsa-44"
+    ML_DSA_65 = "ml-dsa-65"
+    ML_DSA_87 = "ml-dsa-87"
+
+
+class TlsProfile(enum.StrEnum):
+    """Mozilla's server side TLS profiles, guideline 6.0."""
+
+    MODERN = "modern"
+    INTERMEDIATE = "intermediate"
+
+
+class RevocationCheck(enum.StrEnum):
+    """What a relying party demands to know of its peer's revocation."""
+
+    NONE = "none"
+    CRL = "crl"
+    OCSP = "ocsp"
+
+
+class OnUnavailable(enum.StrEnum):
+    """What a relying party does when the source of revocation cannot be had."""
+
+    REFUSE = "refuse"
+    ALLOW = "allow"
+
+
+class Fault(enum.StrEnum):
+    """The one thing that is wrong, on purpose, with a certificate."""
+
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    WRONG_CA = "wrong-ca"
+    """Signed by a foreign CA with the issuer's name."""
+    SELF_SIGNED = "self-signed"
+    WRONG_EKU = "wrong-eku"
+    """The other role's EKU: serverAuth on a client, clientAuth on a server."""
+    NO_EKU = "no-eku"
+    WRONG_NAME = "wrong-name"
+    """Another identity (client) or other DNS names (server) than the drawn ones."""
+    NO_SAN = "no-san"
+
+
+class SanType(enum.StrEnum):
+    """The general names a certificate may carry here (RFC 5280 4.2.1.6)."""
+
+    DNS = "dns"
+    IP = "ip"
+    EMAIL = "email"
+    URI = "uri"
+
+
+@dataclass(frozen=True, slots=True)
+class San:
+    """One subject alternative name: an A-label DNS name (`*.` allowed in front), an IP, an e-mail address or a URI."""
+
+    type: SanType
+    value: str
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A distinguished name; what is None is left out. `common_name` is always set once a topology is loaded."""
+
+    common_name: str = ""
+    organization: str | None = None
+    organizational_unit: str | None = None
+    country: str | None = None
+    state: str | None = None
+    locality: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A TCP address: `host` is an IP address or a DNS name, IPv6 without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvSecret:
+    """A secret in an environment variable."""
+
+    variable: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSecret:
+    """A secret in the first line of a file."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedSecret:
+    """A secret that apply makes once and keeps."""
+
+
+Secret = EnvSecret | FileSecret | GeneratedSecret
+
+
+@dataclass(frozen=True, slots=True)
+class RenewBefore:
+    """How long before its end a certificate is due: a share of its lifetime, or a fixed time."""
+
+    share: float | None = None
+    duration: timedelta | None = None
+
+    def of(self, lifetime: timedelta) -> timedelta:
+        """The renewal window of a certificate that lives `lifetime`."""
+        if self.duration is not None:
+            return self.duration
+        return lifetime * (self.share if self.share is not None else 0.33)
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Which pointers the certificates that a CA issues carry, and how long each answer stays valid; None: none."""
+
+    crl: timedelta | None = None
+    ocsp: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NameConstraints:
+    """RFC 5280 4.2.1.10: `permitted` and `excluded` by type of name; IP values are networks in CIDR notation."""
+
+    permitted: Mapping[SanType, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    excluded: Mapping[SanType, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A CA that was made elsewhere. Paths are absolute; without `key` it issues nothing here."""
+
+    certificate: Path
+    key: Path | None = None
+    chain: Path | None = None
+    crl: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pfx:
+    """A PKCS#12 bundle beside the PEM files. `legacy`: 3DES and SHA-1, for readers that know no PBES2."""
+
+    password: Secret
+    legacy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ca:
+    """A certification authority. `issuer` is another CA's name, or None where it is self-signed (or existing)."""
+
+    name: str
+    issuer: str | None
+    subject: Subject
+    key: KeyType
+    lifetime: timedelta
+    renew_before: RenewBefore
+    path_length: int | None = None
+    key_password: Secret | None = None
+    revocation: Revocation = Revocation()
+    name_constraints: NameConstraints | None = None
+    existing: Existing | None = None
+
+    @property
+    def address(self) -> str:
+        return f"ca.{self.name}"
+
+    @property
+    def issues_here(self) -> bool:
+        """Whether its key is (or will be) at hand."""
+        return self.existing is None or self.existing.key is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A service that listens. `calls` makes it a caller too, with a second certificate for clientAuth.
+
+    `names` is every SAN but the identity; the first is what callers expect. `dial` is where callers find it.
+    `trusts` holds CA names: the issuing CAs it accepts callers from, derived from its callers unless set.
+    """
+
+    name: str
+    template: str
+    issuer: str
+    subject: Subject
+    key: KeyType
+    lifetime: timedelta
+    renew_before: RenewBefore
+    tls: TlsProfile
+    listen: HostPort
+    dial: HostPort
+    names: tuple[San, ...]
+    identity: str
+    calls: tuple[str, ...] = ()
+    trusts: tuple[str, ...] = ()
+    upstream: str | None = None
+    check_revocation: RevocationCheck = RevocationCheck.NONE
+    on_unavailable: OnUnavailable = OnUnavailable.REFUSE
+    staple: bool = False
+    must_staple: bool = False
+    health: HostPort | None = None
+    pfx: Pfx | None = None
+    post_quantum: bool = False
+    fault: Fault | None = None
+    vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def address(self) -> str:
+        return f"server.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """A client whose certificate is issued elsewhere: allowed in, no project, no certificate."""
+
+    issuer: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A service that only calls. Where `external` is set, `issuer` and `identity` are the external ones."""
+
+    name: str
+    template: str
+    issuer: str
+    subject: Subject
+    key: KeyType
+    lifetime: timedelta
+    renew_before: RenewBefore
+    tls: TlsProfile
+    identity: str
+    names: tuple[San, ...] = ()
+    calls: tuple[str, ...] = ()
+    check_revocation: RevocationCheck = RevocationCheck.NONE
+    on_unavailable: OnUnavailable = OnUnavailable.REFUSE
+    pfx: Pfx | None = None
+    fault: Fault | None = None
+    external: External | None = None
+    vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def address(self) -> str:
+        return f"client.{self.name}"
+
+
+Party = Server | Client
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The whole file. `places` says where a value stands, by paths such as `("servers", "accounts", "names", 0)`."""
+
+    name: str
+    source: Path
+    cas: Mapping[str, Ca]
+    servers: Mapping[str, Server]
+    clients: Mapping[str, Client]
+    publish: str | None = None
+    places: Mapping[tuple[str | int, ...], Place] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+
+    def place(self, *path: str | int) -> Place | None:
+        """Where the value at `path` stands, or the nearest thing around it that was written."""
+        for end in range(len(path), 0, -1):
+            if (found := self.places.get(path[:end])) is not None:
+                return found
+        return None

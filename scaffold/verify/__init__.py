@@ -1,0 +1,1 @@
+"""Proof by handshake: starts what was rendered and probes who gets in and who does not."""

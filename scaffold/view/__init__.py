@@ -1,0 +1,1 @@
+"""Results for a person, a program and a CI."""
