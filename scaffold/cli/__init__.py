@@ -5,4 +5,6 @@ from __future__ import annotations
 
 def main() -> None:
     """The entry point of the `scaffold` command."""
-    raise SystemExit("error: no verbs yet")
+    from scaffold.cli.app import run
+
+    raise SystemExit(run())

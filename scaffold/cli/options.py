@@ -1,0 +1,18 @@
+"""The options that every verb has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+File = Annotated[Path, typer.Option("-f", "--file", metavar="FILE", help="The topology.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="The output folder.  [default: the topology's name, beside FILE]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before a CA is replaced or something is deleted.")]
+
+DEFAULT_FILE = Path("topology.yaml")

@@ -1,0 +1,22 @@
+"""`scaffold validate`: the YAML alone."""
+
+from __future__ import annotations
+
+import typer
+
+from scaffold.cli.options import DEFAULT_FILE, File, Out
+
+
+def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
+    """Load the topology, which checks everything that can be known without a disk or a clock."""
+    from scaffold.topology.load import load
+
+    topology = load(file)
+    typer.echo(
+        f"{file}: valid: {_count(len(topology.cas), 'CA')}, {_count(len(topology.servers), 'server')}, "
+        f"{_count(len(topology.clients), 'client')}."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
