@@ -1,0 +1,139 @@
+"""The report as a plain value: what was probed, what was expected, what was seen, and in which layer."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass
+
+from scaffold.plan.model import Change
+
+
+class Probe(enum.StrEnum):
+    """The codes of the probes, in the order of the report. `words` says each to people."""
+
+    EDGE = "edge"
+    """A drawn call with the caller's real certificate."""
+    HONEST_TWIN = "honest-twin"
+    """A certificate made like the rogues', without their fault: it must get in, or their refusal proves nothing."""
+    UNDRAWN = "undrawn"
+    """A party that is not drawn, with its real certificate."""
+    NO_CERTIFICATE = "no-certificate"
+    FOREIGN_CA = "foreign-ca"
+    SIBLING_CA = "sibling-ca"
+    NAMESAKE_CA = "namesake-ca"
+    SELF_SIGNED = "self-signed"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    SERVER_CERTIFICATE = "server-certificate"
+    NO_EKU = "no-eku"
+    ISSUED_BY_LEAF = "issued-by-leaf"
+    OLD_TLS = "old-tls"
+    FORGED_HEADERS = "forged-headers"
+    HEALTH = "health"
+    TRUE_SERVER = "true-server"
+    """The honest twin of the false servers that follow: a caller must accept it."""
+    FALSE_NAME = "false-server-name"
+    FALSE_EXPIRED = "false-server-expired"
+    FALSE_ROOT = "false-server-root"
+    FALSE_EKU = "false-server-eku"
+
+    @property
+    def words(self) -> str:
+        return _TITLES[self]
+
+
+_TITLES = {
+    Probe.EDGE: "drawn call",
+    Probe.HONEST_TWIN: "fresh certificate without a fault",
+    Probe.UNDRAWN: "not drawn, real certificate",
+    Probe.NO_CERTIFICATE: "no certificate",
+    Probe.FOREIGN_CA: "foreign CA with the issuer's name",
+    Probe.SIBLING_CA: "sibling CA under the same root",
+    Probe.NAMESAKE_CA: "another trusted root's CA with the issuer's name",
+    Probe.SELF_SIGNED: "self-signed copy",
+    Probe.EXPIRED: "expired",
+    Probe.NOT_YET_VALID: "not yet valid",
+    Probe.SERVER_CERTIFICATE: "a server's certificate (serverAuth)",
+    Probe.NO_EKU: "no extended key usage",
+    Probe.ISSUED_BY_LEAF: "issued by another leaf",
+    Probe.OLD_TLS: "TLS below the profile",
+    Probe.FORGED_HEADERS: "forged identity headers",
+    Probe.HEALTH: "health port answers /healthz alone",
+    Probe.TRUE_SERVER: "true server, fresh certificate",
+    Probe.FALSE_NAME: "false server: wrong name",
+    Probe.FALSE_EXPIRED: "false server: expired",
+    Probe.FALSE_ROOT: "false server: foreign root",
+    Probe.FALSE_EKU: "false server: a client's certificate",
+}
+
+
+class Expected(enum.StrEnum):
+    """What the topology says must happen."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+
+
+class Observed(enum.StrEnum):
+    """What happened. Only `allowed` and `refused` can be right; the others are neither."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    BROKEN = "broken"
+    """An answer that is neither a welcome nor a refusal: a 500, a wrong name in the JSON, a crash."""
+    NOTHING = ""
+    """The probe was skipped."""
+
+
+class Layer(enum.StrEnum):
+    """Where the decision fell."""
+
+    TCP = "tcp"
+    TLS = "tls"
+    HTTP = "http"
+
+
+class Result(enum.StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One probe: `client` is the party whose identity was used, at (or, for the false servers, in place of) `server`.
+
+    Both are names in the topology. `detail` is one line for people: why it was refused, or why it was skipped.
+    """
+
+    server: str
+    client: str
+    probe: Probe
+    expected: Expected
+    observed: Observed
+    detail: str
+    layer: Layer | None
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All checks in the topology's order, and what in `tls/` was not as the topology says (each one a failure)."""
+
+    checks: tuple[Check, ...]
+    drift: tuple[Change, ...] = ()
+
+    @property
+    def summary(self) -> dict[Result, int]:
+        """How many passed, failed (drift included) and were skipped; all three keys are always there."""
+        counts = Counter(check.result for check in self.checks)
+        return {result: counts[result] + (len(self.drift) if result is Result.FAILED else 0) for result in Result}
+
+    @property
+    def failed(self) -> bool:
+        """Whether any probe went the wrong way, or anything had drifted."""
+        return self.summary[Result.FAILED] > 0
