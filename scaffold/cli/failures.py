@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -78,7 +79,5 @@ def _unforeseen(error: Exception) -> None:
 
 
 def _say(text: str) -> None:
-    try:
+    with contextlib.suppress(OSError):
         print(text, file=sys.stderr)
-    except OSError:
-        pass

@@ -1,0 +1,109 @@
+"""The rooms of the house: each imports only those that come before it, and what is slow to load is loaded when used."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import scaffold
+
+PACKAGE = Path(scaffold.__file__).parent
+
+ROOMS = (
+    "errors", "topology", "pki", "settings", "kinds", "store", "plan", "apply", "publish", "verify", "view", "cli",
+)  # fmt: skip
+
+SLOW = {"cryptography", "asn1crypto", "cookiecutter", "jinja2", "yaml", "rich"}
+"""Nothing that `scaffold --help` or `scaffold validate` needs; `topology` and `cli` import them inside functions."""
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(dotted: str) -> str | None:
+    """The room of `scaffold.ROOM.…`; None for the package itself."""
+    parts = dotted.split(".")
+    return parts[1] if len(parts) > 1 else None
+
+
+def dotted_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of every import under `tree`, those inside functions included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative imports hide the room"
+            assert node.module is not None
+            if node.module == "scaffold":
+                yield from ((node.lineno, f"scaffold.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, node.module
+
+
+def arrows_back(source: str, room: str) -> list[str]:
+    """The imports in `source`, a module of `room`, that run against the order of the rooms."""
+    back = []
+    for line, name in imported(ast.parse(source)):
+        target = room_of(name) if name.startswith("scaffold") else None
+        if target in ROOMS and ROOMS.index(target) > ROOMS.index(room):
+            back.append(f"line {line}: {room} imports {name}")
+    return back
+
+
+def slow_at_import(source: str) -> list[str]:
+    """The slow libraries that `source` imports when it is itself imported."""
+    names = []
+    pending: list[ast.AST] = [ast.parse(source)]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+        pending += ast.iter_child_nodes(node)
+    return [name for name in names if name.split(".")[0] in SLOW]
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted_name)
+def test_no_arrow_runs_back(path: Path) -> None:
+    room = room_of(dotted_name(path))
+    if room in ROOMS:
+        assert arrows_back(path.read_text("utf-8"), room) == []
+    else:
+        assert room in (None, "__main__"), f"{room} is no room of the house"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in modules() if room_of(dotted_name(p)) in ("topology", "cli", "errors", "settings")],
+    ids=dotted_name,
+)
+def test_what_is_slow_is_imported_where_it_is_used(path: Path) -> None:
+    assert slow_at_import(path.read_text("utf-8")) == []
+
+
+def test_a_module_says_in_its_first_line_what_it_is_for() -> None:
+    silent = [dotted_name(p) for p in modules() if not ast.get_docstring(ast.parse(p.read_text("utf-8")))]
+    assert silent == []
+
+
+def test_the_checks_see_an_arrow_and_a_slow_import() -> None:
+    assert arrows_back("def f():\n    from scaffold.cli.app import run\n", "plan") == [
+        "line 2: plan imports scaffold.cli.app"
+    ]
+    assert arrows_back("from scaffold import view\n", "topology") == ["line 1: topology imports scaffold.view"]
+    assert slow_at_import("class A:\n    import yaml\n") == ["yaml"]
+    assert slow_at_import("def f():\n    import yaml\n") == []
