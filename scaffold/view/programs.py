@@ -1,0 +1,55 @@
+"""The same results as JSON for programs: field names and values are a contract."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scaffold.plan.model import Action, Change, Plan
+from scaffold.verify.model import Report
+
+
+def plan_json(plan: Plan) -> str:
+    """`{"topology", "changes", "notes", "summary"}`."""
+    return _dump(
+        {
+            "topology": plan.topology,
+            "changes": [change_value(change) for change in plan.changes],
+            "notes": list(plan.notes),
+            "summary": {action.value: plan.summary.get(action, 0) for action in Action},
+        }
+    )
+
+
+def change_value(change: Change) -> Mapping[str, Any]:
+    """`{"address", "action", "reasons": [{"code", "message"}], "paths"}`."""
+    return {
+        "address": change.address,
+        "action": change.action.value,
+        "reasons": [{"code": reason.code, "message": reason.message} for reason in change.reasons],
+        "paths": list(change.paths),
+    }
+
+
+def report_json(report: Report) -> str:
+    """`{"checks", "drift", "summary"}`."""
+    checks = [
+        {
+            "server": check.server,
+            "client": check.client,
+            "probe": check.probe.value,
+            "expected": check.expected.value,
+            "observed": check.observed.value,
+            "layer": check.layer.value if check.layer else None,
+            "detail": check.detail,
+            "result": check.result.value,
+        }
+        for check in report.checks
+    ]
+    summary = {result.value: count for result, count in report.summary.items()}
+    return _dump({"checks": checks, "drift": [change_value(change) for change in report.drift], "summary": summary})
+
+
+def _dump(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,101 @@
+"""The report of a verification for a person: grouped by server, failures first to the eye, skips counted by reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from scaffold.verify.model import Check, Report, Result
+from scaffold.view.plan import SYMBOLS
+from scaffold.view.terminal import Line, Span, one_line, plain
+
+MARKS: Mapping[Result, Span] = {
+    Result.PASSED: ("✓", "green"),
+    Result.FAILED: ("✗", "bold red"),
+    Result.SKIPPED: ("-", "yellow"),
+}
+
+
+def report_lines(report: Report, kinds: Mapping[str, str] | None = None) -> Iterator[Line]:
+    """The report as text. `kinds` says the kind of each server, by name, for its heading."""
+    widths = _widths(report.checks)
+    for server, checks in _by_server(report.checks).items():
+        yield from _server_lines(server, (kinds or {}).get(server, ""), checks, widths)
+        yield plain("")
+    yield from _drift_lines(report)
+    yield from _failure_lines(report)
+    yield _summary(report)
+
+
+def summary_line(report: Report) -> str:
+    """`Verify: 61 passed, 0 failed, 4 skipped.`"""
+    return "Verify: " + ", ".join(f"{count:,} {result.value}" for result, count in report.summary.items()) + "."
+
+
+def _summary(report: Report) -> Line:
+    return [(summary_line(report), "bold red" if report.failed else "bold green")]
+
+
+def _by_server(checks: Sequence[Check]) -> Mapping[str, Sequence[Check]]:
+    groups: dict[str, list[Check]] = {}
+    for check in checks:
+        groups.setdefault(check.server, []).append(check)
+    return groups
+
+
+def _widths(checks: Sequence[Check]) -> tuple[int, int, int, int]:
+    columns = [(c.client, c.probe.words, c.expected.value, _seen(c)) for c in checks if c.result is not Result.SKIPPED]
+    if not columns:
+        return 0, 0, 0, 0
+    client, probe, expected, seen = (max(map(len, column)) for column in zip(*columns, strict=True))
+    return min(client, 30), probe, max(expected, len("expected")), max(seen, len("seen"))
+
+
+def _seen(check: Check) -> str:
+    """What was seen and where: `refused (tls)`."""
+    return f"{check.observed.value} ({check.layer.value})" if check.layer else check.observed.value
+
+
+def _server_lines(server: str, kind: str, checks: Sequence[Check], widths: tuple[int, int, int, int]) -> Iterator[Line]:
+    client, probe, expected, seen = widths
+    yield [(server, "bold"), (f"  {kind}" if kind else "", "dim")]
+    tried = [check for check in checks if check.result is not Result.SKIPPED]
+    if tried:
+        heading = f"    {'client':<{client}}  {'probe':<{probe}}  {'expected':<{expected}}  {'seen':<{seen}}"
+        yield [(heading, "dim")]
+    for check in tried:
+        columns = f"{check.client:<{client}}  {check.probe.words:<{probe}}  {check.expected.value:<{expected}}  "
+        mark, style = MARKS[check.result]
+        failed = style if check.result is Result.FAILED else ""
+        detail = f"  {one_line(check.detail)}" if check.detail else ""
+        yield [(f"  {mark} ", style), (columns, failed), (f"{_seen(check):<{seen}}", failed), (detail, failed or "dim")]
+    skipped: dict[str, list[str]] = {}
+    for check in checks:
+        if check.result is Result.SKIPPED:
+            skipped.setdefault(check.detail, []).append(check.probe.words)
+    for reason, probes in skipped.items():
+        mark, style = MARKS[Result.SKIPPED]
+        which = "; ".join(dict.fromkeys(probes)) if len(set(probes)) <= 3 else ""
+        yield [(f"  {mark} {len(probes)} skipped: {one_line(reason)}", style), (f"  ({which})" if which else "", "dim")]
+
+
+def _drift_lines(report: Report) -> Iterator[Line]:
+    if not report.drift:
+        return
+    yield [("Not as the topology says, before any probe:", "bold red")]
+    for change in report.drift:
+        reasons = "; ".join(one_line(reason.message) for reason in change.reasons)
+        yield [(f"  {SYMBOLS[change.action]} {change.address}  {reasons}", "red")]
+    yield plain("")
+
+
+def _failure_lines(report: Report) -> Iterator[Line]:
+    """The failures once more, at the end, where a long table leaves the reader."""
+    failed = [check for check in report.checks if check.result is Result.FAILED]
+    if not failed:
+        return
+    yield [("Went the wrong way:", "bold red")]
+    for check in failed:
+        detail = f": {one_line(check.detail)}" if check.detail else ""
+        words = f"  {check.client} at {check.server}, {check.probe.words}: expected {check.expected.value}, "
+        yield [(words + f"seen {_seen(check)}{detail}", "red")]
+    yield plain("")
