@@ -1,0 +1,308 @@
+"""Running rendered servers side by side: each by its own run.sh, ready by event, stopped together whatever happens.
+
+Portable POSIX, with one extra on Linux: where util-linux's `setpriv` is at hand, the kernel itself ends a server whose
+parent was killed (prctl(2), PR_SET_PDEATHSIG). It does so when the *thread* that started the server ends, so start
+services from the main thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import IO
+
+from scaffold.errors import VerifyError
+from scaffold.topology.model import HostPort
+
+READY_WITHIN = 60.0
+"""Seconds for all servers together to say that they accept connections; a first `dotnet run` compiles."""
+
+STOP_WITHIN = 5.0
+"""Seconds between TERM and KILL."""
+
+KEPT_LINES = 200
+SHOWN_LINES = 8
+
+LOOPBACK = "127.0.0.1"
+
+_HANDED_ON = re.compile(r"PATH|LANG|LC_\w+|TZ|TERM|TMPDIR|LD_LIBRARY_PATH|DOTNET_\w+")
+"""Of our own environment a service sees these alone: no passwords of CA keys, and no LISTEN of somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What it takes to start one service. `ready` is the kind's regular expression, searched for in each line.
+
+    `environment` holds what is set on top of the little that is handed on (LISTEN, HEALTH, UPSTREAM, CALL_NAME).
+    """
+
+    name: str
+    folder: Path
+    ready: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a rendered project: its own HOME, so that no two share .NET's caches of CRLs and OCSP."""
+    kept = {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
+    return {**kept, "HOME": str(home), **extra}
+
+
+class Service:
+    """One running server: its process group, its last lines, and the event of being ready.
+
+    A thread of its own calls `on_line(name, line)` for each line it prints and `on_end(self)` when it prints no more.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        home: Path,
+        on_line: Callable[[str, str], None] | None = None,
+        on_end: Callable[[Service], None] | None = None,
+    ) -> None:
+        self.name = launch.name
+        self._on_end = on_end
+        self._ready_line = re.compile(launch.ready)
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._on_line = on_line
+        self._settled = threading.Event()
+        self._is_ready = False
+        script = launch.folder / "run.sh"
+        try:
+            self._process = subprocess.Popen(
+                [*_die_with_parent(), str(script)],
+                cwd=launch.folder,
+                env=environment(home, launch.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise VerifyError(
+                f"server.{self.name} cannot be started: {script}: {error.strerror}",
+                hint="run `scaffold plan` to see what is missing, `scaffold apply` to make it",
+            ) from error
+        self._reader = threading.Thread(
+            target=self._read, args=(self._process.stdout,), name=f"output of {self.name}", daemon=True
+        )
+        self._reader.start()
+
+    def _read(self, output: IO[str]) -> None:
+        with output:
+            for raw in output:
+                line = raw.rstrip("\n")
+                self._lines.append(line)
+                if not self._is_ready and self._ready_line.search(line):
+                    self._is_ready = True
+                    self._settled.set()
+                if self._on_line is not None:
+                    self._on_line(self.name, line)
+        self._settled.set()
+        if self._on_end is not None:
+            self._on_end(self)
+
+    @property
+    def pid(self) -> int:
+        """The process that leads the service's own process group."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines it printed, standard output and error together."""
+        return tuple(self._lines)[-SHOWN_LINES:]
+
+    def wait_until_ready(self, deadline: float) -> None:
+        """Return once it has printed its ready line; `deadline` is on the clock of time.monotonic().
+
+        Raises VerifyError with its last lines where it ends first or stays silent.
+        """
+        self._settled.wait(max(0.0, deadline - time.monotonic()))
+        if not self._is_ready:
+            raise VerifyError(self.epitaph(), hint="its own output says why; run its run.sh by hand to see all of it")
+
+    def epitaph(self) -> str:
+        """One sentence on how it ended or did not become ready, and its last lines."""
+        status = self._process.poll()
+        if status is None and self._settled.is_set() and not self._is_ready:
+            # It closed its output; a process that is just ending gets the moment it needs to say with what status.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = self._process.wait(1.0)
+        match status:
+            case None:
+                fate = "did not say that it is ready"
+            case _ if status < 0:
+                fate = f"was ended by {signal.Signals(-status).name}"
+            case _:
+                fate = f"ended with exit status {status}"
+        said = "".join(f"\n  {line}" for line in self.last_lines) or "\n  (it printed nothing)"
+        return f"server.{self.name} {fate}; its last lines:{said}"
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send `number` to its whole process group; nothing happens where that is gone."""
+        if self._process.returncode is not None and not self._reader.is_alive():
+            return  # Its leader is reaped and nobody holds its output: the number may already be another's.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def finish(self, deadline: float) -> None:
+        """Wait for it until `deadline`, then KILL what is left of its process group."""
+        self._reader.join(max(0.0, deadline - time.monotonic()))
+        try:
+            if self._reader.is_alive():
+                self.signal(signal.SIGKILL)
+            self._process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            self._process.wait()
+        self._reader.join(1.0)
+
+
+class Services:
+    """Services that live and die together: a context manager that stops them all, however its block ends."""
+
+    def __init__(self, on_line: Callable[[str, str], None] | None = None) -> None:
+        self._on_line = on_line
+        self._services: list[Service] = []
+        self._ended: queue.SimpleQueue[Service] = queue.SimpleQueue()
+        self._homes = tempfile.TemporaryDirectory(prefix="scaffold-homes-", ignore_cleanup_errors=True)
+
+    def __enter__(self) -> Services:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __iter__(self) -> Iterator[Service]:
+        return iter(self._services)
+
+    def start(self, launches: Iterable[Launch], within: float = READY_WITHIN) -> tuple[Service, ...]:
+        """Start all of them side by side; return once every one is ready.
+
+        Raises VerifyError for the first that ends or stays silent for `within` seconds.
+        """
+        deadline = time.monotonic() + within
+        started = []
+        for launch in launches:
+            home = Path(tempfile.mkdtemp(prefix=f"{launch.name}-", dir=self._homes.name))
+            service = Service(launch, home, self._on_line, self._ended.put)
+            self._services.append(service)
+            started.append(service)
+        for service in started:
+            service.wait_until_ready(deadline)
+        return tuple(started)
+
+    def wait_for_an_end(self) -> Service:
+        """Block until one of them has ended, and return it."""
+        return self._ended.get()
+
+    def stop(self) -> None:
+        """TERM to all, KILL to what is left, and their homes removed. A second interruption kills at once."""
+        try:
+            for service in self._services:
+                service.signal(signal.SIGTERM)
+            deadline = time.monotonic() + STOP_WITHIN
+            for service in self._services:
+                service.finish(deadline)
+        except BaseException:
+            for service in self._services:
+                service.signal(signal.SIGKILL)
+            raise
+        finally:
+            self._services.clear()
+            self._homes.cleanup()
+
+
+def _die_with_parent() -> tuple[str, ...]:
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()
+
+
+class Terminated(SystemExit):
+    """TERM or HUP arrived: an exception, so that every block on the way out cleans up. Exits with 128 + 15."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def termination_as_exception() -> Iterator[None]:
+    """Within the block TERM and HUP raise Terminated in the main thread. Elsewhere than there it changes nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = {number: signal.signal(number, terminate) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def check_free(wanted: Mapping[str, HostPort]) -> None:
+    """Raise VerifyError where an address (by what it is for, such as `server.accounts`) cannot be listened on."""
+    seen: dict[HostPort, str] = {}
+    for use, address in wanted.items():
+        if (other := seen.setdefault(address, use)) != use:
+            raise VerifyError(
+                f"{use} and {other} both listen on {address}",
+                hint="give one of them another port, or let `--ports auto` choose",
+            )
+        if (reason := _taken(address)) is not None:
+            raise VerifyError(
+                f"{use} cannot listen on {address}: {reason}",
+                hint="stop what uses it, or let `--ports auto` choose free ports",
+            )
+
+
+def _taken(address: HostPort) -> str | None:
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As servers do: an address in TIME_WAIT is free, one that somebody listens on is not (socket(7)).
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def free_addresses(count: int) -> tuple[HostPort, ...]:
+    """`count` different loopback addresses that nobody listens on at this moment."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return tuple(HostPort(LOOPBACK, each.getsockname()[1]) for each in sockets)
+
+
+def reachable(listen: HostPort) -> HostPort:
+    """Where a caller on this machine finds what listens on `listen`: loopback for the unspecified addresses."""
+    return HostPort({"0.0.0.0": LOOPBACK, "::": "::1"}.get(listen.host, listen.host), listen.port)  # noqa: S104

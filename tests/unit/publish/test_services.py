@@ -1,0 +1,198 @@
+"""Running services: ready by event, ended together, never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaffold.errors import VerifyError
+from scaffold.publish.services import (
+    Launch,
+    Services,
+    Terminated,
+    check_free,
+    free_addresses,
+    reachable,
+    termination_as_exception,
+)
+from scaffold.topology.model import HostPort
+
+READY = r"^ready on \S+"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Launch]:
+    """Makes a project whose run.sh is the given shell script."""
+
+    def make(script: str, name: str = "accounts", **environment: str) -> Launch:
+        folder = tmp_path / name
+        folder.mkdir()
+        run = folder / "run.sh"
+        run.write_text(f"#!/bin/sh\n{script}\n")
+        run.chmod(0o755)
+        return Launch(name, folder, READY, environment)
+
+    return make
+
+
+def gone(pid: int) -> bool:
+    """Whether no process runs under `pid`; one that only waits to be collected by its parent is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def eventually(condition: Callable[[], bool], within: float = 10.0) -> bool:
+    deadline = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_a_service_is_ready_when_it_says_so_and_gone_when_the_block_ends(project: Callable[..., Launch]) -> None:
+    with Services() as services:
+        (service,) = services.start([project('echo "starting"; echo "ready on $LISTEN"; exec sleep 60', LISTEN="here")])
+        assert service.running
+        assert service.last_lines == ("starting", "ready on here")
+        pid = service.pid
+    assert gone(pid)
+
+
+def test_what_a_script_left_in_its_process_group_ends_too(
+    project: Callable[..., Launch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaffold.publish.services.STOP_WITHIN", 0.2)
+    script = f'sh -c "trap : TERM; echo \\$\\$ > {tmp_path}/child; echo ready on x; while :; do sleep 1; done" & wait'
+    with Services() as services:
+        (service,) = services.start([project(script)])
+        child = int((tmp_path / "child").read_text())
+        service.signal(signal.SIGTERM)
+    assert gone(child)
+
+
+def test_one_that_dies_is_named_with_its_last_lines(project: Callable[..., Launch]) -> None:
+    with Services() as services, pytest.raises(VerifyError) as raised:
+        services.start([project("echo 'no such file: tls/cert.pem' >&2; exit 7")])
+    assert "server.accounts ended with exit status 7" in str(raised.value)
+    assert "no such file: tls/cert.pem" in str(raised.value)
+
+
+def test_one_that_stays_silent_is_named_and_stopped(project: Callable[..., Launch]) -> None:
+    with Services() as services:
+        with pytest.raises(VerifyError, match=r"did not say that it is ready(?s:.)*thinking"):
+            services.start([project("echo thinking; exec sleep 60")], within=0.5)
+        (service,) = services
+    assert gone(service.pid)
+
+
+def test_one_without_a_script_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    with Services() as services, pytest.raises(VerifyError) as raised:
+        services.start([Launch("accounts", tmp_path, READY)])
+    assert raised.value.hint is not None
+
+
+def test_a_service_sees_its_own_home_and_none_of_our_secrets(
+    project: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOT_KEY_PASSWORD", "correct horse")
+    monkeypatch.setenv("UPSTREAM", "somebody.else:1")
+    with Services() as services:
+        first, second = services.start(
+            project("env; echo ready on x; exec sleep 60", name, HEALTH="h:1") for name in ("one", "two")
+        )
+        seen = "\n".join([*first._lines, *second._lines])
+        homes = {line for line in seen.splitlines() if line.startswith("HOME=")}
+    assert len(homes) == 2
+    assert f"HOME={Path.home()}" not in homes
+    assert "HEALTH=h:1" in seen
+    assert "correct horse" not in seen
+    assert "somebody.else" not in seen
+
+
+def test_the_first_to_end_is_told(project: Callable[..., Launch], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+    with Services() as services:
+        services.start(
+            [
+                project("echo ready on x; exec sleep 60", "lives"),
+                project(f"echo ready on x; read _ < {tmp_path}/gate; exit 3", "dies"),
+            ]
+        )
+        (tmp_path / "gate").write_text("now\n")
+        ended = services.wait_for_an_end()
+        assert ended.name == "dies"
+        assert "exit status 3" in ended.epitaph()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_service_outlives_us(number: signal.Signals, project: Callable[..., Launch], tmp_path: Path) -> None:
+    if number is signal.SIGKILL and not (sys.platform == "linux" and Path("/usr/bin/setpriv").exists()):
+        pytest.skip("only Linux with setpriv ends the children of a killed parent")
+    launch = project("echo $$ > pid; echo ready on x; exec sleep 60")
+    code = f"""
+from pathlib import Path
+from scaffold.publish.services import *
+with termination_as_exception(), Services() as services:
+    services.start([Launch("accounts", Path({str(launch.folder)!r}), {READY!r})])
+    print("up", flush=True)
+    services.wait_for_an_end()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"up\n"
+        pid = int((launch.folder / "pid").read_text())
+        assert not gone(pid)
+        parent.send_signal(number)
+        parent.wait(20)
+    assert eventually(lambda: gone(pid))
+
+
+def test_termination_is_an_exception_within_the_block_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated) as raised, termination_as_exception():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert raised.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_taken_port_is_named_and_a_free_one_is_not() -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as holder:
+        taken = HostPort("127.0.0.1", holder.getsockname()[1])
+        with pytest.raises(VerifyError, match=f"server.accounts cannot listen on {taken}") as raised:
+            check_free({"server.accounts": taken})
+        assert raised.value.hint is not None
+        assert "--ports auto" in raised.value.hint
+    check_free({"server.accounts": taken})
+
+
+def test_two_uses_of_one_port_are_named_both() -> None:
+    (address,) = free_addresses(1)
+    with pytest.raises(VerifyError, match=r"server\.b and server\.a both listen"):
+        check_free({"server.a": address, "server.b": address})
+
+
+def test_an_address_that_is_not_ours_is_an_error() -> None:
+    with pytest.raises(VerifyError, match=r"cannot listen on 192\.0\.2\.1:8443"):
+        check_free({"server.accounts": HostPort("192.0.2.1", 8443)})
+
+
+def test_free_addresses_differ() -> None:
+    assert len(set(free_addresses(20))) == 20
+
+
+def test_the_unspecified_address_is_reached_by_loopback() -> None:
+    assert reachable(HostPort("0.0.0.0", 1)) == HostPort("127.0.0.1", 1)
+    assert reachable(HostPort("::", 1)) == HostPort("::1", 1)
+    assert reachable(HostPort("10.0.0.1", 1)) == HostPort("10.0.0.1", 1)
