@@ -1,0 +1,124 @@
+"""Certificate revocation lists, version 2 (RFC 5280 5): built, signed, and read back."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from scaffold.errors import PkiError, Unreadable
+from scaffold.pki.issue import Issuer
+
+Crl = x509.CertificateRevocationList
+
+
+class Reason(enum.StrEnum):
+    """Why a certificate was revoked (RFC 5280 5.3.1)."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    CA_COMPROMISE = "cACompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+    CERTIFICATE_HOLD = "certificateHold"
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+    AA_COMPROMISE = "aACompromise"
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """One entry: the serial, since when (aware UTC), and why."""
+
+    serial: int
+    when: datetime
+    reason: Reason = Reason.UNSPECIFIED
+
+
+def build(
+    issuer: Issuer, number: int, this_update: datetime, next_update: datetime, entries: Iterable[Revoked] = ()
+) -> Crl:
+    """A complete CRL of what `issuer` issued. `number` must rise from one to the next (RFC 5280 5.2.3).
+
+    Raises PkiError where `next_update` does not come after `this_update`, or the number is negative or over 20 octets.
+    """
+    if next_update <= this_update:
+        raise PkiError("a CRL must be valid for some time: nextUpdate does not come after thisUpdate")
+    if not 0 <= number < 1 << 159:
+        raise PkiError("a CRL number must not be negative and must fit in 20 octets")
+    authority: x509.ExtensionType = issuer.authority
+    says: list[x509.Extension[x509.ExtensionType]] = [
+        # RFC 5280 5.2.1: AKI, the key that signed. RFC 5280 5.2.3: the number. Neither is critical.
+        x509.Extension(authority.oid, False, authority),
+        x509.Extension(x509.CRLNumber.oid, False, x509.CRLNumber(number)),
+    ]
+    # All entries at once: `add_revoked_certificate` copies the list for each, which is quadratic.
+    builder = x509.CertificateRevocationListBuilder(
+        issuer.name,
+        this_update.replace(tzinfo=None, microsecond=0),
+        next_update.replace(tzinfo=None, microsecond=0),
+        says,
+        [_entry(entry) for entry in entries],
+    )
+    return builder.sign(issuer.key, issuer.hash)
+
+
+def _entry(entry: Revoked) -> x509.RevokedCertificate:
+    builder = x509.RevokedCertificateBuilder(entry.serial, entry.when.replace(tzinfo=None, microsecond=0))
+    # RFC 5280 5.3.1: "unspecified" is said by leaving the reason out.
+    if entry.reason is not Reason.UNSPECIFIED:
+        builder = builder.add_extension(x509.CRLReason(x509.ReasonFlags(entry.reason.value)), critical=False)
+    return builder.build()
+
+
+def to_pem(crl: Crl) -> bytes:
+    """PEM, as servers' files hold it."""
+    return crl.public_bytes(serialization.Encoding.PEM)
+
+
+def to_der(crl: Crl) -> bytes:
+    """DER, as a CDP serves it (RFC 5280 4.2.1.13)."""
+    return crl.public_bytes(serialization.Encoding.DER)
+
+
+def load(data: bytes) -> Crl:
+    """The CRL in PEM or DER bytes. Raises Unreadable."""
+    try:
+        if b"-----BEGIN" in data:
+            return x509.load_pem_x509_crl(data)
+        return x509.load_der_x509_crl(data)
+    except Exception as error:
+        raise Unreadable("not a CRL, or a damaged one") from error
+
+
+def number(crl: Crl) -> int | None:
+    """The CRL's number, or None where it has none."""
+    try:
+        return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except (x509.ExtensionNotFound, ValueError):
+        return None
+
+
+def signed_by(crl: Crl, issuer: x509.Certificate) -> bool:
+    """Whether `issuer` is named in the CRL and its key signed it."""
+    return crl.issuer == issuer.subject and crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+
+
+def entries(crl: Crl) -> tuple[Revoked, ...]:
+    """What the CRL revokes, in its own order. Raises Unreadable for an entry that cannot be understood."""
+    try:
+        return tuple(Revoked(entry.serial_number, entry.revocation_date_utc, _reason(entry)) for entry in crl)
+    except ValueError as error:
+        raise Unreadable(f"a CRL with an entry that cannot be understood: {error}") from error
+
+
+def _reason(entry: x509.RevokedCertificate) -> Reason:
+    try:
+        reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    except x509.ExtensionNotFound:
+        return Reason.UNSPECIFIED
+    return Reason(reason.value)

@@ -1,0 +1,226 @@
+"""Private keys: made, written as PKCS#8 PEM (plain or encrypted), read back, and named by their public half."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from typing import Final
+
+from asn1crypto import algos, core
+from asn1crypto import keys as asn1_keys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, padding, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+
+from scaffold.errors import PkiError, Unreadable, WrongPassword
+from scaffold.topology.model import KeyType
+
+PrivateKey = (
+    rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
+    | mldsa.MLDSA87PrivateKey
+)
+
+PublicKey = (
+    rsa.RSAPublicKey
+    | ec.EllipticCurvePublicKey
+    | ed25519.Ed25519PublicKey
+    | mldsa.MLDSA44PublicKey
+    | mldsa.MLDSA65PublicKey
+    | mldsa.MLDSA87PublicKey
+)
+
+# OWASP's figure for PBKDF2-HMAC-SHA-256; `cryptography` writes 2,048 rounds and offers no other number.
+PBKDF2_ROUNDS: Final = 600_000
+_SALT_OCTETS: Final = 16
+_AES_256_OCTETS: Final = 32
+_AES_BLOCK_BITS: Final = 128
+
+_RSA_BITS: Final = {KeyType.RSA_2048: 2048, KeyType.RSA_3072: 3072, KeyType.RSA_4096: 4096}
+_GENERATORS: Final[dict[KeyType, Callable[[], PrivateKey]]] = {
+    KeyType.EC_P256: lambda: ec.generate_private_key(ec.SECP256R1()),
+    KeyType.EC_P384: lambda: ec.generate_private_key(ec.SECP384R1()),
+    KeyType.EC_P521: lambda: ec.generate_private_key(ec.SECP521R1()),
+    KeyType.ED25519: ed25519.Ed25519PrivateKey.generate,
+    KeyType.ML_DSA_44: mldsa.MLDSA44PrivateKey.generate,
+    KeyType.ML_DSA_65: mldsa.MLDSA65PrivateKey.generate,
+    KeyType.ML_DSA_87: mldsa.MLDSA87PrivateKey.generate,
+}
+_CURVES: Final = {"secp256r1": KeyType.EC_P256, "secp384r1": KeyType.EC_P384, "secp521r1": KeyType.EC_P521}
+_BY_RSA_BITS: Final = {bits: kind for kind, bits in _RSA_BITS.items()}
+
+_PEM_KEY: Final = re.compile(
+    rb"-----BEGIN (?P<label>(?:[A-Z0-9]+ )*PRIVATE KEY)-----[^-]*?-----END (?P=label)-----", re.DOTALL
+)
+
+
+def generate(kind: KeyType) -> PrivateKey:
+    """A new private key. RSA takes up to a second, and releases the interpreter lock meanwhile."""
+    if (bits := _RSA_BITS.get(kind)) is not None:
+        return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    return _GENERATORS[kind]()
+
+
+def to_pem(key: PrivateKey) -> bytes:
+    """The key as unencrypted PKCS#8 PEM (RFC 5208, RFC 7468 10; ML-DSA as its seed, RFC 9881 6)."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def to_encrypted_pem(key: PrivateKey, password: bytes) -> bytes:
+    """The key as encrypted PKCS#8 PEM: PBES2 (RFC 8018 6.2), PBKDF2-HMAC-SHA-256 with 600,000 rounds, AES-256-CBC.
+
+    Raises PkiError where the password is empty.
+    """
+    if not password:
+        raise PkiError("an empty password protects no private key")
+    salt, iv = os.urandom(_SALT_OCTETS), os.urandom(_AES_BLOCK_BITS // 8)
+    derived = PBKDF2HMAC(hashes.SHA256(), _AES_256_OCTETS, salt, PBKDF2_ROUNDS).derive(password)
+    plain = key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    padder = padding.PKCS7(_AES_BLOCK_BITS).padder()
+    encryptor = Cipher(algorithms.AES(derived), modes.CBC(iv)).encryptor()
+    sealed = encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()
+    envelope = asn1_keys.EncryptedPrivateKeyInfo(
+        {"encryption_algorithm": _pbes2(salt, iv), "encrypted_data": sealed},
+    )
+    return _pem("ENCRYPTED PRIVATE KEY", envelope.dump())
+
+
+def _pbes2(salt: bytes, iv: bytes) -> algos.EncryptionAlgorithm:
+    """The PBES2 AlgorithmIdentifier of RFC 8018 A.4."""
+    kdf = {
+        "algorithm": "pbkdf2",
+        "parameters": {
+            "salt": algos.Pbkdf2Salt(name="specified", value=salt),
+            "iteration_count": PBKDF2_ROUNDS,
+            # RFC 8018 A.2: the parameters of a HMAC are NULL, not absent.
+            "prf": {"algorithm": "sha256", "parameters": core.Null()},
+        },
+    }
+    cipher = {"algorithm": "aes256_cbc", "parameters": iv}
+    return algos.EncryptionAlgorithm(
+        {"algorithm": "pbes2", "parameters": {"key_derivation_func": kdf, "encryption_scheme": cipher}}
+    )
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Whether the first private key in the PEM is encrypted: as PKCS#8, or in OpenSSL's older way."""
+    found = _PEM_KEY.search(pem)
+    if found is None:
+        # The armour of the older way holds dashes (`DEK-Info: AES-256-CBC,…`).
+        return b"Proc-Type: 4,ENCRYPTED" in pem
+    return found["label"] == b"ENCRYPTED PRIVATE KEY"
+
+
+def load(pem: bytes, password: bytes | None = None) -> PrivateKey:
+    """The private key of a PEM file. `password` is ignored where the key is not encrypted.
+
+    Raises Unreadable where there is no key of a supported type, WrongPassword where the password is missing or wrong.
+    """
+    encrypted = is_encrypted(pem)
+    if encrypted and not password:
+        raise WrongPassword("the private key is encrypted, and no password was given")
+    try:
+        key = serialization.load_pem_private_key(pem, password if encrypted else None)
+    except Exception as error:
+        if encrypted and _is_intact_envelope(pem):
+            raise WrongPassword("the password does not open the private key") from error
+        raise Unreadable("not a private key in PEM, or a damaged one") from error
+    if not isinstance(key, PrivateKey):
+        raise Unreadable(f"a private key of a type that signs no certificates here: {type(key).__name__}")
+    return key
+
+
+def _is_intact_envelope(pem: bytes) -> bool:
+    """Whether an encrypted key is whole, so that what failed to open it can only be the password."""
+    found = _PEM_KEY.search(pem)
+    if found is None:
+        return True
+    body = found.group(0).split(b"-----")[2]
+    try:
+        parsed = asn1_keys.EncryptedPrivateKeyInfo.load(base64.b64decode(body), strict=True)
+        parsed["encryption_algorithm"]["algorithm"].native, parsed["encrypted_data"].native
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def public_of(pem: bytes) -> bytes:
+    """The DER SubjectPublicKeyInfo of an unencrypted private key. Raises Unreadable, or WrongPassword if encrypted."""
+    if is_encrypted(pem):
+        raise WrongPassword("the private key is encrypted: its public half is not to be seen")
+    try:
+        # Only the public half is looked at; the primality checks of RSA would cost a plan milliseconds a key.
+        key = serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+    except Exception as error:
+        raise Unreadable("not a private key in PEM, or a damaged one") from error
+    return _der(key.public_key())
+
+
+def spki_sha256(owner: PublicKey | x509.Certificate) -> str:
+    """The lower-case hex SHA-256 of the DER SubjectPublicKeyInfo of a public key or of a certificate's."""
+    return hashlib.sha256(spki(owner)).hexdigest()
+
+
+def spki(owner: PublicKey | x509.Certificate) -> bytes:
+    """The DER SubjectPublicKeyInfo (RFC 5280 4.1.2.7) of a public key or of a certificate's."""
+    return _der(owner.public_key() if isinstance(owner, x509.Certificate) else owner)
+
+
+def _der(key: object) -> bytes:
+    return key.public_bytes(  # type: ignore[attr-defined,no-any-return]
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def key_type(key: object) -> KeyType | None:
+    """The language's name of a public or private key's type, or None where the language has none for it."""
+    match key:
+        case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
+            return _BY_RSA_BITS.get(key.key_size)
+        case ec.EllipticCurvePublicKey() | ec.EllipticCurvePrivateKey():
+            return _CURVES.get(key.curve.name)
+        case ed25519.Ed25519PublicKey() | ed25519.Ed25519PrivateKey():
+            return KeyType.ED25519
+        case mldsa.MLDSA44PublicKey() | mldsa.MLDSA44PrivateKey():
+            return KeyType.ML_DSA_44
+        case mldsa.MLDSA65PublicKey() | mldsa.MLDSA65PrivateKey():
+            return KeyType.ML_DSA_65
+        case mldsa.MLDSA87PublicKey() | mldsa.MLDSA87PrivateKey():
+            return KeyType.ML_DSA_87
+        case _:
+            return None
+
+
+def signature_hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
+    """The hash that a CA's key signs with; None where the algorithm brings its own (RFC 8032, FIPS 204).
+
+    A curve takes the hash of its own strength (RFC 5480 4); RSA takes SHA-256 whatever its size.
+    """
+    match key:
+        case rsa.RSAPrivateKey():
+            return hashes.SHA256()
+        case ec.EllipticCurvePrivateKey():
+            if key.key_size > 384:
+                return hashes.SHA512()
+            return hashes.SHA384() if key.key_size > 256 else hashes.SHA256()
+        case _:
+            return None
+
+
+def _pem(label: str, der: bytes) -> bytes:
+    """RFC 7468: base64 in lines of 64 characters."""
+    text = base64.b64encode(der).decode()
+    lines = [text[start : start + 64] for start in range(0, len(text), 64)]
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""]).encode()

@@ -1,0 +1,87 @@
+"""Distinguished names as one line of text, exactly as OpenSSL (and so nginx) prints them by RFC 2253."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+
+# The short names of OpenSSL's object table (crypto/objects/objects.txt); every other attribute is printed by its OID.
+_SHORT_NAMES: Final = {
+    "2.5.4.3": "CN",
+    "2.5.4.4": "SN",
+    "2.5.4.5": "serialNumber",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.9": "street",
+    "2.5.4.10": "O",
+    "2.5.4.11": "OU",
+    "2.5.4.12": "title",
+    "2.5.4.13": "description",
+    "2.5.4.15": "businessCategory",
+    "2.5.4.16": "postalAddress",
+    "2.5.4.17": "postalCode",
+    "2.5.4.18": "postOfficeBox",
+    "2.5.4.20": "telephoneNumber",
+    "2.5.4.41": "name",
+    "2.5.4.42": "GN",
+    "2.5.4.43": "initials",
+    "2.5.4.44": "generationQualifier",
+    "2.5.4.45": "x500UniqueIdentifier",
+    "2.5.4.46": "dnQualifier",
+    "2.5.4.65": "pseudonym",
+    "2.5.4.97": "organizationIdentifier",
+    "0.9.2342.19200300.100.1.1": "UID",
+    "0.9.2342.19200300.100.1.25": "DC",
+    "1.2.840.113549.1.9.1": "emailAddress",
+    "1.2.840.113549.1.9.2": "unstructuredName",
+    "1.3.6.1.4.1.311.60.2.1.1": "jurisdictionL",
+    "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST",
+    "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
+}
+_SPECIAL: Final = frozenset(',+"\\<>;')
+
+
+def rfc2253(name: x509.Name) -> str:
+    """The name as `openssl x509 -nameopt RFC2253` and nginx's `$ssl_client_s_dn` print it.
+
+    Last attribute first, without spaces; what is not ASCII as escaped UTF-8 octets (`\\C4\\86`).
+    """
+    return ",".join("+".join(map(_attribute, reversed(list(rdn)))) for rdn in reversed(name.rdns))
+
+
+def _attribute(attribute: x509.NameAttribute[str | bytes]) -> str:
+    oid = attribute.oid.dotted_string
+    short = _SHORT_NAMES.get(oid)
+    value = attribute.value
+    if short is None or isinstance(value, bytes):
+        return f"{short or oid}={_dumped(attribute)}"
+    return f"{short}={_escaped(value)}"
+
+
+def _dumped(attribute: x509.NameAttribute[str | bytes]) -> str:
+    """`#` and the DER of the value in hex (RFC 2253 2.4), as OpenSSL does for an attribute that it does not know."""
+    alone = x509.Name([x509.RelativeDistinguishedName([attribute])]).public_bytes()
+    value: bytes = asn1_x509.RDNSequence.load(alone)[0][0]["value"].dump()
+    return "#" + value.hex().upper()
+
+
+def _escaped(value: str) -> str:
+    last = len(value) - 1
+    return "".join(_escaped_character(character, index, last) for index, character in enumerate(value))
+
+
+def _escaped_character(character: str, index: int, last: int) -> str:
+    """RFC 2253 2.4, with OpenSSL's habits: control characters and all octets above 0x7F as `\\XX`."""
+    if character in _SPECIAL:
+        return "\\" + character
+    if character == " " and index in (0, last):
+        return "\\ "
+    # A value that is "#" alone counts as its own last character, and OpenSSL leaves that one bare.
+    if character == "#" and index == 0 and last > 0:
+        return "\\#"
+    if " " <= character <= "~":
+        return character
+    return "".join(f"\\{octet:02X}" for octet in character.encode())

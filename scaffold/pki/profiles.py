@@ -1,0 +1,465 @@
+"""What a certificate says, apart from its key, serial and dates: derived from the topology, encoded, compared.
+
+role      basicConstraints   keyUsage                       EKU           names
+ca        CA:TRUE, pathLen   keyCertSign, cRLSign           none          name constraints
+server    CA:FALSE           digitalSignature               serverAuth    DNS, IP, email, identity URI
+client    CA:FALSE           digitalSignature               clientAuth    DNS, IP, email, identity URI
+ocsp      CA:FALSE           digitalSignature               OCSPSigning   none
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID, NameOID
+
+from scaffold.errors import PkiError
+from scaffold.pki.keys import PublicKey
+from scaffold.pki.names import rfc2253
+from scaffold.topology.model import Ca, Fault, NameConstraints, Party, San, SanType, Server, Subject, Topology
+
+Role = Literal["ca", "server", "client", "ocsp"]
+Difference = tuple[str, str]
+"""A stable code, and a sentence with the two values."""
+
+_EKU: Final = {
+    "server": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "ocsp": ExtendedKeyUsageOID.OCSP_SIGNING,
+}
+_OTHER_ROLE: Final[Mapping[str, Role]] = {"server": "client", "client": "server"}
+_COMMON_NAME_LIMIT: Final = 64  # RFC 5280 A.1, ub-common-name
+_HOST_NAME_LIMIT: Final = 253  # RFC 1035 2.3.4, written without the final dot
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateProfile:
+    """Everything a certificate says apart from key, serial and dates.
+
+    `sans` holds the identity URI too. `path_length` and `name_constraints` are a CA's. The URLs are where the *issuer*
+    publishes (None: the pointer is left out). `fault` is one that the words themselves carry or that `broken` acts on.
+    """
+
+    subject: Subject
+    role: Role
+    sans: tuple[San, ...] = ()
+    path_length: int | None = None
+    name_constraints: NameConstraints | None = None
+    crl_url: str | None = None
+    ocsp_url: str | None = None
+    ca_url: str | None = None
+    must_staple: bool = False
+    fault: Fault | None = None
+
+
+# --- From the topology ---------------------------------------------------------------------------------------------
+
+
+def for_ca(t: Topology, ca: Ca) -> CertificateProfile:
+    """The profile of a CA that is made here. A self-signed one carries no pointers."""
+    crl_url, ocsp_url, ca_url = _pointers_of(t, ca.issuer)
+    return CertificateProfile(
+        subject=ca.subject,
+        role="ca",
+        path_length=ca.path_length,
+        name_constraints=ca.name_constraints,
+        crl_url=crl_url,
+        ocsp_url=ocsp_url,
+        ca_url=ca_url,
+    )
+
+
+def for_server(t: Topology, server: Server) -> CertificateProfile:
+    """The profile of the certificate that a server shows to its callers: serverAuth alone."""
+    crl_url, ocsp_url, ca_url = _pointers_of(t, server.issuer)
+    return CertificateProfile(
+        subject=server.subject,
+        role="server",
+        sans=(*server.names, San(SanType.URI, server.identity)),
+        crl_url=crl_url,
+        ocsp_url=ocsp_url,
+        ca_url=ca_url,
+        must_staple=server.must_staple,
+        fault=server.fault,
+    )
+
+
+def for_client_side(t: Topology, party: Party) -> CertificateProfile:
+    """The profile of the certificate with which a client, or a server that calls, calls: clientAuth alone.
+
+    A server's second certificate carries its identity and none of its host names, and never its fault.
+    """
+    is_server = isinstance(party, Server)
+    crl_url, ocsp_url, ca_url = _pointers_of(t, party.issuer)
+    return CertificateProfile(
+        subject=party.subject,
+        role="client",
+        sans=(*(() if is_server else party.names), San(SanType.URI, party.identity)),
+        crl_url=crl_url,
+        ocsp_url=ocsp_url,
+        ca_url=ca_url,
+        fault=None if is_server else party.fault,
+    )
+
+
+def for_responder(ca: Ca) -> CertificateProfile:
+    """The profile of a CA's delegated OCSP responder (RFC 6960 4.2.2.2). Nobody asks about it: no pointers."""
+    suffix = " OCSP responder"
+    common_name = ca.subject.common_name[: _COMMON_NAME_LIMIT - len(suffix)].rstrip() + suffix
+    return CertificateProfile(subject=replace(ca.subject, common_name=common_name), role="ocsp")
+
+
+def _pointers_of(t: Topology, issuer: str | None) -> tuple[str | None, str | None, str | None]:
+    """The CRL's, the OCSP responder's and the CA certificate's URLs in what `issuer` issues."""
+    if issuer is None or t.publish is None:
+        return None, None, None
+    base = t.publish.rstrip("/")
+    revocation = t.cas[issuer].revocation
+    return (
+        f"{base}/crl/{issuer}.crl" if revocation.crl else None,
+        f"{base}/ocsp/{issuer}" if revocation.ocsp else None,
+        f"{base}/ca/{issuer}.cer",
+    )
+
+
+# --- The fault in the words ----------------------------------------------------------------------------------------
+
+
+def stated(profile: CertificateProfile) -> CertificateProfile:
+    """What the certificate will really say: the profile with the fault that lies in its words worked in.
+
+    Faults of time and of issuer leave it as it is; `broken` makes those.
+    """
+    match profile.fault:
+        case Fault.WRONG_EKU:
+            return replace(profile, role=_OTHER_ROLE[profile.role])
+        case Fault.NO_SAN:
+            return replace(profile, sans=())
+        case Fault.WRONG_NAME if profile.role == "server":
+            return replace(profile, sans=_other_hosts(profile.sans))
+        case Fault.WRONG_NAME:
+            return _other_identity(profile)
+        case _:
+            return profile
+
+
+def _other_hosts(sans: tuple[San, ...]) -> tuple[San, ...]:
+    """Other host names, below or beside the real ones, so that name constraints are still kept."""
+    taken = {san.value for san in sans}
+    return tuple(replace(san, value=_other_host(san, taken)) for san in sans)
+
+
+def _other_host(san: San, taken: set[str]) -> str:
+    if san.type is SanType.DNS:
+        name = f"wrong-name.{san.value.replace('*', 'any')}"
+        return name if len(name) <= _HOST_NAME_LIMIT else f"wrong-name.{san.value.partition('.')[2]}"
+    if san.type is SanType.IP:
+        address = ipaddress.ip_address(san.value)
+        neighbours = (str(type(address)(int(address) ^ bit)) for bit in range(1, 256))
+        return next(neighbour for neighbour in neighbours if neighbour not in taken)
+    return san.value
+
+
+def _other_identity(profile: CertificateProfile) -> CertificateProfile:
+    """Another identity and another common name, since some servers see the subject alone."""
+    common_name = f"wrong-name {profile.subject.common_name}"[:_COMMON_NAME_LIMIT].rstrip()
+    sans = (replace(san, value=f"{san.value}/wrong-name") if san.type is SanType.URI else san for san in profile.sans)
+    return replace(profile, subject=replace(profile.subject, common_name=common_name), sans=tuple(sans))
+
+
+# --- Encoded -------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=4096)
+def subject_name(subject: Subject) -> x509.Name:
+    """The distinguished name, widest part first. Raises PkiError for what X.520 forbids (a three-letter country)."""
+    parts = (
+        (NameOID.COUNTRY_NAME, subject.country),
+        (NameOID.STATE_OR_PROVINCE_NAME, subject.state),
+        (NameOID.LOCALITY_NAME, subject.locality),
+        (NameOID.ORGANIZATION_NAME, subject.organization),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, subject.organizational_unit),
+        (NameOID.COMMON_NAME, subject.common_name or None),
+    )
+    try:
+        return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts if value is not None])
+    except ValueError as error:
+        raise PkiError(f'the subject of "{subject.common_name}" cannot stand in a certificate: {error}') from error
+
+
+def extensions(
+    profile: CertificateProfile, key: PublicKey, authority: x509.AuthorityKeyIdentifier | None
+) -> list[x509.Extension[x509.ExtensionType]]:
+    """The extensions of a certificate for `key`; `authority` is None on a self-signed one alone.
+
+    Raises PkiError for a name that cannot be encoded.
+    """
+    says = stated(profile)
+    try:
+        specific = _of_ca(says) if says.role == "ca" else _of_leaf(says)
+    except ValueError as error:
+        name = profile.subject.common_name
+        raise PkiError(f'the certificate of "{name}" cannot be written: {error}') from error
+    # RFC 5280 4.2.1.2: SKI must be on a CA, should be on a leaf; SHA-1 of the key is a name here, no protection.
+    found = [_extension(x509.SubjectKeyIdentifier.from_public_key(key))]
+    if authority is not None:
+        # RFC 5280 4.2.1.1: AKI must be on all but the self-signed.
+        found.append(_extension(authority))
+    return [*found, *specific, *_pointers(says.crl_url, says.ocsp_url, says.ca_url)]
+
+
+def _of_ca(says: CertificateProfile) -> list[x509.Extension[x509.ExtensionType]]:
+    # RFC 5280 4.2.1.9: critical on a CA. RFC 5280 4.2.1.3: keyCertSign and cRLSign, critical.
+    found = [_basic_constraints(True, says.path_length), _CA_KEY_USAGE]
+    if (constraints := says.name_constraints) is not None:
+        # RFC 5280 4.2.1.10: critical, so that who does not understand it refuses.
+        permitted, excluded = _subtrees(constraints.permitted), _subtrees(constraints.excluded)
+        if permitted or excluded:
+            found.append(_extension(x509.NameConstraints(permitted or None, excluded or None), critical=True))
+    return found
+
+
+def _of_leaf(says: CertificateProfile) -> list[x509.Extension[x509.ExtensionType]]:
+    found = [_basic_constraints(False, None), _LEAF_KEY_USAGE]
+    if says.fault is not Fault.NO_EKU:
+        # RFC 5280 4.2.1.12: exactly one purpose, so that a server's certificate never serves as a client's.
+        found.append(_extended_key_usage(says.role))
+    if says.sans:
+        # RFC 5280 4.2.1.6: not critical, since the subject is never empty.
+        found.append(_extension(x509.SubjectAlternativeName([general_name(san) for san in says.sans])))
+    if says.must_staple:
+        found.append(_MUST_STAPLE)
+    if says.role == "ocsp":
+        found.append(_OCSP_NO_CHECK)
+    return found
+
+
+def _extension(value: x509.ExtensionType, *, critical: bool = False) -> x509.Extension[x509.ExtensionType]:
+    return x509.Extension(value.oid, critical, value)
+
+
+def _key_usage(*, certificate_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not certificate_authority,
+        key_cert_sign=certificate_authority,
+        crl_sign=certificate_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+_CA_KEY_USAGE: Final = _extension(_key_usage(certificate_authority=True), critical=True)
+# RFC 5280 4.2.1.3. digitalSignature alone: RFC 8813 3 (EC), RFC 8410 5 and RFC 9295 (EdDSA), RFC 9881 5 (ML-DSA);
+# for RSA too, since keyEncipherment would only serve RSA key exchange, which both TLS profiles leave out.
+_LEAF_KEY_USAGE: Final = _extension(_key_usage(certificate_authority=False), critical=True)
+# RFC 7633: status_request.
+_MUST_STAPLE: Final = _extension(x509.TLSFeature([x509.TLSFeatureType.status_request]))
+# RFC 6960 4.2.2.2.1: the responder's own certificate is believed for its short life.
+_OCSP_NO_CHECK: Final = _extension(x509.OCSPNoCheck())
+
+
+@functools.lru_cache(maxsize=64)
+def _basic_constraints(ca: bool, path_length: int | None) -> x509.Extension[x509.ExtensionType]:
+    return _extension(x509.BasicConstraints(ca, path_length), critical=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _extended_key_usage(role: Role) -> x509.Extension[x509.ExtensionType]:
+    return _extension(x509.ExtendedKeyUsage([_EKU[role]]))
+
+
+@functools.lru_cache(maxsize=1024)
+def _pointers(
+    crl_url: str | None, ocsp_url: str | None, ca_url: str | None
+) -> tuple[x509.Extension[x509.ExtensionType], ...]:
+    found: list[x509.Extension[x509.ExtensionType]] = []
+    if crl_url is not None:
+        # RFC 5280 4.2.1.13: where the issuer's CRL is.
+        point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
+        found.append(_extension(x509.CRLDistributionPoints([point])))
+    # RFC 5280 4.2.2.1: the issuer's OCSP responder, and its certificate.
+    access = [
+        x509.AccessDescription(method, x509.UniformResourceIdentifier(url))
+        for method, url in (
+            (AuthorityInformationAccessOID.OCSP, ocsp_url),
+            (AuthorityInformationAccessOID.CA_ISSUERS, ca_url),
+        )
+        if url is not None
+    ]
+    if access:
+        found.append(_extension(x509.AuthorityInformationAccess(access)))
+    return tuple(found)
+
+
+def general_name(san: San) -> x509.GeneralName:
+    """One name as X.509 holds it. Raises ValueError where it is not ASCII or not an address."""
+    match san.type:
+        case SanType.DNS:
+            return x509.DNSName(san.value)
+        case SanType.IP:
+            return x509.IPAddress(ipaddress.ip_address(san.value))
+        case SanType.EMAIL:
+            return x509.RFC822Name(san.value)
+        case SanType.URI:
+            return x509.UniformResourceIdentifier(san.value)
+
+
+def _subtrees(names: Mapping[SanType, Iterable[str]]) -> list[x509.GeneralName]:
+    return [
+        x509.IPAddress(ipaddress.ip_network(value)) if kind is SanType.IP else general_name(San(kind, value))
+        for kind, values in names.items()
+        for value in values
+    ]
+
+
+# --- Compared ------------------------------------------------------------------------------------------------------
+
+
+def differences(profile: CertificateProfile, certificate: x509.Certificate) -> list[Difference]:
+    """What a real certificate says differently from its profile, in a fixed order; empty where it says the same.
+
+    Its key, its dates and its signature are not looked at. A certificate that cannot be parsed is a difference;
+    raises PkiError where the profile itself cannot be encoded.
+    """
+    says = stated(profile)
+    try:
+        real = {extension.oid: extension for extension in certificate.extensions}
+        found = list(_subject_difference(says, certificate.subject))
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        return [("unreadable", f"the certificate cannot be understood: {error}")]
+    # The issuer's key is compared by who checks the signature; here it only counts whether an AKI is there.
+    authority = real.get(ExtensionOID.AUTHORITY_KEY_IDENTIFIER)
+    wanted = extensions(profile, key, authority.value if authority else None)  # type: ignore[arg-type]
+    expected = {extension.oid: extension for extension in wanted}
+    if real == expected:
+        return found
+    return found + [
+        _difference(oid, real.get(oid), expected.get(oid))
+        for oid in (*expected, *(oid for oid in real if oid not in expected))
+        if real.get(oid) != expected.get(oid)
+    ]
+
+
+def _subject_difference(says: CertificateProfile, real: x509.Name) -> Iterable[Difference]:
+    expected = subject_name(says.subject)
+    if real != expected:
+        yield "subject", f"the subject is {rfc2253(real)}, the topology says {rfc2253(expected)}"
+
+
+_CODES: Final = {
+    ExtensionOID.SUBJECT_KEY_IDENTIFIER: ("key-identifier", "the subject key identifier"),
+    ExtensionOID.BASIC_CONSTRAINTS: ("basic-constraints", "the basic constraints"),
+    ExtensionOID.KEY_USAGE: ("key-usage", "the key usage"),
+    ExtensionOID.EXTENDED_KEY_USAGE: ("extended-key-usage", "the extended key usage"),
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME: ("sans", "the names"),
+    ExtensionOID.NAME_CONSTRAINTS: ("name-constraints", "the name constraints"),
+    ExtensionOID.CRL_DISTRIBUTION_POINTS: ("crl-pointer", "the CRL's address"),
+    ExtensionOID.AUTHORITY_INFORMATION_ACCESS: ("issuer-pointers", "the addresses of OCSP and issuer"),
+    ExtensionOID.TLS_FEATURE: ("must-staple", "the demand to staple"),
+    ExtensionOID.OCSP_NO_CHECK: ("ocsp-nocheck", "the exemption from OCSP"),
+}
+
+
+def _difference(
+    oid: x509.ObjectIdentifier,
+    real: x509.Extension[x509.ExtensionType] | None,
+    expected: x509.Extension[x509.ExtensionType] | None,
+) -> Difference:
+    code, what = _CODES.get(oid, ("extension", f"extension {oid.dotted_string}"))
+    plural = what.endswith("s") and "usage" not in what
+    if real and expected and real.value == expected.value:
+        return code, f"{what} {'are' if plural else 'is'} {'critical' if real.critical else 'not critical'}"
+    return code, f"{what} {'are' if plural else 'is'} {_words(real)}, the topology says {_words(expected)}"
+
+
+def _words(extension: x509.Extension[x509.ExtensionType] | None) -> str:
+    return "absent" if extension is None else describe(extension.value)
+
+
+def describe(value: x509.ExtensionType) -> str:
+    """What an extension says, in a short phrase of RFC 5280's own terms."""
+    phrase = _PHRASES.get(type(value))
+    return "present" if phrase is None else phrase(value)
+
+
+def _names(names: Iterable[x509.GeneralName] | None) -> str:
+    return ", ".join(general_name_text(name) for name in names or ()) or "none"
+
+
+def general_name_text(name: x509.GeneralName) -> str:
+    """A general name with its kind in front: `DNS:localhost`, `URI:spiffe://bank/client/teller`."""
+    match name:
+        case x509.DNSName():
+            return f"DNS:{name.value}"
+        case x509.IPAddress():
+            return f"IP:{name.value}"
+        case x509.RFC822Name():
+            return f"email:{name.value}"
+        case x509.UniformResourceIdentifier():
+            return f"URI:{name.value}"
+        case x509.DirectoryName():
+            return f"directory:{rfc2253(name.value)}"
+        case x509.RegisteredID():
+            return f"OID:{name.value.dotted_string}"
+        case _:
+            return "another kind of name"
+
+
+_USAGES: Final = (
+    ("digital_signature", "digitalSignature"),
+    ("content_commitment", "contentCommitment"),
+    ("key_encipherment", "keyEncipherment"),
+    ("data_encipherment", "dataEncipherment"),
+    ("key_agreement", "keyAgreement"),
+    ("key_cert_sign", "keyCertSign"),
+    ("crl_sign", "cRLSign"),
+)
+
+
+def _basic(value: x509.BasicConstraints) -> str:
+    length = "" if value.path_length is None else f", path length {value.path_length}"
+    return f"CA{length}" if value.ca else "no CA"
+
+
+def _constraints(value: x509.NameConstraints) -> str:
+    return f"permitted {_names(value.permitted_subtrees)}; excluded {_names(value.excluded_subtrees)}"
+
+
+def _points(value: x509.CRLDistributionPoints) -> str:
+    return ", ".join(_names(point.full_name) for point in value)
+
+
+def _access(value: x509.AuthorityInformationAccess) -> str:
+    titles = {AuthorityInformationAccessOID.OCSP: "OCSP", AuthorityInformationAccessOID.CA_ISSUERS: "issuer"}
+    return ", ".join(
+        f"{titles.get(item.access_method, item.access_method.dotted_string)} {general_name_text(item.access_location)}"
+        for item in value
+    )
+
+
+def _purpose(oid: x509.ObjectIdentifier) -> str:
+    return oid.dotted_string if oid._name == "Unknown OID" else oid._name
+
+
+_PHRASES: Final[dict[type[x509.ExtensionType], Callable[..., str]]] = {
+    x509.SubjectKeyIdentifier: lambda value: value.digest.hex(),
+    x509.AuthorityKeyIdentifier: lambda value: (value.key_identifier or b"").hex() or "without a key identifier",
+    x509.BasicConstraints: _basic,
+    x509.KeyUsage: lambda value: ", ".join(word for name, word in _USAGES if getattr(value, name)) or "none",
+    x509.ExtendedKeyUsage: lambda value: ", ".join(_purpose(oid) for oid in value),
+    x509.SubjectAlternativeName: _names,
+    x509.NameConstraints: _constraints,
+    x509.CRLDistributionPoints: _points,
+    x509.AuthorityInformationAccess: _access,
+}
