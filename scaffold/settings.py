@@ -6,19 +6,36 @@ Paths are relative to the project's own folder, so that a folder copied to anoth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
+
+from scaffold.topology import graph
+from scaffold.topology.model import (
+    Client,
+    HostPort,
+    Party,
+    RevocationCheck,
+    SanType,
+    Server,
+    Subject,
+    TlsProfile,
+    Topology,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CaFacts:
     """What the certificate of a CA says: its subject as an RFC 2253 string as OpenSSL prints it, and its key.
 
-    `spki_sha256` is the lower-case hex SHA-256 of its DER SubjectPublicKeyInfo.
+    `spki_sha256` is the lower-case hex SHA-256 of its DER SubjectPublicKeyInfo. `chain_length` counts the certificates
+    above it that an existing CA brought in its `chain`, its root included; 0 for every other CA.
     """
 
     subject_dn: str
     spki_sha256: str
+    chain_length: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +141,8 @@ class ServerSettings:
     must_staple: bool
     post_quantum: bool
     calls: tuple[Call, ...]
+    callee_verify_depth: int
+    """The most intermediates between a called server's leaf and its root; 0 where it calls nobody."""
     upstream: Call | None
     publish: str | None
 
@@ -150,3 +169,189 @@ class ClientSettings:
 Settings = ServerSettings | ClientSettings
 
 CaFactsByName = Mapping[str, CaFacts]
+
+_GROUPS = ("X25519", "prime256v1", "secp384r1")
+_HYBRID_GROUP = "X25519MLKEM768"
+_TLS13_SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+_TLS12_CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+)
+
+
+@functools.cache
+def tls_settings(profile: TlsProfile, *, post_quantum: bool = False) -> Tls:
+    """A Mozilla server side TLS profile, guideline 6.0 (https://wiki.mozilla.org/Security/Server_Side_TLS).
+
+    X25519MLKEM768 is named only where `post_quantum` asks for it: a TLS library that does not know a group (OpenSSL
+    before 3.5) refuses the whole configuration.
+    """
+    groups = (_HYBRID_GROUP, *_GROUPS) if post_quantum else _GROUPS
+    match profile:
+        case TlsProfile.MODERN:
+            return Tls(profile.value, "TLSv1.3", (), _TLS13_SUITES, groups)
+        case TlsProfile.INTERMEDIATE:
+            return Tls(profile.value, "TLSv1.2", _TLS12_CIPHERS, _TLS13_SUITES, groups)
+        case _:
+            assert_never(profile)
+
+
+def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> ServerSettings:
+    """What `server` must be configured with. `facts` must know every CA that issues to one of its callers."""
+    trusted = server.trusts or (server.issuer,)
+    return ServerSettings(
+        topology=t.name,
+        name=server.name,
+        address=server.address,
+        kind=server.template,
+        identity=server.identity,
+        names=tuple(san.value for san in server.names),
+        listen=_address(server.listen),
+        health=_address(server.health) if server.health else None,
+        tls=tls_settings(server.tls, post_quantum=server.post_quantum),
+        files=_server_files(server),
+        anchors=_anchors(t, trusted),
+        verify_depth=_depth(t, trusted, facts),
+        allowed=tuple(_allowed(caller, server, facts) for caller in graph.callers(t, server.name)),
+        revocation=Revocation(server.check_revocation.value, server.on_unavailable.value),
+        staple=server.staple,
+        must_staple=server.must_staple,
+        post_quantum=server.post_quantum,
+        calls=tuple(_call(t.servers[name]) for name in server.calls),
+        callee_verify_depth=_depth(t, _callee_issuers(t, server), facts) if server.calls else 0,
+        upstream=_call(t.servers[server.upstream]) if server.upstream else None,
+        publish=t.publish,
+    )
+
+
+def client_settings(t: Topology, client: Client, facts: CaFactsByName) -> ClientSettings:
+    """What `client` must be configured with; an external client has no project and no settings."""
+    issuers = _callee_issuers(t, client)
+    return ClientSettings(
+        topology=t.name,
+        name=client.name,
+        address=client.address,
+        kind=client.template,
+        identity=client.identity,
+        tls=tls_settings(client.tls),
+        files=_client_files(client),
+        anchors=_anchors(t, issuers),
+        verify_depth=_depth(t, issuers, facts),
+        revocation=Revocation(client.check_revocation.value, client.on_unavailable.value),
+        calls=tuple(_call(t.servers[name]) for name in client.calls),
+        publish=t.publish,
+    )
+
+
+def rfc2253(subject: Subject) -> str:
+    """A subject as OpenSSL prints it by `XN_FLAG_RFC2253`, and nginx as `$ssl_client_s_dn`.
+
+    Its certificate holds the attributes in the order C, ST, L, O, OU, CN; RFC 2253 2.1 prints them from the last.
+    """
+    attributes = (
+        ("CN", subject.common_name),
+        ("OU", subject.organizational_unit),
+        ("O", subject.organization),
+        ("L", subject.locality),
+        ("ST", subject.state),
+        ("C", subject.country),
+    )
+    return ",".join(f"{label}={_escaped(value)}" for label, value in attributes if value)
+
+
+def _escaped(value: str) -> str:
+    """A value by RFC 2253 2.4; control characters and non-ASCII bytes of its UTF-8 as `\\XX` (OpenSSL's ESC_MSB)."""
+    if value.isascii() and value.replace(" ", "").replace("-", "").isalnum() and value.strip(" ") == value:
+        return value
+    last = len(value.encode()) - 1
+    return "".join(_escaped_byte(byte, index, last) for index, byte in enumerate(value.encode()))
+
+
+def _escaped_byte(byte: int, index: int, last: int) -> str:
+    character = chr(byte)
+    if byte < 0x20 or byte >= 0x7F:
+        return f"\\{byte:02X}"
+    if character in ',+"\\<>;' or (character == " " and index in (0, last)) or (character == "#" and index == 0):
+        return f"\\{character}"
+    return character
+
+
+def _address(value: HostPort) -> Address:
+    return Address(value.host, value.port, str(value))
+
+
+def _call(callee: Server) -> Call:
+    server_name = _server_name(callee)
+    return Call(
+        name=callee.name,
+        host=callee.dial.host,
+        port=callee.dial.port,
+        server_name=server_name,
+        url=f"https://{HostPort(server_name, callee.dial.port)}/",
+        identity=callee.identity,
+    )
+
+
+def _server_name(callee: Server) -> str:
+    """The first name that can be asked for: a wildcard is spelled out with the server's own name."""
+    names = [san.value for san in callee.names if san.type in (SanType.DNS, SanType.IP)]
+    first = names[0] if names else callee.dial.host
+    return f"{callee.name}{first[1:]}" if first.startswith("*.") else first
+
+
+def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Allowed:
+    issuer = facts[caller.issuer]
+    external = isinstance(caller, Client) and caller.external is not None
+    return Allowed(
+        name=caller.name,
+        role="server" if isinstance(caller, Server) else "client",
+        identity=caller.identity,
+        issuer=caller.issuer,
+        issuer_spki_sha256=issuer.spki_sha256,
+        issuer_dn=issuer.subject_dn,
+        subject_dn=None if external else rfc2253(caller.subject),
+        gateway=isinstance(caller, Server) and caller.upstream == server.name,
+    )
+
+
+def _callee_issuers(t: Topology, party: Party) -> tuple[str, ...]:
+    """The CAs that issued to the servers that `party` calls; its own where it calls nobody."""
+    return tuple(dict.fromkeys(t.servers[name].issuer for name in party.calls)) or (party.issuer,)
+
+
+def _anchors(t: Topology, issuers: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(graph.root_of(t, name).name for name in issuers))
+
+
+def _depth(t: Topology, issuers: Iterable[str], facts: CaFactsByName) -> int:
+    def intermediates(name: str) -> int:
+        chain = graph.chain(t, name)
+        root = facts.get(chain[-1].name)
+        return len(chain) - 1 + (root.chain_length if root else 0)
+
+    return max(intermediates(name) for name in issuers)
+
+
+def _server_files(server: Server) -> Files:
+    calls = bool(server.calls)
+    return Files(
+        crl="tls/crl.pem" if server.check_revocation is RevocationCheck.CRL else None,
+        bundle="tls/bundle.pfx" if server.pfx else None,
+        bundle_password="tls/pfx-password" if server.pfx else None,
+        staple="tls/staple.der" if server.staple else None,
+        client_certificate="tls/client-cert.pem" if calls else None,
+        client_key="tls/client-key.pem" if calls else None,
+        client_trust="tls/client-ca.pem" if calls else None,
+    )
+
+
+def _client_files(client: Client) -> Files:
+    return Files(
+        crl="tls/crl.pem" if client.check_revocation is RevocationCheck.CRL else None,
+        bundle="tls/bundle.pfx" if client.pfx else None,
+        bundle_password="tls/pfx-password" if client.pfx else None,
+    )

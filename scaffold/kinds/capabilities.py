@@ -1,0 +1,175 @@
+"""What a kind declares of itself: the `_scaffold` block of its cookiecutter.json as a frozen, checked value."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
+
+from scaffold.errors import KindError
+from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
+
+FEATURES = ("health", "upstream", "calls", "pfx", "staple", "must_staple", "reload")
+"""What a kind may support beyond the handshake itself."""
+
+ROLES = ("server", "client")
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a kind needs, and what it can enforce. What is not declared is refused by the plan.
+
+    `requires` are commands that must be on PATH: one of each group. `ready` is the line of a server's output that says
+    it accepts connections. `tls_version` is a command that prints the version of `tls_library`. `keys`, `peer_keys` and
+    `groups` name the least version of that library for each of the kind's own leaf keys, for each key anywhere in a
+    peer's chain, and for each group beyond the usual; what is absent it cannot do. `tls12_refuses` are the leaf keys,
+    of either end, that fail where TLS 1.2 is spoken. `sees_issuer_by` (`key` or `name`) is how a server tells who
+    signed a caller's certificate; `refuses_in` (`tls` or `http`) is where it refuses a valid caller who is not drawn.
+    """
+
+    summary: str
+    role: str
+    requires: tuple[tuple[str, ...], ...]
+    ready: str | None
+    tls_library: str
+    tls_version: tuple[str, ...]
+    keys: Mapping[KeyType, str]
+    peer_keys: Mapping[KeyType, str]
+    tls12_refuses: frozenset[KeyType]
+    groups: Mapping[str, str]
+    tls: frozenset[TlsProfile]
+    check_revocation: frozenset[RevocationCheck]
+    on_unavailable: frozenset[OnUnavailable]
+    sees_issuer_by: str
+    refuses_in: str
+    supports: frozenset[str]
+
+
+def parse(block: object, where: str) -> Capabilities:
+    """The block of the kind that errors call `where`. Raises KindError for what is missing, unknown or malformed."""
+    if not isinstance(block, dict):
+        raise KindError(
+            f"{where} has no _scaffold block",
+            hint="a kind says in its cookiecutter.json, under _scaffold, what it needs and what it can enforce",
+        )
+    reader = _Reader(block, where)
+    role = reader.choice("role", ROLES, None)
+    server = role == "server"
+    capabilities = Capabilities(
+        summary=reader.text("summary", None),
+        role=role,
+        requires=reader.commands("requires"),
+        ready=reader.pattern("ready") if server else None,
+        tls_library=reader.text("tls_library", None),
+        tls_version=reader.texts("tls_version"),
+        keys=reader.versions("keys", KeyType),
+        peer_keys=reader.versions("peer_keys", KeyType),
+        tls12_refuses=reader.members("tls12_refuses", KeyType, ()),
+        groups=reader.versions("groups", str),
+        tls=reader.members("tls", TlsProfile, tuple(TlsProfile)),
+        check_revocation=reader.members("check_revocation", RevocationCheck, (RevocationCheck.NONE,)),
+        on_unavailable=reader.members("on_unavailable", OnUnavailable, (OnUnavailable.REFUSE,)),
+        sees_issuer_by=reader.choice("sees_issuer_by", ("key", "name"), None if server else "key"),
+        refuses_in=reader.choice("refuses_in", ("tls", "http"), None if server else "tls"),
+        supports=frozenset(reader.feature(name) for name in reader.texts("supports")),
+    )
+    reader.finish()
+    return capabilities
+
+
+_T = TypeVar("_T", bound=str)
+
+
+class _Reader:
+    """Takes fields out of the block one by one, and says which one is wrong."""
+
+    def __init__(self, block: Mapping[str, object], where: str) -> None:
+        self._block = dict(block)
+        self._where = where
+        self._known: list[str] = []
+
+    def _take(self, field: str) -> object:
+        self._known.append(field)
+        return self._block.pop(field, None)
+
+    def _wrong(self, field: str, problem: str, hint: str | None = None) -> KindError:
+        return KindError(f"{self._where}: _scaffold.{field} {problem}", hint=hint)
+
+    def text(self, field: str, default: str | None) -> str:
+        value = self._take(field)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, str) or not value:
+            raise self._wrong(field, "must be a text" if value is not None else "is missing")
+        return value
+
+    def texts(self, field: str) -> tuple[str, ...]:
+        value = self._take(field)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise self._wrong(field, "must be a list of texts")
+        return tuple(value)
+
+    def choice(self, field: str, choices: tuple[str, ...], default: str | None) -> str:
+        value = self.text(field, default)
+        if value not in choices:
+            raise self._wrong(field, f'is "{value}"', f"it may be {' or '.join(choices)}")
+        return value
+
+    def pattern(self, field: str) -> str:
+        value = self.text(field, None)
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise self._wrong(field, f"is no regular expression: {error}") from error
+        return value
+
+    def commands(self, field: str) -> tuple[tuple[str, ...], ...]:
+        """`["nginx"]`, or lists of commands of which one is enough: `[["python3.13", "python3"]]`."""
+        value = self._take(field)
+        groups = [[item] if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+        if groups is None:
+            return ()
+        if not isinstance(groups, list) or not all(_is_texts(group) and group for group in groups):
+            raise self._wrong(field, "must be a list of commands, or of lists of commands")
+        return tuple(tuple(group) for group in groups)
+
+    def versions(self, field: str, member: Callable[[str], _T]) -> Mapping[_T, str]:
+        value = self._take(field)
+        if value is None:
+            return MappingProxyType({})
+        if not isinstance(value, dict) or not all(
+            isinstance(version, str) and re.fullmatch(r"\d+(\.\d+)*", version) for version in value.values()
+        ):
+            raise self._wrong(field, 'must map names to least versions, such as {"ed25519": "1.1.1"}')
+        return MappingProxyType({self._member(field, member, name): version for name, version in value.items()})
+
+    def members(self, field: str, member: Callable[[str], _T], default: tuple[_T, ...]) -> frozenset[_T]:
+        given = field in self._block
+        names = self.texts(field)
+        return frozenset(self._member(field, member, name) for name in names) if given else frozenset(default)
+
+    def _member(self, field: str, member: Callable[[str], _T], name: str) -> _T:
+        try:
+            return member(name)
+        except ValueError:
+            raise self._wrong(field, f'names "{name}"', "the topology language has no such value") from None
+
+    def feature(self, name: str) -> str:
+        if name not in FEATURES:
+            raise self._wrong("supports", f'names "{name}"', f"it may name {', '.join(FEATURES)}")
+        return name
+
+    def finish(self) -> None:
+        """Raises KindError for a field that nothing asked for."""
+        for field in self._block:
+            near = difflib.get_close_matches(field, self._known, n=1)
+            raise self._wrong(field, "is not known", f'did you mean "{near[0]}"?' if near else None)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and item for item in value)

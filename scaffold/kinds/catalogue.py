@@ -1,0 +1,173 @@
+"""Finds kinds: built-in template folders, folders at a path, and cookiecutter repositories (git or zip)."""
+
+from __future__ import annotations
+
+import atexit
+import difflib
+import functools
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import MappingProxyType
+
+from scaffold.errors import KindError
+from scaffold.kinds.capabilities import Capabilities, parse
+from scaffold.settings import ClientSettings, ServerSettings
+
+_REPOSITORY = re.compile(r"((git|hg)\+)?(https?|git|ssh|file)://|^\w+@[\w.-]+:|^(gh|gl|bb):|\.zip$")
+
+_RESERVED = frozenset(field.name for value in (ServerSettings, ClientSettings) for field in fields(value)) | {"vars"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A template folder.
+
+    `project` is the name of its project folder, a template itself. `defaults` are the variables that a person may set,
+    `private` cookiecutter's own (`_extensions` and the like). `digest` is the hex SHA-256 of all that rendering reads.
+    """
+
+    name: str
+    role: str
+    folder: Path
+    project: str
+    defaults: Mapping[str, object]
+    private: Mapping[str, object]
+    capabilities: Capabilities
+    digest: str
+    builtin: bool
+
+
+def templates_folder() -> Path:
+    """Where the built-in kinds lie: beside the package in an installed wheel, at the top of a source tree."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_templates"
+    return installed if installed.is_dir() else package.parent / "templates"
+
+
+@functools.cache
+def builtin_names(role: str) -> tuple[str, ...]:
+    """The names of the built-in kinds of a role (`server` or `client`), sorted."""
+    folder = templates_folder() / f"{role}s"
+    return tuple(sorted(entry.parent.name for entry in folder.glob("*/cookiecutter.json")))
+
+
+@functools.cache
+def find(template: str, role: str, base: Path) -> Kind:
+    """The kind that a topology in the folder `base` calls `template`.
+
+    Raises KindError where there is none, where it is malformed, or where it is made for the other role.
+    """
+    if _REPOSITORY.search(template):
+        kind = load(_fetch(template), template)
+    elif "/" in template or template.startswith("."):
+        kind = load(base / Path(template).expanduser(), template)
+    elif template in builtin_names(role):
+        kind = load(templates_folder() / f"{role}s" / template, template, builtin=True)
+    else:
+        raise _unknown(template, role)
+    if kind.role != role:
+        raise KindError(f'template "{template}" is for a {kind.role}, not for a {role}')
+    return kind
+
+
+def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:
+    """The kind in `folder`. Raises KindError where it is missing or malformed."""
+    values = _read_cookiecutter_json(folder, name)
+    capabilities = parse(values.pop("_scaffold", None), f'template "{name}"')
+    private = {key: value for key, value in values.items() if key.startswith("_")}
+    defaults = {key: value for key, value in values.items() if not key.startswith("_")}
+    if clash := sorted(_RESERVED & defaults.keys()):
+        raise KindError(
+            f'template "{name}" has a variable "{clash[0]}"', hint="scaffold sets that one itself: call it otherwise"
+        )
+    project = _project_folder(folder, name)
+    return Kind(
+        name=name,
+        role=capabilities.role,
+        folder=folder,
+        project=project.name,
+        defaults=MappingProxyType(defaults),
+        private=MappingProxyType(private),
+        capabilities=capabilities,
+        digest=_digest(folder, project),
+        builtin=builtin,
+    )
+
+
+def template_files(project: Path) -> Iterator[tuple[str, Path]]:
+    """Every file below a project folder as relative POSIX path and place, sorted. Raises KindError for a symlink."""
+    for path in sorted(project.rglob("*")):
+        if path.is_symlink():
+            raise KindError(f"the template holds a symbolic link: {path}", hint="put the file itself there")
+        if path.is_file():
+            yield path.relative_to(project).as_posix(), path
+
+
+def is_executable(path: Path) -> bool:
+    """Whether its owner may run the file."""
+    return bool(path.stat().st_mode & 0o100)
+
+
+def _unknown(template: str, role: str) -> KindError:
+    names = builtin_names(role)
+    near = difflib.get_close_matches(template, names, n=1)
+    other = "client" if role == "server" else "server"
+    if near:
+        hint = f'did you mean "{near[0]}"?'
+    elif template in builtin_names(other):
+        hint = f"{template} is a {other} template; for a {role} there are {', '.join(names)}"
+    else:
+        hint = f"there are {', '.join(names) or 'none built in'}; a folder of your own starts with ./"
+    return KindError(f'no such {role} template "{template}"', hint=hint)
+
+
+def _read_cookiecutter_json(folder: Path, name: str) -> dict[str, object]:
+    file = folder / "cookiecutter.json"
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise KindError(f'template "{name}" has no {file}') from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise KindError(f"{file} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise KindError(f"{file} must hold an object")
+    return values
+
+
+def _project_folder(folder: Path, name: str) -> Path:
+    """The one folder whose name is a template (cookiecutter's `find_template`)."""
+    found = [entry for entry in folder.iterdir() if "cookiecutter" in entry.name and "{{" in entry.name]
+    if len(found) != 1 or not found[0].is_dir() or found[0].is_symlink():
+        raise KindError(f'template "{name}" must hold one project folder, named {{{{cookiecutter.name}}}}')
+    return found[0]
+
+
+def _digest(folder: Path, project: Path) -> str:
+    digest = hashlib.sha256()
+    for name, path in [("cookiecutter.json", folder / "cookiecutter.json"), *template_files(project)]:
+        content = path.read_bytes()
+        digest.update(f"{name}\0{is_executable(path)}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _fetch(template: str) -> Path:
+    """A repository or zip file, fetched by cookiecutter into a folder that lives as long as this process."""
+    from cookiecutter.config import BUILTIN_ABBREVIATIONS
+    from cookiecutter.exceptions import CookiecutterException
+    from cookiecutter.repository import determine_repo_dir
+    from requests import RequestException
+
+    place = tempfile.mkdtemp(prefix="scaffold-template-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    try:
+        folder, _ = determine_repo_dir(template, BUILTIN_ABBREVIATIONS, place, checkout=None, no_input=True)
+    except (CookiecutterException, RequestException, OSError) as error:
+        raise KindError(f'template "{template}" cannot be fetched: {error}') from error
+    return Path(folder)

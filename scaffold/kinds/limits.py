@@ -1,0 +1,225 @@
+"""Checks a topology against what its kinds declare: what a kind cannot enforce is refused, in the topology's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from scaffold.errors import TopologyError
+from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.variables import VariableError, merged
+from scaffold.topology import graph
+from scaffold.topology.model import Client, KeyType, Party, Server, TlsProfile, Topology
+
+OLDEST_LIBRARY = (3, 0)
+"""The TLS library that every machine is taken to have; what needs a later one is noted in the plan."""
+
+_LONGEST_VISIBLE_NAME = 1024
+
+
+def check(t: Topology, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
+    """The plan's notes. `kinds` maps the addresses of all that has a project to its kind.
+
+    Raises TopologyError for the first thing that a kind cannot do or that the two ends of an edge cannot agree on.
+    """
+    notes: dict[str, None] = {}
+    for party in graph.parties(t):
+        if (kind := kinds.get(party.address)) is not None:
+            notes.update(dict.fromkeys(_check_party(t, party, kind)))
+    for caller, callee in graph.edges(t):
+        notes.update(dict.fromkeys(_check_edge(t, caller, callee, kinds)))
+    _check_names(t, kinds)
+    return tuple(notes)
+
+
+def _check_party(t: Topology, party: Party, kind: Kind) -> Iterator[str]:
+    _check_variables(t, party, kind)
+    _check_choices(t, party, kind)
+    if isinstance(party, Server):
+        _check_features(t, party, kind)
+        if party.post_quantum:
+            yield from _post_quantum(t, party, kind)
+    elif party.pfx and "pfx" not in kind.capabilities.supports:
+        raise _refusal(t, party, "pfx", kind, "reads no PFX bundle", None)
+    needed = kind.capabilities.keys.get(party.key)
+    if needed is None:
+        raise _refusal(
+            t, party, "key", kind, f"cannot use a {party.key} key of its own", _one_of(kind.capabilities.keys)
+        )
+    yield from _newer(party, kind, needed, f"a {party.key} key")
+
+
+def _check_variables(t: Topology, party: Party, kind: Kind) -> None:
+    try:
+        merged(kind, party.vars)
+    except VariableError as error:
+        place = t.place(*_path(party), "vars", error.variable)
+        raise TopologyError(f"{party.address}: {error.message}", place=place, hint=error.hint) from error
+
+
+def _check_choices(t: Topology, party: Party, kind: Kind) -> None:
+    can = kind.capabilities
+    if party.tls not in can.tls:
+        raise _refusal(t, party, "tls", kind, f'cannot enforce "tls: {party.tls}"', _one_of(can.tls))
+    if party.check_revocation not in can.check_revocation:
+        problem = f'cannot enforce "check_revocation: {party.check_revocation}"'
+        raise _refusal(t, party, "check_revocation", kind, problem, _one_of(can.check_revocation))
+    if party.on_unavailable not in can.on_unavailable:
+        problem = f'cannot do "on_unavailable: {party.on_unavailable}"'
+        raise _refusal(t, party, "on_unavailable", kind, problem, _one_of(can.on_unavailable))
+
+
+def _check_features(t: Topology, server: Server, kind: Kind) -> None:
+    asked = {
+        "health": (server.health, "has no health port"),
+        "upstream": (server.upstream, "forwards to no upstream"),
+        "calls": (server.calls, "calls no other server"),
+        "pfx": (server.pfx, "reads no PFX bundle"),
+        "staple": (server.staple, "staples no OCSP response"),
+        "must_staple": (server.must_staple, "does not staple reliably enough for must_staple"),
+    }
+    for feature, (wanted, problem) in asked.items():
+        if wanted and feature not in kind.capabilities.supports:
+            raise _refusal(t, server, feature, kind, problem, None)
+
+
+def _post_quantum(t: Topology, server: Server, kind: Kind) -> Iterator[str]:
+    group = "X25519MLKEM768"
+    needed = kind.capabilities.groups.get(group)
+    if needed is None:
+        raise _refusal(t, server, "post_quantum", kind, f"cannot put the group {group} first", None)
+    yield from _newer(server, kind, needed, f"the group {group}")
+
+
+def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[str, Kind]) -> Iterator[str]:
+    """Each end must take the other's leaf key and every key of its chain, under the TLS versions both speak."""
+    calling, called = kinds.get(caller.address), kinds[callee.address]
+    yield from _takes(t, callee, called, caller)
+    if calling is not None:
+        yield from _takes(t, caller, calling, callee)
+    speaks_tls12 = TlsProfile.MODERN not in (caller.tls, callee.tls)
+    for kind in (calling, called):
+        if kind is not None and speaks_tls12:
+            _refuse_tls12(t, caller, callee, kind)
+
+
+def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party) -> Iterator[str]:
+    external = isinstance(peer, Client) and peer.external is not None
+    leaf = () if external else ((peer.key, f"{peer.address}’s {peer.key} key", (*_path(peer), "key")),)
+    chain = (
+        (ca.key, f"the {ca.key} key of {ca.address}, which stands over {peer.address}", ("cas", ca.name, "key"))
+        for ca in graph.chain(t, peer.issuer)
+        if not ca.existing
+    )
+    for key, words, path in (*leaf, *chain):
+        needed = kind.capabilities.peer_keys.get(key)
+        if needed is None:
+            raise TopologyError(
+                f'{verifier.address} (template "{kind.name}") cannot verify {words}',
+                place=t.place(*path),
+                hint=_one_of(kind.capabilities.peer_keys),
+            )
+        yield from _newer(verifier, kind, needed, words)
+
+
+def _refuse_tls12(t: Topology, caller: Party, callee: Server, kind: Kind) -> None:
+    for party in (caller, callee):
+        if party.key in kind.capabilities.tls12_refuses and not (isinstance(party, Client) and party.external):
+            raise TopologyError(
+                f'{party.address} has a {party.key} key, which template "{kind.name}" refuses in TLS 1.2 '
+                f"({caller.address} calls {callee.address})",
+                place=t.place(*_path(party), "key"),
+                hint='take "tls: modern" on one of the two, or an ec-p384 key',
+            )
+
+
+def _check_names(t: Topology, kinds: Mapping[str, Kind]) -> None:
+    """A server that sees names alone knows a caller by whole subject and issuer, which one root must vouch for."""
+    by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by == "name"]
+    bearers = _bearers(t) if by_name else {}
+    for server in by_name:
+        kind, callers = kinds[server.address], graph.callers(t, server.name)
+        _check_one_root(t, server, kind, callers)
+        for caller in callers:
+            _check_visible(t, server, kind, caller)
+            _check_no_double(t, server, kind, bearers[caller.issuer, _subject(caller)])
+
+
+def _bearers(t: Topology) -> dict[tuple[str, tuple[str, ...]], list[Party]]:
+    """All that have a client's certificate, by issuer and subject."""
+    bearers: dict[tuple[str, tuple[str, ...]], list[Party]] = {}
+    for party in graph.parties(t):
+        if isinstance(party, Client) or party.calls:
+            bearers.setdefault((party.issuer, _subject(party)), []).append(party)
+    return bearers
+
+
+def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[Party]) -> None:
+    issuers = (*server.trusts, *(caller.issuer for caller in callers))
+    roots = list(dict.fromkeys(graph.root_of(t, issuer).name for issuer in issuers))
+    if len(roots) > 1:
+        raise TopologyError(
+            f'{server.address}: template "{kind.name}" tells issuers apart by name alone, and its callers come from '
+            f"several roots: {', '.join(roots)}",
+            place=t.place(*_path(server)),
+            hint="another trusted root could bear the name of the issuer: take a template that sees the issuer’s key",
+        )
+
+
+def _check_visible(t: Topology, server: Server, kind: Kind, caller: Party) -> None:
+    if isinstance(caller, Client) and caller.external is not None:
+        raise TopologyError(
+            f'{server.address}: template "{kind.name}" knows callers by their subject, and that of {caller.address} '
+            "is not known here",
+            place=t.place(*_path(caller)),
+            hint="take a template that sees the identity (SAN) for this server",
+        )
+    for value in _subject(caller):
+        if len(value) > _LONGEST_VISIBLE_NAME or not all(character.isprintable() for character in value):
+            raise TopologyError(
+                f'{server.address}: template "{kind.name}" cannot match the subject of {caller.address} safely: '
+                f"{value[:40]!r}",
+                place=t.place(*_path(caller), "subject"),
+                hint="leave out control and invisible characters",
+            )
+
+
+def _check_no_double(t: Topology, server: Server, kind: Kind, bearers: Sequence[Party]) -> None:
+    if len(bearers) > 1:
+        first, second, *_ = bearers
+        raise TopologyError(
+            f"{server.address} would mistake {second.address} for {first.address}: the same subject under the same "
+            f'issuer, and template "{kind.name}" sees no more',
+            place=t.place(*_path(second), "subject"),
+            hint="give them different common names",
+        )
+
+
+def _subject(party: Party) -> tuple[str, ...]:
+    subject = party.subject
+    values = (
+        subject.common_name,
+        subject.organization,
+        subject.organizational_unit,
+        subject.country,
+        subject.state,
+        subject.locality,
+    )
+    return tuple(value or "" for value in values)
+
+
+def _newer(party: Party, kind: Kind, needed: str, what: str) -> Iterator[str]:
+    if tuple(int(part) for part in needed.split(".")) > OLDEST_LIBRARY:
+        yield f"{party.address} needs {kind.capabilities.tls_library} {needed} or later for {what}"
+
+
+def _refusal(t: Topology, party: Party, field: str, kind: Kind, problem: str, hint: str | None) -> TopologyError:
+    message = f'{party.address}: template "{kind.name}" {problem}'
+    return TopologyError(message, place=t.place(*_path(party), field), hint=hint)
+
+
+def _one_of(values: Mapping[KeyType, str] | frozenset[object]) -> str:
+    return f"it takes {', '.join(sorted(str(value) for value in values))}"
+
+
+def _path(party: Party) -> tuple[str, str]:
+    return ("servers" if isinstance(party, Server) else "clients", party.name)

@@ -1,0 +1,172 @@
+"""Renders a kind: settings and variables in, the files of a project out. Values are data and never templates."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaffold.errors import KindError
+from scaffold.kinds.catalogue import Kind, is_executable, template_files
+from scaffold.kinds.variables import merged
+from scaffold.settings import Settings
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
+
+Context = Mapping[str, Mapping[str, object]]
+"""What templates see: everything under the one name `cookiecutter`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One file of a project."""
+
+    content: bytes
+    executable: bool
+
+
+def render(kind: Kind, settings: Settings, given: Mapping[str, object]) -> dict[str, Rendered]:
+    """The project of `settings` by relative POSIX path; `given` are the topology's `vars`.
+
+    Raises KindError where a template is wrong, a variable is unknown, or a path would lead out of the project.
+    """
+    return render_context(kind, context(kind, settings, given))
+
+
+def context(kind: Kind, settings: Settings, given: Mapping[str, object]) -> Context:
+    """The settings as plain dictionaries, the variables beside them and again under `vars`."""
+    variables = merged(kind, given)
+    return {"cookiecutter": {**variables, **_plain(settings), "vars": variables}}
+
+
+def render_context(kind: Kind, context: Context) -> dict[str, Rendered]:
+    """As `render`, of a context that is ready. A template from outside is rendered by cookiecutter itself."""
+    return _render_compiled(kind, context) if kind.builtin else _render_by_cookiecutter(kind, context)
+
+
+@functools.cache
+def _field_names(cls: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))
+
+
+def _plain(value: Any) -> Any:
+    """`dataclasses.asdict` without its deep copies, which cost more than the rendering."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if is_dataclass(value):
+        return {name: _plain(getattr(value, name)) for name in _field_names(value.__class__)}
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """One file of a template. `path` and `body` are compiled where they hold Jinja, and plain where they do not."""
+
+    source: str
+    path: Template | None
+    body: Template | bytes
+    executable: bool
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(folder: Path, digest: str) -> tuple[_Compiled, ...]:
+    """The templates of the project folder `folder`; `digest` names their content, so that a changed one is compiled."""
+    from jinja2 import Environment, StrictUndefined
+
+    # No autoescape: what is rendered is configuration and code, not HTML, and each template quotes for its own syntax.
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701
+    return tuple(_compile(environment, name, path) for name, path in template_files(folder))
+
+
+def _compile(environment: Environment, name: str, path: Path) -> _Compiled:
+    from jinja2 import TemplateSyntaxError
+
+    content = path.read_bytes()
+    try:
+        body = environment.from_string(content.decode()) if _is_template(content) else content
+        return _Compiled(name, environment.from_string(name) if "{" in name else None, body, is_executable(path))
+    except TemplateSyntaxError as error:
+        raise KindError(f"{path}, line {error.lineno}: {error.message}") from error
+
+
+def _is_template(content: bytes) -> bool:
+    """Text that holds a delimiter; binary files (cookiecutter copies them too) are none."""
+    return b"\0" not in content and any(delimiter in content for delimiter in (b"{{", b"{%", b"{#"))
+
+
+def _render_compiled(kind: Kind, context: Context) -> dict[str, Rendered]:
+    from jinja2 import TemplateError
+
+    files: dict[str, Rendered] = {}
+    for template in _compiled(kind.folder / kind.project, kind.digest):
+        try:
+            path = template.path.render(context) if template.path else template.source
+            if not path or path.endswith("/"):
+                continue
+            body = template.body if isinstance(template.body, bytes) else template.body.render(context).encode()
+        except (TemplateError, UnicodeEncodeError, TypeError, ValueError) as error:
+            raise KindError(f'template "{kind.name}", {template.source}: {error}') from error
+        files[_inside(kind, template.source, path)] = Rendered(body, template.executable)
+    return files
+
+
+def _inside(kind: Kind, source: str, path: str) -> str:
+    """`path`, which a template rendered from `source`. Raises KindError where it would lead out of the project."""
+    parts = path.split("/")
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise KindError(f'template "{kind.name}": the path {source} becomes "{path}", which leads out of the project')
+    if len(parts) > source.count("/") + 1:
+        raise KindError(f'template "{kind.name}": a value puts a folder into the path {source}: "{path}"')
+    return path
+
+
+_COOKIECUTTER = threading.Lock()  # cookiecutter changes the working directory, which is the whole process's
+
+
+def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]:
+    """The kind by cookiecutter's own generation, without its hooks, in a temporary folder."""
+    import tempfile
+
+    from cookiecutter.exceptions import CookiecutterException, UndefinedVariableInTemplate
+    from cookiecutter.generate import generate_files
+    from cookiecutter.utils import create_env_with_context
+    from jinja2 import TemplateError
+
+    full = {"cookiecutter": {**kind.private, **context["cookiecutter"]}}
+    try:
+        environment = create_env_with_context(full)
+        _derive_defaults(kind, environment, full["cookiecutter"])
+        _refuse_escapes(kind, environment, full)
+        with _COOKIECUTTER, tempfile.TemporaryDirectory(prefix="scaffold-") as place:
+            project = generate_files(str(kind.folder), full, output_dir=place, accept_hooks=False)
+            return {
+                path: Rendered(file.read_bytes(), is_executable(file)) for path, file in template_files(Path(project))
+            }
+    except UndefinedVariableInTemplate as error:  # its own text is the whole context
+        raise KindError(f'template "{kind.name}": {error.message}: {error.error.message}') from error
+    except (CookiecutterException, TemplateError, OSError, ValueError) as error:
+        raise KindError(f'template "{kind.name}": {error}') from error
+
+
+def _derive_defaults(kind: Kind, environment: Environment, values: dict[str, object]) -> None:
+    """Renders a default that is a template of other variables, as cookiecutter does, and nothing a person gave."""
+    for name, default in kind.defaults.items():
+        if isinstance(default, str) and "{" in default and values[name] == default:
+            values[name] = environment.from_string(default).render(cookiecutter=values)
+
+
+def _refuse_escapes(kind: Kind, environment: Environment, context: Context) -> None:
+    """Renders every path before cookiecutter does: it would follow one that leads out, before anyone could look."""
+    project = kind.folder / kind.project
+    _inside(kind, kind.project, environment.from_string(kind.project).render(context))
+    for path in sorted(project.rglob("*")):
+        source = path.relative_to(project).as_posix()
+        rendered = environment.from_string(source).render(context)
+        if path.is_dir() or (rendered and not rendered.endswith("/")):  # a file whose name is empty is left out
+            _inside(kind, source, rendered)
