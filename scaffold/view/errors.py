@@ -13,7 +13,8 @@ WIDTH = 100
 
 def error_text(error: ScaffoldError) -> str:
     """The message, its place with the line and a caret under the column, and the hint."""
-    lines = [f"error: {one_line(error.message)}"]
+    first, *more = error.message.split("\n")
+    lines = [f"error: {one_line(first)}", *(f"  {one_line(line.strip())}" for line in more)]
     if error.place is not None:
         lines += _place_lines(error.place)
     if error.hint:

@@ -1,0 +1,60 @@
+"""Start-up of the command against an empty Typer command that does nothing, round by round in one run.
+
+    python benchmarks/startup.py [ROUNDS]
+
+Targets: `scaffold --help` at most 1.3 times, `scaffold validate` of a small file at most 1.7 times the empty command.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+EMPTY = """
+import typer
+app = typer.Typer()
+@app.command()
+def run() -> None: ...
+app()
+"""
+EXAMPLE = Path(__file__).parent.parent / "examples" / "minimal" / "topology.yaml"
+
+
+def seconds(command: list[str]) -> float:
+    """Wall-clock seconds of one run."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def main(rounds: int) -> None:
+    """Print medians and ratios as a Markdown table."""
+    with tempfile.TemporaryDirectory() as folder:
+        empty = Path(folder) / "empty.py"
+        empty.write_text(EMPTY)
+        scaffold = [sys.executable, "-c", "from scaffold.cli import main; main()"]
+        commands = {
+            "an empty Typer command": [sys.executable, str(empty)],
+            "its --help": [sys.executable, str(empty), "--help"],
+            "scaffold --help": [*scaffold, "--help"],
+            "scaffold --version": [*scaffold, "--version"],
+            "scaffold validate, the minimal example": [*scaffold, "validate", "-f", str(EXAMPLE)],
+        }
+        times: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(rounds + 1):
+            for name, command in commands.items():
+                times[name].append(seconds(command))
+    # The first round warms the caches of bytecode and disk.
+    medians = {name: statistics.median(values[1:]) for name, values in times.items()}
+    base = medians["an empty Typer command"]
+    print("| command | ms | ratio |\n|---|---:|---:|")
+    for name, median in medians.items():
+        print(f"| {name} | {median * 1000:.0f} | {median / base:.2f} |")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)

@@ -1,0 +1,123 @@
+"""`scaffold init`: a first topology, from an example or from questions."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scaffold.cli.options import DEFAULT_FILE, File, Out
+from scaffold.errors import StoreError, TopologyError
+
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""A DNS label (RFC 1123 section 2.1), lower-case."""
+
+FIRST_PORT = 8443
+
+
+def run(
+    file: File = DEFAULT_FILE,
+    out: Out = None,
+    example: Annotated[str | None, typer.Option("--example", metavar="NAME", help="Start from an example.")] = None,
+) -> None:
+    """Write FILE where there is none yet."""
+    if file.exists() or file.is_symlink():
+        raise StoreError(
+            f"{file} is there already, and init overwrites nothing", hint="choose another place with -f FILE"
+        )
+    if example is not None:
+        text = _example(example)
+    elif sys.stdin.isatty():
+        text = _from_answers(file)
+    else:
+        raise TopologyError(
+            "there is no terminal to ask questions on",
+            hint=f"start from an example: scaffold init --example {' | '.join(_examples())}",
+        )
+    _write(file, text)
+    where = "" if file == DEFAULT_FILE else f" -f {file}"
+    typer.echo(f"{file} is written. Next: scaffold plan{where}")
+
+
+def _examples_folder() -> Path:
+    """In the wheel the examples lie in the package; in a checkout beside it."""
+    package = Path(__file__).parent.parent
+    carried = package / "_examples"
+    return carried if carried.is_dir() else package.parent / "examples"
+
+
+def _examples() -> list[str]:
+    return sorted(folder.parent.name for folder in _examples_folder().glob("*/topology.yaml"))
+
+
+def _example(name: str) -> str:
+    if name not in _examples():
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, _examples(), n=1)
+        raise TopologyError(
+            f"there is no example {name!r}",
+            hint=f"did you mean {near[0]}?" if near else f"the examples are {', '.join(_examples())}",
+        )
+    return (_examples_folder() / name / "topology.yaml").read_text("utf-8")
+
+
+def _from_answers(file: Path) -> str:
+    typer.echo("A few questions; the answer in brackets is taken when you press Enter.")
+    folder = re.sub(r"[^a-z0-9]+", "-", file.absolute().parent.name.lower()).strip("-")
+    name = _ask_labels("What is the topology called", folder or "services", one=True)[0]
+    servers = _ask_labels("Which services are called (names, separated by commas)", "api")
+    template = typer.prompt("What are they rendered as: python or nginx", default="python", type=str).strip()
+    clients = _ask_labels("Which clients call them", "cli")
+    return _topology(name, servers, template, clients)
+
+
+def _ask_labels(question: str, default: str, *, one: bool = False) -> list[str]:
+    while True:
+        answers = [
+            part.strip() for part in typer.prompt(question, default=default, type=str).split(",") if part.strip()
+        ]
+        bad = [answer for answer in answers if not LABEL.fullmatch(answer)]
+        if answers and not bad and len(set(answers)) == len(answers) and (not one or len(answers) == 1):
+            return answers
+        typer.echo("  A name is made of lower-case letters, digits and hyphens, and each is given once.")
+
+
+def _topology(name: str, servers: list[str], template: str, clients: list[str]) -> str:
+    lines = [
+        "# yaml-language-server: $schema=topology.schema.json",
+        "version: 1",
+        f"name: {name}",
+        "",
+        "cas:",
+        "  root: {}                          # self-signed, ten years",
+        "  issuing: {issuer: root, path_length: 0}",
+        "",
+        "servers:",
+    ]
+    for port, server in enumerate(servers, FIRST_PORT):
+        lines += [
+            f"  {server}:",
+            f"    template: {template}",
+            f"    listen: 127.0.0.1:{port}",
+            "    names: [localhost, 127.0.0.1]",
+        ]
+    lines += ["", "clients:"]
+    for client in clients:
+        lines += [f"  {client}:", "    template: python", f"    calls: [{', '.join(servers)}]"]
+    return "\n".join(lines) + "\n"
+
+
+def _write(file: Path, text: str) -> None:
+    """Check the text as any topology is checked, then write it to a file that must be new."""
+    from scaffold.topology.load import loads
+
+    loads(text.encode(), file)
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileNotFoundError:
+        raise StoreError(f"there is no folder {file.parent}", hint="make it first") from None

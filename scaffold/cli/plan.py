@@ -1,0 +1,42 @@
+"""`scaffold plan`: what apply would do, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scaffold.cli import failures
+from scaffold.cli.clock import now
+from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
+
+
+def run(
+    file: File = DEFAULT_FILE,
+    out: Out = None,
+    json: Json = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show the text of changed files, never of secrets.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 3 where something is to do.")] = False,
+    save: Annotated[Path | None, typer.Option("--save", metavar="PLAN", help="Save the plan for `apply PLAN`.")] = None,
+    all_changes: Annotated[bool, typer.Option("--all", help="Show each of many changes that are alike.")] = False,
+) -> None:
+    """Plan, print, and save where that is asked for."""
+    from scaffold.cli.project import open_project
+    from scaffold.plan.make import make_plan
+    from scaffold.view import programs
+    from scaffold.view.plan import plan_lines
+    from scaffold.view.terminal import show
+
+    project = open_project(file, out)
+    plan = make_plan(project.topology, project.kinds, project.layout, now())
+    if save is not None:
+        from scaffold.plan.saved import save_plan
+
+        save_plan(plan, save)
+    if json:
+        typer.echo(programs.plan_json(plan))
+    else:
+        show(plan_lines(plan, all_changes=all_changes))
+    if check and plan.changes:
+        raise typer.Exit(failures.SOMETHING_DUE)

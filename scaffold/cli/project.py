@@ -1,0 +1,58 @@
+"""What most verbs begin with: the topology, the kind of each of its servers and clients, and the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaffold.errors import KindError
+from scaffold.topology.load import load
+from scaffold.topology.model import Party, Topology
+
+if TYPE_CHECKING:
+    from scaffold.kinds.catalogue import Kind
+    from scaffold.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A topology with all that is needed to plan it. `kinds` is by address; `notes` are the kinds' own warnings."""
+
+    topology: Topology
+    kinds: Mapping[str, Kind]
+    layout: Layout
+    notes: tuple[str, ...]
+
+
+def open_project(file: Path, out: Path | None) -> Project:
+    """Load FILE, find its kinds, check what they can enforce. Without `out` it is the topology's name beside FILE."""
+    from scaffold.kinds import limits
+    from scaffold.store.layout import Layout
+
+    topology = load(file)
+    kinds = _kinds(topology)
+    notes = limits.check(topology, kinds)
+    return Project(topology, kinds, Layout(out_folder(topology, file, out)), notes)
+
+
+def out_folder(topology: Topology, file: Path, out: Path | None) -> Path:
+    """The output folder: the one that is asked for, or the topology's name beside its file."""
+    return out if out is not None else file.parent / topology.name
+
+
+def _kinds(t: Topology) -> dict[str, Kind]:
+    from scaffold.kinds.catalogue import find
+
+    base = t.source.absolute().parent
+    kinds = {}
+    parties: list[tuple[str, str, Party]] = [("servers", "server", server) for server in t.servers.values()]
+    parties += [("clients", "client", client) for client in t.clients.values() if client.external is None]
+    for section, role, party in parties:
+        try:
+            kinds[party.address] = find(party.template, role, base)
+        except KindError as error:
+            place = t.place(section, party.name, "template")
+            raise KindError(error.message, place=error.place or place, hint=error.hint) from error
+    return kinds

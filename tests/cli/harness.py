@@ -1,0 +1,62 @@
+"""Runs the real command in a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TIMEOUT = 120
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def assert_clear_error(self, *words: str) -> None:
+        """Exit 1, one `error:` that says `words`, perhaps a hint, and nothing of a traceback."""
+        assert self.code == 1, f"exit {self.code}: {self.out}{self.err}"
+        assert self.err.startswith("error: "), self.err
+        assert self.err.count("error: ") == 1, self.err
+        assert "Traceback" not in self.err
+        assert "defect" not in self.err, self.err
+        for word in words:
+            assert word in self.err, self.err
+
+
+def scaffold(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, stdin: str = "") -> Ended:
+    """`scaffold ARGUMENTS` as a person runs it; standard input is a pipe, so that nothing can be asked."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    done = subprocess.run(
+        [sys.executable, "-m", "scaffold", *map(str, arguments)],
+        cwd=cwd,
+        env={**clean, "PYTHONUTF8": "1", **(env or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=TIMEOUT,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file and link under `folder` with its content, so that a test can say that nothing changed."""
+    return {
+        str(path.relative_to(folder)): str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }

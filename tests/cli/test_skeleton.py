@@ -1,0 +1,89 @@
+"""What holds for every verb: help, versions, usage errors, manners in pipes, and what is not imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scaffold import __version__
+from scaffold.cli.app import VERBS
+from tests.cli.harness import scaffold
+
+
+def test_version(tmp_path: Path) -> None:
+    ended = scaffold("--version", cwd=tmp_path)
+    assert (ended.code, ended.out) == (0, f"scaffold {__version__}\n")
+
+
+def test_help_names_every_verb(tmp_path: Path) -> None:
+    ended = scaffold("--help", cwd=tmp_path)
+    assert ended.code == 0
+    for verb in VERBS:
+        assert f"  {verb} " in ended.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_and_takes_file_and_out(verb: str, tmp_path: Path) -> None:
+    ended = scaffold(verb, "--help", cwd=tmp_path)
+    assert ended.code == 0
+    assert "-f, --file FILE" in ended.out
+    assert "--out DIR" in ended.out
+
+
+def test_a_misspelt_verb_is_a_usage_error_with_a_suggestion(tmp_path: Path) -> None:
+    ended = scaffold("aply", cwd=tmp_path)
+    assert ended.code == 2
+    assert "'apply'" in ended.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
+def test_help_loads_nothing_slow(arguments: list[str]) -> None:
+    program = (
+        "import sys; from scaffold.cli.app import run; run(sys.argv[1:]); "
+        "print(*{m.split('.')[0] for m in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    assert not {"cryptography", "cookiecutter", "yaml", "jinja2"} & set(done.stderr.split())
+
+
+def test_a_missing_topology_is_said_with_a_hint(tmp_path: Path) -> None:
+    scaffold("validate", cwd=tmp_path).assert_clear_error("topology.yaml", "hint: ")
+
+
+def test_a_defect_is_one_line_and_its_details_are_one_variable_away(tmp_path: Path) -> None:
+    program = "from scaffold.cli import failures\ndef f(): raise ZeroDivisionError('a\\nb')\n"
+    program += "raise SystemExit(failures.guard(f))"
+    run = [sys.executable, "-c", program]
+    quiet = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert quiet.returncode == 1
+    assert quiet.stderr.splitlines()[0] == "error: ZeroDivisionError: a\\nb"
+    assert "defect" in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    loud = subprocess.run(
+        run, capture_output=True, text=True, check=False, env={**os.environ, "SCAFFOLD_TRACEBACK": "1"}
+    )
+    assert "Traceback" in loud.stderr
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly() -> None:
+    program = "from scaffold.cli import failures\nimport os\ndef f():\n for _ in range(100000): print('x' * 50)\n"
+    program += "os._exit(failures.guard(f))"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback() -> None:
+    program = "from scaffold.cli import failures\ndef f(): raise KeyboardInterrupt\nraise SystemExit(failures.guard(f))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
