@@ -216,7 +216,7 @@ def extensions(
 
 def _of_ca(says: CertificateProfile) -> list[x509.Extension[x509.ExtensionType]]:
     # RFC 5280 4.2.1.9: critical on a CA. RFC 5280 4.2.1.3: keyCertSign and cRLSign, critical.
-    found = [_basic_constraints(True, says.path_length), _CA_KEY_USAGE]
+    found = [basic_constraints(True, says.path_length), CA_KEY_USAGE]
     if (constraints := says.name_constraints) is not None:
         # RFC 5280 4.2.1.10: critical, so that who does not understand it refuses.
         permitted, excluded = _subtrees(constraints.permitted), _subtrees(constraints.excluded)
@@ -226,7 +226,7 @@ def _of_ca(says: CertificateProfile) -> list[x509.Extension[x509.ExtensionType]]
 
 
 def _of_leaf(says: CertificateProfile) -> list[x509.Extension[x509.ExtensionType]]:
-    found = [_basic_constraints(False, None), _LEAF_KEY_USAGE]
+    found = [basic_constraints(False, None), _LEAF_KEY_USAGE]
     if says.fault is not Fault.NO_EKU:
         # RFC 5280 4.2.1.12: exactly one purpose, so that a server's certificate never serves as a client's.
         found.append(_extended_key_usage(says.role))
@@ -258,7 +258,7 @@ def _key_usage(*, certificate_authority: bool) -> x509.KeyUsage:
     )
 
 
-_CA_KEY_USAGE: Final = _extension(_key_usage(certificate_authority=True), critical=True)
+CA_KEY_USAGE: Final = _extension(_key_usage(certificate_authority=True), critical=True)
 # RFC 5280 4.2.1.3. digitalSignature alone: RFC 8813 3 (EC), RFC 8410 5 and RFC 9295 (EdDSA), RFC 9881 5 (ML-DSA);
 # for RSA too, since keyEncipherment would only serve RSA key exchange, which both TLS profiles leave out.
 _LEAF_KEY_USAGE: Final = _extension(_key_usage(certificate_authority=False), critical=True)
@@ -269,7 +269,8 @@ _OCSP_NO_CHECK: Final = _extension(x509.OCSPNoCheck())
 
 
 @functools.lru_cache(maxsize=64)
-def _basic_constraints(ca: bool, path_length: int | None) -> x509.Extension[x509.ExtensionType]:
+def basic_constraints(ca: bool, path_length: int | None) -> x509.Extension[x509.ExtensionType]:
+    """RFC 5280 4.2.1.9: whether the subject may issue, and how many CAs may stand below it."""
     return _extension(x509.BasicConstraints(ca, path_length), critical=True)
 
 
@@ -338,10 +339,13 @@ def differences(profile: CertificateProfile, certificate: x509.Certificate) -> l
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         return [("unreadable", f"the certificate cannot be understood: {error}")]
-    # The issuer's key is compared by who checks the signature; here it only counts whether an AKI is there.
-    authority = real.get(ExtensionOID.AUTHORITY_KEY_IDENTIFIER)
-    wanted = extensions(profile, key, authority.value if authority else None)  # type: ignore[arg-type]
-    expected = {extension.oid: extension for extension in wanted}
+    if not isinstance(key, PublicKey):
+        return [*found, ("key-type", f"the key is of a type that is not used here: {type(key).__name__}")]
+    # Which key the AKI names is for the check of the signature; here it counts whether it is there.
+    authority = real.pop(ExtensionOID.AUTHORITY_KEY_IDENTIFIER, None)
+    if authority is None and certificate.issuer != certificate.subject:
+        found.append(("authority-key-identifier", "the authority key identifier is absent"))
+    expected = {extension.oid: extension for extension in extensions(profile, key, None)}
     if real == expected:
         return found
     return found + [
@@ -448,8 +452,19 @@ def _access(value: x509.AuthorityInformationAccess) -> str:
     )
 
 
+_PURPOSES: Final = {
+    ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
+    ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
+    ExtendedKeyUsageOID.OCSP_SIGNING: "OCSPSigning",
+    ExtendedKeyUsageOID.CODE_SIGNING: "codeSigning",
+    ExtendedKeyUsageOID.EMAIL_PROTECTION: "emailProtection",
+    ExtendedKeyUsageOID.TIME_STAMPING: "timeStamping",
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "anyExtendedKeyUsage",
+}
+
+
 def _purpose(oid: x509.ObjectIdentifier) -> str:
-    return oid.dotted_string if oid._name == "Unknown OID" else oid._name
+    return _PURPOSES.get(oid, oid.dotted_string)
 
 
 _PHRASES: Final[dict[type[x509.ExtensionType], Callable[..., str]]] = {
