@@ -1,0 +1,41 @@
+"""`scaffold status`: every certificate and its days left."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scaffold.cli import failures
+from scaffold.cli.clock import now
+from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
+
+
+def run(
+    file: File = DEFAULT_FILE,
+    out: Out = None,
+    json: Json = False,
+    within: Annotated[
+        str | None,
+        typer.Option("--within", metavar="TIME", help="What ends within TIME (14d) is due, whatever its window says."),
+    ] = None,
+) -> None:
+    """Print the table; exit with 3 where something is due, missing or expired."""
+    from scaffold.cli.project import open_project
+    from scaffold.plan import status as statuses
+    from scaffold.plan.make import make_plan
+    from scaffold.topology.durations import parse_duration
+    from scaffold.view.status import status_json, status_lines
+    from scaffold.view.terminal import show
+
+    window = parse_duration(within) if within is not None else None
+    project = open_project(file, out)
+    moment = now()
+    plan = make_plan(project.topology, project.kinds, project.layout, moment)
+    certificates = statuses.status(project.topology, project.layout, plan, moment, window)
+    if json:
+        typer.echo(status_json(certificates))
+    else:
+        show(status_lines(certificates, moment))
+    if any(certificate.state not in statuses.FINE for certificate in certificates):
+        raise typer.Exit(failures.SOMETHING_DUE)
