@@ -155,7 +155,6 @@ _EXTENSIONS: Final = {
     ExtensionOID.TLS_FEATURE: ("TLS feature", "who shows it must staple an OCSP response"),
     ExtensionOID.OCSP_NO_CHECK: ("OCSP no check", "its own revocation is not asked for"),
     ExtensionOID.CRL_NUMBER: ("CRL number", "rises from one CRL to the next"),
-    ExtensionOID.CRL_REASON: ("reason", ""),
 }
 
 

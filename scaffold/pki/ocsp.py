@@ -293,7 +293,7 @@ class IssuerIds:
 
 
 def is_authorised(responder: x509.Certificate, ca: x509.Certificate) -> bool:
-    """Whether `responder` may answer for `ca` (RFC 6960 4.2.2.2): it is the CA, or the CA issued it for OCSP signing."""
+    """Whether `responder` may answer for `ca` (RFC 6960 4.2.2.2): it is the CA, or issued by it for OCSP signing."""
     if spki(responder) == spki(ca):
         return True
     try:
