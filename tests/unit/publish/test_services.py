@@ -149,7 +149,8 @@ with termination_as_exception(), Services() as services:
     print("up", flush=True)
     services.wait_for_an_end()
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
+    own = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=own) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"up\n"
         pid = int((launch.folder / "pid").read_text())

@@ -1,0 +1,217 @@
+"""The certificates of the probes: made at that moment, alive for minutes, in no ledger, and wrong in exactly one way.
+
+client's rogue       identity  names  issuer's name  issuer's key   dates     EKU         refused for
+honest twin          right     right  right          right          right     clientAuth  (let in)
+foreign CA           right     right  right          foreign        right     clientAuth  the chain ends at no root
+sibling CA           right     right  other          under the root right     clientAuth  the allow list's issuer
+namesake CA          right     right  right          other root's   right     clientAuth  the allow list's issuer
+self-signed          right     right  its own        its own        right     clientAuth  no chain
+expired              right     right  right          right          past      clientAuth  notAfter
+not yet valid        right     right  right          right          to come   clientAuth  notBefore
+server certificate   right     right  right          right          right     serverAuth  its purpose
+no EKU               right     right  right          right          right     none        its purpose
+issued by a leaf     right     right  a leaf's       a leaf's       right     clientAuth  the leaf is no CA
+
+The false servers are made by the same table's honest, foreign CA, expired and wrong-EKU rows, and with a wrong name.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from cryptography import x509
+
+from scaffold.errors import PkiError, ScaffoldError
+from scaffold.pki import broken, bundles, keys
+from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
+from scaffold.pki.profiles import CertificateProfile
+from scaffold.store import existing
+from scaffold.store.layout import Layout, ca_paths
+from scaffold.topology import graph
+from scaffold.topology.model import Ca, Fault, KeyType, Server, Subject, Topology
+from scaffold.verify.model import Probe
+from scaffold.verify.probe import Credentials
+
+Passwords = Callable[[Ca], bytes | None]
+"""The password of a CA's encrypted key; None where it is not to be had without asking."""
+
+
+class NotAtHand(Exception):
+    """A probe's certificate cannot be made here; the message says why, as the reason of the skip."""
+
+
+class Authorities:
+    """The CAs of an output folder, and those of their keys that are at hand. What is read once is kept."""
+
+    def __init__(self, t: Topology, layout: Layout, passwords: Passwords) -> None:
+        self._t = t
+        self._layout = layout
+        self._passwords = passwords
+        self._issuers: dict[str, Issuer | NotAtHand] = {}
+
+    def issuer(self, name: str) -> Issuer:
+        """The CA with its key. Raises NotAtHand where the key cannot be had, the same way each time it is asked."""
+        if name not in self._issuers:
+            self._issuers[name] = self._open(self._t.cas[name])
+        found = self._issuers[name]
+        if isinstance(found, NotAtHand):
+            raise found
+        return found
+
+    def certificate(self, name: str) -> x509.Certificate:
+        """The CA's certificate as it stands on disk."""
+        return self._chain(name)[0]
+
+    def intermediates(self, name: str) -> tuple[x509.Certificate, ...]:
+        """What is sent after a leaf of this CA: its certificate and those above it, without the root."""
+        return self._chain(name)[:-1]
+
+    def parent(self, name: str) -> Issuer:
+        """Who may make a sibling of this CA: its issuer, or the CA itself where it is a root. Raises NotAtHand."""
+        ca = self._t.cas[name]
+        if ca.existing is not None and len(self._chain(name)) > 1:
+            raise NotAtHand(f"{ca.address} was adopted, and the key above it is not here")
+        return self.issuer(ca.issuer if ca.issuer is not None else name)
+
+    def namesake_parents(self, server: Server, name: str) -> tuple[str, ...]:
+        """The other roots that the server trusts: a CA of this name could stand under each of them."""
+        own = graph.root_of(self._t, name).name
+        roots = (graph.root_of(self._t, trusted).name for trusted in server.trusts)
+        return tuple(dict.fromkeys(root for root in roots if root != own))
+
+    def _chain(self, name: str) -> tuple[x509.Certificate, ...]:
+        ca = self._t.cas[name]
+        if ca.existing is not None:
+            adopted = existing.load(self._t, ca)
+            return (adopted.certificate, *adopted.above)
+        above = self._chain(ca.issuer) if ca.issuer is not None else ()
+        pem = self._layout.path(ca_paths(name).certificate).read_bytes()
+        return (bundles.load_certificates(pem)[0], *above)
+
+    def _open(self, ca: Ca) -> Issuer | NotAtHand:
+        if not ca.issues_here:
+            return NotAtHand(f"{ca.address} was adopted without its key")
+        path = self._layout.path(ca_paths(ca.name).key)
+        if ca.existing is not None and ca.existing.key is not None:
+            path = ca.existing.key
+        try:
+            pem = path.read_bytes()
+        except OSError as error:
+            return NotAtHand(f"the key of {ca.address} cannot be read: {error.strerror}")
+        password = None
+        if keys.is_encrypted(pem) and (password := self._password(ca)) is None:
+            return NotAtHand(f"the key of {ca.address} is encrypted, and its password is not at hand")
+        try:
+            return Issuer(self.certificate(ca.name), keys.load(pem, password))
+        except PkiError as error:
+            return NotAtHand(f"the key of {ca.address} cannot be used: {error}")
+
+    def _password(self, ca: Ca) -> bytes | None:
+        try:
+            return self._passwords(ca)
+        except ScaffoldError:
+            return None
+
+
+@dataclass(frozen=True)
+class Forge:
+    """Makes the certificates of one server's or client's rogues: `profile` is the true one's, without its fault.
+
+    `server` is where they will be shown, for rogues that depend on whom it trusts.
+    """
+
+    authorities: Authorities
+    profile: CertificateProfile
+    issuer_name: str
+    server: Server
+    now: datetime
+
+    @property
+    def issuer(self) -> Issuer:
+        return self.authorities.issuer(self.issuer_name)
+
+    @property
+    def above(self) -> tuple[x509.Certificate, ...]:
+        return self.authorities.intermediates(self.issuer_name)
+
+    @functools.cached_property
+    def _foreign(self) -> Issuer:
+        """A CA that nobody knows, by the issuer's name. It can be made where the issuer's own key is not at hand."""
+        return broken.foreign_ca(self.authorities.certificate(self.issuer_name), self.now)
+
+    def honest(self) -> broken.Rogue:
+        return broken.rogue(self.profile, self.issuer, self.now, chain=self.above)
+
+    def faulty(self, fault: Fault) -> broken.Rogue:
+        return broken.rogue(self.profile, self.issuer, self.now, fault=fault, chain=self.above)
+
+    def of_foreign_ca(self) -> broken.Rogue:
+        return broken.rogue(self.profile, self._foreign, self.now, chain=(self._foreign.certificate,))
+
+    def of_sibling_ca(self) -> broken.Rogue:
+        parent = self.authorities.parent(self.issuer_name)
+        sibling = broken.sibling_ca(parent, self.authorities.certificate(self.issuer_name), self.now)
+        between = self.above[1:] if self.above else ()
+        return broken.rogue(self.profile, sibling, self.now, chain=(sibling.certificate, *between))
+
+    def of_namesake_ca(self) -> broken.Rogue:
+        other = self.authorities.issuer(self.authorities.namesake_parents(self.server, self.issuer_name)[0])
+        namesake = broken.namesake_ca(other, self.authorities.certificate(self.issuer_name), self.now)
+        return broken.rogue(self.profile, namesake, self.now, chain=(namesake.certificate,))
+
+    def self_signed(self) -> broken.Rogue:
+        return broken.rogue(self.profile, self._foreign, self.now, fault=Fault.SELF_SIGNED)
+
+    def of_another_leaf(self) -> broken.Rogue:
+        other = replace(self.profile, subject=replace(self.profile.subject, common_name="another leaf"))
+        leaf = broken.rogue(other, self.issuer, self.now)
+        return broken.issued_by_leaf(self.profile, Issuer(leaf.certificate, leaf.key), self.now, self.above)
+
+
+MAKERS: Final[Mapping[Probe, Callable[[Forge], broken.Rogue]]] = {
+    Probe.HONEST_TWIN: Forge.honest,
+    Probe.FOREIGN_CA: Forge.of_foreign_ca,
+    Probe.SIBLING_CA: Forge.of_sibling_ca,
+    Probe.NAMESAKE_CA: Forge.of_namesake_ca,
+    Probe.SELF_SIGNED: Forge.self_signed,
+    Probe.EXPIRED: lambda forge: forge.faulty(Fault.EXPIRED),
+    Probe.NOT_YET_VALID: lambda forge: forge.faulty(Fault.NOT_YET_VALID),
+    Probe.SERVER_CERTIFICATE: lambda forge: forge.faulty(Fault.WRONG_EKU),
+    Probe.NO_EKU: lambda forge: forge.faulty(Fault.NO_EKU),
+    Probe.ISSUED_BY_LEAF: Forge.of_another_leaf,
+    Probe.OLD_TLS: Forge.honest,
+    Probe.TRUE_SERVER: Forge.honest,
+    Probe.FALSE_NAME: lambda forge: forge.faulty(Fault.WRONG_NAME),
+    Probe.FALSE_EXPIRED: lambda forge: forge.faulty(Fault.EXPIRED),
+    Probe.FALSE_ROOT: Forge.of_foreign_ca,
+    Probe.FALSE_EKU: lambda forge: forge.faulty(Fault.WRONG_EKU),
+}
+"""How the certificate of each probe that needs one of its own is made. Revocation's rogues will stand here as well."""
+
+
+def make(probe: Probe, forge: Forge) -> Credentials:
+    """The certificate of a probe. Raises NotAtHand, with the reason, where it cannot be made here."""
+    try:
+        return credentials(MAKERS[probe](forge))
+    except PkiError as error:
+        raise NotAtHand(str(error)) from error
+
+
+def credentials(rogue: broken.Rogue) -> Credentials:
+    """A rogue as PEM: the leaf, then what is sent after it."""
+    return Credentials(bundles.chain_pem((rogue.certificate, *rogue.chain)), keys.to_pem(rogue.key))
+
+
+@functools.cache
+def stranger() -> Credentials:
+    """A self-signed certificate of nobody, for trying what this machine's own TLS library can do."""
+    key = keys.generate(KeyType.EC_P256)
+    profile = CertificateProfile(subject=Subject("nobody"), role="server")
+    begins, ends = validity(broken.ROGUE_LIFETIME, datetime.now(UTC))
+    return credentials(
+        broken.Rogue(self_signed(profile, key, serial=new_serial(), not_before=begins, not_after=ends), key)
+    )
