@@ -10,6 +10,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -284,7 +285,7 @@ class Client:
 Party = Server | Client
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Topology:
     """The whole file. `places` says where a value stands, by paths such as `("servers", "accounts", "names", 0)`."""
 
@@ -295,6 +296,15 @@ class Topology:
     clients: Mapping[str, Client]
     publish: str | None = None
     places: Mapping[tuple[str | int, ...], Place] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+
+    @cached_property
+    def callers(self) -> Mapping[str, tuple[Party, ...]]:
+        """Who is drawn to call each server that is called."""
+        found: dict[str, list[Party]] = {}
+        for party in (*self.servers.values(), *self.clients.values()):
+            for name in party.calls:
+                found.setdefault(name, []).append(party)
+        return MappingProxyType({name: tuple(callers) for name, callers in found.items()})
 
     def place(self, *path: str | int) -> Place | None:
         """Where the value at `path` stands, or the nearest thing around it that was written."""

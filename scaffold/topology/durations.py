@@ -1,0 +1,45 @@
+"""Durations as people write them in a topology: a whole number and a unit, `90d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from scaffold.topology.words import Invalid, shown
+
+UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+"""Seconds in each unit; a year is 365 days."""
+
+LONGEST = timedelta(days=7_000 * 365)
+"""What is issued in this millennium then ends before 9999-12-31, the last date a certificate can say (RFC 5280 4.1.2.5)."""
+
+PATTERN = r"^[1-9][0-9]{0,11}[smhdwy]$"
+
+_DURATION = re.compile(PATTERN)
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90d` as a time span: positive, at most `LONGEST`. Raises `Invalid`."""
+    if not _DURATION.match(text) or text.endswith("\n"):
+        raise Invalid(f"{shown(text)} is not a duration", _hint(text))
+    seconds = int(text[:-1]) * UNITS[text[-1]]
+    if seconds > LONGEST.total_seconds():
+        raise Invalid(f"{text} reaches beyond the year 9999", f"the longest duration is {format_duration(LONGEST)}")
+    return timedelta(seconds=seconds)
+
+
+def format_duration(duration: timedelta) -> str:
+    """The shortest way to write whole seconds that `parse_duration` reads back: in years, days, hours, minutes or seconds."""
+    seconds = int(duration.total_seconds())
+    for unit in ("y", "d", "h", "m"):
+        if seconds and seconds % UNITS[unit] == 0:
+            return f"{seconds // UNITS[unit]}{unit}"
+    return f"{seconds}s"
+
+
+def _hint(text: str) -> str:
+    if text.isascii() and text.isdigit() and text.strip("0"):
+        return f"give it a unit: {text[:12]}d, {text[:12]}h …"
+    if re.match(r"^0+[smhdwy]?$", text) or text.startswith("-"):
+        return "a duration is longer than nothing: 1h, 90d, 5y"
+    return "write a whole number and one of s m h d w y: 12h, 90d, 5y"

@@ -1,0 +1,47 @@
+"""Who issues whom and who calls whom: the two graphs of a topology. For topologies that `load` returned, so without cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scaffold.topology.model import Ca, Party, Server, Topology
+
+
+def chain(t: Topology, ca_name: str) -> tuple[Ca, ...]:
+    """The CA, its issuer, and so on up to its root, as far as they are in the topology."""
+    ca = t.cas[ca_name]
+    found = [ca]
+    while ca.issuer is not None:
+        ca = t.cas[ca.issuer]
+        found.append(ca)
+    return tuple(found)
+
+
+def root_of(t: Topology, ca_name: str) -> Ca:
+    """The last of the CA's chain: self-signed, or existing and then whatever its own chain leads to."""
+    return chain(t, ca_name)[-1]
+
+
+def issuing_order(t: Topology) -> tuple[Ca, ...]:
+    """All CAs, each after its issuer, otherwise in the file's order."""
+    ordered: dict[str, Ca] = {}
+    for name in t.cas:
+        for ca in reversed(chain(t, name)):
+            ordered.setdefault(ca.name, ca)
+    return tuple(ordered.values())
+
+
+def parties(t: Topology) -> Iterator[Party]:
+    """Servers, then clients, in the file's order."""
+    yield from t.servers.values()
+    yield from t.clients.values()
+
+
+def edges(t: Topology) -> tuple[tuple[Party, Server], ...]:
+    """Each call that is drawn, as caller and server."""
+    return tuple((party, t.servers[name]) for party in parties(t) for name in party.calls)
+
+
+def callers(t: Topology, server_name: str) -> tuple[Party, ...]:
+    """Who is drawn to call a server: servers first, then clients."""
+    return t.callers.get(server_name, ())

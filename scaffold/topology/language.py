@@ -1,0 +1,300 @@
+"""The topology language: every key, what it holds, what it means. Loader and JSON Schema are both made of this."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from scaffold.topology import durations, names
+from scaffold.topology.fields import (
+    Choice,
+    Exactly,
+    Field,
+    FilePath,
+    Flag,
+    ListOf,
+    Named,
+    Table,
+    Text,
+    Variables,
+    Whole,
+)
+from scaffold.topology.model import (
+    EnvSecret,
+    Existing,
+    External,
+    Fault,
+    FileSecret,
+    GeneratedSecret,
+    KeyType,
+    NameConstraints,
+    OnUnavailable,
+    Pfx,
+    RenewBefore,
+    Revocation,
+    RevocationCheck,
+    SanType,
+    Secret,
+    TlsProfile,
+)
+from scaffold.topology.words import Invalid, shown
+
+KEY_DEFAULT = KeyType.EC_P256
+LEAF_LIFETIME = timedelta(days=90)
+RENEW_DEFAULT = RenewBefore(share=0.33)
+
+SHARE_PATTERN = r"^[1-9][0-9]?%$"
+
+
+def _renew_before(text: str) -> RenewBefore:
+    if re.fullmatch(r"[1-9][0-9]?%", text):
+        return RenewBefore(share=int(text[:-1]) / 100)
+    if text.endswith("%"):
+        raise Invalid(f"{shown(text)} is not a share of a lifetime", "1% to 99%, or a duration such as 30d")
+    return RenewBefore(duration=durations.parse_duration(text))
+
+
+def _at_most(longest: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if len(names.text_without_controls(text)) > longest:
+            raise Invalid(
+                f"{shown(text)} is longer than {longest} characters", "X.520's upper bound (RFC 5280 appendix A.1)"
+            )
+        return text
+
+    return parse
+
+
+def _secret(values: dict[str, Any]) -> Secret:
+    if "env" in values:
+        return EnvSecret(values["env"])
+    return FileSecret(values["file"]) if "file" in values else GeneratedSecret()
+
+
+def _existing(values: dict[str, Any]) -> Existing:
+    return Existing(**values)
+
+
+def _general_names(values: dict[str, Any]) -> MappingProxyType[SanType, tuple[str, ...]]:
+    return MappingProxyType({SanType(name): constraints for name, constraints in values.items()})
+
+
+LABEL = Text("a name", names.label, names.LABEL_PATTERN)
+ADDRESS = Text("an address (host:port)", names.host_port)
+DURATION = Text("a duration", durations.parse_duration, durations.PATTERN)
+RENEW = Text("a share of the lifetime or a duration", _renew_before, f"{SHARE_PATTERN}|{durations.PATTERN}")
+KEY = Choice("a type of key", KeyType)
+PROFILE = Choice("a TLS profile", TlsProfile)
+CHECK = Choice("a way to check revocation", RevocationCheck)
+UNAVAILABLE = Choice("an answer to revocation that cannot be had", OnUnavailable)
+FAULT = Choice("a fault", Fault)
+SERVER_LIST = ListOf("servers", LABEL)
+SAN_LIST = ListOf("names", Text("a name", names.san))
+TEMPLATE = Text("a template", names.path_text)
+VARIABLES = Variables()
+
+SECRET = Table(
+    "a secret",
+    (
+        Field(
+            "env",
+            Text("a variable's name", names.environment_variable, names.ENVIRONMENT_PATTERN),
+            "An environment variable.",
+        ),
+        Field("file", FilePath(), "A file whose first line it is."),
+        Field("generate", Exactly("true", value=True), "Made once by apply, and kept."),
+    ),
+    _secret,
+    ref="secret",
+    alone=True,
+)
+
+SUBJECT = Table(
+    "a subject",
+    (
+        Field("common_name", Text("a common name", _at_most(64)), "CN; where it is left out, the entity's name."),
+        Field("organization", Text("an organization", _at_most(64)), "O."),
+        Field("organizational_unit", Text("an organizational unit", _at_most(64)), "OU."),
+        Field("country", Text("a country", names.country, names.COUNTRY_PATTERN), "C, two letters (ISO 3166)."),
+        Field("state", Text("a state", _at_most(128)), "ST, a state or province."),
+        Field("locality", Text("a locality", _at_most(128)), "L."),
+    ),
+    ref="subject",
+)
+
+GENERAL_NAMES = Table(
+    "a set of name constraints",
+    (
+        Field(
+            "dns", ListOf("DNS subtrees", Text("a DNS subtree", names.dns_constraint), 1), "A name and all below it."
+        ),
+        Field("ip", ListOf("IP networks", Text("an IP network", names.network), 1), "Networks in CIDR notation."),
+        Field(
+            "email",
+            ListOf("e-mail constraints", Text("a mailbox or host", names.email_constraint), 1),
+            "A mailbox, a host, or .domain.",
+        ),
+        Field(
+            "uri",
+            ListOf("URI constraints", Text("a host", names.uri_constraint), 1),
+            "A host, or .domain for those below it.",
+        ),
+    ),
+    _general_names,
+    ref="generalNames",
+    least=1,
+)
+
+NAME_CONSTRAINTS = Table(
+    "name_constraints",
+    (
+        Field("permitted", GENERAL_NAMES, "The only names of these types that may be issued below this CA."),
+        Field("excluded", GENERAL_NAMES, "Names that may not be issued below this CA, permitted or not."),
+    ),
+    lambda values: NameConstraints(**values),
+    least=1,
+)
+
+REVOCATION = Table(
+    "revocation",
+    (
+        Field("crl", DURATION, "Certificates point to a CRL; how long each CRL stays valid."),
+        Field("ocsp", DURATION, "Certificates point to an OCSP responder; how long each response stays valid."),
+    ),
+    lambda values: Revocation(**values),
+)
+
+EXISTING = Table(
+    "an existing CA",
+    (
+        Field("certificate", FilePath(), "Its certificate.", required=True),
+        Field("key", FilePath(), "Its private key; without it nothing is issued here."),
+        Field("chain", FilePath(), "The certificates above it, up to its root."),
+        Field("crl", FilePath(), "The CRLs of all CAs of the chain."),
+    ),
+    _existing,
+)
+
+PFX = Table(
+    "pfx",
+    (
+        Field("password", SECRET, "What opens the bundle.", required=True),
+        Field("legacy", Flag(), "3DES and SHA-1, for readers that know no PBES2.", default=False),
+    ),
+    lambda values: Pfx(**values),
+    ref="pfx",
+)
+
+EXTERNAL = Table(
+    "an external client",
+    (
+        Field("issuer", LABEL, "The CA that issues its certificate.", required=True),
+        Field("identity", Text("a URI", names.uri), "The URI in its certificate.", required=True),
+    ),
+    lambda values: External(**values),
+)
+
+CA_FIELDS = (
+    Field("issuer", LABEL, "The CA above it; left out, it is self-signed.", inherited=False),
+    Field("subject", SUBJECT, "Its distinguished name.", default=MappingProxyType({})),
+    Field("key", KEY, "The type of its key.", default=KEY_DEFAULT),
+    Field("lifetime", DURATION, "How long its certificate lives: 10y where self-signed, else 5y.", inherited=False),
+    Field(
+        "renew_before",
+        RENEW,
+        "When it is due: a share of its lifetime, or a duration.",
+        RENEW_DEFAULT,
+        "33%",
+        inherited=False,
+    ),
+    Field("path_length", Whole("a path length", 0, 100), "How many CAs may follow below it (RFC 5280 4.2.1.9)."),
+    Field("key_password", SECRET, "What encrypts its key."),
+    Field(
+        "revocation", REVOCATION, "Which pointers the certificates it issues carry, and how long each answer is valid."
+    ),
+    Field("name_constraints", NAME_CONSTRAINTS, "The names that may be issued below it (RFC 5280 4.2.1.10)."),
+    Field("existing", EXISTING, "A CA that was made elsewhere.", inherited=False),
+)
+
+_LEAF_FIELDS = (
+    Field("template", TEMPLATE, "The kind: a folder under templates/, a path, or a cookiecutter repository."),
+    Field("issuer", LABEL, "The CA that issues its certificates; may be left out where one CA issues leaves."),
+    Field("subject", SUBJECT, "Its distinguished name.", default=MappingProxyType({})),
+    Field("key", KEY, "The type of its key.", default=KEY_DEFAULT),
+    Field("lifetime", DURATION, "How long its certificates live.", LEAF_LIFETIME, "90d"),
+    Field("renew_before", RENEW, "When they are due: a share of the lifetime, or a duration.", RENEW_DEFAULT, "33%"),
+    Field("tls", PROFILE, "Mozilla's TLS profile, guideline 6.0.", default=TlsProfile.INTERMEDIATE),
+    Field("names", SAN_LIST, "SANs: DNS, IP, email:, and one spiffe:// or uri:. Callers expect a server's first."),
+    Field("calls", SERVER_LIST, "The servers it may call: who is not drawn is refused.", default=()),
+    Field(
+        "check_revocation", CHECK, "What it demands to know of its peer's certificate.", default=RevocationCheck.NONE
+    ),
+    Field("on_unavailable", UNAVAILABLE, "What it does when that cannot be had.", default=OnUnavailable.REFUSE),
+    Field("pfx", PFX, "A PKCS#12 bundle beside the PEM files."),
+    Field("fault", FAULT, "A certificate that is broken on purpose."),
+    Field("vars", VARIABLES, "The template's own variables.", default=MappingProxyType({})),
+)
+
+SERVER_FIELDS = (
+    *_LEAF_FIELDS,
+    Field("listen", ADDRESS, "Where it listens, host:port."),
+    Field("address", ADDRESS, "What callers dial, where it is not listen."),
+    Field("trusts", ListOf("CAs", LABEL, 1), "The CAs it accepts callers from; derived from its callers."),
+    Field("upstream", LABEL, "The server that it passes requests on to."),
+    Field("staple", Flag(), "It staples an OCSP response to its own certificate.", default=False),
+    Field("must_staple", Flag(), "Its certificate demands that (RFC 7633).", default=False),
+    Field("health", ADDRESS, "A second, plain port that answers /healthz and nothing else."),
+    Field("post_quantum", Flag(), "X25519MLKEM768 comes first among its groups.", default=False),
+)
+
+CLIENT_FIELDS = (
+    *_LEAF_FIELDS,
+    Field("external", EXTERNAL, "Allowed in, issued elsewhere: no project, no certificate.", inherited=False),
+)
+
+CA = Table("a CA", CA_FIELDS, ref="ca")
+SERVER = Table("a server", SERVER_FIELDS, ref="server")
+CLIENT = Table("a client", CLIENT_FIELDS, ref="client")
+
+
+def _default_fields() -> tuple[Field, ...]:
+    """Every inherited field once, optional; a leaf's stands before a CA's of the same name."""
+    found = {field.name: field for field in reversed((*SERVER_FIELDS, *CLIENT_FIELDS, *CA_FIELDS)) if field.inherited}
+    return tuple(Field(field.name, field.type, field.doc) for field in reversed(found.values()))
+
+
+TOPOLOGY = Table(
+    "the topology",
+    (
+        Field(
+            "version",
+            Exactly("a version of the language that is known here", value=1),
+            "The language's version: 1.",
+            required=True,
+        ),
+        Field("name", LABEL, "The output folder's default name, and the trust domain of SPIFFE IDs.", required=True),
+        Field(
+            "publish",
+            Text("a URL", names.publish_url, names.PUBLISH_PATTERN),
+            "Where CRLs, OCSP and CA certificates are published: http://host:port.",
+        ),
+        Field(
+            "defaults",
+            Table("defaults", _default_fields(), ref="defaults"),
+            "Fields of entities; the entity's own wins.",
+        ),
+        Field(
+            "cas",
+            Named("the CAs", CA, "The certification authorities."),
+            "The certification authorities.",
+            required=True,
+        ),
+        Field("servers", Named("the servers", SERVER, "What listens."), "What listens."),
+        Field("clients", Named("the clients", CLIENT, "What only calls."), "What only calls."),
+    ),
+)
+
+REFERENCED = (SECRET, SUBJECT, GENERAL_NAMES, PFX, CA, SERVER, CLIENT)

@@ -1,0 +1,311 @@
+"""From a YAML file to a `Topology`: read, defaults merged in, and every rule that needs the file alone kept."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from scaffold.errors import TopologyError
+from scaffold.topology import availability, graph, language, names, rules
+from scaffold.topology.document import MOST_BYTES, Document, Places
+from scaffold.topology.durations import format_duration
+from scaffold.topology.fields import Field
+from scaffold.topology.model import (
+    Ca,
+    Client,
+    Existing,
+    External,
+    RenewBefore,
+    Revocation,
+    San,
+    Server,
+    Subject,
+    Topology,
+)
+
+Values = dict[str, Any]
+
+ROOT_LIFETIME = timedelta(days=3_650)
+CA_LIFETIME = timedelta(days=1_825)
+LEAVES_REVOCATION = Revocation(crl=timedelta(days=1), ocsp=timedelta(hours=1))
+OTHER_REVOCATION = Revocation(crl=timedelta(days=90))
+
+FIELDS_OF_EXISTING = frozenset({"existing", "key_password", "revocation"})
+PLAIN_CLIENT_FIELDS = ("key", "tls", "calls", "check_revocation", "on_unavailable", "pfx", "fault", "vars")
+"""What goes into a client as it was read."""
+PLAIN_SERVER_FIELDS = (*PLAIN_CLIENT_FIELDS, "upstream", "staple", "must_staple", "health", "post_quantum")
+
+
+def load(path: Path) -> Topology:
+    """The topology in a file. Raises `TopologyError` for what cannot be read and for what cannot be."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise TopologyError(f"there is no file {path}", hint="`scaffold init` writes a first topology") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise TopologyError(f"cannot read {path}: {reason}") from None
+    return loads(text, path)
+
+
+def loads(text: bytes, source: Path) -> Topology:
+    """The topology in `text`; `source` is named in places, and paths in the topology are relative to its folder."""
+    with _garbage_collector_off():
+        document = Document(text, source)
+        return _topology(language.TOPOLOGY.read(document.root, document), Places(text, source), source)
+
+
+@contextmanager
+def _garbage_collector_off() -> Iterator[None]:
+    """A hundred thousand nodes that all stay: the collector would walk them over and over, for half of the time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _topology(values: Values, places: Places, source: Path) -> Topology:
+    name, publish = values["name"], values.get("publish")
+    entities = _Entities(name, publish, values, places)
+    cas = {ca: entities.ca(ca, own) for ca, own in values["cas"].items()}
+    empty: Mapping[str, Any] = MappingProxyType({})
+    t = Topology(name, source, MappingProxyType(cas), empty, empty, publish, places)
+    rules.check_cas(t)
+
+    clients = {client: entities.client(client) for client in entities.clients}
+    callers = entities.issuers_of_callers(clients)
+    servers = {server: entities.server(server, callers.get(server), t) for server in entities.servers}
+    t = Topology(name, source, t.cas, MappingProxyType(servers), MappingProxyType(clients), publish, places)
+    rules.check(t)
+    availability.check(t)
+    return t
+
+
+class _Entities:
+    """Makes entities of what was written, defaults and derived values merged in."""
+
+    def __init__(self, name: str, publish: str | None, values: Values, places: Places) -> None:
+        self._topology = name
+        self._publish = publish
+        self._places = places
+        self._cas: dict[str, Values] = values["cas"]
+        self._defaults: Values = values.get("defaults", {})
+        self._own = {"servers": values.get("servers", {}), "clients": values.get("clients", {})}
+        self.servers = self._all_merged("servers", language.SERVER_FIELDS)
+        self.clients = self._all_merged("clients", language.CLIENT_FIELDS)
+        self._issuers = self._cas_that_issue_leaves()
+
+    def _all_merged(self, kind: str, fields: tuple[Field, ...]) -> dict[str, Values]:
+        inherited = _constant_defaults(fields) | _inherited(self._defaults, fields)
+        return {name: _merged(own, inherited) for name, own in self._own[kind].items()}
+
+    def _cas_that_issue_leaves(self) -> tuple[str, ...]:
+        """The CAs that issue leaves: those that a server or client names as its issuer, and those with no CA below them.
+
+        A CA whose key is not here issues nothing. A root with an issuing CA below it therefore counts only where a
+        leaf asks for it by name; where then both count, the others must say whose they are.
+        """
+        leaves = (*self.servers.values(), *self.clients.values())
+        named = {leaf.get("issuer") for leaf in leaves if "external" not in leaf}
+        above = {own.get("issuer") for own in self._cas.values()}
+        with_key = [name for name, own in self._cas.items() if "existing" not in own or own["existing"].key is not None]
+        return tuple(name for name in with_key if name in named or name not in above)
+
+    def ca(self, name: str, own: Values) -> Ca:
+        if "existing" in own:
+            return self._existing_ca(name, own)
+        values = _merged(own, _constant_defaults(language.CA_FIELDS) | _inherited(self._defaults, language.CA_FIELDS))
+        lifetime = values.get("lifetime") or (CA_LIFETIME if "issuer" in values else ROOT_LIFETIME)
+        return Ca(
+            name=name,
+            issuer=values.get("issuer"),
+            subject=_subject(name, values),
+            key=values["key"],
+            lifetime=lifetime,
+            renew_before=self._renew_before(("cas", name), own, values, lifetime),
+            path_length=values.get("path_length"),
+            key_password=values.get("key_password"),
+            revocation=self._revocation(name, values),
+            name_constraints=values.get("name_constraints"),
+        )
+
+    def _existing_ca(self, name: str, own: Values) -> Ca:
+        existing: Existing = own["existing"]
+        for field in own:
+            if field not in FIELDS_OF_EXISTING:
+                hint = f"beside existing stand only {' and '.join(sorted(FIELDS_OF_EXISTING - {'existing'}))}"
+                message = f"{field} cannot be said of an existing CA: its certificate is what it is"
+                raise TopologyError(message, place=self._places[("cas", name, field)], hint=hint)
+            if field != "existing" and existing.key is None:
+                hint = "add key to existing, where it is at hand"
+                message = f"{field} is for a CA whose key is here"
+                raise TopologyError(message, place=self._places[("cas", name, field)], hint=hint)
+        return Ca(
+            name=name,
+            issuer=None,
+            subject=Subject(common_name=name),
+            key=language.KEY_DEFAULT,
+            lifetime=ROOT_LIFETIME,
+            renew_before=language.RENEW_DEFAULT,
+            key_password=own.get("key_password"),
+            revocation=self._revocation(name, own) if existing.key is not None else Revocation(),
+            existing=existing,
+        )
+
+    def _revocation(self, name: str, values: Values) -> Revocation:
+        if (given := values.get("revocation")) is not None:
+            revocation: Revocation = given
+            return revocation
+        if self._publish is None:
+            return Revocation()
+        return LEAVES_REVOCATION if name in self._issuers and "key_password" not in values else OTHER_REVOCATION
+
+    def client(self, name: str) -> Client:
+        own, values = self._own["clients"][name], self.clients[name]
+        if (external := own.get("external")) is not None:
+            return self._external(name, own, external)
+        path = ("clients", name)
+        identity, sans = self._identity("client", name, values)
+        return Client(
+            name=name,
+            template=self._needed(path, values, "template", "a folder under templates/clients, such as python or curl"),
+            issuer=self._issuer(path, values),
+            subject=_subject(name, values),
+            lifetime=values["lifetime"],
+            renew_before=self._renew_before(path, own, values, values["lifetime"]),
+            identity=identity,
+            names=sans,
+            **{field: values.get(field) for field in PLAIN_CLIENT_FIELDS},
+        )
+
+    def _external(self, name: str, own: Values, external: External) -> Client:
+        for field in own:
+            if field not in {"external", "calls"}:
+                message = (
+                    f"{field} cannot be said of an external client: its certificate and project are made elsewhere"
+                )
+                hint = "beside external stands only calls"
+                raise TopologyError(message, place=self._places[("clients", name, field)], hint=hint)
+        values = self.clients[name]
+        return Client(
+            name=name,
+            template="",
+            issuer=external.issuer,
+            subject=Subject(common_name=name),
+            key=language.KEY_DEFAULT,
+            lifetime=language.LEAF_LIFETIME,
+            renew_before=language.RENEW_DEFAULT,
+            tls=values["tls"],
+            identity=external.identity,
+            calls=values["calls"],
+            external=external,
+        )
+
+    def server(self, name: str, issuers_of_callers: tuple[str, ...] | None, t: Topology) -> Server:
+        own, values = self._own["servers"][name], self.servers[name]
+        path = ("servers", name)
+        template = self._needed(path, values, "template", "a folder under templates/servers, such as python or nginx")
+        listen = self._needed(path, values, "listen", "where it listens, such as 127.0.0.1:8443")
+        self._needed(path, values, "names", "what callers know it by, such as [localhost]")
+        issuer = self._issuer(path, values)
+        identity, sans = self._identity("server", name, values)
+        return Server(
+            name=name,
+            template=template,
+            issuer=issuer,
+            subject=_subject(name, values),
+            lifetime=values["lifetime"],
+            renew_before=self._renew_before(path, own, values, values["lifetime"]),
+            listen=listen,
+            dial=values.get("address", listen),
+            names=sans,
+            identity=identity,
+            trusts=values.get("trusts") or issuers_of_callers or _root(t, issuer),
+            **{field: values.get(field) for field in PLAIN_SERVER_FIELDS},
+        )
+
+    def issuers_of_callers(self, clients: Mapping[str, Client]) -> dict[str, tuple[str, ...]]:
+        """For each server that is called, the CAs that issue its callers' certificates, each once."""
+        found: dict[str, dict[str, None]] = {}
+        for name, values in self.servers.items():
+            for called in values["calls"]:
+                found.setdefault(called, {})[self._issuer(("servers", name), values)] = None
+        for client in clients.values():
+            for called in client.calls:
+                found.setdefault(called, {})[client.issuer] = None
+        return {called: tuple(issuers) for called, issuers in found.items()}
+
+    def _issuer(self, path: tuple[str, str], values: Values) -> str:
+        """Its issuer, or the one CA that issues leaves."""
+        if (given := values.get("issuer")) is not None:
+            return str(given)
+        if len(self._issuers) == 1:
+            return self._issuers[0]
+        place = self._places[path]
+        if not self._issuers:
+            raise TopologyError(f"no CA can issue the certificate of {path[1]}", place=place, hint="add a CA under cas")
+        several = " or ".join(self._issuers)
+        message = f"{path[1]} must name its issuer, as more than one CA issues leaves"
+        raise TopologyError(message, place=place, hint=f"issuer: {several}")
+
+    def _identity(self, role: str, name: str, values: Values) -> tuple[str, tuple[San, ...]]:
+        """The URI of its `names` or else the default, and the names that remain."""
+        sans: tuple[San, ...] = values.get("names", ())
+        identities = [san.value for san in sans if names.is_identity(san)]
+        if not identities:
+            return names.default_identity(self._topology, role, name), sans
+        if len(identities) > 1:
+            index = [i for i, san in enumerate(sans) if names.is_identity(san)][1]
+            place = self._places.get((f"{role}s", name, "names", index)) or self._places[(f"{role}s", name)]
+            message = f"{name} has more than one identity: a leaf carries exactly one URI"
+            raise TopologyError(message, place=place, hint=f"keep {identities[0]} or {identities[1]}")
+        return identities[0], tuple(san for san in sans if not names.is_identity(san))
+
+    def _renew_before(self, path: tuple[str, str], own: Values, values: Values, lifetime: timedelta) -> RenewBefore:
+        renew: RenewBefore = values["renew_before"]
+        if renew.duration is None or renew.duration < lifetime:
+            return renew
+        if "renew_before" not in own:
+            return language.RENEW_DEFAULT
+        message = f"{path[1]} lives {format_duration(lifetime)}: renew_before must be shorter"
+        raise TopologyError(message, place=self._places[(*path, "renew_before")], hint="a share is always shorter: 33%")
+
+    def _needed(self, path: tuple[str, str], values: Values, field: str, hint: str) -> Any:
+        if field in values:
+            return values[field]
+        raise TopologyError(f"{path[1]} needs {field}", place=self._places[path], hint=f"{field}: {hint}")
+
+
+def _constant_defaults(fields: tuple[Field, ...]) -> Values:
+    return {field.name: field.default for field in fields if field.default is not None}
+
+
+def _inherited(defaults: Values, fields: tuple[Field, ...]) -> Values:
+    return {field.name: defaults[field.name] for field in fields if field.inherited and field.name in defaults}
+
+
+def _merged(own: Values, inherited: Values) -> Values:
+    """What is written over what is inherited; a subject field by field."""
+    values = inherited | own
+    if "subject" in own:
+        values["subject"] = {**inherited["subject"], **own["subject"]}
+    return values
+
+
+def _subject(name: str, values: Values) -> Subject:
+    return Subject(**{"common_name": name, **values["subject"]})
+
+
+def _root(t: Topology, issuer: str) -> tuple[str, ...]:
+    """The root above `issuer`; nothing where there is no such CA, which is an error of its own."""
+    return (graph.root_of(t, issuer).name,) if issuer in t.cas else ()

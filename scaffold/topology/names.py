@@ -1,0 +1,289 @@
+"""Names and addresses: text in, the canonical value out, or `Invalid` with a hint."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from scaffold.topology.model import HostPort, San, SanType
+from scaffold.topology.words import Invalid, shown
+
+LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+ENVIRONMENT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+VARIABLE_PATTERN = r"^[A-Za-z][A-Za-z0-9_]*$"
+COUNTRY_PATTERN = r"^[A-Z]{2}$"
+PUBLISH_PATTERN = r"^http://[^/?#@\s]+/?$"
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_DNS = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:@]*)(?::\d*)?(?:[/?#]|$)")
+_TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
+_SPIFFE_SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
+
+# Characters that make a line read otherwise than it is stored.
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def label(text: str) -> str:
+    """A DNS label in lower case (RFC 1035 2.3.1, digits in front allowed by RFC 1123 2.1), at most 63 characters."""
+    if _LABEL.fullmatch(text):
+        return text
+    if len(text) > 63:
+        raise Invalid(f"{shown(text)} is longer than 63 characters")
+    suggestion = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    hint = "a name is a DNS label: lower-case letters, digits and hyphens"
+    raise Invalid(f"{shown(text)} is not a name", f"{hint}, such as {suggestion}" if suggestion else hint)
+
+
+def text_without_controls(text: str) -> str:
+    """Text that prints as it is stored: not blank, no control or bidirectional characters, no space at its ends."""
+    import unicodedata
+
+    if not text.strip():
+        raise Invalid("the text is empty", "leave the key out where there is nothing to say")
+    if text != text.strip():
+        raise Invalid(f"{shown(text)} begins or ends with a space")
+    if text.isascii() and text.isprintable():
+        return text
+    for character in text:
+        if unicodedata.category(character) in {"Cc", "Cs", "Cn", "Co", "Zl", "Zp"} or character in _BIDI_CONTROLS:
+            raise Invalid(f"{shown(text)} holds the control character U+{ord(character):04X}")
+    return text
+
+
+def path_text(text: str) -> str:
+    """A file's path: any text without control characters."""
+    return text_without_controls(text)
+
+
+def country(text: str) -> str:
+    """Two upper-case letters, ISO 3166 (X.520 6.3.1, RFC 5280 appendix A)."""
+    if re.fullmatch(r"[A-Z]{2}", text):
+        return text
+    hint = f"did you mean {text.upper()}?" if re.fullmatch(r"[A-Za-z]{2}", text) else "two letters: NL, RS, US"
+    raise Invalid(f"{shown(text)} is not a country code", hint)
+
+
+def environment_variable(text: str) -> str:
+    """The name of an environment variable (POSIX.1-2017, base definitions 8.1, either case)."""
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+        return text
+    raise Invalid(
+        f"{shown(text)} is not the name of an environment variable", "the variable's name, without $: CA_PASSWORD"
+    )
+
+
+def variable(text: str) -> str:
+    """The name of a template's variable."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):
+        return text
+    raise Invalid(
+        f"{shown(text)} is not the name of a template's variable", "letters, digits and underscores: greeting"
+    )
+
+
+def dns(text: str) -> str:
+    """A DNS name as lower-case A-labels, without wildcard (RFC 5280 4.2.1.6 and 7.2, RFC 5890).
+
+    Each label at most 63 octets, the whole at most 253. Text whose last label is a number is an IP address gone wrong.
+    """
+    name = text.lower()
+    if not name.isascii():
+        name = _a_labels(text)
+    if len(name) <= 253 and _DNS.fullmatch(name) and not name.rpartition(".")[2].isdigit():
+        return name
+    raise Invalid(f"{shown(text)} is neither a DNS name nor an IP address", _dns_hint(name))
+
+
+def _a_labels(text: str) -> str:
+    import idna
+
+    try:
+        return idna.encode(text, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError) as error:
+        raise Invalid(f"{shown(text)} is not an internationalised DNS name", str(error)[:120]) from None
+
+
+def _dns_hint(name: str) -> str | None:
+    if name.endswith(".") and _DNS.fullmatch(name[:-1]):
+        return "leave out the dot at the end"
+    if "_" in name:
+        return "host names have no underscores"
+    if "://" in name:
+        return f"write uri:{name[:60]} for a URI"
+    if ":" in name:
+        return "a port does not belong here"
+    if "*" in name:
+        return "a wildcard is the whole first label: *.example.org"
+    if len(name) > 253:
+        return "at most 253 characters"
+    return None
+
+
+def ip(text: str) -> str:
+    """An IPv4 or IPv6 address in its shortest form (RFC 5952), without a zone."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise Invalid(f"{shown(text)} is not an IP address") from None
+    if "%" in text:
+        raise Invalid(f"{shown(text)} has a zone", "a certificate cannot name an interface: leave out what follows %")
+    return str(address)
+
+
+def _looks_like_ip(text: str) -> bool:
+    return ":" in text or text.replace(".", "").isdigit()
+
+
+def host(text: str) -> str:
+    """An IP address, or a DNS name without wildcard."""
+    return ip(text) if _looks_like_ip(text) else dns(text)
+
+
+def host_port(text: str) -> HostPort:
+    """`127.0.0.1:8443`, `accounts.internal:8443` or `[::1]:8443` (RFC 3986 3.2.2); the port is 1 to 65535."""
+    address, colon, port = text.rpartition(":")
+    if address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+        if ":" not in address:
+            raise Invalid(f"{shown(text)} is not an address", "brackets are for IPv6: [::1]:8443")
+    elif ":" in address:
+        raise Invalid(f"{shown(text)} is not an address", "an IPv6 address stands in brackets: [::1]:8443")
+    if not colon or not address or not port:
+        hint = (
+            f"write 127.0.0.1:{text}"
+            if text.isascii() and text.isdigit()
+            else "write host:port, such as 127.0.0.1:8443"
+        )
+        raise Invalid(f"{shown(text)} is not an address", hint)
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > 65_535:
+        raise Invalid(f"{shown(text)} has no port between 1 and 65535")
+    return HostPort(host(address), int(port))
+
+
+def publish_url(text: str) -> str:
+    """`http://host[:port]`, canonical. Plain HTTP: RFC 5280 8 warns of checking a certificate to check a certificate."""
+    if text.lower().startswith("https://"):
+        hint = "CRLs, OCSP responses and CA certificates are signed themselves (RFC 5280 8): write http://"
+        raise Invalid("what is published is fetched over plain HTTP", hint)
+    found = re.fullmatch(r"(?i:http)://([^/?#@]+)/?", text)
+    if found is None:
+        raise Invalid(f"{shown(text)} is not the URL of a publisher", "http://host:port, without a path or a query")
+    authority = found[1]
+    if re.search(r":\d*$", authority) and not authority.endswith("]"):
+        return f"http://{host_port(authority)}"
+    address = host(authority.removeprefix("[").removesuffix("]") if authority.startswith("[") else authority)
+    return f"http://[{address}]" if ":" in address else f"http://{address}"
+
+
+def spiffe_id(text: str) -> str:
+    """A workload's SPIFFE ID (SPIFFE-ID 2 and 3): trust domain in lower case and a path, at most 2,048 bytes."""
+    if len(text) > 2_048:
+        raise Invalid("the SPIFFE ID is longer than 2,048 bytes")
+    domain, slash, path = text.removeprefix("spiffe://").partition("/")
+    if not _TRUST_DOMAIN.fullmatch(domain):
+        hint = "lower-case letters, digits, dots, hyphens and underscores; no port, no user"
+        raise Invalid(f"{shown(text)} has no valid SPIFFE trust domain", hint)
+    if not slash or not path:
+        raise Invalid(
+            f"{shown(text)} names no workload", f"a path follows the trust domain: spiffe://{domain[:60]}/teller"
+        )
+    for segment in path.split("/"):
+        if segment in {"", ".", ".."} or not _SPIFFE_SEGMENT.fullmatch(segment):
+            hint = "segments of letters, digits, dots, hyphens and underscores; no . or .., no slash at the end"
+            raise Invalid(f"{shown(text)} is not a SPIFFE ID", hint)
+    return text
+
+
+def uri(text: str) -> str:
+    """An absolute URI in ASCII (RFC 5280 4.2.1.6, RFC 3986 3); where its scheme is spiffe, a SPIFFE ID."""
+    if text.lower().startswith("spiffe:"):
+        if not text.startswith("spiffe://"):
+            raise Invalid(f"{shown(text)} is not a SPIFFE ID", "spiffe://trust-domain/path")
+        return spiffe_id(text)
+    if len(text) > 2_048 or not _URI.fullmatch(text):
+        raise Invalid(f"{shown(text)} is not an absolute URI in ASCII", "scheme:rest, other characters percent-encoded")
+    return text
+
+
+def uri_host(text: str) -> str | None:
+    """The host of a URI in lower case, None where it has no authority (RFC 3986 3.2)."""
+    found = _AUTHORITY.match(text)
+    return found[1].lower() or None if found else None
+
+
+def email(text: str) -> str:
+    """A mailbox in ASCII, its domain as A-labels (RFC 5280 4.2.1.6 and 7.5)."""
+    local, at, domain = text.rpartition("@")
+    if not at or len(local) > 64 or not _LOCAL_PART.fullmatch(local):
+        raise Invalid(f"{shown(text)} is not an e-mail address", "name@example.org, the name in ASCII")
+    return f"{local}@{dns(domain)}"
+
+
+def san(text: str) -> San:
+    """A subject alternative name from the list `names`: DNS name, IP address, `email:…`, `spiffe://…` or `uri:…`."""
+    if text.startswith("email:"):
+        return San(SanType.EMAIL, email(text.removeprefix("email:")))
+    if text.startswith("uri:"):
+        return San(SanType.URI, uri(text.removeprefix("uri:")))
+    if text.startswith("spiffe:"):
+        return San(SanType.URI, uri(text))
+    if "@" in text and "/" not in text:
+        raise Invalid(f"{shown(text)} is neither a DNS name nor an IP address", f"write email:{text[:60]}")
+    if "://" in text:
+        raise Invalid(f"{shown(text)} is neither a DNS name nor an IP address", f"write uri:{text[:60]}")
+    if _looks_like_ip(text):
+        return San(SanType.IP, ip(text))
+    if text.startswith("*."):
+        return San(SanType.DNS, f"*.{dns(text[2:])}")
+    return San(SanType.DNS, dns(text))
+
+
+def is_identity(name: San) -> bool:
+    """Whether a name is the one that says who its bearer is: the URI."""
+    return name.type is SanType.URI
+
+
+def default_identity(topology: str, role: str, name: str) -> str:
+    """The SPIFFE ID of an entity that names none; `role` is `server` or `client`."""
+    return f"spiffe://{topology}/{role}/{name}"
+
+
+def wrong_identity(identity: str) -> str:
+    """What a certificate with `fault: wrong-name` says instead of the drawn identity."""
+    return f"{identity}-wrong-name"
+
+
+def network(text: str) -> str:
+    """An IP network in CIDR notation (RFC 4632), for a name constraint (RFC 5280 4.2.1.10)."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        pass
+    try:
+        hint = f"the network is {ipaddress.ip_network(text, strict=False)}"
+    except ValueError:
+        hint = "write it in CIDR notation: 10.0.0.0/8, fd00::/8"
+    raise Invalid(f"{shown(text)} is not an IP network", hint)
+
+
+def dns_constraint(text: str) -> str:
+    """A DNS subtree: the name itself and everything below it (RFC 5280 4.2.1.10); no dot in front, no wildcard."""
+    if text.startswith((".", "*.")):
+        rest = text.lstrip("*.")
+        raise Invalid(
+            f"{shown(text)} is not a DNS subtree", f"write {rest}: it covers all names below it (RFC 5280 4.2.1.10)"
+        )
+    return dns(text)
+
+
+def email_constraint(text: str) -> str:
+    """A mailbox, a host, or `.domain` for all hosts below it (RFC 5280 4.2.1.10)."""
+    return email(text) if "@" in text else uri_constraint(text)
+
+
+def uri_constraint(text: str) -> str:
+    """A host, or `.domain` for all hosts below it (RFC 5280 4.2.1.10)."""
+    return f".{dns(text[1:])}" if text.startswith(".") else dns(text)

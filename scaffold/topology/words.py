@@ -1,0 +1,37 @@
+"""What the reader of a topology says about text that is wrong: quoted safely, with the nearest known name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+LONGEST_SHOWN = 80
+
+
+class Invalid(ValueError):
+    """A piece of text that is not what its field takes. Whoever knows where it stands makes a `TopologyError` of it."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def shown(text: str) -> str:
+    """`text` in quotes for a message: on one line, clipped, and with nothing in it that moves a terminal's cursor."""
+    clipped = text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+    return json.dumps(clipped, ensure_ascii=not clipped.isprintable())
+
+
+def nearest(text: str, known: Iterable[str]) -> str | None:
+    """The hint that names the known word most like `text`; where none is alike, a few of them; None where there are none."""
+    import difflib
+
+    words = list(known)
+    # difflib compares every pair of characters: long garbage is not worth it.
+    if alike := difflib.get_close_matches(text[:100].lower(), words, n=1, cutoff=0.6):
+        return f"did you mean {shown(alike[0])}?"
+    if not words:
+        return None
+    more = f" and {len(words) - 8} more" if len(words) > 8 else ""
+    return f"known: {', '.join(words[:8])}{more}"
