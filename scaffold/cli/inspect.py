@@ -1,0 +1,63 @@
+"""`scaffold inspect`: any certificate, key, CRL, request, bundle or OCSP response in words."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scaffold.cli.clock import now
+from scaffold.cli.options import DEFAULT_FILE, File, Out
+from scaffold.errors import PkiError, StoreError, WrongPassword
+
+if TYPE_CHECKING:
+    from scaffold.pki.inspect import Description
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes; the largest public CRLs have some tens of megabytes."""
+
+
+def run(
+    what: Annotated[Path, typer.Argument(metavar="WHAT", help="The file; - is standard input.")],
+    file: File = DEFAULT_FILE,
+    out: Out = None,
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", metavar="PATH", help="A file whose first line opens WHAT.")
+    ] = None,
+) -> None:
+    """Describe WHAT; the topology and the output folder have no part in it."""
+    from scaffold.view.inspect import description_lines
+    from scaffold.view.terminal import show
+
+    show(description_lines(_describe(what, _read(what), password_file)))
+
+
+def _describe(what: Path, data: bytes, password_file: Path | None) -> tuple[Description, ...]:
+    from scaffold.pki.inspect import describe
+
+    password = _read(password_file).split(b"\n", 1)[0].rstrip(b"\r") if password_file else None
+    try:
+        return describe(data, now(), password)
+    except WrongPassword as error:
+        if password is None and sys.stdin.isatty():
+            return describe(data, now(), typer.prompt("Password", hide_input=True, type=str).encode())
+        raise WrongPassword(
+            f"{what} is {error}", hint=error.hint or "give its password with --password-file"
+        ) from error
+    except PkiError as error:
+        raise type(error)(f"{what} is {error}", hint=error.hint) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if str(path) == "-":
+            return sys.stdin.buffer.read(LARGEST)
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST + 1)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > LARGEST:
+        raise StoreError(f"{path} is larger than 64 MiB")
+    return data
