@@ -1,0 +1,249 @@
+"""The publisher as an ASGI application: CRLs, OCSP, CA certificates, health and metrics over plain HTTP.
+
+    GET  /crl/CA.crl     DER (RFC 5280 4.2.1.13, RFC 2585)
+    GET  /ca/CA.cer      DER (RFC 5280 4.2.2.1, RFC 2585)
+    POST /ocsp/CA        a DER request (RFC 6960 A.1)
+    GET  /ocsp/CA/...    the same, base64 and percent-encoded in the path
+    GET  /healthz        200 while every CRL that is published is valid, else 503 with what is not
+    GET  /metrics        Prometheus
+
+Plain HTTP is what RFC 5280 8 and RFC 6960 A.1 expect: everything here is signed, and TLS would need itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from scaffold.pki import crl, ocsp
+from scaffold.publish.responder import Answer
+from scaffold.publish.state import State
+
+LARGEST_BODY: Final = 64 * 1024
+BODY_WITHIN: Final = 10.0
+"""Seconds for the body of a request to arrive."""
+
+_OCSP_TYPE: Final = "application/ocsp-response"
+_log = logging.getLogger("scaffold.publish")
+
+Clock = Callable[[], datetime]
+
+
+class Metrics:
+    """What is counted; a registry of its own, so that two publishers in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "scaffold_publish_requests", "HTTP requests", ["resource", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "scaffold_publish_request_seconds", "Seconds to answer", ["resource"], registry=self.registry
+        )
+        self.ocsp = Counter("scaffold_publish_ocsp_answers", "OCSP answers", ["ca", "outcome"], registry=self.registry)
+        self.crl_ends = Gauge(
+            "scaffold_publish_crl_next_update_timestamp_seconds", "nextUpdate of a CRL", ["ca"], registry=self.registry
+        )
+        self.crl_entries = Gauge("scaffold_publish_crl_entries", "Entries of a CRL", ["ca"], registry=self.registry)
+
+
+class Publisher:
+    """The resources. `state` is what is published, `clock` tells the time."""
+
+    def __init__(self, state: State, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        self.metrics = Metrics()
+
+    def application(self) -> ASGIApp:
+        """The ASGI application."""
+        routes = [
+            Route("/crl/{ca}.crl", self.crl),
+            Route("/ca/{ca}.cer", self.certificate),
+            Route("/ocsp/{ca}", self.ocsp_post, methods=["POST"]),
+            Route("/ocsp/{ca}/{request:path}", self.ocsp_get, methods=["GET"]),
+            Route("/healthz", self.health),
+            Route("/metrics", self.show_metrics),
+        ]
+        return Observed(Starlette(routes=routes), self.metrics)
+
+    async def crl(self, request: Request) -> Response:
+        one = self._state.authorities.get(request.path_params["ca"])
+        if one is None or one.crl is None:
+            return _not_found()
+        return _document(request, crl.to_der(one.crl), "application/pkix-crl", one.crl.last_update_utc)
+
+    async def certificate(self, request: Request) -> Response:
+        one = self._state.authorities.get(request.path_params["ca"])
+        if one is None:
+            return _not_found()
+        return _document(request, one.der, "application/pkix-cert", one.certificate.not_valid_before_utc)
+
+    async def ocsp_post(self, request: Request) -> Response:
+        try:
+            async with asyncio.timeout(BODY_WITHIN):
+                body = await _body(request)
+        except (TimeoutError, ClientDisconnect):
+            return PlainTextResponse("the request did not arrive in time\n", 408, {"Connection": "close"})
+        if body is None:
+            return PlainTextResponse("an OCSP request is smaller\n", 413, {"Connection": "close"})
+        return self._answer(request.path_params["ca"], body, is_get=False)
+
+    async def ocsp_get(self, request: Request) -> Response:
+        try:
+            body = base64.b64decode(request.path_params["request"].replace(" ", "+"), validate=True)
+        except (binascii.Error, ValueError):
+            body = b""
+        return self._answer(request.path_params["ca"], body, is_get=True)
+
+    def _answer(self, ca: str, body: bytes, *, is_get: bool) -> Response:
+        responder = self._state.responders.get(ca)
+        now = self._clock()
+        if responder is None:
+            if ca not in self._state.authorities:
+                return _not_found()
+            answer = Answer(ocsp.unsuccessful(ocsp.Failure.UNAUTHORIZED), "unauthorized", now)
+        else:
+            answer = responder.answer(body, now)
+        self.metrics.ocsp.labels(ca, answer.outcome).inc()
+        return Response(answer.body, media_type=_OCSP_TYPE, headers=_caching(answer, now) if is_get else _NO_STORE)
+
+    async def health(self, request: Request) -> Response:
+        now = self._clock()
+        expired = [
+            f"the CRL of ca.{one.name} expired on {one.crl.next_update_utc:%Y-%m-%d %H:%M:%S} UTC"
+            for one in self._state.authorities.values()
+            if one.crl is not None and one.crl.next_update_utc is not None and one.crl.next_update_utc <= now
+        ]
+        if expired:
+            return PlainTextResponse("\n".join(expired) + "\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def show_metrics(self, request: Request) -> Response:
+        for one in self._state.authorities.values():
+            if one.crl is not None and one.crl.next_update_utc is not None:
+                self.metrics.crl_ends.labels(one.name).set(one.crl.next_update_utc.timestamp())
+                self.metrics.crl_entries.labels(one.name).set(len(one.crl))
+        return Response(generate_latest(self.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+def _caching(answer: Answer, now: datetime) -> dict[str, str]:
+    """The headers of RFC 5019 6.2 (RFC 9919 6): a cache may keep the answer until shortly before its end."""
+    if answer.fresh_until is None:
+        return _NO_STORE
+    left = int((answer.fresh_until - now).total_seconds())
+    return {
+        "Cache-Control": f"max-age={max(0, left - 1)}, public, no-transform, must-revalidate",
+        "Last-Modified": format_datetime(answer.produced.replace(microsecond=0), usegmt=True),
+        "Expires": format_datetime(answer.fresh_until.replace(microsecond=0), usegmt=True),
+        "ETag": _etag(answer.body),
+    }
+
+
+def _document(request: Request, body: bytes, media_type: str, modified: datetime) -> Response:
+    """A file that caches ask about each time: a new revocation must not wait for them."""
+    headers = {
+        "Cache-Control": "public, no-cache",
+        "Last-Modified": format_datetime(modified, usegmt=True),
+        "ETag": _etag(body),
+    }
+    if headers["ETag"] in re.split(r"\s*,\s*", request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=media_type, headers=headers)
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _not_found() -> Response:
+    return PlainTextResponse("no such CA is published here\n", 404)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The whole body, or None where it is larger than any OCSP request."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LARGEST_BODY:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+class Observed:
+    """Counts, times and logs every request: one JSON object per line."""
+
+    def __init__(self, inner: ASGIApp, metrics: Metrics) -> None:
+        self._inner = inner
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._inner(scope, receive, observed_send)
+        finally:
+            taken = time.perf_counter() - started
+            resource = scope["path"].split("/")[1] if status != 404 else "none"
+            self._metrics.requests.labels(resource, status).inc()
+            self._metrics.seconds.labels(resource).observe(taken)
+            _log.info(
+                "request",
+                extra={
+                    "fields": {
+                        "client": scope["client"][0] if scope.get("client") else None,
+                        "method": scope["method"],
+                        "path": scope["path"][:200],
+                        "status": status,
+                        "ms": round(taken * 1000, 2),
+                    }
+                },
+            )
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per record: time, level, event, and the record's own `fields`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
