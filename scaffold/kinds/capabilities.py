@@ -12,8 +12,11 @@ from typing import TypeVar
 from scaffold.errors import KindError
 from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
 
-FEATURES = ("health", "upstream", "calls", "pfx", "staple", "must_staple", "reload")
-"""What a kind may support beyond the handshake itself."""
+FEATURES = ("health", "upstream", "calls", "pfx", "staple", "must_staple", "reload", "demands_eku")
+"""What a kind may support beyond the handshake itself.
+
+`demands_eku`: a caller's certificate without any extended key usage is refused, which OpenSSL alone lets in.
+"""
 
 ROLES = ("server", "client")
 
