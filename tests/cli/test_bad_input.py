@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import scaffold, snapshot
+from tests.cli.harness import Ended, in_process, scaffold, snapshot
 from tests.requirements import require, require_command
 
 GOOD = """\
@@ -60,10 +60,10 @@ def quoted(name: str) -> str:
     )
 
 
-def refuse(folder: Path, text: str | bytes, *words: str, verb: str = "plan") -> None:
+def refuse(folder: Path, text: str | bytes, *words: str, run: Callable[..., Ended] = scaffold) -> None:
     (folder / "topology.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
     before = snapshot(folder.parent)
-    scaffold(verb, cwd=folder).assert_clear_error(*words)
+    run("validate", cwd=folder).assert_clear_error(*words)
     assert snapshot(folder.parent) == before
 
 
@@ -81,7 +81,7 @@ def test_a_hostile_name_is_refused(name: str, where: str, folder: Path) -> None:
     key = written.strip().split(":")[0]
     replacement = f"name: {quoted(name)}" if where == "topology" else written.replace(f"{key}:", f"{quoted(name)}:")
     text = GOOD.replace(written, replacement).replace("[api]", f"[{quoted(name)}]" if where == "server" else "[api]")
-    refuse(folder, text, "topology.yaml:", verb="validate")
+    refuse(folder, text, "topology.yaml:", run=in_process)
 
 
 DOCUMENTS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
@@ -132,7 +132,7 @@ DOCUMENTS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize(("text", "words"), DOCUMENTS.values(), ids=DOCUMENTS)
 def test_a_bad_document_is_refused(text: str | bytes, words: tuple[str, ...], folder: Path) -> None:
-    refuse(folder, text, *words)
+    refuse(folder, text, *words, run=in_process)
 
 
 def test_the_failing_twin_of_all_this_is_accepted(folder: Path) -> None:
