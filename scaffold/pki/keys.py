@@ -58,8 +58,10 @@ _CURVES: Final = {"secp256r1": KeyType.EC_P256, "secp384r1": KeyType.EC_P384, "s
 _BY_RSA_BITS: Final = {bits: kind for kind, bits in _RSA_BITS.items()}
 
 _PEM_KEY: Final = re.compile(
-    rb"-----BEGIN (?P<label>(?:[A-Z0-9]+ )*PRIVATE KEY)-----[^-]*?-----END (?P=label)-----", re.DOTALL
+    rb"-----BEGIN (?P<label>(?:[A-Z0-9]+ )*PRIVATE KEY)-----(?P<body>.*?)-----END (?P=label)-----", re.DOTALL
 )
+# OpenSSL's older way, a header of RFC 1421 4.6.1.1 in the armour.
+_OLDER_WAY: Final = b"Proc-Type: 4,ENCRYPTED"
 
 
 def generate(kind: KeyType) -> PrivateKey:
@@ -117,10 +119,7 @@ def _pbes2(salt: bytes, iv: bytes) -> algos.EncryptionAlgorithm:
 def is_encrypted(pem: bytes) -> bool:
     """Whether the first private key in the PEM is encrypted: as PKCS#8, or in OpenSSL's older way."""
     found = _PEM_KEY.search(pem)
-    if found is None:
-        # The armour of the older way holds dashes (`DEK-Info: AES-256-CBC,…`).
-        return b"Proc-Type: 4,ENCRYPTED" in pem
-    return found["label"] == b"ENCRYPTED PRIVATE KEY"
+    return found is not None and (found["label"] == b"ENCRYPTED PRIVATE KEY" or _OLDER_WAY in found["body"])
 
 
 def load(pem: bytes, password: bytes | None = None) -> PrivateKey:
@@ -145,11 +144,11 @@ def load(pem: bytes, password: bytes | None = None) -> PrivateKey:
 def _is_intact_envelope(pem: bytes) -> bool:
     """Whether an encrypted key is whole, so that what failed to open it can only be the password."""
     found = _PEM_KEY.search(pem)
-    if found is None:
-        return True
-    body = found.group(0).split(b"-----")[2]
+    if found is None or _OLDER_WAY in found["body"]:
+        return found is not None
+    body = b"".join(found["body"].split())
     try:
-        parsed = asn1_keys.EncryptedPrivateKeyInfo.load(base64.b64decode(body), strict=True)
+        parsed = asn1_keys.EncryptedPrivateKeyInfo.load(base64.b64decode(body, validate=True), strict=True)
         parsed["encryption_algorithm"]["algorithm"].native, parsed["encrypted_data"].native
     except (ValueError, TypeError):
         return False

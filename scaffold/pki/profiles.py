@@ -150,9 +150,14 @@ def stated(profile: CertificateProfile) -> CertificateProfile:
 
 
 def _other_hosts(sans: tuple[San, ...]) -> tuple[San, ...]:
-    """Other host names, below or beside the real ones, so that name constraints are still kept."""
+    """Other host names, below the real ones so that name constraints are still kept.
+
+    Constraints on addresses are often narrow: an address stands in, as its neighbour, only where there is no name.
+    """
     taken = {san.value for san in sans}
-    return tuple(replace(san, value=_other_host(san, taken)) for san in sans)
+    has_name = any(san.type is SanType.DNS for san in sans)
+    kept = (san for san in sans if not (has_name and san.type is SanType.IP))
+    return tuple(replace(san, value=_other_host(san, taken)) for san in kept)
 
 
 def _other_host(san: San, taken: set[str]) -> str:
