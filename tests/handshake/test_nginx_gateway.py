@@ -39,7 +39,8 @@ FORGED = (
     "X-SSL-Client-CN", "X-SSL-Client-Serial", "X-SSL-Client-Fingerprint", "X-SSL-Client-SAN", "X-SSL-Issuer",
     "X-SSL-Client-NotBefore", "X-SSL-Client-NotAfter", "X-SSL-Client-Issuer", "X-SSL-Client-Subject",
     "X-Client-Cert", "X-Client-DN", "X-Client-Verify", "SSL-Client-Cert", "SSL-Client-Verify", "SSL_CLIENT_S_DN",
-    "X-ARR-ClientCert", "X-Amzn-Mtls-Clientcert", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info",
+    "X-ARR-ClientCert", "X-Amzn-Mtls-Clientcert", "X-Forwarded-Tls-Client-Cert", "X-Remote-User",
+    "X-Real-IP", "X-Forwarded-For", "Forwarded", "X-Forwarded-User", "X-Forwarded-Tls-Client-Cert-Info",
 )  # fmt: skip
 AWKWARD = Subject("Ćao", 'O\'Brien, "$x" \\ Sons', "Desk, 2", "RS")
 
@@ -240,13 +241,13 @@ def test_a_server_name_is_sent_to_the_upstream(
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         running(gateway(tmp_path, root, ca, [allow("teller", ca)], listening.getsockname()[1])) as made,
+        ThreadPoolExecutor() as pool,
     ):
-        with ThreadPoolExecutor() as pool:
-            answer = pool.submit(made.ask, teller)
-            connection, _ = listening.accept()
-            with connection:
-                assert b"vault.internal" in connection.recv(65536)
-            assert answer.result().status == 502
+        answer = pool.submit(made.ask, teller)
+        connection, _ = listening.accept()
+        with connection:
+            assert b"vault.internal" in connection.recv(65536)
+        assert answer.result().status == 502
 
 
 # --- Behind a gateway ------------------------------------------------------------------------------------------------
