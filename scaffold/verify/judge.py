@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Set
 from dataclasses import dataclass
 
-from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
+from scaffold.verify.model import Layer, Observed
 from scaffold.verify.probe import Answered, Closed, Outcome, Stuck, Unreachable
 
 CANNOT_TRUST, REFUSED, NOT_REACHABLE = 3, 4, 5
@@ -19,29 +21,6 @@ _NOT_ABOUT_A_CERTIFICATE = frozenset(
     {"protocol version", "internal error", "no application protocol", "unrecognized name", "decode error"}
 )
 """TLS alerts (RFC 8446 6.2) that refuse something else than who the caller is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One thing to be probed, and what the topology says of it."""
-
-    server: str
-    client: str
-    probe: Probe
-    expected: Expected
-
-    def check(self, finding: Finding) -> Check:
-        """The verdict: only what was expected passes."""
-        right = finding.observed.value == self.expected.value
-        result = Result.PASSED if right else Result.FAILED
-        return self._check(finding.observed, finding.detail, finding.layer, result)
-
-    def skipped(self, reason: str) -> Check:
-        """The case was not tried, for this reason."""
-        return self._check(Observed.NOTHING, reason, None, Result.SKIPPED)
-
-    def _check(self, observed: Observed, detail: str, layer: Layer | None, result: Result) -> Check:
-        return Check(self.server, self.client, self.probe, self.expected, observed, detail, layer, result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +104,32 @@ def client_run(status: int, output: str, complaint: str, welcome: Welcome) -> Fi
     match status:
         case 0:
             return _named(output.encode(), welcome)
-        case _ if status == CANNOT_TRUST:
+        case 3:
             return Finding(Observed.REFUSED, Layer.TLS, words)
-        case _ if status == REFUSED:
-            return Finding(Observed.REFUSED, Layer.HTTP if "HTTP" in words else Layer.TLS, words)
-        case _ if status == NOT_REACHABLE:
+        case 4:
+            return Finding(Observed.REFUSED, _layer_of(words), words)
+        case 5:
             return Finding(Observed.UNREACHABLE, Layer.TCP, words)
         case _:
             return Finding(Observed.BROKEN, None, f"exit status {status}: {words}")
+
+
+def declared_refusal(status: int, output: str, complaint: str, sides: Set[int]) -> Finding:
+    """The same where a fault was declared: only the side that must see it may refuse, by its exit status."""
+    words = _last_line(complaint)
+    if status == 0:
+        return Finding(Observed.ALLOWED, Layer.HTTP, _last_line(output))
+    if status in sides:
+        return Finding(Observed.REFUSED, _layer_of(words), words)
+    if status == NOT_REACHABLE:
+        return Finding(Observed.UNREACHABLE, Layer.TCP, words)
+    return Finding(Observed.BROKEN, None, f"not for the declared fault: exit status {status}: {words}")
+
+
+def bad_gateway(outcome: Answered) -> Finding:
+    """What a gateway says of a callee that it does not trust, in its own words."""
+    observed = Observed.ALLOWED if outcome.status == 200 else Observed.BROKEN
+    return Finding(observed, Layer.HTTP, f"HTTP {outcome.status}{_reason(outcome.body)}")
 
 
 def trust(status: int, complaint: str, connections: int, requests: int) -> Finding:
@@ -213,6 +210,11 @@ def _no_outcome(outcome: Outcome) -> Finding:
             return Finding(Observed.BROKEN, layer, reason)
         case _:
             raise AssertionError(outcome)
+
+
+def _layer_of(words: str) -> Layer:
+    """Where a rendered client says that it was refused: with an HTTP status, or before any."""
+    return Layer.HTTP if re.search(r"\b4\d\d\b", words) else Layer.TLS
 
 
 def _last_line(text: str) -> str:

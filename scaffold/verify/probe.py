@@ -116,6 +116,16 @@ def call(
             return _converse(connection, _request(target, path, headers or {}))
 
 
+def call_plainly(address: HostPort, path: str) -> Outcome:
+    """GET `path` over plain HTTP."""
+    try:
+        plain = socket.create_connection((address.host, address.port), timeout=PATIENCE)
+    except OSError as error:
+        return Unreachable(error.strerror or str(error))
+    with plain:
+        return _converse(plain, _request(Target(address, str(address)), path, {}))
+
+
 def client_context(credentials: Credentials | None, newest: ssl.TLSVersion | None = None) -> ssl.SSLContext:
     """A context that sends exactly this certificate and asks nothing of the server's. Raises CannotOffer."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -204,7 +214,7 @@ def _refused_handshake(error: ssl.SSLError) -> Outcome:
     return Stuck(Layer.TLS, (error.reason or str(error)).lower().replace("_", " "))
 
 
-def _converse(connection: ssl.SSLSocket, request: bytes) -> Outcome:
+def _converse(connection: socket.socket, request: bytes) -> Outcome:
     """Send and, whatever becomes of that, read: what the server thinks of our certificate may only come now."""
     with contextlib.suppress(OSError):
         connection.sendall(request)

@@ -1,0 +1,71 @@
+"""Where each server listens while a topology runs on this machine, and what its run.sh must be told of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from scaffold.publish.services import Launch, check_free, free_addresses, reachable
+from scaffold.topology.model import HostPort, Server
+
+Ports = Literal["fixed", "auto"]
+"""`fixed`: each where the topology says. `auto`: on free ports of loopback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A server and where it listens; `address` is where callers on this machine find it."""
+
+    server: Server
+    listen: HostPort
+    health: HostPort | None
+
+    @property
+    def address(self) -> HostPort:
+        return reachable(self.listen)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether callers that were rendered would look for it in another place."""
+        return self.address != self.server.dial
+
+
+Placements = Mapping[str, Placed]
+"""By the server's name."""
+
+
+def place(servers: Iterable[Server], ports: Ports) -> Placements:
+    """Choose, and check that nobody else listens there. Raises VerifyError for an address that is taken."""
+    chosen = tuple(servers)
+    if ports == "auto":
+        free = iter(free_addresses(2 * len(chosen)))
+        return {one.name: Placed(one, next(free), next(free) if one.health else None) for one in chosen}
+    placements = {one.name: Placed(one, one.listen, one.health) for one in chosen}
+    wanted = {one.address: one.listen for one in chosen}
+    wanted |= {f"{one.address}'s health port": one.health for one in chosen if one.health}
+    check_free(wanted)
+    return placements
+
+
+def launch(placed: Placed, folder: Path, ready: str, callees: Mapping[str, HostPort]) -> Launch:
+    """How to start a server there. `callees`, by name, are the servers that it finds elsewhere than it was rendered."""
+    server = placed.server
+    environment = {}
+    if placed.listen != server.listen:
+        environment["LISTEN"] = str(placed.listen)
+    if placed.health is not None and placed.health != server.health:
+        environment["HEALTH"] = str(placed.health)
+    for name in server.calls:
+        if name in callees:
+            environment[f"CALL_{name.upper().replace('-', '_')}"] = str(callees[name])
+    if server.upstream in callees:
+        environment["UPSTREAM"] = str(callees[server.upstream])
+    return Launch(server.name, folder, ready, environment)
+
+
+def moved_callees(server: Server, placements: Placements) -> dict[str, HostPort]:
+    """Which of the servers that `server` calls are elsewhere than it was rendered for, and where."""
+    called = (placements[name] for name in server.calls if name in placements)
+    return {placed.server.name: placed.address for placed in called if placed.elsewhere}

@@ -1,0 +1,303 @@
+"""How each case is tried: which certificate, at which place, and what the outcome is read as."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from scaffold.errors import VerifyError
+from scaffold.pki import profiles
+from scaffold.pki.names import rfc2253
+from scaffold.publish.services import environment
+from scaffold.store.layout import Layout, party_paths
+from scaffold.topology import graph
+from scaffold.topology.model import HostPort, Party, Server, TlsProfile, Topology
+from scaffold.verify import judge
+from scaffold.verify.cases import Case, behind, is_external, is_faulty, is_gateway_of
+from scaffold.verify.impostor import Impostor, Visits
+from scaffold.verify.judge import Finding, Name, Welcome
+from scaffold.verify.model import Expected, Layer, Observed, Probe
+from scaffold.verify.probe import Answered, CannotOffer, Credentials, Outcome, Target, call, call_plainly
+from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make
+from scaffold.verify.stage import Stage, project_folder
+
+CLIENT_WITHIN: Final = 60.0
+"""Seconds for one run of a rendered client; a first `dotnet` run compiles."""
+
+BELOW: Final = {TlsProfile.MODERN: ssl.TLSVersion.TLSv1_2, TlsProfile.INTERMEDIATE: ssl.TLSVersion.TLSv1_1}
+"""The newest protocol that a profile no longer speaks."""
+
+FORGED: Final[Mapping[str, str]] = {
+    name: f"CN=forged-{number}"
+    for number, name in enumerate(
+        (
+            "X-Client-Subject",
+            "X-Client-Issuer",
+            "X-Forwarded-Client-Cert",
+            "Client-Cert",
+            "Client-Cert-Chain",
+            "X-SSL-Client-Cert",
+            "X-SSL-Client-S-DN",
+            "X-SSL-Client-I-DN",
+            "X-SSL-Client-Verify",
+            "X_Client_Subject",
+        )
+    )
+}
+"""The headers by which proxies say who called (RFC 9440, and the customs of nginx and Envoy), each with its own value;
+the last is a spelling that CGI and WSGI cannot tell from the first."""
+
+
+class Untried(Exception):
+    """A case that cannot be tried here; the message says why, as the reason of the skip."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    status: int
+    output: str
+    complaint: str
+
+
+class Attempts:
+    """Tries the cases of one verification. Its methods are called from several threads."""
+
+    def __init__(self, t: Topology, layout: Layout, authorities: Authorities, stage: Stage, now: datetime) -> None:
+        self._t = t
+        self._layout = layout
+        self._authorities = authorities
+        self._stage = stage
+        self._now = now
+        self._making = threading.Lock()
+
+    def __call__(self, case: Case) -> Finding:
+        """What is seen of it. Raises Untried."""
+        try:
+            return self._try(case)
+        except (NotAtHand, CannotOffer) as error:
+            raise Untried(str(error)) from error
+
+    def _try(self, case: Case) -> Finding:
+        match case.probe:
+            case Probe.EDGE:
+                return self._edge(case)
+            case Probe.HONEST_TWIN:
+                return self._twin(case)
+            case Probe.FORGED_HEADERS:
+                return self._forged_headers(case)
+            case Probe.HEALTH:
+                return self._health(case)
+            case Probe.NO_CERTIFICATE:
+                return judge.admission(call(self._target(case), None))
+            case Probe.UNDRAWN:
+                return judge.admission(call(self._target(case), self._real(_caller(case))))
+            case Probe.OLD_TLS:
+                outcome = call(self._target(case), self._rogue(case), newest=BELOW[case.server.tls])
+                return judge.protocol_refusal(outcome)
+            case Probe.TRUE_SERVER | Probe.FALSE_NAME | Probe.FALSE_EXPIRED | Probe.FALSE_ROOT | Probe.FALSE_EKU:
+                return self._in_its_place(case)
+            case _:
+                return judge.admission(call(self._target(case), self._rogue(case)))
+
+    def _target(self, case: Case) -> Target:
+        return self._stage.target(case.server)
+
+    # --- Drawn calls ---------------------------------------------------------------------------------------------
+
+    def _edge(self, case: Case) -> Finding:
+        caller = _caller(case)
+        if is_external(caller):
+            raise Untried(f"{caller.address} is external: neither its certificate nor its project is here")
+        if isinstance(caller, Server):
+            return self._edge_of_server(case, caller)
+        url = _url(self._target(case).address) if self._stage.elsewhere(case.server) else None
+        ran = self._run_client(caller, case.server, url)
+        if case.expected is Expected.ALLOWED:
+            return judge.client_run(ran.status, ran.output, ran.complaint, self._welcome(case.server, caller))
+        if not is_faulty(caller) and not case.server.fault:
+            return self._behind_refuses(case, call(self._target(case), self._real(caller)))
+        sides = {judge.REFUSED} if is_faulty(caller) else set()
+        sides |= {judge.CANNOT_TRUST} if case.server.fault else set()
+        return judge.declared_refusal(ran.status, ran.output, ran.complaint, sides)
+
+    def _edge_of_server(self, case: Case, caller: Server) -> Finding:
+        outcome = call(self._stage.target(caller), self._asker(caller), f"/call/{case.server.name}")
+        if case.server.fault:
+            return self._behind_refuses(case, outcome)
+        return judge.admission(outcome, self._welcome(case.server, caller))
+
+    def _behind_refuses(self, case: Case, outcome: Outcome) -> Finding:
+        """A server that was asked to call a faulty one says 502: it could not trust it."""
+        match outcome:
+            case Answered(502, _):
+                return replace(judge.bad_gateway(outcome), observed=Observed.REFUSED)
+            case _:
+                finding = judge.admission(outcome)
+                mistaken = finding.observed is Observed.REFUSED
+                return replace(finding, observed=Observed.BROKEN) if mistaken else finding
+
+    def _twin(self, case: Case) -> Finding:
+        outcome = call(self._target(case), self._rogue(case))
+        if any(one.fault for one in behind(self._t, case.server)) and isinstance(outcome, Answered):
+            finding = judge.bad_gateway(outcome)
+            return replace(finding, observed=Observed.ALLOWED) if outcome.status == 502 else finding
+        return judge.admission(outcome, self._welcome(case.server, _caller(case)))
+
+    def _forged_headers(self, case: Case) -> Finding:
+        caller = _caller(case)
+        if is_gateway_of(caller, case.server):
+            raise Untried(f"only {caller.address} calls it, and what that says of others is believed")
+        if any(one.fault for one in behind(self._t, case.server)):
+            raise Untried("a server behind it is faulty on purpose, so nobody says what reached it")
+        outcome = call(self._target(case), self._rogue(case, Probe.HONEST_TWIN), headers=FORGED)
+        finding = judge.admission(outcome, self._welcome(case.server, caller))
+        believed = [
+            value for value in FORGED.values() if isinstance(outcome, Answered) and value.encode() in outcome.body
+        ]
+        if believed:
+            return Finding(Observed.BROKEN, Layer.HTTP, f"a forged name was believed: {', '.join(believed)}")
+        return finding
+
+    def _health(self, case: Case) -> Finding:
+        address = self._stage.health(case.server)
+        if address is None:
+            raise VerifyError(f"{case.server.address} has no health port")
+        return judge.health(call_plainly(address, "/healthz"), call_plainly(address, "/"))
+
+    # --- False servers -------------------------------------------------------------------------------------------
+
+    def _in_its_place(self, case: Case) -> Finding:
+        """Somebody else stands where the caller looks for the server."""
+        caller = _caller(case)
+        credentials = self._false_server(case)
+        if isinstance(caller, Server):
+            return self._shown_to_server(case, caller, credentials)
+        with Impostor(case.server.name) as impostor:
+            visits = impostor.show(credentials)
+            ran = self._run_client(caller, case.server, _url(impostor.address))
+            return judge.trust(ran.status, ran.complaint, visits.connections, len(visits.requests))
+
+    def _shown_to_server(self, case: Case, caller: Server, credentials: Credentials) -> Finding:
+        """The copy of a calling server is asked to call, by each of the ways that lead to the impostor."""
+        asker, target = self._asker(caller), self._stage.copy_of(caller)
+        impostor = self._stage.impostor(caller, case.server)
+        paths = (f"/call/{case.server.name}", *(("/",) if caller.upstream == case.server.name else ()))
+        for path in paths:
+            with impostor.turn:
+                visits = impostor.show(credentials)
+                outcome = call(target, asker, path, FORGED if path == "/" else None)
+            finding = judge.trust_of_server(outcome, visits.connections, len(visits.requests))
+            if finding.observed is Observed.ALLOWED and (told := _told_of_forged(visits)):
+                return Finding(Observed.BROKEN, Layer.HTTP, f"it passed forged headers on: {told}")
+            if finding.observed.value != case.expected.value:
+                return replace(finding, detail=f"{path}: {finding.detail}")
+        return finding
+
+    def _false_server(self, case: Case) -> Credentials:
+        profile = replace(profiles.for_server(self._t, case.server), fault=None)
+        return self._made(case.probe, Forge(self._authorities, profile, case.server.issuer, case.server, self._now))
+
+    # --- Certificates --------------------------------------------------------------------------------------------
+
+    def _rogue(self, case: Case, probe: Probe | None = None) -> Credentials:
+        return self._imitating(_caller(case), case.server, probe or case.probe)
+
+    def _imitating(self, party: Party, server: Server, probe: Probe) -> Credentials:
+        profile = replace(profiles.for_client_side(self._t, party), fault=None)
+        return self._made(probe, Forge(self._authorities, profile, party.issuer, server, self._now))
+
+    def _made(self, probe: Probe, forge: Forge) -> Credentials:
+        with self._making:  # an encrypted key is opened once, and not by each thread
+            return make(probe, forge)
+
+    def _real(self, party: Party) -> Credentials:
+        """The certificate with which a party calls, as it stands on disk."""
+        if is_external(party):
+            raise Untried(f"{party.address} is external: its certificate is not here")
+        paths = party_paths("server" if isinstance(party, Server) else "client", party.name)
+        files = paths.client_side if isinstance(party, Server) else paths.own
+        try:
+            return Credentials(
+                self._layout.path(files.certificate).read_bytes(), self._layout.path(files.key).read_bytes()
+            )
+        except OSError as error:
+            raise VerifyError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    def _asker(self, server: Server) -> Credentials:
+        """A certificate that gets into a calling server, so that it can be asked to call."""
+        callers = graph.callers(self._t, server.name)
+        for caller in callers:
+            if not is_external(caller) and not is_faulty(caller):
+                return self._real(caller)
+        if not callers:
+            raise Untried(f"nobody may call {server.address}, so nobody can ask it to call")
+        return self._imitating(callers[0], server, Probe.HONEST_TWIN)
+
+    def _welcome(self, server: Server, caller: Party) -> Welcome:
+        """What the answer must say: through gateways it is the last server's, and names whoever called the last one."""
+        identity, behalf = caller.identity, None
+        issuer = rfc2253(self._authorities.certificate(caller.issuer).subject)
+        subject = rfc2253(profiles.subject_name(caller.subject))
+        for upstream in behind(self._t, server):
+            behalf = Name(subject, issuer)
+            identity, subject = server.identity, rfc2253(profiles.subject_name(server.subject))
+            issuer = rfc2253(self._authorities.certificate(server.issuer).subject)
+            server = upstream
+        return Welcome(server.name, identity, behalf)
+
+    # --- Rendered clients ----------------------------------------------------------------------------------------
+
+    def _run_client(self, client: Party, server: Server, url: str | None) -> _Ran:
+        script = project_folder(self._layout, client) / "run.sh"
+        arguments = [str(script), server.name, *([url] if url else [])]
+        with tempfile.TemporaryDirectory(prefix=f"{client.name}-", dir=self._stage.folder) as home:
+            try:
+                return _run(arguments, Path(home))
+            except OSError as error:
+                hint = "run `scaffold plan` to see what is missing, `scaffold apply` to make it"
+                raise VerifyError(f"{script} cannot be run: {error.strerror}", hint=hint) from error
+
+
+def _run(arguments: list[str], home: Path) -> _Ran:
+    with subprocess.Popen(
+        arguments,
+        env=environment(home, {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            output, complaint = process.communicate(timeout=CLIENT_WITHIN)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                return _Ran(-signal.SIGKILL, "", f"it did not end within {CLIENT_WITHIN:g} s")
+            raise
+    return _Ran(process.returncode, output, complaint)
+
+
+def _told_of_forged(visits: Visits) -> str:
+    return ", ".join(name for name, value in FORGED.items() if any(value in request for request in visits.requests))
+
+
+def _url(address: HostPort) -> str:
+    return f"https://{address}/"
+
+
+def _caller(case: Case) -> Party:
+    if case.caller is None:
+        raise VerifyError(f"{case.probe} at {case.server.address} is nobody's call")
+    return case.caller

@@ -1,0 +1,106 @@
+"""What of a topology can run on this machine, and why not where it cannot: commands, and TLS libraries too old."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import ssl
+import subprocess
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.limits import OLDEST_LIBRARY
+from scaffold.topology import graph
+from scaffold.topology.model import KeyType, Party, Server, Topology
+
+_FOR_ADMINISTRATORS = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Where Debian keeps servers, out of a plain user's PATH."""
+
+_ANSWERS_WITHIN = 20.0
+
+_ML_DSA_SINCE = (3, 5)
+_ML_DSA = frozenset({KeyType.ML_DSA_44, KeyType.ML_DSA_65, KeyType.ML_DSA_87})
+
+HYBRID_GROUP = "X25519MLKEM768"
+
+
+class Availability:
+    """Answers for one topology; each kind's TLS library is asked for its version once, and only where it matters."""
+
+    def __init__(self, t: Topology, kinds: Mapping[str, Kind]) -> None:
+        self._t = t
+        self._kinds = kinds
+        self._versions: dict[tuple[str, ...], tuple[int, ...] | None] = {}
+
+    @cached_property
+    def missing(self) -> Mapping[str, str]:
+        """The reason, by address, for each server and client that cannot run here."""
+        found = {}
+        for party in graph.parties(self._t):
+            if (kind := self._kinds.get(party.address)) is not None and (reason := self._missing(party, kind)):
+                found[party.address] = reason
+        return found
+
+    def _missing(self, party: Party, kind: Kind) -> str | None:
+        for commands in kind.capabilities.requires:
+            if not any(installed(command) for command in commands):
+                return f"{party.address} needs {' or '.join(commands)}, which is not installed"
+        library = kind.capabilities.tls_library
+        for what, needed in self._needs(party, kind):
+            if needed > OLDEST_LIBRARY and (version := self._version(kind)) is not None and version < needed:
+                return f"{party.address} needs {library} {_dotted(needed)} for {what}, and it has {_dotted(version)}"
+        return None
+
+    def _needs(self, party: Party, kind: Kind) -> Iterator[tuple[str, tuple[int, ...]]]:
+        can = kind.capabilities
+        yield from _least(f"a {party.key} key", can.keys.get(party.key))
+        if isinstance(party, Server) and party.post_quantum:
+            yield from _least(HYBRID_GROUP, can.groups.get(HYBRID_GROUP))
+        for key in self._peer_keys(party):
+            yield from _least(f"a peer's {key} key", can.peer_keys.get(key))
+
+    def _peer_keys(self, party: Party) -> Iterator[KeyType]:
+        peers: list[Party] = [self._t.servers[name] for name in party.calls]
+        if isinstance(party, Server):
+            peers += graph.callers(self._t, party.name)
+        for peer in peers:
+            yield peer.key
+            yield from (ca.key for ca in graph.chain(self._t, peer.issuer) if ca.existing is None)
+
+    def _version(self, kind: Kind) -> tuple[int, ...] | None:
+        command = kind.capabilities.tls_version
+        if command not in self._versions:
+            self._versions[command] = _version_said_by(command)
+        return self._versions[command]
+
+
+def installed(command: str) -> bool:
+    """Whether a command is on PATH, or where Debian keeps servers."""
+    return bool(shutil.which(command) or shutil.which(command, path=_FOR_ADMINISTRATORS))
+
+
+def cannot_probe(server: Server) -> str | None:
+    """Why this Python's own TLS library cannot talk to a server: it knows no signature of the server's key."""
+    if server.key in _ML_DSA and ssl.OPENSSL_VERSION_INFO[:2] < _ML_DSA_SINCE:
+        return f"{ssl.OPENSSL_VERSION} under this Python knows no {server.key}: {server.address} cannot be probed"
+    return None
+
+
+def _least(what: str, version: str | None) -> Iterator[tuple[str, tuple[int, ...]]]:
+    if version is not None:
+        yield what, tuple(map(int, version.split(".")))
+
+
+def _version_said_by(command: tuple[str, ...]) -> tuple[int, ...] | None:
+    """The first dotted number in what the command prints; None where it cannot be run or prints none."""
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWERS_WITHIN, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"\d+(\.\d+)+", said)
+    return tuple(map(int, found[0].split("."))) if found else None
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

@@ -1,0 +1,136 @@
+"""The topology running on this machine for the time of a verification: its servers, and the places of false ones."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from scaffold.errors import VerifyError
+from scaffold.kinds.catalogue import Kind
+from scaffold.publish.placement import Placed, Placements, Ports, launch, moved_callees, place
+from scaffold.publish.services import Launch, Services, free_addresses
+from scaffold.store.layout import Layout, party_paths
+from scaffold.topology.model import HostPort, Party, SanType, Server
+from scaffold.verify.impostor import Impostor
+from scaffold.verify.probe import Target
+
+
+class Stage:
+    """Where everything is while the probes run.
+
+    A server that calls others runs twice: once as it is, and once as a copy whose callees are impostors, so that what
+    it makes of a false callee can be seen. A folder that is copied elsewhere runs; the copy proves that as well.
+    """
+
+    def __init__(
+        self,
+        placements: Placements,
+        copies: Mapping[str, Placed],
+        impostors: Mapping[tuple[str, str], Impostor],
+        services: Services,
+        folder: Path,
+    ) -> None:
+        self._placements = placements
+        self._copies = copies
+        self._impostors = impostors
+        self._services = services
+        self.folder = folder
+
+    def target(self, server: Server) -> Target:
+        """Where the server itself is, and what it is called."""
+        return Target(self._placements[server.name].address, server_name(server))
+
+    def health(self, server: Server) -> HostPort | None:
+        return self._placements[server.name].health
+
+    def elsewhere(self, server: Server) -> bool:
+        """Whether its rendered callers must be told where it is."""
+        return self._placements[server.name].elsewhere
+
+    def copy_of(self, server: Server) -> Target:
+        """Where the copy is whose callees are impostors."""
+        return Target(self._copies[server.name].address, server_name(server))
+
+    def impostor(self, caller: Server, callee: Server) -> Impostor:
+        """Who stands in the place of `callee` for the copy of `caller`."""
+        return self._impostors[caller.name, callee.name]
+
+    def check_alive(self) -> None:
+        """Raise VerifyError, with its last lines, for a server that ended while it was probed."""
+        for service in self._services:
+            if not service.running:
+                raise VerifyError(service.epitaph())
+
+
+@contextlib.contextmanager
+def running(
+    kinds: Mapping[str, Kind], layout: Layout, servers: Iterable[Server], copied: Iterable[Server], ports: Ports
+) -> Iterator[Stage]:
+    """Start `servers`, and copies of `copied` beside them; all are stopped when the block ends, however it ends.
+
+    Raises VerifyError where an address is taken, before anything is started, and where a server does not come up.
+    """
+    placements = place(servers, ports)
+    with ExitStack() as stack:
+        # 0700 by mkdtemp(3): the copies hold private keys.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scaffold-verify-")))
+        copies = {server.name: _copy_placed(server) for server in copied}
+        impostors = {
+            (name, callee): stack.enter_context(Impostor(callee))
+            for name, placed in copies.items()
+            for callee in placed.server.calls
+        }
+        launches = [_launch(kinds, layout, placed, placements) for placed in placements.values()]
+        for name, placed in copies.items():
+            callees = {callee: impostors[name, callee].address for callee in placed.server.calls}
+            launches.append(_launch_copy(kinds, layout, placed, folder, callees))
+        services = stack.enter_context(Services())
+        services.start(launches)
+        yield Stage(placements, copies, impostors, services, folder)
+
+
+def project_folder(layout: Layout, party: Party) -> Path:
+    """Where the rendered project of a server or client lies."""
+    return layout.path(party_paths("server" if isinstance(party, Server) else "client", party.name).folder)
+
+
+def server_name(server: Server) -> str:
+    """The first name that callers ask for: what SNI and Host carry."""
+    names = [san.value for san in server.names if san.type in (SanType.DNS, SanType.IP)]
+    first = names[0] if names else server.dial.host
+    return f"{server.name}{first[1:]}" if first.startswith("*.") else first
+
+
+def _copy_placed(server: Server) -> Placed:
+    listen, health = free_addresses(2)
+    return Placed(server, listen, health if server.health else None)
+
+
+def _launch(kinds: Mapping[str, Kind], layout: Layout, placed: Placed, placements: Placements) -> Launch:
+    ready = _ready(kinds[placed.server.address])
+    callees = moved_callees(placed.server, placements)
+    return launch(placed, project_folder(layout, placed.server), ready, callees)
+
+
+def _launch_copy(
+    kinds: Mapping[str, Kind], layout: Layout, placed: Placed, folder: Path, callees: Mapping[str, HostPort]
+) -> Launch:
+    copy = folder / placed.server.name
+    source = project_folder(layout, placed.server)
+    try:
+        shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns("run"))
+    except (OSError, shutil.Error) as error:
+        raise VerifyError(f"{source} cannot be copied: {error}") from error
+    started = launch(placed, copy, _ready(kinds[placed.server.address]), callees)
+    return replace(started, name=f"{started.name}-copy")
+
+
+def _ready(kind: Kind) -> str:
+    if kind.capabilities.ready is None:
+        raise VerifyError(f'template "{kind.name}" does not say when it is ready')
+    return kind.capabilities.ready
