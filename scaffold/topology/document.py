@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scaffold.errors import Place, TopologyError
 from scaffold.topology.words import shown
@@ -17,7 +17,27 @@ from scaffold.topology.words import shown
 if TYPE_CHECKING:
     import yaml
 
-    Node = yaml.Node
+
+class Mark(Protocol):
+    """A position in the YAML; both count from 0."""
+
+    line: int
+    column: int
+
+
+class Node(Protocol):
+    """What a composed YAML node looks like.
+
+    `id` is scalar, sequence or mapping; `tag` empty unless it was written; `value` the text, the list of nodes, or the
+    list of pairs of nodes; a scalar's `style` empty where it is plain.
+    """
+
+    id: str
+    tag: str
+    value: Any
+    style: str | None
+    start_mark: Mark
+
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_VALUES = 1_000_000
@@ -49,15 +69,14 @@ class Document:
         return Place(self.file, line + 1, column + 1, text)
 
     def place_of(self, node: Node) -> Place:
-        mark: Any = node.start_mark
-        return self.place(mark.line, mark.column)
+        return self.place(node.start_mark.line, node.start_mark.column)
 
     def error(self, node: Node, message: str, hint: str | None = None) -> TopologyError:
         """What is wrong with `node`, ready to be raised."""
         return TopologyError(message, place=self.place_of(node), hint=hint)
 
     def is_null(self, node: Node) -> bool:
-        return node.id == "scalar" and not node.style and node.value in _NULLS  # type: ignore[attr-defined]
+        return node.id == "scalar" and not node.style and node.value in _NULLS
 
     def entries(self, node: Node) -> dict[str, tuple[Node, Node]]:
         """Key node and value node by the key's text, merge keys (`<<`) followed: what is written here wins.
@@ -102,7 +121,7 @@ class Document:
         start = Place(self.file, 1, 1)
         composer = _composer_class()(self._text, self._too_much)
         try:
-            root = composer.get_single_node()
+            root: Node | None = composer.get_single_node()
         except yaml.MarkedYAMLError as error:
             raise self._not_yaml(error) from None
         except yaml.reader.ReaderError as error:
@@ -226,14 +245,14 @@ def _composer_class() -> Callable[..., Any]:
 
         @staticmethod
         def _line(parent: Node | None) -> int:
-            mark: Any = parent.start_mark if parent is not None else None
-            return mark.line if mark is not None else 0
+            return parent.start_mark.line if parent is not None else 0
 
     if yaml.__with_libyaml__:
+        from yaml._yaml import CParser
 
-        class FastComposer(Limits, yaml.cyaml.CParser):
+        class FastComposer(Limits, CParser):
             def __init__(self, text: str, too_much: Callable[[int, str], TopologyError]) -> None:
-                yaml.cyaml.CParser.__init__(self, text)
+                CParser.__init__(self, text)
                 self.too_much = too_much
 
         return FastComposer

@@ -11,7 +11,7 @@ UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 8
 """Seconds in each unit; a year is 365 days."""
 
 LONGEST = timedelta(days=7_000 * 365)
-"""What is issued in this millennium then ends before 9999-12-31, the last date a certificate can say (RFC 5280 4.1.2.5)."""
+"""What is issued in this millennium then ends before 9999-12-31, the last date of a certificate (RFC 5280 4.1.2.5)."""
 
 PATTERN = r"^[1-9][0-9]{0,11}[smhdwy]$"
 
@@ -29,7 +29,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """The shortest way to write whole seconds that `parse_duration` reads back: in years, days, hours, minutes or seconds."""
+    """Whole seconds as `parse_duration` reads them, in the largest of years, days, hours, minutes and seconds that fits."""
     seconds = int(duration.total_seconds())
     for unit in ("y", "d", "h", "m"):
         if seconds and seconds % UNITS[unit] == 0:

@@ -118,7 +118,7 @@ class Flag:
 
     def read(self, node: Node, document: Document) -> bool:
         text = _scalar(node, document, "true or false")
-        if node.style or text not in {"true", "false"}:  # type: ignore[attr-defined]
+        if node.style or text not in {"true", "false"}:
             raise document.error(node, f"{shown(text)} is neither true nor false")
         return text == "true"
 
@@ -300,7 +300,7 @@ def _plain(doc: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """What a template's cookiecutter.json declares: names with scalars or lists of scalars, typed as YAML 1.2's core schema does."""
+    """What a template's cookiecutter.json declares: scalars or lists of them, typed as in YAML 1.2's core schema."""
 
     def read(self, node: Node, document: Document) -> Mapping[str, object]:
         _collection(node, document, "mapping", "a mapping of variables")
@@ -318,7 +318,7 @@ class Variables:
 
     def _scalar(self, node: Node, document: Document) -> object:
         text = _scalar(node, document, "text, a number, true or false")
-        if node.style:  # type: ignore[attr-defined]
+        if node.style:
             return text
         if text in {"true", "True", "TRUE", "false", "False", "FALSE"}:
             return text.lower() == "true"

@@ -1,4 +1,4 @@
-"""Who issues whom and who calls whom: the two graphs of a topology. For topologies that `load` returned, so without cycles."""
+"""Who issues whom and who calls whom: the two graphs of a topology, which `load` has found to be without cycles."""
 
 from __future__ import annotations
 

@@ -283,7 +283,7 @@ TOPOLOGY = Table(
         ),
         Field(
             "defaults",
-            Table("defaults", _default_fields(), ref="defaults"),
+            Table("defaults", _default_fields()),
             "Fields of entities; the entity's own wins.",
         ),
         Field(

@@ -57,8 +57,14 @@ def load(path: Path) -> Topology:
 def loads(text: bytes, source: Path) -> Topology:
     """The topology in `text`; `source` is named in places, and paths in the topology are relative to its folder."""
     with _garbage_collector_off():
-        document = Document(text, source)
-        return _topology(language.TOPOLOGY.read(document.root, document), Places(text, source), source)
+        return _topology(_values(text, source), Places(text, source), source)
+
+
+def _values(text: bytes, source: Path) -> Values:
+    """What the file says. The nodes are gone when this returns, so the collector never gets to see them."""
+    document = Document(text, source)
+    values: Values = language.TOPOLOGY.read(document.root, document)
+    return values
 
 
 @contextmanager
@@ -110,7 +116,7 @@ class _Entities:
         return {name: _merged(own, inherited) for name, own in self._own[kind].items()}
 
     def _cas_that_issue_leaves(self) -> tuple[str, ...]:
-        """The CAs that issue leaves: those that a server or client names as its issuer, and those with no CA below them.
+        """The CAs that issue leaves: those that a leaf names as its issuer, and those with no CA below them.
 
         A CA whose key is not here issues nothing. A root with an issuing CA below it therefore counts only where a
         leaf asks for it by name; where then both count, the others must say whose they are.
@@ -185,7 +191,7 @@ class _Entities:
             renew_before=self._renew_before(path, own, values, values["lifetime"]),
             identity=identity,
             names=sans,
-            **{field: values.get(field) for field in PLAIN_CLIENT_FIELDS},
+            **_as_read(values, PLAIN_CLIENT_FIELDS),
         )
 
     def _external(self, name: str, own: Values, external: External) -> Client:
@@ -231,7 +237,7 @@ class _Entities:
             names=sans,
             identity=identity,
             trusts=values.get("trusts") or issuers_of_callers or _root(t, issuer),
-            **{field: values.get(field) for field in PLAIN_SERVER_FIELDS},
+            **_as_read(values, PLAIN_SERVER_FIELDS),
         )
 
     def issuers_of_callers(self, clients: Mapping[str, Client]) -> dict[str, tuple[str, ...]]:
@@ -300,6 +306,10 @@ def _merged(own: Values, inherited: Values) -> Values:
     if "subject" in own:
         values["subject"] = {**inherited["subject"], **own["subject"]}
     return values
+
+
+def _as_read(values: Values, fields: tuple[str, ...]) -> Values:
+    return {field: values.get(field) for field in fields}
 
 
 def _subject(name: str, values: Values) -> Subject:

@@ -301,7 +301,8 @@ class Topology:
     def callers(self) -> Mapping[str, tuple[Party, ...]]:
         """Who is drawn to call each server that is called."""
         found: dict[str, list[Party]] = {}
-        for party in (*self.servers.values(), *self.clients.values()):
+        parties: tuple[Party, ...] = (*self.servers.values(), *self.clients.values())
+        for party in parties:
             for name in party.calls:
                 found.setdefault(name, []).append(party)
         return MappingProxyType({name: tuple(callers) for name, callers in found.items()})

@@ -164,7 +164,7 @@ def host_port(text: str) -> HostPort:
 
 
 def publish_url(text: str) -> str:
-    """`http://host[:port]`, canonical. Plain HTTP: RFC 5280 8 warns of checking a certificate to check a certificate."""
+    """`http://host[:port]`, canonical. Not https: RFC 5280 8 warns of needing a certificate to check a certificate."""
     if text.lower().startswith("https://"):
         hint = "CRLs, OCSP responses and CA certificates are signed themselves (RFC 5280 8): write http://"
         raise Invalid("what is published is fetched over plain HTTP", hint)
@@ -253,7 +253,7 @@ def default_identity(topology: str, role: str, name: str) -> str:
 
 def wrong_identity(identity: str) -> str:
     """What a certificate with `fault: wrong-name` says instead of the drawn identity."""
-    return f"{identity}-wrong-name"
+    return f"{identity}/wrong-name"
 
 
 def network(text: str) -> str:

@@ -1,13 +1,386 @@
-"""What no topology may say: one small function a rule."""
+"""What no topology may say: one small function a rule, which raises `TopologyError` at the value that breaks it."""
 
 from __future__ import annotations
 
-from scaffold.topology.model import Topology
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
+
+from scaffold.errors import Place, TopologyError
+from scaffold.topology import graph, names
+from scaffold.topology.constraints import forbidden_by, looks_like_dns
+from scaffold.topology.durations import format_duration
+from scaffold.topology.model import Ca, Client, Fault, Party, Revocation, San, SanType, Server, Subject, Topology
+from scaffold.topology.words import nearest, shown
 
 
 def check_cas(t: Topology) -> None:
-    pass
+    """The rules of CAs alone, after which their graph can be walked. Raises `TopologyError` for the first broken one."""
+    _there_is_a_ca(t)
+    for ca in t.cas.values():
+        _issuer_of_ca_is_known(t, ca)
+    _no_cycle_of_issuers(t)
+    for ca in t.cas.values():
+        _issuer_has_its_key(t, ca, ca.issuer)
+        _path_length_kept(t, ca)
+        _no_longer_life_than_issuer(t, ca, ca.issuer)
+        _pointers_have_a_publisher(t, ca)
+    _no_two_cas_of_one_name(t)
 
 
 def check(t: Topology) -> None:
-    pass
+    """The rules of servers, clients and edges, for a topology whose CAs keep theirs. Raises `TopologyError`."""
+    for party in graph.parties(t):
+        _issuer_of_party_is_known(t, party)
+        _calls_are_known(t, party)
+        if _is_ours(party):
+            _issuer_has_its_key(t, party, party.issuer)
+            _no_longer_life_than_issuer(t, party, party.issuer)
+            _names_within_constraints(t, party)
+    for server in t.servers.values():
+        _first_name_can_be_dialled(t, server)
+        _upstream_is_called(t, server)
+        _trusted_cas_are_known(t, server)
+        _callers_are_trusted(t, server)
+        _callers_can_dial(t, server)
+    _no_two_on_one_port(t)
+    _no_two_of_one_identity(t)
+    _no_two_callers_of_one_name(t)
+    _no_party_with_a_cas_name(t)
+    _wrong_names_are_nobodys(t)
+    for party in graph.parties(t):
+        if party.fault is not None:
+            _fault_is_seen(t, party, party.fault)
+
+
+def _is_ours(party: Party) -> bool:
+    return isinstance(party, Server) or party.external is None
+
+
+def _path(entity: Ca | Party) -> tuple[str, str]:
+    return entity.address.partition(".")[0] + "s", entity.name
+
+
+def _where(t: Topology, entity: Ca | Party, *field: str | int) -> Place | None:
+    """Where an entity's field stands: at the entity, or in the defaults that it was taken from, or else the entity."""
+    path = _path(entity)
+    if (own := t.places.get((*path, *field))) is not None:
+        return own
+    inherited = t.places.get(("defaults", *field)) if field else None
+    return inherited or t.place(*path, *field)
+
+
+def _unknown(what: str, name: str, known: Iterable[str], place: Place | None) -> TopologyError:
+    return TopologyError(f"no such {what} {shown(name)}", place=place, hint=nearest(name, known))
+
+
+# ── CAs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _there_is_a_ca(t: Topology) -> None:
+    if not t.cas:
+        raise TopologyError("there is no CA", place=t.place("cas"), hint="cas: {root: {}} is the least")
+
+
+def _issuer_of_ca_is_known(t: Topology, ca: Ca) -> None:
+    if ca.issuer is None or (ca.issuer in t.cas and ca.issuer != ca.name):
+        return
+    place = t.place("cas", ca.name, "issuer")
+    if ca.issuer == ca.name:
+        raise TopologyError(f"{ca.name} names itself as its issuer", place=place, hint="self-signed: leave issuer out")
+    raise _unknown("CA", ca.issuer, (name for name in t.cas if name != ca.name), place)
+
+
+def _no_cycle_of_issuers(t: Topology) -> None:
+    ends_well: set[str] = set()
+    for start in t.cas.values():
+        trail: list[str] = []
+        ca: Ca | None = start
+        while ca is not None and ca.name not in ends_well:
+            if ca.name in trail:
+                cycle = " → ".join([*trail[trail.index(ca.name) :], ca.name])
+                place = t.place("cas", ca.name, "issuer")
+                raise TopologyError(
+                    f"CAs issue each other in a circle: {cycle}", place=place, hint="one must be a root"
+                )
+            trail.append(ca.name)
+            ca = t.cas[ca.issuer] if ca.issuer is not None else None
+        ends_well.update(trail)
+
+
+def _issuer_has_its_key(t: Topology, entity: Ca | Party, issuer: str | None) -> None:
+    if issuer is None or t.cas[issuer].issues_here:
+        return
+    message = f"{issuer} issues nothing here, as its key is not here"
+    hint = f"add key to {issuer}'s existing, or choose another issuer"
+    raise TopologyError(message, place=_where(t, entity, "issuer"), hint=hint)
+
+
+def _path_length_kept(t: Topology, ca: Ca) -> None:
+    """RFC 5280 4.2.1.9: the most intermediates that may follow in a path; its last certificate does not count."""
+    for depth, above in enumerate(graph.chain(t, ca.name)):
+        if above.path_length is not None and depth > above.path_length:
+            below = "no CA" if above.path_length == 0 else f"{above.path_length} CA(s) in a row"
+            message = f"{ca.name} stands {depth} below {above.name}, whose path_length allows {below} below it"
+            hint = f"raise path_length of {above.name} to {depth}, or choose another issuer for {ca.name}"
+            raise TopologyError(message, place=_where(t, ca, "issuer"), hint=hint)
+
+
+def _no_longer_life_than_issuer(t: Topology, entity: Ca | Party, issuer: str | None) -> None:
+    """A path is valid while all of its certificates are (RFC 5280 6.1.3): what outlives its issuer is cut short."""
+    if issuer is None or t.cas[issuer].existing is not None:
+        return
+    longest = t.cas[issuer].lifetime
+    if entity.lifetime > longest:
+        message = f"{entity.name} would live {format_duration(entity.lifetime)}, longer than its issuer {issuer}"
+        hint = f"{issuer} lives {format_duration(longest)}: give {entity.name} a lifetime of at most that"
+        raise TopologyError(message, place=_lifetime_place(t, entity), hint=hint)
+
+
+def _lifetime_place(t: Topology, entity: Ca | Party) -> Place | None:
+    # A CA takes no lifetime from defaults.
+    return t.place(*_path(entity), "lifetime") if isinstance(entity, Ca) else _where(t, entity, "lifetime")
+
+
+def _pointers_have_a_publisher(t: Topology, ca: Ca) -> None:
+    if t.publish is None and ca.revocation != Revocation():
+        hint = "publish: http://host:port says where CRLs and OCSP responses are to be found"
+        message = f"certificates of {ca.name} cannot point to a CRL or responder while publish is not set"
+        raise TopologyError(message, place=_where(t, ca, "revocation"), hint=hint)
+
+
+def _no_two_cas_of_one_name(t: Topology) -> None:
+    """Who sees only names (nginx) could not tell them apart, and chain building could take the wrong one."""
+    seen: dict[tuple[str, ...], Ca] = {}
+    for ca in t.cas.values():
+        # What an existing CA is called stands in its certificate.
+        if ca.existing is None and (other := seen.setdefault(comparable(ca.subject), ca)) is not ca:
+            message = f"{ca.name} and {other.name} have the same subject, so one would be mistaken for the other"
+            place = _where(t, ca, "subject")
+            raise TopologyError(message, place=place, hint="give each its own subject: {common_name: …}")
+
+
+def comparable(subject: Subject) -> tuple[str, ...]:
+    """A subject as names are compared: without regard to case, width and surplus spaces (RFC 5280 7.1, RFC 4518 2)."""
+    return (
+        _prepared(subject.common_name),
+        _prepared(subject.organization),
+        _prepared(subject.organizational_unit),
+        _prepared(subject.country),
+        _prepared(subject.state),
+        _prepared(subject.locality),
+    )
+
+
+@lru_cache(maxsize=8_192)
+def _prepared(text: str | None) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text or "").casefold().split())
+
+
+# ── References between entities ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _issuer_of_party_is_known(t: Topology, party: Party) -> None:
+    if party.issuer not in t.cas:
+        field = ("issuer",) if _is_ours(party) else ("external", "issuer")
+        raise _unknown("CA", party.issuer, t.cas, _where(t, party, *field))
+
+
+def _calls_are_known(t: Topology, party: Party) -> None:
+    for index, called in enumerate(party.calls):
+        if called in t.servers and called != (party.name if isinstance(party, Server) else None):
+            continue
+        place = _where(t, party, "calls", index)
+        if called in t.servers:
+            raise TopologyError(f"{party.name} calls itself", place=place, hint="take it off the list")
+        if called in t.clients:
+            hint = "only servers are called; one that calls too has calls of its own"
+            raise TopologyError(f"{called} is a client, which nobody can call", place=place, hint=hint)
+        others = (name for name in t.servers if name != party.name or isinstance(party, Client))
+        raise _unknown("server", called, others, place)
+
+
+def _upstream_is_called(t: Topology, server: Server) -> None:
+    upstream = server.upstream
+    if upstream is None or upstream in server.calls:
+        return
+    place = _where(t, server, "upstream")
+    if upstream not in t.servers:
+        raise _unknown("server", upstream, (name for name in t.servers if name != server.name), place)
+    if upstream == server.name:
+        raise TopologyError(f"{server.name} is its own upstream", place=place)
+    calls = ", ".join([*server.calls, upstream])
+    raise TopologyError(f"{server.name} does not call its upstream {upstream}", place=place, hint=f"calls: [{calls}]")
+
+
+def _trusted_cas_are_known(t: Topology, server: Server) -> None:
+    for index, name in enumerate(server.trusts):
+        if name not in t.cas:
+            raise _unknown("CA", name, t.cas, _where(t, server, "trusts", index))
+
+
+def _callers_are_trusted(t: Topology, server: Server) -> None:
+    for caller in graph.callers(t, server.name):
+        if caller.issuer not in server.trusts:
+            message = f"{server.name} does not trust {caller.issuer}, the issuer of its caller {caller.name}"
+            hint = f"trusts: [{', '.join([*server.trusts, caller.issuer])}]"
+            raise TopologyError(message, place=_where(t, server, "trusts"), hint=hint)
+
+
+# ── Names and addresses ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _names_within_constraints(t: Topology, party: Party) -> None:
+    """Every name of a leaf against every CA above it, and a common name that clients may take for a DNS name."""
+    constrained = [(ca, ca.name_constraints) for ca in graph.chain(t, party.issuer) if ca.name_constraints is not None]
+    for ca, constraints in constrained:
+        for name, place in _names_and_places(t, party):
+            if (why := forbidden_by(constraints, name)) is not None:
+                message = f"{party.name} may not bear {shown(name.value)} below {ca.name}: {why}"
+                hint = f"name_constraints of {ca.name} decide what may be issued below it (RFC 5280 4.2.1.10)"
+                raise TopologyError(message, place=place(), hint=hint)
+
+
+def _names_and_places(t: Topology, party: Party) -> Iterator[tuple[San, Callable[[], Place | None]]]:
+    for index, name in enumerate((*party.names, San(SanType.URI, party.identity))):
+        yield name, partial(_place_of_name, t, party, index)
+    common_name = party.subject.common_name
+    if looks_like_dns(common_name) and not any(name.type is SanType.DNS for name in party.names):
+        name = San(SanType.DNS, common_name.rstrip(".").lower())
+        yield name, partial(_where, t, party, "subject", "common_name")
+
+
+def _place_of_name(t: Topology, party: Party, index: int) -> Place | None:
+    """Where a name stands: the one at `index` once the identity, wherever it is on the list, is taken as the last."""
+    path = _path(party) if (*_path(party), "names") in t.places else ("defaults",)
+    found: list[Place] = []
+    while (place := t.places.get((*path, "names", len(found)))) is not None:
+        found.append(place)
+    found.sort(key=_is_uri)
+    return found[index] if index < len(found) else _where(t, party, "names")
+
+
+def _is_uri(place: Place) -> bool:
+    return place.text[place.column - 1 :].lstrip("\"'").startswith(("spiffe:", "uri:"))
+
+
+def _first_name_can_be_dialled(t: Topology, server: Server) -> None:
+    """Callers expect the first of the names, so it is one that a host can have."""
+    first = server.names[0] if server.names else None
+    if first is not None and first.type in {SanType.DNS, SanType.IP} and not first.value.startswith("*."):
+        return
+    found = f"{shown(first.value)}, which no host is called" if first else "an identity alone"
+    message = f"the names of {server.name} begin with {found}"
+    raise TopologyError(
+        message, place=_where(t, server, "names"), hint="callers expect the first: a DNS name or an IP address"
+    )
+
+
+def _callers_can_dial(t: Topology, server: Server) -> None:
+    if graph.callers(t, server.name) and server.dial.host in _ANY_HOST:
+        message = f"nobody can dial {server.dial.host}, where {server.name} listens"
+        hint = f"address: {server.names[0]}:{server.dial.port} says what its callers dial"
+        place = t.places.get(("servers", server.name, "address")) or _where(t, server, "listen")
+        raise TopologyError(message, place=place, hint=hint)
+
+
+_ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
+
+
+def _no_two_on_one_port(t: Topology) -> None:
+    """Who listens on all of a machine's addresses is on the machine that callers dial; two of them may be on two."""
+    taken: dict[tuple[str, int], str] = {}
+    if t.publish is not None:
+        published = names.host_port(
+            t.publish.removeprefix("http://") if _has_port(t.publish) else f"{t.publish[7:]}:80"
+        )
+        taken[_machine(published.host), published.port] = "where publish is"
+    for server in t.servers.values():
+        for field, socket in (("listen", server.listen), ("health", server.health)):
+            if socket is None:
+                continue
+            machine = _machine(server.dial.host if socket.host in _ANY_HOST else socket.host)
+            what = f"{server.name}'s {field}"
+            if (other := taken.setdefault((machine, socket.port), what)) is not what:
+                message = f"{what} takes {socket}, which is {other}"
+                raise TopologyError(message, place=_where(t, server, field), hint="give each its own port")
+
+
+def _has_port(url: str) -> bool:
+    return url.rpartition(":")[2].isdigit()
+
+
+def _machine(host: str) -> str:
+    return "127.0.0.1" if host == "localhost" or host in _ANY_HOST else host
+
+
+# ── Mistaken identity (topology.md, "Identity") ──────────────────────────────────────────────────────────────────────
+
+
+def _no_two_of_one_identity(t: Topology) -> None:
+    """An allow list's entry is issuer and identity; two external ones may share an identity that two CAs vouch for."""
+    seen: dict[str, list[Party]] = {}
+    for party in graph.parties(t):
+        for other in seen.setdefault(party.identity, []):
+            if _is_ours(party) or _is_ours(other) or party.issuer == other.issuer:
+                message = f"{party.name} and {other.name} have the same identity {party.identity}"
+                field = ("names",) if _is_ours(party) else ("external", "identity")
+                raise TopologyError(message, place=_where(t, party, *field), hint="an identity is one entity's alone")
+        seen[party.identity].append(party)
+
+
+def _no_two_callers_of_one_name(t: Topology) -> None:
+    """A server that sees only names (nginx: whole issuer and subject) would take one for the other."""
+    seen: dict[tuple[str, tuple[str, ...]], Party] = {}
+    for party in graph.parties(t):
+        if not _is_ours(party) or not (isinstance(party, Client) or party.calls):
+            continue
+        other = seen.setdefault((party.issuer, comparable(party.subject)), party)
+        if other is not party:
+            message = f"{party.address} and {other.address} have the same issuer and the same subject"
+            hint = "give each its own subject: {common_name: …}, as some servers see nothing else"
+            raise TopologyError(message, place=_where(t, party, "subject"), hint=hint)
+
+
+def _no_party_with_a_cas_name(t: Topology) -> None:
+    """A leaf with its issuer's name would be self-issued, and chain building would go astray (RFC 5280 3.2 and 6.1)."""
+    of_cas = {comparable(ca.subject): ca for ca in t.cas.values() if ca.existing is None}
+    for party in graph.parties(t):
+        if _is_ours(party) and (ca := of_cas.get(comparable(party.subject))) is not None:
+            message = f"{party.name} has the same subject as the CA {ca.name}"
+            hint = "give one of them another subject: {common_name: …}"
+            raise TopologyError(message, place=_where(t, party, "subject"), hint=hint)
+
+
+# ── Declared faults ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _wrong_names_are_nobodys(t: Topology) -> None:
+    identities = {party.identity: party for party in graph.parties(t)}
+    for party in graph.parties(t):
+        if party.fault is Fault.WRONG_NAME and (other := identities.get(names.wrong_identity(party.identity))):
+            message = f"the wrong name of {party.name} would be the identity of {other.name}"
+            raise TopologyError(message, place=_where(t, other, "names"), hint="rename one of them")
+
+
+def _fault_is_seen(t: Topology, party: Party, fault: Fault) -> None:
+    """Somebody here must be able to see it: the servers that a client calls, those of ours that call a server.
+
+    A server's fault is in the certificate it serves with. Whether a kind looks at what is wrong (nginx sees no SAN) is
+    for the kind to say; what nobody could see whatever its kind is refused here.
+    """
+    place = _where(t, party, "fault")
+    if isinstance(party, Client) and not party.calls:
+        hint = "let it call a server, or take the fault away"
+        raise TopologyError(f"nobody sees the fault of {party.name}, as it calls no server", place=place, hint=hint)
+    if isinstance(party, Server) and not any(_is_ours(caller) for caller in graph.callers(t, party.name)):
+        hint = "let a client call it, or take the fault away"
+        raise TopologyError(f"nobody sees the fault of {party.name}, as nobody here calls it", place=place, hint=hint)
+    if isinstance(party, Server) and fault is Fault.NO_SAN and _common_name_stands_in(party):
+        message = f"without a SAN, callers of {party.name} take its common name for its name, and let it pass"
+        raise TopologyError(message, place=place, hint="give it a common_name that is none of its names")
+
+
+def _common_name_stands_in(server: Server) -> bool:
+    """Python, Node, Java and curl accept a name in CN alone where there is no SAN (RFC 6125 6.4.4)."""
+    return server.subject.common_name.lower() in {name.value for name in server.names}

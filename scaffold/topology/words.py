@@ -24,7 +24,7 @@ def shown(text: str) -> str:
 
 
 def nearest(text: str, known: Iterable[str]) -> str | None:
-    """The hint that names the known word most like `text`; where none is alike, a few of them; None where there are none."""
+    """The hint that names the known word most like `text`, or else a few of them; None where nothing is known."""
     import difflib
 
     words = list(known)

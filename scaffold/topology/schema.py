@@ -1,0 +1,16 @@
+"""The topology language as JSON Schema, for editors: drawn from the same fields that the loader reads by."""
+
+from __future__ import annotations
+
+from scaffold.topology import language
+from scaffold.topology.fields import Json
+
+
+def json_schema() -> Json:
+    """JSON Schema, draft 2020-12. What it accepts has the right form; whether it can be is for the loader to say."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A topology of CAs, servers and clients",
+        **language.TOPOLOGY.definition(),
+        "$defs": {table.ref: table.definition() for table in language.REFERENCED if table.ref},
+    }
