@@ -18,23 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A topology with all that is needed to plan it. `kinds` is by address; `notes` are the kinds' own warnings."""
+    """A topology with all that is needed to plan it. `kinds` is by the address of each server and client."""
 
     topology: Topology
     kinds: Mapping[str, Kind]
     layout: Layout
-    notes: tuple[str, ...]
 
 
 def open_project(file: Path, out: Path | None) -> Project:
-    """Load FILE, find its kinds, check what they can enforce. Without `out` it is the topology's name beside FILE."""
-    from scaffold.kinds import limits
+    """Load FILE and find its kinds. Without `out` the output folder is the topology's name beside FILE."""
     from scaffold.store.layout import Layout
 
     topology = load(file)
-    kinds = _kinds(topology)
-    notes = limits.check(topology, kinds)
-    return Project(topology, kinds, Layout(out_folder(topology, file, out)), notes)
+    return Project(topology, _kinds(topology), Layout(out_folder(topology, file, out)))
 
 
 def out_folder(topology: Topology, file: Path, out: Path | None) -> Path:

@@ -1,0 +1,13 @@
+"""The language reference is what the schema says."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_reference_is_up_to_date() -> None:
+    tool = runpy.run_path(str(ROOT / "tools" / "language_reference.py"))
+    assert (ROOT / "docs" / "topology.md").read_text("utf-8") == tool["page"](), "run tools/language_reference.py"

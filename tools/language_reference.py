@@ -1,0 +1,134 @@
+"""Writes docs/topology.md: the prose here, the tables from the descriptions in the JSON Schema.
+
+python tools/language_reference.py            # a test fails where the file is not what this writes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from scaffold.topology.schema import json_schema
+
+PAGE = Path(__file__).parent.parent / "docs" / "topology.md"
+
+OPENING = """\
+# The topology language
+
+<!-- Written by tools/language_reference.py from the JSON Schema; change the descriptions there. -->
+
+One YAML file says which certification authorities, servers and clients there are, and who calls whom. Entity names
+are DNS labels. Unknown keys, duplicate keys, and null where a value is meant are errors with their place. `scaffold
+schema` prints the JSON Schema; an editor with a YAML language server takes it from the first line of the file:
+
+```yaml
+# yaml-language-server: $schema=topology.schema.json
+```
+
+Durations are a whole number and a unit: `s m h d w y`. A secret is never written in the topology: `{env: NAME}`,
+`{file: PATH}` or `{generate: true}` says where it is.
+"""
+
+CLOSING = """\
+## Identity and authorisation
+
+Every leaf carries exactly one URI SAN, its identity: the `spiffe://` or `uri:` among its `names`, else
+`spiffe://TOPOLOGY/server/NAME` or `spiffe://TOPOLOGY/client/NAME`.
+
+The edges (`calls`) are the authorisation. An entry of a server's allow list is issuer and identity together, and
+the issuer is a key, not a name: a sibling CA under the same root that signs the same identity gets nobody in. nginx
+sees names alone, so plan refuses what it could mistake.
+
+A server that `calls` has a second certificate, for clientAuth alone; `GET /call/NAME` on it makes that call.
+
+## Behind a gateway
+
+A server with an `upstream` passes requests on with `X-Client-Subject` and `X-Client-Issuer` set from the caller's
+certificate, and removes what came from outside under these names and the other usual ones. A server believes them
+only from a caller whose `upstream` it is. `GET /` answers `{"server", "greeting", "caller", "on_behalf_of"}`.
+
+## Lifetimes
+
+A certificate whose lifetime is longer than its issuer's is an error. A leaf that would end after its issuer does
+today is cut to the issuer's end, and plan says so. A CA is renewed, over the same key, early enough that its leaves
+get their whole lifetime. Changing `renew_before` reissues nothing that is not inside it.
+
+## Faults
+
+A `fault` is one thing that is wrong with a certificate on purpose. It is issued so, kept so by later applies, and
+`verify` expects the refusal.
+
+## What stands on disk
+
+```
+banking/
+  pki/root/            ca.crt  ca.cer (DER)  ca.key  crl.pem
+  pki/issuing/         ca.crt  ca.cer  ca.key  chain.pem  crl.pem
+  servers/accounts/    tls/…  run.sh  README.md  …
+  clients/teller/      the same
+  .scaffold/           the ledger and the lock
+```
+
+`tls/` is scaffold's alone: what differs there is drift, and plan repairs it. Everything else in a project is yours
+once it is written: an edit stays, and a template's change that meets an edit is a conflict (`apply` exits with 4
+and lays the new text beside; `--overwrite ADDRESS` takes it). A project that is copied to its host whole, runs.
+"""
+
+SECTIONS = {
+    "ca": ("## CAs", "Under `cas:`, by name."),
+    "server": ("## Servers", "Under `servers:`, by name."),
+    "client": ("## Clients", "Under `clients:`, by name."),
+    "subject": ("## Subjects", "A distinguished name; what is left out is not in it."),
+    "generalNames": ("## Name constraints", "Under `permitted` and `excluded` (RFC 5280 4.2.1.10)."),
+    "pfx": ("## PFX", "A PKCS#12 bundle, `tls/bundle.pfx`, beside `tls/pfx-password`."),
+    "secret": ("## Secrets", "Exactly one of these."),
+}
+
+
+def page() -> str:
+    """The whole page."""
+    schema = json_schema()
+    parts = [OPENING, "## The file\n", *_table(schema)]
+    for name, (heading, sentence) in SECTIONS.items():
+        parts += [f"\n{heading}\n\n{sentence}\n", *_table(schema["$defs"][name])]
+    return "\n".join(parts) + "\n\n" + CLOSING
+
+
+def _table(entity: Mapping[str, Any]) -> Iterator[str]:
+    yield "| key | what it says | values | default |\n|---|---|---|---|"
+    required = entity.get("required", ())
+    for key, value in entity["properties"].items():
+        default = "required" if key in required else _code(value["default"]) if "default" in value else ""
+        yield f"| `{key}` | {_cell(value.get('description', ''))} | {_cell(_values(value))} | {default} |"
+
+
+def _values(value: Mapping[str, Any]) -> str:
+    if value.get("properties", {}).keys() >= {"template", "key"}:
+        return "any field of a CA, server or client"
+    if "enum" in value:
+        return " ".join(_code(item) for item in value["enum"])
+    if "$ref" in value:
+        name = value["$ref"].rsplit("/", 1)[-1]
+        return f"see {SECTIONS[name][0].lstrip('# ')}" if name in SECTIONS else ""
+    match value.get("type"):
+        case "array":
+            return "a list"
+        case "boolean":
+            return "`true` `false`"
+        case "object" if "properties" in value:
+            return ", ".join(f"`{key}`" for key in value["properties"])
+        case _:
+            return ""
+
+
+def _code(value: object) -> str:
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
