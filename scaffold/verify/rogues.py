@@ -25,19 +25,17 @@ from typing import Final
 
 from cryptography import x509
 
-from scaffold.errors import PkiError, ScaffoldError
+from scaffold.errors import PkiError, SecretError
 from scaffold.pki import broken, bundles, keys
 from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.store import existing
 from scaffold.store.layout import Layout, ca_paths
+from scaffold.store.secrets import Secrets, kept
 from scaffold.topology import graph
-from scaffold.topology.model import Ca, Fault, KeyType, Server, Subject, Topology
+from scaffold.topology.model import Ca, Fault, GeneratedSecret, KeyType, Server, Subject, Topology
 from scaffold.verify.model import Probe
 from scaffold.verify.probe import Credentials
-
-Passwords = Callable[[Ca], bytes | None]
-"""The password of a CA's encrypted key; None where it is not to be had without asking."""
 
 
 class NotAtHand(Exception):
@@ -47,10 +45,10 @@ class NotAtHand(Exception):
 class Authorities:
     """The CAs of an output folder, and those of their keys that are at hand. What is read once is kept."""
 
-    def __init__(self, t: Topology, layout: Layout, passwords: Passwords) -> None:
+    def __init__(self, t: Topology, layout: Layout, secrets: Secrets) -> None:
         self._t = t
         self._layout = layout
-        self._passwords = passwords
+        self._secrets = secrets
         self._issuers: dict[str, Issuer | NotAtHand] = {}
 
     def issuer(self, name: str) -> Issuer:
@@ -111,10 +109,17 @@ class Authorities:
             return NotAtHand(f"the key of {ca.address} cannot be used: {error}")
 
     def _password(self, ca: Ca) -> bytes | None:
-        try:
-            return self._passwords(ca)
-        except ScaffoldError:
-            return None
+        """The password of its key, or None where it is not to be had."""
+        match ca.key_password:
+            case None:
+                return None
+            case GeneratedSecret():
+                return kept(self._layout, ca_paths(ca.name).key_password)
+            case secret:
+                try:
+                    return self._secrets.given(secret, ca.address)
+                except SecretError:
+                    return None
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from scaffold.plan.model import Action, Change, Plan
 from scaffold.publish.placement import Ports
 from scaffold.publish.services import termination_as_exception
 from scaffold.store.layout import Layout
+from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
 from scaffold.topology.model import Server, Topology
 from scaffold.verify.attempts import Attempts, Untried
 from scaffold.verify.availability import Availability, cannot_probe
 from scaffold.verify.cases import FALSE_SERVERS, Case, behind, cases
 from scaffold.verify.model import Check, Expected, Probe, Report
-from scaffold.verify.rogues import Authorities, Passwords
+from scaffold.verify.rogues import Authorities
 from scaffold.verify.stage import project_folder, running
 
 _IN_ITS_PLACE = frozenset({Probe.TRUE_SERVER, *FALSE_SERVERS})
@@ -34,7 +35,7 @@ def verify(
     kinds: Mapping[str, Kind],
     layout: Layout,
     now: datetime,
-    passwords: Passwords,
+    secrets: Secrets,
     *,
     plan: Plan,
     only: str | None = None,
@@ -69,7 +70,7 @@ def verify(
     if to_try:
         _check_rendered(layout, to_try.values())
         servers, copied = _cast(t, to_try.values(), reasons)
-        authorities = Authorities(t, layout, passwords)
+        authorities = Authorities(t, layout, secrets)
         with termination_as_exception(), running(kinds, layout, servers, copied, ports) as stage:
             for number, check in _all(Attempts(t, layout, authorities, stage, now), to_try):
                 conclude(number, check)
