@@ -5,6 +5,10 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
+
+
+CRL_DUE: Final = "crl-due"
 
 
 class Action(enum.StrEnum):
@@ -23,6 +27,34 @@ class Action(enum.StrEnum):
     """A template's change meets a person's edit: nothing is overwritten unless it is asked for by address."""
 
 
+class Work(enum.StrEnum):
+    """What apply does to the part: it follows this, and never asks why."""
+
+    NEW_KEY = "new-key"
+    """Make a key and issue over it."""
+    ISSUE = "issue"
+    """Issue over the key that is there."""
+    PLACE = "place"
+    """Write what stands around a certificate that stays: its chain, its DER copy, its rights."""
+    ENCRYPT = "encrypt"
+    """Write a CA's key anew under its password."""
+    ADOPT = "adopt"
+    """Copy the certificates of a CA that was made elsewhere."""
+    SIGN = "sign"
+    """Sign a CRL."""
+    BUNDLE = "bundle"
+    TRUST = "trust"
+    """Write what differs in `tls/`, apart from keys and certificates."""
+    RENDER = "render"
+    """Write every file of a project."""
+    WRITE = "write"
+    """Write `paths` of a project."""
+    OFFER = "offer"
+    """Lay the new text of `paths` beside a person's edits."""
+    REMOVE = "remove"
+    """Remove `paths`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why: a stable code for programs, and a sentence with the two values for people. Never holds a secret."""
@@ -39,15 +71,30 @@ class Change:
     action: Action
     reasons: tuple[Reason, ...]
     paths: tuple[str, ...] = ()
+    work: Work | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether apply asks a person first: a CA gets another key, or something is deleted."""
+        return self.action is Action.DELETE or (self.action is Action.REPLACE and self.address.startswith("ca."))
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether it is only due and nothing is wrong yet: a CRL past half of its life. `--check` ignores it."""
+        return all(reason.code == CRL_DUE for reason in self.reasons)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All changes in the order in which apply makes them, and the notes that are no changes (warnings)."""
+    """All changes in the order in which apply makes them, and the notes that are no changes (warnings).
+
+    `world` names what the plan was made from: apply refuses a plan of another world.
+    """
 
     topology: str
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
+    world: str = ""
 
     @property
     def summary(self) -> dict[Action, int]:

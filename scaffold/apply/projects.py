@@ -1,0 +1,114 @@
+"""Writes the projects: what scaffold owns in `tls/`, and the person's files as the plan says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scaffold.apply.workshop import Workshop
+from scaffold.kinds.render import Rendered
+from scaffold.plan.authorities import Authorities
+from scaffold.plan.desired import DesiredParty
+from scaffold.plan.material import project, trust_files
+from scaffold.plan.model import Change, Work
+from scaffold.plan.projects import NEW
+from scaffold.settings import CaFacts
+from scaffold.store import files
+from scaffold.store.projects import Record, digest
+
+_AT_ONCE = 200
+"""So many projects share the two fsyncs of the record, and the memory."""
+
+_OF_PARTIES = frozenset({Work.TRUST, Work.RENDER, Work.WRITE, Work.OFFER})
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    one: DesiredParty
+    changes: Sequence[Change]
+    inputs: str
+    files: Mapping[str, Rendered]
+
+
+def make(
+    shop: Workshop, changes: Sequence[Change], parties: Mapping[str, DesiredParty], authorities: Authorities
+) -> None:
+    """Writes projects and what surrounds their certificates. Raises KindError, StoreError."""
+    by_party: dict[str, list[Change]] = {}
+    for change in changes:
+        if change.work in _OF_PARTIES:
+            by_party.setdefault(change.address.rpartition(".")[0], []).append(change)
+    facts = authorities.facts()
+    addresses = list(by_party)
+    for start in range(0, len(addresses), _AT_ONCE):
+        some = [
+            _render(shop, parties[address], by_party[address], facts) for address in addresses[start : start + _AT_ONCE]
+        ]
+        for rendered in some:
+            hashes = {path: digest(file.content) for path, file in rendered.files.items()}
+            shop.projects.writing(rendered.one.party.address, hashes)
+        shop.projects.flush()
+        for rendered in some:
+            _write(shop, rendered, authorities)
+        shop.projects.flush()
+
+
+def _render(shop: Workshop, one: DesiredParty, changes: Sequence[Change], facts: Mapping[str, CaFacts]) -> _Rendered:
+    source = project(shop.topology, one.party, shop.kinds[one.party.address], facts)
+    rendered = {f"{one.paths.folder}/{path}": file for path, file in source.render().items()}
+    return _Rendered(one, changes, source.inputs, rendered)
+
+
+def _write(shop: Workshop, rendered: _Rendered, authorities: Authorities) -> None:
+    address = rendered.one.party.address
+    offered: list[str] = []
+    for change in rendered.changes:
+        match change.work:
+            case Work.TRUST:
+                _trust(shop, rendered, change, authorities)
+            case Work.RENDER:
+                _put(shop, rendered, [path for path in rendered.files if not _is_tls(rendered.one, path)])
+            case Work.WRITE:
+                _put(shop, rendered, change.paths)
+            case Work.OFFER:
+                _put(shop, rendered, change.paths, suffix=NEW)
+                offered.extend(change.paths)
+            case _:
+                raise ValueError(f"{change.address}: {change.work} is nothing that is done to a project")
+        shop.progress(change)
+    hashes = {path: digest(file.content) for path, file in rendered.files.items()}
+    if offered:
+        shop.projects.offered(address, {path: hashes[path] for path in offered})
+        last = shop.observed.records.by_address.get(address, Record()).files
+        hashes = {path: sha256 for path, sha256 in hashes.items() if path not in offered}
+        hashes.update({path: last[path] for path in offered if path in last})
+    shop.projects.settled(address, None if offered else rendered.inputs, hashes)
+
+
+def _trust(shop: Workshop, rendered: _Rendered, change: Change, authorities: Authorities) -> None:
+    fixed = trust_files(shop.topology, rendered.one, authorities)
+    for path, text in fixed.items():
+        if text is None:
+            raise ValueError(f"{path}: a CA is not made yet")
+        shop.write(path, text)
+    own = [path for path in rendered.files if _is_tls(rendered.one, path)]
+    _put(shop, rendered, own)
+    for path in change.paths:
+        if path not in fixed and path not in rendered.files:
+            shop.writer.remove(path)
+
+
+def _put(shop: Workshop, rendered: _Rendered, paths: Sequence[str], suffix: str = "") -> None:
+    for path in paths:
+        file = rendered.files.get(path)
+        if file is None:
+            continue
+        mode = files.EXECUTABLE_FILE if file.executable else files.PUBLIC_FILE
+        if _is_tls(rendered.one, path):
+            shop.write(path, file.content, mode=mode)
+        else:
+            shop.writer.write(path + suffix, file.content, mode=mode)
+
+
+def _is_tls(one: DesiredParty, path: str) -> bool:
+    return path.startswith(one.paths.tls + "/")

@@ -1,0 +1,155 @@
+"""One apply from the lock to the last deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from scaffold.apply import authorities, leaves, projects
+from scaffold.apply.workshop import Progress, Workshop
+from scaffold.errors import PlanError
+from scaffold.kinds.catalogue import Kind
+from scaffold.plan.desired import desire
+from scaffold.plan.make import world
+from scaffold.plan.model import Action, Change, Plan, Work
+from scaffold.store import existing, files, ledger, lock
+from scaffold.store import projects as records
+from scaffold.store.files import Writer
+from scaffold.store.layout import GITIGNORE, Layout
+from scaffold.store.observation import Observation
+from scaffold.store.secrets import Secrets
+from scaffold.topology.model import Topology
+
+_IGNORED = b"""\
+# Nothing secret is committed by accident: private keys, bundles, passwords, and scaffold's own records.
+*.key
+*.pfx
+key-password
+pfx-password
+tls/key.pem
+tls/client-key.pem
+.scaffold/
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done, and what was left undone because it would have cost a person's edit."""
+
+    done: tuple[Change, ...]
+    undone: tuple[Change, ...]
+
+
+def apply(
+    plan: Plan,
+    t: Topology,
+    kinds: Mapping[str, Kind],
+    layout: Layout,
+    now: datetime,
+    secrets: Secrets,
+    progress: Progress = lambda change: None,
+    *,
+    wait: float = 0,
+    waiting: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Carries out `plan`, which was made for `t` and for the folder as it is now.
+
+    Passwords are had before anything is written. `wait`: how many seconds to wait for another apply, after telling
+    `waiting` who that is. Raises Locked, PlanError where the folder has changed since the plan was made, SecretError,
+    PkiError, KindError, StoreError.
+    """
+    if not plan.changes:
+        return Outcome((), ())
+    with lock.hold(layout, now, wait=wait, waiting=waiting):
+        shop = _open(plan, t, kinds, layout, now, secrets, progress)
+        shop.ask(plan.changes)
+        _prepare(shop)
+        _carry_out(shop, plan)
+    undone = tuple(change for change in plan.changes if change.action is Action.CONFLICT)
+    return Outcome(tuple(change for change in plan.changes if change.action is not Action.CONFLICT), undone)
+
+
+def _open(
+    plan: Plan,
+    t: Topology,
+    kinds: Mapping[str, Kind],
+    layout: Layout,
+    now: datetime,
+    secrets: Secrets,
+    progress: Progress,
+) -> Workshop:
+    observed = Observation(layout)
+    observed.check_topology(t.name)
+    if plan.topology != t.name or plan.world != world(observed):
+        raise PlanError(
+            f"{layout.out} has changed since the plan was made", hint="plan again; nothing was changed by this one"
+        )
+    return Workshop(
+        desired=desire(t),
+        existing={ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None},
+        kinds=kinds,
+        layout=layout,
+        observed=observed,
+        now=now,
+        secrets=secrets,
+        progress=progress,
+        writer=Writer(layout),
+        record=ledger.Recorder(layout, now),
+        projects=records.Recorder(layout),
+    )
+
+
+def _prepare(shop: Workshop) -> None:
+    for path in list(files.stale_temporaries(shop.layout)):
+        shop.writer.remove(path)
+    if shop.observed.ledger.topology is None:
+        shop.record.topology(shop.topology.name)
+    if not shop.observed.exists(GITIGNORE):
+        shop.writer.write(GITIGNORE, _IGNORED)
+
+
+def _carry_out(shop: Workshop, plan: Plan) -> None:
+    of_cas = [change for change in plan.changes if change.address.startswith("ca.")]
+    of_parties = [change for change in plan.changes if not change.address.startswith("ca.")]
+    _make_cas(shop, of_cas)
+    settled = shop.authorities()
+    asked = {one.address: one for one in shop.asked_certificates()}
+    certificates = {Work.NEW_KEY, Work.ISSUE, Work.PLACE}
+    leaves.make(shop, [change for change in of_parties if change.work in certificates], asked, settled)
+    parties = {one.party.address: one for one in shop.desired.parties}
+    for change in of_parties:
+        if change.work is Work.BUNDLE:
+            leaves.bundle(shop, parties[change.address.removesuffix(".bundle")], settled)
+            shop.progress(change)
+    projects.make(shop, of_parties, parties, settled)
+    _remove(shop, [change for change in plan.changes if change.work is Work.REMOVE])
+
+
+def _make_cas(shop: Workshop, changes: Sequence[Change]) -> None:
+    cas = {one.ca.address: one for one in shop.desired.cas}
+    asked = {one.certificate.address: one.certificate for one in shop.desired.cas if one.certificate is not None}
+    with shop.making_keys(asked[change.address] for change in changes if change.work is Work.NEW_KEY):
+        for change in changes:
+            if change.work is Work.REMOVE:
+                continue
+            one = cas[change.address.rpartition(".")[0]]
+            if change.work is Work.SIGN:
+                authorities.sign_crl(shop, one)
+            else:
+                authorities.make(shop, one, change)
+            shop.progress(change)
+
+
+def _remove(shop: Workshop, changes: Sequence[Change]) -> None:
+    asked = {one.party.address for one in shop.desired.parties}
+    for change in changes:
+        for path in change.paths:
+            shop.writer.remove(path)
+        party, _, part = change.address.rpartition(".")
+        if part == "project" and party not in asked:
+            shop.projects.gone(party)
+        elif part == "bundle":
+            shop.projects.gone(change.address)
+        shop.progress(change)
+    shop.projects.flush()

@@ -1,0 +1,219 @@
+"""What all steps of one apply share: the folder, the ledger, the certificates of today, and the keys of the CAs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from os import cpu_count
+
+from cryptography import x509
+
+from scaffold.errors import PkiError, StoreError
+from scaffold.kinds.catalogue import Kind
+from scaffold.pki import keys
+from scaffold.pki.issue import Issuer
+from scaffold.pki.keys import PrivateKey
+from scaffold.pki.names import rfc2253
+from scaffold.plan.authorities import Authorities, Authority
+from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
+from scaffold.plan.model import Change, Work
+from scaffold.store import files, ledger, projects, secrets
+from scaffold.store.existing import ExistingCa
+from scaffold.store.files import Writer
+from scaffold.store.layout import Layout
+from scaffold.store.ledger import Issued
+from scaffold.store.observation import Observation
+from scaffold.store.secrets import Secrets
+from scaffold.topology import graph
+from scaffold.topology.model import GeneratedSecret, KeyType, Topology
+
+_RSA = frozenset({KeyType.RSA_2048, KeyType.RSA_3072, KeyType.RSA_4096})
+
+Progress = Callable[[Change], None]
+"""Is told of each change when it is done."""
+
+
+@dataclass(slots=True)
+class Workshop:
+    """One apply at work. `passwords` were had before anything was written, by the name of the CA or the address."""
+
+    desired: Desired
+    existing: Mapping[str, ExistingCa]
+    kinds: Mapping[str, Kind]
+    layout: Layout
+    observed: Observation
+    now: datetime
+    secrets: Secrets
+    progress: Progress
+    writer: Writer
+    record: ledger.Recorder
+    projects: projects.Recorder
+    passwords: dict[str, bytes] = field(default_factory=dict)
+    certificates: dict[str, x509.Certificate] = field(default_factory=dict)
+    """Of each CA that is made here, as soon as it is in place."""
+    _issuers: dict[str, Issuer] = field(default_factory=dict)
+    _keys: dict[str, Future[PrivateKey]] = field(default_factory=dict)
+
+    @property
+    def topology(self) -> Topology:
+        return self.desired.topology
+
+    # --- Files ---
+
+    def read(self, path: str) -> bytes | None:
+        """A file of the output folder."""
+        found = files.read(self.layout.at(path))
+        return None if found is None else found.content
+
+    def write(self, path: str, content: bytes, *, mode: int = files.PUBLIC_FILE, durable: bool = False) -> None:
+        """Writes what differs from what is there."""
+        found = files.read(self.layout.at(path))
+        if found is None or found.content != content or found.mode != mode:
+            self.writer.write(path, content, mode=mode, durable=durable)
+
+    # --- Keys ---
+
+    @contextlib.contextmanager
+    def making_keys(self, asked: Iterable[DesiredCertificate]) -> Iterator[None]:
+        """Makes RSA keys on all cores meanwhile; other sorts are made faster than a thread is told of them."""
+        rsa = [one for one in asked if one.key in _RSA]
+        with ThreadPoolExecutor(cpu_count() or 1) as pool:
+            self._keys.update({one.address: pool.submit(keys.generate, one.key) for one in rsa})
+            try:
+                yield
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def new_key(self, asked: DesiredCertificate) -> PrivateKey:
+        """A key for `asked`."""
+        ready = self._keys.pop(asked.address, None)
+        return keys.generate(asked.key) if ready is None else ready.result()
+
+    def key_of(self, asked: DesiredCertificate) -> PrivateKey:
+        """The key that is there. Raises PkiError where it cannot be used."""
+        pem = self.read(asked.paths.key)
+        if pem is None:
+            raise StoreError(f"{asked.paths.key} has vanished", hint="apply again")
+        return keys.load(pem, self.passwords.get(asked.address))
+
+    def issuer(self, name: str) -> Issuer:
+        """A CA that signs. Raises PkiError where its key does not open or is not its certificate's."""
+        if name not in self._issuers:
+            self._issuers[name] = self._open(name)
+        return self._issuers[name]
+
+    def install(self, name: str, certificate: x509.Certificate, key: PrivateKey) -> None:
+        """A CA has a new certificate."""
+        self.certificates[name] = certificate
+        self._issuers[name] = Issuer(certificate, key)
+
+    def _open(self, name: str) -> Issuer:
+        ca = self.topology.cas[name]
+        if name in self.existing and ca.existing is not None and ca.existing.key is not None:
+            found = files.read(str(ca.existing.key.resolve()))
+            certificate = self.existing[name].certificate
+        else:
+            found = files.read(self.layout.at(f"pki/{name}/ca.key"))
+            certificate = self.certificate(name)
+        if found is None:
+            raise PkiError(f"the key of ca.{name} is not there", hint="scaffold plan says what to do")
+        try:
+            issuer = Issuer(certificate, keys.load(found.content, self.passwords.get(f"ca.{name}.certificate")))
+            issuer.check()
+        except PkiError as error:
+            raise type(error)(f"ca.{name}: {error}", hint=error.hint) from error
+        return issuer
+
+    def certificate(self, name: str) -> x509.Certificate:
+        """The certificate of a CA as it is now."""
+        if name in self.existing:
+            return self.existing[name].certificate
+        if name not in self.certificates:
+            seen = self.observed.certificate(f"pki/{name}/ca.crt")
+            if seen.certificate is None:
+                raise PkiError(f"the certificate of ca.{name} is not there", hint="apply again")
+            self.certificates[name] = seen.certificate
+        return self.certificates[name]
+
+    # --- Secrets ---
+
+    def ask(self, changes: Iterable[Change]) -> None:
+        """Gets the passwords that `changes` need, before anything is written. Raises SecretError."""
+        needed: dict[str, None] = {}
+        issuers = {one.address: one.issuer for one in self.asked_certificates()}
+        for change in changes:
+            if change.work in (Work.NEW_KEY, Work.ISSUE, Work.ENCRYPT):
+                needed[change.address] = None
+                if (issuer := issuers.get(change.address)) is not None:
+                    needed[f"ca.{issuer}.certificate"] = None
+            elif change.work is Work.SIGN:
+                needed[change.address.removesuffix(".crl") + ".certificate"] = None
+        for one in self.desired.cas:
+            address = f"{one.ca.address}.certificate"
+            if address in needed and one.ca.key_password is not None:
+                self.passwords[address] = self._password(one)
+        for party in self.desired.parties:
+            pfx, address = party.party.pfx, f"{party.party.address}.bundle"
+            if pfx is not None and not isinstance(pfx.password, GeneratedSecret):
+                if any(change.address == address for change in changes if change.work is Work.BUNDLE):
+                    self.passwords[address] = self.secrets.given(pfx.password, address)
+
+    def _password(self, one: DesiredCa) -> bytes:
+        secret = one.ca.key_password
+        if secret is None:
+            raise ValueError(one.ca.address)
+        if not isinstance(secret, GeneratedSecret):
+            return self.secrets.given(secret, one.ca.address)
+        return secrets.kept(self.layout, one.paths.key_password) or secrets.new()
+
+    def asked_certificates(self) -> Iterator[DesiredCertificate]:
+        """Every certificate that is made here."""
+        yield from (one.certificate for one in self.desired.cas if one.certificate is not None)
+        for party in self.desired.parties:
+            yield from party.certificates
+
+    # --- The CAs as they are now ---
+
+    def authorities(self) -> Authorities:
+        """All CAs, once their changes are made."""
+        return Authorities(self.topology, {one.ca.name: self._authority(one) for one in self.desired.cas})
+
+    def authorities_above(self, name: str) -> Authorities:
+        """The CAs from `name` up to its root."""
+        above = {ca.name for ca in graph.chain(self.topology, name)}
+        known = {one.ca.name: self._authority(one) for one in self.desired.cas if one.ca.name in above}
+        return Authorities(self.topology, known)
+
+    def _authority(self, one: DesiredCa) -> Authority:
+        certificate = self.certificate(one.ca.name)
+        adopted = self.existing.get(one.ca.name)
+        crl = adopted.crls if adopted is not None else None
+        return Authority(
+            one.ca.name,
+            certificate.subject,
+            certificate.not_valid_after_utc,
+            certificate=certificate,
+            today=certificate,
+            spki=keys.spki(certificate),
+            above=adopted.above if adopted is not None else (),
+            crl=crl or self.read(one.paths.crl),
+        )
+
+
+def entry(address: str, ca: str, certificate: x509.Certificate) -> Issued:
+    """What the ledger says of a certificate."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    return Issued(
+        address=address,
+        ca=ca,
+        serial=f"{certificate.serial_number:x}",
+        subject=rfc2253(certificate.subject),
+        issuer=rfc2253(certificate.issuer),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
+    )

@@ -1,0 +1,280 @@
+"""The checks of one certificate, in their order: each is a small function that returns a reason or nothing.
+
+They compare what is really there with what the topology asks for. The first that finds the certificate or its key
+unusable decides alone; of what it says, every difference is told; its life is looked at only where nothing else differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from scaffold.pki import broken, chains, keys, profiles
+from scaffold.pki.names import rfc2253
+from scaffold.plan.authorities import Authority
+from scaffold.plan.desired import DesiredCertificate
+from scaffold.plan.model import Action, Reason, Work
+from scaffold.store.ledger import Ledger
+from scaffold.store.observation import SeenCertificate, SeenKey
+from scaffold.topology.model import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One certificate under examination. `issuer` is None where its own key signs it; `ca` is its CA's name."""
+
+    desired: DesiredCertificate
+    certificate: SeenCertificate
+    key: SeenKey
+    key_spki: bytes | None
+    """The public half of the key that is there: read from it or, if it is encrypted, known from the records."""
+    issuer: Authority | None
+    ledger: Ledger
+    now: datetime
+
+    @property
+    def real(self) -> x509.Certificate:
+        """The certificate that is there; only for checks that run once it is known to be."""
+        if self.certificate.certificate is None:
+            raise ValueError(f"{self.desired.address} is not there")
+        return self.certificate.certificate
+
+    @property
+    def half_replaced(self) -> bool:
+        """Whether the key is the newest of a CA, and a kill came before its certificate was there."""
+        recorded = (
+            self.ledger.ca_keys.get(self.desired.address.split(".")[1]) if self.desired.profile.role == "ca" else None
+        )
+        return recorded is not None and recorded.spki == self.key_spki
+
+    @property
+    def ca(self) -> str:
+        return self.desired.issuer or self.desired.address.split(".")[1]
+
+
+Check = Callable[[Examined], Reason | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be done about a certificate, why, and how."""
+
+    action: Action
+    work: Work
+    reasons: tuple[Reason, ...]
+
+
+# --- Is it there ---------------------------------------------------------------------------------------------------
+
+
+def missing(one: Examined) -> Reason | None:
+    if not one.certificate.missing:
+        return None
+    return Reason("missing", f"{one.desired.paths.certificate} is not there")
+
+
+def unreadable(one: Examined) -> Reason | None:
+    return None if one.certificate.problem is None else Reason("unreadable", one.certificate.problem)
+
+
+def incomprehensible(one: Examined) -> Reason | None:
+    try:
+        _ = one.real.extensions, one.real.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        return Reason("unreadable", f"{one.desired.paths.certificate} cannot be understood: {error}")
+    return None
+
+
+# --- Its key -------------------------------------------------------------------------------------------------------
+
+
+def key_missing(one: Examined) -> Reason | None:
+    return None if one.key.present else Reason("key-missing", f"{one.desired.paths.key} is not there")
+
+
+def key_unreadable(one: Examined) -> Reason | None:
+    if one.key.problem is None:
+        return None
+    return Reason("key-unreadable", f"{one.key.problem}; it is overwritten by a new key")
+
+
+def key_mismatch(one: Examined) -> Reason | None:
+    if one.key_spki is None or one.key_spki == keys.spki(one.real):
+        return None
+    return Reason("key-mismatch", f"{one.desired.paths.key} is not the key of {one.desired.paths.certificate}")
+
+
+def key_type(one: Examined) -> Reason | None:
+    return _key_type(one, keys.key_type(one.real.public_key()))
+
+
+def _key_type(one: Examined, found: object) -> Reason | None:
+    if found == one.desired.key:
+        return None
+    return Reason("key-type", f"the key is {found or 'of another type'}, the topology says {one.desired.key}")
+
+
+def revoked(one: Examined) -> Reason | None:
+    entry = one.ledger.revoked.get((one.ca, f"{one.real.serial_number:x}"))
+    return None if entry is None else Reason("revoked", f"it was revoked on {_day(entry.at)}: {entry.reason}")
+
+
+# --- Its issuer ----------------------------------------------------------------------------------------------------
+
+
+def issuer_key(one: Examined) -> Reason | None:
+    if one.issuer is None or not one.issuer.new_key:
+        return None
+    return Reason("issuer-key", f"its issuer ca.{one.issuer.name} gets a new key")
+
+
+def issuer_name(one: Examined) -> Reason | None:
+    if one.issuer is None or one.desired.fault is Fault.SELF_SIGNED or one.real.issuer == one.issuer.subject:
+        return None
+    there, asked = rfc2253(one.real.issuer), rfc2253(one.issuer.subject)
+    return Reason("issuer", f"the issuer is {there}, that of ca.{one.issuer.name} is {asked}")
+
+
+def signature(one: Examined) -> Reason | None:
+    if one.desired.fault in (Fault.SELF_SIGNED, Fault.WRONG_CA):
+        return None
+    if one.issuer is None:
+        sound = chains.is_self_signed(one.real) or one.real.issuer != one.real.subject
+        return None if sound and one.real.issuer == one.real.subject else Reason("signature", "it is not self-signed")
+    if _signed(one.real, one.issuer):
+        return None
+    return Reason("signature", f"it is not signed by the key that ca.{one.issuer.name} has today")
+
+
+def _signed(certificate: x509.Certificate, issuer: Authority) -> bool:
+    """Whether the issuer's key of today signed it; where the issuer's certificate is lost, its AKI must do."""
+    if issuer.today is not None:
+        return issuer.today.subject != certificate.issuer or chains.signed_by(certificate, issuer.today)
+    if issuer.spki is None:
+        return True
+    public = load_der_public_key(issuer.spki)
+    expected = x509.SubjectKeyIdentifier.from_public_key(public).digest  # type: ignore[arg-type]
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        return False
+    return found == expected
+
+
+# --- What it says --------------------------------------------------------------------------------------------------
+
+
+def differences(one: Examined) -> Iterator[Reason]:
+    for code, message in profiles.differences(one.desired.profile, one.real):
+        yield Reason(code, message)
+
+
+def fault(one: Examined) -> Reason | None:
+    signer = one.issuer.today if one.issuer else None
+    if one.desired.fault is None or signer is None:
+        return None
+    if broken.shows(one.desired.profile, one.real, signer, one.now):
+        return None
+    return Reason("fault", f"it does not show the fault that is asked for: {one.desired.fault}")
+
+
+# --- Its life ------------------------------------------------------------------------------------------------------
+
+
+def not_yet_valid(one: Examined) -> Reason | None:
+    begins = one.real.not_valid_before_utc
+    if begins <= one.now or one.desired.fault is Fault.NOT_YET_VALID:
+        return None
+    return Reason("not-yet-valid", f"it begins on {_day(begins)}")
+
+
+def outlives_issuer(one: Examined) -> Reason | None:
+    if one.issuer is None or one.desired.fault is not None or one.real.not_valid_after_utc <= one.issuer.not_after:
+        return None
+    ends, issuer_ends = _day(one.real.not_valid_after_utc), _day(one.issuer.not_after)
+    return Reason("outlives-issuer", f"it ends on {ends}, after its issuer ca.{one.issuer.name} does, on {issuer_ends}")
+
+
+def expired(one: Examined) -> Reason | None:
+    ends = one.real.not_valid_after_utc
+    if ends > one.now or one.desired.fault is Fault.EXPIRED or not prolonged(one):
+        return None
+    return Reason("expired", f"it expired on {_day(ends)}")
+
+
+def due(one: Examined) -> Reason | None:
+    begins = one.real.not_valid_after_utc - one.desired.window
+    if begins > one.now or one.desired.fault in (Fault.EXPIRED, Fault.NOT_YET_VALID) or not prolonged(one):
+        return None
+    return Reason("due", f"it ends on {_day(one.real.not_valid_after_utc)} and is due since {_day(begins)}")
+
+
+def prolonged(one: Examined) -> bool:
+    """Whether a new certificate would end later: one that is cut to its issuer's end would not."""
+    return ends_when_issued(one.desired, one.issuer, one.now) > one.real.not_valid_after_utc
+
+
+def ends_when_issued(desired: DesiredCertificate, issuer: Authority | None, now: datetime) -> datetime:
+    """When a certificate that is issued now would end: after its lifetime, and never after its issuer."""
+    end = now.replace(microsecond=0) + desired.lifetime
+    return end if issuer is None else min(end, issuer.not_after)
+
+
+# --- The chain -----------------------------------------------------------------------------------------------------
+
+_NEW_KEY: tuple[Check, ...] = (key_missing, key_unreadable, key_mismatch, key_type, revoked)
+_REISSUE: tuple[Check, ...] = (issuer_key, issuer_name, signature)
+_LIFE: tuple[Check, ...] = (expired, due)
+
+
+def examine(one: Examined) -> Verdict | None:
+    """Runs the checks; None where the certificate is as it should be."""
+    if (reason := missing(one)) is not None:
+        return _afresh(one, reason)
+    if (reason := unreadable(one) or incomprehensible(one)) is not None:
+        return _over(one, Action.UPDATE, reason)
+    if one.half_replaced and (reason := key_mismatch(one)) is not None:
+        return Verdict(Action.UPDATE, Work.ISSUE, (reason,))
+    if (reason := _first(_NEW_KEY, one)) is not None:
+        return Verdict(Action.REPLACE, Work.NEW_KEY, (reason,))
+    reasons = (*_found(_REISSUE, one), *differences(one))
+    reasons = reasons or _found((fault, not_yet_valid, outlives_issuer), one)
+    if reasons:
+        return Verdict(Action.UPDATE, Work.ISSUE, reasons)
+    if (reason := _first(_LIFE, one)) is not None:
+        return Verdict(Action.RENEW, Work.ISSUE, (reason,))
+    return None
+
+
+def _afresh(one: Examined, reason: Reason) -> Verdict:
+    """No certificate: over the key that is there, if it is of the right sort."""
+    return _over(one, Action.CREATE, reason)
+
+
+def _over(one: Examined, action: Action, reason: Reason) -> Verdict:
+    if not one.key.present:
+        return Verdict(action, Work.NEW_KEY, (reason,))
+    if (problem := key_unreadable(one) or _type_of_key_file(one)) is not None:
+        return Verdict(Action.REPLACE, Work.NEW_KEY, (reason, problem))
+    return Verdict(action, Work.ISSUE, (reason,))
+
+
+def _type_of_key_file(one: Examined) -> Reason | None:
+    return None if one.key_spki is None else _key_type(one, keys.key_type(load_der_public_key(one.key_spki)))
+
+
+def _first(checks: tuple[Check, ...], one: Examined) -> Reason | None:
+    return next(iter(_found(checks, one)), None)
+
+
+def _found(checks: tuple[Check, ...], one: Examined) -> tuple[Reason, ...]:
+    return tuple(reason for check in checks if (reason := check(one)) is not None)
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

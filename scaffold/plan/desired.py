@@ -1,0 +1,144 @@
+"""What should be, in the order in which it is made: one frozen value for each certificate of the topology."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from scaffold.pki import profiles
+from scaffold.pki.profiles import CertificateProfile
+from scaffold.store.layout import CaPaths, CertificatePaths, PartyPaths, ca_paths, party_paths
+from scaffold.topology import graph
+from scaffold.topology.model import Ca, Client, Fault, KeyType, Party, Server, Topology
+
+DEFAULT_CRL_LIFE = timedelta(days=90)
+"""How long a CRL is valid whose CA says nothing of it."""
+
+_SHARE_LEFT_TO_A_CA = 2 / 3
+"""A CA is renewed no earlier than after a third of its life, however long its leaves live."""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredCertificate:
+    """A certificate that should be. `issuer` is a CA's name, or None where its own key signs it.
+
+    `window`: how long before its end it is due. `fault` is one that its dates or its signer carry, or its words.
+    """
+
+    address: str
+    profile: CertificateProfile
+    key: KeyType
+    issuer: str | None
+    lifetime: timedelta
+    window: timedelta
+    paths: CertificatePaths
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredCa:
+    """A CA that is made here (`certificate` says how) or adopted (`certificate` is None)."""
+
+    ca: Ca
+    paths: CaPaths
+    certificate: DesiredCertificate | None
+
+    @property
+    def signs_crl(self) -> bool:
+        """Whether its CRL is ours to sign: its key is at hand, and nobody else publishes one."""
+        return self.ca.issues_here and (self.ca.existing is None or self.ca.existing.crl is None)
+
+    @property
+    def crl_life(self) -> timedelta:
+        return self.ca.revocation.crl or DEFAULT_CRL_LIFE
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredParty:
+    """A server or client with a project: its certificate, and the second one of a server that calls."""
+
+    party: Party
+    paths: PartyPaths
+    own: DesiredCertificate
+    client_side: DesiredCertificate | None
+
+    @property
+    def certificates(self) -> tuple[DesiredCertificate, ...]:
+        return (self.own,) if self.client_side is None else (self.own, self.client_side)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The whole topology: CAs from the roots down, then servers and clients in the file's order."""
+
+    topology: Topology
+    cas: tuple[DesiredCa, ...]
+    parties: tuple[DesiredParty, ...]
+
+
+def desire(t: Topology) -> Desired:
+    """What `t` asks for. Raises PkiError for what no certificate can say."""
+    return Desired(
+        t,
+        cas=tuple(_ca(t, ca) for ca in graph.issuing_order(t)),
+        parties=tuple(_party(t, party) for party in (*t.servers.values(), *_own_clients(t))),
+    )
+
+
+def _own_clients(t: Topology) -> Iterator[Client]:
+    return (client for client in t.clients.values() if client.external is None)
+
+
+def _ca(t: Topology, ca: Ca) -> DesiredCa:
+    paths = ca_paths(ca.name)
+    if ca.existing is not None:
+        return DesiredCa(ca, paths, None)
+    certificate = DesiredCertificate(
+        address=f"{ca.address}.certificate",
+        profile=profiles.for_ca(t, ca),
+        key=ca.key,
+        issuer=ca.issuer,
+        lifetime=ca.lifetime,
+        window=_window_of_ca(t, ca),
+        paths=CertificatePaths(paths.certificate, paths.key),
+    )
+    return DesiredCa(ca, paths, certificate)
+
+
+def _window_of_ca(t: Topology, ca: Ca) -> timedelta:
+    """Early enough that what it issues to servers and clients gets its whole lifetime."""
+    leaves = [party.lifetime for party in (*t.servers.values(), *_own_clients(t)) if party.issuer == ca.name]
+    need = min(max(leaves, default=timedelta()), ca.lifetime * _SHARE_LEFT_TO_A_CA)
+    return max(ca.renew_before.of(ca.lifetime), need)
+
+
+def _party(t: Topology, party: Party) -> DesiredParty:
+    is_server = isinstance(party, Server)
+    paths = party_paths("server" if is_server else "client", party.name)
+    own = _leaf(
+        party,
+        f"{party.address}.certificate",
+        profiles.for_server(t, party) if isinstance(party, Server) else profiles.for_client_side(t, party),
+        paths.own,
+        party.fault,
+    )
+    second = (
+        _leaf(
+            party,
+            f"{party.address}.client-certificate",
+            profiles.for_client_side(t, party),
+            paths.client_side,
+            None,
+        )
+        if is_server and party.calls
+        else None
+    )
+    return DesiredParty(party, paths, own, second)
+
+
+def _leaf(
+    party: Party, address: str, profile: CertificateProfile, paths: CertificatePaths, fault: Fault | None
+) -> DesiredCertificate:
+    window = party.renew_before.of(party.lifetime)
+    return DesiredCertificate(address, profile, party.key, party.issuer, party.lifetime, window, paths, fault)

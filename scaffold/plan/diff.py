@@ -1,0 +1,366 @@
+"""What differs between what should be and what is: CAs from the roots down, then servers and clients.
+
+It is total and writes nothing: no network, no password. What a CA becomes is handed to those below it, so that a change
+reaches each of them with its own reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+
+from scaffold.kinds.catalogue import Kind
+from scaffold.pki import bundles, keys, profiles
+from scaffold.pki import crl as crls
+from scaffold.plan import checks, projects, removal
+from scaffold.plan.authorities import Authorities, Authority
+from scaffold.plan.checks import Examined, Verdict, ends_when_issued
+from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, DesiredParty
+from scaffold.plan.material import project, trust_files
+from scaffold.plan.model import CRL_DUE, Action, Change, Reason, Work
+from scaffold.store.existing import ExistingCa
+from scaffold.store.files import SECRET_FILE
+from scaffold.store.observation import Observation, SeenKey
+from scaffold.store.projects import digest
+from scaffold.topology.model import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The outcome: changes in the order of execution, and notes."""
+
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+    authorities: Authorities
+
+
+def diff(
+    desired: Desired,
+    observed: Observation,
+    existing: Mapping[str, ExistingCa],
+    kinds: Mapping[str, Kind],
+    now: datetime,
+    *,
+    overwrite: Collection[str] = (),
+) -> Difference:
+    """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
+
+    Raises StoreError for what cannot be read, KindError for a template that does not render.
+    """
+    work = _Diff(desired, observed, existing, kinds, now, frozenset(overwrite))
+    work.run()
+    authorities = Authorities(desired.topology, work.authorities)
+    return Difference(tuple(work.changes), tuple(work.notes), authorities)
+
+
+@dataclass(slots=True)
+class _Diff:
+    desired: Desired
+    observed: Observation
+    existing: Mapping[str, ExistingCa]
+    kinds: Mapping[str, Kind]
+    now: datetime
+    overwrite: frozenset[str]
+    authorities: dict[str, Authority] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        crl_changes: list[Change] = []
+        for one in self.desired.cas:
+            self.observed.check_folder(one.paths.folder)
+            self._adopted(one) if one.certificate is None else self._made(one, one.certificate)
+            crl_changes.extend(self._crl(one))
+        settled = Authorities(self.desired.topology, self.authorities)
+        for one in self.desired.cas:
+            self._around_ca(one, settled)
+        self.changes.extend(crl_changes)
+        facts = settled.facts()
+        for party in self.desired.parties:
+            self._party(party, settled, facts)
+        self.changes.extend(removal.leftovers(self.desired, self.observed))
+
+    # --- CAs ---
+
+    def _made(self, one: DesiredCa, asked: DesiredCertificate) -> None:
+        issuer = self.authorities[asked.issuer] if asked.issuer is not None else None
+        examined = self._examine(asked, issuer)
+        verdict = checks.examine(examined)
+        self._note_cut(asked, issuer, verdict)
+        real = examined.certificate.certificate
+        if verdict is not None:
+            paths = (one.paths.certificate, one.paths.der, one.paths.chain)
+            if verdict.work is Work.NEW_KEY:
+                paths = (one.paths.key, *paths)
+            self._change(asked.address, verdict, paths)
+        self.authorities[one.ca.name] = _after(one, asked, examined, verdict, real)
+
+    def _adopted(self, one: DesiredCa) -> None:
+        found = self.existing[one.ca.name]
+        self.authorities[one.ca.name] = Authority(
+            one.ca.name,
+            found.certificate.subject,
+            found.certificate.not_valid_after_utc,
+            certificate=found.certificate,
+            today=found.certificate,
+            spki=keys.spki(found.certificate),
+            above=found.above,
+            crl=found.crls,
+        )
+
+    def _around_ca(self, one: DesiredCa, settled: Authorities) -> None:
+        """What stands around a CA's certificate: its DER copy, its chain, how its key is kept."""
+        address = f"{one.ca.address}.certificate"
+        authority = settled[one.ca.name]
+        if authority.certificate is None:
+            return
+        wanted = {
+            one.paths.der: bundles.der(authority.certificate),
+            one.paths.chain: settled.chain_pem(one.ca.name),
+        }
+        if one.certificate is None:
+            wanted[one.paths.certificate] = bundles.pem(authority.certificate)
+        reasons = [reason for path, text in wanted.items() if (reason := self._content(path, text)) is not None]
+        if one.certificate is None:
+            if reasons:
+                action = Action.UPDATE if self.observed.exists(one.paths.certificate) else Action.CREATE
+                adopted = Reason("existing", f"it is adopted from {one.ca.existing.certificate}")  # type: ignore[union-attr]
+                self._change(address, Verdict(action, Work.ADOPT, (adopted,)), tuple(wanted))
+            return
+        key = self.observed.key(one.paths.key)
+        if key.present and key.encrypted is not (one.ca.key_password is not None):
+            reasons.append(_encryption(one, key))
+            self._change(address, Verdict(Action.UPDATE, Work.ENCRYPT, tuple(reasons)), (one.paths.key, *wanted))
+            return
+        reasons.extend(_rights(one.paths.key, key))
+        if reasons:
+            self._change(address, Verdict(Action.UPDATE, Work.PLACE, tuple(reasons)), tuple(wanted))
+
+    def _crl(self, one: DesiredCa) -> Iterator[Change]:
+        if not one.signs_crl:
+            return
+        authority = self.authorities[one.ca.name]
+        seen = self.observed.crl(one.paths.crl)
+        reason = self._crl_reason(one, authority)
+        if reason is None:
+            self.authorities[one.ca.name] = _with_crl(authority, seen.content, due=False)
+            return
+        self.authorities[one.ca.name] = _with_crl(authority, None, due=reason.code == CRL_DUE)
+        action = Action.CREATE if seen.crl is None and seen.problem is None else Action.UPDATE
+        yield Change(f"{one.ca.address}.crl", action, (reason,), (one.paths.crl,), Work.SIGN)
+
+    def _crl_reason(self, one: DesiredCa, authority: Authority) -> Reason | None:
+        seen = self.observed.crl(one.paths.crl)
+        if seen.problem is not None:
+            return Reason("unreadable", seen.problem)
+        if seen.crl is None:
+            return Reason("missing", f"{one.paths.crl} is not there")
+        if authority.new_key:
+            return Reason("issuer-key", f"{one.ca.address} gets a new key")
+        if seen.crl.issuer != authority.subject:
+            return Reason("issuer", f"{one.ca.address} has another name now")
+        if authority.today is None or not crls.signed_by(seen.crl, authority.today):
+            return Reason("signature", f"it is not signed by the key that {one.ca.address} has today")
+        return self._crl_entries(one, seen.crl) or _crl_life(one, seen.crl, self.now)
+
+    def _crl_entries(self, one: DesiredCa, crl: crls.Crl) -> Reason | None:
+        listed = {f"{entry.serial:x}" for entry in crls.entries(crl)}
+        revoked = {serial for ca, serial in self.observed.ledger.revoked if ca == one.ca.name}
+        if listed == revoked:
+            return None
+        return Reason("entries", f"it lists {len(listed)} certificates, the ledger has {len(revoked)} revoked")
+
+    # --- Servers and clients ---
+
+    def _party(self, one: DesiredParty, settled: Authorities, facts: Mapping[str, projects.CaFacts]) -> None:
+        self.observed.check_folder(one.paths.folder)
+        self.observed.check_folder(one.paths.tls)
+        reissued = [self._leaf(asked, settled) for asked in one.certificates]
+        self._bundle(one, settled, reissued[0])
+        kind = self.kinds[one.party.address]
+        source = project(self.desired.topology, one.party, kind, facts)
+        found = projects.compare(one, source, self.observed, self._overwritten(one))
+        self._trust(one, settled, found)
+        self.changes.extend(found.changes)
+        self.notes.extend(found.notes)
+
+    def _overwritten(self, one: DesiredParty) -> bool:
+        return not self.overwrite.isdisjoint((one.party.address, f"{one.party.address}.project"))
+
+    def _leaf(self, asked: DesiredCertificate, settled: Authorities) -> bool:
+        """Compares one certificate; whether it is issued anew."""
+        if asked.issuer is None:
+            raise ValueError(f"{asked.address} has no issuer")
+        issuer = settled[asked.issuer]
+        examined = self._examine(asked, issuer)
+        verdict = checks.examine(examined)
+        self._note_cut(asked, issuer, verdict)
+        if verdict is None:
+            verdict = self._around_leaf(asked, examined, settled)
+        if verdict is None:
+            return False
+        key = verdict.work is Work.NEW_KEY
+        self._change(asked.address, verdict, (asked.paths.key,) * key + (asked.paths.certificate,))
+        return verdict.work in (Work.NEW_KEY, Work.ISSUE)
+
+    def _around_leaf(self, asked: DesiredCertificate, one: Examined, settled: Authorities) -> Verdict | None:
+        """What stands around a leaf that stays: its intermediates, the rights of its key."""
+        reasons = list(_rights(asked.paths.key, one.key))
+        behind = settled.intermediates_pem((asked.issuer,)) if asked.issuer is not None else b""
+        if behind is None:
+            pending = ", ".join(f"ca.{name}" for name in settled.pending((asked.issuer or "",)))
+            reasons.append(Reason("chain", f"{pending} gets a new certificate, which is sent along"))
+        elif one.certificate.content != bundles.pem(one.real) + behind:
+            reasons.append(Reason("chain", "the certificates that are sent along are not those of today"))
+        return Verdict(Action.UPDATE, Work.PLACE, tuple(reasons)) if reasons else None
+
+    def _bundle(self, one: DesiredParty, settled: Authorities, reissued: bool) -> None:
+        pfx = one.party.pfx
+        if pfx is None:
+            return
+        address, path = f"{one.party.address}.bundle", one.paths.bundle
+        reason = self._bundle_reason(one, reissued)
+        if reason is None:
+            return
+        action = Action.UPDATE if self.observed.exists(path) else Action.CREATE
+        paths = (path, one.paths.bundle_password)
+        self._change(address, Verdict(action, Work.BUNDLE, (reason,)), paths)
+
+    def _bundle_reason(self, one: DesiredParty, reissued: bool) -> Reason | None:
+        there = self.observed.content(one.paths.bundle)
+        if there is None:
+            return Reason("missing", f"{one.paths.bundle} is not there")
+        if reissued:
+            return Reason("certificate", "its certificate is issued anew")
+        if not self.observed.exists(one.paths.bundle_password):
+            return Reason("missing", f"{one.paths.bundle_password} is not there")
+        record = self.observed.records.by_address.get(f"{one.party.address}.bundle")
+        leaf = self.observed.content(one.paths.own.certificate) or b""
+        if record is None or record.inputs != bundle_inputs(one, leaf):
+            return Reason("content", "it was made of another certificate, chain or key, or otherwise protected")
+        if record.files.get(one.paths.bundle) != digest(there):
+            return Reason("content", f"{one.paths.bundle} is not what scaffold wrote")
+        return None
+
+    def _trust(self, one: DesiredParty, settled: Authorities, found: projects.Compared) -> None:
+        """Everything in `tls/` apart from keys and certificates is repaired wherever it differs."""
+        fixed = trust_files(self.desired.topology, one, settled)
+        reasons: dict[str, Reason] = {}
+        for path, text in fixed.items():
+            if text is None:
+                reasons[path] = self._pending(one, path, settled)
+            elif (reason := self._content(path, text)) is not None:
+                reasons[path] = reason
+        reasons.update(found.tls)
+        reasons.update(removal.stale_trust(one, fixed, found.rendered_tls, self.observed))
+        if not reasons:
+            return
+        new = not any(self.observed.exists(path) for path in fixed)
+        if new:
+            verdict = Verdict(Action.CREATE, Work.TRUST, (Reason("missing", f"{one.paths.trust} is not there"),))
+        else:
+            verdict = Verdict(Action.UPDATE, Work.TRUST, tuple(dict.fromkeys(reasons.values())))
+        self._change(f"{one.party.address}.trust", verdict, tuple(reasons))
+
+    def _pending(self, one: DesiredParty, path: str, settled: Authorities) -> Reason:
+        if path == one.paths.crl:
+            peers = one.party.trusts if isinstance(one.party, Server) else ()
+            signed = [a for a in settled.in_chains(peers or (one.party.issuer,)) if a.crl is None]
+            if self.observed.exists(path) and all(authority.crl_due for authority in signed):
+                return Reason(CRL_DUE, f"{path}: a CRL is signed anew, because it is due")
+            return Reason("crl", f"{path}: a CRL is signed anew")
+        return Reason("authority", f"{path}: a CA that it holds gets a new certificate")
+
+    # --- All ---
+
+    def _examine(self, asked: DesiredCertificate, issuer: Authority | None) -> Examined:
+        certificate = self.observed.certificate(asked.paths.certificate)
+        key = self.observed.key(asked.paths.key)
+        spki = self._known_spki(asked, key, certificate.certificate)
+        return Examined(asked, certificate, key, spki, issuer, self.observed.ledger, self.now)
+
+    def _known_spki(
+        self, asked: DesiredCertificate, key: SeenKey, certificate: x509.Certificate | None
+    ) -> bytes | None:
+        """The public half of a key. Of an encrypted file that is as it was written, the ledger knows it."""
+        if not key.encrypted:
+            return key.spki
+        recorded = self.observed.ledger.ca_keys.get(asked.address.split(".")[1])
+        if recorded is not None and recorded.file_sha256 == key.file_sha256:
+            return recorded.spki
+        return keys.spki(certificate) if certificate is not None else None
+
+    def _content(self, path: str, text: bytes | None) -> Reason | None:
+        there = self.observed.content(path)
+        if there is None:
+            return Reason("missing", f"{path} is not there")
+        return None if there == text else Reason("content", f"{path} is not what it should be")
+
+    def _note_cut(self, asked: DesiredCertificate, issuer: Authority | None, verdict: Verdict | None) -> None:
+        if verdict is None or issuer is None or asked.fault is not None:
+            return
+        if issuer.not_after < self.now.replace(microsecond=0) + asked.lifetime:
+            self.notes.append(
+                f"{asked.address} would outlive its issuer and is cut to the end of ca.{issuer.name}, "
+                f"{issuer.not_after:%Y-%m-%d %H:%M} UTC"
+            )
+
+    def _change(self, address: str, verdict: Verdict, paths: tuple[str, ...]) -> None:
+        self.changes.append(Change(address, verdict.action, verdict.reasons, paths, verdict.work))
+
+
+def _after(
+    one: DesiredCa,
+    asked: DesiredCertificate,
+    examined: Examined,
+    verdict: Verdict | None,
+    real: x509.Certificate | None,
+) -> Authority:
+    """The CA once its change is made."""
+    name, subject = one.ca.name, profiles.subject_name(asked.profile.subject)
+    if verdict is None and real is not None:
+        return Authority(name, subject, real.not_valid_after_utc, real, real, keys.spki(real))
+    ends = ends_when_issued(asked, examined.issuer, examined.now)
+    if verdict is None or verdict.work is Work.NEW_KEY:
+        return Authority(name, subject, ends)
+    spki = examined.key_spki
+    today = real if real is not None and spki == keys.spki(real) else None
+    return Authority(name, subject, ends, today=today, spki=spki)
+
+
+def _with_crl(authority: Authority, text: bytes | None, *, due: bool) -> Authority:
+    from dataclasses import replace
+
+    return replace(authority, crl=text, crl_due=due)
+
+
+def _encryption(one: DesiredCa, key: SeenKey) -> Reason:
+    if key.encrypted:
+        return Reason("key-encryption", f"{one.paths.key} is encrypted, the topology says it is not")
+    return Reason("key-encryption", f"{one.paths.key} is not encrypted, the topology says it is")
+
+
+def _rights(path: str, key: SeenKey) -> Iterator[Reason]:
+    if key.present and key.mode != SECRET_FILE:
+        yield Reason("rights", f"{path} has the rights {key.mode:04o}, a private key has {SECRET_FILE:04o}")
+
+
+def _crl_life(one: DesiredCa, crl: crls.Crl, now: datetime) -> Reason | None:
+    begins, ends = crl.last_update_utc, crl.next_update_utc
+    if ends is None or ends <= now:
+        return Reason(
+            "expired", "it is not valid any more" if ends is None else f"it expired on {ends:%Y-%m-%d %H:%M} UTC"
+        )
+    half = begins + min((ends - begins) / 2, one.crl_life / 2)
+    return (
+        Reason(CRL_DUE, f"it ends on {ends:%Y-%m-%d %H:%M} UTC and is past half of its life") if half <= now else None
+    )
+
+
+def bundle_inputs(one: DesiredParty, leaf: bytes) -> str:
+    """Names what a bundle is made of: certificate and chain (and so its key), and how it is protected."""
+    legacy = one.party.pfx.legacy if one.party.pfx is not None else False
+    return digest(leaf + b"\0" + (b"legacy" if legacy else b"modern"))

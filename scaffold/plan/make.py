@@ -1,0 +1,72 @@
+"""Makes the plan: what is desired, what is observed, and the difference."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+
+from scaffold.errors import PlanError
+from scaffold.kinds import limits
+from scaffold.kinds.catalogue import Kind
+from scaffold.plan.desired import desire
+from scaffold.plan.diff import diff
+from scaffold.plan.model import Plan
+from scaffold.store import existing
+from scaffold.store.layout import Layout
+from scaffold.store.observation import Observation
+from scaffold.topology import graph
+from scaffold.topology.model import Client, RevocationCheck, Topology
+
+
+def make_plan(
+    t: Topology,
+    kinds: Mapping[str, Kind],
+    layout: Layout,
+    now: datetime,
+    intents: tuple[()] = (),
+    *,
+    overwrite: Collection[str] = (),
+) -> Plan:
+    """What apply would do, and why; nothing is written and no password is asked for.
+
+    `kinds` is by the address of each server and client. `overwrite` holds addresses of projects whose edited files are
+    given up. Raises TopologyError, StoreError, KindError, PlanError.
+    """
+    _check_overwrite(t, overwrite)
+    notes = limits.check(t, kinds)
+    observed = Observation(layout)
+    observed.check_topology(t.name)
+    adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
+    found = diff(desire(t), observed, adopted, kinds, now, overwrite=overwrite)
+    return Plan(
+        topology=t.name,
+        changes=found.changes,
+        notes=(*notes, *_external_notes(t), *found.notes),
+        world=world(observed),
+    )
+
+
+def world(observed: Observation) -> str:
+    """Names the state of an output folder's records: every apply that does something changes it."""
+    said = f"{observed.ledger.topology}\0{observed.ledger.length}\0{observed.records.length}"
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _check_overwrite(t: Topology, addresses: Collection[str]) -> None:
+    own = [party.address for party in graph.parties(t)]
+    known = {*own, *(f"{address}.project" for address in own)}
+    for address in addresses:
+        if address not in known:
+            raise PlanError(
+                f'nothing to overwrite at "{address}"', hint=f"a project's address is one of {', '.join(own[:5])}"
+            )
+
+
+def _external_notes(t: Topology) -> Iterator[str]:
+    for caller, server in graph.edges(t):
+        if isinstance(caller, Client) and caller.external and server.check_revocation is not RevocationCheck.NONE:
+            yield (
+                f"{server.address} checks revocation by {server.check_revocation}, and which pointers the certificate "
+                f"of {caller.address} carries is not known here"
+            )

@@ -1,0 +1,163 @@
+"""A rendered project against what stands there. `tls/` is scaffold's; everything else is the person's once it is written.
+
+A person's file           the template's text is unchanged    it changed
+as scaffold wrote it      (is as it should be)                update
+edited                    the edit stays                      conflict: the new text is laid beside it as FILE.new
+deleted                   it stays deleted, with a note       it comes back
+never written, but there  -                                   conflict
+all of them gone          the project is created anew         the same
+
+A conflict ends when the edit has become the new text, when FILE.new is removed (the person has seen it), or when it is
+asked for by `--overwrite`, which also brings back what was edited or deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from scaffold.plan.desired import DesiredParty
+from scaffold.plan.material import TLS, Project
+from scaffold.plan.model import Action, Change, Reason, Work
+from scaffold.settings import CaFacts
+from scaffold.store.observation import Observation
+from scaffold.store.projects import Record, digest
+
+STAND_IN = b"known-after-apply:"
+NEW = ".new"
+"""How the name of a text ends that is laid beside a person's edit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What differs. `tls` are reasons by path; `rendered_tls` what the kind renders there, None where nobody knows yet."""
+
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+    tls: Mapping[str, Reason] = field(default_factory=dict)
+    rendered_tls: frozenset[str] | None = None
+
+
+def compare(one: DesiredParty, source: Project, observed: Observation, overwrite: bool) -> Compared:
+    """Compares; renders only where the inputs are not those of what stands there. Raises KindError, StoreError."""
+    record = observed.records.by_address.get(one.party.address, Record())
+    gone = not any(name != "tls" for name in observed.names(one.paths.folder))
+    if gone and not observed.exists(one.paths.trust):
+        return Compared((_create(one),))
+    if record.inputs == source.inputs and not overwrite:
+        return _unchanged(one, record, observed, gone)
+    rendered = {f"{one.paths.folder}/{path}": file.content for path, file in source.render().items()}
+    return _Comparison(one, record, observed, rendered, overwrite).run(gone)
+
+
+def _create(one: DesiredParty) -> Change:
+    reason = Reason("missing", f"{one.paths.folder} has no project yet")
+    return Change(_address(one), Action.CREATE, (reason,), (one.paths.folder,), Work.RENDER)
+
+
+def _address(one: DesiredParty) -> str:
+    return f"{one.party.address}.project"
+
+
+def _is_tls(one: DesiredParty, path: str) -> bool:
+    return path.startswith(one.paths.tls + "/")
+
+
+def _unchanged(one: DesiredParty, record: Record, observed: Observation, gone: bool) -> Compared:
+    """The same inputs as last time: what was written is known without rendering it."""
+    tls = {path: sha256 for path, sha256 in record.files.items() if _is_tls(one, path)}
+    reasons = dict(_tls_reasons(tls, observed))
+    if gone:
+        return Compared((_create(one),), (), reasons, frozenset(tls))
+    deleted = [path for path in record.files if path not in tls and not observed.exists(path)]
+    return Compared((), tuple(_deleted_note(one, path) for path in deleted), reasons, frozenset(tls))
+
+
+def _tls_reasons(wanted: Mapping[str, str], observed: Observation) -> Iterator[tuple[str, Reason]]:
+    for path, sha256 in wanted.items():
+        there = observed.content(path)
+        if there is None:
+            yield path, Reason("missing", f"{path} is not there")
+        elif digest(there) != sha256:
+            yield path, Reason("content", f"{path} is not what it should be")
+
+
+def _deleted_note(one: DesiredParty, path: str) -> str:
+    return f"{path} was deleted and stays so; --overwrite {_address(one)} brings it back"
+
+
+@dataclass(slots=True)
+class _Comparison:
+    one: DesiredParty
+    record: Record
+    observed: Observation
+    rendered: Mapping[str, bytes]
+    overwrite: bool
+    updates: dict[str, Reason] = field(default_factory=dict)
+    conflicts: dict[str, Reason] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, gone: bool) -> Compared:
+        tls = {path: text for path, text in self.rendered.items() if _is_tls(self.one, path)}
+        known = {path: digest(text) for path, text in tls.items() if STAND_IN not in text}
+        reasons = dict(_tls_reasons(known, self.observed))
+        for path in tls.keys() - known.keys():
+            reasons[path] = Reason("authority", f"{path}: a CA that it names gets a new key")
+        if gone:
+            return Compared((_create(self.one),), (), reasons, frozenset(tls))
+        for path, text in self.rendered.items():
+            if path not in tls:
+                self._file(path, text)
+        changes = (*self._changes(), *self._stale())
+        return Compared(changes, tuple(self.notes), reasons, frozenset(tls))
+
+    def _file(self, path: str, text: bytes) -> None:
+        new, there, last = digest(text), self.observed.edited_digest(path), self.record.files.get(path)
+        if there == new:
+            return
+        if there is None:
+            self._absent(path, changed=last != new)
+        elif self.overwrite:
+            self.updates[path] = Reason("overwrite", f"{path} is overwritten, as asked")
+        elif self.record.is_ours(path, there):
+            self.updates[path] = Reason("template", f"{path}: what is rendered has changed")
+        elif last != new and not self._seen(path, new):
+            self.conflicts[path] = self._conflict(path, last)
+
+    def _absent(self, path: str, *, changed: bool) -> None:
+        if changed or self.overwrite:
+            self.updates[path] = Reason("missing", f"{path} is not there")
+        else:
+            self.notes.append(_deleted_note(self.one, path))
+
+    def _seen(self, path: str, new: str) -> bool:
+        """Whether this text was laid beside the edit, and the person has removed it."""
+        return self.record.offered.get(path) == new and not self.observed.exists(path + NEW)
+
+    def _conflict(self, path: str, last: str | None) -> Reason:
+        whose = "it was edited, and what is rendered has changed" if last else "it was there before"
+        return Reason("edited", f"{path}: {whose}; the new text is laid beside it as {path.rpartition('/')[2]}{NEW}")
+
+    def _changes(self) -> Iterator[Change]:
+        address = _address(self.one)
+        if self.updates:
+            reasons = tuple(self.updates.values())
+            yield Change(address, Action.UPDATE, reasons, tuple(self.updates), Work.WRITE)
+        if self.conflicts:
+            reasons = tuple(self.conflicts.values())
+            yield Change(address, Action.CONFLICT, reasons, tuple(self.conflicts), Work.OFFER)
+
+    def _stale(self) -> Iterator[Change]:
+        """What the template does not render any more: removed unless a person has edited it."""
+        left = [path for path in self.record.files if path not in self.rendered and not _is_tls(self.one, path)]
+        there = {path: sha256 for path in left if (sha256 := self.observed.edited_digest(path)) is not None}
+        ours = tuple(path for path, sha256 in there.items() if self.record.is_ours(path, sha256))
+        self.notes.extend(
+            f"{path} was edited and is not rendered any more; it stays" for path in there if path not in ours
+        )
+        if ours:
+            reasons = tuple(Reason("stale", f"{path} is not rendered any more") for path in ours)
+            yield Change(_address(self.one), Action.DELETE, reasons, ours, Work.REMOVE)
+
+
+__all__ = ["NEW", "TLS", "CaFacts", "Compared", "compare"]

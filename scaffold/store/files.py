@@ -1,0 +1,248 @@
+"""Atomic files: written beside their place with the rights they will keep, then renamed over it.
+
+Whoever reads sees the old text or the new, never half of one. Nothing is written through a symbolic link: the folders
+above a file must be real folders inside the output folder, and a rename replaces a link instead of following it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from scaffold.errors import StoreError
+from scaffold.store.layout import FOLDERS, Layout
+
+TEMPORARY: Final = ".scaffold-tmp"
+"""How the name of a file ends that is not in its place yet; only a kill leaves one behind."""
+
+PUBLIC_FILE: Final = 0o644
+PUBLIC_FOLDER: Final = 0o755
+EXECUTABLE_FILE: Final = 0o755
+SECRET_FILE: Final = 0o600
+SECRET_FOLDER: Final = 0o700
+
+_HINTS: Final = {
+    errno.ENOSPC: "make room on the disk and apply again: what was done so far is kept",
+    errno.EDQUOT: "the disk quota is used up; make room and apply again: what was done so far is kept",
+    errno.EROFS: "the file system is mounted read-only; choose another folder with --out",
+    errno.EACCES: "give this user the right to write there, or choose another folder with --out",
+    errno.EPERM: "give this user the right to write there, or choose another folder with --out",
+    errno.ENOTDIR: "a file stands where a folder is needed; move it away, or choose another folder with --out",
+    errno.EISDIR: "a folder stands where a file is needed; move it away",
+    errno.ENAMETOOLONG: "choose a shorter path with --out",
+}
+
+
+def store_error(verb: str, path: str | Path, error: OSError) -> StoreError:
+    """The error for a person: what could not be done to `path`, why, and what helps."""
+    hint = _HINTS.get(error.errno) if error.errno is not None else None
+    return StoreError(f"cannot {verb} {path}: {error.strerror or error}", hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that is there: its bytes and its permission bits."""
+
+    content: bytes
+    mode: int
+
+
+def read(path: str) -> Found | None:
+    """The regular file at `path`, or None where nothing is.
+
+    Raises StoreError for a symbolic link, for anything that is not a regular file, and for what may not be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        if error.errno == errno.ELOOP:
+            raise _link(path) from None
+        raise store_error("read", path, error) from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreError(f"{path} is not a regular file", hint="move it away and apply again")
+        return Found(_read_all(descriptor, status.st_size), stat.S_IMODE(status.st_mode))
+    except OSError as error:
+        raise store_error("read", path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    content = os.read(descriptor, size + 1)
+    if len(content) <= size:
+        return content
+    pieces = [content]
+    while piece := os.read(descriptor, 1 << 20):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _link(path: str) -> StoreError:
+    return StoreError(
+        f"{path} is a symbolic link",
+        hint="nothing is read or written through a link there; put the real file or folder in its place",
+    )
+
+
+class Writer:
+    """Writes into one output folder, and remembers which of its folders are known to be real."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._folders: set[str] = set()
+
+    def prepare(self) -> None:
+        """Makes the output folder itself and its `.scaffold`. Raises StoreError."""
+        out = str(self._layout.out)
+        if os.path.islink(out):  # noqa: PTH114
+            raise _link(out)
+        try:
+            os.makedirs(out, mode=PUBLIC_FOLDER, exist_ok=True)  # noqa: PTH103
+        except OSError as error:
+            raise store_error("make the folder", out, error) from error
+        self._folder(".scaffold", SECRET_FOLDER)
+
+    def write(self, relative: str, content: bytes, *, mode: int = PUBLIC_FILE, durable: bool = False) -> None:
+        """Puts `content` at `relative`, with `mode` from its birth. `durable`: on the disk itself before this returns."""
+        folder, _, name = relative.rpartition("/")
+        self._folder(folder, SECRET_FOLDER if folder.endswith("/tls") or folder.startswith("pki/") else PUBLIC_FOLDER)
+        path = self._layout.at(relative)
+        # One temporary name per file is enough: only the holder of the lock writes.
+        temporary = self._layout.at(f"{folder}/.{name}{TEMPORARY}" if folder else f".{name}{TEMPORARY}")
+        try:
+            self._write_temporary(temporary, content, mode, durable=durable)
+            os.replace(temporary, path)  # noqa: PTH105
+            if durable:
+                sync_folder(os.path.dirname(path))  # noqa: PTH120
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108
+            raise store_error("write", path, error) from error
+
+    @staticmethod
+    def _write_temporary(temporary: str, content: bytes, mode: int, *, durable: bool) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(temporary, flags, mode)
+        except FileExistsError:
+            os.unlink(temporary)  # noqa: PTH108
+            descriptor = os.open(temporary, flags, mode)
+        try:
+            write_all(descriptor, content)
+            if mode != SECRET_FILE:
+                os.fchmod(descriptor, mode)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def restrict(self, relative: str, mode: int = SECRET_FILE) -> None:
+        """Gives a file that is in its place the rights it should have."""
+        path = self._layout.at(relative)
+        try:
+            os.chmod(path, mode, follow_symlinks=False) if os.chmod in os.supports_follow_symlinks else os.chmod(
+                path, mode
+            )  # noqa: PTH101
+        except OSError as error:
+            raise store_error("change the rights of", path, error) from error
+
+    def remove(self, relative: str) -> None:
+        """Removes a file, if it is there, and then its folders as far as they are empty."""
+        path = self._layout.at(relative)
+        folder = relative.rpartition("/")[0]
+        try:
+            self._check(folder)
+            os.unlink(path)  # noqa: PTH108
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise store_error("remove", path, error) from error
+        while folder:
+            try:
+                os.rmdir(self._layout.at(folder))  # noqa: PTH106
+            except OSError:
+                return
+            self._folders.discard(folder)
+            folder = folder.rpartition("/")[0]
+
+    def _folder(self, relative: str, mode: int) -> None:
+        """Makes the folder `relative` and those above it, all of them real folders."""
+        if not relative or relative in self._folders:
+            return
+        self._folder(relative.rpartition("/")[0], PUBLIC_FOLDER)
+        path = self._layout.at(relative)
+        try:
+            os.mkdir(path, mode)  # noqa: PTH102
+        except FileExistsError:
+            check_folder(path)
+        except OSError as error:
+            raise store_error("make the folder", path, error) from error
+        self._folders.add(relative)
+
+    def _check(self, relative: str) -> None:
+        while relative and relative not in self._folders:
+            check_folder(self._layout.at(relative))
+            relative = relative.rpartition("/")[0]
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Writes every byte: `os.write` may take a part of them alone."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_folder(path: str) -> None:
+    """Makes the names in a folder survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_folder(path: str) -> None:
+    """Raises StoreError where `path` is there and is not a real folder."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise store_error("read", path, error) from error
+    if stat.S_ISLNK(mode):
+        raise _link(path)
+    if not stat.S_ISDIR(mode):
+        raise StoreError(f"{path} is a file where a folder is needed", hint=_HINTS[errno.ENOTDIR])
+
+
+def check_output(layout: Layout) -> None:
+    """Raises StoreError where the output folder, or one of those that scaffold keeps in it, is a link or a file."""
+    check_folder(str(layout.out))
+    for folder in (".scaffold", *FOLDERS.values()):
+        check_folder(layout.at(folder))
+
+
+def stale_temporaries(layout: Layout) -> Iterator[str]:
+    """What a killed apply left half-written, relative to the output folder."""
+    for top in (".", ".scaffold", *FOLDERS.values()):
+        start = layout.at(top)
+        if top == ".":
+            with contextlib.suppress(OSError):
+                yield from (name for name in os.listdir(start) if name.endswith(TEMPORARY))  # noqa: PTH208
+            continue
+        for folder, _, names in os.walk(start):
+            inside = os.path.relpath(folder, layout.at("")).replace(os.sep, "/")
+            yield from (f"{inside}/{name}" for name in names if name.endswith(TEMPORARY))
+
+
+Read = Callable[[str], Found | None]

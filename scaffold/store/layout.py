@@ -1,0 +1,117 @@
+"""Where everything stands in the output folder: names only, nothing is read or written here.
+
+Paths are strings relative to the output folder, with `/`: that is how plans, records and views name files. `Layout.at`
+turns one into a path of this machine.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal
+
+Role = Literal["server", "client"]
+
+FOLDERS: Final = {"ca": "pki", "server": "servers", "client": "clients"}
+"""The folder of each sort of entity."""
+
+LEDGER: Final = ".scaffold/ledger.jsonl"
+PROJECTS: Final = ".scaffold/projects.jsonl"
+LOCK: Final = ".scaffold/lock"
+HOLDER: Final = ".scaffold/lock.json"
+GITIGNORE: Final = ".gitignore"
+
+
+@dataclass(frozen=True, slots=True)
+class CaPaths:
+    """The files of one CA. `chain` is its certificate, then its issuers' up to and including the root."""
+
+    folder: str
+    certificate: str
+    der: str
+    key: str
+    key_password: str
+    chain: str
+    crl: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatePaths:
+    """A leaf, followed by its intermediates without the root, and its key."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartyPaths:
+    """The files of a server or client under its own folder, which is copied to its host whole."""
+
+    folder: str
+    tls: str
+    own: CertificatePaths
+    client_side: CertificatePaths
+    trust: str
+    intermediates: str
+    crl: str
+    client_trust: str
+    bundle: str
+    bundle_password: str
+
+    @property
+    def fixed_trust(self) -> tuple[str, ...]:
+        """What stands in `tls/` whatever the kind renders, apart from keys, certificates and the bundle."""
+        return (self.trust, self.intermediates, self.crl, self.client_trust)
+
+
+def ca_paths(name: str) -> CaPaths:
+    """The files of the CA `name`."""
+    folder = f"pki/{name}"
+    return CaPaths(
+        folder=folder,
+        certificate=f"{folder}/ca.crt",
+        der=f"{folder}/ca.cer",
+        key=f"{folder}/ca.key",
+        key_password=f"{folder}/key-password",
+        chain=f"{folder}/chain.pem",
+        crl=f"{folder}/crl.pem",
+    )
+
+
+def party_paths(role: Role, name: str) -> PartyPaths:
+    """The files of the server or client `name`."""
+    folder = f"{FOLDERS[role]}/{name}"
+    tls = f"{folder}/tls"
+    return PartyPaths(
+        folder=folder,
+        tls=tls,
+        own=CertificatePaths(f"{tls}/cert.pem", f"{tls}/key.pem"),
+        client_side=CertificatePaths(f"{tls}/client-cert.pem", f"{tls}/client-key.pem"),
+        trust=f"{tls}/ca.pem",
+        intermediates=f"{tls}/intermediates.pem",
+        crl=f"{tls}/crl.pem",
+        client_trust=f"{tls}/client-ca.pem",
+        bundle=f"{tls}/bundle.pfx",
+        bundle_password=f"{tls}/pfx-password",
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The output folder of one topology."""
+
+    out: Path
+
+    @cached_property
+    def _prefix(self) -> str:
+        return os.path.join(os.path.abspath(self.out), "")  # noqa: PTH100, PTH118 (a plan joins tens of thousands)
+
+    def at(self, relative: str) -> str:
+        """The path of `relative` on this machine."""
+        return self._prefix + relative
+
+    def path(self, relative: str) -> Path:
+        """The same as a `Path`."""
+        return Path(self.at(relative))

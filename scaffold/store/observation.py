@@ -1,0 +1,140 @@
+"""What is really on the disk: certificates, keys and CRLs as they are read, and the records of what was done.
+
+Nothing is asked for and nothing is opened with a password: of an encrypted key only that it is one is seen.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from scaffold.errors import StoreError, Unreadable, WrongPassword
+from scaffold.pki import crl as crls
+from scaffold.pki import keys
+from scaffold.store import files, ledger, projects
+from scaffold.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCertificate:
+    """A certificate file: its first certificate and its whole text; `problem` says why there is none."""
+
+    certificate: x509.Certificate | None = None
+    content: bytes = b""
+    problem: str | None = None
+
+    @property
+    def missing(self) -> bool:
+        return self.certificate is None and self.problem is None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenKey:
+    """A private key's file: the DER of its public half, unless it is encrypted; `problem` says why it is no key."""
+
+    present: bool = False
+    spki: bytes | None = None
+    encrypted: bool = False
+    file_sha256: str = ""
+    mode: int = files.SECRET_FILE
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCrl:
+    """A CRL's file; `problem` says why there is none in it."""
+
+    crl: crls.Crl | None = None
+    content: bytes = b""
+    problem: str | None = None
+
+
+class Observation:
+    """One look at an output folder. Raises StoreError for what may not be read or leads out of it."""
+
+    def __init__(self, layout: Layout) -> None:
+        files.check_output(layout)
+        self.layout = layout
+        self.ledger = ledger.load(layout)
+        self.records = projects.load(layout)
+
+    def content(self, path: str) -> bytes | None:
+        """The bytes of a file, or None where it is not there."""
+        found = files.read(self.layout.at(path))
+        return None if found is None else found.content
+
+    def certificate(self, path: str) -> SeenCertificate:
+        """The first certificate of a PEM file."""
+        content = self.content(path)
+        if content is None:
+            return SeenCertificate()
+        try:
+            return SeenCertificate(x509.load_pem_x509_certificate(content), content)
+        except Exception:
+            return SeenCertificate(None, content, f"{path} is not a certificate, or a damaged one")
+
+    def key(self, path: str) -> SeenKey:
+        """A private key's public half, without a password."""
+        found = files.read(self.layout.at(path))
+        if found is None:
+            return SeenKey()
+        sha256 = projects.digest(found.content)
+        try:
+            return SeenKey(True, keys.public_of(found.content), False, sha256, found.mode)
+        except WrongPassword:
+            return SeenKey(True, None, True, sha256, found.mode)
+        except Unreadable:
+            return SeenKey(True, None, False, sha256, found.mode, f"{path} is not a private key, or a damaged one")
+
+    def crl(self, path: str) -> SeenCrl:
+        """The CRL of a PEM file."""
+        content = self.content(path)
+        if content is None:
+            return SeenCrl()
+        try:
+            return SeenCrl(crls.load(content), content)
+        except Unreadable:
+            return SeenCrl(None, content, f"{path} is not a CRL, or a damaged one")
+
+    def check_folder(self, path: str) -> None:
+        """Raises StoreError where a link or a file stands in the place of a folder."""
+        files.check_folder(self.layout.at(path))
+
+    def exists(self, path: str) -> bool:
+        """Whether anything has that name; a link counts, wherever it leads."""
+        return os.path.lexists(self.layout.at(path))
+
+    def edited_digest(self, path: str) -> str | None:
+        """SHA-256 of a file that is the person's: None where nothing is, and no digest at all for what is no file."""
+        try:
+            status = os.lstat(self.layout.at(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise files.store_error("read", self.layout.at(path), error) from error
+        if not stat.S_ISREG(status.st_mode):
+            return "not a regular file"
+        content = self.content(path)
+        return None if content is None else projects.digest(content)
+
+    def names(self, folder: str) -> Iterator[str]:
+        """The names in a folder, sorted; none where it is not there."""
+        try:
+            return iter(sorted(os.listdir(self.layout.at(folder))))  # noqa: PTH208
+        except FileNotFoundError:
+            return iter(())
+        except OSError as error:
+            raise files.store_error("read", self.layout.at(folder), error) from error
+
+    def check_topology(self, name: str) -> None:
+        """Raises StoreError where the folder belongs to a topology of another name."""
+        owner = self.ledger.topology
+        if owner is not None and owner != name:
+            raise StoreError(
+                f'{self.layout.out} belongs to the topology "{owner}", not to "{name}"',
+                hint="choose another folder with --out, or give the topology its old name",
+            )
