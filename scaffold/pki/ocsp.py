@@ -140,17 +140,15 @@ def _parse_one(request: ocsp.OCSPRequest) -> Request:
             nonce = extension.value.nonce
         elif extension.critical:
             raise Unreadable(f"an OCSP request with the critical extension {extension.oid.dotted_string}")
-    return Request((one,), _checked_nonce(nonce))
+    return Request((_checked_id(one),), _checked_nonce(nonce))
 
 
 def _parse_several(der: bytes) -> Request:
     body = asn1_ocsp.OCSPRequest.load(der, strict=True)["tbs_request"]
     asked = body["request_list"]
-    if len(asked) > _MOST_IDS:
-        raise Unreadable(f"an OCSP request for more than {_MOST_IDS} certificates")
-    ids = tuple(_decoded_id(one["req_cert"]) for one in asked)
-    if any(one.algorithm not in _HASHES for one in ids):
-        raise Unreadable("an OCSP request with a hash that is not SHA-1 or SHA-2")
+    if not 0 < len(asked) <= _MOST_IDS:
+        raise Unreadable(f"an OCSP request for no certificate, or for more than {_MOST_IDS}")
+    ids = tuple(_checked_id(_decoded_id(one["req_cert"])) for one in asked)
     nonce: bytes | None = None
     for extension in body["request_extensions"] or ():
         if extension["extn_id"].native == "nonce":
@@ -167,6 +165,17 @@ def _decoded_id(one: asn1_ocsp.CertId) -> CertId:
         one["issuer_key_hash"].native,
         one["serial_number"].native,
     )
+
+
+def _checked_id(one: CertId) -> CertId:
+    """What no certificate of a CA can be named by is not looked up, and never reaches an answer."""
+    if one.algorithm not in _HASHES:
+        raise Unreadable("an OCSP request with a hash that is not SHA-1 or SHA-2")
+    if {len(one.issuer_name_hash), len(one.issuer_key_hash)} != {_HASHES[one.algorithm]().digest_size}:
+        raise Unreadable("an OCSP request with a hash of the wrong length")
+    if not 0 < one.serial < 1 << 160:
+        raise Unreadable("an OCSP request for a serial number that is not positive or over 20 octets")
+    return one
 
 
 def _checked_nonce(nonce: bytes | None) -> bytes | None:

@@ -482,4 +482,6 @@ _PHRASES: Final[dict[type[x509.ExtensionType], Callable[..., str]]] = {
     x509.NameConstraints: _constraints,
     x509.CRLDistributionPoints: _points,
     x509.AuthorityInformationAccess: _access,
+    x509.TLSFeature: lambda value: ", ".join(feature.name for feature in value),
+    x509.CRLNumber: lambda value: str(value.crl_number),
 }

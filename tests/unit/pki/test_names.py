@@ -36,8 +36,9 @@ def common_name(value: str) -> x509.Name:
 
 
 AWKWARD = [
-    "teller", "a,b", 'say "hi"', "a+b", "a=b", "<a>;b", "back\\slash", " lead", "trail ", " ", "  ", " a ", "#hash", "#",
-    "##", "a#b", "Ćao", "日本", "🏦", "tab\tnew\nline\r", "\x7f", "nul\x00l", "a/b", "O=evil,CN=root", "{{ x }}", "$(id)", "'",
+    "teller", "a,b", 'say "hi"', "a+b", "a=b", "<a>;b", "back\\slash", " lead", "trail ", " ", "  ", " a ",
+    "#hash", "#", "##", "a#b", "Ćao", "日本", "🏦", "tab\tnew\nline\r", "\x7f", "nul\x00l", "a/b",
+    "O=evil,CN=root", "{{ x }}", "$(id)", "'",
 ]  # fmt: skip
 
 
