@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from scaffold.errors import KindError
-from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
+from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, SanType, TlsProfile
 
 FEATURES = ("health", "upstream", "calls", "pfx", "staple", "must_staple", "reload", "demands_eku")
 """What a kind may support beyond the handshake itself.
@@ -29,8 +29,10 @@ class Capabilities:
     it accepts connections. `tls_version` is a command that prints the version of `tls_library`. `keys`, `peer_keys` and
     `groups` name the least version of that library for each of the kind's own leaf keys, for each key anywhere in a
     peer's chain, and for each group beyond the usual; what is absent it cannot do. `tls12_refuses` are the leaf keys,
-    of either end, that fail where TLS 1.2 is spoken. `sees_issuer_by` (`key` or `name`) is how a server tells who
-    signed a caller's certificate; `refuses_in` (`tls` or `http`) is where it refuses a valid caller who is not drawn.
+    of either end, that fail where TLS 1.2 is spoken. `checks_names` are the types of name by which it can know a server
+    that it calls: the first of that server's names must be of one. `sees_issuer_by` (`key` or `name`) is how a server
+    tells who signed a caller's certificate; `refuses_in` (`tls` or `http`) is where it refuses a valid caller who is
+    not drawn.
     """
 
     summary: str
@@ -46,6 +48,7 @@ class Capabilities:
     tls: frozenset[TlsProfile]
     check_revocation: frozenset[RevocationCheck]
     on_unavailable: frozenset[OnUnavailable]
+    checks_names: frozenset[SanType]
     sees_issuer_by: str
     refuses_in: str
     supports: frozenset[str]
@@ -75,6 +78,7 @@ def parse(block: object, where: str) -> Capabilities:
         tls=reader.members("tls", TlsProfile, tuple(TlsProfile)),
         check_revocation=reader.members("check_revocation", RevocationCheck, (RevocationCheck.NONE,)),
         on_unavailable=reader.members("on_unavailable", OnUnavailable, (OnUnavailable.REFUSE,)),
+        checks_names=reader.members("checks_names", SanType, (SanType.DNS, SanType.IP)),
         sees_issuer_by=reader.choice("sees_issuer_by", ("key", "name"), None if server else "key"),
         refuses_in=reader.choice("refuses_in", ("tls", "http"), None if server else "tls"),
         supports=frozenset(reader.feature(name) for name in reader.texts("supports")),

@@ -96,10 +96,27 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[str, 
     yield from _takes(t, callee, called, caller)
     if calling is not None:
         yield from _takes(t, caller, calling, callee)
+        _check_callee_name(t, caller, calling, callee)
     speaks_tls12 = TlsProfile.MODERN not in (caller.tls, callee.tls)
     for kind in (calling, called):
         if kind is not None and speaks_tls12:
             _refuse_tls12(t, caller, callee, kind)
+
+
+def _check_callee_name(t: Topology, caller: Party, kind: Kind, callee: Server) -> None:
+    """A caller knows a server by the first of its names."""
+    first = callee.names[0]
+    if first.type not in kind.capabilities.checks_names:
+        raise TopologyError(
+            f'{caller.address} (template "{kind.name}") cannot check that a server is {first}, '
+            f"the first name of {callee.address}: it checks {_one_of_types(kind)} names alone",
+            place=t.place("servers", callee.name, "names", 0),
+            hint=f"put a {_one_of_types(kind)} name first",
+        )
+
+
+def _one_of_types(kind: Kind) -> str:
+    return " or ".join(sorted(each.upper() for each in kind.capabilities.checks_names))
 
 
 def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party) -> Iterator[str]:

@@ -124,8 +124,9 @@ def server(
     ends: timedelta = timedelta(hours=1),
     fault: Fault | None = None,
 ) -> Credential:
-    """A server's certificate for `hosts`, from `ca`."""
-    sans = (*(San(SanType.DNS, host) for host in hosts), San(SanType.URI, identity(name)))
+    """A server's certificate for `hosts`, from `ca`; a host of digits and dots is an IP address."""
+    types = {host: SanType.IP if host.replace(".", "").isdigit() else SanType.DNS for host in hosts}
+    sans = (*(San(kind, host) for host, kind in types.items()), San(SanType.URI, identity(name)))
     return _leaf(ca, CertificateProfile(subject_of(name), "server", sans, fault=fault), key, starts, ends)
 
 

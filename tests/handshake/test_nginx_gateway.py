@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from scaffold.errors import TopologyError
+from scaffold.kinds import limits
 from scaffold.publish.services import free_addresses
+from scaffold.topology.load import loads
 from scaffold.topology.model import Fault, Subject
 from tests.handshake.nginx_lab import (
+    KIND,
     Answer,
     Authority,
     Credential,
@@ -248,6 +252,39 @@ def test_a_server_name_is_sent_to_the_upstream(
         with connection:
             assert b"vault.internal" in connection.recv(65536)
         assert answer.result().status == 502
+
+
+def test_an_upstream_known_by_its_ip_address_is_never_believed(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential
+) -> None:
+    """nginx compares the expected name with DNS names alone; the plan refuses such an edge by `checks_names`."""
+    with upstream(server(ca, "vault", "127.0.0.1", "vault.internal"), root, tmp_path / "vault") as port:
+        made = gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)
+        with running(made):
+            assert made.ask(teller).status == 200
+        by_address = replace(made.settings.calls[0], server_name="127.0.0.1")
+        made.settings = replace(made.settings, calls=(by_address,), upstream=by_address)
+        with running(made.write()):
+            assert made.ask(teller).status == 502
+
+
+def test_the_plan_refuses_an_upstream_known_by_its_ip_address() -> None:
+    topology = """
+version: 1
+name: lab
+cas: {root: {}}
+servers:
+  desk: {template: nginx, listen: "127.0.0.1:8443", names: [localhost], calls: [vault], upstream: vault}
+  vault: {template: nginx, listen: "127.0.0.1:8444", names: [NAMES]}
+"""
+
+    def notes(names: str) -> tuple[str, ...]:
+        loaded = loads(topology.replace("NAMES", names).encode(), Path("topology.yaml"))
+        return limits.check(loaded, {"server.desk": KIND, "server.vault": KIND})
+
+    assert notes("localhost, 127.0.0.1") == ()
+    with pytest.raises(TopologyError, match=r"cannot check that a server is 127\.0\.0\.1"):
+        notes("127.0.0.1, localhost")
 
 
 # --- Behind a gateway ------------------------------------------------------------------------------------------------
