@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,10 @@ from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
 from scaffold.errors import PlanError
 
 if TYPE_CHECKING:
-    from scaffold.plan.model import Change, Plan
+    from scaffold.plan.model import Change
+
+WAIT = 30.0
+"""Seconds to wait for another apply on the same output folder."""
 
 
 def run(
@@ -32,25 +36,46 @@ def run(
     json: Json = False,
 ) -> None:
     """Plan (or read PLAN, which must still be today's), ask where a CA or a file is at stake, and carry it out."""
+    from scaffold.apply import apply
+    from scaffold.cli.project import open_project
+    from scaffold.plan.make import make_plan
+    from scaffold.store.secrets import Secrets
     from scaffold.view import programs
-    from scaffold.view.plan import plan_lines
+    from scaffold.view.plan import outcome_lines, plan_lines
+    from scaffold.view.progress import progress
     from scaffold.view.terminal import show
 
+    project = open_project(file, out)
+    moment = now()
+    if plan_file is not None:
+        from scaffold.plan.saved import load_plan
 
-def questions(plan: Plan) -> Sequence[Change]:
-    """The changes that are made only with a person's consent: a CA's new key, and whatever is deleted or revoked."""
-    from scaffold.plan.model import Action
-
-    def is_costly(change: Change) -> bool:
-        match change.action:
-            case Action.DELETE | Action.REVOKE:
-                return True
-            case Action.REPLACE:
-                return change.address.startswith("ca.")
-            case _:
-                return False
-
-    return [change for change in plan.changes if is_costly(change)]
+        plan = load_plan(plan_file)
+    else:
+        plan = make_plan(project.topology, project.kinds, project.layout, moment, overwrite=overwrite or ())
+    if plan.changes and not json:
+        show(plan_lines(plan))
+    costly = [change for change in plan.changes if change.asks]
+    if costly and not yes:
+        _ask(costly)
+    with progress("Applying", len(plan.changes)) as advance:
+        outcome = apply(
+            plan,
+            project.topology,
+            project.kinds,
+            project.layout,
+            moment,
+            Secrets(os.environ),
+            lambda change: advance(len(plan.changes)),
+            wait=WAIT,
+            waiting=lambda holder: typer.echo(f"Waiting for another scaffold: {holder} …", err=True),
+        )
+    if json:
+        typer.echo(programs.outcome_json(plan, outcome))
+    else:
+        show(outcome_lines(plan, outcome, project.layout.out))
+    if outcome.undone:
+        raise typer.Exit(failures.CONFLICT)
 
 
 def _ask(costly: Sequence[Change]) -> None:

@@ -38,5 +38,5 @@ def run(
         typer.echo(programs.plan_json(plan))
     else:
         show(plan_lines(plan, all_changes=all_changes))
-    if check and plan.changes:
+    if check and not all(change.can_wait for change in plan.changes):
         raise typer.Exit(failures.SOMETHING_DUE)

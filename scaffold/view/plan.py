@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaffold.plan.model import Action, Change, Plan
 from scaffold.view.terminal import Line, Span, one_line, plain
+
+if TYPE_CHECKING:
+    from scaffold.apply import Outcome
 
 SYMBOLS: Mapping[Action, str] = {
     Action.CREATE: "+",
@@ -65,6 +70,35 @@ def summary_line(plan: Plan) -> str:
 def counted(summary: Mapping[Action, int]) -> str:
     """`12 to create, 1 to update`."""
     return ", ".join(f"{count:,} {WORDS[action]}" for action, count in summary.items())
+
+
+DONE: Mapping[Action, str] = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.RENEW: "renewed",
+    Action.REPLACE: "replaced",
+    Action.REVOKE: "revoked",
+    Action.DELETE: "deleted",
+    Action.CONFLICT: "left as you edited it",
+}
+
+
+def outcome_lines(plan: Plan, outcome: Outcome, out: Path) -> Iterator[Line]:
+    """What apply did, and how to decide what it left undone."""
+    if not plan.changes:
+        yield [(summary_line(plan), "bold")]
+        return
+    counts = Counter(change.action for change in (*outcome.done, *outcome.undone))
+    words = ", ".join(f"{counts[action]:,} {DONE[action]}" for action in Action if counts[action])
+    for change in outcome.undone:
+        yield [
+            ("! ", STYLES[Action.CONFLICT]),
+            (f"{change.address}: your edit stays; the new text lies beside it:", ""),
+        ]
+        for path in change.paths:
+            yield plain(f"    {out / path}.new")
+        yield plain(f"    scaffold apply --overwrite {change.address}   takes the new text instead")
+    yield [(f"Apply: {words}.", "bold")]
 
 
 def _change_lines(change: Change, symbol_width: int, width: int) -> Iterator[Line]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaffold.plan.model import Action, Change, Plan
 from scaffold.verify.model import Report
+
+if TYPE_CHECKING:
+    from scaffold.apply import Outcome
 
 
 def plan_json(plan: Plan) -> str:
@@ -16,6 +19,19 @@ def plan_json(plan: Plan) -> str:
         {
             "topology": plan.topology,
             "changes": [change_value(change) for change in plan.changes],
+            "notes": list(plan.notes),
+            "summary": {action.value: plan.summary.get(action, 0) for action in Action},
+        }
+    )
+
+
+def outcome_json(plan: Plan, outcome: Outcome) -> str:
+    """`{"topology", "changes", "undone", "notes", "summary"}`: what was done, and what would have cost an edit."""
+    return _dump(
+        {
+            "topology": plan.topology,
+            "changes": [change_value(change) for change in outcome.done],
+            "undone": [change_value(change) for change in outcome.undone],
             "notes": list(plan.notes),
             "summary": {action.value: plan.summary.get(action, 0) for action in Action},
         }

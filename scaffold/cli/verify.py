@@ -1,0 +1,95 @@
+"""`scaffold verify`: proves by real handshakes who gets in and who does not."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scaffold.cli import failures
+from scaffold.cli.clock import now
+from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
+from scaffold.errors import StoreError
+
+if TYPE_CHECKING:
+    from scaffold.cli.project import Project
+    from scaffold.verify.model import Report
+
+
+class Ports(enum.StrEnum):
+    """Where the servers listen meanwhile."""
+
+    FIXED = "fixed"
+    AUTO = "auto"
+
+
+def run(
+    file: File = DEFAULT_FILE,
+    out: Out = None,
+    only: Annotated[str | None, typer.Option("--only", metavar="ADDRESS", help="One server or client alone.")] = None,
+    ports: Annotated[Ports, typer.Option("--ports", help="auto: move every server to a free port.")] = Ports.FIXED,
+    json: Json = False,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="REPORT", help="Write JUnit XML for CI systems as well.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="What this machine cannot run counts as failed.")] = False,
+) -> None:
+    """Plan, probe, report; exit with 5 where anything went the wrong way."""
+    from scaffold.cli.project import open_project
+    from scaffold.view import programs
+    from scaffold.view.junit import report_junit
+    from scaffold.view.terminal import show
+    from scaffold.view.verify import report_lines
+
+    project = open_project(file, out)
+    report = _verify(project, only, ports)
+    if junit is not None:
+        _write(junit, report_junit(report, project.topology.name, now()))
+    if json:
+        typer.echo(programs.report_json(report))
+    else:
+        show(report_lines(report, {server.name: server.template for server in project.topology.servers.values()}))
+    if report.failed or (strict and _cannot_run(project)):
+        raise typer.Exit(failures.PROBE_FAILED)
+
+
+def _verify(project: Project, only: str | None, ports: Ports) -> Report:
+    from scaffold.plan.make import make_plan
+    from scaffold.store.secrets import Secrets
+    from scaffold.verify.run import verify
+    from scaffold.view.progress import progress
+
+    moment = now()
+    plan = make_plan(project.topology, project.kinds, project.layout, moment)
+    with progress("Verifying") as advance:
+        return verify(
+            project.topology,
+            project.kinds,
+            project.layout,
+            moment,
+            Secrets(os.environ),
+            plan=plan,
+            only=only,
+            ports=ports.value,
+            on_check=lambda check, total: advance(total),
+        )
+
+
+def _cannot_run(project: Project) -> bool:
+    """Whether this machine lacks what a kind of the topology needs, and says which."""
+    from scaffold.verify.availability import Availability
+
+    missing = Availability(project.topology, project.kinds).missing
+    for reason in missing.values():
+        typer.echo(f"strict: {reason}", err=True)
+    return bool(missing)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from error
