@@ -114,7 +114,9 @@ def context_of(kind: Kind, case: Mapping[str, Mapping[str, object]]) -> Context:
 def builtin_kinds() -> list[Kind]:
     """Every built-in kind, servers first."""
     return [
-        catalogue.find(name, role, Path.cwd()) for role in ("server", "client") for name in catalogue.builtin_names(role)
+        catalogue.find(name, role, Path.cwd())
+        for role in ("server", "client")
+        for name in catalogue.builtin_names(role)
     ]
 
 

@@ -14,7 +14,9 @@ from scaffold.settings import ClientSettings, ServerSettings
 from tests.golden.cases import Case, builtin_kinds, cases, context_of
 
 CASES = list(cases())
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind.role}-{case.kind.name}-{case.folder.name}")
+each_case = pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case.kind.role}-{case.kind.name}-{case.folder.name}"
+)
 
 
 def tree(folder: Path) -> dict[str, Rendered]:

@@ -89,6 +89,7 @@ class Listener:
         try:
             with connection:
                 self._serve(connection, lambda: self._open.__setitem__(connection, True))
+                _linger(connection)
         except OSError as error:
             log.info("connection ended: %s", error)
         except Exception:
@@ -107,7 +108,7 @@ class Listener:
                     return
 
 
-def linger(connection: socket.socket, patience: float = 1) -> None:
+def _linger(connection: socket.socket, patience: float = 1) -> None:
     """Lets the peer read the last answer: closing with unread input would reset the connection under it."""
     _shut(connection, socket.SHUT_WR)
     until = time.monotonic() + patience

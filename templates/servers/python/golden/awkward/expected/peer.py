@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +33,21 @@ class Allowed:
     gateway: bool
 
 
+class CallerContext(ssl.SSLContext):
+    """A context that remembers who signed each certificate it has verified.
+
+    OP_NO_TICKET and num_tickets leave one way to resume, TLS 1.2 by session identifier, which needs this same context.
+    A resumed session has the certificate and no chain.
+    """
+
+    issuers: dict[bytes, str]
+
+
 def identify(connection: ssl.SSLSocket) -> Peer:
-    """The caller at the other end of a finished handshake. Raises Unidentified."""
-    chain = _verified_chain(connection)
-    if len(chain) < 2:
-        raise Unidentified("there is no verified chain")
-    leaf, issuer = chain[:2]
+    """The caller at the other end of a finished handshake with a CallerContext. Raises Unidentified."""
+    leaf = connection.getpeercert(binary_form=True) or b""
     try:
+        issuer = _issuer(connection, leaf)
         # OpenSSL takes a certificate without any extended key usage for one that may do everything.
         if der.CLIENT_AUTH not in der.key_purposes(leaf):
             raise Unidentified("the certificate is not for clients: its extended key usage lacks clientAuth")
@@ -46,7 +55,7 @@ def identify(connection: ssl.SSLSocket) -> Peer:
         # Two identities in one certificate are a question that has no answer (SPIFFE X.509-SVID, section 5.2).
         if len(identities) != 1:
             raise Unidentified(f"the certificate has {len(identities)} URI names, and must have one")
-        return Peer(identities[0], der.spki_sha256(issuer))
+        return Peer(identities[0], issuer)
     except ValueError as error:
         raise Unidentified(f"the certificate cannot be read: {error}") from error
 
@@ -61,6 +70,26 @@ def load_allowed(file: Path) -> Mapping[Peer, Allowed]:
         Peer(entry["identity"], entry["issuer_spki_sha256"]): Allowed(entry["name"], entry["gateway"] is True)
         for entry in json.loads(file.read_text(encoding="utf-8"))["allowed"]
     }
+
+
+def _issuer(connection: ssl.SSLSocket, leaf: bytes) -> str:
+    """The SHA-256 of the public key that signed the leaf. Raises Unidentified and ValueError."""
+    issuers = cast("CallerContext", connection.context).issuers
+    if connection.session_reused:
+        # What was verified then may have expired since.
+        if leaf not in issuers or _has_expired(connection):
+            raise Unidentified("the resumed session no longer holds: connect anew")
+        return issuers[leaf]
+    chain = _verified_chain(connection)
+    if len(chain) < 2:
+        raise Unidentified("there is no verified chain")
+    issuers[leaf] = der.spki_sha256(chain[1])
+    return issuers[leaf]
+
+
+def _has_expired(connection: ssl.SSLSocket) -> bool:
+    certificate = connection.getpeercert() or {}
+    return ssl.cert_time_to_seconds(str(certificate["notAfter"])) < time.time()
 
 
 def _verified_chain(connection: ssl.SSLSocket) -> list[bytes]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from peer import Allowed, Peer, load_allowed
+from peer import Allowed, CallerContext, Peer, load_allowed
 from settings import Tls
 
 log = logging.getLogger("tls")
@@ -71,7 +71,8 @@ class Store:
 
 def _server_context(folder: Path, settings: Tls) -> ssl.SSLContext:
     """For connections from callers: no certificate, or none that these roots vouch for, means no connection."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = CallerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.issuers = {}
     _apply_profile(context, settings)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     context.verify_mode = ssl.CERT_REQUIRED
@@ -81,9 +82,11 @@ def _server_context(folder: Path, settings: Tls) -> ssl.SSLContext:
         # Without the flag the CRLs are loaded and ignored. CHAIN asks one of every CA, so intermediates can be revoked.
         context.load_verify_locations(folder / "crl.pem")
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
-    # A resumed session keeps no chain to tell the issuer by, and would outlive a new CRL.
+    # No tickets: they would resume sessions past a new CRL, and past this context.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
+    # A caller who hangs up between two requests is no error; HTTP itself says where a request ends.
+    context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import signal
@@ -18,6 +19,7 @@ from tls import Store
 
 HERE = Path(__file__).resolve().parent
 HANDSHAKE_SECONDS = 5
+CLOSE_SECONDS = 1
 POLL_SECONDS = 1
 PATIENCE_SECONDS = 5
 
@@ -71,7 +73,10 @@ def https_listener(current: settings.Settings, store: Store) -> connections.List
         connection.do_handshake()
         known()
         handler(connection, address, None)  # type: ignore[arg-type]
-        connections.linger(connection)
+        # close_notify: the caller can tell the end from a cut (RFC 8446 6.1).
+        with contextlib.suppress(OSError):
+            connection.settimeout(CLOSE_SECONDS)
+            connection.unwrap()
 
     return connections.Listener(current.listen, prepare, serve)
 

@@ -1,0 +1,94 @@
+"""What the tests of the Python and curl kinds stand on: rendered projects in folders, started by their own run.sh."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from scaffold.kinds import catalogue
+from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.render import render
+from scaffold.pki import bundles
+from scaffold.publish.services import Launch, Service, Services
+from scaffold.settings import Allowed, Call, ClientSettings, Files, Revocation, Settings
+from tests.handshake.nginx_lab import INTERMEDIATE, Authority, Credential, settings
+
+SERVER = catalogue.find("python", "server", Path.cwd())
+CLIENTS = {name: catalogue.find(name, "client", Path.cwd()) for name in ("python", "curl")}
+
+
+def server_folder(
+    folder: Path,
+    own: Credential,
+    root: Authority,
+    allowed: Sequence[Allowed],
+    *,
+    greeting: str = "hello",
+    **changes: object,
+) -> Path:
+    """A rendered Python server `desk` with its material; `changes` are fields of its settings. LISTEN moves it."""
+    write(SERVER, settings(8443, allowed, **changes), folder, {"greeting": greeting})
+    own.write(folder / "tls/cert.pem", folder / "tls/key.pem")
+    (folder / "tls/ca.pem").write_bytes(bundles.pem(root.certificate))
+    (folder / "tls/intermediates.pem").write_bytes(bundles.chain_pem(own.chain))
+    return folder
+
+
+def client_folder(
+    kind: str, folder: Path, own: Credential, root: Authority, *calls: Call, check: str = "none", **changes: object
+) -> Path:
+    """A rendered client `teller` with its material."""
+    made = ClientSettings(
+        topology="lab", name="teller", address="client.teller", kind=kind, identity="spiffe://lab/client/teller",
+        tls=INTERMEDIATE, files=Files(crl="tls/crl.pem" if check == "crl" else None), anchors=("root",), verify_depth=1,
+        revocation=Revocation(check), calls=calls, publish=None,
+    )  # fmt: skip
+    write(CLIENTS[kind], replace(made, **changes), folder, {})  # type: ignore[arg-type]
+    (folder / "tls").mkdir(exist_ok=True)
+    own.write(folder / "tls/cert.pem", folder / "tls/key.pem")
+    (folder / "tls/ca.pem").write_bytes(bundles.pem(root.certificate))
+    (folder / "tls/intermediates.pem").write_bytes(b"")
+    return folder
+
+
+def write(kind: Kind, made: Settings, folder: Path, variables: dict[str, object]) -> None:
+    for path, file in render(kind, made, variables).items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.content)
+        target.chmod(0o755 if file.executable else 0o644)
+
+
+@contextlib.contextmanager
+def running(folder: Path, port: int, lines: list[str] | None = None, **environment: str) -> Iterator[Service]:
+    """The server in `folder` on `port` of loopback, started by its run.sh and stopped at the end."""
+    launch = Launch("desk", folder, SERVER.capabilities.ready or "", {"LISTEN": f"127.0.0.1:{port}", **environment})
+    with Services(on_line=lambda _, line: lines.append(line) if lines is not None else None) as services:
+        (service,) = services.start([launch], within=20)
+        yield service
+
+
+def place(file: Path, content: bytes) -> None:
+    """Put a file into tls/ as apply does: beside, then renamed."""
+    beside = file.with_name(f".{file.name}.new")
+    beside.write_bytes(content)
+    beside.replace(file)
+
+
+def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """run.sh of a client, from another working directory."""
+    return subprocess.run(
+        [folder / "run.sh", *arguments], cwd="/", capture_output=True, text=True, timeout=60, check=False,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+    )  # fmt: skip
+
+
+def copied(folder: Path, target: Path) -> Path:
+    shutil.copytree(folder, target)
+    shutil.rmtree(folder)
+    return target

@@ -1,0 +1,580 @@
+"""The Python server before real handshakes: who is drawn gets in, everybody else stays out."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from scaffold.pki import bundles, keys
+from scaffold.publish.services import free_addresses
+from scaffold.settings import Files, Revocation
+from scaffold.topology.model import Fault, KeyType
+from tests.handshake.nginx_lab import (
+    MODERN,
+    Answer,
+    Authority,
+    Credential,
+    address,
+    allow,
+    ask,
+    authority,
+    call_of,
+    client,
+    context_of,
+    crl_of,
+    identity,
+    server,
+    until,
+)
+from tests.handshake.python_lab import copied, place, running, server_folder
+from tests.requirements import require_command
+
+require_command("python3")
+
+AGO = timedelta(minutes=-5)
+REFUSED = (ssl.SSLError, ConnectionError, http.client.HTTPException)
+
+
+@pytest.fixture(scope="module")
+def root() -> Authority:
+    return authority("root")
+
+
+@pytest.fixture(scope="module")
+def issuing(root) -> Authority:
+    return authority("issuing", root)
+
+
+@pytest.fixture(scope="module")
+def teller(issuing) -> Credential:
+    return client(issuing, "teller")
+
+
+@pytest.fixture
+def port() -> int:
+    return free_addresses(1)[0].port
+
+
+class Desk:
+    """A running server and its folder."""
+
+    def __init__(self, folder: Path, port: int, root: Authority) -> None:
+        self.folder, self.port, self.root = folder, port, root
+
+    @property
+    def tls(self) -> Path:
+        return self.folder / "tls"
+
+    def ask(self, caller: Credential | None, path: str = "/", **how: object) -> Answer:
+        return ask(self.port, caller, self.root, path, **how)  # type: ignore[arg-type]
+
+    def refuses(self, caller: Credential | None, **how: object) -> bool:
+        """Whether the handshake, or the first read after it, fails."""
+        try:
+            self.ask(caller, **how)
+        except REFUSED:
+            return True
+        return False
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory, root, issuing, teller) -> Iterator[Desk]:
+    """One plain server that allows the teller alone; tests that change it have their own."""
+    folder = server_folder(
+        tmp_path_factory.mktemp("plain") / "desk",
+        server(issuing, "desk", "localhost"),
+        root,
+        [allow("teller", issuing)],
+    )
+    (free,) = free_addresses(1)
+    with running(folder, free.port):
+        yield Desk(folder, free.port, root)
+
+
+# --- Who gets in -----------------------------------------------------------------------------------------------------
+
+
+def test_a_drawn_caller_is_answered(desk, teller):
+    answer = desk.ask(teller)
+    assert answer.status == 200
+    assert answer.json == {"server": "desk", "greeting": "hello", "caller": identity("teller"), "on_behalf_of": None}
+
+
+def test_a_leaf_without_its_intermediates_is_enough(desk, teller):
+    assert desk.ask(teller.alone).status == 200
+
+
+def test_a_valid_caller_who_is_not_drawn_gets_403(desk, issuing):
+    answer = desk.ask(client(issuing, "mallory"))
+    assert (answer.status, answer.error) == (403, f"{identity('mallory')} may not call desk")
+
+
+@pytest.mark.parametrize("key", [KeyType.RSA_2048, KeyType.EC_P384, KeyType.EC_P521, KeyType.ED25519])
+def test_other_keys_get_in(desk, issuing, key):
+    assert desk.ask(client(issuing, "teller", key=key)).status == 200
+
+
+def test_a_sibling_ca_gets_nobody_in(desk, root, teller):
+    sibling = authority("sibling", root)
+    assert desk.ask(client(sibling, "teller")).status == 403
+    assert desk.ask(teller).status == 200
+
+
+def test_a_namesake_of_the_issuer_under_the_same_root_gets_nobody_in(desk, root):
+    namesake = authority("issuing", root)
+    forged = client(namesake, "teller")
+    assert desk.refuses(forged) or desk.ask(forged).status == 403
+
+
+def test_another_trusted_root_gets_nobody_in(tmp_path, root, issuing, teller, port):
+    other = authority("other")
+    namesake = authority("issuing", other)
+    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)])
+    (folder / "tls/ca.pem").write_bytes(bundles.chain_pem([root.certificate, other.certificate]))
+    with running(folder, port):
+        two_roots = Desk(folder, port, root)
+        assert two_roots.ask(client(namesake, "teller")).status == 403
+        assert two_roots.ask(teller).status == 200
+
+
+def test_no_certificate_is_refused(desk):
+    assert desk.refuses(None)
+
+
+@pytest.mark.parametrize(
+    "how", [{"starts": 2 * AGO, "ends": AGO}, {"starts": -AGO, "ends": -2 * AGO}], ids=["expired", "not yet valid"]
+)
+def test_outside_its_time_it_is_refused(desk, issuing, how):
+    assert desk.refuses(client(issuing, "teller", **how))
+
+
+def test_a_foreign_root_of_the_same_name_is_refused(desk):
+    foreign = authority("issuing", authority("root"))
+    assert desk.refuses(client(foreign, "teller"))
+
+
+def test_a_certificate_signed_by_a_leaf_is_refused(desk, issuing, teller):
+    from scaffold.pki.issue import Issuer
+
+    leaf = Authority(Issuer(teller.certificate, teller.key), (teller.certificate, *issuing.chain))
+    assert desk.refuses(client(leaf, "teller"))
+
+
+def test_a_servers_certificate_is_refused(desk, issuing):
+    assert desk.refuses(client(issuing, "teller", fault=Fault.WRONG_EKU))
+
+
+def test_a_certificate_without_any_eku_gets_403(desk, issuing):
+    answer = desk.ask(client(issuing, "teller", fault=Fault.NO_EKU))
+    assert answer.status == 403
+    assert "clientAuth" in answer.error
+
+
+def test_a_certificate_without_an_identity_gets_403(desk, issuing):
+    answer = desk.ask(client(issuing, "teller", fault=Fault.NO_SAN))
+    assert answer.status == 403
+    assert "0 URI names" in answer.error
+
+
+def test_two_identities_are_none(desk, issuing):
+    from scaffold.pki import issue
+    from scaffold.pki.profiles import CertificateProfile
+    from scaffold.topology.model import San, SanType, Subject
+    from tests.handshake.nginx_lab import now
+
+    sans = tuple(San(SanType.URI, identity(name)) for name in ("teller", "mallory"))
+    key = keys.generate(KeyType.EC_P256)
+    profile = CertificateProfile(Subject(common_name="teller"), "client", sans)
+    dates = {"not_before": now() + AGO, "not_after": now() - AGO}
+    double = issue.sign(profile, key.public_key(), issuing.issuer, serial=issue.new_serial(), **dates)
+    answer = desk.ask(Credential(double, key, issuing.chain))
+    assert answer.status == 403
+    assert "2 URI names" in answer.error
+
+
+def test_the_modern_profile_speaks_tls_1_3_alone(tmp_path, root, issuing, teller, port, desk):
+    def only_1_2(context):
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    folder = server_folder(
+        tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)], tls=MODERN
+    )
+    with running(folder, port):
+        modern = Desk(folder, port, root)
+        assert modern.ask(teller).status == 200
+        assert modern.refuses(teller, tune=only_1_2)
+    assert desk.ask(teller, tune=only_1_2).status == 200
+
+
+def resume(desk: Desk, context: ssl.SSLContext) -> Answer:
+    """The second of two requests, with the session of the first."""
+    kept: list[ssl.SSLSession] = []
+    assert desk.ask(None, context=context, keep=kept).status in (200, 403)
+    return desk.ask(None, context=context, session=kept[0] if kept else None)
+
+
+def test_a_resumed_session_is_judged_like_the_first(desk, issuing, teller, root):
+    for caller, status in ((teller, 200), (client(issuing, "mallory"), 403)):
+        context = context_of(caller, root)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        answer = resume(desk, context)
+        assert (answer.status, answer.resumed) == (status, True)
+
+
+def test_tls_1_3_resumes_nothing(desk, teller, root):
+    answer = resume(desk, context_of(teller, root))
+    assert (answer.status, answer.resumed) == (200, False)
+
+
+def test_a_resumed_session_ends_with_the_certificate(desk, issuing, root):
+    brief = client(issuing, "teller", ends=timedelta(seconds=3))
+    context = context_of(brief, root)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    kept: list[ssl.SSLSession] = []
+    assert desk.ask(brief, context=context, keep=kept).status == 200
+    until(lambda: desk.ask(brief, context=context, session=kept[0]).status == 403)
+
+
+# --- Revocation ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checking(tmp_path, root, issuing, port) -> Iterator[Desk]:
+    """A server that checks CRLs, none of them empty-handed."""
+    folder = server_folder(
+        tmp_path / "desk",
+        server(issuing, "desk", "localhost"),
+        root,
+        [allow("teller", issuing)],
+        revocation=Revocation("crl"),
+        files=Files(crl="tls/crl.pem"),
+    )
+    (folder / "tls/crl.pem").write_bytes(crl_of(root) + crl_of(issuing))
+    with running(folder, port):
+        yield Desk(folder, port, root)
+
+
+def test_a_revoked_caller_is_refused_without_a_restart(checking, root, issuing, teller):
+    other = client(issuing, "teller")
+    assert checking.ask(teller).status == 200
+    place(checking.tls / "crl.pem", crl_of(root) + crl_of(issuing, teller))
+    until(lambda: checking.refuses(teller))
+    assert checking.ask(other).status == 200
+
+
+def test_a_revoked_intermediate_is_refused(checking, root, issuing, teller):
+    place(checking.tls / "crl.pem", crl_of(root, Credential(issuing.certificate, teller.key, ())) + crl_of(issuing))
+    until(lambda: checking.refuses(teller))
+
+
+def test_an_expired_crl_refuses_everyone(checking, root, issuing, teller):
+    place(checking.tls / "crl.pem", crl_of(root) + crl_of(issuing, ends=AGO))
+    until(lambda: checking.refuses(teller))
+
+
+def test_a_new_crl_ends_connections_that_were_made_before(checking, root, issuing, teller):
+    connection = http.client.HTTPSConnection("localhost", checking.port, timeout=20, context=context_of(teller, root))
+    connection.request("GET", "/")
+    assert connection.getresponse().read()
+    place(checking.tls / "crl.pem", crl_of(root) + crl_of(issuing, teller))
+    assert connection.sock.recv(1) == b""  # it is closed while nothing is asked
+
+
+# --- Reload ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_desk(tmp_path, root, issuing, port) -> Iterator[tuple[Desk, object]]:
+    folder = server_folder(
+        tmp_path / "a folder with a space" / "desk",
+        server(issuing, "desk", "localhost"),
+        root,
+        [allow("teller", issuing)],
+    )
+    with running(folder, port) as service:
+        yield Desk(folder, port, root), service
+
+
+def test_new_certificates_are_taken_under_traffic(own_desk, issuing, teller, root):
+    desk, service = own_desk
+    failures: list[object] = []
+    answered = 0
+    seen: set[bytes] = set()
+    stop = threading.Event()
+
+    def traffic() -> None:
+        nonlocal answered
+        context = context_of(teller, root)
+        while not stop.is_set():
+            try:
+                answer = desk.ask(teller, context=context)
+                if answer.status != 200:
+                    failures.append(answer)
+                seen.add(answer.shown)
+                answered += 1
+            except Exception as error:
+                failures.append(error)
+
+    thread = threading.Thread(target=traffic)
+    thread.start()
+    try:
+        for _ in range(25):
+            new = server(issuing, "desk", "localhost")
+            # Renamed one after the other: in between they do not match, and HUP comes at that moment too.
+            place(desk.tls / "key.pem", keys.to_pem(new.key))
+            service.signal(signal.SIGHUP)
+            place(desk.tls / "cert.pem", bundles.chain_pem([new.certificate, *new.chain]))
+            service.signal(signal.SIGHUP)
+            shown = bundles.der(new.certificate)
+            until(lambda shown=shown: shown in seen)
+    finally:
+        stop.set()
+        thread.join()
+    assert not failures
+    assert len(seen) >= 25
+    assert answered >= 25
+
+
+def test_what_does_not_load_leaves_the_old_in_place(own_desk, issuing, teller):
+    desk, service = own_desk
+    before = desk.ask(teller).shown
+    place(desk.tls / "cert.pem", b"garbage")
+    until(lambda: any("the old material serves on" in line for line in service.last_lines))
+    assert desk.ask(teller).shown == before
+    new = server(issuing, "desk", "localhost")
+    place(desk.tls / "key.pem", keys.to_pem(new.key))
+    place(desk.tls / "cert.pem", bundles.chain_pem([new.certificate, *new.chain]))
+    until(lambda: desk.ask(teller).shown == bundles.der(new.certificate))
+
+
+def test_a_new_allow_list_holds_for_open_connections_too(own_desk, issuing, teller, root):
+    desk, _ = own_desk
+    connection = http.client.HTTPSConnection("localhost", desk.port, timeout=20, context=context_of(teller, root))
+
+    def status() -> int:
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    assert status() == 200
+    place(desk.tls / "allowed.json", b'{"allowed": []}')
+    until(lambda: status() == 403)
+
+
+def test_a_copied_folder_runs(tmp_path, root, issuing, teller, port):
+    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)])
+    moved = copied(folder, tmp_path / "elsewhere")
+    with running(moved, port):
+        assert Desk(moved, port, root).ask(teller).status == 200
+    assert not list(moved.rglob("__pycache__"))
+
+
+# --- Robustness ------------------------------------------------------------------------------------------------------
+
+
+def test_silent_clients_stop_nobody(desk, teller):
+    silent = [socket.create_connection(("127.0.0.1", desk.port)) for _ in range(100)]
+    try:
+        started = time.monotonic()
+        assert desk.ask(teller).status == 200
+        assert time.monotonic() - started < 4  # less than the time a silent one is given
+    finally:
+        for one in silent:
+            one.close()
+
+
+def test_more_silent_clients_than_there_is_room_for_stop_nobody(desk, teller):
+    silent = [socket.create_connection(("127.0.0.1", desk.port)) for _ in range(600)]
+    try:
+        assert desk.ask(teller).status == 200
+    finally:
+        for one in silent:
+            one.close()
+
+
+def test_a_silent_client_is_hung_up_on(desk):
+    with socket.create_connection(("127.0.0.1", desk.port), timeout=15) as silent:
+        assert silent.recv(1) == b""
+
+
+def test_head_is_not_allowed_and_has_no_body(desk, teller, root):
+    connection = http.client.HTTPSConnection("localhost", desk.port, timeout=20, context=context_of(teller, root))
+    connection.request("HEAD", "/")
+    response = connection.getresponse()
+    assert (response.status, response.read()) == (405, b"")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_other_methods_are_not_allowed(desk, teller, method):
+    answer = desk.ask(teller, method=method, body=b"x" * 100_000 if method == "POST" else b"")
+    assert answer.status == 405
+    assert answer.headers["allow"] == "GET"
+
+
+def test_other_paths_are_not_found(desk, teller):
+    assert desk.ask(teller, "/call/nobody").status == 404
+    assert desk.ask(teller, "/../server.py").status == 404
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x00\xff\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"G" * 70_000,
+    ],
+    ids=["version", "garbage", "headers", "long"],
+)
+def test_bad_requests_are_answered_or_cut_and_stop_nobody(desk, teller, root, request_text):
+    with (
+        socket.create_connection(("127.0.0.1", desk.port), timeout=15) as plain,
+        context_of(teller, root).wrap_socket(plain, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(request_text + (b"\r\n\r\n" if request_text.startswith(b"GG") else b""))
+        answer = tls.recv(65536)
+    assert not answer.startswith(b"HTTP/1.1 200")
+    assert b"Traceback" not in answer
+    assert desk.ask(teller).status == 200
+
+
+def test_a_body_is_not_taken_for_the_next_request(desk, teller):
+    answer = desk.ask(teller, body=b"GET /smuggled HTTP/1.1\r\n\r\n")
+    assert answer.status == 200
+    assert answer.headers["connection"] == "close"
+
+
+def test_headers_of_identity_are_believed_from_gateways_alone(tmp_path, root, issuing, port):
+    folder = server_folder(
+        tmp_path / "desk",
+        server(issuing, "desk", "localhost"),
+        root,
+        [allow("teller", issuing), allow("gateway", issuing, gateway=True)],
+    )
+    claim = (("X-Client-Subject", "CN=boss"), ("X-Client-Issuer", "CN=issuing"))
+    gateway = client(issuing, "gateway")
+    with running(folder, port):
+        desk = Desk(folder, port, root)
+        believed = {"subject": "CN=boss", "issuer": "CN=issuing"}
+        assert desk.ask(gateway, headers=claim).json["on_behalf_of"] == believed
+        assert desk.ask(client(issuing, "teller"), headers=claim).json["on_behalf_of"] is None
+        assert desk.ask(gateway, headers=(*claim, claim[0])).status == 400
+
+
+def test_an_awkward_greeting_comes_back_as_it_was(tmp_path, root, issuing, teller, port):
+    greeting = "\"q\" 'a' \\ \n\t{{ 7*7 }} {% x %} </script> ü 😀"
+    folder = server_folder(
+        tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)], greeting=greeting
+    )
+    with running(folder, port):
+        assert Desk(folder, port, root).ask(teller).json["greeting"] == greeting
+
+
+def test_the_health_port_says_ok_and_nothing_else(tmp_path, root, issuing, port):
+    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [], health=address(8081))
+    (health,) = free_addresses(1)
+    with running(folder, port, HEALTH=f"127.0.0.1:{health.port}"):
+        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}/healthz") as response:
+            assert response.read().strip() == b"ok"
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://127.0.0.1:{health.port}/")
+
+
+def test_term_ends_it_well_with_a_request_under_way(tmp_path, root, issuing, teller, port):
+    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)])
+    with running(folder, port) as service:
+        assert Desk(folder, port, root).ask(teller).status == 200
+        service.signal(signal.SIGTERM)
+        service.finish(time.monotonic() + 10)
+        assert service._process.returncode == 0
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path, root, issuing, desk):
+    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [])
+    ended = subprocess.run(
+        [folder / "run.sh"], env={"PATH": "/usr/bin:/bin", "LISTEN": f"127.0.0.1:{desk.port}"},
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_run_sh_is_executable(desk):
+    assert stat.S_IMODE((desk.folder / "run.sh").stat().st_mode) & 0o111 == 0o111
+
+
+# --- Calls -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vault(tmp_path, root, issuing) -> Iterator[Desk]:
+    """A second server, which the first may call."""
+    (free,) = free_addresses(1)
+    folder = server_folder(
+        tmp_path / "vault", server(issuing, "vault", "vault.internal"), root, [allow("desk", issuing)]
+    )
+    with running(folder, free.port):
+        yield Desk(folder, free.port, root)
+
+
+def calling_folder(folder: Path, root: Authority, issuing: Authority) -> Path:
+    made = server_folder(
+        folder,
+        server(issuing, "desk", "localhost"),
+        root,
+        [allow("teller", issuing)],
+        calls=(call_of("the-vault", 1, "vault.internal"),),
+    )
+    client(issuing, "desk").write(made / "tls/client-cert.pem", made / "tls/client-key.pem")
+    (made / "tls/client-ca.pem").write_bytes(bundles.pem(root.certificate))
+    return made
+
+
+def test_a_call_answers_with_what_came_back(tmp_path, root, issuing, teller, port, vault):
+    folder = calling_folder(tmp_path / "desk", root, issuing)
+    with running(folder, port, CALL_THE_VAULT=f"127.0.0.1:{vault.port}"):
+        desk = Desk(folder, port, root)
+        answer = desk.ask(teller, "/call/the-vault")
+        assert (answer.status, answer.json["caller"]) == (200, identity("desk"))
+        place(vault.tls / "allowed.json", b'{"allowed": []}')
+        until(lambda: desk.ask(teller, "/call/the-vault").status == 403)
+
+
+@pytest.mark.parametrize("wrong", ["name", "root", "expired", "eku", "no eku", "nobody"])
+def test_a_wrong_callee_is_a_502_with_the_reason(tmp_path, root, issuing, teller, port, vault, wrong):
+    false = {
+        "name": lambda: server(issuing, "vault", "other.internal"),
+        "root": lambda: server(authority("issuing", authority("root")), "vault", "vault.internal"),
+        "expired": lambda: server(issuing, "vault", "vault.internal", starts=2 * AGO, ends=AGO),
+        "eku": lambda: server(issuing, "vault", "vault.internal", fault=Fault.WRONG_EKU),
+        "no eku": lambda: server(issuing, "vault", "vault.internal", fault=Fault.NO_EKU),
+    }
+    folder = calling_folder(tmp_path / "desk", root, issuing)
+    target = vault.port
+    if wrong == "nobody":
+        target = free_addresses(1)[0].port
+    else:
+        own = false[wrong]()
+        place(vault.tls / "key.pem", keys.to_pem(own.key))
+        place(vault.tls / "cert.pem", bundles.chain_pem([own.certificate, *own.chain]))
+    with running(folder, port, CALL_THE_VAULT=f"127.0.0.1:{target}"):
+        desk = Desk(folder, port, root)
+        until(lambda: desk.ask(teller, "/call/the-vault").status == 502)
+        assert "the-vault" in desk.ask(teller, "/call/the-vault").error
+        assert json.loads(desk.ask(teller).body)["caller"] == identity("teller")
