@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -140,7 +140,7 @@ class Workshop:
 
     # --- Secrets ---
 
-    def ask(self, changes: Iterable[Change]) -> None:
+    def ask(self, changes: Sequence[Change]) -> None:
         """Gets the passwords that `changes` need, before anything is written. Raises SecretError."""
         needed: dict[str, None] = {}
         issuers = {one.address: one.issuer for one in self.asked_certificates()}
@@ -155,11 +155,11 @@ class Workshop:
             address = f"{one.ca.address}.certificate"
             if address in needed and one.ca.key_password is not None:
                 self.passwords[address] = self._password(one)
+        bundles = {change.address for change in changes if change.work is Work.BUNDLE}
         for party in self.desired.parties:
             pfx, address = party.party.pfx, f"{party.party.address}.bundle"
-            if pfx is not None and not isinstance(pfx.password, GeneratedSecret):
-                if any(change.address == address for change in changes if change.work is Work.BUNDLE):
-                    self.passwords[address] = self.secrets.given(pfx.password, address)
+            if address in bundles and pfx is not None and not isinstance(pfx.password, GeneratedSecret):
+                self.passwords[address] = self.secrets.given(pfx.password, address)
 
     def _password(self, one: DesiredCa) -> bytes:
         secret = one.ca.key_password

@@ -1,7 +1,7 @@
 """The checks of one certificate, in their order: each is a small function that returns a reason or nothing.
 
 They compare what is really there with what the topology asks for. The first that finds the certificate or its key
-unusable decides alone; of what it says, every difference is told; its life is looked at only where nothing else differs.
+unusable decides alone; of what it says, every difference is told; its life counts only where nothing else differs.
 """
 
 from __future__ import annotations

@@ -79,18 +79,22 @@ class Desired:
 
 def desire(t: Topology) -> Desired:
     """What `t` asks for. Raises PkiError for what no certificate can say."""
+    longest: dict[str, timedelta] = {}
+    for party in _own_parties(t):
+        longest[party.issuer] = max(party.lifetime, longest.get(party.issuer, timedelta()))
     return Desired(
         t,
-        cas=tuple(_ca(t, ca) for ca in graph.issuing_order(t)),
-        parties=tuple(_party(t, party) for party in (*t.servers.values(), *_own_clients(t))),
+        cas=tuple(_ca(t, ca, longest.get(ca.name, timedelta())) for ca in graph.issuing_order(t)),
+        parties=tuple(_party(t, party) for party in _own_parties(t)),
     )
 
 
-def _own_clients(t: Topology) -> Iterator[Client]:
-    return (client for client in t.clients.values() if client.external is None)
+def _own_parties(t: Topology) -> Iterator[Party]:
+    """Servers and clients whose certificates are made here."""
+    return (party for party in graph.parties(t) if not (isinstance(party, Client) and party.external))
 
 
-def _ca(t: Topology, ca: Ca) -> DesiredCa:
+def _ca(t: Topology, ca: Ca, longest_leaf: timedelta) -> DesiredCa:
     paths = ca_paths(ca.name)
     if ca.existing is not None:
         return DesiredCa(ca, paths, None)
@@ -100,16 +104,15 @@ def _ca(t: Topology, ca: Ca) -> DesiredCa:
         key=ca.key,
         issuer=ca.issuer,
         lifetime=ca.lifetime,
-        window=_window_of_ca(t, ca),
+        window=_window_of_ca(ca, longest_leaf),
         paths=CertificatePaths(paths.certificate, paths.key),
     )
     return DesiredCa(ca, paths, certificate)
 
 
-def _window_of_ca(t: Topology, ca: Ca) -> timedelta:
+def _window_of_ca(ca: Ca, longest_leaf: timedelta) -> timedelta:
     """Early enough that what it issues to servers and clients gets its whole lifetime."""
-    leaves = [party.lifetime for party in (*t.servers.values(), *_own_clients(t)) if party.issuer == ca.name]
-    need = min(max(leaves, default=timedelta()), ca.lifetime * _SHARE_LEFT_TO_A_CA)
+    need = min(longest_leaf, ca.lifetime * _SHARE_LEFT_TO_A_CA)
     return max(ca.renew_before.of(ca.lifetime), need)
 
 

@@ -92,9 +92,8 @@ class _Diff:
         self._note_cut(asked, issuer, verdict)
         real = examined.certificate.certificate
         if verdict is not None:
-            paths = (one.paths.certificate, one.paths.der, one.paths.chain)
-            if verdict.work is Work.NEW_KEY:
-                paths = (one.paths.key, *paths)
+            key = (one.paths.key,) if verdict.work is Work.NEW_KEY else ()
+            paths = (*key, one.paths.certificate, one.paths.der, one.paths.chain)
             self._change(asked.address, verdict, paths)
         self.authorities[one.ca.name] = _after(one, asked, examined, verdict, real)
 

@@ -1,4 +1,4 @@
-"""What stands in a project's `tls/` beside keys and certificates: roots, intermediates, CRLs, and what its kind renders."""
+"""What stands in `tls/` beside keys and certificates: roots, intermediates, CRLs, and what the kind renders there."""
 
 from __future__ import annotations
 

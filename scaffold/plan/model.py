@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-
 CRL_DUE: Final = "crl-due"
 
 

@@ -1,4 +1,4 @@
-"""A rendered project against what stands there. `tls/` is scaffold's; everything else is the person's once it is written.
+"""A rendered project against what stands there. `tls/` is scaffold's; all else is the person's once it is written.
 
 A person's file           the template's text is unchanged    it changed
 as scaffold wrote it      (is as it should be)                update
@@ -30,7 +30,7 @@ NEW = ".new"
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What differs. `tls` are reasons by path; `rendered_tls` what the kind renders there, None where nobody knows yet."""
+    """What differs. `tls` are reasons by path; `rendered_tls` what the kind renders there, None where that is open."""
 
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()

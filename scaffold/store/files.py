@@ -113,7 +113,7 @@ class Writer:
         self._folder(".scaffold", SECRET_FOLDER)
 
     def write(self, relative: str, content: bytes, *, mode: int = PUBLIC_FILE, durable: bool = False) -> None:
-        """Puts `content` at `relative`, with `mode` from its birth. `durable`: on the disk itself before this returns."""
+        """Puts `content` at `relative`, with `mode` from its birth. `durable`: on the disk before this returns."""
         folder, _, name = relative.rpartition("/")
         self._folder(folder, SECRET_FOLDER if folder.endswith("/tls") or folder.startswith("pki/") else PUBLIC_FOLDER)
         path = self._layout.at(relative)
@@ -150,9 +150,11 @@ class Writer:
         """Gives a file that is in its place the rights it should have."""
         path = self._layout.at(relative)
         try:
-            os.chmod(path, mode, follow_symlinks=False) if os.chmod in os.supports_follow_symlinks else os.chmod(
-                path, mode
-            )  # noqa: PTH101
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.fchmod(descriptor, mode)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise store_error("change the rights of", path, error) from error
 

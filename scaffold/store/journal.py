@@ -1,7 +1,7 @@
 """An append-only file of one JSON object per line, which a kill at any instant leaves readable.
 
-A line counts once its line break is there: what follows the last one was being written when the power went, and the next
-append cuts it off. A broken line anywhere else is no accident of ours, and an error.
+A line counts once its line break is there: what follows the last one was being written when the power went, and the
+next append cuts it off. A broken line anywhere else is no accident of ours, and an error.
 """
 
 from __future__ import annotations

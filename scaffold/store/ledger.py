@@ -28,7 +28,7 @@ LIFTED = "removeFromCRL"
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A certificate that was issued. `serial` is in lower-case hex, `ca` the name of the CA (its own, if self-signed)."""
+    """A certificate that was issued. `serial` is in lower-case hex, `ca` its CA's name (its own, if self-signed)."""
 
     address: str
     ca: str

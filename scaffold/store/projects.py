@@ -1,7 +1,7 @@
 """The record of what was rendered: which texts are scaffold's own, so that a person's edit is known as one.
 
-`.scaffold/projects.jsonl` has one event per line. The hashes of texts are recorded **before** they are written: whatever
-a kill leaves behind is known as ours. That a project is as its inputs ask is recorded **after**.
+`.scaffold/projects.jsonl` has one event per line. The hashes of texts are recorded **before** they are written:
+whatever a kill leaves behind is known as ours. That a project is as its inputs ask is recorded **after**.
 
     {"address", "hashes": {path: sha256}}                        these texts may be found there
     {"address", "inputs": digest, "files": {path: sha256}}       this is what stands there, rendered from these inputs

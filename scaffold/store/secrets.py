@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from scaffold.errors import SecretError, StoreError
 from scaffold.store import files
 from scaffold.store.layout import Layout
-from scaffold.topology.model import EnvSecret, FileSecret, GeneratedSecret, Secret
+from scaffold.topology.model import EnvSecret, FileSecret
 
 _RANDOM_OCTETS = 24  # 192 bits, in 32 characters that no shell and no configuration file has a meaning for
 

@@ -1,0 +1,79 @@
+"""The texts behind a plan: unified diffs of the files it would change. Keys, bundles and passwords have none here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from scaffold.kinds.catalogue import Kind
+from scaffold.plan.authorities import Authorities
+from scaffold.plan.desired import DesiredParty, desire
+from scaffold.plan.diff import diff
+from scaffold.plan.material import project, trust_files
+from scaffold.plan.model import Plan, Work
+from scaffold.plan.projects import STAND_IN
+from scaffold.store import existing
+from scaffold.store.layout import Layout
+from scaffold.store.observation import Observation
+from scaffold.topology.model import Topology
+
+_OPEN = frozenset({Work.TRUST, Work.RENDER, Work.WRITE, Work.OFFER})
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A file before and after; `after` is None where it is known after apply, `before` where it is not there."""
+
+    path: str
+    before: bytes | None
+    after: bytes | None
+
+    def unified(self) -> str:
+        """The unified diff; one sentence for what has none."""
+        if self.after is None:
+            return f"{self.path}: known after apply\n"
+        try:
+            before, after = (self.before or b"").decode(), self.after.decode()
+        except UnicodeDecodeError:
+            return f"{self.path}: binary, {len(self.before or b'')} bytes become {len(self.after)}\n"
+        origin = self.path if self.before is not None else "/dev/null"
+        lines = difflib.unified_diff(
+            before.splitlines(keepends=True), after.splitlines(keepends=True), origin, self.path
+        )
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def texts(plan: Plan, t: Topology, kinds: Mapping[str, Kind], layout: Layout, now: datetime) -> Iterator[Text]:
+    """The text files that `plan` changes, in its order. Raises as `make_plan` does."""
+    observed = Observation(layout)
+    desired = desire(t)
+    adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
+    settled = diff(desired, observed, adopted, kinds, now).authorities
+    facts = settled.facts()
+    parties = {one.party.address: one for one in desired.parties}
+    for change in plan.changes:
+        if change.work not in _OPEN:
+            continue
+        one = parties[change.address.rpartition(".")[0]]
+        source = project(t, one.party, kinds[one.party.address], facts)
+        after = _after(one, {path: file.content for path, file in source.render().items()}, settled, t)
+        wanted = change.paths if change.work is not Work.RENDER else [path for path in after if not _is_tls(one, path)]
+        for path in wanted:
+            before = observed.content(path)
+            if (new := after.get(path, b"")) != before:
+                yield Text(path, before, new)
+
+
+def _after(
+    one: DesiredParty, rendered: Mapping[str, bytes], settled: Authorities, t: Topology
+) -> Mapping[str, bytes | None]:
+    found: dict[str, bytes | None] = {
+        f"{one.paths.folder}/{path}": None if STAND_IN in text else text for path, text in rendered.items()
+    }
+    return {**found, **trust_files(t, one, settled)}
+
+
+def _is_tls(one: DesiredParty, path: str) -> bool:
+    return path.startswith(one.paths.tls + "/")
