@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import ssl
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,10 +18,11 @@ from typing import Final
 from scaffold.errors import VerifyError
 from scaffold.pki import profiles
 from scaffold.pki.names import rfc2253
+from scaffold.pki.profiles import CertificateProfile
 from scaffold.publish.services import environment
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
-from scaffold.topology.model import HostPort, Party, Server, TlsProfile, Topology
+from scaffold.topology.model import Client, HostPort, Party, Server, TlsProfile, Topology
 from scaffold.verify import judge
 from scaffold.verify.cases import Case, behind, is_external, is_faulty, is_gateway_of
 from scaffold.verify.impostor import Impostor, Visits
@@ -101,12 +103,13 @@ class Attempts:
             case Probe.UNDRAWN:
                 return judge.admission(call(self._target(case), self._real(_caller(case))))
             case Probe.OLD_TLS:
-                outcome = call(self._target(case), self._rogue(case), newest=BELOW[case.server.tls])
-                return judge.protocol_refusal(outcome)
+                newest = BELOW[case.server.tls]
+                return judge.protocol_refusal(call(self._target(case), self._rogue(case), newest=newest))
             case Probe.TRUE_SERVER | Probe.FALSE_NAME | Probe.FALSE_EXPIRED | Probe.FALSE_ROOT | Probe.FALSE_EKU:
                 return self._in_its_place(case)
             case _:
-                return judge.admission(call(self._target(case), self._rogue(case)))
+                rogues = self._imitating(_caller(case), case.server, case.probe)
+                return _first_astray(case, (judge.admission(call(self._target(case), rogue)) for rogue in rogues))
 
     def _target(self, case: Case) -> Target:
         return self._stage.target(case.server)
@@ -178,46 +181,47 @@ class Attempts:
     def _in_its_place(self, case: Case) -> Finding:
         """Somebody else stands where the caller looks for the server."""
         caller = _caller(case)
-        credentials = self._false_server(case)
+        profile = replace(profiles.for_server(self._t, case.server), fault=None)
+        callees = (self._t.servers[name].issuer for name in caller.calls)
+        shown = self._made(case.probe, profile, case.server.issuer, callees)
         if isinstance(caller, Server):
-            return self._shown_to_server(case, caller, credentials)
+            return _first_astray(case, self._shown_to_server(case, caller, shown))
+        return _first_astray(case, (self._shown_to_client(case, caller, each) for each in shown))
+
+    def _shown_to_client(self, case: Case, caller: Client, credentials: Credentials) -> Finding:
         with Impostor(case.server.name) as impostor:
             visits = impostor.show(credentials)
             ran = self._run_client(caller, case.server, _url(impostor.address))
             return judge.trust(ran.status, ran.complaint, visits.connections, len(visits.requests))
 
-    def _shown_to_server(self, case: Case, caller: Server, credentials: Credentials) -> Finding:
+    def _shown_to_server(self, case: Case, caller: Server, shown: Iterable[Credentials]) -> Iterator[Finding]:
         """The copy of a calling server is asked to call, by each of the ways that lead to the impostor."""
         asker, target = self._asker(caller), self._stage.copy_of(caller)
         impostor = self._stage.impostor(caller, case.server)
         paths = (f"/call/{case.server.name}", *(("/",) if caller.upstream == case.server.name else ()))
-        for path in paths:
+        for credentials, path in itertools.product(shown, paths):
             with impostor.turn:
                 visits = impostor.show(credentials)
                 outcome = call(target, asker, path, FORGED if path == "/" else None)
-            finding = judge.trust_of_server(outcome, visits.connections, len(visits.requests))
-            if finding.observed is Observed.ALLOWED and (told := _told_of_forged(visits)):
-                return Finding(Observed.BROKEN, Layer.HTTP, f"it passed forged headers on: {told}")
-            if finding.observed.value != case.expected.value:
-                return replace(finding, detail=f"{path}: {finding.detail}")
-        return finding
-
-    def _false_server(self, case: Case) -> Credentials:
-        profile = replace(profiles.for_server(self._t, case.server), fault=None)
-        return self._made(case.probe, Forge(self._authorities, profile, case.server.issuer, case.server, self._now))
+            if told := _told_of_forged(visits):
+                yield Finding(Observed.BROKEN, Layer.HTTP, f"it passed forged headers on: {told}")
+            yield judge.trust_of_server(outcome, visits.connections, len(visits.requests))
 
     # --- Certificates --------------------------------------------------------------------------------------------
 
     def _rogue(self, case: Case, probe: Probe | None = None) -> Credentials:
-        return self._imitating(_caller(case), case.server, probe or case.probe)
+        return self._imitating(_caller(case), case.server, probe or case.probe)[0]
 
-    def _imitating(self, party: Party, server: Server, probe: Probe) -> Credentials:
+    def _imitating(self, party: Party, server: Server, probe: Probe) -> tuple[Credentials, ...]:
         profile = replace(profiles.for_client_side(self._t, party), fault=None)
-        return self._made(probe, Forge(self._authorities, profile, party.issuer, server, self._now))
+        return self._made(probe, profile, party.issuer, server.trusts)
 
-    def _made(self, probe: Probe, forge: Forge) -> Credentials:
+    def _made(
+        self, probe: Probe, profile: CertificateProfile, issuer: str, trusted: Iterable[str]
+    ) -> tuple[Credentials, ...]:
+        roots = frozenset(graph.root_of(self._t, name).name for name in trusted)
         with self._making:  # an encrypted key is opened once, and not by each thread
-            return make(probe, forge)
+            return make(probe, Forge(self._authorities, profile, issuer, roots, self._now))
 
     def _real(self, party: Party) -> Credentials:
         """The certificate with which a party calls, as it stands on disk."""
@@ -240,7 +244,7 @@ class Attempts:
                 return self._real(caller)
         if not callers:
             raise Untried(f"nobody may call {server.address}, so nobody can ask it to call")
-        return self._imitating(callers[0], server, Probe.HONEST_TWIN)
+        return self._imitating(callers[0], server, Probe.HONEST_TWIN)[0]
 
     def _welcome(self, server: Server, caller: Party) -> Welcome:
         """What the answer must say: through gateways it is the last server's, and names whoever called the last one."""
@@ -256,7 +260,7 @@ class Attempts:
 
     # --- Rendered clients ----------------------------------------------------------------------------------------
 
-    def _run_client(self, client: Party, server: Server, url: str | None) -> _Ran:
+    def _run_client(self, client: Client, server: Server, url: str | None) -> _Ran:
         script = project_folder(self._layout, client) / "run.sh"
         arguments = [str(script), server.name, *([url] if url else [])]
         with tempfile.TemporaryDirectory(prefix=f"{client.name}-", dir=self._stage.folder) as home:
@@ -287,6 +291,18 @@ def _run(arguments: list[str], home: Path) -> _Ran:
                 return _Ran(-signal.SIGKILL, "", f"it did not end within {CLIENT_WITHIN:g} s")
             raise
     return _Ran(process.returncode, output, complaint)
+
+
+def _first_astray(case: Case, findings: Iterable[Finding]) -> Finding:
+    """Of several findings that should all be alike, the first that is not as expected, or else the first."""
+    first: Finding | None = None
+    for finding in findings:
+        if finding.observed.value != case.expected.value:
+            return finding
+        first = first or finding
+    if first is None:
+        raise VerifyError(f"{case.probe} at {case.server.address} has nothing to try")
+    return first
 
 
 def _told_of_forged(visits: Visits) -> str:

@@ -90,7 +90,7 @@ def _who_does_not(t: Topology, server: Server, kind: Kind) -> Iterator[Case]:
             yield Case(server, party, Probe.UNDRAWN, Expected.REFUSED)
     for caller in imitations(t, server):
         for probe in _ROGUES:
-            if _applies(t, probe, server, caller, kind):
+            if _applies(t, probe, caller, kind):
                 yield Case(server, caller, probe, Expected.REFUSED)
 
 
@@ -144,11 +144,10 @@ def _of_edge(t: Topology, caller: Party, server: Server) -> Expected:
     return Expected.REFUSED if broken else Expected.ALLOWED
 
 
-def _applies(t: Topology, probe: Probe, server: Server, caller: Party, kind: Kind) -> bool:
+def _applies(t: Topology, probe: Probe, caller: Party, kind: Kind) -> bool:
     match probe:
         case Probe.NAMESAKE_CA:
-            own = graph.root_of(t, caller.issuer)
-            return any(graph.root_of(t, name) is not own for name in server.trusts)
+            return any(graph.root_of(t, name) is not graph.root_of(t, caller.issuer) for name in t.cas)
         case Probe.NO_EKU:
             # OpenSSL takes a certificate without any purpose for one of every purpose (RFC 5280 4.2.1.12 allows it).
             return "demands_eku" in kind.capabilities.supports

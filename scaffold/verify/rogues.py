@@ -4,7 +4,8 @@ client's rogue       identity  names  issuer's name  issuer's key   dates     EK
 honest twin          right     right  right          right          right     clientAuth  (let in)
 foreign CA           right     right  right          foreign        right     clientAuth  the chain ends at no root
 sibling CA           right     right  other          under the root right     clientAuth  the allow list's issuer
-namesake CA          right     right  right          other root's   right     clientAuth  the allow list's issuer
+namesake CA          right     right  right          under another  right     clientAuth  the allow list's issuer, or
+                                                     known root                           that root is not trusted here
 self-signed          right     right  its own        its own        right     clientAuth  no chain
 expired              right     right  right          right          past      clientAuth  notAfter
 not yet valid        right     right  right          right          to come   clientAuth  notBefore
@@ -13,12 +14,14 @@ no EKU               right     right  right          right          right     no
 issued by a leaf     right     right  a leaf's       a leaf's       right     clientAuth  the leaf is no CA
 
 The false servers are made by the same table's honest, foreign CA, expired and wrong-EKU rows, and with a wrong name.
+Their foreign root is one that nobody knows, and then every root of the topology that the caller does not trust.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -33,7 +36,7 @@ from scaffold.store import existing
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.secrets import Secrets, kept
 from scaffold.topology import graph
-from scaffold.topology.model import Ca, Fault, GeneratedSecret, KeyType, Server, Subject, Topology
+from scaffold.topology.model import Ca, Fault, GeneratedSecret, KeyType, Subject, Topology
 from scaffold.verify.model import Probe
 from scaffold.verify.probe import Credentials
 
@@ -75,10 +78,10 @@ class Authorities:
             raise NotAtHand(f"{ca.address} was adopted, and the key above it is not here")
         return self.issuer(ca.issuer if ca.issuer is not None else name)
 
-    def namesake_parents(self, server: Server, name: str) -> tuple[str, ...]:
-        """The other roots that the server trusts: a CA of this name could stand under each of them."""
+    def other_roots(self, name: str) -> tuple[str, ...]:
+        """The roots of the topology that do not stand over this CA."""
         own = graph.root_of(self._t, name).name
-        roots = (graph.root_of(self._t, trusted).name for trusted in server.trusts)
+        roots = (graph.root_of(self._t, other).name for other in self._t.cas)
         return tuple(dict.fromkeys(root for root in roots if root != own))
 
     def _chain(self, name: str) -> tuple[x509.Certificate, ...]:
@@ -124,15 +127,15 @@ class Authorities:
 
 @dataclass(frozen=True)
 class Forge:
-    """Makes the certificates of one server's or client's rogues: `profile` is the true one's, without its fault.
+    """Makes the rogues of one server or client: `profile` is the true one's, without its fault.
 
-    `server` is where they will be shown, for rogues that depend on whom it trusts.
+    `trusted` are the roots that whoever is to be deceived believes, by name.
     """
 
     authorities: Authorities
     profile: CertificateProfile
     issuer_name: str
-    server: Server
+    trusted: frozenset[str]
     now: datetime
 
     @property
@@ -163,9 +166,20 @@ class Forge:
         between = self.above[1:] if self.above else ()
         return broken.rogue(self.profile, sibling, self.now, chain=(sibling.certificate, *between))
 
-    def of_namesake_ca(self) -> broken.Rogue:
-        other = self.authorities.issuer(self.authorities.namesake_parents(self.server, self.issuer_name)[0])
-        namesake = broken.namesake_ca(other, self.authorities.certificate(self.issuer_name), self.now)
+    def of_namesake_cas(self) -> Iterator[broken.Rogue]:
+        yield from map(self._of_namesake_ca, self.authorities.other_roots(self.issuer_name))
+
+    def of_untrusted_roots(self) -> Iterator[broken.Rogue]:
+        """A root that nobody knows, then those of the topology whose keys are at hand."""
+        yield self.of_foreign_ca()
+        for root in self.authorities.other_roots(self.issuer_name):
+            if root not in self.trusted:
+                with contextlib.suppress(NotAtHand, PkiError):
+                    yield self._of_namesake_ca(root)
+
+    def _of_namesake_ca(self, root: str) -> broken.Rogue:
+        like = self.authorities.certificate(self.issuer_name)
+        namesake = broken.namesake_ca(self.authorities.issuer(root), like, self.now)
         return broken.rogue(self.profile, namesake, self.now, chain=(namesake.certificate,))
 
     def self_signed(self) -> broken.Rogue:
@@ -177,31 +191,42 @@ class Forge:
         return broken.issued_by_leaf(self.profile, Issuer(leaf.certificate, leaf.key), self.now, self.above)
 
 
-MAKERS: Final[Mapping[Probe, Callable[[Forge], broken.Rogue]]] = {
-    Probe.HONEST_TWIN: Forge.honest,
-    Probe.FOREIGN_CA: Forge.of_foreign_ca,
-    Probe.SIBLING_CA: Forge.of_sibling_ca,
-    Probe.NAMESAKE_CA: Forge.of_namesake_ca,
-    Probe.SELF_SIGNED: Forge.self_signed,
-    Probe.EXPIRED: lambda forge: forge.faulty(Fault.EXPIRED),
-    Probe.NOT_YET_VALID: lambda forge: forge.faulty(Fault.NOT_YET_VALID),
-    Probe.SERVER_CERTIFICATE: lambda forge: forge.faulty(Fault.WRONG_EKU),
-    Probe.NO_EKU: lambda forge: forge.faulty(Fault.NO_EKU),
-    Probe.ISSUED_BY_LEAF: Forge.of_another_leaf,
-    Probe.OLD_TLS: Forge.honest,
-    Probe.TRUE_SERVER: Forge.honest,
-    Probe.FALSE_NAME: lambda forge: forge.faulty(Fault.WRONG_NAME),
-    Probe.FALSE_EXPIRED: lambda forge: forge.faulty(Fault.EXPIRED),
-    Probe.FALSE_ROOT: Forge.of_foreign_ca,
-    Probe.FALSE_EKU: lambda forge: forge.faulty(Fault.WRONG_EKU),
+Maker = Callable[[Forge], Iterable[broken.Rogue]]
+
+
+def _one(maker: Callable[[Forge], broken.Rogue]) -> Maker:
+    return lambda forge: (maker(forge),)
+
+
+def _faulty(fault: Fault) -> Maker:
+    return lambda forge: (forge.faulty(fault),)
+
+
+MAKERS: Final[Mapping[Probe, Maker]] = {
+    Probe.HONEST_TWIN: _one(Forge.honest),
+    Probe.FOREIGN_CA: _one(Forge.of_foreign_ca),
+    Probe.SIBLING_CA: _one(Forge.of_sibling_ca),
+    Probe.NAMESAKE_CA: Forge.of_namesake_cas,
+    Probe.SELF_SIGNED: _one(Forge.self_signed),
+    Probe.EXPIRED: _faulty(Fault.EXPIRED),
+    Probe.NOT_YET_VALID: _faulty(Fault.NOT_YET_VALID),
+    Probe.SERVER_CERTIFICATE: _faulty(Fault.WRONG_EKU),
+    Probe.NO_EKU: _faulty(Fault.NO_EKU),
+    Probe.ISSUED_BY_LEAF: _one(Forge.of_another_leaf),
+    Probe.OLD_TLS: _one(Forge.honest),
+    Probe.TRUE_SERVER: _one(Forge.honest),
+    Probe.FALSE_NAME: _faulty(Fault.WRONG_NAME),
+    Probe.FALSE_EXPIRED: _faulty(Fault.EXPIRED),
+    Probe.FALSE_ROOT: Forge.of_untrusted_roots,
+    Probe.FALSE_EKU: _faulty(Fault.WRONG_EKU),
 }
-"""How the certificate of each probe that needs one of its own is made. Revocation's rogues will stand here as well."""
+"""How the certificates of each probe that needs its own are made. Revocation's rogues will stand here as well."""
 
 
-def make(probe: Probe, forge: Forge) -> Credentials:
-    """The certificate of a probe. Raises NotAtHand, with the reason, where it cannot be made here."""
+def make(probe: Probe, forge: Forge) -> tuple[Credentials, ...]:
+    """The certificates of a probe, each of which must fare alike. Raises NotAtHand where they cannot be made here."""
     try:
-        return credentials(MAKERS[probe](forge))
+        return tuple(credentials(rogue) for rogue in MAKERS[probe](forge))
     except PkiError as error:
         raise NotAtHand(str(error)) from error
 
