@@ -1,0 +1,264 @@
+"""What every client kind must do, before real servers: the tests of each kind run these."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from scaffold.pki import bundles
+from scaffold.publish.services import free_addresses
+from scaffold.topology.model import Fault, KeyType
+from tests.handshake.nginx_lab import (
+    MODERN,
+    Authority,
+    Credential,
+    allow,
+    authority,
+    call_of,
+    client,
+    crl_of,
+    identity,
+    server,
+)
+from tests.handshake.python_lab import call, client_folder, copied, place, running, server_folder
+
+AGO = timedelta(minutes=-5)
+NOT_TRUSTED, REFUSED, NOT_REACHABLE = 3, 4, 5
+
+
+@pytest.fixture(scope="module")
+def root() -> Authority:
+    return authority("root")
+
+
+@pytest.fixture(scope="module")
+def issuing(root) -> Authority:
+    return authority("issuing", root)
+
+
+@pytest.fixture(scope="module")
+def teller(issuing) -> Credential:
+    return client(issuing, "teller")
+
+
+@pytest.fixture(scope="module")
+def desk_port(tmp_path_factory, root, issuing) -> Iterator[int]:
+    """A Python server that allows the teller."""
+    folder = server_folder(
+        tmp_path_factory.mktemp("server") / "desk",
+        server(issuing, "desk", "desk.internal"),
+        root,
+        [allow("teller", issuing)],
+    )
+    (free,) = free_addresses(1)
+    with running(folder, free.port):
+        yield free.port
+
+
+@contextlib.contextmanager
+def a_server(folder: Path, own: Credential, root: Authority, issuing: Authority, **changes: object) -> Iterator[int]:
+    made = server_folder(folder, own, root, [allow("teller", issuing)], **changes)
+    (free,) = free_addresses(1)
+    with running(made, free.port):
+        yield free.port
+
+
+@contextlib.contextmanager
+def plain_server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A listener that does `answer` with each connection, and closes it; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    answer(connection)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+class ClientCases:
+    """The tests; a kind's test class names the kind."""
+
+    kind: str
+
+    def folder(self, place: Path, own: Credential, root: Authority, port: int, **changes: object) -> Path:
+        return client_folder(self.kind, place / "teller", own, root, call_of("desk", port, "desk.internal"), **changes)
+
+    def test_an_allowed_call_prints_the_answer(self, tmp_path, root, teller, desk_port):
+        done = call(self.folder(tmp_path, teller, root, desk_port))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert identity("teller") in done.stdout
+
+    def test_server_and_url(self, tmp_path, root, teller, desk_port):
+        folder = self.folder(tmp_path, teller, root, 1)
+        assert call(folder, "desk", f"https://127.0.0.1:{desk_port}/").returncode == 0
+        assert call(folder, "desk", f"https://127.0.0.1:{desk_port}").returncode == 0
+        missing = call(folder, "desk", f"https://127.0.0.1:{desk_port}/nothing?x=y")
+        assert missing.returncode == 1
+        assert "404" in missing.stderr
+        assert call(folder, "desk").returncode == NOT_REACHABLE
+
+    def test_what_is_not_a_url_or_not_a_server(self, tmp_path, root, teller, desk_port):
+        folder = self.folder(tmp_path, teller, root, desk_port)
+        for arguments in (("desk", f"http://127.0.0.1:{desk_port}/"), ("nobody",), ("desk", "--insecure"), ("-k",)):
+            done = call(folder, *arguments)
+            assert done.returncode not in (0, 3, 4, 5)
+            assert done.stderr
+            assert "Traceback" not in done.stderr
+
+    def test_every_edge_is_called_and_the_worst_counts(self, tmp_path, root, teller, desk_port):
+        good, bad = call_of("desk", desk_port, "desk.internal"), call_of("gone", 1, "desk.internal")
+        done = call(client_folder(self.kind, tmp_path / "teller", teller, root, bad, good))
+        assert done.returncode == NOT_REACHABLE
+        assert identity("teller") in done.stdout
+        assert done.stderr.startswith("gone: not reachable")
+
+    def test_no_edge_is_no_error(self, tmp_path, root, teller):
+        assert call(client_folder(self.kind, tmp_path / "teller", teller, root)).returncode == 0
+
+    def test_a_copied_folder_with_spaces_in_its_path_runs(self, tmp_path, root, teller, desk_port):
+        folder = self.folder(tmp_path / "some where", teller, root, desk_port)
+        assert call(copied(folder, tmp_path / "another place")).returncode == 0
+
+    # --- I do not trust the server
+
+    @pytest.mark.parametrize("wrong", ["name", "root", "expired", "eku", "no eku", "self-signed"])
+    def test_a_false_server_is_not_trusted(self, tmp_path, root, issuing, teller, wrong):
+        false = {
+            "name": lambda: server(issuing, "desk", "other.internal"),
+            "root": lambda: server(authority("issuing", authority("root")), "desk", "desk.internal"),
+            "expired": lambda: server(issuing, "desk", "desk.internal", starts=2 * AGO, ends=AGO),
+            "eku": lambda: server(issuing, "desk", "desk.internal", fault=Fault.WRONG_EKU),
+            "no eku": lambda: server(issuing, "desk", "desk.internal", fault=Fault.NO_EKU),
+            "self-signed": lambda: server(authority("desk.internal"), "desk", "desk.internal"),
+        }
+        with a_server(tmp_path / "desk", false[wrong](), root, issuing) as port:
+            done = call(self.folder(tmp_path, teller, root, port))
+        assert done.returncode == NOT_TRUSTED
+        assert done.stderr.startswith("desk: I do not trust the server: ")
+        assert done.stdout == ""
+
+    def test_an_old_protocol_is_not_trusted(self, tmp_path, root, issuing, teller):
+        """A server of TLS 1.2 alone and a client of the modern profile."""
+        own = server(issuing, "desk", "desk.internal")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        own.write(tmp_path / "c.pem", tmp_path / "k.pem")
+        context.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
+
+        def answer(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as tls:
+                tls.recv(4096)
+                tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        with plain_server(answer) as port:
+            modern = call(self.folder(tmp_path / "modern", teller, root, port, tls=MODERN))
+            intermediate = call(self.folder(tmp_path / "intermediate", teller, root, port))
+        assert modern.returncode in (NOT_TRUSTED, REFUSED)
+        assert intermediate.returncode == 0
+
+    def test_plain_http_is_not_trusted(self, tmp_path, root, teller):
+        def answer(connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        with plain_server(answer) as port:
+            done = call(self.folder(tmp_path, teller, root, port))
+        assert (done.returncode, done.stdout) == (NOT_TRUSTED, "")
+
+    def test_a_revoked_server_is_not_trusted(self, tmp_path, root, issuing, teller):
+        own = server(issuing, "desk", "desk.internal")
+        with a_server(tmp_path / "desk", own, root, issuing) as port:
+            folder = self.folder(tmp_path, teller, root, port, check="crl")
+            place(folder / "tls/crl.pem", crl_of(root) + crl_of(issuing))
+            assert call(folder).returncode == 0
+            place(folder / "tls/crl.pem", crl_of(root) + crl_of(issuing, own))
+            done = call(folder)
+        assert done.returncode == NOT_TRUSTED
+        assert "revoked" in done.stderr
+
+    # --- The server refused me
+
+    def test_an_undrawn_caller_is_told_so(self, tmp_path, root, issuing, desk_port):
+        done = call(self.folder(tmp_path, client(issuing, "mallory"), root, desk_port))
+        assert done.returncode == REFUSED
+        assert done.stderr.startswith("desk: the server refused me: 403")
+
+    @pytest.mark.parametrize("wrong", ["expired", "foreign", "eku"])
+    def test_a_false_caller_is_told_so(self, tmp_path, root, issuing, desk_port, wrong):
+        false = {
+            "expired": lambda: client(issuing, "teller", starts=2 * AGO, ends=AGO),
+            "foreign": lambda: client(authority("issuing", authority("root")), "teller"),
+            "eku": lambda: client(issuing, "teller", fault=Fault.WRONG_EKU),
+        }
+        done = call(self.folder(tmp_path, false[wrong](), root, desk_port))
+        assert done.returncode == REFUSED
+        assert done.stderr.startswith("desk: the server refused me: ")
+
+    def test_a_door_that_closes_after_the_handshake_is_a_refusal(self, tmp_path, root, issuing, teller):
+        """As Kestrel does it: no alert, no answer."""
+        own = server(issuing, "desk", "desk.internal")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        own.write(tmp_path / "c.pem", tmp_path / "k.pem")
+        context.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
+
+        def answer(connection: socket.socket) -> None:
+            context.wrap_socket(connection, server_side=True).recv(4096)
+
+        with plain_server(answer) as port:
+            done = call(self.folder(tmp_path, teller, root, port))
+        assert done.returncode == REFUSED
+        assert done.stderr.startswith("desk: the server refused me: ")
+
+    # --- Not reachable
+
+    def test_nobody_there(self, tmp_path, root, teller):
+        (free,) = free_addresses(1)
+        done = call(self.folder(tmp_path, teller, root, free.port))
+        assert done.returncode == NOT_REACHABLE
+        assert done.stderr.startswith("desk: not reachable: ")
+
+    # --- Keys
+
+    @pytest.mark.parametrize("key", [KeyType.RSA_2048, KeyType.EC_P384, KeyType.EC_P521, KeyType.ED25519])
+    def test_other_keys_work_at_both_ends(self, tmp_path, root, issuing, key):
+        own = server(issuing, "desk", "desk.internal", key=key)
+        with a_server(tmp_path / "desk", own, root, issuing) as port:
+            assert call(self.folder(tmp_path, client(issuing, "teller", key=key), root, port)).returncode == 0
+
+    def test_tls_1_2_alone(self, tmp_path, root, issuing, teller):
+        own = server(issuing, "desk", "desk.internal")
+        context = context_for_server(own, root, tmp_path)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+        def answer(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as tls:
+                tls.recv(4096)
+                tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        with plain_server(answer) as port:
+            done = call(self.folder(tmp_path, teller, root, port))
+        assert (done.returncode, done.stdout) == (0, "ok")
+
+
+def context_for_server(own: Credential, root: Authority, folder: Path) -> ssl.SSLContext:
+    """A context that demands a client's certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.write(folder / "c.pem", folder / "k.pem")
+    context.load_cert_chain(folder / "c.pem", folder / "k.pem")
+    context.load_verify_locations(cadata=bundles.pem(root.certificate).decode())
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context

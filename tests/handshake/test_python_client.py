@@ -1,0 +1,12 @@
+"""The Python client before real servers: whom it trusts, and how it says who refused whom."""
+
+from __future__ import annotations
+
+from tests.handshake.client_cases import ClientCases, desk_port, issuing, root, teller  # noqa: F401
+from tests.requirements import require_command
+
+require_command("python3")
+
+
+class TestPython(ClientCases):
+    kind = "python"
