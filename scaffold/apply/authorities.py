@@ -84,7 +84,9 @@ def _encrypt(shop: Workshop, one: DesiredCa) -> None:
 
 def _issue(shop: Workshop, one: DesiredCa, asked: DesiredCertificate, key: PrivateKey) -> None:
     certificate = _signed(shop, asked, key)
-    shop.record.issued([entry(asked.address, asked.issuer or one.ca.name, certificate)])
+    signer = key.public_key() if asked.issuer is None else shop.issuer(asked.issuer).key.public_key()
+    issuer_key = keys.spki_sha256(signer)
+    shop.record.issued([entry(asked.address, asked.issuer or one.ca.name, certificate, issuer_key)])
     shop.writer.write(one.paths.certificate, bundles.pem(certificate), durable=True)
     shop.install(one.ca.name, certificate, key)
 

@@ -203,8 +203,8 @@ class Workshop:
         )
 
 
-def entry(address: str, ca: str, certificate: x509.Certificate) -> Issued:
-    """What the ledger says of a certificate."""
+def entry(address: str, ca: str, certificate: x509.Certificate, issuer_key: str) -> Issued:
+    """What the ledger says of a certificate; `issuer_key` is the SHA-256 of the signing key's SPKI."""
     from cryptography.hazmat.primitives.hashes import SHA256
 
     return Issued(
@@ -216,4 +216,5 @@ def entry(address: str, ca: str, certificate: x509.Certificate) -> Issued:
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
+        issuer_key=issuer_key,
     )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 
-from scaffold.pki import bundles, keys
+from scaffold.pki import bundles
 from scaffold.pki.names import rfc2253
 from scaffold.settings import CaFacts
 from scaffold.topology import graph
 from scaffold.topology.model import Topology
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Authority:
     """A CA after the plan. What is not made yet cannot be known: `certificate` and `spki` are None then.
 
@@ -39,16 +41,15 @@ class Authority:
     def new_key(self) -> bool:
         return self.spki is None
 
-    @property
+    @functools.cached_property
+    def spki_sha256(self) -> str:
+        """SHA-256 of its key in hex, or what stands in for it while the key is not made yet."""
+        return stand_in(self.name) if self.spki is None else hashlib.sha256(self.spki).hexdigest()
+
+    @functools.cached_property
     def facts(self) -> CaFacts:
-        """What settings must know; a key that is not made yet has a stand-in for its hash."""
-        if self.certificate is not None:
-            spki_sha256 = keys.spki_sha256(self.certificate)
-        elif self.today is not None and self.spki is not None:
-            spki_sha256 = keys.spki_sha256(self.today)
-        else:
-            spki_sha256 = stand_in(self.name)
-        return CaFacts(rfc2253(self.subject), spki_sha256, len(self.above))
+        """What settings must know."""
+        return CaFacts(rfc2253(self.subject), self.spki_sha256, len(self.above))
 
 
 def stand_in(name: str) -> str:
@@ -68,7 +69,7 @@ class Authorities(Mapping[str, Authority]):
     def __getitem__(self, name: str) -> Authority:
         return self._known[name]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._known)
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from scaffold.pki import broken, chains, keys, profiles
@@ -56,6 +57,8 @@ class Examined:
     def ca(self) -> str:
         return self.desired.issuer or self.desired.address.split(".")[1]
 
+
+_SHA256 = hashes.SHA256()
 
 Check = Callable[[Examined], Reason | None]
 
@@ -146,9 +149,15 @@ def signature(one: Examined) -> Reason | None:
     if one.issuer is None:
         sound = chains.is_self_signed(one.real) or one.real.issuer != one.real.subject
         return None if sound and one.real.issuer == one.real.subject else Reason("signature", "it is not self-signed")
-    if _signed(one.real, one.issuer):
+    if _signed_here(one, one.issuer) or _signed(one.real, one.issuer):
         return None
     return Reason("signature", f"it is not signed by the key that ca.{one.issuer.name} has today")
+
+
+def _signed_here(one: Examined, issuer: Authority) -> bool:
+    """Whether the ledger has this very certificate, byte for byte, as signed by the key that the issuer has today."""
+    issued = one.ledger.issued.get(one.real.fingerprint(_SHA256).hex())
+    return issued is not None and issued.issuer_key == issuer.spki_sha256
 
 
 def _signed(certificate: x509.Certificate, issuer: Authority) -> bool:

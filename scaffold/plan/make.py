@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
 from scaffold.errors import PlanError
-from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.plan.desired import desire
 from scaffold.plan.diff import diff
@@ -30,11 +29,10 @@ def make_plan(
 ) -> Plan:
     """What apply would do, and why; nothing is written and no password is asked for.
 
-    `kinds` is by the address of each server and client. `overwrite` holds addresses of projects whose edited files are
-    given up. Raises TopologyError, StoreError, KindError, PlanError.
+    `kinds` is by the address of each server and client, and was checked by `kinds.limits`. `overwrite` holds addresses
+    of projects whose edited files are given up. Raises TopologyError, StoreError, KindError, PlanError.
     """
     _check_overwrite(t, overwrite)
-    notes = limits.check(t, kinds)
     observed = Observation(layout)
     observed.check_topology(t.name)
     adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
@@ -42,7 +40,7 @@ def make_plan(
     return Plan(
         topology=t.name,
         changes=found.changes,
-        notes=(*notes, *_external_notes(t), *found.notes),
+        notes=(*_external_notes(t), *found.notes),
         world=world(observed),
     )
 

@@ -27,15 +27,24 @@ def leftovers(desired: Desired, observed: Observation) -> Iterator[Change]:
     for one in desired.parties:
         yield from _parts_given_up(one, observed)
     asked = {one.party.address for one in desired.parties} | {one.ca.address for one in desired.cas}
-    made = {_entity(issued.address) for issued in observed.ledger.issued.values()}
-    made |= {_entity(address) for address in observed.records.by_address}
-    for role in ("server", "client"):
-        for name in observed.names(FOLDERS[role]):
-            if f"{role}.{name}" in made - asked:
-                yield from _party(role, name, observed)
-    for name in observed.names(FOLDERS["ca"]):
-        if f"ca.{name}" not in asked:
+    left = [
+        (role, name)
+        for role in ("server", "client", "ca")
+        for name in observed.names(FOLDERS[role])
+        if f"{role}.{name}" not in asked
+    ]
+    made = _made_here(observed) if left else frozenset()
+    for role, name in left:
+        if role == "ca":
             yield from _ca(name, observed, known=f"ca.{name}" in made)
+        elif f"{role}.{name}" in made:
+            yield from _party(role, name, observed)
+
+
+def _made_here(observed: Observation) -> frozenset[str]:
+    """The addresses of all entities of which something was ever made."""
+    issued = (_entity(one.address) for one in observed.ledger.issued.values())
+    return frozenset((*issued, *map(_entity, observed.records.by_address)))
 
 
 def _entity(address: str) -> str:

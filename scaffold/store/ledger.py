@@ -4,7 +4,8 @@ One event per line of `.scaffold/ledger.jsonl`, each with its `event` and, as IS
 
     topology   name                                     the first line: whose folder this is
     ca-key     ca, spki (base64 DER), file_sha256       a CA's key, before its file is in place
-    issued     address, ca, serial (hex), subject, issuer, not_before, not_after, fingerprint_sha256
+    issued     address, ca, serial (hex), subject, issuer, not_before, not_after, fingerprint_sha256,
+               issuer_key (SHA-256 of the signing key's SPKI)
     crl        ca, number                               a CRL's number, before it is in place
     revoked    ca, serial, reason                       `removeFromCRL` lifts a `certificateHold` (RFC 5280 5.3.1)
 
@@ -38,6 +39,8 @@ class Issued:
     not_before: datetime
     not_after: datetime
     fingerprint_sha256: str
+    issuer_key: str = ""
+    """SHA-256 of the SubjectPublicKeyInfo of the key that signed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ def _issued(event: Mapping[str, Any]) -> Issued:
         not_before=datetime.fromisoformat(event["not_before"]),
         not_after=datetime.fromisoformat(event["not_after"]),
         fingerprint_sha256=event["fingerprint_sha256"],
+        issuer_key=event.get("issuer_key", ""),
     )
 
 
@@ -156,6 +160,7 @@ class Recorder:
                     "not_before": _text(one.not_before),
                     "not_after": _text(one.not_after),
                     "fingerprint_sha256": one.fingerprint_sha256,
+                    "issuer_key": one.issuer_key,
                 }
                 for one in certificates
             ),

@@ -61,6 +61,7 @@ class Observation:
         self.layout = layout
         self.ledger = ledger.load(layout)
         self.records = projects.load(layout)
+        self._listings: dict[str, frozenset[str]] = {}
 
     def content(self, path: str) -> bytes | None:
         """The bytes of a file, or None where it is not there."""
@@ -106,7 +107,8 @@ class Observation:
 
     def exists(self, path: str) -> bool:
         """Whether anything has that name; a link counts, wherever it leads."""
-        return os.path.lexists(self.layout.at(path))
+        folder, _, name = path.rpartition("/")
+        return name in self._listing(folder)
 
     def edited_digest(self, path: str) -> str | None:
         """SHA-256 of a file that is the person's: None where nothing is, and no digest at all for what is no file."""
@@ -123,12 +125,20 @@ class Observation:
 
     def names(self, folder: str) -> Iterator[str]:
         """The names in a folder, sorted; none where it is not there."""
+        return iter(sorted(self._listing(folder)))
+
+    def _listing(self, folder: str) -> frozenset[str]:
+        """The names in a folder, read once: one call for all the files that are asked about."""
+        if (known := self._listings.get(folder)) is not None:
+            return known
         try:
-            return iter(sorted(os.listdir(self.layout.at(folder))))  # noqa: PTH208
-        except FileNotFoundError:
-            return iter(())
+            found = frozenset(os.listdir(self.layout.at(folder)))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            found = frozenset()
         except OSError as error:
             raise files.store_error("read", self.layout.at(folder), error) from error
+        self._listings[folder] = found
+        return found
 
     def check_topology(self, name: str) -> None:
         """Raises StoreError where the folder belongs to a topology of another name."""
