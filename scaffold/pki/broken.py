@@ -79,7 +79,7 @@ def issue(
     if profile.fault is Fault.SELF_SIGNED:
         return self_signed(profile, key, serial=serial, not_before=not_before, not_after=not_after)
     signer = foreign_ca(issuer.certificate, now) if profile.fault is Fault.WRONG_CA else issuer
-    # The foreign CA lives minutes, and whoever looks at the leaf alone must not see that.
+    # Not by `issue`: the foreign CA lives minutes, and a leaf that is cut to its end would have a second fault.
     return sign(profile, key.public_key(), signer, serial=serial, not_before=not_before, not_after=not_after)
 
 

@@ -35,13 +35,24 @@ def chain_pem(certificates: Iterable[x509.Certificate]) -> bytes:
 
 
 def load_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
-    """All certificates of a PEM file in its order, or the one of a DER file. Raises Unreadable; never returns none."""
+    """All certificates of a PEM file in its order, or the one of a DER file. Never returns none.
+
+    Raises Unreadable, also where a name or the key of one cannot be understood.
+    """
     try:
-        if b"-----BEGIN" in data:
-            return tuple(x509.load_pem_x509_certificates(data))
-        return (x509.load_der_x509_certificate(data),)
+        found = (
+            x509.load_pem_x509_certificates(data) if b"-----BEGIN" in data else [x509.load_der_x509_certificate(data)]
+        )
+        for one in found:
+            _check_understood(one)
     except Exception as error:
         raise Unreadable("not a certificate, or a damaged one") from error
+    return tuple(found)
+
+
+def _check_understood(certificate: x509.Certificate) -> None:
+    """cryptography parses these only when they are asked for, and whoever asks later expects no error any more."""
+    certificate.subject, certificate.issuer, certificate.public_key()
 
 
 @dataclass(frozen=True, slots=True)

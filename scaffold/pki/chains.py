@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 
 from scaffold.errors import PkiError
+from scaffold.pki.keys import MALFORMED
 
 
 def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether the certificate names `issuer` as its issuer and `issuer`'s key signed it (RFC 5280 6.1.3 a 1 and 4)."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (InvalidSignature, *MALFORMED):
         return False
     return True
 
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
     """Whether its own key signed it: a trust anchor, if anyone trusts it."""
-    return certificate.issuer == certificate.subject and signed_by(certificate, certificate)
+    return signed_by(certificate, certificate)
 
 
 def is_ca(certificate: x509.Certificate) -> bool:
@@ -29,7 +30,7 @@ def is_ca(certificate: x509.Certificate) -> bool:
     try:
         extensions = certificate.extensions
         constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *MALFORMED):
         return False
     try:
         return constraints.ca and extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign

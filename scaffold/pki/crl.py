@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 
 from scaffold.errors import PkiError, Unreadable
 from scaffold.pki.issue import Issuer
+from scaffold.pki.keys import MALFORMED
 
 Crl = x509.CertificateRevocationList
 
@@ -99,20 +100,23 @@ def number(crl: Crl) -> int | None:
     """The CRL's number, or None where it has none."""
     try:
         return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *MALFORMED):
         return None
 
 
 def signed_by(crl: Crl, issuer: x509.Certificate) -> bool:
     """Whether `issuer` is named in the CRL and its key signed it."""
-    return crl.issuer == issuer.subject and crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+    try:
+        return crl.issuer == issuer.subject and crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+    except MALFORMED:
+        return False
 
 
 def entries(crl: Crl) -> tuple[Revoked, ...]:
     """What the CRL revokes, in its own order. Raises Unreadable for an entry that cannot be understood."""
     try:
         return tuple(Revoked(entry.serial_number, entry.revocation_date_utc, _reason(entry)) for entry in crl)
-    except ValueError as error:
+    except MALFORMED as error:
         raise Unreadable(f"a CRL with an entry that cannot be understood: {error}") from error
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 
-from scaffold.errors import PkiError, Unreadable, WrongPassword
+from scaffold.errors import Unreadable
 from scaffold.pki import bundles, crl, keys
 from scaffold.pki import ocsp as our_ocsp
 from scaffold.pki.chains import is_ca, is_self_signed
@@ -48,6 +48,9 @@ class Description:
     parts: tuple[Description, ...] = ()
 
 
+_Reader = Callable[[bytes, datetime, bytes | None], Description]
+
+
 def describe(data: bytes, now: datetime, password: bytes | None = None) -> tuple[Description, ...]:
     """Everything that stands in a file, PEM (each block) or DER. `now` is aware UTC.
 
@@ -56,12 +59,10 @@ def describe(data: bytes, now: datetime, password: bytes | None = None) -> tuple
     blocks = list(_PEM_BLOCK.finditer(data))
     if blocks:
         return tuple(_described_block(block["label"].decode(), block.group(0), now, password) for block in blocks)
-    for read in _DER_READERS:
+    for reader in _DER_READERS:
         try:
-            return (read(data, now, password),)
-        except WrongPassword:
-            raise
-        except (PkiError, ValueError, TypeError):
+            return (_read(reader, data, now, password),)
+        except Unreadable:
             continue
     raise Unreadable("not a certificate, key, CRL, certificate request, PFX or OCSP message, neither in PEM nor in DER")
 
@@ -77,7 +78,15 @@ def _described_block(label: str, pem: bytes, now: datetime, password: bytes | No
     reader = _PEM_READERS.get(label)
     if reader is None:
         return Description("block of another kind", (_fact("label", label),))
-    return reader(pem, now, password)
+    return _read(reader, pem, now, password)
+
+
+def _read(reader: _Reader, data: bytes, now: datetime, password: bytes | None) -> Description:
+    """cryptography parses late: what is damaged deep inside shows only when it is looked at."""
+    try:
+        return reader(data, now, password)
+    except keys.MALFORMED as error:
+        raise Unreadable(f"damaged, or of a kind that is not known here: {error}") from error
 
 
 # --- Certificates --------------------------------------------------------------------------------------------------
@@ -127,7 +136,7 @@ def _span(later: datetime, earlier: datetime) -> str:
 def _extension_facts(extensions: Callable[[], x509.Extensions]) -> Iterator[Fact]:
     try:
         found = extensions()
-    except ValueError as error:
+    except keys.MALFORMED as error:
         yield _fact("extensions", f"cannot be understood: {error}")
         return
     for extension in found:
@@ -240,7 +249,7 @@ def _crl_facts(found: crl.Crl, now: datetime) -> Iterator[Fact]:
 def _why(entry: x509.RevokedCertificate) -> str:
     try:
         return f", {entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.value}"
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *keys.MALFORMED):
         return ""
 
 
@@ -357,11 +366,10 @@ def _printable(value: str) -> str:
     return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in value)
 
 
-_Reader = Callable[[bytes, datetime, bytes | None], Description]
-
-
 def _read_certificate(data: bytes, now: datetime, password: bytes | None) -> Description:
-    return certificate(bundles.load_certificates(data)[0], now)
+    # Not by `bundles`, which asks for more: what can be understood of a strange certificate is described.
+    loader = x509.load_pem_x509_certificate if b"-----BEGIN" in data else x509.load_der_x509_certificate
+    return certificate(loader(data), now)
 
 
 def _read_crl(data: bytes, now: datetime, password: bytes | None) -> Description:

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from scaffold.errors import PkiError
-from scaffold.pki.keys import PrivateKey, PublicKey, signature_hash, spki
+from scaffold.pki.keys import MALFORMED, PrivateKey, PublicKey, signature_hash, spki
 from scaffold.pki.profiles import CertificateProfile, extensions, stated, subject_name
 
 BACKDATE: Final = timedelta(minutes=5)
@@ -39,6 +39,8 @@ class Issuer:
             ski = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
         except x509.ExtensionNotFound:
             return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        except MALFORMED as error:
+            raise PkiError(f"the extensions of the CA certificate cannot be understood: {error}") from error
         return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski.value)
 
     @functools.cached_property

@@ -12,6 +12,7 @@ from typing import Final
 from asn1crypto import algos, core
 from asn1crypto import keys as asn1_keys
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, padding, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -43,6 +44,16 @@ PBKDF2_ROUNDS: Final = 600_000
 _SALT_OCTETS: Final = 16
 _AES_256_OCTETS: Final = 32
 _AES_BLOCK_BITS: Final = 128
+
+MALFORMED: Final = (
+    ValueError,
+    TypeError,
+    NotImplementedError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+)
+"""What cryptography raises, often only when a part is looked at, for what it cannot parse or does not know."""
 
 _RSA_BITS: Final = {KeyType.RSA_2048: 2048, KeyType.RSA_3072: 3072, KeyType.RSA_4096: 4096}
 _GENERATORS: Final[dict[KeyType, Callable[[], PrivateKey]]] = {

@@ -16,11 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from scaffold.errors import PkiError
-from scaffold.pki.keys import PublicKey
+from scaffold.pki.keys import MALFORMED, PublicKey
 from scaffold.pki.names import rfc2253
 from scaffold.topology.model import Ca, Fault, NameConstraints, Party, San, SanType, Server, Subject, Topology
 
@@ -307,6 +306,7 @@ def _pointers(
     return tuple(found)
 
 
+@functools.lru_cache(maxsize=4096)
 def general_name(san: San) -> x509.GeneralName:
     """One name as X.509 holds it. Raises ValueError where it is not ASCII or not an address."""
     match san.type:
@@ -342,7 +342,7 @@ def differences(profile: CertificateProfile, certificate: x509.Certificate) -> l
         real = {extension.oid: extension for extension in certificate.extensions}
         found = list(_subject_difference(says, certificate.subject))
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except MALFORMED as error:
         return [("unreadable", f"the certificate cannot be understood: {error}")]
     if not isinstance(key, PublicKey):
         return [*found, ("key-type", f"the key is of a type that is not used here: {type(key).__name__}")]

@@ -33,6 +33,7 @@ from scaffold.topology.model import (
     TlsProfile,
     Topology,
 )
+from tests.requirements import require_command
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 RENEW = RenewBefore(share=0.33)
@@ -159,7 +160,8 @@ def empty_crls(*issuers: Issuer, revoked: Iterable[int] = ()) -> bytes:
 
 def openssl(*arguments: str | Path, cwd: Path, data: bytes | None = None) -> subprocess.CompletedProcess[str]:
     """Runs the real openssl; nothing of its outcome is judged here."""
-    done = subprocess.run(["openssl", *map(str, arguments)], cwd=cwd, input=data, capture_output=True, timeout=60)
+    command = [require_command("openssl"), *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, input=data, capture_output=True, timeout=60)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
