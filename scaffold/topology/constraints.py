@@ -24,7 +24,7 @@ def forbidden_by(constraints: NameConstraints, name: San) -> str | None:
 
 
 def looks_like_dns(common_name: str) -> bool:
-    """Whether OpenSSL holds a common name to DNS constraints where there is no DNS SAN (`NAME_CONSTRAINTS_check_CN`)."""
+    """Whether OpenSSL holds a common name to DNS constraints where no DNS SAN is (`NAME_CONSTRAINTS_check_CN`)."""
     name = common_name.rstrip(".")
     return "." in name and re.fullmatch(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]*[A-Za-z0-9_])?", name) is not None
 
@@ -65,7 +65,7 @@ def _same_or_below(name: str, subtree: str) -> bool:
 
 
 def _is_host(host: str, constraint: str) -> bool:
-    """Mailboxes and URIs: `host` is that host alone, `.domain` every host below the domain and not the domain itself."""
+    """Mailboxes and URIs: `host` is that host alone, `.domain` every host below the domain but not itself."""
     return host.endswith(constraint) if constraint.startswith(".") else host == constraint
 
 

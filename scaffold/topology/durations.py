@@ -29,7 +29,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Whole seconds as `parse_duration` reads them, in the largest of years, days, hours, minutes and seconds that fits."""
+    """Whole seconds as `parse_duration` reads them, in the largest of y, d, h, m and s that leaves no rest."""
     seconds = int(duration.total_seconds())
     for unit in ("y", "d", "h", "m"):
         if seconds and seconds % UNITS[unit] == 0:

@@ -210,12 +210,13 @@ class Named:
 
     what: str
     value: Type
-    doc: str
 
     def read(self, node: Node, document: Document) -> dict[str, Any]:
         _collection(node, document, "mapping", self.what)
         values = {}
         for name, (key, child) in document.entries(node).items():
+            if document.is_null(child):
+                raise document.error(key, f"{shown(name)} has no value", f"{name[:63]}: {{}} takes all the defaults")
             try:
                 values[names.label(name)] = self.value.read(child, document)
             except Invalid as error:

@@ -116,11 +116,11 @@ SUBJECT = Table(
     "a subject",
     (
         Field("common_name", Text("a common name", _at_most(64)), "CN; where it is left out, the entity's name."),
-        Field("organization", Text("an organization", _at_most(64)), "O."),
-        Field("organizational_unit", Text("an organizational unit", _at_most(64)), "OU."),
+        Field("organization", Text("an organization", _at_most(64)), "O, the organization."),
+        Field("organizational_unit", Text("an organizational unit", _at_most(64)), "OU, the unit within it."),
         Field("country", Text("a country", names.country, names.COUNTRY_PATTERN), "C, two letters (ISO 3166)."),
         Field("state", Text("a state", _at_most(128)), "ST, a state or province."),
-        Field("locality", Text("a locality", _at_most(128)), "L."),
+        Field("locality", Text("a locality", _at_most(128)), "L, a town."),
     ),
     ref="subject",
 )
@@ -288,12 +288,12 @@ TOPOLOGY = Table(
         ),
         Field(
             "cas",
-            Named("the CAs", CA, "The certification authorities."),
+            Named("the CAs", CA),
             "The certification authorities.",
             required=True,
         ),
-        Field("servers", Named("the servers", SERVER, "What listens."), "What listens."),
-        Field("clients", Named("the clients", CLIENT, "What only calls."), "What only calls."),
+        Field("servers", Named("the servers", SERVER), "What listens."),
+        Field("clients", Named("the clients", CLIENT), "What only calls."),
     ),
 )
 

@@ -15,7 +15,7 @@ from scaffold.topology.words import nearest, shown
 
 
 def check_cas(t: Topology) -> None:
-    """The rules of CAs alone, after which their graph can be walked. Raises `TopologyError` for the first broken one."""
+    """The rules of CAs alone, after which their graph can be walked. Raises `TopologyError`."""
     _there_is_a_ca(t)
     for ca in t.cas.values():
         _issuer_of_ca_is_known(t, ca)

@@ -1,0 +1,206 @@
+"""What no topology may say: each rule broken once, at its place, with its hint. The good topology is the twin of all."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaffold.errors import NotAvailableYet
+from tests.unit.topology.written import GOOD, changed, read, refused
+
+API = "    listen: 127.0.0.1:8443\n"
+ISSUING = "  issuing:\n    issuer: root\n"
+CLI = "  cli:\n    template: python\n"
+GATEWAY = "    listen: 127.0.0.1:9443\n"
+
+
+def test_the_good_topology_is_good() -> None:
+    assert read(GOOD).name == "shop"
+
+
+BROKEN = [
+    # form
+    ("name: shop", "name: My Shop", "is not a name", "My Shop", "my-shop"),
+    ("name: shop", "name:", "name has no value", "name:", "leave the key out"),
+    ("name: shop", 'name: ""', "is not a name", '"', ""),
+    ("name: shop", "name: [shop]", "a list stands where a name", "[", ""),
+    ("name: shop\n", "", "needs name", None, ""),
+    ("version: 1", "version: 2", "not a version", "2", "write 1"),
+    ("servers:", "server:", 'unknown key "server"', "server", 'did you mean "servers"?'),
+    (CLI, CLI + "    lifetme: 1d\n", 'unknown key "lifetme" in a client', "lifetme", '"lifetime"'),
+    (CLI, CLI + "    lifetime: 90\n", "not a duration", "90", "90d"),
+    (CLI, CLI + "    key: rsa-1024\n", "not a type of key", "rsa-1024", "rsa-"),
+    (CLI, CLI + "    vars:\n", "vars has no value", "vars", ""),
+    (CLI, CLI + "    vars: {a: ~}\n", "there is no value", "~", ""),
+    (CLI, CLI + "    vars: {_scaffold: 1}\n", "template's variable", "_scaffold", ""),
+    (CLI, CLI + "    vars: {a: {b: c}}\n", "a mapping stands where", "{b", ""),
+    (CLI, CLI + "    subject: {country: nl}\n", "country code", "nl", "NL"),
+    (CLI, CLI + f"    subject: {{organization: {'a' * 65}}}\n", "longer than 64", "a", ""),
+    (CLI, CLI + '    subject: {organization: "a\\nb"}\n', "U+000A", '"a', ""),
+    (CLI, CLI + "    pfx: {}\n", "needs password", "{}", ""),
+    (CLI, CLI + "    pfx: {password: {}}\n", "exactly one", "{}", "env"),
+    (CLI, CLI + "    pfx: {password: {env: A, file: b}}\n", "exactly one", "{env", ""),
+    (CLI, CLI + "    pfx: {password: {generate: false}}\n", "is not true", "false", "write true"),
+    (CLI, CLI + "    pfx: {password: {generate: true}, legacy: yes}\n", "neither true nor false", "yes", ""),
+    (CLI, CLI + "    fault: expird\n", "is not a fault", "expird", '"expired"'),
+    (CLI, "  cli:\n", "cli needs template", "cli", "template:"),
+    (CLI, "  Cli:\n    template: python\n", "is not a name", "Cli", "cli"),
+    ("  robot:\n", "  other:\n  robot:\n", "other\" has no value", "other", "other: {}"),
+    (API, "", "api needs listen", "api", "listen:"),
+    (API, "    listen: 8443\n", "not an address", "8443", "127.0.0.1:8443"),
+    (API, API + "    health: 127.0.0.1:99999\n", "no port", "127", ""),
+    ("    path_length: 0\n", "    path_length: -1\n", "not a path length", "-1", ""),
+    ("    path_length: 0\n", "    path_length: 1.0\n", "not a path length", "1.0", ""),
+    ("publish: http://127.0.0.1:9080", "publish: https://pki", "plain HTTP", "https", "http://"),
+    # CAs
+    ("issuer: root\n", "issuer: rot\n", 'no such CA "rot"', "rot", '"root"'),
+    ("issuer: root\n", "issuer: issuing\n", "itself", "issuing", "leave issuer out"),
+    ("    subject: {common_name: Shop Root}\n", "    issuer: issuing\n", "in a circle: ", "issuing", "a root"),
+    ("issuer: root\n", "issuer: partner\n", "issues nothing here", "partner", "add key"),
+    (ISSUING, "  root2: {path_length: 0}\n  middle: {issuer: root2}\n" + ISSUING, "no CA below it", "root2", "to 1"),
+    (ISSUING, ISSUING + "    lifetime: 11y\n", "longer than its issuer root", "11y", "10y"),
+    (CLI, CLI + "    lifetime: 6y\n", "longer than its issuer issuing", "6y", "5y"),
+    (ISSUING, ISSUING + "    subject: {common_name: SHOP  root}\n", "the same subject", "subject", ""),
+    (ISSUING, ISSUING + "    lifetime: 10d\n    renew_before: 10d\n", "must be shorter", "10d", ""),
+    ("    existing: {", "    lifetime: 1y\n    existing: {", "lifetime cannot be said", "1y", ""),
+    ("    existing: {", "    key_password: {env: A}\n    existing: {", "whose key is here", "key_password", "add key"),
+    ("{certificate: partner.pem}", "{key: partner.key}", "needs certificate", "{key", ""),
+    ("permitted: {dns: [shop.internal, localhost], ip: [127.0.0.0/8]}", "permitted: {}", "is empty", "{}", ""),
+    ("127.0.0.0/8", "127.0.0.1/8", "not an IP network", "127.0.0.1/8", "127.0.0.0/8"),
+    # names
+    ("api.shop.internal", "api.other.internal", "may not bear", "api.other.internal", "RFC 5280"),
+    ("api.shop.internal, 127.0.0.1]", "api.shop.internal, 10.0.0.1]", "may not bear", "10.0.0.1", ""),
+    ("[localhost, api.shop.internal", "['spiffe://a/b', localhost, evil.org", "may not bear", "evil.org", ""),
+    (CLI, CLI + "    subject: {common_name: cli.evil.org}\n", "may not bear", "cli.evil.org", ""),
+    ("[localhost, api.shop", "['*.shop.internal', api.shop", "no host is called", "names", "the first"),
+    ("[localhost, api.shop", "['email:a@b.org', api.shop", "no host is called", "names", ""),
+    ("names: [localhost]", "names: ['spiffe://a/b']", "an identity alone", "names", ""),
+    ("names: [localhost]", "names: []", "an identity alone", "names", ""),
+    ("names: [localhost]", "names: [localhost, LOCALHOST]", "twice on the list", "LOCALHOST", ""),
+    ("names: [localhost]", "names: [localhost, 'spiffe://a/b', 'uri:urn:a:b']", "more than one identity", "'uri", ""),
+    # edges
+    ("    calls: [api, gateway]", "    calls: [apii]", 'no such server "apii"', "apii", '"api"'),
+    ("    calls: [api, gateway]", "    calls: [api, robot]", "is a client", "robot", ""),
+    ("    calls: [api, gateway]", "    calls: [api, api]", "twice on the list", "api", ""),
+    ("    calls: [api]\n    upstream: api", "    calls: [gateway]", "calls itself", "gateway", ""),
+    ("    upstream: api", "    upstream: apii", 'no such server "apii"', "apii", '"api"'),
+    ("    calls: [api]\n    upstream: api", "    upstream: api", "does not call its upstream", "api", "calls: [api]"),
+    ("    upstream: api", "    upstream: gateway", "its own upstream", "gateway", ""),
+    (API, API + "    trusts: [issuing]\n", "does not trust partner", "trusts", "trusts: [issuing, partner]"),
+    (API, API + "    trusts: [issuing, partnr]\n", 'no such CA "partnr"', "partnr", '"partner"'),
+    (API, API + "    trusts: []\n", "is empty", "[]", ""),
+    (API, API + "    issuer: isuing\n", 'no such CA "isuing"', "isuing", 'did you mean "issuing"?'),
+    (API, API + "    issuer: partner\n", "issues nothing here", "partner", ""),
+    ("issuer: partner,", "issuer: prtner,", 'no such CA "prtner"', "prtner", '"partner"'),
+    ("  root:\n", "  spare: {}\n  root:\n", "must name its issuer", None, "spare or issuing"),
+    # addresses
+    (API, "    listen: 0.0.0.0:8443\n", "nobody can dial", "0.0.0.0", "address: localhost:8443"),
+    (API, API + "    health: 127.0.0.1:8443\n", "takes 127.0.0.1:8443", "127", "own port"),
+    (GATEWAY, "    listen: localhost:8443\n", "which is api's listen", "localhost", ""),
+    (GATEWAY, "    listen: 127.0.0.1:9080\n", "where publish is", "127", ""),
+    # identity
+    (CLI, CLI + "    names: ['spiffe://shop/server/api']\n", "the same identity", "names", ""),
+    ("spiffe://partner.example/robot", "spiffe://shop/client/cli", "the same identity", '"spiffe', ""),
+    (CLI, CLI + "    subject: {common_name: GATEWAY}\n", "same issuer and the same subject", "subject", ""),
+    (CLI, CLI + "    subject: {common_name: shop root}\n", "same subject as the CA root", "subject", ""),
+    ("    external: {", "    template: curl\n    external: {", "cannot be said of an external", "curl", "calls"),
+    # faults
+    ("    calls: [api, gateway]", "    fault: expired", "as it calls no server", "expired", ""),
+    (
+        "    template: python\n    calls: [api, gateway]",
+        "    template: python\n    fault: wrong-name\n    calls: [api]\n"
+        "  two: {template: python, names: ['spiffe://shop/client/cli/wrong-name'], calls: [gateway]}",
+        "the wrong name of cli",
+        "names",
+        "",
+    ),
+    (API, API + "    fault: no-san\n    subject: {common_name: LOCALHOST}\n", "common name for its name", "no-san", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "message", "at", "hint"), BROKEN, ids=[row[1].strip()[:50] for row in BROKEN])
+def test_a_broken_rule_is_a_clear_error(old: str, new: str, message: str, at: str | None, hint: str) -> None:
+    refused(changed(old, new), message, at, hint)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    calls: [api, gateway]", "    calls: []"),
+        ("    calls: [api, gateway]", "    calls: [api]\n    fault: expired"),
+        (API, API + "    fault: no-san\n"),
+        (API, API + "    trusts: [partner, issuing, root]\n"),
+        (API, "    listen: 0.0.0.0:8443\n    address: api.shop.internal:8443\n"),
+        (ISSUING, ISSUING + "    lifetime: 10y\n"),
+        (CLI, CLI + "    subject: {common_name: api}\n"),
+        ("  root:\n", "  spare: {existing: {certificate: a.pem}}\n  root:\n"),
+        (CLI, CLI + "    names: ['urn.shop.internal', 'uri:urn:a:b', 'email:a@b.org']\n"),
+    ],
+)
+def test_what_is_near_the_rules_is_good(old: str, new: str) -> None:
+    read(changed(old, new))
+
+
+def test_two_that_listen_on_all_of_their_own_host_do_not_collide() -> None:
+    text = changed(API, "    listen: 0.0.0.0:8443\n    address: a.internal:8443\n").replace(
+        GATEWAY, "    listen: 0.0.0.0:8443\n    address: b.internal:8443\n"
+    )
+    read(text)
+    refused(text.replace("b.internal", "a.internal"), "which is api's listen")
+
+
+def test_two_external_clients_may_share_an_identity_that_two_cas_vouch_for() -> None:
+    second = '  second:\n    external: {issuer: other, identity: "spiffe://partner.example/robot"}\n    calls: [api]\n'
+    text = changed("  partner:\n", "  other: {existing: {certificate: other.pem}}\n  partner:\n") + second
+    read(text)
+    refused(text.replace("issuer: other", "issuer: partner"), "the same identity")
+
+
+def test_revocation_pointers_need_a_publisher() -> None:
+    text = changed(ISSUING, ISSUING + "    revocation: {crl: 1d}\n")
+    read(text)
+    refused(text.replace("publish: http://127.0.0.1:9080\n", ""), "while publish is not set", "revocation")
+
+
+def test_a_fault_of_a_server_that_only_external_clients_call_is_seen_by_nobody_here() -> None:
+    text = changed(GATEWAY, GATEWAY + "    fault: expired\n")
+    read(text)
+    refused(text.replace("calls: [api, gateway]", "calls: [api]"), "nobody here calls it", "expired")
+
+
+def test_an_inherited_value_is_pointed_at_where_it_stands() -> None:
+    refused(changed("cas:\n", "defaults: {lifetime: 6y}\ncas:\n"), "longer than its issuer", "6y}")
+    refused(
+        changed("cas:\n", "defaults: {calls: [nobody]}\ncas:\n").replace("    calls: [api]\n", ""), "nobody", "nobody"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at"),
+    [
+        (API, API + "    check_revocation: ocsp\n", "ocsp"),
+        (API, API + "    staple: true\n", "true"),
+        (API, API + "    must_staple: true\n", "true"),
+        (API, API + "    on_unavailable: allow\n", "allow"),
+        (CLI, CLI + "    check_revocation: crl\n", "crl"),
+        (CLI, CLI + "    check_revocation: ocsp\n", "ocsp"),
+        ("cas:\n", "defaults: {staple: true}\ncas:\n", "true"),
+    ],
+)
+def test_what_is_not_available_yet_is_said_to_be(old: str, new: str, at: str) -> None:
+    error = refused(changed(old, new), "is not available yet", at)
+    assert isinstance(error, NotAvailableYet)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "check_revocation: crl",
+        "check_revocation: none",
+        "staple: false",
+        "on_unavailable: refuse",
+        "post_quantum: true",
+        "pfx: {password: {generate: true}, legacy: true}",
+    ],
+)
+def test_what_is_available_is_read(line: str) -> None:
+    read(changed(API, f"{API}    {line}\n"))
