@@ -41,7 +41,7 @@ def run(
     from scaffold.cli.project import open_project
     from scaffold.view import programs
     from scaffold.view.junit import report_junit
-    from scaffold.view.terminal import show
+    from scaffold.view.terminal import columns, show
     from scaffold.view.verify import report_lines
 
     project = open_project(file, out)
@@ -51,7 +51,8 @@ def run(
     if json:
         typer.echo(programs.report_json(report))
     else:
-        show(report_lines(report, {server.name: server.template for server in project.topology.servers.values()}))
+        kinds = {server.name: server.template for server in project.topology.servers.values()}
+        show(report_lines(report, kinds, columns()))
     if report.failed or (strict and _cannot_run(project)):
         raise typer.Exit(failures.PROBE_FAILED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
@@ -36,6 +37,11 @@ def wants_colour(stream: TextIO | None = None) -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or is_terminal(stream)
+
+
+def columns() -> int | None:
+    """How wide the terminal is that standard output is, or None where it is none (COLUMNS says it for a pipe too)."""
+    return shutil.get_terminal_size().columns if is_terminal() or "COLUMNS" in os.environ else None
 
 
 def show(lines: Iterable[Line], stream: TextIO | None = None) -> None:

@@ -15,11 +15,14 @@ MARKS: Mapping[Result, Span] = {
 }
 
 
-def report_lines(report: Report, kinds: Mapping[str, str] | None = None) -> Iterator[Line]:
-    """The report as text. `kinds` says the kind of each server, by name, for its heading."""
+def report_lines(report: Report, kinds: Mapping[str, str] | None = None, columns: int | None = None) -> Iterator[Line]:
+    """The report as text. `kinds` says the kind of each server, by name, for its heading.
+
+    Where a check passed its detail is cut to what fits in `columns`; a failure is always said in full.
+    """
     widths = _widths(report.checks)
     for server, checks in _by_server(report.checks).items():
-        yield from _server_lines(server, (kinds or {}).get(server, ""), checks, widths)
+        yield from _server_lines(server, (kinds or {}).get(server, ""), checks, widths, columns)
         yield plain("")
     yield from _drift_lines(report)
     yield from _failure_lines(report)
@@ -55,7 +58,9 @@ def _seen(check: Check) -> str:
     return f"{check.observed.value} ({check.layer.value})" if check.layer else check.observed.value
 
 
-def _server_lines(server: str, kind: str, checks: Sequence[Check], widths: tuple[int, int, int, int]) -> Iterator[Line]:
+def _server_lines(
+    server: str, kind: str, checks: Sequence[Check], widths: tuple[int, int, int, int], columns: int | None
+) -> Iterator[Line]:
     client, probe, expected, seen = widths
     yield [(server, "bold"), (f"  {kind}" if kind else "", "dim")]
     tried = [check for check in checks if check.result is not Result.SKIPPED]
@@ -63,11 +68,14 @@ def _server_lines(server: str, kind: str, checks: Sequence[Check], widths: tuple
         heading = f"    {'client':<{client}}  {'probe':<{probe}}  {'expected':<{expected}}  {'seen':<{seen}}"
         yield [(heading, "dim")]
     for check in tried:
-        columns = f"{check.client:<{client}}  {check.probe.words:<{probe}}  {check.expected.value:<{expected}}  "
+        row = f"{check.client:<{client}}  {check.probe.words:<{probe}}  {check.expected.value:<{expected}}  "
+        row += f"{_seen(check):<{seen}}  "
         mark, style = MARKS[check.result]
-        failed = style if check.result is Result.FAILED else ""
-        detail = f"  {one_line(check.detail)}" if check.detail else ""
-        yield [(f"  {mark} ", style), (columns, failed), (f"{_seen(check):<{seen}}", failed), (detail, failed or "dim")]
+        if check.result is Result.FAILED:
+            yield [(f"  {mark} {row}{one_line(check.detail)}", style)]
+        else:
+            room = max(columns - len(row) - 4, 0) if columns else None
+            yield [(f"  {mark} ", style), (row, ""), (_cut(one_line(check.detail), room), "dim")]
     skipped: dict[str, list[str]] = {}
     for check in checks:
         if check.result is Result.SKIPPED:
@@ -76,6 +84,10 @@ def _server_lines(server: str, kind: str, checks: Sequence[Check], widths: tuple
         mark, style = MARKS[Result.SKIPPED]
         which = "; ".join(dict.fromkeys(probes)) if len(set(probes)) <= 3 else ""
         yield [(f"  {mark} {len(probes)} skipped: {one_line(reason)}", style), (f"  ({which})" if which else "", "dim")]
+
+
+def _cut(text: str, room: int | None) -> str:
+    return text if room is None or len(text) <= room else text[: max(room - 1, 0)] + "…"
 
 
 def _drift_lines(report: Report) -> Iterator[Line]:

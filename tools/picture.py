@@ -1,0 +1,55 @@
+"""Draws docs/images/verify.svg from the real output of a real verification.
+
+python tools/picture.py
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+PICTURE = Path(__file__).parent.parent / "docs" / "images" / "verify.svg"
+SCAFFOLD = [sys.executable, "-m", "scaffold"]
+COLUMNS = 132
+
+
+def verified() -> str:
+    """What `scaffold verify` prints for one server of the banking example, with its colours."""
+    with tempfile.TemporaryDirectory() as folder:
+        for arguments in (["init", "--example", "banking"], ["apply", "--yes"]):
+            subprocess.run([*SCAFFOLD, *arguments], cwd=folder, check=True, capture_output=True)
+        done = subprocess.run(
+            [*SCAFFOLD, "verify", "--ports", "auto", "--only", "server.accounts"],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"},
+        )
+    return done.stdout
+
+
+def main() -> None:
+    """Write the picture."""
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
+    console.print(Text.from_ansi("$ scaffold verify --only server.accounts\n" + verified()))
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    drawing = console.export_svg(title="scaffold verify", unique_id="verify")
+    # Nothing is fetched by who looks at the picture: the fonts are those of the machine.
+    drawing = re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.DOTALL)
+    drawing = drawing.replace(
+        "font-family: Fira Code,", "font-family: ui-monospace, DejaVu Sans Mono, Menlo, Consolas,"
+    )
+    PICTURE.write_text(drawing, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
