@@ -1,0 +1,195 @@
+"""One raw call against servers that end it in every way there is."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from scaffold.pki import broken, bundles, keys
+from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
+from scaffold.pki.profiles import CertificateProfile
+from scaffold.publish.services import free_addresses
+from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
+from scaffold.verify import probe
+from scaffold.verify.model import Layer
+from scaffold.verify.probe import Answered, CannotOffer, Closed, Credentials, Stuck, Target, Unreachable
+from scaffold.verify.rogues import credentials, stranger
+
+NOW = datetime.now(UTC)
+
+
+def ca(name: str) -> Issuer:
+    key = keys.generate(KeyType.EC_P256)
+    begins, ends = validity(broken.ROGUE_LIFETIME, NOW)
+    profile = CertificateProfile(subject=Subject(name), role="ca")
+    return Issuer(self_signed(profile, key, serial=new_serial(), not_before=begins, not_after=ends), key)
+
+
+ROOT = ca("root")
+CLIENT = CertificateProfile(subject=Subject("teller"), role="client", sans=(San(SanType.URI, "spiffe://bank/teller"),))
+GOOD = credentials(broken.rogue(CLIENT, ROOT, NOW))
+
+
+def context(newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, verify: bool = True) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    probe.load(made, stranger())
+    made.maximum_version = newest
+    if verify:
+        made.verify_mode = ssl.CERT_REQUIRED
+        made.load_verify_locations(cadata=bundles.pem(ROOT.certificate).decode())
+    return made
+
+
+@contextlib.contextmanager
+def serving(serve: Callable[[socket.socket], None]) -> Iterator[Target]:
+    """A server that does `serve` with its first connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                serve(connection)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        yield Target(HostPort("127.0.0.1", listener.getsockname()[1]), "accounts.internal")
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def answering(body: bytes, made: ssl.SSLContext) -> Callable[[socket.socket], None]:
+    def serve(connection: socket.socket) -> None:
+        with made.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(4096)
+            secured.sendall(body)
+
+    return serve
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("status", [200, 400, 403, 502])
+def test_an_answer_is_an_answer(status: int, newest: ssl.TLSVersion) -> None:
+    body = f"HTTP/1.1 {status} Whatever\r\nContent-Length: 2\r\n\r\nhi".encode()
+    with serving(answering(body, context(newest))) as target:
+        assert probe.call(target, GOOD) == Answered(status, b"hi")
+
+
+@pytest.mark.parametrize(
+    ("newest", "after"), [(ssl.TLSVersion.TLSv1_2, False), (ssl.TLSVersion.TLSv1_3, True)], ids=["TLS 1.2", "TLS 1.3"]
+)
+def test_an_alert_is_read_even_when_it_comes_after_the_handshake(newest: ssl.TLSVersion, after: bool) -> None:
+    expired = credentials(broken.rogue(CLIENT, ROOT, NOW, fault=Fault.EXPIRED))
+    for sent, alert in ((expired, "certificate expired"), (stranger(), "unknown ca")):
+        with serving(answering(b"", context(newest))) as target:
+            assert probe.call(target, sent) == Closed(alert, after_handshake=after)
+
+
+def test_no_certificate_is_told_by_its_own_alert() -> None:
+    with serving(answering(b"", context())) as target:
+        assert probe.call(target, None) == Closed("certificate required", after_handshake=True)
+
+
+def test_an_end_without_an_alert_is_an_end() -> None:
+    """As Kestrel refuses: the handshake is done, and then the connection is gone."""
+    with serving(answering(b"", context(verify=False))) as target:
+        assert probe.call(target, GOOD) == Closed(None, after_handshake=True)
+
+
+def test_an_end_within_the_handshake_is_an_end() -> None:
+    with serving(lambda connection: None) as target:
+        assert probe.call(target, GOOD) == Closed(None, after_handshake=False)
+
+
+def test_nobody_there_is_unreachable() -> None:
+    (address,) = free_addresses(1)
+    assert isinstance(probe.call(Target(address, "x"), GOOD), Unreachable)
+    assert isinstance(probe.call_plainly(address, "/"), Unreachable)
+
+
+def test_a_silent_server_neither_lets_in_nor_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PATIENCE", 0.2)
+    done = threading.Event()
+    with serving(lambda connection: bool(done.wait(10)) and None) as target:
+        assert isinstance(outcome := probe.call(target, GOOD), Stuck)
+        assert outcome.layer is Layer.TLS
+        done.set()
+    done.clear()
+
+    def silent(connection: socket.socket) -> None:
+        with context().wrap_socket(connection, server_side=True):
+            done.wait(10)
+
+    with serving(silent) as target:
+        assert isinstance(outcome := probe.call(target, GOOD), Stuck)
+        assert outcome.layer is Layer.HTTP
+        done.set()
+
+
+def test_garbage_is_no_answer() -> None:
+    with serving(answering(b"SSH-2.0-whatever\r\n\r\n", context())) as target:
+        assert isinstance(probe.call(target, GOOD), Stuck)
+    with serving(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as target:
+        assert isinstance(outcome := probe.call(target, GOOD), Stuck)
+        assert outcome.layer is Layer.TLS
+
+
+def test_an_old_protocol_really_leaves_this_machine() -> None:
+    assert probe.speaks(ssl.TLSVersion.TLSv1_2)
+    modern = context()
+    modern.minimum_version = ssl.TLSVersion.TLSv1_3
+    with serving(answering(b"", modern)) as target:
+        outcome = probe.call(target, GOOD, newest=ssl.TLSVersion.TLSv1_2)
+        assert outcome == Closed("protocol version", after_handshake=False)
+    with serving(answering(b"HTTP/1.1 200 OK\r\n\r\n", context())) as target:
+        assert probe.call(target, GOOD, newest=ssl.TLSVersion.TLSv1_2) == Answered(200, b"")
+
+
+def test_what_this_library_cannot_speak_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "speaks", lambda version: False)
+    with pytest.raises(CannotOffer, match=r"does not speak TLSv1\.1"):
+        probe.client_context(None, ssl.TLSVersion.TLSv1_1)
+
+
+def test_what_this_library_cannot_load_is_said() -> None:
+    with pytest.raises(CannotOffer, match="cannot load the certificate"):
+        probe.client_context(Credentials(stranger().certificates, GOOD.key))
+
+
+def test_a_key_is_on_disk_for_a_moment_only_and_for_its_owner_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Path, int, int]] = []
+
+    class Context:
+        def load_cert_chain(self, certificates: Path, key: Path) -> None:
+            assert key.read_bytes() == GOOD.key
+            seen.append((key, stat.S_IMODE(key.stat().st_mode), stat.S_IMODE(key.parent.stat().st_mode)))
+
+    probe.load(Context(), GOOD)  # type: ignore[arg-type]
+    ((path, mode, folder),) = seen
+    assert (mode, folder) == (0o600, 0o700)
+    assert not path.parent.exists()
+
+
+def test_credentials_do_not_show_themselves() -> None:
+    assert repr(GOOD) == "Credentials(…)"
+
+
+def test_a_request_carries_its_headers() -> None:
+    seen: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        with context().wrap_socket(connection, server_side=True) as secured:
+            seen.append(secured.recv(4096))
+            secured.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    with serving(serve) as target:
+        probe.call(target, GOOD, "/call/x", {"X-Client-Subject": "CN=forged"})
+    assert seen[0].startswith(b"GET /call/x HTTP/1.1\r\nHost: accounts.internal\r\n")
+    assert b"\r\nX-Client-Subject: CN=forged\r\n" in seen[0]
