@@ -182,7 +182,7 @@ PFX = Table(
     "pfx",
     (
         Field("password", SECRET, "What opens the bundle.", required=True),
-        Field("legacy", Flag(), "3DES and SHA-1, for readers that know no PBES2.", default=False),
+        Field("legacy", Flag(), "With 3DES and SHA-1, for readers that know no PBES2.", default=False),
     ),
     lambda values: Pfx(**values),
     ref="pfx",

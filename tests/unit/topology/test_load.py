@@ -96,8 +96,11 @@ def test_revocation_follows_from_what_a_ca_issues_and_whether_its_key_is_open() 
 def test_a_root_that_a_leaf_names_issues_leaves_too() -> None:
     text = changed(CLI, f"{CLI}    issuer: root\n")
     refused(text, "must name its issuer", hint="issuer: root or issuing")
-    t = read(text.replace("    template: python\n    listen", "    template: python\n    issuer: issuing\n    listen").replace(
-        "    template: nginx\n", "    template: nginx\n    issuer: issuing\n"))  # fmt: skip
+    t = read(
+        text.replace(
+            "    template: python\n    listen", "    template: python\n    issuer: issuing\n    listen"
+        ).replace("    template: nginx\n", "    template: nginx\n    issuer: issuing\n")
+    )
     assert t.cas["root"].revocation == Revocation(crl=DAY, ocsp=HOUR)
     assert t.servers["api"].trusts == ("issuing", "root", "partner")
 
@@ -115,10 +118,12 @@ def test_an_existing_ca_takes_nothing_from_defaults() -> None:
     assert (partner.subject.country, partner.key_password, partner.issues_here) == (None, None, False)
     assert partner.existing is not None
     assert partner.existing.certificate == Path("/somewhere/partner.pem")
-    with_key = read(changed("{certificate: partner.pem}", "{certificate: partner.pem, key: partner.key}").replace(
-        "    template: python\n    listen", "    template: python\n    issuer: partner\n    listen").replace(
-        "    template: nginx\n", "    template: nginx\n    issuer: issuing\n").replace(
-        CLI, f"{CLI}    issuer: issuing\n"))  # fmt: skip
+    with_key = read(
+        changed("{certificate: partner.pem}", "{certificate: partner.pem, key: partner.key}")
+        .replace("    template: python\n    listen", "    template: python\n    issuer: partner\n    listen")
+        .replace("    template: nginx\n", "    template: nginx\n    issuer: issuing\n")
+        .replace(CLI, f"{CLI}    issuer: issuing\n")
+    )
     assert with_key.cas["partner"].revocation == Revocation(crl=DAY, ocsp=HOUR)
 
 
@@ -149,8 +154,17 @@ def test_variables_are_typed_as_yaml_1_2_does() -> None:
     written = "{a: yes, b: true, c: 12, d: '12', e: 1.5, f: 007, g: 0x1F, h: 12:30, i: [x, 1], j: -3}"
     values = read(changed(CLI, f"{CLI}    vars: {written}\n")).clients["cli"].vars
     assert dict(values) == {
-        "a": "yes", "b": True, "c": 12, "d": "12", "e": 1.5, "f": "007", "g": "0x1F", "h": "12:30", "i": ("x", 1), "j": -3,
-    }  # fmt: skip
+        "a": "yes",
+        "b": True,
+        "c": 12,
+        "d": "12",
+        "e": 1.5,
+        "f": "007",
+        "g": "0x1F",
+        "h": "12:30",
+        "i": ("x", 1),
+        "j": -3,
+    }
 
 
 def test_ipv6_and_address() -> None:
@@ -168,8 +182,11 @@ def test_a_topology_is_frozen() -> None:
 
 
 def test_the_graph() -> None:
-    t = read(GOOD.replace("  issuing:\n", "  leaf: {issuer: middle}\n  middle: {issuer: root}\n  issuing:\n").replace(
-        "    template:", "    issuer: issuing\n    template:"))  # fmt: skip
+    t = read(
+        GOOD.replace("  issuing:\n", "  leaf: {issuer: middle}\n  middle: {issuer: root}\n  issuing:\n").replace(
+            "    template:", "    issuer: issuing\n    template:"
+        )
+    )
     assert [ca.name for ca in graph.issuing_order(t)] == ["root", "middle", "leaf", "issuing", "partner"]
     assert [ca.name for ca in graph.chain(t, "leaf")] == ["leaf", "middle", "root"]
     assert graph.root_of(t, "leaf").name == "root"
@@ -182,8 +199,11 @@ def test_the_graph() -> None:
         "client.robot",
     ]
     assert [(caller.name, server.name) for caller, server in graph.edges(t)] == [
-        ("gateway", "api"), ("cli", "api"), ("cli", "gateway"), ("robot", "api"),
-    ]  # fmt: skip
+        ("gateway", "api"),
+        ("cli", "api"),
+        ("cli", "gateway"),
+        ("robot", "api"),
+    ]
 
 
 def test_loading_needs_no_cryptography_and_importing_no_yaml() -> None:

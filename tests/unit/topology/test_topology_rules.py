@@ -1,4 +1,4 @@
-"""What no topology may say: each rule broken once, at its place, with its hint. The good topology is the twin of all."""
+"""What no topology may say: each rule broken once, at its place, with its hint. The good topology is their twin."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ GATEWAY = "    listen: 127.0.0.1:9443\n"
 def test_the_good_topology_is_good() -> None:
     assert read(GOOD).name == "shop"
 
+
+NAMED_AS_WRONG = """\
+    fault: wrong-name
+    template: python
+    calls: [api]
+  two:
+    template: python
+    names: ['spiffe://shop/client/cli/wrong-name']
+    calls: [gateway]"""
 
 BROKEN = [
     # form
@@ -107,8 +116,7 @@ BROKEN = [
     ("    calls: [api, gateway]", "    fault: expired", "as it calls no server", "expired", ""),
     (
         "    template: python\n    calls: [api, gateway]",
-        "    template: python\n    fault: wrong-name\n    calls: [api]\n"
-        "  two: {template: python, names: ['spiffe://shop/client/cli/wrong-name'], calls: [gateway]}",
+        NAMED_AS_WRONG,
         "the wrong name of cli",
         "names",
         "",
