@@ -98,6 +98,7 @@ def _server_context(folder: Path, settings: Tls) -> ssl.SSLContext:
 def _client_context(folder: Path, settings: Tls) -> ssl.SSLContext:
     """For connections to others, with this server's second certificate. Name and chain are checked by default."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.hostname_checks_common_name = False  # names are subject alternative names (RFC 9525 2)
     _apply_profile(context, settings)
     context.load_cert_chain(folder / "client-cert.pem", folder / "client-key.pem")
     _load_trust(context, folder / "client-ca.pem", folder / "intermediates.pem")
