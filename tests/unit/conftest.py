@@ -1,0 +1,137 @@
+"""A topology, an output folder and a clock that tests turn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from scaffold.apply import Outcome, apply
+from scaffold.cli.project import Project, open_project
+from scaffold.plan.make import make_plan
+from scaffold.plan.model import Action, Plan
+from scaffold.store.secrets import Secrets
+
+BANK = """
+version: 1
+name: bank
+cas:
+  root: {}
+  issuing: {issuer: root}
+servers:
+  accounts: {template: python, issuer: issuing, listen: "127.0.0.1:8443", names: [localhost]}
+clients:
+  teller: {template: python, issuer: issuing, calls: [accounts]}
+"""
+
+
+@dataclass
+class Household:
+    """One topology file and its output folder; `now` is turned by the test."""
+
+    folder: Path
+    text: str = BANK
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "bank"
+
+    def open(self) -> Project:
+        file = self.folder / "topology.yaml"
+        file.write_text(self.text)
+        return open_project(file, self.out)
+
+    def plan(self, *, overwrite: Collection[str] = ()) -> Plan:
+        project = self.open()
+        return make_plan(project.topology, project.kinds, project.layout, self.now, overwrite=overwrite)
+
+    def carry_out(self, plan: Plan) -> Outcome:
+        project = self.open()
+        secrets = Secrets(self.environment)
+        return apply(plan, project.topology, project.kinds, project.layout, self.now, secrets)
+
+    def apply(self, *, overwrite: Collection[str] = ()) -> Outcome:
+        return self.carry_out(self.plan(overwrite=overwrite))
+
+    def later(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+    def planned(self) -> dict[str, tuple[Action, str]]:
+        """By address: the action, and the code of the first reason."""
+        return {change.address: (change.action, change.reasons[0].code) for change in self.plan().changes}
+
+    def certificate(self, path: str) -> x509.Certificate:
+        return x509.load_pem_x509_certificate((self.out / path).read_bytes())
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the output folder but the records."""
+        return {
+            path.relative_to(self.out).as_posix(): path.read_bytes()
+            for path in sorted(self.out.rglob("*"))
+            if path.is_file() and ".scaffold" not in path.parts
+        }
+
+
+@pytest.fixture
+def household(tmp_path: Path) -> Household:
+    return Household(tmp_path)
+
+
+@pytest.fixture
+def tiny(household: Household) -> Household:
+    """A household whose one server is of a kind of its own, in `kind`, with two files of the person's and one in tls."""
+    write_kind(household.folder / "kind", {"README.md": "one\n", "run.sh": "#!/bin/sh\n", "tls/list": "first\n"})
+    household.text = """
+version: 1
+name: bank
+cas: {root: {}}
+servers:
+  accounts: {template: ./kind, listen: "127.0.0.1:8443", names: [localhost]}
+"""
+    return household
+
+
+def write_kind(folder: Path, files: Mapping[str, str]) -> None:
+    """A server kind that renders `files`."""
+    project = folder / "{{cookiecutter.name}}"
+    for path, text in files.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text)
+    (project / "run.sh").chmod(0o755)
+    block = {
+        "summary": "for tests",
+        "role": "server",
+        "requires": ["sh"],
+        "ready": "ready",
+        "tls_library": "OpenSSL",
+        "tls_version": ["true"],
+        "keys": {"ec-p256": "1.1.1"},
+        "peer_keys": {"ec-p256": "1.1.1"},
+        "groups": {},
+        "tls": ["modern", "intermediate"],
+        "check_revocation": ["none", "crl"],
+        "on_unavailable": ["refuse"],
+        "sees_issuer_by": "key",
+        "refuses_in": "tls",
+        "supports": ["calls", "pfx"],
+    }
+    (folder / "cookiecutter.json").write_text(json.dumps({"_scaffold": block}))
+
+
+@pytest.fixture
+def change_kind(tiny: Household):
+    """Changes what the tiny kind renders."""
+    from scaffold.kinds import catalogue
+
+    def change(files: Mapping[str, str]) -> None:
+        write_kind(tiny.folder / "kind", files)
+        catalogue.find.cache_clear()
+
+    return change
