@@ -297,10 +297,9 @@ def _call(callee: Server) -> Call:
 
 
 def _server_name(callee: Server) -> str:
-    """The first name that can be asked for: a wildcard is spelled out with the server's own name."""
-    names = [san.value for san in callee.names if san.type in (SanType.DNS, SanType.IP)]
-    first = names[0] if names else callee.dial.host
-    return f"{callee.name}{first[1:]}" if first.startswith("*.") else first
+    """The first name that can be asked for by SNI, or checked as an address."""
+    names = (san.value for san in callee.names if san.type in (SanType.DNS, SanType.IP))
+    return next(names, callee.dial.host)
 
 
 def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Allowed:

@@ -8,7 +8,7 @@ from scaffold.errors import TopologyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.variables import VariableError, merged
 from scaffold.topology import graph
-from scaffold.topology.model import Client, KeyType, Party, Server, TlsProfile, Topology
+from scaffold.topology.model import Client, Fault, KeyType, Party, Server, TlsProfile, Topology
 
 OLDEST_LIBRARY = (3, 0)
 """The TLS library that every machine is taken to have; what needs a later one is noted in the plan."""
@@ -97,10 +97,27 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[str, 
     if calling is not None:
         yield from _takes(t, caller, calling, callee)
         _check_callee_name(t, caller, calling, callee)
+        _check_fault_is_seen(t, callee, caller, calling)
+    if isinstance(caller, Client):
+        _check_fault_is_seen(t, caller, callee, called)
     speaks_tls12 = TlsProfile.MODERN not in (caller.tls, callee.tls)
     for kind in (calling, called):
         if kind is not None and speaks_tls12:
             _refuse_tls12(t, caller, callee, kind)
+
+
+def _check_fault_is_seen(t: Topology, party: Party, judge: Party, kind: Kind) -> None:
+    """A fault on purpose must be seen at the other end, or a broken certificate would be let in."""
+    blind = {
+        Fault.NO_EKU: "demands_eku" not in kind.capabilities.supports,
+        Fault.NO_SAN: isinstance(party, Client) and kind.capabilities.sees_issuer_by == "name",
+    }
+    if party.fault is not None and blind.get(party.fault, False):
+        raise TopologyError(
+            f'{judge.address} (template "{kind.name}") cannot see the fault of {party.address}: {party.fault}',
+            place=t.place(*_path(party), "fault"),
+            hint="take another fault, such as expired or wrong-ca",
+        )
 
 
 def _check_callee_name(t: Topology, caller: Party, kind: Kind, callee: Server) -> None:

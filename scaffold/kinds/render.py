@@ -101,8 +101,6 @@ def _is_template(content: bytes) -> bool:
 
 
 def _render_compiled(kind: Kind, context: Context) -> dict[str, Rendered]:
-    from jinja2 import TemplateError
-
     files: dict[str, Rendered] = {}
     for template in _compiled(kind.folder / kind.project, kind.digest):
         try:
@@ -110,7 +108,7 @@ def _render_compiled(kind: Kind, context: Context) -> dict[str, Rendered]:
             if not path or path.endswith("/"):
                 continue
             body = template.body if isinstance(template.body, bytes) else template.body.render(context).encode()
-        except (TemplateError, UnicodeEncodeError, TypeError, ValueError) as error:
+        except Exception as error:  # a template is code, which may raise anything
             raise KindError(f'template "{kind.name}", {template.source}: {error}') from error
         files[_inside(kind, template.source, path)] = Rendered(body, template.executable)
     return files
@@ -133,10 +131,9 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
     """The kind by cookiecutter's own generation, without its hooks, in a temporary folder."""
     import tempfile
 
-    from cookiecutter.exceptions import CookiecutterException, UndefinedVariableInTemplate
+    from cookiecutter.exceptions import UndefinedVariableInTemplate
     from cookiecutter.generate import generate_files
     from cookiecutter.utils import create_env_with_context
-    from jinja2 import TemplateError
 
     full = {"cookiecutter": {**kind.private, **context["cookiecutter"]}}
     try:
@@ -150,7 +147,9 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
             }
     except UndefinedVariableInTemplate as error:  # its own text is the whole context
         raise KindError(f'template "{kind.name}": {error.message}: {error.error.message}') from error
-    except (CookiecutterException, TemplateError, OSError, ValueError) as error:
+    except KindError:
+        raise
+    except Exception as error:  # a template is code, which may raise anything
         raise KindError(f'template "{kind.name}": {error}') from error
 
 

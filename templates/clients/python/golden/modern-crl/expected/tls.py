@@ -19,6 +19,7 @@ def context(folder: Path, settings: Mapping[str, Any]) -> ssl.SSLContext:
     Raises OSError (ssl.SSLError is one) where the files cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # demands a certificate and checks its name
+    context.hostname_checks_common_name = False  # names are subject alternative names (RFC 9525 2)
     context.minimum_version = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}[
         settings["min_version"]
     ]

@@ -1,0 +1,180 @@
+"""Finding kinds, and the errors where there is none or it is malformed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from scaffold.errors import KindError
+from scaffold.kinds import catalogue
+from scaffold.kinds.capabilities import parse
+from scaffold.topology.model import KeyType, RevocationCheck
+
+BLOCK = {
+    "summary": "a kind",
+    "role": "server",
+    "ready": "^ready",
+    "tls_library": "OpenSSL",
+    "keys": {"ec-p256": "1.1.1"},
+    "peer_keys": {"ec-p256": "1.1.1"},
+    "sees_issuer_by": "key",
+    "refuses_in": "http",
+}
+
+
+def make(folder: Path, values: dict[str, object] | None = None, files: dict[str, str] | None = None) -> Path:
+    """A kind in a folder of its own."""
+    project = folder / "{{cookiecutter.name}}"
+    project.mkdir(parents=True)
+    (folder / "cookiecutter.json").write_text(json.dumps({"greeting": "hi", "_scaffold": BLOCK} | (values or {})))
+    for name, text in (files or {"hello.txt": "{{ cookiecutter.greeting }}"}).items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+def test_every_built_in_kind_loads(role):
+    for name in catalogue.builtin_names(role):
+        kind = catalogue.find(name, role, Path.cwd())
+        assert (kind.name, kind.role, kind.builtin) == (name, role, True)
+        assert role == "client" or "greeting" in kind.defaults
+
+
+def test_a_kind_is_found_once(tmp_path):
+    assert catalogue.find("python", "server", tmp_path) is catalogue.find("python", "server", tmp_path)
+
+
+@pytest.mark.parametrize("template", ["./mine", "mine/", "../{here}/mine", "{absolute}"])
+def test_a_folder_at_a_path(tmp_path, template):
+    make(tmp_path / "mine")
+    named = template.format(here=tmp_path.name, absolute=tmp_path / "mine")
+    kind = catalogue.find(named, "server", tmp_path)
+    assert not kind.builtin
+    assert kind.defaults == {"greeting": "hi"}
+
+
+def test_a_git_repository(tmp_path):
+    make(tmp_path / "mine")
+    run = {"cwd": tmp_path / "mine", "check": True, "capture_output": True}
+    subprocess.run(["git", "init"], **run)
+    subprocess.run(["git", "add", "."], **run)
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "x"], **run)
+    kind = catalogue.find(f"file://{tmp_path}/mine", "server", tmp_path)
+    assert kind.defaults == {"greeting": "hi"}
+
+
+def test_a_zip_file(tmp_path):
+    make(tmp_path / "mine")
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        archive.mkdir("mine")
+        for path in sorted((tmp_path / "mine").rglob("*")):
+            archive.write(path, path.relative_to(tmp_path))
+    assert catalogue.find(str(tmp_path / "mine.zip"), "server", tmp_path).role == "server"
+
+
+@pytest.mark.parametrize(
+    ("template", "role", "hint"),
+    [
+        ("pyhton", "server", 'did you mean "python"?'),
+        ("curl", "server", "curl is a client template"),
+        ("x", "client", ""),
+    ],
+)
+def test_an_unknown_name(tmp_path, template, role, hint):
+    with pytest.raises(KindError, match="no such") as caught:
+        catalogue.find(template, role, tmp_path)
+    assert hint in (caught.value.hint or "")
+
+
+def test_the_other_role_is_refused(tmp_path):
+    make(tmp_path / "mine")
+    with pytest.raises(KindError, match="for a server, not for a client"):
+        catalogue.find("./mine", "client", tmp_path)
+
+
+@pytest.mark.parametrize("template", ["./nothing", "file:///nowhere/at/all", "/nowhere.zip"])
+def test_nothing_there(tmp_path, template):
+    with pytest.raises(KindError):
+        catalogue.find(template, "server", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '"x"', "\xff", "[" * 100_000])
+def test_a_cookiecutter_json_that_is_none(tmp_path, text):
+    make(tmp_path / "mine")
+    (tmp_path / "mine/cookiecutter.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(KindError):
+        catalogue.find("./mine", "server", tmp_path)
+
+
+def test_no_project_folder(tmp_path):
+    make(tmp_path / "mine")
+    shutil.rmtree(tmp_path / "mine/{{cookiecutter.name}}")
+    with pytest.raises(KindError, match="one project folder"):
+        catalogue.find("./mine", "server", tmp_path)
+
+
+def test_a_symbolic_link_in_the_template(tmp_path):
+    make(tmp_path / "mine")
+    (tmp_path / "mine/{{cookiecutter.name}}/passwd").symlink_to("/etc/passwd")
+    with pytest.raises(KindError, match="symbolic link"):
+        catalogue.find("./mine", "server", tmp_path)
+
+
+def test_a_variable_that_scaffold_sets_itself(tmp_path):
+    make(tmp_path / "mine", {"listen": "x"})
+    with pytest.raises(KindError, match='a variable "listen"'):
+        catalogue.find("./mine", "server", tmp_path)
+
+
+def test_the_digest_names_the_content(tmp_path):
+    one = catalogue.load(make(tmp_path / "one"), "one")
+    same = catalogue.load(make(tmp_path / "same"), "same")
+    other = catalogue.load(make(tmp_path / "other", files={"hello.txt": "bye"}), "other")
+    assert one.digest == same.digest != other.digest
+    (tmp_path / "same/{{cookiecutter.name}}/hello.txt").chmod(0o755)
+    assert catalogue.load(tmp_path / "same", "same").digest != one.digest
+
+
+# --- The _scaffold block ---------------------------------------------------------------------------------------------
+
+
+def test_the_block_is_read():
+    found = parse({**BLOCK, "requires": ["nginx", ["a", "b"]], "check_revocation": ["crl"]}, "x")
+    assert found.requires == (("nginx",), ("a", "b"))
+    assert found.keys == {KeyType.EC_P256: "1.1.1"}
+    assert found.check_revocation == {RevocationCheck.CRL}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"role": "proxy"}, '_scaffold.role is "proxy"'),
+        ({"summary": None}, "_scaffold.summary is missing"),
+        ({"ready": "("}, "_scaffold.ready is no regular expression"),
+        ({"keys": {"ec-p257": "1.1.1"}}, '_scaffold.keys names "ec-p257"'),
+        ({"keys": {"ec-p256": "new"}}, "_scaffold.keys must map names to least versions"),
+        ({"keys": ["ec-p256"]}, "_scaffold.keys must map"),
+        ({"requires": "nginx"}, "_scaffold.requires must be a list"),
+        ({"requires": [[]]}, "_scaffold.requires must be a list"),
+        ({"supports": ["flying"]}, '_scaffold.supports names "flying"'),
+        ({"tls": ["old"]}, '_scaffold.tls names "old"'),
+        ({"sees_issuer_by": None}, "_scaffold.sees_issuer_by is missing"),
+        ({"suports": []}, "_scaffold.suports is not known"),
+    ],
+)
+def test_what_is_wrong_in_the_block_is_named(change, message):
+    with pytest.raises(KindError) as caught:
+        parse({**BLOCK, **change}, 'template "x"')
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("block", [None, [], "x", 3])
+def test_no_block(block):
+    with pytest.raises(KindError, match="no _scaffold block"):
+        parse(block, "x")

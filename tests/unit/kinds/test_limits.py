@@ -1,0 +1,191 @@
+"""What kinds cannot enforce is refused in the topology's words, with its place and a hint."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from scaffold.errors import TopologyError
+from scaffold.kinds import catalogue
+from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.limits import check
+from scaffold.topology import graph
+from scaffold.topology.load import loads
+from scaffold.topology.model import Client, KeyType, RevocationCheck, TlsProfile, Topology
+
+BASE = """
+version: 1
+name: bank
+cas:
+  root: {{subject: {{common_name: Root}}{root}}}
+  issuing: {{issuer: root, subject: {{common_name: Issuing}}{issuing}}}
+{cas}
+servers:
+  desk:
+    template: python
+    issuer: issuing
+    listen: 127.0.0.1:8443
+    names: [desk.internal]
+{server}
+  vault:
+    template: python
+    issuer: issuing
+    listen: 127.0.0.1:8444
+    names: [vault.internal]
+clients:
+  teller:
+    template: python
+    issuer: issuing
+    calls: [desk, vault]
+{client}
+{clients}
+"""
+
+
+def topology(**parts: str) -> Topology:
+    texts = dict.fromkeys(("root", "issuing", "cas", "server", "client", "clients"), "") | parts
+    return loads(BASE.format(**texts).encode(), Path("topology.yaml"))
+
+
+def kinds_of(t: Topology, **changes: object) -> dict[str, Kind]:
+    """The built-in kinds; `changes` are fields of the desk's capabilities."""
+    found = {}
+    for party in graph.parties(t):
+        if isinstance(party, Client) and party.external:
+            continue
+        role = "client" if isinstance(party, Client) else "server"
+        found[party.address] = catalogue.find(party.template, role, Path.cwd())
+    if changes:
+        desk = found["server.desk"]
+        found["server.desk"] = dataclasses.replace(desk, capabilities=dataclasses.replace(desk.capabilities, **changes))
+    return found
+
+
+def refused(t: Topology, **changes: object) -> TopologyError:
+    with pytest.raises(TopologyError) as caught:
+        check(t, kinds_of(t, **changes))
+    assert caught.value.place is not None
+    assert caught.value.place.file.endswith("topology.yaml")
+    return caught.value
+
+
+def line(error: TopologyError) -> str:
+    assert error.place is not None
+    return error.place.text.strip()
+
+
+def test_what_all_can_do_passes_without_notes():
+    t = topology(server="    health: 127.0.0.1:8081\n    check_revocation: crl")
+    assert check(t, kinds_of(t)) == ()
+
+
+@pytest.mark.parametrize(
+    ("server", "changes", "message"),
+    [
+        ("    tls: intermediate", {"tls": frozenset({TlsProfile.MODERN})}, 'cannot enforce "tls: intermediate"'),
+        ("    check_revocation: crl", {"check_revocation": frozenset({RevocationCheck.NONE})}, "cannot enforce"),
+        ("    health: 127.0.0.1:8081", {"supports": frozenset()}, "has no health port"),
+        ("    calls: [vault]", {"supports": frozenset()}, "calls no other server"),
+        ("    calls: [vault]\n    upstream: vault", {}, "forwards to no upstream"),
+        ("    post_quantum: true", {}, "cannot put the group X25519MLKEM768 first"),
+        ("    key: ed25519", {"keys": MappingProxyType({KeyType.EC_P256: "1"})}, "cannot use a ed25519 key of its own"),
+    ],
+)
+def test_what_a_kind_cannot_do_is_refused_where_it_is_asked_for(server, changes, message):
+    error = refused(topology(server=server), **changes)
+    assert message in error.message
+    assert "server.desk" in error.message
+    assert line(error) in server
+
+
+@pytest.mark.parametrize(
+    ("parts", "who"),
+    [
+        ({"client": "    key: ed25519"}, "client.teller’s ed25519 key"),
+        ({"issuing": ", key: ed25519"}, "the ed25519 key of ca.issuing, which stands over client.teller"),
+        ({"root": ", key: ed25519"}, "the ed25519 key of ca.root, which stands over client.teller"),
+    ],
+)
+def test_the_peers_whole_chain_must_be_verifiable(parts, who):
+    without = MappingProxyType({key: "1.1.1" for key in KeyType if key is not KeyType.ED25519})
+    t = topology(**parts)
+    error = refused(t, peer_keys=without)
+    assert f"cannot verify {who}" in error.message
+    assert "ed25519" in line(error)
+    assert check(t, kinds_of(t)) == ()
+
+
+def test_newer_libraries_are_noted():
+    t = topology(client="    key: ml-dsa-65")
+    notes = check(t, kinds_of(t))
+    assert "client.teller needs OpenSSL 3.5 or later for a ml-dsa-65 key" in notes
+    assert any(note.startswith("server.desk needs OpenSSL 3.5") for note in notes)
+    assert len(notes) == len(set(notes))
+
+
+def test_p521_fails_where_tls_1_2_is_spoken_and_not_where_it_is_not():
+    limited = {"tls12_refuses": frozenset({KeyType.EC_P521})}
+    error = refused(topology(client="    key: ec-p521"), **limited)
+    assert "refuses in TLS 1.2" in error.message
+    modern = topology(client="    key: ec-p521", server="    tls: modern")
+    assert check(modern, kinds_of(modern, **limited)) == ()
+
+
+# --- Variables -------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_variable_is_refused_at_its_place():
+    error = refused(topology(server="    vars: {greting: x}"))
+    assert error.message == 'server.desk: template "python" has no variable "greting"'
+    assert error.hint == 'did you mean "greeting"?'
+    assert "greting" in line(error)
+
+
+def test_a_variable_of_the_wrong_type_is_refused():
+    assert "must be a text" in refused(topology(server="    vars: {greeting: 8443}")).message
+
+
+# --- Kinds that see names alone --------------------------------------------------------------------------------------
+
+BY_NAME = {"sees_issuer_by": "name"}
+
+
+def test_by_name_one_root_is_enough():
+    t = topology(client="    subject: {organization: 'O\"Brien, {{ x }} $1 \\'}")
+    assert check(t, kinds_of(t, **BY_NAME)) == ()
+
+
+def test_by_name_callers_from_two_roots_are_refused():
+    parts = {
+        "cas": "  other: {subject: {common_name: Other}}",
+        "clients": "  stranger: {template: python, issuer: other, calls: [desk]}",
+    }
+    error = refused(topology(**parts), **BY_NAME)
+    assert "its callers come from several roots: root, other" in error.message
+    t = topology(**parts)
+    assert check(t, kinds_of(t)) == ()
+
+
+def test_by_name_an_external_caller_is_refused():
+    outside = '  auditor: {external: {issuer: issuing, identity: "spiffe://x/y"}, calls: [desk]}'
+    t = topology(clients=outside)
+    assert "is not known here" in refused(t, **BY_NAME).message
+    assert check(t, kinds_of(t)) == ()
+
+
+def test_by_name_what_cannot_be_seen_is_refused():
+    error = refused(topology(client='    subject: {organization: "a\\u200bb"}'), **BY_NAME)
+    assert "cannot match the subject of client.teller safely" in error.message
+
+
+# --- Declared faults -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fault", "blind"), [("no-san", BY_NAME), ("no-eku", {"supports": frozenset({"health"})})])
+def test_a_fault_that_the_other_end_cannot_see_is_refused(fault, blind):
+    t = topology(client=f"    fault: {fault}")
+    assert f"cannot see the fault of client.teller: {fault}" in refused(t, **blind).message
+    assert check(t, kinds_of(t)) == ()

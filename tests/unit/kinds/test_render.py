@@ -1,0 +1,192 @@
+"""Rendering: values stay data, paths stay inside, and templates from outside go through cookiecutter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaffold.errors import KindError
+from scaffold.kinds import catalogue
+from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.render import render_context
+from scaffold.kinds.variables import VariableError, merged
+from tests.unit.kinds.test_catalogue import make
+
+both = pytest.mark.parametrize("builtin", [True, False], ids=["compiled", "cookiecutter"])
+
+
+def kind(folder: Path, files: dict[str, str], builtin: bool, values: dict[str, object] | None = None) -> Kind:
+    return catalogue.load(make(folder / "mine", values, files), "mine", builtin=builtin)
+
+
+def rendered(made: Kind, **values: object) -> dict[str, bytes]:
+    context = {"cookiecutter": {"name": "desk", "greeting": "hi", **values}}
+    return {path: file.content for path, file in render_context(made, context).items()}
+
+
+@both
+def test_texts_and_paths_are_rendered(tmp_path, builtin):
+    made = kind(tmp_path, {"a/{{ cookiecutter.greeting }}.txt": "{{ cookiecutter.name }}\n", "b.txt": "plain"}, builtin)
+    assert rendered(made) == {"a/hi.txt": b"desk\n", "b.txt": b"plain"}
+
+
+@both
+@pytest.mark.parametrize(
+    "value", ["{{ 7 * 7 }}", "{% raw %}", "{# x #}", "a\nb", "\\", "'\"", "ü 😀", "{{ cookiecutter }}"]
+)
+def test_values_are_never_templates(tmp_path, builtin, value):
+    made = kind(tmp_path, {"a.txt": "{{ cookiecutter.greeting }}"}, builtin)
+    assert rendered(made, greeting=value) == {"a.txt": value.encode()}
+
+
+@both
+def test_a_file_whose_name_is_empty_is_left_out(tmp_path, builtin):
+    made = kind(tmp_path, {"{% if cookiecutter.calls %}a.txt{% endif %}": "x", "b.txt": "y"}, builtin)
+    assert rendered(made, calls=[]) == {"b.txt": b"y"}
+    assert rendered(made, calls=[1]) == {"a.txt": b"x", "b.txt": b"y"}
+
+
+@both
+@pytest.mark.parametrize("value", ["../../evil", "/tmp/evil", "..", ".", "", "a/b", "a\0b"])
+@pytest.mark.parametrize("path", ["{{ cookiecutter.greeting }}/x.txt", "d/{{ cookiecutter.greeting }}"])
+def test_no_value_leads_out_of_the_project(tmp_path, builtin, value, path):
+    made = kind(tmp_path, {path: "x"}, builtin)
+    if value == "" and not path.endswith(".txt"):
+        assert rendered(made, greeting=value) == {}
+        return
+    with pytest.raises(KindError):
+        rendered(made, greeting=value)
+    assert not (tmp_path / "evil").exists()
+    assert not Path("/tmp/evil").exists()
+
+
+@both
+def test_the_projects_own_name_stays_inside(tmp_path, builtin):
+    made = kind(tmp_path, {"x.txt": "x"}, False)
+    with pytest.raises(KindError):
+        rendered(made, name="../../evil")
+
+
+@both
+def test_what_is_undefined_is_an_error_and_shows_no_context(tmp_path, builtin):
+    made = kind(tmp_path, {"a.txt": "{{ cookiecutter.nothing }}"}, builtin)
+    with pytest.raises(KindError) as caught:
+        rendered(made, greeting="do not show me")
+    assert "nothing" in str(caught.value)
+    assert "do not show me" not in str(caught.value)
+
+
+@both
+@pytest.mark.parametrize("text", ["{{", "{% if %}", "{{ cookiecutter.name | nofilter }}", "{{ 1 / 0 }}"])
+def test_a_template_that_is_wrong(tmp_path, builtin, text):
+    made = kind(tmp_path, {"a.txt": text}, builtin)
+    with pytest.raises(KindError):
+        rendered(made)
+
+
+@both
+def test_bits_and_binary_files_are_kept(tmp_path, builtin):
+    made = make(tmp_path / "mine", files={"run.sh": "#!/bin/sh\n"})
+    project = made / "{{cookiecutter.name}}"
+    (project / "run.sh").chmod(0o755)
+    binary = bytes(range(256)) + b"{{ cookiecutter.nothing }}"
+    (project / "logo.png").write_bytes(binary)
+    files = render_context(catalogue.load(made, "mine", builtin=builtin), {"cookiecutter": {"name": "desk"}})
+    assert files["run.sh"].executable
+    assert not files["logo.png"].executable
+    assert files["logo.png"].content == binary
+
+
+def test_hooks_are_not_run(tmp_path):
+    made = make(tmp_path / "mine")
+    (made / "hooks").mkdir()
+    hook = made / "hooks/post_gen_project.sh"
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    before = Path.cwd()
+    assert rendered(catalogue.load(made, "mine")) == {"hello.txt": b"hi"}
+    assert not (tmp_path / "ran").exists()
+    assert Path.cwd() == before
+
+
+def test_a_default_from_outside_may_be_a_template_and_a_value_may_not(tmp_path):
+    values = {"title": "{{ cookiecutter.greeting|upper }}"}
+    made = catalogue.load(make(tmp_path / "mine", values, {"a.txt": "{{ cookiecutter.title }}"}), "mine")
+    assert rendered(made, **merged(made, {"greeting": "ho"})) == {"a.txt": b"HO"}
+    assert rendered(made, **merged(made, {"title": "{{ 7 * 7 }}"})) == {"a.txt": b"{{ 7 * 7 }}"}
+
+
+def test_a_changed_template_is_compiled_anew(tmp_path):
+    folder = make(tmp_path / "mine", files={"a.txt": "{{ cookiecutter.name }} one"})
+    assert rendered(catalogue.load(folder, "mine", builtin=True)) == {"a.txt": b"desk one"}
+    (folder / "{{cookiecutter.name}}/a.txt").write_text("{{ cookiecutter.name }} two")
+    assert rendered(catalogue.load(folder, "mine", builtin=True)) == {"a.txt": b"desk two"}
+
+
+# --- Variables -------------------------------------------------------------------------------------------------------
+
+DEFAULTS = {"greeting": "hi", "workers": 4, "ratio": 0.5, "debug": False, "color": ["red", "blue"], "extra": {}}
+
+
+@pytest.fixture(scope="module")
+def choosy(tmp_path_factory) -> Kind:
+    return catalogue.load(make(tmp_path_factory.mktemp("kinds") / "mine", DEFAULTS), "mine")
+
+
+def test_defaults_stand_where_nothing_is_given(choosy):
+    assert merged(choosy, {}) == {**DEFAULTS, "color": "red"}
+    assert merged(choosy, {"color": "blue", "ratio": 1, "debug": True})["color"] == "blue"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("greeting", 8443),
+        ("greeting", None),
+        ("workers", "4"),
+        ("workers", True),
+        ("workers", 1.5),
+        ("debug", 1),
+        ("debug", "yes"),
+        ("color", "green"),
+        ("ratio", True),
+        ("extra", []),
+    ],
+)
+def test_a_value_of_another_type_is_refused(choosy, name, value):
+    with pytest.raises(VariableError) as caught:
+        merged(choosy, {name: value})
+    assert caught.value.variable == name
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest_name(choosy):
+    with pytest.raises(VariableError) as caught:
+        merged(choosy, {"greting": "x"})
+    assert caught.value.hint == 'did you mean "greeting"?'
+
+
+@given(st.text(max_size=40))
+def test_any_greeting_is_one_json_string_in_a_python_project(greeting):
+    import json
+
+    from tests.golden.cases import context_of
+
+    python = catalogue.find("python", "server", Path.cwd())
+    try:
+        greeting.encode()
+    except UnicodeEncodeError:
+        return
+    files = render_context(python, context_of(python, {"vars": {"greeting": greeting}}))
+    assert json.loads(files["settings.json"].content)["greeting"] == greeting
+
+
+def test_nothing_reads_or_writes_the_home_folder(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    made = kind(tmp_path, {"a.txt": "x"}, False)
+    assert rendered(made) == {"a.txt": b"x"}
+    assert not list(home.iterdir())

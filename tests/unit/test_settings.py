@@ -1,0 +1,139 @@
+"""Settings: what the topology and the facts about its CAs come to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaffold.pki.names import rfc2253 as rfc2253_of_certificate
+from scaffold.pki.profiles import subject_name
+from scaffold.settings import CaFacts, client_settings, rfc2253, server_settings, tls_settings
+from scaffold.topology.load import loads
+from scaffold.topology.model import Subject, TlsProfile
+
+TOPOLOGY = """
+version: 1
+name: bank
+cas:
+  root: {subject: {common_name: Root}}
+  issuing: {issuer: root, subject: {common_name: Issuing}}
+  deep: {issuer: issuing, subject: {common_name: Deep}}
+servers:
+  gateway:
+    template: nginx
+    issuer: issuing
+    listen: 127.0.0.1:9443
+    names: [gw.internal, localhost]
+    upstream: accounts
+    calls: [accounts]
+  accounts:
+    template: python
+    issuer: issuing
+    listen: 0.0.0.0:8443
+    address: 10.0.0.1:443
+    names: [accounts.internal, "*.accounts.internal"]
+    check_revocation: crl
+    health: "[::1]:8081"
+  idle:
+    template: python
+    issuer: root
+    listen: 127.0.0.1:9000
+    names: [idle.internal]
+    tls: modern
+clients:
+  teller: {template: python, issuer: deep, subject: {organization: "A, B"}, calls: [accounts, gateway]}
+  audit: {template: curl, issuer: issuing, calls: [accounts]}
+"""
+FACTS = {name: CaFacts(f"CN={name}", name.encode().hex()) for name in ("root", "issuing", "deep")}
+
+
+@pytest.fixture(scope="module")
+def t():
+    return loads(TOPOLOGY.encode(), Path("topology.yaml"))
+
+
+def test_the_profiles_are_mozillas(t):
+    modern, intermediate = tls_settings(TlsProfile.MODERN), tls_settings(TlsProfile.INTERMEDIATE)
+    assert (modern.min_version, modern.ciphers) == ("TLSv1.3", ())
+    assert intermediate.min_version == "TLSv1.2"
+    assert len(intermediate.ciphers) == 6
+    assert all(cipher.startswith("ECDHE-") for cipher in intermediate.ciphers)
+    assert intermediate.groups == modern.groups == ("X25519", "prime256v1", "secp384r1")
+
+
+def test_the_hybrid_group_is_named_only_where_asked_for():
+    assert tls_settings(TlsProfile.MODERN, post_quantum=True).groups[0] == "X25519MLKEM768"
+    assert "X25519MLKEM768" not in tls_settings(TlsProfile.MODERN).groups
+
+
+def test_the_allow_list_is_the_callers_with_their_issuers_keys(t):
+    allowed = server_settings(t, t.servers["accounts"], FACTS).allowed
+    assert [(one.name, one.role, one.issuer_spki_sha256, one.gateway) for one in allowed] == [
+        ("gateway", "server", FACTS["issuing"].spki_sha256, True),
+        ("teller", "client", FACTS["deep"].spki_sha256, False),
+        ("audit", "client", FACTS["issuing"].spki_sha256, False),
+    ]
+    assert allowed[1].identity == "spiffe://bank/client/teller"
+    assert allowed[1].subject_dn == "CN=teller,O=A\\, B"
+    assert allowed[1].issuer_dn == "CN=deep"
+
+
+def test_depth_counts_the_intermediates(t):
+    assert server_settings(t, t.servers["accounts"], FACTS).verify_depth == 2
+    assert server_settings(t, t.servers["gateway"], FACTS).callee_verify_depth == 1
+    assert server_settings(t, t.servers["idle"], FACTS).callee_verify_depth == 0
+    assert client_settings(t, t.clients["teller"], FACTS).verify_depth == 1
+    longer = {**FACTS, "root": CaFacts("CN=root", "00", chain_length=2)}
+    assert client_settings(t, t.clients["teller"], longer).verify_depth == 3
+
+
+def test_nobody_calls_it_so_nobody_is_allowed(t):
+    idle = server_settings(t, t.servers["idle"], FACTS)
+    assert idle.allowed == ()
+    assert idle.anchors == ("root",)
+    assert idle.tls.profile == "modern"
+
+
+def test_calls_say_where_to_dial_and_whom_to_expect(t):
+    gateway = server_settings(t, t.servers["gateway"], FACTS)
+    (call,) = gateway.calls
+    assert gateway.upstream == call
+    assert (call.host, call.port, call.server_name) == ("10.0.0.1", 443, "accounts.internal")
+    assert call.url == "https://accounts.internal:443/"
+
+
+def test_files_are_named_where_they_are_needed(t):
+    gateway, accounts = (server_settings(t, t.servers[name], FACTS).files for name in ("gateway", "accounts"))
+    assert (gateway.client_certificate, gateway.crl) == ("tls/client-cert.pem", None)
+    assert (accounts.client_certificate, accounts.crl) == (None, "tls/crl.pem")
+
+
+def test_addresses_are_written_as_in_a_url(t):
+    health = server_settings(t, t.servers["accounts"], FACTS).health
+    assert health is not None
+    assert (health.host, health.literal) == ("::1", "[::1]:8081")
+
+
+def test_settings_are_frozen(t):
+    with pytest.raises(FrozenInstanceError):
+        server_settings(t, t.servers["idle"], FACTS).name = "other"  # type: ignore[misc]
+
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+
+
+@given(words, words, words, words, words)
+def test_names_are_written_as_openssl_writes_those_of_certificates(cn, o, ou, st_, locality):
+    subject = Subject(cn, o, ou, "NL", st_, locality)
+    assert rfc2253(subject) == rfc2253_of_certificate(subject_name(subject))
+
+
+def test_no_cryptography_is_loaded():
+    code = "import sys, scaffold.settings; sys.exit(any(m in sys.modules for m in ('cryptography', 'jinja2', 'yaml')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
