@@ -16,7 +16,7 @@ from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
 from scaffold.errors import PlanError
 
 if TYPE_CHECKING:
-    from scaffold.plan.model import Change
+    from scaffold.plan.model import Change, Plan
 
 WAIT = 30.0
 """Seconds to wait for another apply on the same output folder."""
@@ -47,12 +47,9 @@ def run(
 
     project = open_project(file, out)
     moment = now()
+    plan = make_plan(project.topology, project.kinds, project.layout, moment, overwrite=overwrite or ())
     if plan_file is not None:
-        from scaffold.plan.saved import load_plan
-
-        plan = load_plan(plan_file)
-    else:
-        plan = make_plan(project.topology, project.kinds, project.layout, moment, overwrite=overwrite or ())
+        _check_saved(plan_file, plan, overwrite)
     if plan.changes and not json:
         show(plan_lines(plan))
     costly = [change for change in plan.changes if change.asks]
@@ -76,6 +73,15 @@ def run(
         show(outcome_lines(plan, outcome, project.layout.out))
     if outcome.undone:
         raise typer.Exit(failures.CONFLICT)
+
+
+def _check_saved(plan_file: Path, today: Plan, overwrite: Sequence[str] | None) -> None:
+    """Raise PlanError unless the saved plan is the one that would be made now."""
+    from scaffold.plan.saved import check_same, load_plan
+
+    if overwrite:
+        raise PlanError("a saved plan is carried out as it is", hint="leave out --overwrite, or leave out the plan")
+    check_same(load_plan(plan_file), today)
 
 
 def _ask(costly: Sequence[Change]) -> None:

@@ -25,11 +25,12 @@ def run(
     from scaffold.cli.project import open_project
     from scaffold.plan.make import make_plan
     from scaffold.view import programs
-    from scaffold.view.plan import plan_lines
+    from scaffold.view.plan import diff_lines, plan_lines
     from scaffold.view.terminal import show
 
     project = open_project(file, out)
-    plan = make_plan(project.topology, project.kinds, project.layout, now())
+    moment = now()
+    plan = make_plan(project.topology, project.kinds, project.layout, moment)
     if save is not None:
         from scaffold.plan.saved import save_plan
 
@@ -37,6 +38,11 @@ def run(
     if json:
         typer.echo(programs.plan_json(plan))
     else:
+        if diff:
+            from scaffold.plan.texts import texts
+
+            for text in texts(plan, project.topology, project.kinds, project.layout, moment):
+                show(diff_lines(text.unified()))
         show(plan_lines(plan, all_changes=all_changes))
     if check and not all(change.can_wait for change in plan.changes):
         raise typer.Exit(failures.SOMETHING_DUE)

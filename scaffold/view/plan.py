@@ -72,6 +72,19 @@ def counted(summary: Mapping[Action, int]) -> str:
     return ", ".join(f"{count:,} {WORDS[action]}" for action, count in summary.items())
 
 
+def diff_lines(unified: str) -> Iterator[Line]:
+    """A unified diff, its lines in the colours that people know from git; an empty line ends it."""
+    for line in unified.splitlines():
+        if line.startswith(("---", "+++")):
+            style = "bold"
+        elif line.startswith("@@"):
+            style = "cyan"
+        else:
+            style = {"+": "green", "-": "red"}.get(line[:1], "")
+        yield [(one_line(line.expandtabs(8)), style)]
+    yield plain("")
+
+
 DONE: Mapping[Action, str] = {
     Action.CREATE: "created",
     Action.UPDATE: "updated",

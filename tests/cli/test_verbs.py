@@ -1,0 +1,401 @@
+"""Each verb by the real command: what it prints, what it writes, and its exit codes."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from scaffold.publish.services import free_addresses
+from tests.cli.harness import scaffold, snapshot
+
+GOOD = """\
+version: 1
+name: shop
+cas:
+  root: {}
+  issuing: {issuer: root}
+servers:
+  api: {template: python, issuer: issuing, listen: 127.0.0.1:8443, names: [localhost]}
+clients:
+  cli: {template: python, issuer: issuing, calls: [api]}
+  late: {template: python, issuer: issuing, calls: [api], fault: expired}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An applied topology that no test changes."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "topology.yaml").write_text(GOOD.replace("8443", str(free_addresses(1)[0].port)))
+    ended = scaffold("apply", cwd=folder)
+    assert ended.code == 0, ended.err
+    return folder
+
+
+@pytest.fixture
+def applied(tmp_path: Path) -> Path:
+    """An applied topology of this test alone."""
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    return tmp_path
+
+
+# init
+
+
+@pytest.mark.parametrize("example", ["minimal", "banking", "mtls-dotnet"])
+def test_init_writes_an_example_that_is_valid(example: str, tmp_path: Path) -> None:
+    assert scaffold("init", "--example", example, cwd=tmp_path).code == 0
+    assert scaffold("validate", cwd=tmp_path).code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["topology.yaml"]
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text("mine")
+    scaffold("init", "--example", "minimal", cwd=tmp_path).assert_clear_error("topology.yaml", "overwrites nothing")
+    assert (tmp_path / "topology.yaml").read_text() == "mine"
+
+
+def test_init_without_a_terminal_names_the_examples(tmp_path: Path) -> None:
+    scaffold("init", cwd=tmp_path).assert_clear_error("hint: ", "minimal", "banking")
+    scaffold("init", "--example", "bankin", cwd=tmp_path).assert_clear_error("did you mean banking")
+    scaffold("init", "--example", "../minimal", cwd=tmp_path).assert_clear_error("no example")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
+    code, _ = on_a_terminal(["init"], tmp_path, "my-shop\nbad name\napi, web\n\n\n")
+    assert code == 0
+    assert "name: my-shop" in (tmp_path / "topology.yaml").read_text()
+    ended = scaffold("validate", cwd=tmp_path)
+    assert "2 CAs, 2 servers, 1 client" in ended.out
+
+
+# plan
+
+
+def test_plan_is_plain_in_a_pipe_and_coloured_on_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    ended = scaffold("plan", cwd=tmp_path)
+    assert "\x1b" not in ended.out
+    assert re.search(r"^  \+ ca\.root\.certificate +\S", ended.out, re.MULTILINE)
+    assert ended.out.splitlines()[-1].startswith("Plan: ")
+    code, shown = on_a_terminal(["plan"], tmp_path)
+    assert (code, "\x1b[32m" in shown) == (0, True)
+    code, shown = on_a_terminal(["plan"], tmp_path, environment={"NO_COLOR": "1"})
+    assert (code, "\x1b[3" in shown) == (0, False)
+
+
+def test_plan_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    assert scaffold("plan", cwd=tmp_path).code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["topology.yaml"]
+
+
+def test_plan_check_exits_with_3_where_something_is_to_do(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    assert scaffold("plan", "--check", cwd=tmp_path).code == 3
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    assert scaffold("plan", "--check", cwd=tmp_path).code == 0
+
+
+def test_plan_json_holds_the_contract(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    value = scaffold("plan", "--json", cwd=tmp_path).json
+    assert value["topology"] == "shop"
+    assert value["summary"]["create"] == len(value["changes"])
+    for change in value["changes"]:
+        assert change["action"] == "create"
+        assert all(reason["code"] and reason["message"] for reason in change["reasons"])
+    assert "ca.root.certificate" in [change["address"] for change in value["changes"]]
+
+
+def test_one_changed_san_is_one_leaf(applied: Path) -> None:
+    (applied / "topology.yaml").write_text(GOOD.replace("[localhost]", "[localhost, api.shop.internal]"))
+    changes = scaffold("plan", "--json", cwd=applied).json["changes"]
+    certificates = [(c["address"], c["action"]) for c in changes if c["address"].endswith("certificate")]
+    assert certificates == [("server.api.certificate", "update")]
+
+
+def test_plan_diff_shows_texts_and_never_a_secret(applied: Path) -> None:
+    changed = GOOD.replace("names: [localhost]}", "names: [localhost], vars: {greeting: good morning}}")
+    (applied / "topology.yaml").write_text(
+        changed.replace("issuing: {issuer: root}", "issuing: {issuer: root, key: ec-p384}")
+    )
+    shown = scaffold("plan", "--diff", cwd=applied).out
+    assert re.search(r"^\+.*good morning", shown, re.MULTILINE)
+    assert "PRIVATE KEY" not in shown
+
+
+def test_a_saved_plan_is_applied_once(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    assert scaffold("plan", "--save", "it.plan", cwd=tmp_path).code == 0
+    assert scaffold("apply", "it.plan", cwd=tmp_path).code == 0
+    before = snapshot(tmp_path)
+    scaffold("apply", "it.plan", cwd=tmp_path).assert_clear_error("moved on")
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"topology": 1, "changes": [1]}', b"[" * 100_000])
+def test_a_saved_plan_of_garbage_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    (tmp_path / "it.plan").write_bytes(content)
+    scaffold("apply", "it.plan", cwd=tmp_path).assert_clear_error("it.plan")
+
+
+# apply
+
+
+def test_apply_twice_does_nothing_and_says_so(applied: Path) -> None:
+    before = snapshot(applied)
+    ended = scaffold("apply", cwd=applied)
+    assert (ended.code, ended.out) == (0, "Nothing to do: shop is as the topology says.\n")
+    assert snapshot(applied) == before
+
+
+def test_apply_json_says_what_was_done(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    value = scaffold("apply", "--json", cwd=tmp_path).json
+    assert value["summary"]["create"] == len(value["changes"]) > 0
+    assert value["undone"] == []
+
+
+def test_a_new_root_key_is_asked_about_and_without_a_terminal_refused(applied: Path) -> None:
+    (applied / "topology.yaml").write_text(GOOD.replace("root: {}", "root: {key: ec-p384}"))
+    before = snapshot(applied)
+    scaffold("apply", cwd=applied).assert_clear_error("ca.root", "--yes", "nothing was written")
+    assert snapshot(applied) == before
+    assert scaffold("apply", "--yes", cwd=applied).code == 0
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("\n", 1), ("y\n", 0)])
+def test_on_a_terminal_the_question_can_be_answered(answer: str, code: int, applied: Path) -> None:
+    (applied / "topology.yaml").write_text(GOOD.replace("root: {}", "root: {key: ec-p384}"))
+    before = snapshot(applied / "shop" / "pki")
+    ended, shown = on_a_terminal(["apply"], applied, answer)
+    assert ended == code, shown
+    assert (snapshot(applied / "shop" / "pki") == before) == (code == 1)
+
+
+def test_what_is_deleted_is_asked_about(applied: Path) -> None:
+    (applied / "topology.yaml").write_text("\n".join(line for line in GOOD.splitlines() if "late:" not in line) + "\n")
+    scaffold("apply", cwd=applied).assert_clear_error("client.late")
+    assert (applied / "shop/clients/late/tls/key.pem").exists()
+    assert scaffold("apply", "--yes", cwd=applied).code == 0
+    assert not (applied / "shop/clients/late/tls/key.pem").exists()
+
+
+def test_an_edit_that_meets_a_change_is_left_with_exit_4(applied: Path) -> None:
+    edited = applied / "shop/servers/api/README.md"
+    edited.write_text("my own notes\n")
+    assert scaffold("plan", "--check", cwd=applied).code == 0
+    settings = applied / "shop/servers/api/settings.json"
+    mine = settings.read_text() + "\n"
+    settings.write_text(mine)
+    text = GOOD.replace("names: [localhost]}", "names: [localhost], vars: {greeting: good morning}}")
+    (applied / "topology.yaml").write_text(text)
+    ended = scaffold("apply", "--yes", cwd=applied)
+    assert ended.code == 4
+    assert settings.read_text() == mine
+    assert "good morning" in (settings.parent / "settings.json.new").read_text()
+    assert scaffold("apply", "--overwrite", "server.api.project", cwd=applied).code == 0
+    assert "good morning" in settings.read_text()
+
+
+# verify
+
+
+def test_verify_passes_and_reports_for_people_programs_and_ci(made: Path, tmp_path: Path) -> None:
+    junit = tmp_path / "report.xml"
+    ended = scaffold("verify", "--ports", "auto", "--junit", junit, cwd=made)
+    assert ended.code == 0, ended.out + ended.err
+    assert re.search(r"^Verify: [0-9]+ passed, 0 failed", ended.out, re.MULTILINE)
+    assert "late" in ended.out
+    root = ET.parse(junit).getroot()
+    assert root.get("failures") == "0"
+    assert int(root.get("tests", "0")) == len(root.findall(".//testcase")) > 10
+
+
+def test_verify_json_holds_the_contract(made: Path) -> None:
+    value = scaffold("verify", "--ports", "auto", "--json", cwd=made).json
+    assert value["summary"]["failed"] == 0
+    assert value["summary"]["passed"] == sum(check["result"] == "passed" for check in value["checks"])
+    drawn = {(c["client"], c["expected"], c["observed"]) for c in value["checks"] if c["probe"] == "edge"}
+    assert drawn == {("cli", "allowed", "allowed"), ("late", "refused", "refused")}
+
+
+def test_verify_fails_with_5_where_the_allow_list_drifted(applied: Path) -> None:
+    (applied / "shop/servers/api/tls/ca.pem").write_bytes((applied / "shop/pki/issuing/ca.crt").read_bytes())
+    ended = scaffold("verify", "--ports", "auto", cwd=applied)
+    assert ended.code == 5, ended.out + ended.err
+    assert "server.api.trust" in ended.out
+
+
+def test_verify_before_apply_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    scaffold("verify", cwd=tmp_path).assert_clear_error("apply")
+
+
+def test_what_this_machine_cannot_run_is_skipped_in_plain_sight_and_failed_by_strict(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD.replace("late: {template: python", "late: {template: curl"))
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    (tmp_path / "bin").mkdir()
+    for command in ("sh", "python3", "openssl", "env", "dirname", "setpriv"):
+        found = subprocess.run(["sh", "-c", f"command -v {command}"], capture_output=True, text=True, check=False)
+        if found.stdout:
+            (tmp_path / "bin" / command).symlink_to(found.stdout.strip())
+    if any(Path(folder, "curl").exists() for folder in ("/usr/local/sbin", "/usr/sbin", "/sbin")):
+        pytest.skip("curl lies where servers do, and cannot be hidden")
+    environment = {"PATH": str(tmp_path / "bin")}
+    ended = scaffold("verify", "--ports", "auto", cwd=tmp_path, env=environment)
+    assert ended.code == 0, ended.out + ended.err
+    assert "needs curl" in ended.out
+    strict = scaffold("verify", "--ports", "auto", "--strict", cwd=tmp_path, env=environment)
+    assert strict.code == 5
+
+
+# up, call
+
+
+@pytest.fixture
+def running(made: Path) -> Iterator[Path]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scaffold", "up"], cwd=made, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "ready: https://" in line:
+            break
+    yield made
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+
+
+def test_up_serves_and_call_makes_one_call(running: Path) -> None:
+    ended = scaffold("call", "cli", "api", cwd=running)
+    assert ended.code == 0, ended.err
+    assert "spiffe://shop/client/cli" in ended.out
+    refused = scaffold("call", "late", "api", cwd=running)
+    assert refused.code == 1
+    assert "refused" in refused.err
+
+
+def test_a_port_that_is_taken_is_a_clear_error(running: Path) -> None:
+    scaffold("up", cwd=running).assert_clear_error("server.api cannot listen on 127.0.0.1:")
+    scaffold("verify", cwd=running).assert_clear_error("hint: ", "--ports auto")
+
+
+def test_call_to_nobody_says_how_to_start_it(made: Path) -> None:
+    ended = scaffold("call", "cli", "api", cwd=made)
+    assert ended.code == 1
+    assert "scaffold up" in ended.err
+
+
+def test_call_knows_the_names(made: Path) -> None:
+    scaffold("call", "clj", "api", cwd=made).assert_clear_error('"clj"', 'did you mean "cli"')
+    scaffold("call", "cli", "apu", cwd=made).assert_clear_error('"apu"', 'did you mean "api"')
+
+
+# status, graph, inspect, schema
+
+
+def test_status_lists_every_certificate(made: Path) -> None:
+    value = scaffold("status", "--json", cwd=made).json
+    states = {certificate["address"]: certificate["state"] for certificate in value["certificates"]}
+    assert states == {
+        "ca.root.certificate": "valid",
+        "ca.issuing.certificate": "valid",
+        "server.api.certificate": "valid",
+        "client.cli.certificate": "valid",
+        "client.late.certificate": "fault",
+    }
+    for certificate in value["certificates"]:
+        assert re.fullmatch(r"[0-9a-f]{64}", certificate["fingerprint_sha256"])
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", certificate["not_after"])
+
+
+def test_status_exits_with_3_where_something_is_due(made: Path, tmp_path: Path) -> None:
+    assert scaffold("status", cwd=made).code == 0
+    ended = scaffold("status", "--within", "91d", cwd=made)
+    assert ended.code == 3
+    assert "due" in ended.out
+    assert scaffold("status", "--within", "10d", cwd=made).code == 0
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    assert scaffold("status", cwd=tmp_path).code == 3
+    scaffold("status", "--within", "soon", cwd=made).assert_clear_error("soon")
+
+
+@pytest.mark.parametrize(("format_", "first"), [("mermaid", "---"), ("dot", 'digraph "shop" {')])
+def test_graph_draws(format_: str, first: str, made: Path) -> None:
+    ended = scaffold("graph", "--format", format_, cwd=made)
+    assert ended.code == 0
+    assert ended.out.splitlines()[0] == first
+
+
+def test_inspect_says_in_words_what_a_file_holds(made: Path) -> None:
+    ended = scaffold("inspect", "shop/servers/api/tls/cert.pem", cwd=made)
+    assert "spiffe://shop/server/api" in ended.out
+    assert "intermediate CA certificate" in ended.out
+    key = scaffold("inspect", "shop/servers/api/tls/key.pem", cwd=made)
+    assert "ec-p256" in key.out
+    assert "PRIVATE KEY-----" not in key.out
+    assert scaffold("inspect", "shop/pki/root/crl.pem", cwd=made).code == 0
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x30\x82\xff\xff", b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"]
+)
+def test_inspect_of_garbage_is_a_clear_error(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(content)
+    scaffold("inspect", "it", cwd=tmp_path).assert_clear_error("it is ")
+    scaffold("inspect", "nothing", cwd=tmp_path).assert_clear_error("nothing")
+
+
+def test_schema_accepts_the_examples(tmp_path: Path) -> None:
+    import jsonschema
+    import yaml
+
+    schema = scaffold("schema", cwd=tmp_path).json
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(yaml.safe_load(GOOD), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(GOOD.replace("names:", "nmaes:")), schema)
+
+
+def on_a_terminal(
+    arguments: list[str], cwd: Path, typed: str = "", environment: dict[str, str] | None = None
+) -> tuple[int, str]:
+    """Exit code and output of `scaffold ARGUMENTS` on a pseudo-terminal, with `typed` on its keyboard."""
+    leader, follower = pty.openpty()
+    clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scaffold", *arguments],
+        cwd=cwd,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**clean, "TERM": "xterm-256color", **(environment or {})},
+    )
+    os.close(follower)
+    os.write(leader, typed.encode())
+    shown = b""
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:  # Linux says EIO once the other end is closed.
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(leader)
+    return process.wait(60), shown.decode("utf-8", "replace")
