@@ -119,9 +119,8 @@ class Document:
         import yaml
 
         start = Place(self.file, 1, 1)
-        composer = _composer_class()(self._text, self._too_much)
         try:
-            root: Node | None = composer.get_single_node()
+            root: Node | None = _composer_class()(self._text, self._too_much).get_single_node()
         except yaml.MarkedYAMLError as error:
             raise self._not_yaml(error) from None
         except yaml.reader.ReaderError as error:
@@ -130,8 +129,6 @@ class Document:
             raise TopologyError("the topology holds a control character", place=self.place(line, column)) from None
         except yaml.YAMLError:
             raise TopologyError("the topology is not YAML", place=start) from None
-        finally:
-            composer.dispose()
         if root is None or self.is_null(root):
             raise TopologyError("the topology is empty", place=start, hint="`scaffold init` writes a first one")
         if root.id != "mapping":

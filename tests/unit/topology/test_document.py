@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scaffold.errors import Place, TopologyError
+from scaffold.topology import document
 from scaffold.topology.load import load, loads
 from tests.unit.topology.written import GOOD, SOURCE, changed, read, refused
+
+
+@pytest.fixture(params=[True, False], ids=["libyaml", "plain"])
+def either_composer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The composer where PyYAML was built with libyaml, and where it was not."""
+    if request.param and not yaml.__with_libyaml__:
+        pytest.skip("PyYAML has no libyaml here")
+    monkeypatch.setattr(yaml, "__with_libyaml__", request.param)
+    document._composer_class.cache_clear()
+    yield
+    document._composer_class.cache_clear()
+
+
+@pytest.mark.usefixtures("either_composer")
+def test_both_composers_read_and_refuse_the_same() -> None:
+    assert read(GOOD).place("servers", "api", "listen") == Place(str(SOURCE), 17, 13, "    listen: 127.0.0.1:8443")
+    refused("[" * 1_000, "nests deeper")
+    refused("a: *nobody", "not YAML")
+    assert refused("a: \x07", "control character").place == Place(str(SOURCE), 1, 4, "a:")
+    refused("a: 1\n---\nb: 1\n", "more than one YAML document")
+    refused(changed("name: shop", "name: !mine shop"), "the tag")
 
 
 @pytest.mark.parametrize(
