@@ -16,7 +16,7 @@ public sealed class TlsProfile
         };
 
         // On Windows the suites are the system's, by group policy, and .NET cannot choose among them.
-        if (!OperatingSystem.IsWindows())
+        if (options.CipherSuites is not [] && !OperatingSystem.IsWindows())
         {
             CipherSuites = new CipherSuitesPolicy(options.CipherSuites.Select(Enum.Parse<TlsCipherSuite>));
         }

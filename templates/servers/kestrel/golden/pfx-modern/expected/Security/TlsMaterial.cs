@@ -1,0 +1,72 @@
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+
+namespace Service.Security;
+
+/// <summary>Everything that tls/ says, as of one moment. Never changed: newer files make a new one.</summary>
+/// <param name="Server">The certificate of this service with its chain.</param>
+/// <param name="Roots">Where callers' chains must end.</param>
+/// <param name="Intermediates">The CAs between those roots and the callers.</param>
+public sealed record TlsMaterial(
+    SslStreamCertificateContext Server,
+    X509Certificate2Collection Roots,
+    X509Certificate2Collection Intermediates,
+    AllowList Allowed)
+{
+    /// <exception cref="CryptographicException">A file is damaged, or a key does not belong to its certificate.</exception>
+    /// <exception cref="System.Text.Json.JsonException">The allow list is damaged.</exception>
+    public static TlsMaterial From(TlsFiles files, TlsOptions options) => new(
+        FromPfx(files[options.Bundle], PasswordOf(files, options)),
+        Certificates(files.Text(options.Roots)),
+        Certificates(files.Text(options.Intermediates)),
+        AllowList.Parse(files[options.Allowed]));
+
+    private static SslStreamCertificateContext FromPfx(byte[] bundle, string password)
+    {
+        var certificates = X509CertificateLoader.LoadPkcs12Collection(bundle, password);
+        var leaf = certificates.SingleOrDefault(certificate => certificate.HasPrivateKey)
+            ?? throw new CryptographicException("the PFX must hold exactly one private key");
+        certificates.Remove(leaf);
+        // offline: nothing is stapled, so nothing needs to be fetched.
+        return SslStreamCertificateContext.Create(leaf, certificates, offline: true);
+    }
+
+    private static string PasswordOf(TlsFiles files, TlsOptions options) =>
+        Environment.GetEnvironmentVariable("PFX_PASSWORD") is { Length: > 0 } password
+            ? password
+            : files.Text(options.BundlePassword).TrimEnd('\r', '\n');
+
+    private static X509Certificate2Collection Certificates(string pem)
+    {
+        var certificates = new X509Certificate2Collection();
+        certificates.ImportFromPem(pem);
+        return certificates;
+    }
+}
+
+/// <summary>The bytes of all files at one moment, so that what was compared is what is loaded.</summary>
+public sealed class TlsFiles
+{
+    private readonly SortedDictionary<string, byte[]> _contents = new(StringComparer.Ordinal);
+
+    /// <param name="root">The folder that the paths are relative to.</param>
+    /// <exception cref="IOException">A file is missing or cannot be read.</exception>
+    public TlsFiles(string root, IEnumerable<string> paths)
+    {
+        foreach (var path in paths)
+        {
+            _contents[path] = File.ReadAllBytes(Path.Combine(root, path));
+        }
+
+        Digest = Convert.ToHexString(SHA256.HashData([.. _contents.Values.SelectMany(SHA256.HashData)]));
+    }
+
+    /// <summary>Equal where all contents are.</summary>
+    public string Digest { get; }
+
+    public byte[] this[string path] => _contents[path];
+
+    public string Text(string path) => Encoding.UTF8.GetString(_contents[path]);
+}

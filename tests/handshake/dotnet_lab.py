@@ -1,0 +1,257 @@
+"""What the tests of the .NET kinds stand on: rendered projects, each variant of the code built once, and their life."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+from scaffold.kinds import catalogue
+from scaffold.kinds.render import render
+from scaffold.pki import bundles, issue, keys
+from scaffold.pki.profiles import CertificateProfile
+from scaffold.publish.services import Launch, Service, Services, environment, free_addresses
+from scaffold.settings import Allowed, Call, ClientSettings, Files, Revocation, ServerSettings
+from scaffold.topology.model import KeyType, San, SanType
+from tests.handshake.nginx_lab import (
+    INTERMEDIATE,
+    Answer,
+    Authority,
+    Credential,
+    address,
+    ask,
+    identity,
+    now,
+    subject_of,
+)
+
+SERVER = catalogue.load(catalogue.templates_folder() / "servers" / "kestrel", "kestrel", builtin=True)
+CLIENT = catalogue.load(catalogue.templates_folder() / "clients" / "dotnet", "dotnet", builtin=True)
+
+PASSWORD = "correct horse battery staple"
+PFX = Files(bundle="tls/bundle.pfx", bundle_password="tls/pfx-password")
+CALLING = Files(
+    client_certificate="tls/client-cert.pem", client_key="tls/client-key.pem", client_trust="tls/client-ca.pem"
+)
+
+
+# --- Building --------------------------------------------------------------------------------------------------------
+
+
+def build(folder: Path) -> None:
+    """Build the project in `folder`, or copy what was built from the very same code; warnings are errors."""
+    built = _built_from(folder)
+    for name in ("bin", "obj"):
+        shutil.copytree(built / name, folder / name, copy_function=shutil.copyfile, dirs_exist_ok=True)
+
+
+def _built_from(folder: Path) -> Path:
+    sources = sorted((*folder.rglob("*.cs"), *folder.glob("*.csproj")))
+    digest = hashlib.sha256(b"\0".join(path.name.encode() + b"\0" + path.read_bytes() for path in sources)).hexdigest()
+    place = _workshop() / digest
+    if not place.exists():
+        shutil.copytree(folder, place, ignore=shutil.ignore_patterns("tls"))
+        sdk(place, "build", "--configuration", "Release", "-warnaserror", "-p:UseSharedCompilation=false")
+    return place
+
+
+@cache
+def _workshop() -> Path:
+    import atexit
+
+    folder = Path(tempfile.mkdtemp(prefix="dotnet-lab-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def sdk(folder: Path, *arguments: str) -> str:
+    """Run the SDK in `folder`; its output. Fails the test with that output where it does not succeed."""
+    quiet = {"MSBUILDDISABLENODEREUSE": "1", "DOTNET_NOLOGO": "1", "DOTNET_CLI_TELEMETRY_OPTOUT": "1"}
+    done = subprocess.run(
+        ["dotnet", *arguments], cwd=folder, env={**os.environ, **quiet}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+# --- Leaves ----------------------------------------------------------------------------------------------------------
+
+
+def leaf(
+    ca: Authority,
+    name: str,
+    role: str,
+    sans: Sequence[San],
+    *,
+    key: KeyType = KeyType.EC_P256,
+    ends: timedelta = timedelta(hours=1),
+    crl_url: str | None = None,
+) -> Credential:
+    """A certificate from `ca` that says exactly this."""
+    private = keys.generate(key)
+    profile = CertificateProfile(subject_of(name), role, tuple(sans), crl_url=crl_url)  # type: ignore[arg-type]
+    dates = {"not_before": now() - timedelta(hours=1), "not_after": now() + ends}
+    certificate = issue.sign(profile, private.public_key(), ca.issuer, serial=issue.new_serial(), **dates)
+    return Credential(certificate, private, ca.chain)
+
+
+def uri(name: str) -> San:
+    return San(SanType.URI, identity(name))
+
+
+def own(ca: Authority, name: str, *hosts: str, key: KeyType = KeyType.EC_P256) -> Credential:
+    """A server's certificate for DNS names."""
+    return leaf(ca, name, "server", (*(San(SanType.DNS, host) for host in hosts), uri(name)), key=key)
+
+
+# --- Projects --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Project:
+    """A rendered project in its folder, and what it must lie beside."""
+
+    folder: Path
+    settings: ServerSettings | ClientSettings
+    credential: Credential
+    roots: Sequence[Authority]
+    intermediates: Sequence[Authority]
+    client_side: Credential | None = None
+    lines: list[str] = field(default_factory=list)
+    service: Service | None = None
+
+    @property
+    def tls(self) -> Path:
+        return self.folder / "tls"
+
+    @property
+    def port(self) -> int:
+        assert isinstance(self.settings, ServerSettings)
+        return self.settings.listen.port
+
+    def write(self, variables: Mapping[str, object] | None = None) -> Project:
+        """Render it, put its tls/ beside it, and build it."""
+        kind = SERVER if isinstance(self.settings, ServerSettings) else CLIENT
+        for path, file in render(kind, self.settings, variables or {}).items():
+            target = self.folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.content)
+            target.chmod(0o755 if file.executable else 0o644)
+        self.tls.mkdir(exist_ok=True)
+        self.write_own(self.credential)
+        self.put("ca.pem", bundles.chain_pem(root.certificate for root in self.roots))
+        self.put("intermediates.pem", bundles.chain_pem(ca.certificate for ca in self.intermediates))
+        if self.client_side is not None:
+            self.client_side.write(self.tls / "client-cert.pem", self.tls / "client-key.pem")
+            self.put("client-ca.pem", bundles.chain_pem(root.certificate for root in self.roots))
+        build(self.folder)
+        return self
+
+    def write_own(self, credential: Credential) -> None:
+        """The project's certificate as PEM or, where it is made so, as PFX alone: each file renamed into place."""
+        if self.settings.files.bundle is None:
+            self.put("key.pem", keys.to_pem(credential.key))
+            self.put("cert.pem", bundles.chain_pem([credential.certificate, *credential.chain]))
+            return
+        self.put("pfx-password", f"{PASSWORD}\n".encode())
+        self.put(
+            "bundle.pfx",
+            bundles.pfx("own", credential.key, credential.certificate, credential.chain, PASSWORD.encode()),
+        )
+
+    def put(self, name: str, content: bytes) -> None:
+        beside = self.tls / f".{name}.new"
+        beside.write_bytes(content)
+        beside.rename(self.tls / name)
+
+    def allow(self, *allowed: Allowed) -> None:
+        """Render the allow list anew."""
+        assert isinstance(self.settings, ServerSettings)
+        changed = replace(self.settings, allowed=allowed)
+        self.put("allowed.json", render(SERVER, changed, {})["tls/allowed.json"].content)
+
+    def reload(self) -> None:
+        """HUP: read tls/ now."""
+        assert self.service is not None
+        import signal
+
+        self.service.signal(signal.SIGHUP)
+
+    def ask(self, caller: Credential | None, path: str = "/", **how: object) -> Answer:
+        return ask(self.port, caller, self.roots[0], path, **how)  # type: ignore[arg-type]
+
+    def refusals(self, word: str) -> int:
+        """How many refused handshakes it has logged with this reason."""
+        return sum("Refused 127.0.0.1" in line and word in line for line in self.lines)
+
+
+def server_project(
+    folder: Path,
+    root: Authority,
+    ca: Authority,
+    allowed: Sequence[Allowed],
+    *,
+    key: KeyType = KeyType.EC_P256,
+    roots: Sequence[Authority] = (),
+    intermediates: Sequence[Authority] | None = None,
+    **changes: object,
+) -> Project:
+    """A server `desk` for localhost on a free port, with a certificate from `ca`; not yet written."""
+    (free,) = free_addresses(1)
+    plain = ServerSettings(
+        topology="lab", name="desk", address="server.desk", kind="kestrel", identity=identity("desk"),
+        names=("localhost",), listen=address(free.port), health=None, tls=INTERMEDIATE, files=Files(),
+        anchors=("root",), verify_depth=1, allowed=tuple(allowed), revocation=Revocation(), staple=False,
+        must_staple=False, post_quantum=False, calls=(), callee_verify_depth=1, upstream=None, publish=None,
+    )  # fmt: skip
+    settings = replace(plain, **changes)  # type: ignore[arg-type]
+    client_side = leaf(ca, "desk", "client", [uri("desk")]) if settings.calls else None
+    between = [ca] if intermediates is None else intermediates
+    folder.mkdir(parents=True, exist_ok=True)
+    return Project(folder, settings, own(ca, "desk", "localhost", key=key), [root, *roots], between, client_side)
+
+
+def client_project(
+    folder: Path,
+    root: Authority,
+    ca: Authority,
+    calls: Sequence[Call],
+    *,
+    key: KeyType = KeyType.EC_P256,
+    **changes: object,
+) -> Project:
+    """A client `teller` with a certificate from `ca`; not yet written."""
+    plain = ClientSettings(
+        topology="lab", name="teller", address="client.teller", kind="dotnet", identity=identity("teller"),
+        tls=INTERMEDIATE, files=Files(), anchors=("root",), verify_depth=1, revocation=Revocation(),
+        calls=tuple(calls), publish=None,
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    credential = leaf(ca, "teller", "client", [uri("teller")], key=key)
+    return Project(folder, replace(plain, **changes), credential, [root], [ca])  # type: ignore[arg-type]
+
+
+@contextmanager
+def running(project: Project, **extra: str) -> Iterator[Project]:
+    """`project`, started by its own run.sh and stopped at the end."""
+    launch = Launch(project.settings.name, project.folder, SERVER.capabilities.ready or "", extra)
+    with Services(on_line=lambda _, line: project.lines.append(line)) as services:
+        (project.service,) = services.start([launch], within=60)
+        yield project
+
+
+def run(project: Project, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """One run of a client's run.sh, with an environment as bare as a service's."""
+    with tempfile.TemporaryDirectory() as home:
+        return subprocess.run(
+            [project.folder / "run.sh", *arguments],
+            env=environment(Path(home), extra), capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip

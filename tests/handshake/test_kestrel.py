@@ -1,0 +1,621 @@
+"""The kestrel kind before real handshakes: who is drawn gets in, everybody else stays out."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import itertools
+import json
+import socket
+import ssl
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from scaffold.errors import VerifyError
+from scaffold.pki import bundles, crl, issue, keys
+from scaffold.pki.profiles import CertificateProfile
+from scaffold.publish.services import free_addresses
+from scaffold.settings import Files, Revocation
+from scaffold.topology.model import Fault, KeyType, Subject
+from tests.handshake import dotnet_lab as lab
+from tests.handshake.nginx_lab import (
+    MODERN,
+    Authority,
+    Credential,
+    address,
+    allow,
+    authority,
+    call_of,
+    client,
+    context_of,
+    identity,
+    now,
+    server,
+    until,
+    upstream,
+)
+from tests.requirements import require_command
+
+require_command("dotnet")
+
+AGO = timedelta(minutes=-5)
+
+
+@pytest.fixture(scope="module")
+def root() -> Authority:
+    return authority("Lab Root")
+
+
+@pytest.fixture(scope="module")
+def ca(root: Authority) -> Authority:
+    return authority("Lab Issuing", root)
+
+
+@pytest.fixture(scope="module")
+def other_root() -> Authority:
+    """Another root that the server trusts."""
+    return authority("Other Root")
+
+
+@pytest.fixture(scope="module")
+def teller(ca: Authority) -> Credential:
+    return client(ca, "teller")
+
+
+@pytest.fixture(scope="module")
+def desk(
+    root: Authority, other_root: Authority, ca: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[lab.Project]:
+    """A server with everything: PEM files, a health port, a server that it calls. The teller and a gateway may call."""
+    health, called = free_addresses(2)
+    made = lab.server_project(
+        tmp_path_factory.mktemp("desk"), root, ca, [allow("teller", ca), allow("gate", ca, gateway=True)],
+        roots=[other_root], files=lab.CALLING, calls=(call_of("the-vault", called.port, "vault.internal"),),
+        health=address(health.port),
+    )  # fmt: skip
+    with lab.running(made.write({"greeting": '"it\'s"\n{{ 7 * 7 }} {0} </b> Ć'})) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bundled(root: Authority, ca: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Project]:
+    """A server with its certificate in a PFX and nothing beyond."""
+    folder = tmp_path_factory.mktemp("bundled")
+    made = lab.server_project(folder, root, ca, [allow("teller", ca)], files=lab.PFX, tls=MODERN)
+    with lab.running(made.write()) as running:
+        yield running
+
+
+def cut_off(project: lab.Project, caller: Credential | None, **how: object) -> None:
+    """The handshake is refused: the connection ends, and nothing is answered."""
+    with pytest.raises(OSError):  # noqa: PT011 - an alert, an end or a reset: all are OSError, and no answer is
+        project.ask(caller, **how)
+
+
+# --- Who gets in -----------------------------------------------------------------------------------------------------
+
+
+def test_a_drawn_caller_is_named(desk: lab.Project, teller: Credential) -> None:
+    answer = desk.ask(teller)
+    assert answer.status == 200
+    assert json.loads(answer.body) == {
+        "server": "desk",
+        "greeting": '"it\'s"\n{{ 7 * 7 }} {0} </b> Ć',
+        "caller": identity("teller"),
+        "on_behalf_of": None,
+    }
+
+
+def test_the_pfx_serves_with_its_whole_chain(bundled: lab.Project, teller: Credential, root: Authority) -> None:
+    assert bundled.ask(teller).status == 200  # `ask` believes the root alone, so the intermediate was sent
+    assert not (bundled.tls / "key.pem").exists()
+    cut_off(bundled, None)
+
+
+def test_a_caller_may_send_its_leaf_alone(desk: lab.Project, teller: Credential) -> None:
+    assert desk.ask(teller.alone).status == 200
+
+
+def test_the_banking_example(desk: lab.Project, teller: Credential, ca: Authority) -> None:
+    assert json.loads(desk.ask(teller, "/accounts/1001").body)["balance"] == 1234.5
+    assert desk.ask(teller, "/accounts/7").status == 404
+    assert desk.ask(client(ca, "stranger"), "/accounts/1001").status == 403
+
+
+def test_http_2(desk: lab.Project, teller: Credential, tmp_path: Path) -> None:
+    require_command("curl")
+    teller.write(tmp_path / "cert.pem", tmp_path / "key.pem")
+    shown = subprocess.run(
+        ["curl", "-sS", "--http2", "-o", tmp_path / "body", "-w", "%{http_version} %{http_code}",
+         "--cacert", desk.tls / "ca.pem", "--cert", tmp_path / "cert.pem", "--key", tmp_path / "key.pem",
+         "--resolve", f"localhost:{desk.port}:127.0.0.1", f"https://localhost:{desk.port}/"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert shown.stdout == "2 200"
+    assert json.loads((tmp_path / "body").read_text())["caller"] == identity("teller")
+
+
+# --- Who stays out of TLS --------------------------------------------------------------------------------------------
+
+
+def _self_signed() -> Credential:
+    key = keys.generate(KeyType.EC_P256)
+    profile = CertificateProfile(Subject(common_name="teller"), "client", (lab.uri("teller"),))
+    dates = {"not_before": now() + AGO, "not_after": now() + timedelta(hours=1)}
+    return Credential(issue.self_signed(profile, key, serial=issue.new_serial(), **dates), key, ())
+
+
+def _from_a_leaf(ca: Authority) -> Credential:
+    signer = client(ca, "teller")
+    below = Authority(issue.Issuer(signer.certificate, signer.key), (signer.certificate, *signer.chain))
+    return client(below, "teller")
+
+
+REFUSED = {
+    "nothing": ("no certificate", lambda _root, _ca: None),
+    "foreign root": ("PartialChain", lambda _root, _ca: client(authority("Lab Root"), "teller")),
+    "foreign root, sent": ("UntrustedRoot", lambda _root, _ca: _with_root(authority("Lab Root"))),
+    "foreign namesakes": ("", lambda _root, _ca: client(authority("Lab Issuing", authority("Lab Root")), "teller")),
+    "self-signed": ("UntrustedRoot", lambda _root, _ca: _self_signed()),
+    "expired": ("NotTimeValid", lambda _root, ca: client(ca, "teller", ends=AGO)),
+    "not yet valid": ("NotTimeValid", lambda _root, ca: client(ca, "teller", starts=timedelta(minutes=30))),
+    "a server's": ("NotValidForUsage", lambda _root, ca: client(ca, "teller", fault=Fault.WRONG_EKU)),
+    "without purpose": ("it is for clients", lambda _root, ca: client(ca, "teller", fault=Fault.NO_EKU)),
+    "issued by a leaf": ("InvalidBasicConstraints", lambda _root, ca: _from_a_leaf(ca)),
+    "the root itself": ("", lambda root, _ca: Credential(root.certificate, root.issuer.key, ())),
+}  # fmt: skip
+
+
+def _with_root(ca: Authority) -> Credential:
+    return replace(client(ca, "teller"), chain=(ca.certificate,))
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused_in_the_handshake(
+    what: str, desk: lab.Project, root: Authority, ca: Authority, teller: Credential
+) -> None:
+    reason, make = REFUSED[what]
+    before = desk.refusals(reason)
+    cut_off(desk, make(root, ca))
+    until(lambda: desk.refusals(reason) > before)
+    assert desk.ask(teller).status == 200
+
+
+def test_without_the_intermediates_a_leaf_alone_is_refused(
+    root: Authority, ca: Authority, teller: Credential, tmp_path: Path
+) -> None:
+    """The failing twin of the caller that sends its leaf alone: tls/intermediates.pem is what lets it in."""
+    made = lab.server_project(tmp_path, root, ca, [allow("teller", ca)], intermediates=[], files=lab.PFX)
+    with lab.running(made.write()) as project:
+        assert project.ask(teller).status == 200
+        cut_off(project, teller.alone)
+
+
+def test_the_systems_roots_have_no_say(root: Authority, ca: Authority, teller: Credential, tmp_path: Path) -> None:
+    """The sample trusted every root of the system."""
+    foreign = authority("Foreign Root")
+    (tmp_path / "system.pem").write_bytes(bundles.pem(foreign.certificate))
+    made = lab.server_project(
+        tmp_path / "desk", root, ca, [allow("teller", ca), allow("teller", foreign)], files=lab.PFX
+    )
+    with lab.running(made.write(), SSL_CERT_FILE=str(tmp_path / "system.pem")) as project:
+        assert project.ask(teller).status == 200
+        cut_off(project, client(foreign, "teller"))
+
+
+# --- Who stays out of HTTP -------------------------------------------------------------------------------------------
+
+
+def _two_names(ca: Authority) -> Credential:
+    return lab.leaf(ca, "teller", "client", [lab.uri("teller"), lab.uri("gate")])
+
+
+FORBIDDEN = {
+    "undrawn": ("may not call", lambda ca, _root, _other: client(ca, "stranger")),
+    "sibling CA": ("may not call", lambda _ca, root, _other: client(authority("Sibling", root), "teller")),
+    "namesake CA under another trusted root": (
+        "may not call", lambda _ca, _root, other: client(authority("Lab Issuing", other), "teller"),
+    ),
+    "another trusted root": ("may not call", lambda _ca, _root, other: client(other, "teller")),
+    "two URIs": ("exactly one URI", lambda ca, _root, _other: _two_names(ca)),
+    "no names": ("exactly one URI", lambda ca, _root, _other: client(ca, "teller", fault=Fault.NO_SAN)),
+    "identity in other case": ("may not call", lambda ca, _root, _other: client(ca, "Teller")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+@pytest.mark.parametrize("path", ["/", "/accounts/1001", "/call/the-vault", "/no-such-path"])
+def test_forbidden(
+    what: str, path: str, desk: lab.Project, ca: Authority, root: Authority, other_root: Authority, teller: Credential
+) -> None:
+    reason, make = FORBIDDEN[what]
+    answer = desk.ask(make(ca, root, other_root), path)
+    assert answer.status == 403
+    assert reason in json.loads(answer.body)["error"]
+    assert desk.ask(teller, path).status != 403
+
+
+def test_who_is_believed_about_others(desk: lab.Project, ca: Authority, teller: Credential) -> None:
+    headers = [("X-Client-Subject", "CN=mallory"), ("X-Client-Issuer", "CN=Lab Issuing")]
+    through_gateway = json.loads(desk.ask(client(ca, "gate"), headers=headers).body)
+    assert through_gateway["on_behalf_of"] == {"subject": "CN=mallory", "issuer": "CN=Lab Issuing"}
+    assert json.loads(desk.ask(teller, headers=headers).body)["on_behalf_of"] is None
+    twice = [*headers, ("X-Client-Subject", "CN=other")]
+    assert json.loads(desk.ask(client(ca, "gate"), headers=twice).body)["on_behalf_of"] is None
+
+
+# --- Plaintext -------------------------------------------------------------------------------------------------------
+
+
+def _plainly(port: int, path: str, **headers: str) -> tuple[int, str]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_the_health_port_answers_healthz_alone(desk: lab.Project) -> None:
+    health = desk.settings.health.port  # type: ignore[union-attr]
+    assert _plainly(health, "/healthz") == (200, "ok")
+    for path in ("/", "/accounts/1001", "/call/the-vault", "/healthz/", "/healthz/x"):
+        assert _plainly(health, path, Host=f"localhost:{desk.port}")[0] == 404, path
+
+
+def test_no_setting_makes_it_serve_without_tls(
+    root: Authority, ca: Authority, teller: Credential, tmp_path: Path
+) -> None:
+    """The sample had a profile that served in plaintext, without any certificate."""
+    plain, more = free_addresses(2)
+    made = lab.server_project(tmp_path, root, ca, [allow("teller", ca)], files=lab.PFX).write()
+    assert "http" not in (tmp_path / "Properties" / "launchSettings.json").read_text().replace("https", "")
+    asked = {"ASPNETCORE_URLS": f"http://{plain}", "Kestrel__Endpoints__Plain__Url": f"http://{more}"}
+    with lab.running(made, **asked) as project:
+        assert project.ask(teller).status == 200
+        for open_port in (plain.port, more.port):
+            try:
+                assert _plainly(open_port, "/accounts/1001") == (404, "")
+            except urllib.error.URLError as error:
+                assert isinstance(error.reason, ConnectionRefusedError)  # noqa: PT017
+
+
+# --- The TLS profile -------------------------------------------------------------------------------------------------
+
+
+def _tls12(context: ssl.SSLContext) -> None:
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+
+def test_modern_speaks_tls_1_3_alone(bundled: lab.Project, desk: lab.Project, teller: Credential) -> None:
+    assert bundled.ask(teller).status == 200
+    cut_off(bundled, teller, tune=_tls12)
+    assert desk.ask(teller, tune=_tls12).status == 200
+
+
+def test_intermediate_takes_its_own_ciphers_alone(desk: lab.Project, teller: Credential) -> None:
+    def weak(context: ssl.SSLContext) -> None:
+        _tls12(context)
+        context.set_ciphers("ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA")
+
+    cut_off(desk, teller, tune=weak)
+
+
+# --- Sessions and connections ----------------------------------------------------------------------------------------
+
+
+def test_a_resumed_session_is_validated_again(bundled: lab.Project, ca: Authority, root: Authority) -> None:
+    brief = client(ca, "teller", ends=timedelta(seconds=4))
+    context, sessions = context_of(brief, root), list[ssl.SSLSession]()
+    assert not bundled.ask(None, context=context, keep=sessions).resumed
+    resumed = bundled.ask(None, context=context, session=sessions[-1], keep=sessions)
+    assert (resumed.status, resumed.resumed) == (200, True)
+
+    def ended() -> bool:
+        try:
+            bundled.ask(None, context=context, session=sessions[-1], keep=sessions)
+        except OSError:
+            return True
+        return False
+
+    before = bundled.refusals("NotTimeValid")
+    until(ended)
+    until(lambda: bundled.refusals("NotTimeValid") > before)
+
+
+def test_an_open_connection_does_not_outlive_the_certificate(desk: lab.Project, ca: Authority, root: Authority) -> None:
+    brief = client(ca, "teller", ends=timedelta(seconds=3))
+    with _kept_open(desk.port, brief, root) as get:
+        assert get() == 200
+        until(lambda: get() == 403)
+
+
+@contextmanager
+def _kept_open(port: int, caller: Credential, root: Authority) -> Iterator[object]:
+    connection = http.client.HTTPSConnection("localhost", port, context=context_of(caller, root), timeout=15)
+
+    def get() -> int:
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    try:
+        yield get
+    finally:
+        connection.close()
+
+
+def test_silent_callers_stop_nobody(desk: lab.Project, teller: Credential) -> None:
+    silent = [socket.create_connection(("127.0.0.1", desk.port)) for _ in range(50)]
+    try:
+        assert desk.ask(teller).status == 200
+    finally:
+        for each in silent:
+            each.close()
+
+
+# --- What changes in tls/ --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("files", [Files(), lab.PFX], ids=["pem", "pfx"])
+def test_new_certificates_under_traffic(
+    files: Files, root: Authority, ca: Authority, teller: Credential, tmp_path: Path
+) -> None:
+    made = lab.server_project(tmp_path, root, ca, [allow("teller", ca)], files=files).write()
+    with lab.running(made) as project:
+        done, failures, served = threading.Event(), list[Exception](), itertools.count()
+
+        def keep_asking() -> None:
+            while not done.is_set():
+                try:
+                    assert project.ask(teller).status == 200
+                    next(served)
+                except Exception as error:
+                    failures.append(error)
+
+        threads = [threading.Thread(target=keep_asking) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for _ in range(10):
+            newest = lab.own(ca, "desk", "localhost")
+            project.write_own(newest)
+            project.reload()
+            until(lambda newest=newest: project.ask(teller).shown == newest.certificate.public_bytes(Encoding.DER))  # type: ignore[misc]
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        assert next(served) >= 10
+
+
+def test_what_cannot_be_loaded_is_said_and_the_old_serves_on(
+    root: Authority, ca: Authority, teller: Credential, tmp_path: Path
+) -> None:
+    made = lab.server_project(tmp_path, root, ca, [allow("teller", ca)]).write()
+    with lab.running(made) as project:
+        sound = project.ask(teller).shown
+        project.put("key.pem", keys.to_pem(keys.generate(KeyType.EC_P256)))
+        until(lambda: any("cannot be used" in line for line in project.lines))
+        assert project.ask(teller).shown == sound
+        newest = lab.own(ca, "desk", "localhost")
+        project.write_own(newest)
+        until(lambda: project.ask(teller).shown != sound)
+
+
+def test_the_allow_list_and_the_roots_are_taken_without_a_restart(
+    root: Authority, ca: Authority, teller: Credential, tmp_path: Path
+) -> None:
+    made = lab.server_project(tmp_path, root, ca, [allow("teller", ca)], files=lab.PFX).write()
+    with lab.running(made) as project, _kept_open(project.port, teller, root) as get:
+        assert get() == 200
+        project.allow()
+        until(lambda: get() == 403)  # on the connection that was open before
+        assert project.ask(teller).status == 403
+        project.allow(allow("teller", ca))
+        until(lambda: get() == 200)
+        project.put("ca.pem", bundles.pem(authority("Lab Root").certificate))
+        until(lambda: not _answers(project, teller))
+
+
+def _answers(project: lab.Project, caller: Credential) -> bool:
+    try:
+        return project.ask(caller).status == 200
+    except OSError:
+        return False
+
+
+# --- Calling others --------------------------------------------------------------------------------------------------
+
+
+def _vault_port(desk: lab.Project) -> int:
+    return desk.settings.calls[0].port
+
+
+def test_it_calls_a_server_that_proves_who_it_is(
+    desk: lab.Project, teller: Credential, root: Authority, ca: Authority, tmp_path: Path
+) -> None:
+    with upstream(lab.own(ca, "the-vault", "vault.internal"), root, tmp_path, port=_vault_port(desk)):
+        answer = desk.ask(teller, "/call/the-vault")
+    assert answer.status == 200
+    assert answer.json["peer"] == [identity("desk")]
+    assert desk.ask(teller, "/call/nobody").status == 404
+
+
+FALSE = {
+    "wrong name": ("another name", lambda ca: lab.own(ca, "the-vault", "other.internal")),
+    "wrong identity": ("is not that of", lambda ca: lab.own(ca, "impostor", "vault.internal")),
+    "foreign root": ("do not trust", lambda _: lab.own(authority("Lab Root"), "the-vault", "vault.internal")),
+    "expired": ("NotTimeValid", lambda ca: server(ca, "the-vault", "vault.internal", ends=AGO)),
+    "a client's": ("NotValidForUsage", lambda ca: server(ca, "the-vault", "vault.internal", fault=Fault.WRONG_EKU)),
+    "without purpose": ("it is for servers", lambda ca: server(ca, "the-vault", "vault.internal", fault=Fault.NO_EKU)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FALSE)
+def test_it_refuses_a_false_server(
+    what: str, desk: lab.Project, teller: Credential, root: Authority, ca: Authority, tmp_path: Path
+) -> None:
+    reason, make = FALSE[what]
+    with upstream(make(ca), root, tmp_path, port=_vault_port(desk)):
+        answer = desk.ask(teller, "/call/the-vault")
+    assert answer.status == 502
+    assert reason in json.loads(answer.body)["error"]
+
+
+def test_it_says_why_a_call_failed(
+    desk: lab.Project, teller: Credential, root: Authority, ca: Authority, tmp_path: Path
+) -> None:
+    unreachable = desk.ask(teller, "/call/the-vault")
+    assert (unreachable.status, "not reachable" in unreachable.body) == (502, True)
+    with upstream(lab.own(ca, "the-vault", "vault.internal"), authority("Nobody's"), tmp_path, port=_vault_port(desk)):
+        refused = desk.ask(teller, "/call/the-vault")
+    assert (refused.status, "refused me" in refused.body) == (502, True)
+
+
+# --- Keys ------------------------------------------------------------------------------------------------------------
+
+KEYS = [key for key in KeyType if key in lab.SERVER.capabilities.keys]
+
+
+@pytest.mark.parametrize("files", [Files(), lab.PFX], ids=["pem", "pfx"])
+@pytest.mark.parametrize("key", KEYS)
+def test_keys_of_its_own_and_of_its_issuers(
+    key: KeyType, files: Files, root: Authority, ca: Authority, teller: Credential, tmp_path: Path
+) -> None:
+    made = lab.server_project(tmp_path, root, ca, [allow("teller", ca)], key=key, files=files)
+    with lab.running(made.write()) as project:
+        assert project.ask(teller).status == 200
+
+
+@pytest.mark.parametrize("key", [key for key in KeyType if key in lab.SERVER.capabilities.peer_keys])
+def test_keys_of_callers_and_of_their_chain(key: KeyType, root: Authority, ca: Authority, tmp_path: Path) -> None:
+    above = authority("Their Root", key=key)
+    issuing = authority("Their Issuing", above, key=key)
+    made = lab.server_project(
+        tmp_path, root, ca, [allow("teller", issuing)], roots=[above], intermediates=[issuing], files=lab.PFX
+    )
+    with lab.running(made.write()) as project:
+        assert project.ask(client(issuing, "teller", key=key)).status == 200
+        assert project.ask(client(issuing, "stranger", key=key)).status == 403
+
+
+def test_an_ed25519_key_of_its_own_does_not_load(root: Authority, ca: Authority, tmp_path: Path) -> None:
+    """Why the kind does not declare it. When this fails, .NET has learnt it."""
+    assert KeyType.ED25519 not in lab.SERVER.capabilities.keys
+    made = lab.server_project(tmp_path, root, ca, [], key=KeyType.ED25519).write()
+    with pytest.raises(VerifyError), lab.running(made):
+        pass
+
+
+# --- Secrets ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_password_comes_from_a_file_or_the_environment(
+    root: Authority, ca: Authority, teller: Credential, tmp_path: Path
+) -> None:
+    made = lab.server_project(tmp_path, root, ca, [allow("teller", ca)], files=lab.PFX).write()
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name not in ("tls",)]
+    assert not [path for path in written if lab.PASSWORD.encode() in path.read_bytes()]
+    (made.tls / "pfx-password").unlink()
+    with pytest.raises(VerifyError), lab.running(made):
+        pass
+    with lab.running(made, PFX_PASSWORD=lab.PASSWORD) as project:
+        assert project.ask(teller).status == 200
+        command_line = Path(f"/proc/{project.service.pid}/cmdline").read_bytes()  # type: ignore[union-attr]
+        assert lab.PASSWORD.encode() not in command_line
+
+
+def test_git_ignores_the_secrets(desk: lab.Project, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", desk.folder], check=True)
+    secret = ["tls/key.pem", "tls/bundle.pfx", "tls/pfx-password", "server.pfx"]
+    ignored = subprocess.run(
+        ["git", "-C", desk.folder, "check-ignore", *secret, "Program.cs"], capture_output=True, text=True, check=True
+    )
+    assert ignored.stdout.split() == secret
+
+
+# --- Revocation ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _crls() -> Iterator[tuple[str, dict[str, bytes]]]:
+    """An HTTP server of CRLs: its URL, and what it serves by path."""
+    served: dict[str, bytes] = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path in served else 404)
+            self.end_headers()
+            self.wfile.write(served.get(self.path, b""))
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}", served
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+def _crl_of(ca: Authority, *revoked: Credential, ends: timedelta = timedelta(hours=1)) -> bytes:
+    entries = [crl.Revoked(each.certificate.serial_number, now()) for each in revoked]
+    return crl.build(ca.issuer, 1, now() - timedelta(hours=2), now() + ends, entries).public_bytes(Encoding.DER)
+
+
+def test_revocation_by_crl(root: Authority, ca: Authority, tmp_path: Path) -> None:
+    """`Revocation: crl` in appsettings.json; the sample checked none. The callers' CA is two steps from the root."""
+    with _crls() as (url, served):
+        key = keys.generate(KeyType.EC_P256)
+        profile = CertificateProfile(Subject(common_name="Callers"), "ca", crl_url=f"{url}/root.crl")
+        dates = {"not_before": now() + AGO, "not_after": now() + timedelta(hours=1)}
+        certificate = issue.sign(profile, key.public_key(), root.issuer, serial=issue.new_serial(), **dates)
+        callers = Authority(issue.Issuer(certificate, key), (certificate,))
+
+        def caller(path: str | None) -> Credential:
+            pointer = f"{url}{path}" if path else None
+            return lab.leaf(callers, "teller", "client", [lab.uri("teller")], crl_url=pointer)
+
+        good, revoked = caller("/callers.crl"), caller("/callers.crl")
+        served["/root.crl"] = _crl_of(root)
+        served["/callers.crl"] = _crl_of(callers, revoked)
+        served["/old.crl"] = _crl_of(callers, ends=AGO)
+        made = lab.server_project(
+            tmp_path, root, ca, [allow("teller", callers)],
+            intermediates=[callers], revocation=Revocation("crl"), files=lab.PFX,
+        )  # fmt: skip
+        with lab.running(made.write()) as project:
+            assert project.ask(good).status == 200
+            for refused, reason in {
+                "revoked": (revoked, "Revoked"),
+                "expired CRL": (caller("/old.crl"), "RevocationStatusUnknown"),
+                "no CRL to be had": (caller("/missing.crl"), "RevocationStatusUnknown"),
+                "no pointer": (caller(None), "RevocationStatusUnknown"),
+            }.values():
+                before = project.refusals(reason)
+                cut_off(project, refused)
+                until(lambda reason=reason, before=before: project.refusals(reason) > before)  # type: ignore[misc]
+            assert project.ask(good).status == 200
+        assert list((tmp_path / ".home").rglob("*.crl")), "the cache of CRLs is the project's own"
+
+
+# --- The code --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("project", ["desk", "bundled"])
+def test_the_code_is_formatted(project: str, request: pytest.FixtureRequest) -> None:
+    lab.sdk(request.getfixturevalue(project).folder, "format", "--verify-no-changes", "--no-restore")
