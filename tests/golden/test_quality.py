@@ -1,0 +1,56 @@
+"""Rendered projects read as if written by hand: they compile, lint and are formatted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.golden.cases import Case, cases
+from tests.requirements import require_command
+
+CASES = list(cases())
+PYTHON = [case for case in CASES if case.kind.name == "python"]
+RULES = "A,B,C4,E,F,I,PIE,PTH,RET,RUF,SIM,UP,W"
+
+
+def name(case: Case) -> str:
+    return f"{case.kind.role}-{case.folder.name}"
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def ruff(*arguments: str) -> subprocess.CompletedProcess[str]:
+    common = ("--isolated", "--line-length", "120", "--target-version", "py311", "--no-cache")
+    return run(sys.executable, "-m", "ruff", arguments[0], *common, *arguments[1:])
+
+
+@pytest.mark.parametrize("case", PYTHON, ids=name)
+def test_python_is_clean(case):
+    for file in case.expected.glob("*.py"):
+        compile(file.read_text(), str(file), "exec")
+    checked = ruff("check", "--select", RULES, str(case.expected))
+    assert checked.returncode == 0, checked.stdout
+    formatted = ruff("format", "--diff", str(case.expected))
+    assert formatted.returncode == 0, formatted.stdout
+
+
+def test_the_linter_sees_what_is_not_clean(tmp_path):
+    (tmp_path / "bad.py").write_text("import os\nx = {'a':1}\n")
+    assert ruff("check", "--select", RULES, str(tmp_path)).returncode == 1
+    assert ruff("format", "--diff", str(tmp_path)).returncode == 1
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind.name}-{name(case)}")
+def test_run_sh_is_posix(case):
+    checked = run(require_command("dash"), "-n", str(case.expected / "run.sh"))
+    assert checked.returncode == 0, checked.stderr
+    assert (case.expected / "run.sh").read_text().startswith("#!/bin/sh\n")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind.name}-{name(case)}")
+def test_readme_says_what_it_is(case):
+    assert (case.expected / "README.md").read_text().startswith("# ")
