@@ -75,7 +75,7 @@ def https_listener(current: settings.Settings, store: Store) -> connections.List
         address = connection.getpeername()
         connection.do_handshake()
         known()
-        handler(connection, address, None)  # type: ignore[arg-type]
+        handler(connection, address, None)
         # close_notify: the caller can tell the end from a cut (RFC 8446 6.1).
         with contextlib.suppress(OSError):
             connection.settimeout(CLOSE_SECONDS)
