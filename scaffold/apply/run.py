@@ -61,6 +61,9 @@ def apply(
     """
     if not plan.changes:
         return Outcome((), ())
+    if any(ca.key_password is not None for ca in t.cas.values()):
+        # Asked before the lock as well: where a password is missing, not even the folder of the lock is made.
+        _open(plan, t, kinds, layout, now, secrets, progress).ask(plan.changes)
     with lock.hold(layout, now, wait=wait, waiting=waiting):
         shop = _open(plan, t, kinds, layout, now, secrets, progress)
         shop.ask(plan.changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -24,11 +25,10 @@ def run(
     from scaffold.cli.project import open_project
     from scaffold.plan import status as statuses
     from scaffold.plan.make import make_plan
-    from scaffold.topology.durations import parse_duration
     from scaffold.view.status import status_json, status_lines
     from scaffold.view.terminal import show
 
-    window = parse_duration(within) if within is not None else None
+    window = _duration(within) if within is not None else None
     project = open_project(file, out)
     moment = now()
     plan = make_plan(project.topology, project.kinds, project.layout, moment)
@@ -39,3 +39,13 @@ def run(
         show(status_lines(certificates, moment))
     if any(certificate.state not in statuses.FINE for certificate in certificates):
         raise typer.Exit(failures.SOMETHING_DUE)
+
+
+def _duration(text: str) -> timedelta:
+    from scaffold.topology.durations import parse_duration
+    from scaffold.topology.words import Invalid
+
+    try:
+        return parse_duration(text)
+    except Invalid as error:
+        raise typer.BadParameter(error.message, param_hint="--within") from error
