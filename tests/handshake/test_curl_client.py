@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from tests.handshake.client_cases import ClientCases, desk_port, issuing, root, teller  # noqa: F401
+import os
+import shutil
+
+from scaffold.topology.model import KeyType
+from tests.handshake.client_cases import (  # noqa: F401
+    NOT_TRUSTED,
+    ClientCases,
+    a_server,
+    desk_port,
+    issuing,
+    root,
+    teller,
+)
+from tests.handshake.nginx_lab import authority, server
+from tests.handshake.python_lab import call
 from tests.requirements import require_command
 
 require_command("curl")
@@ -10,3 +24,24 @@ require_command("curl")
 
 class TestCurl(ClientCases):
     kind = "curl"
+
+    def test_a_curlrc_loosens_nothing(self, tmp_path, root, issuing, teller):  # noqa: F811
+        false = server(authority("issuing", authority("root")), "desk", "desk.internal", key=KeyType.EC_P256)
+        with a_server(tmp_path / "desk", false, root, issuing) as port:
+            folder = self.folder(tmp_path, teller, root, port)
+            (folder / ".curlrc").write_text("insecure\n")  # HOME is the folder
+            assert call(folder).returncode == NOT_TRUSTED
+            script = folder / "run.sh"
+            script.write_text(script.read_text().replace("curl -q ", "curl "))
+            assert call(folder).returncode != NOT_TRUSTED
+
+    def test_the_systems_roots_are_not_trusted(self, tmp_path, root, teller, desk_port, monkeypatch):  # noqa: F811
+        trace, real = tmp_path / "trace", shutil.which("curl")
+        wrapper = tmp_path / "bin/curl"
+        wrapper.parent.mkdir()
+        wrapper.write_text(f'#!/bin/sh\nexec {real} "$@" --trace-ascii {trace}\n')
+        wrapper.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+        assert call(self.folder(tmp_path, teller, root, desk_port)).returncode == 0
+        told = [line.split() for line in trace.read_text().splitlines()]
+        assert ["CApath:", "/dev/null"] in [line[-2:] for line in told]

@@ -578,3 +578,21 @@ def test_a_wrong_callee_is_a_502_with_the_reason(tmp_path, root, issuing, teller
         until(lambda: desk.ask(teller, "/call/the-vault").status == 502)
         assert "the-vault" in desk.ask(teller, "/call/the-vault").error
         assert json.loads(desk.ask(teller).body)["caller"] == identity("teller")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1, "listen": 2}', '{"allowed": 3}'])
+def test_settings_that_cannot_be_used_are_one_clear_line(tmp_path, root, issuing, text):
+    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [])
+    (folder / "settings.json").write_text(text)
+    ended = subprocess.run([folder / "run.sh"], capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_an_allow_list_that_does_not_load_leaves_the_old_in_place(own_desk, teller):
+    desk, service = own_desk
+    for text in (b"", b"[]", b'{"allowed": [3]}', b'{"allowed": {}}x', b'{"allowed": [{"identity": []}]}'):
+        place(desk.tls / "allowed.json", text)
+        service.signal(signal.SIGHUP)
+    until(lambda: any("the old material serves on" in line for line in service.last_lines))
+    assert desk.ask(teller).status == 200

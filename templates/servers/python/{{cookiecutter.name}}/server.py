@@ -41,7 +41,7 @@ def main() -> int:
 {%- if cookiecutter.health %}
         health_listener = connections.Listener(current.health, lambda accepted: accepted, serve_health)
 {%- endif %}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     listener.start()

@@ -47,7 +47,7 @@ class Store:
             return False
         try:
             material = self._load()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             self._complain(f"{self._folder}/ does not load, the old material serves on: {error}")
             return False
         # The reference is swapped and the old context left alone: loading into a live one can crash the process.

@@ -119,4 +119,4 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         caller = self.peer.identity if self.peer else "unidentified"
-        log.info("%s %r %s", caller, getattr(self, "requestline", ""), int(code))
+        log.info("%r %r %s", caller, getattr(self, "requestline", ""), int(code))

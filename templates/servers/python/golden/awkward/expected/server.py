@@ -37,7 +37,7 @@ def main() -> int:
         store = Store(HERE / "tls", current.tls)
         listener = https_listener(current, store)
         health_listener = connections.Listener(current.health, lambda accepted: accepted, serve_health)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     listener.start()

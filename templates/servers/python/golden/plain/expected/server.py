@@ -35,7 +35,7 @@ def main() -> int:
         current = settings.load(HERE / "settings.json")
         store = Store(HERE / "tls", current.tls)
         listener = https_listener(current, store)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     listener.start()
