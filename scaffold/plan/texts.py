@@ -61,8 +61,8 @@ def texts(plan: Plan, t: Topology, kinds: Mapping[str, Kind], layout: Layout, no
         after = _after(one, {path: file.content for path, file in source.render().items()}, settled, t)
         wanted = change.paths if change.work is not Work.RENDER else [path for path in after if not _is_tls(one, path)]
         for path in wanted:
-            before = observed.content(path)
-            if (new := after.get(path, b"")) != before:
+            before, new = observed.content(path), after.get(path, b"")
+            if new is None or new != before:
                 yield Text(path, before, new)
 
 

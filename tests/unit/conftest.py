@@ -45,7 +45,8 @@ class Household:
 
     def open(self) -> Project:
         file = self.folder / "topology.yaml"
-        file.write_text(self.text)
+        if not file.exists() or file.read_text() != self.text:
+            file.write_text(self.text)
         return open_project(file, self.out)
 
     def plan(self, *, overwrite: Collection[str] = ()) -> Plan:
@@ -86,7 +87,7 @@ def household(tmp_path: Path) -> Household:
 
 @pytest.fixture
 def tiny(household: Household) -> Household:
-    """A household whose one server is of a kind of its own, in `kind`, with two files of the person's and one in tls."""
+    """A household whose one server is of a kind of its own, in `kind`: two files of the person's, one in tls."""
     write_kind(household.folder / "kind", {"README.md": "one\n", "run.sh": "#!/bin/sh\n", "tls/list": "first\n"})
     household.text = """
 version: 1

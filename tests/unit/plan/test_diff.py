@@ -104,6 +104,10 @@ def test_renewal_is_policy_and_not_identity(applied):
 # --- Each check, set off by what is really there -------------------------------------------------------------------
 
 
+def another_key(path):
+    path.write_bytes(keys.to_pem(keys.generate(KeyType.EC_P256)))
+
+
 def damaged(path):
     path.write_bytes(b"-----BEGIN NOTHING-----\n")
 
@@ -115,7 +119,7 @@ def damaged(path):
         ("cert.pem", damaged, (Action.UPDATE, "unreadable")),
         ("key.pem", lambda path: path.unlink(), (Action.REPLACE, "key-missing")),
         ("key.pem", damaged, (Action.REPLACE, "key-unreadable")),
-        ("key.pem", lambda path: path.write_bytes(keys.to_pem(keys.generate(KeyType.EC_P256))), (Action.REPLACE, "key-mismatch")),
+        ("key.pem", another_key, (Action.REPLACE, "key-mismatch")),
         ("key.pem", lambda path: path.chmod(0o644), (Action.UPDATE, "rights")),
     ],
 )  # fmt: skip

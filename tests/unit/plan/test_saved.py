@@ -1,0 +1,63 @@
+"""The saved plan: it comes back as it was, and only for the world it was made in."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaffold.errors import PlanError
+from scaffold.plan.model import Action, Change, Plan, Reason, Work
+from scaffold.plan.saved import check_same, from_value, load_plan, save_plan, to_value
+
+reasons = st.builds(Reason, st.text(), st.text())
+changes = st.builds(
+    Change,
+    st.text(),
+    st.sampled_from(Action),
+    st.lists(reasons, min_size=1).map(tuple),
+    st.lists(st.text()).map(tuple),
+    st.sampled_from(Work),
+)
+plans = st.builds(Plan, st.text(), st.lists(changes).map(tuple), st.lists(st.text()).map(tuple), st.text())
+
+
+@given(plans)
+def test_a_plan_comes_back_as_it_was(plan):
+    assert from_value(to_value(plan)) == plan
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["format", "topology", "changes", "world"]), inner),
+)
+
+
+@given(json_values)
+def test_what_is_no_plan_is_one_clear_error(value):
+    with pytest.raises(PlanError):
+        from_value(value)
+
+
+def test_the_same_world_is_accepted_and_another_is_not(household, tmp_path):
+    file = tmp_path / "saved.plan"
+    save_plan(household.plan(), file)
+    household.later(minutes=1)
+    check_same(load_plan(file), household.plan())
+    household.text = household.text.replace("names: [localhost]", "names: [localhost, bank.test]")
+    household.apply()
+    with pytest.raises(PlanError, match="moved on"):
+        check_same(load_plan(file), household.plan())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 9}', b"\xff"])
+def test_a_file_that_is_no_plan(tmp_path, content):
+    file = tmp_path / "saved.plan"
+    file.write_bytes(content)
+    with pytest.raises(PlanError):
+        load_plan(file)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(PlanError, match="cannot read"):
+        load_plan(tmp_path / "none")

@@ -1,0 +1,40 @@
+"""The append-only files: what is torn is not there, and what is there stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaffold.errors import StoreError
+from scaffold.store import journal
+
+events = st.dictionaries(st.text(), st.text() | st.integers(), max_size=3)
+
+
+@given(before=st.lists(events, min_size=1), after=st.lists(events), cut=st.integers(1, 400))
+def test_a_torn_tail_is_cut_off_by_the_next_append(tmp_path_factory, before, after, cut):
+    path = str(tmp_path_factory.mktemp("journal") / "events.jsonl")
+    journal.append(path, before, durable=False)
+    with Path(path).open("rb+") as file:
+        whole = file.read()
+        kept = whole[: max(0, len(whole) - cut)]
+        file.truncate(len(kept))
+    complete = kept.count(b"\n")
+    assert journal.load(path) == before[:complete]
+    journal.append(path, [*after, {"last": 1}], durable=False)
+    assert journal.load(path) == [*before[:complete], *after, {"last": 1}]
+
+
+def test_none_where_there_is_no_file(tmp_path):
+    assert journal.load(str(tmp_path / "none")) == []
+
+
+@pytest.mark.parametrize("content", [b"\xff\n", b"[]\n", b"{\n{}\n", b"\n"])
+def test_what_is_broken_elsewhere_is_an_error(tmp_path, content):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="line 1"):
+        journal.load(str(path))
