@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs accounts in the foreground. TERM stops it, QUIT lets it finish its requests first, HUP makes it read nginx.conf and
-# tls/ again. LISTEN (host:port) move it.
+# Runs accounts in the foreground. TERM stops it, QUIT lets it finish its requests first, HUP makes it read
+# nginx.conf and tls/ again. The addresses named in `movable` below (host:port) move it.
 set -eu
 umask 077
 PATH=$PATH:/usr/local/sbin:/usr/sbin    # where Debian keeps nginx, out of an ordinary user's sight
