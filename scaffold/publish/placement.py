@@ -60,7 +60,7 @@ def launch(placed: Placed, folder: Path, ready: str, callees: Mapping[str, HostP
     for name in server.calls:
         if name in callees:
             environment[f"CALL_{name.upper().replace('-', '_')}"] = str(callees[name])
-    if server.upstream in callees:
+    if server.upstream is not None and server.upstream in callees:
         environment["UPSTREAM"] = str(callees[server.upstream])
     return Launch(server.name, folder, ready, environment)
 

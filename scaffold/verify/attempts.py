@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 import ssl
-import subprocess
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from scaffold.errors import VerifyError
 from scaffold.pki import profiles
 from scaffold.pki.names import rfc2253
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.publish.services import environment
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.model import Client, HostPort, Party, Server, TlsProfile, Topology
 from scaffold.verify import judge
 from scaffold.verify.cases import Case, behind, is_external, is_faulty, is_gateway_of
+from scaffold.verify.clients import Clients, Ran
 from scaffold.verify.impostor import Impostor, Visits
 from scaffold.verify.judge import Finding, Name, Welcome
 from scaffold.verify.model import Expected, Layer, Observed, Probe
 from scaffold.verify.probe import Answered, CannotOffer, Credentials, Outcome, Target, call, call_plainly
 from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make
 from scaffold.verify.stage import Stage, project_folder
-
-CLIENT_WITHIN: Final = 60.0
-"""Seconds for one run of a rendered client; a first `dotnet` run compiles."""
 
 BELOW: Final = {TlsProfile.MODERN: ssl.TLSVersion.TLSv1_2, TlsProfile.INTERMEDIATE: ssl.TLSVersion.TLSv1_1}
 """The newest protocol that a profile no longer speaks."""
@@ -63,15 +56,8 @@ class Untried(Exception):
     """A case that cannot be tried here; the message says why, as the reason of the skip."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ran:
-    status: int
-    output: str
-    complaint: str
-
-
 class Attempts:
-    """Tries the cases of one verification. Its methods are called from several threads."""
+    """Tries the cases of one verification. Called from several threads; when its block ends, so do its clients."""
 
     def __init__(self, t: Topology, layout: Layout, authorities: Authorities, stage: Stage, now: datetime) -> None:
         self._t = t
@@ -80,6 +66,15 @@ class Attempts:
         self._stage = stage
         self._now = now
         self._making = threading.Lock()
+        self._clients = Clients()
+
+    def __enter__(self) -> Attempts:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._clients.stop()
 
     def __call__(self, case: Case) -> Finding:
         """What is seen of it. Raises Untried."""
@@ -258,39 +253,10 @@ class Attempts:
             server = upstream
         return Welcome(server.name, identity, behalf)
 
-    # --- Rendered clients ----------------------------------------------------------------------------------------
-
-    def _run_client(self, client: Client, server: Server, url: str | None) -> _Ran:
-        script = project_folder(self._layout, client) / "run.sh"
-        arguments = [str(script), server.name, *([url] if url else [])]
-        with tempfile.TemporaryDirectory(prefix=f"{client.name}-", dir=self._stage.folder) as home:
-            try:
-                return _run(arguments, Path(home))
-            except OSError as error:
-                hint = "run `scaffold plan` to see what is missing, `scaffold apply` to make it"
-                raise VerifyError(f"{script} cannot be run: {error.strerror}", hint=hint) from error
-
-
-def _run(arguments: list[str], home: Path) -> _Ran:
-    with subprocess.Popen(
-        arguments,
-        env=environment(home, {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        try:
-            output, complaint = process.communicate(timeout=CLIENT_WITHIN)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if isinstance(error, subprocess.TimeoutExpired):
-                return _Ran(-signal.SIGKILL, "", f"it did not end within {CLIENT_WITHIN:g} s")
-            raise
-    return _Ran(process.returncode, output, complaint)
+    def _run_client(self, client: Client, server: Server, url: str | None) -> Ran:
+        return self._clients.run(
+            project_folder(self._layout, client) / "run.sh", [server.name, *([url] if url else [])]
+        )
 
 
 def _first_astray(case: Case, findings: Iterable[Finding]) -> Finding:

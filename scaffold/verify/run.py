@@ -71,8 +71,13 @@ def verify(
         _check_rendered(layout, to_try.values())
         servers, copied = _cast(t, to_try.values(), reasons)
         authorities = Authorities(t, layout, secrets)
-        with termination_as_exception(), running(kinds, layout, servers, copied, ports) as stage:
-            for number, check in _all(Attempts(t, layout, authorities, stage, now), to_try):
+        with (
+            termination_as_exception(),
+            ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool,
+            running(kinds, layout, servers, copied, ports) as stage,
+            Attempts(t, layout, authorities, stage, now) as attempts,
+        ):
+            for number, check in _all(pool, attempts, to_try):
                 conclude(number, check)
             stage.check_alive()
     return Report(tuple(checks[number] for number in range(total)), drift_in_tls(plan))
@@ -87,15 +92,15 @@ def drift_in_tls(plan: Plan) -> tuple[Change, ...]:
     )
 
 
-def _all(attempts: Attempts, to_try: Mapping[int, Case]) -> Iterator[tuple[int, Check]]:
+def _all(pool: ThreadPoolExecutor, attempts: Attempts, to_try: Mapping[int, Case]) -> Iterator[tuple[int, Check]]:
     """Each case's number with its check, in the order in which they end. What goes wrong ends all of them."""
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool:
-        futures: dict[Future[Check], int] = {pool.submit(_one, attempts, case): n for n, case in to_try.items()}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    futures: dict[Future[Check], int] = {pool.submit(_one, attempts, case): n for n, case in to_try.items()}
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        # Those that are at it end when the servers do.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _one(attempts: Attempts, case: Case) -> Check:

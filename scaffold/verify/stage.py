@@ -33,13 +33,11 @@ class Stage:
         copies: Mapping[str, Placed],
         impostors: Mapping[tuple[str, str], Impostor],
         services: Services,
-        folder: Path,
     ) -> None:
         self._placements = placements
         self._copies = copies
         self._impostors = impostors
         self._services = services
-        self.folder = folder
 
     def target(self, server: Server) -> Target:
         """Where the server itself is, and what it is called."""
@@ -91,7 +89,7 @@ def running(
             launches.append(_launch_copy(kinds, layout, placed, folder, callees))
         services = stack.enter_context(Services())
         services.start(launches)
-        yield Stage(placements, copies, impostors, services, folder)
+        yield Stage(placements, copies, impostors, services)
 
 
 def project_folder(layout: Layout, party: Party) -> Path:

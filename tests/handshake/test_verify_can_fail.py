@@ -1,0 +1,267 @@
+"""One setting is broken at a time in what was rendered, and each time verify must see it; the unbroken twin passes.
+
+broken in a project                                who must be caught
+python  client certificates are not asked for      everybody gets the same answer: nobody is let in by name
+python  the allow list's issuer is not compared    the sibling CA
+python  the allow list lets everybody in           who is not drawn, and the sibling CA
+python  no purpose is demanded                     the certificate without one
+python  TLS 1.2 under `modern`                     the old protocol
+python  gateway headers believed from everybody    the forged names
+python  its callee, or its callee's name, unchecked the false servers
+nginx   client certificates are not verified       whoever bears the right names
+nginx   everybody let in, TLS 1.2, headers passed on, an upstream that is not verified
+tls/    another root in the bundle                 drift, and whoever comes from that root, where it is the only guard
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaffold.store.layout import Layout
+from scaffold.verify.model import Observed, Probe
+from tests.handshake.verify_lab import Lab, applied, failures, lines
+from tests.requirements import require_command
+
+TOPOLOGY = """
+version: 1
+name: lab
+defaults: {tls: modern}
+cas:
+  root: {}
+  issuing: {issuer: root}
+  other: {}
+servers:
+  service:
+    template: python
+    issuer: issuing
+    listen: 127.0.0.1:18443
+    names: [service.internal, localhost]
+    calls: [backend]
+  backend:
+    template: python
+    issuer: issuing
+    listen: 127.0.0.1:18444
+    names: [backend.internal]
+  gateway:
+    template: nginx
+    issuer: issuing
+    listen: 127.0.0.1:18445
+    names: [gateway.internal]
+    calls: [service]
+    upstream: service
+clients:
+  teller: {template: python, issuer: issuing, calls: [service, gateway]}
+  stranger: {template: curl, issuer: issuing, calls: [backend]}
+"""
+
+pytestmark = pytest.mark.usefixtures("_machine")
+
+
+@pytest.fixture(scope="module")
+def _machine() -> None:
+    require_command("nginx")
+    require_command("curl")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return applied(TOPOLOGY, tmp_path_factory.mktemp("sound"))
+
+
+@pytest.fixture
+def lab(sound: Lab, tmp_path: Path) -> Lab:
+    """A copy to break."""
+    shutil.copytree(sound.layout.out, tmp_path / "lab", symlinks=True)
+    return Lab(sound.topology, sound.kinds, Layout(tmp_path / "lab"))
+
+
+def test_the_unbroken_twin_passes(sound: Lab) -> None:
+    report = sound.verify()
+    assert not report.failed, lines(report)
+    assert {check.probe for check in report.checks} == set(Probe) - {Probe.HEALTH}
+    assert all(check.observed is not Observed.NOTHING for check in report.checks), lines(report)
+
+
+def python_asks_for_no_certificate(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/service/tls.py", ("context.verify_mode = ssl.CERT_REQUIRED", "context.verify_mode = ssl.CERT_NONE")
+    )
+
+
+def python_allows_everybody(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/service/api.py",
+        ("if self.peer is None or allowed is None:", "if self.peer is None:"),
+        ("gateway=allowed.gateway", "gateway=bool(allowed and allowed.gateway)"),
+    )
+
+
+def python_compares_no_issuer(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/service/peer.py",
+        ('entry["issuer_spki_sha256"])', '"")'),
+        ("Peer(identities[0], issuer)", 'Peer(identities[0], "")'),
+    )
+
+
+def python_demands_no_purpose(lab: Lab) -> None:
+    lab.rewrite("servers/service/peer.py", ("if der.CLIENT_AUTH not in der.key_purposes(leaf):", "if False:"))
+
+
+def python_speaks_tls_1_2(lab: Lab) -> None:
+    lab.rewrite("servers/service/settings.json", ("TLSv1.3", "TLSv1.2"))
+
+
+def python_believes_headers_of_everybody(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/service/api.py", ("believed = gateway and subjects and issuers", "believed = subjects and issuers")
+    )
+
+
+BELIEVES_ANYBODY = "    context.check_hostname = False\n    context.verify_mode = ssl.CERT_NONE\n"
+AS_CLIENT = "    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)\n"
+LOADS_ITS_OWN = "    context.load_cert_chain(folder"
+
+
+def python_checks_no_callee(lab: Lab) -> None:
+    lab.rewrite("servers/service/tls.py", (AS_CLIENT, AS_CLIENT + BELIEVES_ANYBODY))
+    lab.rewrite("servers/service/calls.py", ("if der.SERVER_AUTH not in", "if False and der.SERVER_AUTH not in"))
+
+
+def python_checks_no_name_of_its_callee(lab: Lab) -> None:
+    lab.rewrite("servers/service/tls.py", (AS_CLIENT, AS_CLIENT + "    context.check_hostname = False\n"))
+
+
+def client_checks_no_server(lab: Lab) -> None:
+    lab.rewrite("clients/teller/tls.py", (LOADS_ITS_OWN, BELIEVES_ANYBODY + LOADS_ITS_OWN))
+    lab.rewrite("clients/teller/client.py", ("if not tls.is_for_servers(", "if False and not tls.is_for_servers("))
+
+
+def curl_checks_no_server(lab: Lab) -> None:
+    lab.rewrite("clients/stranger/run.sh", ("curl -q ", "curl -q --insecure "))
+
+
+def nginx_verifies_nobody(lab: Lab) -> None:
+    lab.rewrite("servers/gateway/nginx.conf", ("ssl_verify_client on;", "ssl_verify_client optional_no_ca;"))
+    lab.rewrite("servers/gateway/tls/allowed.conf", ("~^SUCCESS ", "~^.* "))
+
+
+def nginx_asks_for_no_certificate(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/gateway/nginx.conf",
+        ("ssl_verify_client on;", "ssl_verify_client off;"),
+        ('if ($caller = "")', 'if ($caller = "nobody")'),
+    )
+
+
+def nginx_allows_everybody(lab: Lab) -> None:
+    lab.rewrite("servers/gateway/nginx.conf", ('if ($caller = "")', 'if ($caller = "nobody")'))
+
+
+def nginx_speaks_tls_1_2(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/gateway/nginx.conf", ("        ssl_protocols TLSv1.3;", "        ssl_protocols TLSv1.2 TLSv1.3;")
+    )
+
+
+def nginx_verifies_no_upstream(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/gateway/nginx.conf", ("proxy_ssl_verify              on;", "proxy_ssl_verify              off;")
+    )
+
+
+def nginx_passes_identity_headers_on(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/gateway/nginx.conf",
+        ("proxy_set_header X-Client-Subject $ssl_client_s_dn;", ""),
+        ("proxy_set_header X-Client-Issuer $ssl_client_i_dn;", ""),
+    )
+
+
+def nginx_passes_other_headers_on(lab: Lab) -> None:
+    lab.rewrite("servers/gateway/nginx.conf", ('proxy_set_header X-Forwarded-Client-Cert "";', ""))
+
+
+def at(server: str, client: str, *probes: Probe) -> set[tuple[str, str, Probe]]:
+    return {(server, client, probe) for probe in probes}
+
+
+FALSE = (Probe.FALSE_NAME, Probe.FALSE_EXPIRED, Probe.FALSE_ROOT, Probe.FALSE_EKU)
+ROGUES = (
+    Probe.FOREIGN_CA, Probe.SIBLING_CA, Probe.NAMESAKE_CA, Probe.SELF_SIGNED, Probe.EXPIRED, Probe.NOT_YET_VALID,
+    Probe.SERVER_CERTIFICATE, Probe.ISSUED_BY_LEAF,
+)  # fmt: skip
+
+Failures = set[tuple[str, str, Probe]]
+BREAKAGES: list[tuple[Callable[[Lab], None], str, Failures]] = [
+    # Nobody is let in any more, and so nobody can ask it to call either.
+    (python_asks_for_no_certificate, "server.service",
+     at("service", "teller", Probe.EDGE, Probe.HONEST_TWIN, Probe.FORGED_HEADERS)
+     | at("service", "gateway", Probe.EDGE)
+     | at("backend", "service", Probe.EDGE, Probe.TRUE_SERVER, *FALSE)),
+    (python_allows_everybody, "server.service",
+     at("service", "stranger", Probe.UNDRAWN) | at("service", "service", Probe.UNDRAWN)
+     | at("service", "teller", Probe.SIBLING_CA)),
+    (python_compares_no_issuer, "server.service", at("service", "teller", Probe.SIBLING_CA)),
+    (python_demands_no_purpose, "server.service", at("service", "teller", Probe.NO_EKU)),
+    (python_speaks_tls_1_2, "server.service", at("service", "teller", Probe.OLD_TLS)),
+    (python_believes_headers_of_everybody, "server.service", at("service", "teller", Probe.FORGED_HEADERS)),
+    (python_checks_no_callee, "server.backend", at("backend", "service", *FALSE)),
+    (python_checks_no_name_of_its_callee, "server.backend", at("backend", "service", Probe.FALSE_NAME)),
+    (client_checks_no_server, "client.teller", at("service", "teller", *FALSE) | at("gateway", "teller", *FALSE)),
+    (curl_checks_no_server, "client.stranger", at("backend", "stranger", *FALSE)),
+    # `optional_no_ca` forgives a chain that leads nowhere; dates and purposes it still looks at.
+    (nginx_verifies_nobody, "server.gateway", at("gateway", "teller", Probe.FOREIGN_CA, Probe.NAMESAKE_CA)),
+    (nginx_asks_for_no_certificate, "server.gateway",
+     at("gateway", "anyone", Probe.NO_CERTIFICATE)
+     | at("gateway", "teller", Probe.EDGE, Probe.HONEST_TWIN, Probe.FORGED_HEADERS, *ROGUES)
+     | at("gateway", "stranger", Probe.UNDRAWN) | at("gateway", "service", Probe.UNDRAWN)
+     | at("gateway", "gateway", Probe.UNDRAWN)),
+    (nginx_allows_everybody, "server.gateway",
+     at("gateway", "stranger", Probe.UNDRAWN) | at("gateway", "service", Probe.UNDRAWN)
+     | at("gateway", "gateway", Probe.UNDRAWN) | at("gateway", "teller", Probe.SIBLING_CA)),
+    (nginx_speaks_tls_1_2, "server.gateway", at("gateway", "teller", Probe.OLD_TLS)),
+    (nginx_verifies_no_upstream, "server.gateway", at("service", "gateway", *FALSE)),
+    (nginx_passes_identity_headers_on, "server.gateway",
+     at("gateway", "teller", Probe.EDGE, Probe.HONEST_TWIN, Probe.FORGED_HEADERS)
+     | at("service", "gateway", Probe.TRUE_SERVER)),
+    (nginx_passes_other_headers_on, "server.gateway", at("service", "gateway", Probe.TRUE_SERVER)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("break_it", "only", "caught"), BREAKAGES, ids=[one[0].__name__ for one in BREAKAGES])
+def test_a_broken_setting_is_caught_and_nothing_else(
+    break_it: Callable[[Lab], None], only: str, caught: Failures, lab: Lab
+) -> None:
+    break_it(lab)
+    report = lab.verify(only)
+    assert failures(report) == caught, lines(report)
+
+
+ADDED_ROOTS: list[tuple[str, str, str, Failures]] = [
+    # nginx knows an issuer by name alone: the bundle is what keeps another root's CA of that name out.
+    ("servers/gateway/tls/ca.pem", "server.gateway", "server.gateway.trust",
+     at("gateway", "teller", Probe.NAMESAKE_CA)),
+    ("clients/teller/tls/ca.pem", "client.teller", "client.teller.trust",
+     at("service", "teller", Probe.FALSE_ROOT) | at("gateway", "teller", Probe.FALSE_ROOT)),
+    ("servers/service/tls/client-ca.pem", "server.backend", "server.service.trust",
+     at("backend", "service", Probe.FALSE_ROOT)),
+    # Python compares the issuer's key: its allow list still refuses whom the bundle no longer does. Drift tells.
+    ("servers/service/tls/ca.pem", "server.service", "server.service.trust", set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("bundle", "only", "drifted", "caught"), ADDED_ROOTS, ids=[one[0] for one in ADDED_ROOTS])
+def test_a_root_that_was_added_is_drift_and_is_caught_by_handshake(
+    bundle: str, only: str, drifted: str, caught: Failures, lab: Lab
+) -> None:
+    with lab.path(bundle).open("ab") as file:
+        file.write(lab.path("pki/other/ca.crt").read_bytes())
+    report = lab.verify(only)
+    assert report.failed
+    assert [change.address for change in report.drift] == [drifted]
+    assert failures(report) == caught, lines(report)

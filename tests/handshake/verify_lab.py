@@ -1,0 +1,92 @@
+"""A topology planned, applied and verified in a folder of its own, for the tests of `verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import dedent
+
+from scaffold.apply import apply
+from scaffold.kinds.catalogue import Kind, find
+from scaffold.plan.make import make_plan
+from scaffold.store.layout import Layout
+from scaffold.store.secrets import Secrets
+from scaffold.topology import graph
+from scaffold.topology.load import load
+from scaffold.topology.model import Client, Server, Topology
+from scaffold.verify.model import Check, Probe, Report, Result
+from scaffold.verify.run import verify
+
+
+@dataclass(frozen=True)
+class Lab:
+    """An applied topology."""
+
+    topology: Topology
+    kinds: Mapping[str, Kind]
+    layout: Layout
+    secrets: Secrets = field(default_factory=Secrets)
+
+    def verify(
+        self, only: str | None = None, ports: str = "auto", on_check: Callable[[Check, int], None] | None = None
+    ) -> Report:
+        """A verification of the folder as it is now."""
+        now = datetime.now(UTC)
+        plan = make_plan(self.topology, self.kinds, self.layout, now)
+        return verify(
+            self.topology, self.kinds, self.layout, now, self.secrets,
+            plan=plan, only=only, ports=ports, on_check=on_check,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def path(self, relative: str) -> Path:
+        return self.layout.path(relative)
+
+    def rewrite(self, relative: str, *changes: tuple[str, str]) -> None:
+        """Replace texts in a rendered file; each must be there, or the test would break nothing."""
+        path = self.path(relative)
+        text = path.read_text(encoding="utf-8")
+        for old, new in changes:
+            assert old in text, f"{relative} does not hold {old!r}"
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+
+
+def applied(text: str, folder: Path, secrets: Secrets | None = None) -> Lab:
+    """Write the topology into `folder`, plan and apply it."""
+    file = folder / "topology.yaml"
+    file.write_text(dedent(text), encoding="utf-8")
+    lab = reopened(file, folder / "out", secrets)
+    now = datetime.now(UTC)
+    plan = make_plan(lab.topology, lab.kinds, lab.layout, now)
+    apply(plan, lab.topology, lab.kinds, lab.layout, now, lab.secrets)
+    return lab
+
+
+def reopened(file: Path, out: Path, secrets: Secrets | None = None) -> Lab:
+    """A topology that was applied before."""
+    t = load(file)
+    kinds = {
+        party.address: find(party.template, "server" if isinstance(party, Server) else "client", file.parent)
+        for party in graph.parties(t)
+        if not (isinstance(party, Client) and party.external)
+    }
+    return Lab(t, kinds, Layout(out), secrets or Secrets())
+
+
+def failures(report: Report) -> set[tuple[str, str, Probe]]:
+    """Server, client and probe of every check that failed."""
+    return {(check.server, check.client, check.probe) for check in report.checks if check.result is Result.FAILED}
+
+
+def probes(report: Report, result: Result) -> set[Probe]:
+    return {check.probe for check in report.checks if check.result is result}
+
+
+def lines(report: Report) -> str:
+    """The report in full, for the message of a failed assertion."""
+    return "\n".join(
+        f"{check.result} {check.client} at {check.server}, {check.probe}: {check.observed} ({check.detail})"
+        for check in report.checks
+    )

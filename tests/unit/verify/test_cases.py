@@ -1,0 +1,130 @@
+"""What is to be probed, and what the topology says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scaffold.kinds.catalogue import find
+from scaffold.topology import graph
+from scaffold.topology.load import loads
+from scaffold.topology.model import Client, Server, Topology
+from scaffold.verify.cases import FALSE_SERVERS, Case, cases, imitations
+from scaffold.verify.judge import Finding
+from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
+
+TOPOLOGY = b"""
+version: 1
+name: bank
+cas:
+  root: {}
+  issuing: {issuer: root}
+servers:
+  gateway:
+    {template: nginx, issuer: issuing, listen: "127.0.0.1:1", names: [gateway.internal], calls: [accounts],
+     upstream: accounts}
+  accounts:
+    {template: python, issuer: issuing, listen: "127.0.0.1:2", names: [accounts.internal], health: "127.0.0.1:3"}
+  lonely: {template: python, issuer: issuing, listen: "127.0.0.1:4", names: [lonely.internal]}
+clients:
+  mallory: {template: python, issuer: issuing, calls: [accounts], fault: expired}
+  teller: {template: python, issuer: issuing, calls: [accounts, gateway]}
+"""
+
+
+def loaded(text: bytes = TOPOLOGY) -> Topology:
+    return loads(text, Path("topology.yaml"))
+
+
+def of(t: Topology, only: str | None = None) -> dict[tuple[str, str, Probe], Expected]:
+    kinds = {
+        party.address: find(party.template, "server" if isinstance(party, Server) else "client", Path.cwd())
+        for party in graph.parties(t)
+        if not (isinstance(party, Client) and party.external)
+    }
+    found = cases(t, kinds, only)
+    keyed = {(case.server.name, case.caller.name if case.caller else "", case.probe): case.expected for case in found}
+    assert len(keyed) == len(found)
+    return keyed
+
+
+def test_every_drawn_call_is_a_case_and_a_fault_turns_it_round() -> None:
+    edges = {key[:2]: expected for key, expected in of(loaded()).items() if key[2] is Probe.EDGE}
+    assert edges == {
+        ("gateway", "teller"): Expected.ALLOWED,
+        ("accounts", "gateway"): Expected.ALLOWED,
+        ("accounts", "mallory"): Expected.REFUSED,
+        ("accounts", "teller"): Expected.ALLOWED,
+    }
+
+
+def test_a_faulty_server_is_refused_by_all_its_callers_and_by_those_of_its_gateway() -> None:
+    t = loaded(TOPOLOGY.replace(b'health: "127.0.0.1:3"', b'health: "127.0.0.1:3", fault: wrong-name'))
+    edges = {key[:2]: expected for key, expected in of(t).items() if key[2] is Probe.EDGE}
+    assert set(edges.values()) == {Expected.REFUSED}
+
+
+def test_every_pair_with_a_certificate_that_is_not_drawn_is_a_case() -> None:
+    undrawn = {key[:2] for key, expected in of(loaded()).items() if key[2] is Probe.UNDRAWN}
+    assert undrawn == {
+        ("gateway", "gateway"), ("gateway", "mallory"),
+        ("lonely", "gateway"), ("lonely", "mallory"), ("lonely", "teller"),
+    }  # fmt: skip
+
+
+def test_rogues_bear_the_name_of_a_sound_client_that_is_no_gateway() -> None:
+    t = loaded()
+    assert [party.name for party in imitations(t, t.servers["accounts"])] == ["teller"]
+    assert [party.name for party in imitations(t, t.servers["lonely"])] == []
+
+
+def test_a_server_that_nobody_calls_still_refuses_everybody() -> None:
+    lonely = {key[2] for key in of(loaded()) if key[0] == "lonely"}
+    assert lonely == {Probe.NO_CERTIFICATE, Probe.UNDRAWN}
+
+
+def test_every_rogue_that_applies_is_a_case() -> None:
+    accounts = {key[2] for key in of(loaded()) if key[:2] == ("accounts", "teller")}
+    assert accounts == set(Probe) - {Probe.NAMESAKE_CA, Probe.UNDRAWN, Probe.NO_CERTIFICATE, Probe.HEALTH}
+    assert ("accounts", "", Probe.HEALTH) in of(loaded())
+
+
+def test_a_missing_purpose_is_probed_where_the_kind_demands_one() -> None:
+    servers = {key[0] for key in of(loaded()) if key[2] is Probe.NO_EKU}
+    assert servers == {"accounts"}
+
+
+def test_a_namesake_is_probed_where_there_is_another_root() -> None:
+    t = loaded(TOPOLOGY.replace(b"root: {}", b"root: {}\n  other: {}"))
+    assert ("accounts", "teller", Probe.NAMESAKE_CA) in of(t)
+
+
+def test_false_servers_are_shown_to_every_caller() -> None:
+    shown = {key[:2] for key in of(loaded()) if key[2] in FALSE_SERVERS}
+    assert shown == {("gateway", "teller"), ("accounts", "gateway"), ("accounts", "mallory"), ("accounts", "teller")}
+
+
+def test_only_leaves_the_cases_of_one_party() -> None:
+    assert {key[0] for key in of(loaded(), "server.lonely")} == {"lonely"}
+    assert {key[1] for key in of(loaded(), "client.teller")} == {"teller"}
+    gateway = of(loaded(), "server.gateway")
+    assert all("gateway" in key[:2] for key in gateway)
+    assert ("accounts", "gateway", Probe.EDGE) in gateway
+
+
+def test_only_what_was_expected_passes() -> None:
+    t = loaded()
+    case = Case(t.servers["accounts"], t.clients["teller"], Probe.EXPIRED, Expected.REFUSED)
+    results = {
+        observed: case.concluded(Finding(observed, Layer.TLS, "words")).result
+        for observed in Observed
+        if observed is not Observed.NOTHING
+    }
+    assert results == {
+        Observed.ALLOWED: Result.FAILED,
+        Observed.REFUSED: Result.PASSED,
+        Observed.UNREACHABLE: Result.FAILED,
+        Observed.BROKEN: Result.FAILED,
+    }
+    assert case.skipped("no key") == Check(
+        "accounts", "teller", Probe.EXPIRED, Expected.REFUSED, Observed.NOTHING, "no key", None, Result.SKIPPED
+    )

@@ -1,0 +1,179 @@
+"""Each rogue has an allowed identity and exactly one fault, and is not made where its CA's key is not at hand."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from scaffold.pki import bundles, chains, keys, profiles
+from scaffold.pki.profiles import CertificateProfile
+from scaffold.store.layout import Layout, ca_paths
+from scaffold.store.secrets import Secrets
+from scaffold.topology.load import load
+from scaffold.topology.model import Topology
+from scaffold.verify.model import Probe
+from scaffold.verify.rogues import MAKERS, Authorities, Forge, NotAtHand, make
+from tests.handshake.verify_lab import applied
+
+NOW = datetime.now(UTC)
+
+TOPOLOGY = """
+version: 1
+name: bank
+cas:
+  root: {}
+  issuing: {issuer: root}
+  partner: {}
+servers:
+  accounts: {template: python, issuer: issuing, listen: "127.0.0.1:1", names: [accounts.internal]}
+clients:
+  teller: {template: python, issuer: issuing, calls: [accounts]}
+"""
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[Topology, Layout]:
+    lab = applied(TOPOLOGY, tmp_path_factory.mktemp("bank"))
+    return lab.topology, lab.layout
+
+
+def forge(t: Topology, layout: Layout, environment: Mapping[str, str] | None = None) -> Forge:
+    profile = profiles.for_client_side(t, t.clients["teller"])
+    return Forge(Authorities(t, layout, Secrets(environment or {})), profile, "issuing", frozenset({"root"}), NOW)
+
+
+def made(probe: Probe, one: Forge) -> tuple[x509.Certificate, ...]:
+    (credentials, *_) = make(probe, one)
+    return bundles.load_certificates(credentials.certificates)
+
+
+def wrongs(profile: CertificateProfile, leaf: x509.Certificate, layout: Layout) -> set[str]:
+    """Everything about a leaf that is not as the true one's would be."""
+    issuing = bundles.load_certificates(layout.path(ca_paths("issuing").certificate).read_bytes())[0]
+    found = {code for code, _ in profiles.differences(profile, leaf)}
+    if leaf.issuer != issuing.subject:
+        found.add("issuer's name")
+    if not chains.signed_by(leaf, issuing):
+        found.add("issuer's key")
+    if leaf.not_valid_after_utc < NOW:
+        found.add("past")
+    if leaf.not_valid_before_utc > NOW:
+        found.add("to come")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        (Probe.HONEST_TWIN, set()),
+        (Probe.OLD_TLS, set()),
+        (Probe.FOREIGN_CA, {"issuer's key"}),
+        (Probe.NAMESAKE_CA, {"issuer's key"}),
+        (Probe.SIBLING_CA, {"issuer's name", "issuer's key"}),
+        (Probe.SELF_SIGNED, {"issuer's name", "issuer's key"}),
+        (Probe.ISSUED_BY_LEAF, {"issuer's name", "issuer's key"}),
+        (Probe.EXPIRED, {"past"}),
+        (Probe.NOT_YET_VALID, {"to come"}),
+        (Probe.SERVER_CERTIFICATE, {"extended-key-usage"}),
+        (Probe.NO_EKU, {"extended-key-usage"}),
+    ],
+)
+def test_each_rogue_is_wrong_in_one_way(probe: Probe, expected: set[str], bank: tuple[Topology, Layout]) -> None:
+    t, layout = bank
+    one = forge(t, layout)
+    leaf, *_ = made(probe, one)
+    assert wrongs(one.profile, leaf, layout) == expected
+    uris = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "spiffe://bank/client/teller" in uris.get_values_for_type(x509.UniformResourceIdentifier)
+    begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    assert ends - begins <= timedelta(minutes=20)
+
+
+def test_a_sibling_stands_under_the_true_root(bank: tuple[Topology, Layout]) -> None:
+    t, layout = bank
+    leaf, sibling = made(Probe.SIBLING_CA, forge(t, layout))
+    root = bundles.load_certificates(layout.path(ca_paths("root").certificate).read_bytes())[0]
+    assert chains.signed_by(leaf, sibling)
+    assert chains.signed_by(sibling, root)
+
+
+def test_a_namesake_stands_under_the_other_root(bank: tuple[Topology, Layout]) -> None:
+    t, layout = bank
+    leaf, namesake = made(Probe.NAMESAKE_CA, forge(t, layout))
+    partner = bundles.load_certificates(layout.path(ca_paths("partner").certificate).read_bytes())[0]
+    assert chains.signed_by(leaf, namesake)
+    assert chains.signed_by(namesake, partner)
+
+
+def test_a_false_server_tries_every_root_that_is_not_trusted(bank: tuple[Topology, Layout]) -> None:
+    t, layout = bank
+    one = forge(t, layout)
+    assert len(make(Probe.FALSE_ROOT, one)) == 2
+    assert len(make(Probe.FALSE_ROOT, replace(one, trusted=frozenset({"root", "partner"})))) == 1
+
+
+NEED_A_KEY = set(MAKERS) - {Probe.FOREIGN_CA, Probe.SELF_SIGNED, Probe.FALSE_ROOT}
+
+
+@pytest.mark.parametrize("probe", MAKERS)
+def test_what_needs_a_key_that_is_not_there_is_not_made(
+    probe: Probe, tmp_path: Path, bank: tuple[Topology, Layout]
+) -> None:
+    t, layout = bank
+    keyless = Layout(tmp_path / "bank")
+    shutil.copytree(layout.out / "pki", keyless.out / "pki", ignore=shutil.ignore_patterns("ca.key"))
+    if probe in NEED_A_KEY:
+        with pytest.raises(NotAtHand, match=r"the key of ca\.\w+ cannot be read"):
+            make(probe, forge(t, keyless))
+    else:
+        assert make(probe, forge(t, keyless))
+
+
+def test_an_encrypted_key_is_opened_where_its_password_is_at_hand(tmp_path: Path) -> None:
+    text = TOPOLOGY.replace("root: {}", "root: {key_password: {env: ROOT_PASSWORD}}")
+    passwords = {"ROOT_PASSWORD": "correct horse"}
+    lab = applied(text, tmp_path, Secrets(passwords))
+    assert keys.is_encrypted(lab.path(ca_paths("root").key).read_bytes())
+    assert make(Probe.SIBLING_CA, forge(lab.topology, lab.layout, passwords))
+    for wrong, words in (({}, "its password is not at hand"), ({"ROOT_PASSWORD": "x"}, "cannot be used")):
+        with pytest.raises(NotAtHand, match=words):
+            make(Probe.SIBLING_CA, forge(lab.topology, lab.layout, wrong))
+
+
+def test_a_generated_password_is_read_where_it_was_kept(tmp_path: Path) -> None:
+    text = TOPOLOGY.replace("root: {}", "root: {key_password: {generate: true}}")
+    lab = applied(text, tmp_path)
+    assert make(Probe.SIBLING_CA, forge(lab.topology, lab.layout))
+
+
+def test_an_adopted_ca_without_its_key_makes_no_rogues(tmp_path: Path, bank: tuple[Topology, Layout]) -> None:
+    _, layout = bank
+    (tmp_path / "adopted.pem").write_bytes(layout.path(ca_paths("issuing").certificate).read_bytes())
+    (tmp_path / "root.pem").write_bytes(layout.path(ca_paths("root").certificate).read_bytes())
+    text = """
+version: 1
+name: guest
+cas:
+  own: {}
+  issuing: {existing: {certificate: adopted.pem, chain: root.pem}}
+servers:
+  accounts: {template: python, issuer: own, listen: "127.0.0.1:1", names: [accounts.internal]}
+clients:
+  auditor:
+    external: {issuer: issuing, identity: "spiffe://bank/client/auditor"}
+    calls: [accounts]
+"""
+    (tmp_path / "topology.yaml").write_text(text)
+    t = load(tmp_path / "topology.yaml")
+    profile = profiles.for_client_side(t, t.clients["auditor"])
+    one = Forge(Authorities(t, Layout(tmp_path), Secrets()), profile, "issuing", frozenset({"issuing"}), NOW)
+    for probe in (Probe.EXPIRED, Probe.SIBLING_CA):
+        with pytest.raises(NotAtHand, match="adopted"):
+            make(probe, one)
+    assert make(Probe.FOREIGN_CA, one)
