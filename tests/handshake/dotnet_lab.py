@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,9 +16,11 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from scaffold.kinds import catalogue
 from scaffold.kinds.render import render
-from scaffold.pki import bundles, issue, keys
+from scaffold.pki import bundles, crl, issue, keys
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.publish.services import Launch, Service, Services, environment, free_addresses
 from scaffold.settings import Allowed, Call, ClientSettings, Files, Revocation, ServerSettings
@@ -35,6 +39,15 @@ from tests.handshake.nginx_lab import (
 
 SERVER = catalogue.load(catalogue.templates_folder() / "servers" / "kestrel", "kestrel", builtin=True)
 CLIENT = catalogue.load(catalogue.templates_folder() / "clients" / "dotnet", "dotnet", builtin=True)
+
+QUIET = {
+    "MSBUILDDISABLENODEREUSE": "1",
+    "UseSharedCompilation": "false",
+    "DOTNET_NOLOGO": "1",
+    "DOTNET_CLI_TELEMETRY_OPTOUT": "1",
+    "DOTNET_GENERATE_ASPNET_CERTIFICATE": "false",
+}
+"""The SDK leaves no process behind, and asks and sends nothing. MSBuild reads properties from the environment too."""
 
 PASSWORD = "correct horse battery staple"
 PFX = Files(bundle="tls/bundle.pfx", bundle_password="tls/pfx-password")
@@ -59,7 +72,7 @@ def _built_from(folder: Path) -> Path:
     place = _workshop() / digest
     if not place.exists():
         shutil.copytree(folder, place, ignore=shutil.ignore_patterns("tls"))
-        sdk(place, "build", "--configuration", "Release", "-warnaserror", "-p:UseSharedCompilation=false")
+        sdk(place, "build", "--configuration", "Release", "-warnaserror")
     return place
 
 
@@ -74,9 +87,8 @@ def _workshop() -> Path:
 
 def sdk(folder: Path, *arguments: str) -> str:
     """Run the SDK in `folder`; its output. Fails the test with that output where it does not succeed."""
-    quiet = {"MSBUILDDISABLENODEREUSE": "1", "DOTNET_NOLOGO": "1", "DOTNET_CLI_TELEMETRY_OPTOUT": "1"}
     done = subprocess.run(
-        ["dotnet", *arguments], cwd=folder, env={**os.environ, **quiet}, capture_output=True, text=True, check=False
+        ["dotnet", *arguments], cwd=folder, env={**os.environ, **QUIET}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -248,10 +260,49 @@ def running(project: Project, **extra: str) -> Iterator[Project]:
         yield project
 
 
+@contextmanager
+def temporary_home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as home:
+        yield Path(home)
+
+
 def run(project: Project, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
     """One run of a client's run.sh, with an environment as bare as a service's."""
-    with tempfile.TemporaryDirectory() as home:
+    with temporary_home() as home:
         return subprocess.run(
             [project.folder / "run.sh", *arguments],
-            env=environment(Path(home), extra), capture_output=True, text=True, check=False, timeout=60,
+            env=environment(home, extra), capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
+
+
+# --- CRLs ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def crls() -> Iterator[tuple[str, dict[str, bytes]]]:
+    """An HTTP server of CRLs: its URL, and what it serves by path."""
+    served: dict[str, bytes] = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path in served else 404)
+            self.end_headers()
+            self.wfile.write(served.get(self.path, b""))
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}", served
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+def crl_of(ca: Authority, *revoked: Credential, ends: timedelta = timedelta(hours=1)) -> bytes:
+    """The CRL of `ca` in DER."""
+    entries = [crl.Revoked(each.certificate.serial_number, now()) for each in revoked]
+    return crl.build(ca.issuer, 1, now() - timedelta(hours=2), now() + ends, entries).public_bytes(Encoding.DER)

@@ -22,7 +22,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from scaffold.errors import VerifyError
-from scaffold.pki import bundles, crl, issue, keys
+from scaffold.pki import bundles, issue, keys
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.publish.services import free_addresses
 from scaffold.settings import Files, Revocation
@@ -548,38 +548,9 @@ def test_git_ignores_the_secrets(desk: lab.Project, tmp_path: Path) -> None:
 # --- Revocation ------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _crls() -> Iterator[tuple[str, dict[str, bytes]]]:
-    """An HTTP server of CRLs: its URL, and what it serves by path."""
-    served: dict[str, bytes] = {}
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path in served else 404)
-            self.end_headers()
-            self.wfile.write(served.get(self.path, b""))
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.server_port}", served
-        finally:
-            listening.shutdown()
-            thread.join()
-
-
-def _crl_of(ca: Authority, *revoked: Credential, ends: timedelta = timedelta(hours=1)) -> bytes:
-    entries = [crl.Revoked(each.certificate.serial_number, now()) for each in revoked]
-    return crl.build(ca.issuer, 1, now() - timedelta(hours=2), now() + ends, entries).public_bytes(Encoding.DER)
-
-
 def test_revocation_by_crl(root: Authority, ca: Authority, tmp_path: Path) -> None:
     """`Revocation: crl` in appsettings.json; the sample checked none. The callers' CA is two steps from the root."""
-    with _crls() as (url, served):
+    with lab.crls() as (url, served):
         key = keys.generate(KeyType.EC_P256)
         profile = CertificateProfile(Subject(common_name="Callers"), "ca", crl_url=f"{url}/root.crl")
         dates = {"not_before": now() + AGO, "not_after": now() + timedelta(hours=1)}
@@ -591,9 +562,9 @@ def test_revocation_by_crl(root: Authority, ca: Authority, tmp_path: Path) -> No
             return lab.leaf(callers, "teller", "client", [lab.uri("teller")], crl_url=pointer)
 
         good, revoked = caller("/callers.crl"), caller("/callers.crl")
-        served["/root.crl"] = _crl_of(root)
-        served["/callers.crl"] = _crl_of(callers, revoked)
-        served["/old.crl"] = _crl_of(callers, ends=AGO)
+        served["/root.crl"] = lab.crl_of(root)
+        served["/callers.crl"] = lab.crl_of(callers, revoked)
+        served["/old.crl"] = lab.crl_of(callers, ends=AGO)
         made = lab.server_project(
             tmp_path, root, ca, [allow("teller", callers)],
             intermediates=[callers], revocation=Revocation("crl"), files=lab.PFX,
