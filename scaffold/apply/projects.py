@@ -71,7 +71,7 @@ def _write(shop: Workshop, rendered: _Rendered, authorities: Authorities) -> Non
             case Work.WRITE:
                 _put(shop, rendered, change.paths)
             case Work.OFFER:
-                _put(shop, rendered, change.paths, suffix=NEW)
+                _put(shop, rendered, [path for path in change.paths if _may_offer(shop, address, path)], suffix=NEW)
                 offered.extend(change.paths)
             case _:
                 raise ValueError(f"{change.address}: {change.work} is nothing that is done to a project")
@@ -83,6 +83,13 @@ def _write(shop: Workshop, rendered: _Rendered, authorities: Authorities) -> Non
         hashes = {path: sha256 for path, sha256 in hashes.items() if path not in offered}
         hashes.update({path: last[path] for path in offered if path in last})
     shop.projects.settled(address, None if offered else rendered.inputs, hashes)
+
+
+def _may_offer(shop: Workshop, address: str, path: str) -> bool:
+    """Whether nothing of a person's stands where the new text goes: they may be merging in that very file."""
+    there = shop.observed.edited_digest(path + NEW)
+    record = shop.observed.records.by_address.get(address, Record())
+    return there is None or record.is_ours(path, there)
 
 
 def _trust(shop: Workshop, rendered: _Rendered, change: Change, authorities: Authorities) -> None:

@@ -64,9 +64,11 @@ def apply(
     if any(ca.key_password is not None for ca in t.cas.values()):
         # Asked before the lock as well: where a password is missing, not even the folder of the lock is made.
         _open(plan, t, kinds, layout, now, secrets, progress).ask(plan.changes)
+    shop = _open(plan, t, kinds, layout, now, secrets, progress)
+    _check_world(plan, shop.observed)
+    shop.ask(plan.changes)
     with lock.hold(layout, now, wait=wait, waiting=waiting):
-        shop = _open(plan, t, kinds, layout, now, secrets, progress)
-        shop.ask(plan.changes)
+        _check_world(plan, Observation(layout))
         _prepare(shop)
         _carry_out(shop, plan)
     undone = tuple(change for change in plan.changes if change.action is Action.CONFLICT)
@@ -84,10 +86,8 @@ def _open(
 ) -> Workshop:
     observed = Observation(layout)
     observed.check_topology(t.name)
-    if plan.topology != t.name or plan.world != world(observed):
-        raise PlanError(
-            f"{layout.out} has changed since the plan was made", hint="plan again; nothing was changed by this one"
-        )
+    if plan.topology != t.name:
+        raise PlanError(f'the plan is for the topology "{plan.topology}", not for "{t.name}"')
     return Workshop(
         desired=desire(t),
         existing={ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None},
@@ -101,6 +101,14 @@ def _open(
         record=ledger.Recorder(layout, now),
         projects=records.Recorder(layout),
     )
+
+
+def _check_world(plan: Plan, observed: Observation) -> None:
+    if plan.world != world(observed):
+        raise PlanError(
+            f"{observed.layout.out} has changed since the plan was made",
+            hint="plan again; nothing was changed by this one",
+        )
 
 
 def _prepare(shop: Workshop) -> None:

@@ -23,7 +23,7 @@ from scaffold.plan.model import Change, Work
 from scaffold.store import files, ledger, projects, secrets
 from scaffold.store.existing import ExistingCa
 from scaffold.store.files import Writer
-from scaffold.store.layout import Layout
+from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.ledger import Issued
 from scaffold.store.observation import Observation
 from scaffold.store.secrets import Secrets
@@ -55,6 +55,8 @@ class Workshop:
     certificates: dict[str, x509.Certificate] = field(default_factory=dict)
     """Of each CA that is made here, as soon as it is in place."""
     _issuers: dict[str, Issuer] = field(default_factory=dict)
+    _opened: dict[str, PrivateKey] = field(default_factory=dict)
+    """Encrypted keys by the address of their certificate: opening one is slow on purpose."""
     _keys: dict[str, Future[PrivateKey]] = field(default_factory=dict)
 
     @property
@@ -94,6 +96,8 @@ class Workshop:
 
     def key_of(self, asked: DesiredCertificate) -> PrivateKey:
         """The key that is there. Raises PkiError where it cannot be used."""
+        if (opened := self._opened.get(asked.address)) is not None:
+            return opened
         pem = self.read(asked.paths.key)
         if pem is None:
             raise StoreError(f"{asked.paths.key} has vanished", hint="apply again")
@@ -111,28 +115,31 @@ class Workshop:
         self._issuers[name] = Issuer(certificate, key)
 
     def _open(self, name: str) -> Issuer:
-        ca = self.topology.cas[name]
-        if name in self.existing and ca.existing is not None and ca.existing.key is not None:
-            found = files.read(str(ca.existing.key.resolve()))
-            certificate = self.existing[name].certificate
-        else:
-            found = files.read(self.layout.at(f"pki/{name}/ca.key"))
-            certificate = self.certificate(name)
-        if found is None:
+        address = f"ca.{name}.certificate"
+        pem = self._key_file(name)
+        if pem is None:
             raise PkiError(f"the key of ca.{name} is not there", hint="scaffold plan says what to do")
         try:
-            issuer = Issuer(certificate, keys.load(found.content, self.passwords.get(f"ca.{name}.certificate")))
+            key = self._opened.get(address) or keys.load(pem, self.passwords.get(address))
+            issuer = Issuer(self.certificate(name), key)
             issuer.check()
         except PkiError as error:
             raise type(error)(f"ca.{name}: {error}", hint=error.hint) from error
         return issuer
+
+    def _key_file(self, name: str) -> bytes | None:
+        existing = self.topology.cas[name].existing
+        if existing is None or existing.key is None:
+            return self.read(ca_paths(name).key)
+        found = files.read(str(existing.key.resolve()))
+        return None if found is None else found.content
 
     def certificate(self, name: str) -> x509.Certificate:
         """The certificate of a CA as it is now."""
         if name in self.existing:
             return self.existing[name].certificate
         if name not in self.certificates:
-            seen = self.observed.certificate(f"pki/{name}/ca.crt")
+            seen = self.observed.certificate(ca_paths(name).certificate)
             if seen.certificate is None:
                 raise PkiError(f"the certificate of ca.{name} is not there", hint="apply again")
             self.certificates[name] = seen.certificate
@@ -141,8 +148,12 @@ class Workshop:
     # --- Secrets ---
 
     def ask(self, changes: Sequence[Change]) -> None:
-        """Gets the passwords that `changes` need, before anything is written. Raises SecretError."""
+        """Gets the passwords that `changes` need and tries them, before anything is written.
+
+        Raises SecretError where one is not there, WrongPassword where one does not open its key.
+        """
         needed: dict[str, None] = {}
+        made_anew = {change.address for change in changes if change.work is Work.NEW_KEY}
         issuers = {one.address: one.issuer for one in self.asked_certificates()}
         for change in changes:
             if change.work in (Work.NEW_KEY, Work.ISSUE, Work.ENCRYPT):
@@ -155,11 +166,23 @@ class Workshop:
             address = f"{one.ca.address}.certificate"
             if address in needed and one.ca.key_password is not None:
                 self.passwords[address] = self._password(one)
+                if address not in made_anew:
+                    self._try(one.ca.name, address)
         bundles = {change.address for change in changes if change.work is Work.BUNDLE}
         for party in self.desired.parties:
             pfx, address = party.party.pfx, f"{party.party.address}.bundle"
             if address in bundles and pfx is not None and not isinstance(pfx.password, GeneratedSecret):
                 self.passwords[address] = self.secrets.given(pfx.password, address)
+
+    def _try(self, name: str, address: str) -> None:
+        """Opens an encrypted key that is there."""
+        pem = self._key_file(name)
+        if pem is None or not keys.is_encrypted(pem):
+            return
+        try:
+            self._opened[address] = keys.load(pem, self.passwords[address])
+        except PkiError as error:
+            raise type(error)(f"ca.{name}: {error}", hint=error.hint) from error
 
     def _password(self, one: DesiredCa) -> bytes:
         secret = one.ca.key_password

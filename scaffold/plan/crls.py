@@ -27,9 +27,7 @@ def plan_crls(t: Topology, layout: Layout, now: datetime) -> Plan:
     changes = diff(cas_alone, observed, adopted, {}, now).changes
     unsettled = {change.address.rpartition(".")[0] for change in changes if change.work is not Work.SIGN}
     ours = {
-        one.ca.address
-        for one in cas_alone.cas
-        if one.ca.address not in unsettled and _is_open(one, observed, adopted)
+        one.ca.address for one in cas_alone.cas if one.ca.address not in unsettled and _is_open(one, observed, adopted)
     }
     signed = (change for change in changes if change.work is Work.SIGN)
     return Plan(

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from cryptography import x509
 
+from scaffold.errors import TopologyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles, keys, profiles
 from scaffold.pki import crl as crls
@@ -299,7 +300,17 @@ class _Diff:
         return None if there == text else Reason("content", f"{path} is not what it should be")
 
     def _note_cut(self, asked: DesiredCertificate, issuer: Authority | None, verdict: Verdict | None) -> None:
-        if verdict is None or issuer is None or asked.fault is not None:
+        """Says that a certificate is cut to its issuer's end. Raises TopologyError where that has come already."""
+        if verdict is None or issuer is None or verdict.work is Work.PLACE:
+            return
+        if issuer.not_after <= self.now:
+            place = self.desired.topology.place("cas", issuer.name)
+            raise TopologyError(
+                f"{asked.address} cannot be issued: ca.{issuer.name} ended on {issuer.not_after:%Y-%m-%d %H:%M} UTC",
+                place=place,
+                hint="renew it where it was made",
+            )
+        if asked.fault is not None:
             return
         if issuer.not_after < self.now.replace(microsecond=0) + asked.lifetime:
             self.notes.append(

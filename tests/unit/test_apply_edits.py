@@ -148,3 +148,13 @@ def test_a_link_in_the_place_of_a_persons_file_is_theirs(tiny, readme, change_ki
     assert outside.read_text() == "precious\n"
     tiny.apply(overwrite=[PROJECT])
     assert (outside.read_text(), readme.read_text(), readme.is_symlink()) == ("precious\n", "two\n", False)
+
+
+def test_a_merge_in_the_new_file_is_a_persons_work_too(tiny, readme, change_kind):
+    readme.write_text("mine\n")
+    change_kind(TWO)
+    tiny.apply()
+    beside = readme.with_name("README.md.new")
+    beside.write_text("merged\n")
+    tiny.apply()
+    assert beside.read_text() == "merged\n"
