@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import ssl
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 from types import TracebackType
 from typing import Final
 
@@ -19,7 +17,7 @@ from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.model import Client, HostPort, Party, Server, TlsProfile, Topology
 from scaffold.verify import judge
-from scaffold.verify.cases import Case, behind, is_external, is_faulty, is_gateway_of
+from scaffold.verify.cases import Case, behind, is_external, is_faulty, is_gateway_of, needs_crl
 from scaffold.verify.clients import Clients, Ran
 from scaffold.verify.impostor import Impostor, Visits
 from scaffold.verify.judge import Finding, Name, Welcome
@@ -59,13 +57,11 @@ class Untried(Exception):
 class Attempts:
     """Tries the cases of one verification. Called from several threads; when its block ends, so do its clients."""
 
-    def __init__(self, t: Topology, layout: Layout, authorities: Authorities, stage: Stage, now: datetime) -> None:
+    def __init__(self, t: Topology, layout: Layout, authorities: Authorities, stage: Stage) -> None:
         self._t = t
         self._layout = layout
         self._authorities = authorities
         self._stage = stage
-        self._now = now
-        self._making = threading.Lock()
         self._clients = Clients()
 
     def __enter__(self) -> Attempts:
@@ -102,9 +98,10 @@ class Attempts:
                 return judge.protocol_refusal(call(self._target(case), self._rogue(case), newest=newest))
             case Probe.TRUE_SERVER | Probe.FALSE_NAME | Probe.FALSE_EXPIRED | Probe.FALSE_ROOT | Probe.FALSE_EKU:
                 return self._in_its_place(case)
+            case _ if needs_crl(case):
+                return self._with_its_crl_known(case)
             case _:
-                rogues = self._imitating(_caller(case), case.server, case.probe)
-                return _first_astray(case, (judge.admission(call(self._target(case), rogue)) for rogue in rogues))
+                return self._shown(case, self._target(case))
 
     def _target(self, case: Case) -> Target:
         return self._stage.target(case.server)
@@ -171,6 +168,23 @@ class Attempts:
             raise VerifyError(f"{case.server.address} has no health port")
         return judge.health(call_plainly(address, "/healthz"), call_plainly(address, "/"))
 
+    # --- Rogues --------------------------------------------------------------------------------------------------
+
+    def _shown(self, case: Case, target: Target) -> Finding:
+        rogues = self._imitating(_caller(case), case.server, case.probe)
+        return _first_astray(case, (judge.admission(call(target, rogue)) for rogue in rogues))
+
+    def _with_its_crl_known(self, case: Case) -> Finding:
+        """At the copy that has the CRLs of the rogue CAs: there their certificates have one fault alone."""
+        target = self._stage.copy_of(case.server)
+        match call(target, self._rogue(case, Probe.HONEST_TWIN)):
+            case Answered(200 | 502, _):  # behind the copy of a gateway stands an impostor
+                return self._shown(case, target)
+            case outcome:
+                finding = judge.admission(outcome)
+                words = f"with the rogue CA's CRL added, not even the honest twin gets in: {finding.detail}"
+                return Finding(Observed.BROKEN, finding.layer, words)
+
     # --- False servers -------------------------------------------------------------------------------------------
 
     def _in_its_place(self, case: Case) -> Finding:
@@ -215,8 +229,7 @@ class Attempts:
         self, probe: Probe, profile: CertificateProfile, issuer: str, trusted: Iterable[str]
     ) -> tuple[Credentials, ...]:
         roots = frozenset(graph.root_of(self._t, name).name for name in trusted)
-        with self._making:  # an encrypted key is opened once, and not by each thread
-            return make(probe, Forge(self._authorities, profile, issuer, roots, self._now))
+        return make(probe, Forge(self._authorities, profile, issuer, roots))
 
     def _real(self, party: Party) -> Credentials:
         """The certificate with which a party calls, as it stands on disk."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology import graph
-from scaffold.topology.model import Client, Party, Server, Topology
+from scaffold.topology.model import Client, Party, RevocationCheck, Server, Topology
 from scaffold.verify.judge import Finding
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
 
@@ -129,6 +129,12 @@ def is_gateway_of(party: Party, server: Server) -> bool:
 
 def has_client_certificate(party: Party) -> bool:
     return isinstance(party, Client) or bool(party.calls)
+
+
+def needs_crl(case: Case) -> bool:
+    """Whether the rogue's CA needs a CRL of its own, so that its being unknown is not what it is refused for."""
+    checked = case.server.check_revocation is RevocationCheck.CRL
+    return checked and case.probe in (Probe.SIBLING_CA, Probe.NAMESAKE_CA)
 
 
 def behind(t: Topology, server: Server) -> Iterator[Server]:

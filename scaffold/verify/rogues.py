@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from cryptography import x509
 
 from scaffold.errors import PkiError, SecretError
 from scaffold.pki import broken, bundles, keys
+from scaffold.pki import crl as crls
 from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.store import existing
@@ -46,18 +48,25 @@ class NotAtHand(Exception):
 
 
 class Authorities:
-    """The CAs of an output folder, and those of their keys that are at hand. What is read once is kept."""
+    """The CAs of an output folder, those of their keys that are at hand, and the rogue CAs beside them.
 
-    def __init__(self, t: Topology, layout: Layout, secrets: Secrets) -> None:
+    What is read or made once is kept. `now` is when the rogues begin to live. May be used by several threads.
+    """
+
+    def __init__(self, t: Topology, layout: Layout, secrets: Secrets, now: datetime) -> None:
+        self.now = now
         self._t = t
         self._layout = layout
         self._secrets = secrets
+        self._lock = threading.RLock()
         self._issuers: dict[str, Issuer | NotAtHand] = {}
+        self._rogue_cas: dict[tuple[str, ...], Issuer] = {}
 
     def issuer(self, name: str) -> Issuer:
         """The CA with its key. Raises NotAtHand where the key cannot be had, the same way each time it is asked."""
-        if name not in self._issuers:
-            self._issuers[name] = self._open(self._t.cas[name])
+        with self._lock:  # an encrypted key takes a while to open: it is opened once
+            if name not in self._issuers:
+                self._issuers[name] = self._open(self._t.cas[name])
         found = self._issuers[name]
         if isinstance(found, NotAtHand):
             raise found
@@ -71,8 +80,41 @@ class Authorities:
         """What is sent after a leaf of this CA: its certificate and those above it, without the root."""
         return self._chain(name)[:-1]
 
-    def parent(self, name: str) -> Issuer:
-        """Who may make a sibling of this CA: its issuer, or the CA itself where it is a root. Raises NotAtHand."""
+    def sibling(self, name: str) -> Issuer:
+        """Another CA under the same root, or directly under the CA itself where it is a root. Raises NotAtHand."""
+        return self._rogue_ca(("sibling", name), lambda: self._parent(name), broken.sibling_ca, name)
+
+    def namesake(self, name: str, root: str) -> Issuer:
+        """A CA of the same name under another root. Raises NotAtHand."""
+        return self._rogue_ca(("namesake", name, root), lambda: self.issuer(root), broken.namesake_ca, name)
+
+    def crls_beside(self, names: Iterable[str]) -> bytes:
+        """Empty CRLs, in PEM, of all rogue CAs that can be made beside these: who checks CRLs finds no second fault."""
+        found = []
+        for name in dict.fromkeys(names):
+            makers = [functools.partial(self.sibling, name)]
+            makers += [functools.partial(self.namesake, name, root) for root in self.other_roots(name)]
+            for maker in makers:
+                with contextlib.suppress(NotAtHand):
+                    found.append(crls.build(maker(), 1, self.now, self.now + broken.ROGUE_LIFETIME, ()))
+        return b"".join(map(crls.to_pem, found))
+
+    def _rogue_ca(
+        self,
+        key: tuple[str, ...],
+        parent: Callable[[], Issuer],
+        make: Callable[[Issuer, x509.Certificate, datetime], Issuer],
+        name: str,
+    ) -> Issuer:
+        with self._lock:
+            if key not in self._rogue_cas:
+                try:
+                    self._rogue_cas[key] = make(parent(), self.certificate(name), self.now)
+                except PkiError as error:
+                    raise NotAtHand(str(error)) from error
+            return self._rogue_cas[key]
+
+    def _parent(self, name: str) -> Issuer:
         ca = self._t.cas[name]
         if ca.existing is not None and len(self._chain(name)) > 1:
             raise NotAtHand(f"{ca.address} was adopted, and the key above it is not here")
@@ -136,7 +178,10 @@ class Forge:
     profile: CertificateProfile
     issuer_name: str
     trusted: frozenset[str]
-    now: datetime
+
+    @property
+    def now(self) -> datetime:
+        return self.authorities.now
 
     @property
     def issuer(self) -> Issuer:
@@ -161,8 +206,7 @@ class Forge:
         return broken.rogue(self.profile, self._foreign, self.now, chain=(self._foreign.certificate,))
 
     def of_sibling_ca(self) -> broken.Rogue:
-        parent = self.authorities.parent(self.issuer_name)
-        sibling = broken.sibling_ca(parent, self.authorities.certificate(self.issuer_name), self.now)
+        sibling = self.authorities.sibling(self.issuer_name)
         between = self.above[1:] if self.above else ()
         return broken.rogue(self.profile, sibling, self.now, chain=(sibling.certificate, *between))
 
@@ -174,12 +218,11 @@ class Forge:
         yield self.of_foreign_ca()
         for root in self.authorities.other_roots(self.issuer_name):
             if root not in self.trusted:
-                with contextlib.suppress(NotAtHand, PkiError):
+                with contextlib.suppress(NotAtHand):
                     yield self._of_namesake_ca(root)
 
     def _of_namesake_ca(self, root: str) -> broken.Rogue:
-        like = self.authorities.certificate(self.issuer_name)
-        namesake = broken.namesake_ca(self.authorities.issuer(root), like, self.now)
+        namesake = self.authorities.namesake(self.issuer_name, root)
         return broken.rogue(self.profile, namesake, self.now, chain=(namesake.certificate,))
 
     def self_signed(self) -> broken.Rogue:

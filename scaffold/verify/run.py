@@ -15,10 +15,10 @@ from scaffold.publish.services import termination_as_exception
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
-from scaffold.topology.model import Server, Topology
+from scaffold.topology.model import RevocationCheck, Server, Topology
 from scaffold.verify.attempts import Attempts, Untried
 from scaffold.verify.availability import Availability, cannot_probe
-from scaffold.verify.cases import FALSE_SERVERS, Case, behind, cases
+from scaffold.verify.cases import FALSE_SERVERS, Case, behind, cases, needs_crl
 from scaffold.verify.model import Check, Expected, Probe, Report
 from scaffold.verify.rogues import Authorities
 from scaffold.verify.stage import project_folder, running
@@ -70,12 +70,13 @@ def verify(
     if to_try:
         _check_rendered(layout, to_try.values())
         servers, copied = _cast(t, to_try.values(), reasons)
-        authorities = Authorities(t, layout, secrets)
+        authorities = Authorities(t, layout, secrets, now)
+        crls = {server.name: authorities.crls_beside(server.trusts) for server in copied if _checks_crls(server)}
         with (
             termination_as_exception(),
             ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool,
-            running(kinds, layout, servers, copied, ports) as stage,
-            Attempts(t, layout, authorities, stage, now) as attempts,
+            running(kinds, layout, servers, copied, crls, ports) as stage,
+            Attempts(t, layout, authorities, stage) as attempts,
         ):
             for number, check in _all(pool, attempts, to_try):
                 conclude(number, check)
@@ -118,6 +119,8 @@ def _cast(t: Topology, tried: Iterable[Case], reasons: _Reasons) -> tuple[tuple[
         if case.probe in _IN_ITS_PLACE:
             copied |= {case.caller.name} if isinstance(case.caller, Server) else set()
             continue
+        if needs_crl(case):
+            copied.add(case.server.name)
         needed |= {case.server.name, *(one.name for one in behind(t, case.server))}
         if case.probe is Probe.EDGE and isinstance(case.caller, Server):
             needed.add(case.caller.name)
@@ -126,6 +129,10 @@ def _cast(t: Topology, tried: Iterable[Case], reasons: _Reasons) -> tuple[tuple[
         tuple(server for server in can_run if server.name in needed),
         tuple(server for server in can_run if server.name in copied),
     )
+
+
+def _checks_crls(server: Server) -> bool:
+    return server.check_revocation is RevocationCheck.CRL
 
 
 def _check_rendered(layout: Layout, tried: Iterable[Case]) -> None:

@@ -23,8 +23,8 @@ from scaffold.verify.probe import Target
 class Stage:
     """Where everything is while the probes run.
 
-    A server that calls others runs twice: once as it is, and once as a copy whose callees are impostors, so that what
-    it makes of a false callee can be seen. A folder that is copied elsewhere runs; the copy proves that as well.
+    Some servers run twice: as they are, and as a copy. The callees of a copy are impostors, so that what it makes of a
+    false callee can be seen, and its CRLs include those of the rogue CAs. That a folder runs elsewhere is proved by it.
     """
 
     def __init__(
@@ -67,10 +67,16 @@ class Stage:
 
 @contextlib.contextmanager
 def running(
-    kinds: Mapping[str, Kind], layout: Layout, servers: Iterable[Server], copied: Iterable[Server], ports: Ports
+    kinds: Mapping[str, Kind],
+    layout: Layout,
+    servers: Iterable[Server],
+    copied: Iterable[Server],
+    crls: Mapping[str, bytes],
+    ports: Ports,
 ) -> Iterator[Stage]:
     """Start `servers`, and copies of `copied` beside them; all are stopped when the block ends, however it ends.
 
+    `crls` are added, by server, to those of the copies.
     Raises VerifyError where an address is taken, before anything is started, and where a server does not come up.
     """
     placements = place(servers, ports)
@@ -86,7 +92,9 @@ def running(
         launches = [_launch(kinds, layout, placed, placements) for placed in placements.values()]
         for name, placed in copies.items():
             callees = {callee: impostors[name, callee].address for callee in placed.server.calls}
-            launches.append(_launch_copy(kinds, layout, placed, folder, callees))
+            copy = _copy(project_folder(layout, placed.server), folder / name, crls.get(name, b""))
+            started = launch(placed, copy, _ready(kinds[placed.server.address]), callees)
+            launches.append(replace(started, name=f"{name}-copy"))
         services = stack.enter_context(Services())
         services.start(launches)
         yield Stage(placements, copies, impostors, services)
@@ -115,17 +123,15 @@ def _launch(kinds: Mapping[str, Kind], layout: Layout, placed: Placed, placement
     return launch(placed, project_folder(layout, placed.server), ready, callees)
 
 
-def _launch_copy(
-    kinds: Mapping[str, Kind], layout: Layout, placed: Placed, folder: Path, callees: Mapping[str, HostPort]
-) -> Launch:
-    copy = folder / placed.server.name
-    source = project_folder(layout, placed.server)
+def _copy(project: Path, to: Path, crls: bytes) -> Path:
     try:
-        shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns("run"))
+        shutil.copytree(project, to, symlinks=True, ignore=shutil.ignore_patterns("run"))
+        if crls:
+            with (to / "tls" / "crl.pem").open("ab") as file:
+                file.write(crls)
     except (OSError, shutil.Error) as error:
-        raise VerifyError(f"{source} cannot be copied: {error}") from error
-    started = launch(placed, copy, _ready(kinds[placed.server.address]), callees)
-    return replace(started, name=f"{started.name}-copy")
+        raise VerifyError(f"{project} cannot be copied: {error}") from error
+    return to
 
 
 def _ready(kind: Kind) -> str:

@@ -29,6 +29,7 @@ from tests.requirements import require_command
 TOPOLOGY = """
 version: 1
 name: lab
+publish: http://127.0.0.1:19080
 defaults: {tls: modern}
 cas:
   root: {}
@@ -46,6 +47,7 @@ servers:
     issuer: issuing
     listen: 127.0.0.1:18444
     names: [backend.internal]
+    check_revocation: crl
   gateway:
     template: nginx
     issuer: issuing
@@ -100,12 +102,18 @@ def python_allows_everybody(lab: Lab) -> None:
     )
 
 
+NO_ISSUER = (
+    ('entry["issuer_spki_sha256"])', '"")'),
+    ("Peer(identities[0], issuer)", 'Peer(identities[0], "")'),
+)
+
+
 def python_compares_no_issuer(lab: Lab) -> None:
-    lab.rewrite(
-        "servers/service/peer.py",
-        ('entry["issuer_spki_sha256"])', '"")'),
-        ("Peer(identities[0], issuer)", 'Peer(identities[0], "")'),
-    )
+    lab.rewrite("servers/service/peer.py", *NO_ISSUER)
+
+
+def python_compares_no_issuer_where_crls_are_checked(lab: Lab) -> None:
+    lab.rewrite("servers/backend/peer.py", *NO_ISSUER)
 
 
 def python_demands_no_purpose(lab: Lab) -> None:
@@ -207,6 +215,8 @@ BREAKAGES: list[tuple[Callable[[Lab], None], str, Failures]] = [
      at("service", "stranger", Probe.UNDRAWN) | at("service", "service", Probe.UNDRAWN)
      | at("service", "teller", Probe.SIBLING_CA)),
     (python_compares_no_issuer, "server.service", at("service", "teller", Probe.SIBLING_CA)),
+    (python_compares_no_issuer_where_crls_are_checked, "server.backend",
+     at("backend", "service", Probe.SIBLING_CA)),
     (python_demands_no_purpose, "server.service", at("service", "teller", Probe.NO_EKU)),
     (python_speaks_tls_1_2, "server.service", at("service", "teller", Probe.OLD_TLS)),
     (python_believes_headers_of_everybody, "server.service", at("service", "teller", Probe.FORGED_HEADERS)),

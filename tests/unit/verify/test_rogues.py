@@ -45,7 +45,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[Topology, Layout]:
 
 def forge(t: Topology, layout: Layout, environment: Mapping[str, str] | None = None) -> Forge:
     profile = profiles.for_client_side(t, t.clients["teller"])
-    return Forge(Authorities(t, layout, Secrets(environment or {})), profile, "issuing", frozenset({"root"}), NOW)
+    return Forge(Authorities(t, layout, Secrets(environment or {}), NOW), profile, "issuing", frozenset({"root"}))
 
 
 def made(probe: Probe, one: Forge) -> tuple[x509.Certificate, ...]:
@@ -172,7 +172,7 @@ clients:
     (tmp_path / "topology.yaml").write_text(text)
     t = load(tmp_path / "topology.yaml")
     profile = profiles.for_client_side(t, t.clients["auditor"])
-    one = Forge(Authorities(t, Layout(tmp_path), Secrets()), profile, "issuing", frozenset({"issuing"}), NOW)
+    one = Forge(Authorities(t, Layout(tmp_path), Secrets(), NOW), profile, "issuing", frozenset({"issuing"}))
     for probe in (Probe.EXPIRED, Probe.SIBLING_CA):
         with pytest.raises(NotAtHand, match="adopted"):
             make(probe, one)
