@@ -14,6 +14,7 @@ public sealed partial class TlsMaterialStore : BackgroundService
     private readonly string _root;
     private readonly ILogger<TlsMaterialStore> _logger;
     private readonly Lock _reading = new();
+    private readonly PosixSignalRegistration? _hangUp;
     private string _seen;
     private string? _complaint;
     private volatile TlsMaterial _current;
@@ -26,14 +27,21 @@ public sealed partial class TlsMaterialStore : BackgroundService
         var files = ReadFiles();
         _current = TlsMaterial.From(files, _options);
         _seen = files.Digest;
+        // Before anything listens: without a handler HUP would end the process.
+        _hangUp = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnHangUp);
     }
 
     /// <summary>The newest material that could be loaded whole. Older ones live on in the connections that use them.</summary>
     public TlsMaterial Current => _current;
 
+    public override void Dispose()
+    {
+        _hangUp?.Dispose();
+        base.Dispose();
+    }
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        using var hangUp = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnHangUp);
         using var timer = new PeriodicTimer(Interval);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
