@@ -11,6 +11,7 @@
     ├── StoreError               the output folder cannot be read or written
     │   └── Locked               another apply holds the lock
     ├── PlanError                the plan cannot be made, read, or is not that of today's world
+    ├── PublishError             CRLs, OCSP and CA certificates cannot be served
     └── VerifyError              a probe could not even be tried
 
 `cli` prints `str(error)` and exits 1; a traceback that reaches a user is a defect.
@@ -85,6 +86,10 @@ class Locked(StoreError):
 
 class PlanError(ScaffoldError):
     """A plan cannot be made, cannot be read, or was made for a world that has moved on."""
+
+
+class PublishError(ScaffoldError):
+    """CRLs, OCSP and CA certificates cannot be served where they should be."""
 
 
 class VerifyError(ScaffoldError):

@@ -21,6 +21,7 @@ VERBS = {
     "verify": "Prove by real handshakes who gets in and who does not.",
     "up": "Run every server of the topology until interrupted.",
     "call": "Make one call: a client to a server.",
+    "publish": "Serve CRLs, OCSP and CA certificates, and re-sign what is due.",
     "status": "Show every certificate and its days left.",
     "graph": "Draw the topology as Mermaid or Graphviz dot.",
     "inspect": "Say in words what a certificate, key, CRL or bundle holds.",

@@ -96,6 +96,13 @@ def load(data: bytes) -> Crl:
         raise Unreadable("not a CRL, or a damaged one") from error
 
 
+def load_all(data: bytes) -> tuple[Crl, ...]:
+    """All CRLs of a PEM file in its order, or the one of a DER file. Raises Unreadable."""
+    marker = b"-----BEGIN X509 CRL-----"
+    pieces = [marker + piece for piece in data.split(marker)[1:]] or [data]
+    return tuple(map(load, pieces))
+
+
 def number(crl: Crl) -> int | None:
     """The CRL's number, or None where it has none."""
     try:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import hashlib
 import json
 import logging
 import re
@@ -33,9 +32,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scaffold.pki import crl, ocsp
+from scaffold.publish.authority import Document, etag
 from scaffold.publish.responder import Answer
-from scaffold.publish.state import State
+from scaffold.publish.state import Source
 
 LARGEST_BODY: Final = 64 * 1024
 BODY_WITHIN: Final = 10.0
@@ -45,6 +44,10 @@ _OCSP_TYPE: Final = "application/ocsp-response"
 _log = logging.getLogger("scaffold.publish")
 
 Clock = Callable[[], datetime]
+
+
+class Unavailable(Exception):
+    """A source cannot answer anything now: 503."""
 
 
 class Metrics:
@@ -59,6 +62,9 @@ class Metrics:
             "scaffold_publish_request_seconds", "Seconds to answer", ["resource"], registry=self.registry
         )
         self.ocsp = Counter("scaffold_publish_ocsp_answers", "OCSP answers", ["ca", "outcome"], registry=self.registry)
+        self.failures = Counter(
+            "scaffold_publish_refresh_failures", "Looks at the output folder that failed", registry=self.registry
+        )
         self.crl_ends = Gauge(
             "scaffold_publish_crl_next_update_timestamp_seconds", "nextUpdate of a CRL", ["ca"], registry=self.registry
         )
@@ -66,10 +72,10 @@ class Metrics:
 
 
 class Publisher:
-    """The resources. `state` is what is published, `clock` tells the time."""
+    """The resources. `source` is what is published, `clock` tells the time."""
 
-    def __init__(self, state: State, clock: Clock) -> None:
-        self._state = state
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self._source = source
         self._clock = clock
         self.metrics = Metrics()
 
@@ -83,54 +89,49 @@ class Publisher:
             Route("/healthz", self.health),
             Route("/metrics", self.show_metrics),
         ]
-        return Observed(Starlette(routes=routes), self.metrics)
+        unavailable = {Unavailable: _unavailable}
+        return Observed(Starlette(routes=routes, exception_handlers=unavailable), self.metrics)
 
     async def crl(self, request: Request) -> Response:
-        one = self._state.authorities.get(request.path_params["ca"])
-        if one is None or one.crl is None:
-            return _not_found()
-        return _document(request, crl.to_der(one.crl), "application/pkix-crl", one.crl.last_update_utc)
+        return _document(request, self._source.crl(request.path_params["ca"]))
 
     async def certificate(self, request: Request) -> Response:
-        one = self._state.authorities.get(request.path_params["ca"])
-        if one is None:
-            return _not_found()
-        return _document(request, one.der, "application/pkix-cert", one.certificate.not_valid_before_utc)
+        return _document(request, self._source.certificate(request.path_params["ca"]))
 
     async def ocsp_post(self, request: Request) -> Response:
         try:
             async with asyncio.timeout(BODY_WITHIN):
                 body = await _body(request)
         except (TimeoutError, ClientDisconnect):
-            return PlainTextResponse("the request did not arrive in time\n", 408, {"Connection": "close"})
+            return PlainTextResponse("the request did not arrive in time\n", 408, _HANG_UP)
         if body is None:
-            return PlainTextResponse("an OCSP request is smaller\n", 413, {"Connection": "close"})
-        return self._answer(request.path_params["ca"], body, is_get=False)
+            return PlainTextResponse("an OCSP request is smaller\n", 413, _HANG_UP)
+        return self._answer(request, body)
 
     async def ocsp_get(self, request: Request) -> Response:
         try:
             body = base64.b64decode(request.path_params["request"].replace(" ", "+"), validate=True)
         except (binascii.Error, ValueError):
             body = b""
-        return self._answer(request.path_params["ca"], body, is_get=True)
+        return self._answer(request, body)
 
-    def _answer(self, ca: str, body: bytes, *, is_get: bool) -> Response:
-        responder = self._state.responders.get(ca)
-        now = self._clock()
-        if responder is None:
-            if ca not in self._state.authorities:
-                return _not_found()
-            answer = Answer(ocsp.unsuccessful(ocsp.Failure.UNAUTHORIZED), "unauthorized", now)
-        else:
-            answer = responder.answer(body, now)
+    def _answer(self, request: Request, body: bytes) -> Response:
+        ca, now = request.path_params["ca"], self._clock()
+        answer = self._source.answer(ca, body, now)
+        if answer is None:
+            return _not_found()
         self.metrics.ocsp.labels(ca, answer.outcome).inc()
-        return Response(answer.body, media_type=_OCSP_TYPE, headers=_caching(answer, now) if is_get else _NO_STORE)
+        # RFC 9919 6: caches keep what was asked for by GET.
+        headers = _caching(answer, now) if request.method != "POST" else _NO_STORE
+        if _is_known(request, headers.get("ETag")):
+            return Response(status_code=304, headers=headers)
+        return Response(answer.body, media_type=_OCSP_TYPE, headers=headers)
 
     async def health(self, request: Request) -> Response:
         now = self._clock()
         expired = [
             f"the CRL of ca.{one.name} expired on {one.crl.next_update_utc:%Y-%m-%d %H:%M:%S} UTC"
-            for one in self._state.authorities.values()
+            for one in self._source.authorities().values()
             if one.crl is not None and one.crl.next_update_utc is not None and one.crl.next_update_utc <= now
         ]
         if expired:
@@ -138,7 +139,7 @@ class Publisher:
         return PlainTextResponse("ok\n")
 
     async def show_metrics(self, request: Request) -> Response:
-        for one in self._state.authorities.values():
+        for one in self._source.authorities().values():
             if one.crl is not None and one.crl.next_update_utc is not None:
                 self.metrics.crl_ends.labels(one.name).set(one.crl.next_update_utc.timestamp())
                 self.metrics.crl_entries.labels(one.name).set(len(one.crl))
@@ -146,6 +147,7 @@ class Publisher:
 
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
+_HANG_UP: Final = {"Connection": "close"}
 
 
 def _caching(answer: Answer, now: datetime) -> dict[str, str]:
@@ -157,28 +159,36 @@ def _caching(answer: Answer, now: datetime) -> dict[str, str]:
         "Cache-Control": f"max-age={max(0, left - 1)}, public, no-transform, must-revalidate",
         "Last-Modified": format_datetime(answer.produced.replace(microsecond=0), usegmt=True),
         "Expires": format_datetime(answer.fresh_until.replace(microsecond=0), usegmt=True),
-        "ETag": _etag(answer.body),
+        "ETag": etag(answer.body),
     }
 
 
-def _document(request: Request, body: bytes, media_type: str, modified: datetime) -> Response:
+def _document(request: Request, found: Document | None) -> Response:
     """A file that caches ask about each time: a new revocation must not wait for them."""
+    if found is None:
+        return _not_found()
     headers = {
         "Cache-Control": "public, no-cache",
-        "Last-Modified": format_datetime(modified, usegmt=True),
-        "ETag": _etag(body),
+        "Last-Modified": format_datetime(found.modified, usegmt=True),
+        "ETag": found.etag,
     }
-    if headers["ETag"] in re.split(r"\s*,\s*", request.headers.get("if-none-match", "")):
+    if _is_known(request, found.etag):
         return Response(status_code=304, headers=headers)
-    return Response(body, media_type=media_type, headers=headers)
+    return Response(found.body, media_type=found.media_type, headers=headers)
 
 
-def _etag(body: bytes) -> str:
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+def _is_known(request: Request, tag: str | None) -> bool:
+    """Whether the client has this content already (RFC 9110 13.1.2)."""
+    known = re.split(r"\s*,\s*", request.headers.get("if-none-match", "").strip())
+    return tag is not None and tag in (one.removeprefix("W/") for one in known)
 
 
 def _not_found() -> Response:
     return PlainTextResponse("no such CA is published here\n", 404)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("unavailable\n", 503, _HANG_UP)
 
 
 async def _body(request: Request) -> bytes | None:
@@ -191,6 +201,9 @@ async def _body(request: Request) -> bytes | None:
             return None
         parts.append(part)
     return b"".join(parts)
+
+
+_RESOURCES: Final = frozenset({"crl", "ca", "ocsp", "healthz", "metrics"})
 
 
 class Observed:
@@ -217,7 +230,8 @@ class Observed:
             await self._inner(scope, receive, observed_send)
         finally:
             taken = time.perf_counter() - started
-            resource = scope["path"].split("/")[1] if status != 404 else "none"
+            first = scope["path"].lstrip("/").partition("/")[0]
+            resource = first if first in _RESOURCES else "none"
             self._metrics.requests.labels(resource, status).inc()
             self._metrics.seconds.labels(resource).observe(taken)
             _log.info(

@@ -1,23 +1,25 @@
-"""The OCSP responder of one CA (RFC 6960, RFC 9919): requests in DER go in, signed answers come out.
-
-It signs with a delegated certificate (RFC 6960 4.2.2.2) that lives a few days and whose key never leaves memory.
-"""
+"""The OCSP responder of one CA (RFC 6960, RFC 9919): requests in DER go in, signed answers come out."""
 
 from __future__ import annotations
 
+import dataclasses
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from itertools import islice
+from typing import Final, Protocol
+
+from cryptography import x509
 
 from scaffold.errors import Unreadable
 from scaffold.pki import chains, ocsp
 from scaffold.pki.issue import Issuer
-from scaffold.publish.authority import Authority
 
-DELEGATION: Final = timedelta(days=7)
-"""How long a responder's certificate lives; RFC 6960 4.2.2.2.1 wants it short, as nobody can revoke it."""
+_MOST_PRESIGNED: Final = 10_000
+_MOST_KEPT: Final = 100_000
 
-_MOST_CACHED: Final = 100_000
+_log = logging.getLogger("scaffold.publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +40,76 @@ class _Signed:
     next_update: datetime
 
 
-class Responder:
-    """Answers for one CA. Answers without a nonce are kept and served again until half their life has passed."""
+class Known(Protocol):
+    """What a responder must know of its CA."""
 
-    def __init__(self, authority: Authority, delegate: Issuer, lifetime: timedelta) -> None:
+    @property
+    def certificate(self) -> x509.Certificate: ...
+    def status(self, serial: int) -> ocsp.Status:
+        """What is known of the certificate with `serial`."""
+
+    def current(self, now: datetime) -> Iterator[int]:
+        """The serials that are likely to be asked about, the likeliest first."""
+
+
+class Responder:
+    """Answers for one CA. Answers without a nonce are signed beforehand and served until half their life is over."""
+
+    def __init__(self, authority: Known, delegate: Issuer, lifetime: timedelta) -> None:
         self._authority = authority
-        self._delegate = delegate
+        self.delegate = delegate
         self._lifetime = lifetime
         self._ids = ocsp.IssuerIds.of(authority.certificate)
-        self._cache: dict[ocsp.CertId, _Signed] = {}
+        # RFC 9919 3.1.1: what clients send. Others name the issuer by SHA-256; they are answered when they come.
+        self._usual_id = ocsp.cert_id(0, authority.certificate, "sha1")
+        self._kept: dict[ocsp.CertId, _Signed] = {}
+        self._presigned: tuple[Known, datetime] | None = None
 
-    def delegate_is_of(self, authority: Authority) -> bool:
-        """Whether the delegated certificate is one that the CA's key of today signed."""
-        return chains.signed_by(self._delegate.certificate, authority.certificate)
+    def answers_for(self, authority: Known) -> bool:
+        """Whether its delegated certificate is one that the CA's key of today signed."""
+        return self._authority.certificate == authority.certificate or chains.signed_by(
+            self.delegate.certificate, authority.certificate
+        )
 
-    def update(self, authority: Authority) -> None:
-        """Takes what is known now; kept answers that it contradicts are signed again when they are asked for."""
+    def update(self, authority: Known) -> None:
+        """Takes what is known now; kept answers that it contradicts are signed again."""
         self._authority = authority
 
-    def is_due(self, now: datetime) -> bool:
-        """Whether the delegated certificate should be replaced: it must outlive every answer that it signs."""
-        return self._delegate.not_after - now < DELEGATION / 2
+    def presign(self, now: datetime) -> None:
+        """Signs the answers that will be asked for, where something is new or half of their life is over."""
+        authority = self._authority
+        if self._presigned is not None:
+            known, at = self._presigned
+            if known is authority and now < at + self._lifetime / 2:
+                return
+        for serial in islice(authority.current(now), _MOST_PRESIGNED):
+            self._ready_answer(dataclasses.replace(self._usual_id, serial=serial), now)
+        self._presigned = (authority, now)
+
+    def is_asked(self, asked: ocsp.Request) -> bool:
+        """Whether a request names this CA at all."""
+        return any(one in self._ids for one in asked.ids)
 
     def answer(self, request: bytes, now: datetime) -> Answer:
         """The response to a DER request, whatever its bytes are."""
         try:
             asked = ocsp.parse_request(request)
         except Unreadable:
-            return Answer(ocsp.unsuccessful(ocsp.Failure.MALFORMED_REQUEST), "malformed", now)
-        if not all(one in self._ids for one in asked.ids):
+            return refusal(ocsp.Failure.MALFORMED_REQUEST, now)
+        if not self.is_asked(asked):
             # RFC 6960 2.3: "unauthorized" also says that this responder is not the one to ask.
-            return Answer(ocsp.unsuccessful(ocsp.Failure.UNAUTHORIZED), "unauthorized", now)
-        if len(asked.ids) == 1 and asked.nonce is None:
-            return self._kept(asked.ids[0], now)
-        return self._fresh(asked, now)
+            return refusal(ocsp.Failure.UNAUTHORIZED, now)
+        try:
+            if len(asked.ids) == 1 and asked.nonce is None:
+                return self._ready_answer(asked.ids[0], now)
+            return self._fresh_answer(asked, now)
+        except Exception:
+            _log.exception("an OCSP request could not be answered")
+            return refusal(ocsp.Failure.INTERNAL_ERROR, now)
 
-    def _kept(self, one: ocsp.CertId, now: datetime) -> Answer:
+    def _ready_answer(self, one: ocsp.CertId, now: datetime) -> Answer:
         status = self._authority.status(one.serial)
-        kept = self._cache.get(one)
+        kept = self._kept.get(one)
         if kept is None or kept.status != status or now > kept.this_update + self._lifetime / 2:
             kept = self._sign(one, status, now)
             if status is not ocsp.State.UNKNOWN:  # serials that nobody issued would fill the memory
@@ -83,23 +117,32 @@ class Responder:
         return Answer(kept.body, _outcome(status), kept.this_update, kept.next_update)
 
     def _keep(self, one: ocsp.CertId, signed: _Signed) -> None:
-        if len(self._cache) >= _MOST_CACHED:
-            self._cache.clear()
-        self._cache[one] = signed
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()
+        self._kept[one] = signed
 
     def _sign(self, one: ocsp.CertId, status: ocsp.Status, now: datetime) -> _Signed:
         next_update = self._until(now)
-        body = ocsp.respond([(one, status)], self._delegate, this_update=now, next_update=next_update)
+        body = ocsp.respond([(one, status)], self.delegate, this_update=now, next_update=next_update)
         return _Signed(status, body, now, next_update)
 
-    def _fresh(self, asked: ocsp.Request, now: datetime) -> Answer:
-        answers = [(one, self._authority.status(one.serial)) for one in asked.ids]
-        body = ocsp.respond(answers, self._delegate, this_update=now, next_update=self._until(now), nonce=asked.nonce)
+    def _fresh_answer(self, asked: ocsp.Request, now: datetime) -> Answer:
+        answers = [(one, self._status(one)) for one in asked.ids]
+        body = ocsp.respond(answers, self.delegate, this_update=now, next_update=self._until(now), nonce=asked.nonce)
         outcome = _outcome(answers[0][1]) if len(answers) == 1 else "several"
         return Answer(body, outcome, now)
 
+    def _status(self, one: ocsp.CertId) -> ocsp.Status:
+        """Of another CA's certificate, asked about beside one of ours, nothing is known (RFC 6960 2.2)."""
+        return self._authority.status(one.serial) if one in self._ids else ocsp.State.UNKNOWN
+
     def _until(self, now: datetime) -> datetime:
-        return min(now + self._lifetime, self._delegate.not_after)
+        return min(now + self._lifetime, self.delegate.not_after)
+
+
+def refusal(failure: ocsp.Failure, now: datetime) -> Answer:
+    """No answer, and why; unsigned, and nothing that a cache may keep."""
+    return Answer(ocsp.unsuccessful(failure), failure.name.lower(), now)
 
 
 def _outcome(status: ocsp.Status) -> str:

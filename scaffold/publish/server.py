@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from scaffold.errors import VerifyError
+from scaffold.errors import PublishError
 from scaffold.publish.app import Clock, JsonLines, Publisher
-from scaffold.publish.state import State, refresh_or_keep
+from scaffold.publish.state import Source, State
 from scaffold.topology.model import HostPort
 
 LOOK_EVERY: Final = 1.0
@@ -23,122 +27,214 @@ LOOK_EVERY: Final = 1.0
 REQUEST_WITHIN: Final = 10.0
 """Seconds for the head of a request to arrive; a connection that says nothing is closed then."""
 
-READY_WITHIN: Final = 10.0
+READ_WITHIN: Final = 10.0
+"""Seconds in which a client must go on reading its answer."""
+
+SHUT_WITHIN: Final = 5
+"""Seconds for the answers under way when the publisher is told to end."""
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 _log = logging.getLogger("scaffold.publish")
 
 
+def address(publish: str) -> HostPort:
+    """Where to listen for what is published at the URL `publish`: on loopback, at its port."""
+    url = urlsplit(publish)
+    host = url.hostname if url.hostname in _LOOPBACK else "127.0.0.1"
+    return HostPort(host or "127.0.0.1", url.port or 80)
+
+
+def listening(where: HostPort) -> socket.socket:
+    """A socket that listens there. Raises PublishError where it cannot."""
+    try:
+        family, kind, protocol, _, found = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            # An address in TIME_WAIT is free, one that somebody listens on is not (socket(7)).
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(found)
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise PublishError(
+            f"the publisher cannot listen on {where}: {error.strerror or error}",
+            hint="stop what uses it; the certificates point to `publish` of the topology, so that the port cannot move",
+        ) from error
+    return listener
+
+
+_BACKLOG: Final = 1024
+
+
 class ImpatientProtocol(H11Protocol):
-    """HTTP/1.1 that closes a connection whose request does not arrive; uvicorn waits for a first one for ever."""
+    """HTTP/1.1 that hangs up on who does not send its request, or does not read its answer.
+
+    uvicorn waits for a first request, and for a reader, for ever.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait()
+        self._expect_a_request()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.cycle is None or self.cycle.response_complete:
-            self._wait()
+            self._expect_a_request()
         else:
-            self._stop_waiting()
+            _cancel(self._deadline)
+            self._deadline = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(READ_WITHIN, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        _cancel(self._stalled)
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        with contextlib.suppress(h11.LocalProtocolError):  # it is in the middle of an error of its own
+            super().shutdown()
+            return
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
+        _cancel(self._deadline)
+        _cancel(self._stalled)
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
+    def _expect_a_request(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(REQUEST_WITHIN, self.transport.close)
+            # `close` would wait for the rest of an answer that is not read.
+            self._deadline = self.loop.call_later(REQUEST_WITHIN, self.transport.abort)
 
-    def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
 
 
 class Server(uvicorn.Server):
-    """uvicorn that looks after the publisher's state while it serves."""
+    """uvicorn that calls `look` every second while it serves."""
 
-    def __init__(self, config: uvicorn.Config, state: State, clock: Clock) -> None:
+    def __init__(self, config: uvicorn.Config, keeper: Keeper) -> None:
         super().__init__(config)
-        self._state = state
-        self._clock = clock
+        self._keeper = keeper
         self.settled = threading.Event()
-        """Set once it listens, or has given up."""
+        """Set once it accepts connections, or has given up."""
 
-    async def startup(self, sockets: list[Any] | None = None) -> None:
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """TERM and INT end it, and that is all: uvicorn's own raises the signal again after a clean end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started:
-            self._watcher = asyncio.create_task(self._watch())
-            self.settled.set()
+        self._watcher = asyncio.create_task(self._keeper.watch())
+        where = ", ".join(":".join(map(str, one.getsockname()[:2])) for one in sockets or ())
+        _log.info("ready", extra={"fields": {"listen": where}})
+        self.settled.set()
 
-    async def shutdown(self, sockets: list[Any] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._watcher.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._watcher
         await super().shutdown(sockets)
+        _log.info("ended")
 
-    async def _watch(self) -> None:
+
+class Keeper:
+    """Looks after a state; nothing that goes wrong ends it."""
+
+    def __init__(self, state: State, clock: Clock, publisher: Publisher) -> None:
+        self._state = state
+        self._clock = clock
+        self._publisher = publisher
+
+    async def watch(self) -> None:
+        """Look every second, for ever."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            error = await asyncio.to_thread(refresh_or_keep, self._state, self._clock())
-            if error is not None:
-                _log.error("refresh failed", extra={"fields": {"error": error.message}})
+            await asyncio.to_thread(self.look)
+
+    def look(self) -> None:
+        """Refresh the state once; an error is logged and counted."""
+        try:
+            if self._state.refresh(self._clock()):
+                _log.info("refreshed")
+        except Exception as error:
+            self._publisher.metrics.failures.inc()
+            _log.exception("refresh failed", extra={"fields": {"error": str(error)}})
 
 
-def make_server(state: State, clock: Clock, listen: HostPort) -> Server:
-    """A server that is ready to run; `state` has been refreshed once."""
+def make_server(state: State, clock: Clock, source: Source | None = None) -> Server:
+    """A server that is ready to run on a socket; `state` has been opened. `source`: what is served instead of it."""
+    publisher = Publisher(source or state, clock)
     config = uvicorn.Config(
-        Publisher(state, clock).application(),
-        host=listen.host,
-        port=listen.port,
+        publisher.application(),
         http=ImpatientProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=SHUT_WITHIN,
+        backlog=_BACKLOG,
     )
-    return Server(config, state, clock)
+    return Server(config, Keeper(state, clock, publisher))
 
 
-def log_to_stderr() -> None:
-    """Structured log on stderr, for a publisher that has the process to itself."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    for name in ("scaffold.publish", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+def serve(state: State, clock: Clock, listen: HostPort) -> None:
+    """Serve until TERM or INT; what is under way then is answered. Raises PublishError, as `State.open` does too."""
+    with contextlib.closing(listening(listen)) as listener:
+        state.open(clock())
+        make_server(state, clock).run([listener])
 
 
 @contextlib.contextmanager
-def running(state: State, clock: Clock, listen: HostPort) -> Iterator[Server]:
-    """A publisher on a thread of this process, listening once this yields. Raises VerifyError where it cannot."""
-    server = make_server(state, clock, listen)
-    thread = threading.Thread(target=_run, args=(server,), name="publisher", daemon=True)
-    thread.start()
-    try:
-        server.settled.wait(READY_WITHIN)
-        if not server.started:
-            raise VerifyError(
-                f"the publisher cannot listen on {listen}",
-                hint="something else listens there; the port stands in the certificates and cannot be moved",
-            )
-        yield server
-    finally:
-        server.should_exit = True
-        thread.join(READY_WITHIN)
+def running(state: State, clock: Clock, listen: HostPort, source: Source | None = None) -> Iterator[HostPort]:
+    """A publisher on a thread of this process; yields where it listens. Raises PublishError."""
+    with contextlib.closing(listening(listen)) as listener:
+        server = make_server(state, clock, source)
+        thread = threading.Thread(target=_run, args=(server, listener), name="publisher", daemon=True)
+        thread.start()
+        try:
+            server.settled.wait()
+            if not server.started:
+                raise PublishError("the publisher did not start", hint="its log says why")
+            yield HostPort(listen.host, listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
-def _run(server: Server) -> None:
+def _run(server: Server, listener: socket.socket) -> None:
     try:
-        server.run()
-    except SystemExit:
-        pass  # uvicorn's way to say that the port is taken
+        server.run([listener])
     finally:
         server.settled.set()
+
+
+def log_to(stream: Any, level: int = logging.INFO) -> None:
+    """Structured log, one JSON object a line, for a publisher that has the process to itself."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    for name, least in (("scaffold.publish", level), ("uvicorn.error", logging.WARNING), ("asyncio", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(least)
+        logger.propagate = False

@@ -2,109 +2,192 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final, Protocol
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-
-from scaffold.errors import ScaffoldError
-from scaffold.pki import issue, keys, profiles
+from scaffold.apply import apply
+from scaffold.errors import Locked, PublishError, ScaffoldError
+from scaffold.pki import ocsp
 from scaffold.pki.issue import Issuer
-from scaffold.publish import authority
-from scaffold.publish.authority import Authority
-from scaffold.publish.responder import DELEGATION, Responder
+from scaffold.plan.crls import plan_crls
+from scaffold.publish import authority, delegation
+from scaffold.publish.authority import Authority, Document
+from scaffold.publish.responder import Answer, Responder, refusal
 from scaffold.store import ledger, lock
 from scaffold.store.layout import Layout
-from scaffold.topology.model import KeyType, Topology
+from scaffold.store.secrets import Secrets
+from scaffold.topology.model import Ca, Topology
 
-LOCK_WITHIN = 30.0
-"""Seconds to wait for an apply that is at work before a responder's certificate can be entered in the ledger."""
+_TRY_AGAIN: Final = timedelta(seconds=30)
+"""After a signature that failed: a full disk does not mend within a second."""
 
-Resign = Callable[[datetime], None]
-"""Signs the CRLs that are past half their life, as apply does."""
+_log = logging.getLogger("scaffold.publish")
+
+
+class Source(Protocol):
+    """What the HTTP application serves. None: no such CA, or it has no such thing."""
+
+    def crl(self, ca: str) -> Document | None: ...
+    def certificate(self, ca: str) -> Document | None: ...
+    def answer(self, ca: str, request: bytes, now: datetime) -> Answer | None:
+        """The OCSP response to a DER request."""
+
+    def authorities(self) -> Mapping[str, Authority]:
+        """Every CA that is published."""
+
+
+class Signing(Protocol):
+    """What a publisher may sign; both raise Locked while an apply is at work, and other ScaffoldErrors."""
+
+    def crls(self, now: datetime) -> bool:
+        """Signs the CRLs that are due; whether there was one."""
+
+    def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
+        """A new OCSP responder of `ca`."""
+
+
+class SignAsApply:
+    """Signs into the output folder exactly as `scaffold apply` does: its plan, its lock, its ledger."""
+
+    def __init__(self, topology: Topology, layout: Layout) -> None:
+        self._topology = topology
+        self._layout = layout
+
+    def crls(self, now: datetime) -> bool:
+        if not plan_crls(self._topology, self._layout, now).changes:
+            return False
+        with lock.hold(self._layout, now):
+            plan = plan_crls(self._topology, self._layout, now)  # of the moment in which nobody else writes
+            done = apply(plan, self._topology, {}, self._layout, now, Secrets()).done
+        for change in done:
+            _log.info("CRL signed", extra={"fields": {"address": change.address, "why": change.reasons[0].message}})
+        return bool(done)
+
+    def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
+        made = delegation.make_and_record(self._layout, ca, issuer, now)
+        fields = {"address": f"{ca.address}.ocsp", "ends": made.not_after.isoformat()}
+        _log.info("OCSP responder certificate issued", extra={"fields": fields})
+        return made
 
 
 class State:
-    """Everything that is published. `refresh` is called from one thread; readers take what they find."""
+    """Everything that is published. `refresh` is called by one thread at a time; readers take what they find."""
 
-    def __init__(self, topology: Topology, layout: Layout, resign: Resign) -> None:
+    def __init__(self, topology: Topology, layout: Layout, signing: Signing | None = None) -> None:
         self._topology = topology
         self._layout = layout
-        self._resign = resign
+        self._signing = signing or SignAsApply(topology, layout)
         self._stamp: tuple[object, ...] | None = None
-        self.authorities: Mapping[str, Authority] = {}
-        self.responders: dict[str, Responder] = {}
+        self._unsettled = True
+        self._not_before: dict[str, datetime] = {}
+        self._authorities: dict[str, Authority] = {}
+        self._responders: dict[str, Responder] = {}
+
+    # --- What is served ---
+
+    def crl(self, ca: str) -> Document | None:
+        one = self._authorities.get(ca)
+        return one.crl_document if one is not None else None
+
+    def certificate(self, ca: str) -> Document | None:
+        one = self._authorities.get(ca)
+        return one.certificate_document if one is not None else None
+
+    def answer(self, ca: str, request: bytes, now: datetime) -> Answer | None:
+        one = self._authorities.get(ca)
+        if one is None:
+            return None
+        if (responder := self._responders.get(ca)) is not None:
+            return responder.answer(request, now)
+        # An apply holds the lock, or the CA has none at all.
+        soon = one.ocsp is not None and one.issuer is not None
+        return refusal(ocsp.Failure.TRY_LATER if soon else ocsp.Failure.UNAUTHORIZED, now)
+
+    def authorities(self) -> Mapping[str, Authority]:
+        return self._authorities
+
+    # --- Keeping it fresh ---
+
+    def open(self, now: datetime) -> None:
+        """The first look. Raises PublishError where nothing was applied yet, StoreError."""
+        known = ledger.load(self._layout)
+        if known.topology is not None and known.topology != self._topology.name:
+            raise PublishError(
+                f'{self._layout.out} belongs to the topology "{known.topology}", not to "{self._topology.name}"',
+                hint="choose another folder with --out",
+            )
+        self.refresh(now)
+        if not self._authorities:
+            raise PublishError(f"there is no CA in {self._layout.out}", hint="run `scaffold apply` first")
 
     def refresh(self, now: datetime) -> bool:
-        """Reads what has changed, and signs what is due. Whether anything was new. Raises ScaffoldError."""
-        if any(_is_half_gone(one, now) for one in self.authorities.values()):
-            self._resign(now)
-        stamp = authority.stamp(self._topology, self._layout)
-        is_new = stamp != self._stamp
-        if is_new:
-            self.authorities = authority.read(self._topology, self._layout)
-        self._refresh_responders(now)
-        self._stamp = stamp
+        """Reads what has changed and signs what is due; whether anything was new. Raises StoreError.
+
+        What cannot be read or signed is logged; what was known before stays, and a later call tries again.
+        """
+        is_new = self._read()
+        if is_new or self._unsettled or self._half_is_over(now):
+            self._unsettled = not self._sign("CRLs", now, lambda: self._sign_crls(now))
+        for one in list(self._authorities.values()):
+            self._refresh_responder(one, now)
         return is_new
 
-    def _refresh_responders(self, now: datetime) -> None:
-        for name, one in self.authorities.items():
-            if one.ocsp is None or one.issuer is None:
-                self.responders.pop(name, None)
+    def _read(self) -> bool:
+        stamp = authority.stamp(self._topology, self._layout)  # before reading: what changes meanwhile is seen next
+        if stamp == self._stamp:
+            return False
+        known = ledger.load(self._layout)
+        for ca in self._topology.cas.values():
+            try:
+                found = authority.read(self._topology, self._layout, ca, known)
+            except ScaffoldError as error:
+                _log.error("CA cannot be read", extra={"fields": {"address": ca.address, "error": error.message}})
                 continue
-            responder = self.responders.get(name)
-            if responder is None or responder.is_due(now) or not responder.delegate_is_of(one):
-                delegate = issue_delegate(self._layout, one, one.issuer, now)
-                self.responders[name] = Responder(one, delegate, one.ocsp)
+            if found is None:
+                self._authorities.pop(ca.name, None)
             else:
-                responder.update(one)
+                self._authorities[ca.name] = found
+        self._stamp = stamp
+        return True
 
+    def _half_is_over(self, now: datetime) -> bool:
+        halves = (one.half_of_crl for one in self._authorities.values())
+        return any(half is not None and half <= now for half in halves)
 
-def _is_half_gone(one: Authority, now: datetime) -> bool:
-    """Whether its CRL is past half its life and we hold the key that can sign the next."""
-    if one.crl is None or one.issuer is None or one.crl.next_update_utc is None:
-        return False
-    return now >= one.crl.last_update_utc + (one.crl.next_update_utc - one.crl.last_update_utc) / 2
+    def _sign_crls(self, now: datetime) -> None:
+        if self._signing.crls(now):
+            self._read()
 
+    def _refresh_responder(self, one: Authority, now: datetime) -> None:
+        issuer = one.issuer
+        if one.ocsp is None or issuer is None:
+            self._responders.pop(one.name, None)
+            return
+        responder = self._responders.get(one.name)
+        if responder is not None and responder.answers_for(one):
+            responder.update(one)
+        if responder is None or not responder.answers_for(one) or delegation.is_due(responder.delegate, issuer, now):
+            self._sign(one.name, now, lambda: self._replace_responder(one, issuer, now))
+        if (current := self._responders.get(one.name)) is not None:
+            current.presign(now)
 
-def issue_delegate(layout: Layout, one: Authority, issuer: Issuer, now: datetime) -> Issuer:
-    """A new OCSP responder certificate of a CA with a key of its own, entered in the ledger like every other.
+    def _replace_responder(self, one: Authority, issuer: Issuer, now: datetime) -> None:
+        if one.ocsp is not None:
+            self._responders[one.name] = Responder(one, self._signing.delegate(one.ca, issuer, now), one.ocsp)
 
-    Raises PkiError where the CA has ended, Locked or StoreError where the ledger cannot be written.
-    """
-    key = keys.generate(KeyType.EC_P256)
-    not_before, not_after = issue.validity(DELEGATION, now, issuer.not_after)
-    certificate = issue.issue(
-        profiles.for_responder(one.ca),
-        key.public_key(),
-        issuer,
-        serial=issue.new_serial(),
-        not_before=not_before,
-        not_after=not_after,
-    )
-    with lock.hold(layout, now, wait=LOCK_WITHIN):
-        ledger.Recorder(layout, now).issued([_entry(one, certificate)])
-    return Issuer(certificate, key)
-
-
-def _entry(one: Authority, certificate: x509.Certificate) -> ledger.Issued:
-    return ledger.Issued(
-        address=f"{one.ca.address}.ocsp",
-        ca=one.name,
-        serial=f"{certificate.serial_number:x}",
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-        fingerprint_sha256=certificate.fingerprint(hashes.SHA256()).hex(),
-    )
-
-
-def refresh_or_keep(state: State, now: datetime) -> ScaffoldError | None:
-    """As `State.refresh`; what went wrong is returned, the old picture stays, and the next call tries again."""
-    try:
-        state.refresh(now)
-    except ScaffoldError as error:
-        return error
-    return None
+    def _sign(self, what: str, now: datetime, work: Callable[[], None]) -> bool:
+        """Whether `work` was done: not while an apply is at work, nor soon after it has failed."""
+        if what in self._not_before and now < self._not_before[what]:
+            return False
+        try:
+            work()
+        except Locked:
+            return False
+        except ScaffoldError as error:
+            self._not_before[what] = now + _TRY_AGAIN
+            _log.error("signing failed", extra={"fields": {"what": what, "error": error.message}})
+            return False
+        self._not_before.pop(what, None)
+        return True

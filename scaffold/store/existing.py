@@ -68,10 +68,8 @@ def _check_key(t: Topology, ca: Ca, path: Path, certificate: x509.Certificate) -
 
 def _crls(t: Topology, ca: Ca, path: Path) -> bytes:
     content = _read(t, ca, "crl", path)
-    marker = b"-----BEGIN X509 CRL-----"
-    pieces = [marker + piece for piece in content.split(marker)[1:]] or [content]
     try:
-        return b"".join(crls.to_pem(crls.load(piece)) for piece in pieces)
+        return b"".join(map(crls.to_pem, crls.load_all(content)))
     except Unreadable as error:
         raise _wrong(t, ca, "crl", f"{path} is {error}") from error
 

@@ -1,0 +1,50 @@
+"""`scaffold publish`: serves CRLs, OCSP and CA certificates until it is told to end."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from scaffold.cli.clock import now
+from scaffold.cli.options import DEFAULT_FILE, File, Out
+from scaffold.cli.project import out_folder
+from scaffold.errors import PublishError
+from scaffold.topology.load import load
+from scaffold.topology.model import HostPort
+
+
+def run(
+    file: File = DEFAULT_FILE,
+    out: Out = None,
+    listen: Annotated[
+        str | None,
+        typer.Option("--listen", metavar="HOST:PORT", help="Where.  [default: loopback, at the port of `publish`]"),
+    ] = None,
+) -> None:
+    """Serve what apply has made; the log, one JSON object a line, goes to standard error. TERM and Ctrl-C end it."""
+    topology = load(file)
+    if topology.publish is None:
+        raise PublishError(
+            f"{file} does not say where it publishes",
+            hint="write `publish: http://127.0.0.1:9080`: what is issued then points there",
+        )
+    asked = _parsed(listen) if listen is not None else None
+
+    from scaffold.publish.server import address, log_to, serve
+    from scaffold.publish.state import State
+    from scaffold.store.layout import Layout
+
+    log_to(sys.stderr)
+    serve(State(topology, Layout(out_folder(topology, file, out))), now, asked or address(topology.publish))
+
+
+def _parsed(text: str) -> HostPort:
+    from scaffold.topology.names import host_port
+    from scaffold.topology.words import Invalid
+
+    try:
+        return host_port(text)
+    except Invalid as error:
+        raise PublishError(f"--listen: {error}", hint=error.hint) from error

@@ -1,0 +1,46 @@
+"""Delegated OCSP responder certificates (RFC 6960 4.2.2.2): short-lived, with a key that never leaves memory."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from scaffold.apply.workshop import entry
+from scaffold.pki import issue, keys, profiles
+from scaffold.pki.issue import Issuer
+from scaffold.store import ledger, lock
+from scaffold.store.layout import Layout
+from scaffold.topology.model import Ca, KeyType
+
+LIFETIME: Final = timedelta(days=7)
+"""How long a responder's certificate lives; RFC 6960 4.2.2.2.1 wants it short, as nobody can revoke it."""
+
+
+def make(ca: Ca, issuer: Issuer, now: datetime, lifetime: timedelta = LIFETIME) -> Issuer:
+    """A responder of `ca` with a key of its own. Raises PkiError where the CA has ended."""
+    key = keys.generate(KeyType.EC_P256)
+    not_before, not_after = issue.validity(lifetime, now, issuer.not_after)
+    certificate = issue.issue(
+        profiles.for_responder(ca),
+        key.public_key(),
+        issuer,
+        serial=issue.new_serial(),
+        not_before=not_before,
+        not_after=not_after,
+    )
+    return Issuer(certificate, key)
+
+
+def make_and_record(layout: Layout, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
+    """The same, entered in the ledger before it answers anything. Raises Locked while an apply is at work."""
+    with lock.hold(layout, now):
+        delegate = make(ca, issuer, now)
+        issued = entry(f"{ca.address}.ocsp", ca.name, delegate.certificate, keys.spki_sha256(issuer.certificate))
+        ledger.Recorder(layout, now).issued([issued])
+    return delegate
+
+
+def is_due(delegate: Issuer, issuer: Issuer, now: datetime) -> bool:
+    """Whether half of its life is over and a new one would live longer: what ends with its CA stays until then."""
+    begins, ends = delegate.certificate.not_valid_before_utc, delegate.not_after
+    return now >= begins + (ends - begins) / 2 and ends < issuer.not_after
