@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from scaffold.pki import broken, chains, keys, profiles
+from scaffold.pki.issue import BACKDATE
 from scaffold.pki.names import rfc2253
 from scaffold.plan.authorities import Authority
 from scaffold.plan.desired import DesiredCertificate
 from scaffold.plan.model import Action, Reason, Work
 from scaffold.store.ledger import Ledger
 from scaffold.store.observation import SeenCertificate, SeenKey
+from scaffold.topology.durations import format_duration
 from scaffold.topology.model import Fault
 
 
@@ -209,6 +211,15 @@ def outlives_issuer(one: Examined) -> Reason | None:
     return Reason("outlives-issuer", f"it ends on {ends}, after its issuer ca.{one.issuer.name} does, on {issuer_ends}")
 
 
+def too_long(one: Examined) -> Reason | None:
+    """A lifetime that was shortened counts at once; one that was lengthened, at the next renewal."""
+    latest = one.now + one.desired.lifetime + BACKDATE
+    if one.real.not_valid_after_utc <= latest or one.desired.fault is Fault.NOT_YET_VALID:
+        return None
+    ends, asked = _day(one.real.not_valid_after_utc), format_duration(one.desired.lifetime)
+    return Reason("lifetime", f"it ends on {ends}, later than the {asked} that the topology gives it")
+
+
 def expired(one: Examined) -> Reason | None:
     ends = one.real.not_valid_after_utc
     if ends > one.now or one.desired.fault is Fault.EXPIRED or not prolonged(one):
@@ -252,7 +263,7 @@ def examine(one: Examined) -> Verdict | None:
     if (reason := _first(_NEW_KEY, one)) is not None:
         return Verdict(Action.REPLACE, Work.NEW_KEY, (reason,))
     reasons = (*_found(_REISSUE, one), *differences(one))
-    reasons = reasons or _found((fault, not_yet_valid, outlives_issuer), one)
+    reasons = reasons or _found((fault, not_yet_valid, outlives_issuer, too_long), one)
     if reasons:
         return Verdict(Action.UPDATE, Work.ISSUE, reasons)
     if (reason := _first(_LIFE, one)) is not None:

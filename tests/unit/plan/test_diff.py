@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography import x509
 
+from scaffold.errors import TopologyError
 from scaffold.pki import keys
 from scaffold.plan.model import Action
 from scaffold.topology.model import KeyType
@@ -223,6 +224,32 @@ def test_a_leaf_is_cut_to_its_issuers_end_and_plan_says_so(household):
     converges(household)
     ends = household.certificate("pki/issuing/ca.crt").not_valid_after_utc
     assert household.certificate("servers/accounts/tls/cert.pem").not_valid_after_utc == ends
+
+
+def test_a_shorter_lifetime_counts_at_once_and_a_longer_one_at_renewal(applied):
+    applied.text += "\ndefaults: {lifetime: 100d}\n"
+    assert applied.planned() == {}
+    applied.text = applied.text.replace("100d", "10d")
+    assert cas_and_leaves(applied.planned()) == {
+        SERVER: (Action.UPDATE, "lifetime"),
+        CLIENT: (Action.UPDATE, "lifetime"),
+    }
+    converges(applied)
+
+
+def test_a_ca_from_elsewhere_that_has_ended_issues_nothing(household, tmp_path):
+    other = type(household)(tmp_path / "partner")
+    other.folder.mkdir()
+    other.apply()
+    for name in ("ca.crt", "ca.key", "chain.pem"):
+        (household.folder / name).write_bytes((other.out / "pki/issuing" / name).read_bytes())
+    household.text = household.text.replace(
+        "issuing: {issuer: root}", "issuing: {existing: {certificate: ca.crt, key: ca.key, chain: chain.pem}}"
+    )
+    household.apply()
+    household.later(days=366 * 5)
+    with pytest.raises(TopologyError, match=r"cannot be issued: ca\.issuing ended"):
+        household.plan()
 
 
 def test_a_crl_is_signed_anew_past_half_of_its_life_with_a_higher_number(applied):
