@@ -285,18 +285,18 @@ def _address(value: HostPort) -> Address:
 
 
 def _call(callee: Server) -> Call:
-    server_name = _server_name(callee)
+    expected = server_name(callee)
     return Call(
         name=callee.name,
         host=callee.dial.host,
         port=callee.dial.port,
-        server_name=server_name,
-        url=f"https://{HostPort(server_name, callee.dial.port)}/",
+        server_name=expected,
+        url=f"https://{HostPort(expected, callee.dial.port)}/",
         identity=callee.identity,
     )
 
 
-def _server_name(callee: Server) -> str:
+def server_name(callee: Server) -> str:
     """The first name that can be asked for by SNI, or checked as an address."""
     names = (san.value for san in callee.names if san.type in (SanType.DNS, SanType.IP))
     return next(names, callee.dial.host)
