@@ -301,20 +301,20 @@ def free_addresses(count: int) -> tuple[HostPort, ...]:
     They lie below the ports that the kernel gives to whoever names none (ip(7), ip_local_port_range): between this
     moment and the server's own bind(2), no outgoing connection takes one. Each process begins elsewhere.
     """
-    free = (address for port in _PORTS if _taken(address := HostPort(LOOPBACK, port)) is None)
-    return tuple(itertools.islice(free, count))
+    free: list[HostPort] = []
+    while len(free) < count:
+        port = _LOWEST + (os.getpid() * _STRIDE + next(_STEPS)) % (_BEYOND - _LOWEST)
+        address = HostPort(LOOPBACK, port)
+        if _taken(address) is None:
+            free.append(address)
+    return tuple(free)
 
 
 _LOWEST, _BEYOND = 20_000, 32_768
 """32,768 is where Linux begins with the others unless it is told otherwise; BSD and macOS begin at 49,152."""
 
-
-def _own_ports() -> Iterator[int]:
-    start = os.getpid() * 64
-    return (_LOWEST + (start + step) % (_BEYOND - _LOWEST) for step in itertools.count())
-
-
-_PORTS = _own_ports()
+_STRIDE = 64
+_STEPS = itertools.count()
 
 
 def reachable(listen: HostPort) -> HostPort:

@@ -14,8 +14,9 @@ from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.publish.placement import Placed, Placements, Ports, launch, moved_callees, place
 from scaffold.publish.services import Launch, Services, free_addresses
+from scaffold.settings import server_name
 from scaffold.store.layout import Layout, party_paths
-from scaffold.topology.model import HostPort, Party, SanType, Server
+from scaffold.topology.model import HostPort, Party, Server
 from scaffold.verify.impostor import Impostor
 from scaffold.verify.probe import Target
 
@@ -103,13 +104,6 @@ def running(
 def project_folder(layout: Layout, party: Party) -> Path:
     """Where the rendered project of a server or client lies."""
     return layout.path(party_paths("server" if isinstance(party, Server) else "client", party.name).folder)
-
-
-def server_name(server: Server) -> str:
-    """The first name that callers ask for: what SNI and Host carry."""
-    names = [san.value for san in server.names if san.type in (SanType.DNS, SanType.IP)]
-    first = names[0] if names else server.dial.host
-    return f"{server.name}{first[1:]}" if first.startswith("*.") else first
 
 
 def _copy_placed(server: Server) -> Placed:

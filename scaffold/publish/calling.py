@@ -1,0 +1,76 @@
+"""Asks a running server to call another, with the certificate of somebody who may call it and trusting it by name."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from dataclasses import dataclass
+
+from scaffold.errors import VerifyError
+from scaffold.publish.services import reachable
+from scaffold.settings import server_name
+from scaffold.store.layout import Layout, party_paths
+from scaffold.topology import graph
+from scaffold.topology.model import Client, Party, Server, Topology
+
+PATIENCE = 30.0
+"""Seconds for the whole chain of calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the asked server answered: 200 with its callee's answer, or 502 and why it does not trust its callee."""
+
+    status: int
+    body: str
+
+
+def ask_to_call(t: Topology, layout: Layout, caller: Server, callee: Server) -> Answer:
+    """GET `/call/CALLEE` of the server `caller`, which must be running where the topology says.
+
+    Raises VerifyError where nobody is drawn who could ask, where nobody listens, and where either side refuses.
+    """
+    asker = _asker(t, caller)
+    context = _context(layout, asker)
+    address = reachable(caller.listen)
+    try:
+        plain = socket.create_connection((address.host, address.port), PATIENCE)
+    except OSError as error:
+        hint = "`scaffold up` starts the servers"
+        raise VerifyError(f"{caller.address} is not reachable at {address}: {error.strerror}", hint=hint) from error
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=PATIENCE)
+    try:
+        connection.sock = context.wrap_socket(plain, server_hostname=server_name(caller))
+        connection.request("GET", f"/call/{callee.name}")
+        response = connection.getresponse()
+        return Answer(response.status, response.read().decode("utf-8", "replace"))
+    except ssl.SSLCertVerificationError as error:
+        raise VerifyError(f"{asker.address} does not trust {caller.address}: {error.verify_message}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise VerifyError(f"{caller.address} refused {asker.address}: {error}") from error
+    finally:
+        connection.close()
+        plain.close()
+
+
+def _asker(t: Topology, server: Server) -> Party:
+    """Somebody who may call the server, and whose sound certificate is here."""
+    for party in graph.callers(t, server.name):
+        if isinstance(party, Server) or (party.external is None and party.fault is None):
+            return party
+    raise VerifyError(f"nobody with a sound certificate here may call {server.address}, so it cannot be asked to call")
+
+
+def _context(layout: Layout, asker: Party) -> ssl.SSLContext:
+    paths = party_paths("client" if isinstance(asker, Client) else "server", asker.name)
+    files = paths.own if isinstance(asker, Client) else paths.client_side
+    trust = paths.trust if isinstance(asker, Client) else paths.client_trust
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(layout.path(trust))
+        context.load_cert_chain(layout.path(files.certificate), layout.path(files.key))
+    except OSError as error:
+        folder = layout.path(paths.tls)
+        raise VerifyError(f"{asker.address} cannot call: {folder} cannot be used: {error}") from error
+    return context

@@ -1,0 +1,59 @@
+"""A false server writes down who spoke to it, and what it shows changes from one connection to the next."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+
+import pytest
+
+from scaffold.verify import probe
+from scaffold.verify.impostor import Impostor
+from scaffold.verify.probe import Answered, Closed, Target, Unreachable
+from scaffold.verify.rogues import stranger
+
+
+def test_a_caller_that_believes_it_is_answered_and_written_down() -> None:
+    with Impostor("accounts") as impostor:
+        visits = impostor.show(stranger())
+        outcome = probe.call(Target(impostor.address, "x"), None, "/call", {"X-Client-Subject": "CN=teller"})
+        assert isinstance(outcome, Answered)
+        assert outcome.status == 200
+        assert json.loads(outcome.body)["server"] == "accounts"
+        assert visits.connections == 1
+        (request,) = visits.requests
+        assert request.startswith("GET /call HTTP/1.1\r\n")
+        assert visits.header("x-client-subject") == ("CN=teller",)
+        assert visits.header("Client") == ()
+
+
+def test_a_caller_that_does_not_believe_it_says_nothing() -> None:
+    with Impostor("accounts") as impostor:
+        visits = impostor.show(stranger())
+        with (
+            socket.create_connection((impostor.address.host, impostor.address.port)) as plain,
+            pytest.raises(ssl.SSLCertVerificationError),
+        ):
+            ssl.create_default_context().wrap_socket(plain, server_hostname="accounts.internal")
+        assert visits.connections == 1
+        assert visits.requests == []
+
+
+def test_each_certificate_has_its_own_visits() -> None:
+    with Impostor("accounts") as impostor:
+        first = impostor.show(stranger())
+        probe.call(Target(impostor.address, "x"), None)
+        second = impostor.show(stranger())
+        assert (len(first.requests), len(second.requests)) == (1, 0)
+
+
+def test_before_it_shows_anything_it_only_hangs_up() -> None:
+    with Impostor("accounts") as impostor:
+        assert probe.call(Target(impostor.address, "x"), None) == Closed(None, after_handshake=False)
+
+
+def test_when_its_block_ends_it_is_gone() -> None:
+    with Impostor("accounts") as impostor:
+        target = Target(impostor.address, "x")
+    assert isinstance(probe.call(target, None), Unreachable)

@@ -1,0 +1,105 @@
+"""What of a plan is drift, what a report adds up to, and what cannot run on a machine."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scaffold.kinds.catalogue import Kind, find
+from scaffold.plan.model import Action, Change, Plan, Reason
+from scaffold.topology.load import loads
+from scaffold.topology.model import KeyType, Topology
+from scaffold.verify import availability
+from scaffold.verify.availability import Availability, cannot_probe
+from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Report, Result
+from scaffold.verify.run import drift_in_tls
+
+
+def change(address: str, action: Action) -> Change:
+    return Change(address, action, (Reason("code", "words"),))
+
+
+@pytest.mark.parametrize(
+    ("address", "action", "drifted"),
+    [
+        ("server.accounts.trust", Action.UPDATE, True),
+        ("server.accounts.certificate", Action.UPDATE, True),
+        ("server.accounts.certificate", Action.REPLACE, True),
+        ("server.accounts.certificate", Action.CREATE, True),
+        ("server.accounts.client-certificate", Action.UPDATE, True),
+        ("client.teller.bundle", Action.UPDATE, True),
+        ("ca.root.certificate", Action.REPLACE, True),
+        ("server.accounts.certificate", Action.RENEW, False),
+        ("server.accounts.project", Action.UPDATE, False),
+        ("server.accounts.project", Action.CONFLICT, False),
+        ("ca.root.crl", Action.UPDATE, False),
+    ],
+)
+def test_drift_is_what_plan_would_change_in_tls(address: str, action: Action, drifted: bool) -> None:
+    assert bool(drift_in_tls(Plan("bank", (change(address, action),)))) is drifted
+
+
+def check(result: Result) -> Check:
+    return Check("accounts", "teller", Probe.EDGE, Expected.ALLOWED, Observed.ALLOWED, "", Layer.HTTP, result)
+
+
+def test_a_report_fails_by_a_check_or_by_drift() -> None:
+    sound = Report((check(Result.PASSED), check(Result.SKIPPED)))
+    assert not sound.failed
+    assert sound.summary == {Result.PASSED: 1, Result.FAILED: 0, Result.SKIPPED: 1}
+    assert Report((check(Result.FAILED),)).failed
+    drifted = Report(sound.checks, (change("server.accounts.trust", Action.UPDATE),))
+    assert drifted.failed
+    assert drifted.summary[Result.FAILED] == 1
+
+
+def bank(**server: object) -> tuple[Topology, dict[str, Kind]]:
+    text = b"""
+version: 1
+name: bank
+cas: {root: {}}
+servers: {accounts: {template: python, listen: "127.0.0.1:1", names: [accounts.internal]}}
+clients: {teller: {template: python, calls: [accounts]}}
+"""
+    t = loads(text, Path("topology.yaml"))
+    t = replace(t, servers={"accounts": replace(t.servers["accounts"], **server)})  # type: ignore[arg-type]
+    here = Path.cwd()
+    return t, {"server.accounts": find("python", "server", here), "client.teller": find("python", "client", here)}
+
+
+def test_a_missing_command_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    t, kinds = bank()
+    assert Availability(t, kinds).missing == {}
+    monkeypatch.setattr(availability, "installed", lambda command: False)
+    assert Availability(t, kinds).missing == {
+        "server.accounts": "server.accounts needs python3, which is not installed",
+        "client.teller": "client.teller needs python3, which is not installed",
+    }
+
+
+def test_a_tls_library_that_is_too_old_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    t, kinds = bank(key=KeyType.ML_DSA_65)
+    monkeypatch.setattr(availability, "_version_said_by", lambda command: (3, 0, 17))
+    assert Availability(t, kinds).missing == {
+        "server.accounts": "server.accounts needs OpenSSL 3.5 for a ml-dsa-65 key, and it has 3.0.17",
+        "client.teller": "client.teller needs OpenSSL 3.5 for a peer's ml-dsa-65 key, and it has 3.0.17",
+    }
+    monkeypatch.setattr(availability, "_version_said_by", lambda command: (3, 6, 0))
+    assert Availability(t, kinds).missing == {}
+
+
+def test_a_version_is_read_out_of_what_the_command_says() -> None:
+    assert availability._version_said_by(("echo", "OpenSSL 3.0.17 1 Jul 2025")) == (3, 0, 17)
+    assert availability._version_said_by(("echo", "none")) is None
+    assert availability._version_said_by(("no-such-command",)) is None
+
+
+def test_a_key_that_this_python_does_not_know_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    t, _ = bank(key=KeyType.ML_DSA_65)
+    monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", (3, 0, 0, 17, 0))
+    assert "ml-dsa-65" in (cannot_probe(t.servers["accounts"]) or "")
+    monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", (3, 5, 0, 0, 0))
+    assert cannot_probe(t.servers["accounts"]) is None
