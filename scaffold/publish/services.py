@@ -29,7 +29,7 @@ from typing import IO
 from scaffold.errors import VerifyError
 from scaffold.topology.model import HostPort
 
-READY_WITHIN = 60.0
+READY_WITHIN = 120.0
 """Seconds for all servers together to say that they accept connections; a first `dotnet run` compiles."""
 
 STOP_WITHIN = 5.0

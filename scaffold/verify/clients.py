@@ -16,7 +16,7 @@ from typing import Final
 from scaffold.errors import VerifyError
 from scaffold.publish.services import environment
 
-ENDS_WITHIN: Final = 60.0
+ENDS_WITHIN: Final = 120.0
 """Seconds for one run; a first `dotnet` run compiles."""
 
 
