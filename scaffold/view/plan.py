@@ -50,7 +50,7 @@ def plan_lines(plan: Plan, *, all_changes: bool = False) -> Iterator[Line]:
     for change in shown:
         yield from _change_lines(change, symbol_width, width)
         if (more := left_out.get(change.address)) is not None:
-            yield [(f"  {'':{symbol_width}} … and {more:,} more alike (--all shows them)", "dim")]
+            yield [(f"  {'':{symbol_width}} … and {more:,} more alike (`plan --all` shows them)", "dim")]
     if shown:
         yield plain("")
     for note in plan.notes:
