@@ -13,6 +13,7 @@ from typing import assert_never
 
 from scaffold.topology import graph
 from scaffold.topology.model import (
+    Ca,
     Client,
     HostPort,
     Party,
@@ -101,11 +102,26 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where a CA, known by the SHA-256 of its key as in CaFacts, answers for its certificates over HTTP."""
+
+    ca: str
+    spki_sha256: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Revocation:
-    """What is demanded of the peer's certificate: `check` is none, crl or ocsp; `on_unavailable` refuse or allow."""
+    """What is demanded of the peer's certificate: `check` is none, crl or ocsp; `on_unavailable` refuse or allow.
+
+    `crls` are the distribution points of the CRLs in `files.crl`, a self-signed root's too; `responders` are the OCSP
+    responders of the CAs that issue to the peers. What a topology without `publish` does not publish is not among them.
+    """
 
     check: str = "none"
     on_unavailable: str = "refuse"
+    crls: tuple[Source, ...] = ()
+    responders: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +229,11 @@ def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> Server
         listen=_address(server.listen),
         health=_address(server.health) if server.health else None,
         tls=tls_settings(server.tls, post_quantum=server.post_quantum),
-        files=_server_files(server),
+        files=_server_files(t, server),
         anchors=_anchors(t, trusted),
         verify_depth=_depth(t, trusted, facts),
         allowed=tuple(_allowed(caller, server, facts) for caller in graph.callers(t, server.name)),
-        revocation=Revocation(server.check_revocation.value, server.on_unavailable.value),
+        revocation=_revocation(t, server, facts),
         staple=server.staple,
         must_staple=server.must_staple,
         post_quantum=server.post_quantum,
@@ -238,10 +254,10 @@ def client_settings(t: Topology, client: Client, facts: CaFactsByName) -> Client
         kind=client.template,
         identity=client.identity,
         tls=tls_settings(client.tls),
-        files=_client_files(client),
+        files=_client_files(t, client),
         anchors=_anchors(t, issuers),
         verify_depth=_depth(t, issuers, facts),
-        revocation=Revocation(client.check_revocation.value, client.on_unavailable.value),
+        revocation=_revocation(t, client, facts),
         calls=tuple(_call(t.servers[name]) for name in client.calls),
         publish=t.publish,
     )
@@ -335,10 +351,59 @@ def _depth(t: Topology, issuers: Iterable[str], facts: CaFactsByName) -> int:
     return max(intermediates(name) for name in issuers)
 
 
-def _server_files(server: Server) -> Files:
+def peer_issuers(t: Topology, party: Party) -> tuple[str, ...]:
+    """The CAs that issue to those who call a server, or to those whom a client calls; its own where there are none."""
+    if isinstance(party, Server):
+        return party.trusts or (party.issuer,)
+    return _callee_issuers(t, party)
+
+
+def needs_crls(t: Topology, party: Party) -> bool:
+    """Whether `files.crl` is there. With OCSP it is asked about the intermediates, whose issuer may have no responder.
+
+    A root vouches for itself: it needs no CRL entry, and a leaf that it has issued itself needs OCSP alone.
+    """
+    match party.check_revocation:
+        case RevocationCheck.NONE:
+            return False
+        case RevocationCheck.CRL:
+            return True
+        case RevocationCheck.OCSP:
+            return any(_has_intermediate(t, name) for name in peer_issuers(t, party))
+        case _:
+            assert_never(party.check_revocation)
+
+
+def _has_intermediate(t: Topology, issuer: str) -> bool:
+    top = graph.chain(t, issuer)[-1]
+    return len(graph.chain(t, issuer)) > 1 or (top.existing is not None and top.existing.chain is not None)
+
+
+def _revocation(t: Topology, party: Party, facts: CaFactsByName) -> Revocation:
+    check, on_unavailable = party.check_revocation, party.on_unavailable.value
+    if check is RevocationCheck.NONE or t.publish is None:
+        return Revocation(check.value, on_unavailable)
+    issuers = peer_issuers(t, party)
+    chains = dict.fromkeys(ca.name for name in issuers for ca in graph.chain(t, name))
+    published = [name for name in chains if _has_crl(t.cas[name])] if needs_crls(t, party) else []
+    asked = [name for name in issuers if check is RevocationCheck.OCSP and t.cas[name].revocation.ocsp]
+    base = t.publish.rstrip("/")
+    return Revocation(
+        check.value,
+        on_unavailable,
+        tuple(Source(name, facts[name].spki_sha256, f"{base}/crl/{name}.crl") for name in published),
+        tuple(Source(name, facts[name].spki_sha256, f"{base}/ocsp/{name}") for name in asked),
+    )
+
+
+def _has_crl(ca: Ca) -> bool:
+    return ca.issues_here or (ca.existing is not None and ca.existing.crl is not None)
+
+
+def _server_files(t: Topology, server: Server) -> Files:
     calls = bool(server.calls)
     return Files(
-        crl="tls/crl.pem" if server.check_revocation is RevocationCheck.CRL else None,
+        crl="tls/crl.pem" if needs_crls(t, server) else None,
         bundle="tls/bundle.pfx" if server.pfx else None,
         bundle_password="tls/pfx-password" if server.pfx else None,
         staple="tls/staple.der" if server.staple else None,
@@ -348,9 +413,9 @@ def _server_files(server: Server) -> Files:
     )
 
 
-def _client_files(client: Client) -> Files:
+def _client_files(t: Topology, client: Client) -> Files:
     return Files(
-        crl="tls/crl.pem" if client.check_revocation is RevocationCheck.CRL else None,
+        crl="tls/crl.pem" if needs_crls(t, client) else None,
         bundle="tls/bundle.pfx" if client.pfx else None,
         bundle_password="tls/pfx-password" if client.pfx else None,
     )

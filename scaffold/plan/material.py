@@ -10,8 +10,8 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.render import Rendered, render
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
-from scaffold.settings import CaFactsByName, Settings, client_settings, server_settings
-from scaffold.topology.model import Party, RevocationCheck, Server, Topology
+from scaffold.settings import CaFactsByName, Settings, client_settings, needs_crls, peer_issuers, server_settings
+from scaffold.topology.model import Party, Server, Topology
 
 TLS = "tls/"
 
@@ -38,13 +38,6 @@ def project(t: Topology, party: Party, kind: Kind, facts: CaFactsByName) -> Proj
     return Project(kind, settings, party.vars, hashlib.sha256(said.encode()).hexdigest())
 
 
-def peer_cas(t: Topology, party: Party) -> tuple[str, ...]:
-    """The CAs that issue to those who call a server, or to those whom a client calls; its own where there are none."""
-    if isinstance(party, Server):
-        return party.trusts or (party.issuer,)
-    return callee_cas(t, party) or (party.issuer,)
-
-
 def callee_cas(t: Topology, party: Party) -> tuple[str, ...]:
     """The CAs that issue to the servers that `party` calls."""
     return tuple(dict.fromkeys(t.servers[name].issuer for name in party.calls))
@@ -53,7 +46,7 @@ def callee_cas(t: Topology, party: Party) -> tuple[str, ...]:
 def trust_files(t: Topology, one: DesiredParty, authorities: Authorities) -> dict[str, bytes | None]:
     """The files of fixed name and what they hold; None where a CA is not made yet, and it is known after apply."""
     party, paths = one.party, one.paths
-    peers = peer_cas(t, party)
+    peers = peer_issuers(t, party)
     calls = isinstance(party, Server) and bool(party.calls)
     callees = callee_cas(t, party) if calls else ()
     files = {
@@ -62,7 +55,7 @@ def trust_files(t: Topology, one: DesiredParty, authorities: Authorities) -> dic
     }
     if calls:
         files[paths.client_trust] = authorities.roots_pem(callees)
-    if party.check_revocation is RevocationCheck.CRL:
+    if needs_crls(t, party):
         files[paths.crl] = _crls(authorities, peers)
     return files
 

@@ -49,7 +49,7 @@ _COMMON: Mapping[str, object] = {
     "files": _FILES,
     "anchors": ["root"],
     "verify_depth": 1,
-    "revocation": {"check": "none", "on_unavailable": "refuse"},
+    "revocation": {"check": "none", "on_unavailable": "refuse", "crls": [], "responders": []},
     "calls": [],
     "publish": None,
 }
