@@ -78,6 +78,8 @@ class Responder:
     def presign(self, now: datetime) -> None:
         """Signs the answers that will be asked for, where something is new or half of their life is over."""
         authority = self._authority
+        if self.delegate.not_after <= now:
+            return
         if self._presigned is not None:
             known, at = self._presigned
             if known is authority and now < at + self._lifetime / 2:
@@ -99,6 +101,8 @@ class Responder:
         if not self.is_asked(asked):
             # RFC 6960 2.3: "unauthorized" also says that this responder is not the one to ask.
             return refusal(ocsp.Failure.UNAUTHORIZED, now)
+        if self.delegate.not_after <= now:
+            return refusal(ocsp.Failure.TRY_LATER, now)
         try:
             if len(asked.ids) == 1 and asked.nonce is None:
                 return self._ready_answer(asked.ids[0], now)
