@@ -278,8 +278,8 @@ class _RogueCa:
 class _InMemory(Signing):
     """Signs nothing that stays."""
 
-    def crls(self, now: datetime) -> bool:
-        return False
+    def crls(self, now: datetime) -> None:
+        pass
 
     def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
         return delegation.make(ca, issuer, now, _LIFETIME)

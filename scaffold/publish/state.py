@@ -41,8 +41,8 @@ class Source(Protocol):
 class Signing(Protocol):
     """What a publisher may sign; both raise Locked while an apply is at work, and other ScaffoldErrors."""
 
-    def crls(self, now: datetime) -> bool:
-        """Signs the CRLs that are due; whether there was one."""
+    def crls(self, now: datetime) -> None:
+        """Signs the CRLs that are due."""
 
     def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
         """A new OCSP responder of `ca`."""
@@ -55,15 +55,14 @@ class SignAsApply:
         self._topology = topology
         self._layout = layout
 
-    def crls(self, now: datetime) -> bool:
+    def crls(self, now: datetime) -> None:
         if not plan_crls(self._topology, self._layout, now).changes:
-            return False
+            return
         with lock.hold(self._layout, now):
             plan = plan_crls(self._topology, self._layout, now)  # of the moment in which nobody else writes
             done = apply(plan, self._topology, {}, self._layout, now, Secrets()).done
         for change in done:
             _log.info("CRL signed", extra={"fields": {"address": change.address, "why": change.reasons[0].message}})
-        return bool(done)
 
     def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
         made = delegation.make_and_record(self._layout, ca, issuer, now)
@@ -129,7 +128,8 @@ class State:
         """
         is_new = self._read()
         if is_new or self._unsettled or self._half_is_over(now):
-            self._unsettled = not self._sign("CRLs", now, lambda: self._sign_crls(now))
+            self._unsettled = not self._sign("CRLs", now, lambda: self._signing.crls(now))
+            is_new = self._read() or is_new
         for one in list(self._authorities.values()):
             self._refresh_responder(one, now)
         return is_new
@@ -156,10 +156,6 @@ class State:
         halves = (one.half_of_crl for one in self._authorities.values())
         return any(half is not None and half <= now for half in halves)
 
-    def _sign_crls(self, now: datetime) -> None:
-        if self._signing.crls(now):
-            self._read()
-
     def _refresh_responder(self, one: Authority, now: datetime) -> None:
         issuer = one.issuer
         if one.ocsp is None or issuer is None:
@@ -177,7 +173,7 @@ class State:
         if one.ocsp is not None:
             self._responders[one.name] = Responder(one, self._signing.delegate(one.ca, issuer, now), one.ocsp)
 
-    def _sign(self, what: str, now: datetime, work: Callable[[], None]) -> bool:
+    def _sign(self, what: str, now: datetime, work: Callable[[], object]) -> bool:
         """Whether `work` was done: not while an apply is at work, nor soon after it has failed."""
         if what in self._not_before and now < self._not_before[what]:
             return False

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-
 from cryptography.x509 import ocsp as x509_ocsp
 
 from scaffold.pki import ocsp

@@ -1,4 +1,4 @@
-"""What the publisher knows, and what it signs by itself: the folder is looked at again and again, the clock is turned."""
+"""What the publisher knows, and what it signs by itself; the folder is looked at again and the clock turned."""
 
 from __future__ import annotations
 
