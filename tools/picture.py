@@ -18,7 +18,7 @@ from rich.text import Text
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "verify.svg"
 SCAFFOLD = [sys.executable, "-m", "scaffold"]
-COLUMNS = 132
+COLUMNS = 120
 
 
 def verified() -> str:
@@ -27,7 +27,7 @@ def verified() -> str:
         for arguments in (["init", "--example", "banking"], ["apply", "--yes"]):
             subprocess.run([*SCAFFOLD, *arguments], cwd=folder, check=True, capture_output=True)
         done = subprocess.run(
-            [*SCAFFOLD, "verify", "--ports", "auto", "--only", "server.accounts"],
+            [*SCAFFOLD, "verify", "--ports", "auto", "--only", "server.payments"],
             cwd=folder,
             check=True,
             capture_output=True,
@@ -40,7 +40,7 @@ def verified() -> str:
 def main() -> None:
     """Write the picture."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text.from_ansi("$ scaffold verify --only server.accounts\n" + verified()))
+    console.print(Text.from_ansi("$ scaffold verify --only server.payments\n" + verified()))
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     drawing = console.export_svg(title="scaffold verify", unique_id="verify")
     # Nothing is fetched by who looks at the picture: the fonts are those of the machine.
