@@ -1,13 +1,20 @@
-"""`scaffold up`: every server of the topology side by side, until interrupted."""
+"""`scaffold up`: every server of the topology side by side, and its publisher, until interrupted."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 
 import typer
 
+from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Out
+from scaffold.cli.project import Project
 from scaffold.errors import VerifyError
+
+PUBLISHER = "(publisher)"
+"""Stands before the publisher's lines; no server can have that name."""
 
 
 def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
@@ -21,21 +28,42 @@ def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
     to_start = launches(project, servers.values())
     check_free({server.address: server.listen for server in servers.values()})
     check_free({f"{server.address}'s health": server.health for server in servers.values() if server.health})
-    width = max((len(name) for name in servers), default=0)
+    names = [*servers, *([PUBLISHER] if project.topology.publish is not None else [])]
+    width = max(map(len, names), default=0)
 
     def on_line(name: str, line: str) -> None:
         from scaffold.view.terminal import one_line
 
         print(f"{name:<{width}} | {one_line(line)}", flush=True)
 
-    with termination_as_exception(), Services(on_line) as services:
-        services.start(to_start)
-        for server in servers.values():
-            print(f"{server.name:<{width}} | ready: https://{server.listen}/", flush=True)
-        print("Press Ctrl-C to stop.", file=sys.stderr)
+    with termination_as_exception(), _publisher(project, on_line), Services(on_line) as services:
         try:
+            services.start(to_start)
+            for server in servers.values():
+                print(f"{server.name:<{width}} | ready: https://{server.listen}/", flush=True)
+            print("Press Ctrl-C to stop.", file=sys.stderr)
             ended = services.wait_for_an_end()
         except KeyboardInterrupt:
             typer.echo("\nStopping.", err=True)
             return
         raise VerifyError(ended.epitaph())
+
+
+@contextlib.contextmanager
+def _publisher(project: Project, on_line: Callable[[str, str], None]) -> Iterator[None]:
+    """CRLs, OCSP and CA certificates where the topology says; servers may ask for them as soon as they start."""
+    topology = project.topology
+    if topology.publish is None:
+        yield
+        return
+    import logging
+
+    from scaffold.publish.server import address, log_to, running
+    from scaffold.publish.state import State
+
+    log_to(sys.stderr, logging.WARNING)
+    state = State(topology, project.layout)
+    state.open(now())
+    with running(state, now, address(topology.publish)):
+        on_line(PUBLISHER, f"ready: {topology.publish}/")
+        yield

@@ -27,8 +27,8 @@ LOOK_EVERY: Final = 1.0
 REQUEST_WITHIN: Final = 10.0
 """Seconds for the head of a request to arrive; a connection that says nothing is closed then."""
 
-READ_WITHIN: Final = 10.0
-"""Seconds in which a client must go on reading its answer."""
+READ_WITHIN: Final = 60.0
+"""Seconds for a client to read its answer; a large CRL over a thin line takes some."""
 
 SHUT_WITHIN: Final = 5
 """Seconds for the answers under way when the publisher is told to end."""

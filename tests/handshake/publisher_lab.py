@@ -34,7 +34,7 @@ cas:
   root: {}
   issuing: {issuer: root, revocation: {crl: CRL_LIFE, ocsp: 1h}}
 servers:
-  accounts: {template: python, issuer: issuing, listen: "127.0.0.1:8443", names: [localhost]}
+  accounts: {template: python, issuer: issuing, listen: "LISTEN", names: [localhost]}
 clients:
   teller: {template: python, issuer: issuing, calls: [accounts]}
   auditor: {template: python, issuer: issuing, calls: [accounts]}
@@ -129,8 +129,9 @@ class Published:
 
 def bank(folder: Path, crl_life: str = "1d") -> Lab:
     """An applied bank that publishes on a free port."""
-    (free,) = free_addresses(1)
-    return applied(BANK.replace("PUBLISH", str(free)).replace("CRL_LIFE", crl_life), folder)
+    publish, listen = free_addresses(2)
+    text = BANK.replace("PUBLISH", str(publish)).replace("LISTEN", str(listen)).replace("CRL_LIFE", crl_life)
+    return applied(text, folder)
 
 
 def command(lab: Lab, *more: str) -> list[str]:

@@ -11,8 +11,10 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import urllib.parse
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -255,6 +257,21 @@ def test_what_is_under_way_is_answered_before_the_end(still):
             answer.begin()
             assert status_of(answer.read()) == "GOOD"
         assert published.process.wait(WITHIN) == 0
+
+
+def test_up_runs_it_beside_the_servers(still):
+    arguments = [sys.executable, "-m", "scaffold", "up", *command(still)[4:]]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"(publisher) | ready: {still.topology.publish}/\n"
+            with urllib.request.urlopen(f"{still.topology.publish}/crl/issuing.crl", timeout=WITHIN) as answer:
+                assert crl.to_pem(crl.load(answer.read())) == still.path("pki/issuing/crl.pem").read_bytes()
+            assert any("ready: https://" in line for line in process.stdout)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(WITHIN) == 0
+        finally:
+            process.kill()
 
 
 def wait_until_refused(published: Published) -> None:

@@ -1,0 +1,128 @@
+"""Where a publisher listens, and on whom it hangs up; its patience is cut short here."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from scaffold.errors import PublishError
+from scaffold.publish import app, server
+from scaffold.publish.authority import Document
+from scaffold.publish.services import free_addresses
+from scaffold.topology.model import HostPort
+
+LARGE = 64 << 20
+"""More than the buffers of both ends hold."""
+
+
+class Fake:
+    """A source of one large CRL, with nothing to keep fresh."""
+
+    def crl(self, ca: str) -> Document:
+        return Document.of(bytes(LARGE), "application/pkix-crl", datetime.now(UTC))
+
+    def certificate(self, ca: str) -> None:
+        return None
+
+    def answer(self, ca: str, request: bytes, now: datetime) -> None:
+        return None
+
+    def authorities(self) -> dict[str, object]:
+        return {}
+
+    def refresh(self, now: datetime) -> bool:
+        return False
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(server, "REQUEST_WITHIN", 0.2)
+    monkeypatch.setattr(server, "READ_WITHIN", 0.2)
+    monkeypatch.setattr(app, "BODY_WITHIN", 0.2)
+    (free,) = free_addresses(1)
+    with server.running(Fake(), lambda: datetime.now(UTC), free) as listen:
+        yield listen
+
+
+def opened(listen: HostPort, data: bytes = b"") -> contextlib.closing[socket.socket]:
+    connection = socket.create_connection((listen.host, listen.port), 10)
+    connection.sendall(data)
+    return contextlib.closing(connection)
+
+
+def everything(connection: socket.socket) -> bytes:
+    """Until the other end hangs up; fails where it does not."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(1 << 20):
+            parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("beginning", [b"", b"G", b"GET /healthz HTTP/1.1\r\nHost: x\r\n"], ids=len)
+def test_it_hangs_up_on_who_sends_no_request(impatient, beginning):
+    with opened(impatient, beginning) as silent:
+        assert everything(silent) == b""
+
+
+def test_it_hangs_up_on_half_of_a_second_request(impatient):
+    with opened(impatient, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") as slow:
+        assert slow.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        slow.sendall(b"GET /he")
+        assert b"HTTP/1.1" not in everything(slow)
+
+
+def test_a_body_that_does_not_come_is_408(impatient):
+    with opened(impatient, b"POST /ocsp/x HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nabc") as slow:
+        assert everything(slow).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_is_too_large_is_413(impatient):
+    head = b"POST /ocsp/x HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"
+    with opened(impatient, head + bytes(app.LARGEST_BODY + 1)) as large:
+        assert everything(large).startswith(b"HTTP/1.1 413 ")
+
+
+def test_it_hangs_up_on_who_does_not_read_the_answer(impatient, monkeypatch):
+    lost = threading.Event()
+    real = server.ImpatientProtocol.connection_lost
+
+    def connection_lost(self: server.ImpatientProtocol, error: Exception | None) -> None:
+        real(self, error)
+        lost.set()
+
+    monkeypatch.setattr(server.ImpatientProtocol, "connection_lost", connection_lost)
+    with opened(impatient, b"GET /crl/x.crl HTTP/1.1\r\nHost: x\r\n\r\n") as deaf:
+        assert lost.wait(10)
+        assert len(everything(deaf)) < LARGE
+
+
+def test_who_reads_gets_all_of_it(impatient):
+    with opened(impatient, b"GET /crl/x.crl HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as reader:
+        assert len(everything(reader)) > LARGE
+
+
+@pytest.mark.parametrize(
+    ("publish", "where"),
+    [
+        ("http://127.0.0.1:9080", "127.0.0.1:9080"),
+        ("http://[::1]:9080", "[::1]:9080"),
+        ("http://pki.bank.example:9080", "127.0.0.1:9080"),
+        ("http://192.0.2.1:9080", "127.0.0.1:9080"),
+        ("http://localhost", "127.0.0.1:80"),
+    ],
+)
+def test_it_listens_on_loopback_unless_it_is_told_otherwise(publish, where):
+    assert str(server.address(publish)) == where
+
+
+def test_a_taken_address_is_an_error_with_a_hint():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        where = HostPort("127.0.0.1", other.getsockname()[1])
+        with pytest.raises(PublishError, match="cannot listen") as caught, server.running(Fake(), None, where):
+            pass
+    assert caught.value.hint
