@@ -7,7 +7,7 @@ Paths are relative to the project's own folder, so that a folder copied to anoth
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -16,6 +16,7 @@ from scaffold.topology.model import (
     Ca,
     Client,
     HostPort,
+    OnUnavailable,
     Party,
     RevocationCheck,
     SanType,
@@ -116,12 +117,14 @@ class Revocation:
 
     `crls` are the distribution points of the CRLs in `files.crl`, a self-signed root's too; `responders` are the OCSP
     responders of the CAs that issue to the peers. What a topology without `publish` does not publish is not among them.
+    `by_application`: the flags of a TLS library are not enough, since OCSP must be asked, or a CRL may be missing.
     """
 
     check: str = "none"
     on_unavailable: str = "refuse"
     crls: tuple[Source, ...] = ()
     responders: tuple[Source, ...] = ()
+    by_application: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,23 +383,30 @@ def _has_intermediate(t: Topology, issuer: str) -> bool:
 
 
 def _revocation(t: Topology, party: Party, facts: CaFactsByName) -> Revocation:
-    check, on_unavailable = party.check_revocation, party.on_unavailable.value
-    if check is RevocationCheck.NONE or t.publish is None:
-        return Revocation(check.value, on_unavailable)
+    check, on_unavailable = party.check_revocation, party.on_unavailable
+    if check is RevocationCheck.NONE:
+        return Revocation()
     issuers = peer_issuers(t, party)
-    chains = dict.fromkeys(ca.name for name in issuers for ca in graph.chain(t, name))
-    published = [name for name in chains if _has_crl(t.cas[name])] if needs_crls(t, party) else []
-    asked = [name for name in issuers if check is RevocationCheck.OCSP and t.cas[name].revocation.ocsp]
-    base = t.publish.rstrip("/")
+    chains = dict.fromkeys(ca.name for name in issuers for ca in graph.chain(t, name)) if needs_crls(t, party) else ()
+    asked = issuers if check is RevocationCheck.OCSP else ()
     return Revocation(
         check.value,
-        on_unavailable,
-        tuple(Source(name, facts[name].spki_sha256, f"{base}/crl/{name}.crl") for name in published),
-        tuple(Source(name, facts[name].spki_sha256, f"{base}/ocsp/{name}") for name in asked),
+        on_unavailable.value,
+        crls=tuple(_sources(t, (name for name in chains if has_crl(t.cas[name])), "crl/{}.crl", facts)),
+        responders=tuple(_sources(t, (name for name in asked if t.cas[name].revocation.ocsp), "ocsp/{}", facts)),
+        by_application=check is RevocationCheck.OCSP or on_unavailable is OnUnavailable.ALLOW,
     )
 
 
-def _has_crl(ca: Ca) -> bool:
+def _sources(t: Topology, names: Iterable[str], path: str, facts: CaFactsByName) -> Iterator[Source]:
+    if t.publish is not None:
+        base = t.publish.rstrip("/")
+        for name in names:
+            yield Source(name, facts[name].spki_sha256, f"{base}/{path.format(name)}")
+
+
+def has_crl(ca: Ca) -> bool:
+    """Whether there is a CRL of the CA: one that is signed here, or one that came with it."""
     return ca.issues_here or (ca.existing is not None and ca.existing.crl is not None)
 
 

@@ -49,7 +49,13 @@ _COMMON: Mapping[str, object] = {
     "files": _FILES,
     "anchors": ["root"],
     "verify_depth": 1,
-    "revocation": {"check": "none", "on_unavailable": "refuse", "crls": [], "responders": []},
+    "revocation": {
+        "check": "none",
+        "on_unavailable": "refuse",
+        "crls": [],
+        "responders": [],
+        "by_application": False,
+    },
     "calls": [],
     "publish": None,
 }

@@ -34,11 +34,13 @@ fail() { # code, sentence
 
 # -q: no .curlrc may loosen what stands here.
 # --capath: without it Debian's curl trusts every CA of the system beside --cacert.
-# --connect-to: dials one address and expects the name of another; a service may be moved, its certificate stays.
+{% if cookiecutter.files.crl %}# --crlfile: must hold a CRL of every CA of the chain, the root's too.
+{% endif %}{% if cookiecutter.revocation.check == "ocsp" %}# --cert-status: the server must staple an OCSP response that says its certificate is good.
+{% endif %}# --connect-to: dials one address and expects the name of another; a service may be moved, its certificate stays.
 ask() { # dialled address, expected name, path
   curl -q --silent --show-error --noproxy '*' --proto '=https' --max-time 15 \
     --cert tls/cert.pem --key tls/key.pem \
-    --cacert tls/ca.pem --capath /dev/null{% if cookiecutter.revocation.check == "crl" %} --crlfile tls/crl.pem{% endif %} \
+    --cacert tls/ca.pem --capath /dev/null{% if cookiecutter.files.crl %} --crlfile tls/crl.pem{% endif %}{% if cookiecutter.revocation.check == "ocsp" %} --cert-status{% endif %} \
     --tlsv{{ cookiecutter.tls.min_version | replace("TLSv", "") }}{% if cookiecutter.tls.ciphers %} --ciphers '{{ cookiecutter.tls.ciphers | join(":") }}'{% endif %} \
     --curves '{{ cookiecutter.tls.groups | join(":") }}' \
     --connect-to "$2:$1" --output "$work/body" \

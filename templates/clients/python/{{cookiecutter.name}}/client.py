@@ -13,7 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import tls
-
+{% if cookiecutter.revocation.by_application %}from revocation import Checker, Refused, Rules
+{% endif %}
 HERE = Path(__file__).resolve().parent
 TIMEOUT_SECONDS = 15
 NOT_TRUSTED, REFUSED, NOT_REACHABLE = 3, 4, 5
@@ -50,10 +51,13 @@ class _Connection(http.client.HTTPConnection):
 
     default_port = 443
 
-    def __init__(self, call: Call, context: ssl.SSLContext) -> None:
+    def __init__(self, call: Call, context: ssl.SSLContext{% if cookiecutter.revocation.by_application %}, checker: Checker{% endif %}) -> None:
         super().__init__(call.server_name, call.port, timeout=TIMEOUT_SECONDS)
         self._call = call
         self._context = context
+{%- if cookiecutter.revocation.by_application %}
+        self._checker = checker
+{%- endif %}
 
     def connect(self) -> None:
         try:
@@ -66,13 +70,23 @@ class _Connection(http.client.HTTPConnection):
             raise Failed(
                 NOT_TRUSTED, "I do not trust the server: its certificate is not for servers (extended key usage)"
             )
+{%- if cookiecutter.revocation.by_application %}
+        try:
+            self._checker.check(tls.verified_chain(connection))
+        except Refused as error:
+            connection.close()
+            raise Failed(NOT_TRUSTED, f"I do not trust the server: {error}") from error
+{%- endif %}
         self.sock = connection
 
 
-def get(call: Call, context: ssl.SSLContext) -> str:
+{% if cookiecutter.revocation.by_application %}def get(call: Call, context: ssl.SSLContext, checker: Checker) -> str:
+    """The body of a 200. Raises Failed."""
+    connection = _Connection(call, context, checker)
+{% else %}def get(call: Call, context: ssl.SSLContext) -> str:
     """The body of a 200. Raises Failed."""
     connection = _Connection(call, context)
-    try:
+{% endif %}    try:
         connection.request("GET", call.path)
         response = connection.getresponse()
         body = response.read().decode("utf-8", "replace")
@@ -120,15 +134,18 @@ def main() -> int:
         if arguments.url:
             calls = {name: call.moved_to(arguments.url) for name, call in calls.items()}
         context = tls.context(HERE / "tls", settings["tls"])
+{%- if cookiecutter.revocation.by_application %}
+        checker = Checker(HERE / "tls", Rules(**settings["revocation"]))
+{%- endif %}
     except (OSError, ValueError) as error:
         print(f"{settings['name']}: {error}", file=sys.stderr)
         return 1
-    return max([_try(name, call, context) for name, call in calls.items()], default=0)
+    return max([_try(name, call, context{% if cookiecutter.revocation.by_application %}, checker{% endif %}) for name, call in calls.items()], default=0)
 
 
-def _try(name: str, call: Call, context: ssl.SSLContext) -> int:
+def _try(name: str, call: Call, context: ssl.SSLContext{% if cookiecutter.revocation.by_application %}, checker: Checker{% endif %}) -> int:
     try:
-        print(get(call, context), end="", flush=True)
+        print(get(call, context{% if cookiecutter.revocation.by_application %}, checker{% endif %}), end="", flush=True)
     except Failed as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.code

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any{% if cookiecutter.revocation.by_application %}, cast{% endif %}
 
 # Object identifiers in their DER form: the extension (RFC 5280 4.2.1.12) and the purpose in it.
 _EXTENDED_KEY_USAGE = bytes.fromhex("551d25")
@@ -42,7 +42,16 @@ def context(folder: Path, settings: Mapping[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def is_for_servers(certificate: bytes) -> bool:
+{% if cookiecutter.revocation.by_application %}def verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
+    """The chain that OpenSSL built and verified, leaf first, in DER."""
+    if hasattr(connection, "get_verified_chain"):  # Python 3.13
+        return cast("list[bytes]", connection.get_verified_chain())
+    der_encoding = 2  # _ssl.ENCODING_DER
+    chain = connection._sslobj.get_verified_chain()  # type: ignore[attr-defined]
+    return [certificate.public_bytes(der_encoding) for certificate in chain]
+
+
+{% endif %}def is_for_servers(certificate: bytes) -> bool:
     """Whether the certificate (DER) says serverAuth: OpenSSL takes one that says nothing for one that may do all."""
     tbs = next(_elements(next(_elements(certificate))[1]))[1]
     for tag, extensions in _elements(tbs):

@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 {% if cookiecutter.calls %}import calls
-{% endif %}from peer import Peer, Unidentified, identify
-from settings import Settings
+{% endif %}from peer import Peer, Unidentified, identify, verified_chain
+{% if cookiecutter.revocation.by_application %}from revocation import Checker, Refused
+{% endif %}from settings import Settings
 from tls import Store
 
 log = logging.getLogger("api")
@@ -26,6 +27,10 @@ class Handler(BaseHTTPRequestHandler):
     timeout = IDLE_SECONDS
     settings: Settings
     store: Store
+{%- if cookiecutter.revocation.by_application %}
+    checker: Checker
+    chain: list[bytes]
+{%- endif %}
     peer: Peer | None = None
     doubt = ""
 
@@ -33,7 +38,12 @@ class Handler(BaseHTTPRequestHandler):
         super().setup()
         assert isinstance(self.request, ssl.SSLSocket)
         try:
-            self.peer = identify(self.request)
+{%- if cookiecutter.revocation.by_application %}
+            self.chain = verified_chain(self.request)
+            self.peer = identify(self.chain)
+{%- else %}
+            self.peer = identify(verified_chain(self.request))
+{%- endif %}
         except Unidentified as error:
             self.doubt = str(error)
 
@@ -43,6 +53,14 @@ class Handler(BaseHTTPRequestHandler):
         if self.peer is None or allowed is None:
             self._refuse(self.doubt or f"{self.peer.identity if self.peer else ''} may not call {self.settings.name}")
             return
+{%- if cookiecutter.revocation.by_application %}
+        try:
+            # Strangers have been turned away, so nobody is asked about them. The answer is remembered until it ends.
+            self.checker.check(self.chain)
+        except Refused as error:
+            self._refuse(str(error))
+            return
+{%- endif %}
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
             self.close_connection = True  # a body that nobody reads must not be taken for the next request
         path = self.path.partition("?")[0]

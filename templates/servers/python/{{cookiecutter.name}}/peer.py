@@ -34,20 +34,19 @@ class Allowed:
 
 
 class CallerContext(ssl.SSLContext):
-    """A context that remembers who signed each certificate it has verified.
+    """A context that remembers the chain of each certificate it has verified.
 
     OP_NO_TICKET and num_tickets leave one way to resume, TLS 1.2 by session identifier, which needs this same context.
     A resumed session has the certificate and no chain.
     """
 
-    issuers: dict[bytes, str]
+    chains: dict[bytes, list[bytes]]
 
 
-def identify(connection: ssl.SSLSocket) -> Peer:
-    """The caller at the other end of a finished handshake with a CallerContext. Raises Unidentified."""
-    leaf = connection.getpeercert(binary_form=True) or b""
+def identify(chain: list[bytes]) -> Peer:
+    """Who the leaf of a verified chain says that the caller is. Raises Unidentified."""
+    leaf, issuer = chain[:2]
     try:
-        issuer = _issuer(connection, leaf)
         # OpenSSL takes a certificate without any extended key usage for one that may do everything.
         if der.CLIENT_AUTH not in der.key_purposes(leaf):
             raise Unidentified("the certificate is not for clients: its extended key usage lacks clientAuth")
@@ -55,7 +54,7 @@ def identify(connection: ssl.SSLSocket) -> Peer:
         # Two identities in one certificate are a question that has no answer (SPIFFE X.509-SVID, section 5.2).
         if len(identities) != 1:
             raise Unidentified(f"the certificate has {len(identities)} URI names, and must have one")
-        return Peer(identities[0], issuer)
+        return Peer(identities[0], der.spki_sha256(issuer))
     except ValueError as error:
         raise Unidentified(f"the certificate cannot be read: {error}") from error
 
@@ -72,19 +71,20 @@ def load_allowed(file: Path) -> Mapping[Peer, Allowed]:
     }
 
 
-def _issuer(connection: ssl.SSLSocket, leaf: bytes) -> str:
-    """The SHA-256 of the public key that signed the leaf. Raises Unidentified and ValueError."""
-    issuers = cast("CallerContext", connection.context).issuers
+def verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
+    """The chain of the caller in DER, leaf first, after a handshake with a CallerContext. Raises Unidentified."""
+    chains = cast("CallerContext", connection.context).chains
+    leaf = connection.getpeercert(binary_form=True) or b""
     if connection.session_reused:
         # What was verified then may have expired since.
-        if leaf not in issuers or _has_expired(connection):
+        if leaf not in chains or _has_expired(connection):
             raise Unidentified("the resumed session no longer holds: connect anew")
-        return issuers[leaf]
-    chain = _verified_chain(connection)
+        return chains[leaf]
+    chain = _verified_now(connection)
     if len(chain) < 2:
         raise Unidentified("there is no verified chain")
-    issuers[leaf] = der.spki_sha256(chain[1])
-    return issuers[leaf]
+    chains[leaf] = chain
+    return chain
 
 
 def _has_expired(connection: ssl.SSLSocket) -> bool:
@@ -92,7 +92,7 @@ def _has_expired(connection: ssl.SSLSocket) -> bool:
     return ssl.cert_time_to_seconds(str(certificate["notAfter"])) < time.time()
 
 
-def _verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
+def _verified_now(connection: ssl.SSLSocket) -> list[bytes]:
     """The chain that OpenSSL built and verified, leaf first, in DER; empty for a resumed session, which keeps none."""
     if hasattr(connection, "get_verified_chain"):  # Python 3.13
         return cast("list[bytes]", connection.get_verified_chain())

@@ -18,7 +18,8 @@ import connections
 import health
 {%- endif %}
 import settings
-from tls import Store
+{% if cookiecutter.revocation.by_application %}from revocation import Checker
+{% endif %}from tls import Store
 
 HERE = Path(__file__).resolve().parent
 HANDSHAKE_SECONDS = 5
@@ -69,7 +70,12 @@ def watch(store: Store, listener: connections.Listener, signals: queue.SimpleQue
 
 def https_listener(current: settings.Settings, store: Store) -> connections.Listener:
     """The listener for callers, by the context that is current when each of them comes."""
+{%- if cookiecutter.revocation.by_application %}
+    checker = Checker(HERE / "tls", current.revocation)
+    handler = type("Handler", (api.Handler,), {"settings": current, "store": store, "checker": checker})
+{%- else %}
     handler = type("Handler", (api.Handler,), {"settings": current, "store": store})
+{%- endif %}
 
     def prepare(accepted: socket.socket) -> ssl.SSLSocket:
         accepted.settimeout(HANDSHAKE_SECONDS)

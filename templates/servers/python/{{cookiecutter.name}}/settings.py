@@ -7,7 +7,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
+{% if cookiecutter.revocation.by_application %}
+from revocation import Rules
+{% endif %}
 
 @dataclass(frozen=True)
 class Address:
@@ -59,6 +61,9 @@ class Settings:
     calls: Mapping[str, Call]
 {%- endif %}
     tls: Tls
+{%- if cookiecutter.revocation.by_application %}
+    revocation: Rules
+{%- endif %}
 
 
 def load(file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -79,6 +84,9 @@ def load(file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
             ciphers=tuple(values["tls"]["ciphers"]),
             check_crl=values["tls"]["check_crl"],
         ),
+{%- if cookiecutter.revocation.by_application %}
+        revocation=Rules(values["revocation"]["check"], values["revocation"]["on_unavailable"]),
+{%- endif %}
     )
 {%- if cookiecutter.calls %}
 

@@ -33,6 +33,7 @@ fail() { # code, sentence
 
 # -q: no .curlrc may loosen what stands here.
 # --capath: without it Debian's curl trusts every CA of the system beside --cacert.
+# --crlfile: must hold a CRL of every CA of the chain, the root's too.
 # --connect-to: dials one address and expects the name of another; a service may be moved, its certificate stays.
 ask() { # dialled address, expected name, path
   curl -q --silent --show-error --noproxy '*' --proto '=https' --max-time 15 \

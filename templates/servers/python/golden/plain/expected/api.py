@@ -9,7 +9,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from peer import Peer, Unidentified, identify
+from peer import Peer, Unidentified, identify, verified_chain
 from settings import Settings
 from tls import Store
 
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         super().setup()
         assert isinstance(self.request, ssl.SSLSocket)
         try:
-            self.peer = identify(self.request)
+            self.peer = identify(verified_chain(self.request))
         except Unidentified as error:
             self.doubt = str(error)
 

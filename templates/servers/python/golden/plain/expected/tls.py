@@ -70,7 +70,7 @@ class Store:
 def _server_context(folder: Path, settings: Tls) -> ssl.SSLContext:
     """For connections from callers: no certificate, or none that these roots vouch for, means no connection."""
     context = CallerContext(ssl.PROTOCOL_TLS_SERVER)
-    context.issuers = {}
+    context.chains = {}
     _apply_profile(context, settings)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     context.verify_mode = ssl.CERT_REQUIRED

@@ -1,0 +1,103 @@
+#!/bin/sh
+# run.sh [SERVER [URL]]: calls that server (at that URL), or every server that teller may call.
+# Exit code: 0 all answered 200, 3 I do not trust the server, 4 the server refused me, 5 not reachable, 1 anything else.
+set -eu
+CDPATH='' cd -- "$(dirname -- "$0")"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# Where each server is dialled, and the name that its certificate must bear: host:port name:port
+where() {
+  case $1 in
+    desk) echo '127.0.0.1:8443 desk.internal:8443' ;;
+    *) return 1 ;;
+  esac
+}
+
+# HOST:PORT of an https URL, 443 where it names no port.
+authority() {
+  rest=${1#https://}
+  rest=${rest%%/*}
+  case $rest in
+    *]:* | [!\[]*:*) echo "$rest" ;;
+    *) echo "$rest:443" ;;
+  esac
+}
+
+fail() { # code, sentence
+  echo "$2" >&2
+  return "$1"
+}
+
+# -q: no .curlrc may loosen what stands here.
+# --capath: without it Debian's curl trusts every CA of the system beside --cacert.
+# --crlfile: must hold a CRL of every CA of the chain, the root's too.
+# --cert-status: the server must staple an OCSP response that says its certificate is good.
+# --connect-to: dials one address and expects the name of another; a service may be moved, its certificate stays.
+ask() { # dialled address, expected name, path
+  curl -q --silent --show-error --noproxy '*' --proto '=https' --max-time 15 \
+    --cert tls/cert.pem --key tls/key.pem \
+    --cacert tls/ca.pem --capath /dev/null --crlfile tls/crl.pem --cert-status \
+    --tlsv1.2 --ciphers 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305' \
+    --curves 'X25519:prime256v1:secp384r1' \
+    --connect-to "$2:$1" --output "$work/body" \
+    --write-out '%{stderr}%{http_code}\n%{certs}' "https://$2$3" 2>"$work/told"
+}
+
+call() { # server [URL]
+  target=$(where "$1") || fail 1 "$1: teller calls no such server" || return
+  dialled=${target% *} expected=${target#* } path=/
+  if [ $# -gt 1 ]; then
+    case $2 in
+      https://?*) dialled=$(authority "$2") ;;
+      *) fail 1 "$2 is not an https:// URL" || return ;;
+    esac
+    case ${2#https://} in */*) path=/${2#https://*/} ;; esac
+  fi
+  : >"$work/body"
+  code=0
+  ask "$dialled" "$expected" "$path" || code=$?
+  reason=$(sed -n 's/^curl: ([0-9]*) //p' "$work/told" | head -n 1)
+  case $code in
+    0) answered "$1" ;;
+    5 | 6 | 7 | 28) fail 5 "$1: not reachable: $reason" ;;
+    35 | 56)
+      # An alert is the server's word, and so is a closed door; the rest is this side's judgement of the server.
+      case $reason in
+        *alert* | *reset* | *SYSCALL* | *'unexpected eof'* | *'Connection closed'*) fail 4 "$1: the server refused me: $reason" ;;
+        *) fail 3 "$1: I do not trust the server: $reason" ;;
+      esac
+      ;;
+    51 | 60 | 83 | 90 | 91) fail 3 "$1: I do not trust the server: $reason" ;;
+    52 | 55) fail 4 "$1: the server refused me: it closed the connection" ;;
+    *) fail 1 "$1: curl failed ($code): $reason" ;;
+  esac
+}
+
+# The HTTP answer of a server whose chain and name are good.
+answered() {
+  # OpenSSL takes a certificate without any extended key usage for one that may do everything. The leaf comes first.
+  if ! sed '/^-----END CERTIFICATE-----/q' "$work/told" | grep -q '^X509v3 Extended Key Usage:.*TLS Web Server Authentication'; then
+    fail 3 "$1: I do not trust the server: its certificate is not for servers (extended key usage)"
+    return
+  fi
+  status=$(sed -n '/^[0-9][0-9][0-9]$/p;/^[0-9][0-9][0-9]$/q' "$work/told")
+  case $status in
+    200) cat "$work/body" ;;
+    400 | 403) fail 4 "$1: the server refused me: $status $(cat "$work/body")" ;;
+    *) fail 1 "$1: the server answered $status" ;;
+  esac
+}
+
+if [ $# -gt 0 ]; then
+  call "$@"
+  exit
+fi
+worst=0
+for server in desk; do
+  code=0
+  call "$server" || code=$?
+  [ "$code" -le "$worst" ] || worst=$code
+done
+exit "$worst"

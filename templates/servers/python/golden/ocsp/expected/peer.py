@@ -1,0 +1,101 @@
+"""Who the caller is: one identity, and the key that vouches for it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import der
+
+
+class Unidentified(Exception):
+    """The certificate is valid, but it does not say who may call."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """An identity (the URI in the certificate) and the SHA-256 of the public key of the CA that signed it."""
+
+    identity: str
+    issuer_spki_sha256: str
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What the allow list says of a peer. `gateway`: what it says of its own callers is believed."""
+
+    name: str
+    gateway: bool
+
+
+class CallerContext(ssl.SSLContext):
+    """A context that remembers the chain of each certificate it has verified.
+
+    OP_NO_TICKET and num_tickets leave one way to resume, TLS 1.2 by session identifier, which needs this same context.
+    A resumed session has the certificate and no chain.
+    """
+
+    chains: dict[bytes, list[bytes]]
+
+
+def identify(chain: list[bytes]) -> Peer:
+    """Who the leaf of a verified chain says that the caller is. Raises Unidentified."""
+    leaf, issuer = chain[:2]
+    try:
+        # OpenSSL takes a certificate without any extended key usage for one that may do everything.
+        if der.CLIENT_AUTH not in der.key_purposes(leaf):
+            raise Unidentified("the certificate is not for clients: its extended key usage lacks clientAuth")
+        identities = der.uri_names(leaf)
+        # Two identities in one certificate are a question that has no answer (SPIFFE X.509-SVID, section 5.2).
+        if len(identities) != 1:
+            raise Unidentified(f"the certificate has {len(identities)} URI names, and must have one")
+        return Peer(identities[0], der.spki_sha256(issuer))
+    except ValueError as error:
+        raise Unidentified(f"the certificate cannot be read: {error}") from error
+
+
+def load_allowed(file: Path) -> Mapping[Peer, Allowed]:
+    """The allow list: a peer is let in by issuer and identity together. Raises ValueError, KeyError and OSError.
+
+    The issuer is a key and not a name: a sibling CA that signs the same identity gets nobody in, nor does one that
+    merely bears the issuer's name.
+    """
+    return {
+        Peer(entry["identity"], entry["issuer_spki_sha256"]): Allowed(entry["name"], entry["gateway"] is True)
+        for entry in json.loads(file.read_text(encoding="utf-8"))["allowed"]
+    }
+
+
+def verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
+    """The chain of the caller in DER, leaf first, after a handshake with a CallerContext. Raises Unidentified."""
+    chains = cast("CallerContext", connection.context).chains
+    leaf = connection.getpeercert(binary_form=True) or b""
+    if connection.session_reused:
+        # What was verified then may have expired since.
+        if leaf not in chains or _has_expired(connection):
+            raise Unidentified("the resumed session no longer holds: connect anew")
+        return chains[leaf]
+    chain = _verified_now(connection)
+    if len(chain) < 2:
+        raise Unidentified("there is no verified chain")
+    chains[leaf] = chain
+    return chain
+
+
+def _has_expired(connection: ssl.SSLSocket) -> bool:
+    certificate = connection.getpeercert() or {}
+    return ssl.cert_time_to_seconds(str(certificate["notAfter"])) < time.time()
+
+
+def _verified_now(connection: ssl.SSLSocket) -> list[bytes]:
+    """The chain that OpenSSL built and verified, leaf first, in DER; empty for a resumed session, which keeps none."""
+    if hasattr(connection, "get_verified_chain"):  # Python 3.13
+        return cast("list[bytes]", connection.get_verified_chain())
+    der_encoding = 2  # _ssl.ENCODING_DER
+    chain = connection._sslobj.get_verified_chain() or []  # type: ignore[attr-defined]
+    return [certificate.public_bytes(der_encoding) for certificate in chain]

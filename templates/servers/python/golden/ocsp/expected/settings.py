@@ -1,0 +1,66 @@
+"""The settings an operator may change: settings.json, and over it the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from revocation import Rules
+
+
+@dataclass(frozen=True)
+class Address:
+    """A TCP address."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """`127.0.0.1:8443`, `localhost:8443` or `[::1]:8443`. Raises ValueError."""
+        host, colon, port = text.rpartition(":")
+        if not (colon and host and port.isascii() and port.isdigit()):
+            raise ValueError(f"{text!r} is not host:port")
+        return cls(host.removeprefix("[").removesuffix("]"), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """What the handshake demands. `ciphers` are for TLS 1.2; those of TLS 1.3 are all good."""
+
+    min_version: str
+    ciphers: tuple[str, ...]
+    check_crl: bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything in settings.json."""
+
+    name: str
+    greeting: str
+    listen: Address
+    tls: Tls
+    revocation: Rules
+
+
+def load(file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Reads the file; the environment wins for addresses. Raises OSError, ValueError, KeyError and TypeError."""
+    values = json.loads(file.read_text(encoding="utf-8"))
+    return Settings(
+        name=values["name"],
+        greeting=values["greeting"],
+        listen=Address.parse(environment.get("LISTEN") or values["listen"]),
+        tls=Tls(
+            min_version=values["tls"]["min_version"],
+            ciphers=tuple(values["tls"]["ciphers"]),
+            check_crl=values["tls"]["check_crl"],
+        ),
+        revocation=Rules(values["revocation"]["check"], values["revocation"]["on_unavailable"]),
+    )
