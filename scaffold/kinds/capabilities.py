@@ -12,10 +12,23 @@ from typing import TypeVar
 from scaffold.errors import KindError
 from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, SanType, TlsProfile
 
-FEATURES = ("health", "upstream", "calls", "pfx", "staple", "must_staple", "reload", "demands_eku")
+FEATURES = (
+    "health",
+    "upstream",
+    "calls",
+    "pfx",
+    "staple",
+    "must_staple",
+    "reload",
+    "demands_eku",
+    "crls_over_http",
+    "demands_staple",
+)
 """What a kind may support beyond the handshake itself.
 
 `demands_eku`: a caller's certificate without any extended key usage is refused, which OpenSSL alone lets in.
+`crls_over_http`: it fetches CRLs from where the peer's certificates point, and not from a file in `tls/`.
+`demands_staple`: it asks no OCSP responder itself; `check_revocation: ocsp` demands the server's staple.
 """
 
 ROLES = ("server", "client")
