@@ -46,6 +46,10 @@ class Capabilities:
     that it calls: the first of that server's names must be of one. `sees_issuer_by` (`key` or `name`) is how a server
     tells who signed a caller's certificate; `refuses_in` (`tls` or `http`) is where it refuses a valid caller who is
     not drawn.
+
+    How it checks revocation: `crl_over_http`, it reads no CRL file but the CDP of every certificate of the chain, and
+    believes what it got until its nextUpdate; `ocsp_needs_no_cdp`, it asks by OCSP only about a certificate without a
+    CDP; `ocsp_by_staple`, it asks nobody and needs the server's staple.
     """
 
     summary: str
@@ -65,6 +69,9 @@ class Capabilities:
     sees_issuer_by: str
     refuses_in: str
     supports: frozenset[str]
+    crl_over_http: bool = False
+    ocsp_needs_no_cdp: bool = False
+    ocsp_by_staple: bool = False
 
 
 def parse(block: object, where: str) -> Capabilities:
@@ -95,6 +102,9 @@ def parse(block: object, where: str) -> Capabilities:
         sees_issuer_by=reader.choice("sees_issuer_by", ("key", "name"), None if server else "key"),
         refuses_in=reader.choice("refuses_in", ("tls", "http"), None if server else "tls"),
         supports=frozenset(reader.feature(name) for name in reader.texts("supports")),
+        crl_over_http=reader.flag("crl_over_http"),
+        ocsp_needs_no_cdp=reader.flag("ocsp_needs_no_cdp"),
+        ocsp_by_staple=reader.flag("ocsp_by_staple"),
     )
     reader.finish()
     return capabilities
@@ -133,6 +143,12 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
             raise self._wrong(field, "must be a list of texts")
         return tuple(value)
+
+    def flag(self, field: str) -> bool:
+        value = self._take(field)
+        if value is not None and not isinstance(value, bool):
+            raise self._wrong(field, "must be true or false")
+        return bool(value)
 
     def choice(self, field: str, choices: tuple[str, ...], default: str | None) -> str:
         value = self.text(field, default)

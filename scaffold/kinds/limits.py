@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from scaffold.errors import TopologyError
+from scaffold.kinds import revocation
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.variables import VariableError, merged
 from scaffold.topology import graph
@@ -34,6 +35,7 @@ def check(t: Topology, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
 def _check_party(t: Topology, party: Party, kind: Kind) -> Iterator[str]:
     _check_variables(t, party, kind)
     _check_choices(t, party, kind)
+    yield from revocation.check(t, party, kind)
     if isinstance(party, Server):
         _check_features(t, party, kind)
         if party.post_quantum:

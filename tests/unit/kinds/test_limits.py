@@ -78,7 +78,7 @@ def line(error: TopologyError) -> str:
 
 
 def test_what_all_can_do_passes_without_notes():
-    t = topology(server="    health: 127.0.0.1:8081\n    check_revocation: crl")
+    t = topology(server="    health: 127.0.0.1:8081\n    tls: modern")
     assert check(t, kinds_of(t)) == ()
 
 

@@ -185,12 +185,8 @@ def test_an_inherited_value_is_pointed_at_where_it_stands() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "at"),
     [
-        (API, API + "    check_revocation: ocsp\n", "ocsp"),
         (API, API + "    staple: true\n", "true"),
         (API, API + "    must_staple: true\n", "true"),
-        (API, API + "    on_unavailable: allow\n", "allow"),
-        (CLI, CLI + "    check_revocation: crl\n", "crl"),
-        (CLI, CLI + "    check_revocation: ocsp\n", "ocsp"),
         ("cas:\n", "defaults: {staple: true}\ncas:\n", "true"),
     ],
 )

@@ -81,7 +81,7 @@ class Checker:
         self._verdicts: dict[object, Future[Verdict]] = {}
 
     def check(self, chain: Sequence[bytes]) -> None:
-        """Raises Refused unless all of a verified chain (DER, leaf first, root last) stands. Waits ASK_SECONDS or so."""
+        """Raises Refused unless all of a verified chain (DER, leaf first, root last) stands. Waits for answers."""
         leaf, *others = chain
         for certificate, issuer in zip(chain, others, strict=False):
             if certificate is leaf and self._rules.check == "ocsp":

@@ -1,0 +1,114 @@
+"""Whether those who check revocation find what they need, where their kind looks for it, and what they must know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scaffold.errors import Place, TopologyError
+from scaffold.kinds.catalogue import Kind
+from scaffold.settings import has_crl, needs_crls, peer_issuers
+from scaffold.topology import graph
+from scaffold.topology.durations import format_duration
+from scaffold.topology.model import Ca, Client, Party, RevocationCheck, Server, Topology
+
+
+def check(t: Topology, party: Party, kind: Kind) -> Iterator[str]:
+    """The plan's notes on how `party` checks revocation. Raises TopologyError where it could never get an answer."""
+    if party.check_revocation is RevocationCheck.NONE:
+        return
+    issuers = tuple(t.cas[name] for name in peer_issuers(t, party))
+    if kind.capabilities.ocsp_by_staple and party.check_revocation is RevocationCheck.OCSP:
+        _check_staples(t, party, kind)
+    elif party.check_revocation is RevocationCheck.OCSP:
+        for ca in issuers:
+            _check_responder(t, party, kind, ca)
+    if kind.capabilities.crl_over_http:
+        yield from _check_pointers(t, party, kind, issuers)
+    elif needs_crls(t, party):
+        yield from _check_files(t, party, issuers)
+    yield from _unknown_pointers(t, party)
+
+
+def _check_staples(t: Topology, client: Party, kind: Kind) -> None:
+    for name in client.calls:
+        if not t.servers[name].staple:
+            raise TopologyError(
+                f'{client.address}: template "{kind.name}" checks by OCSP only what a server staples, '
+                f"and {t.servers[name].address} staples nothing",
+                place=_place(t, client),
+                hint=f'give {t.servers[name].address} "staple: true", or check_revocation: crl here',
+            )
+
+
+def _check_responder(t: Topology, party: Party, kind: Kind, ca: Ca) -> None:
+    """The leaves that `ca` issues must have a responder, and for some kinds no other pointer."""
+    if not ca.issues_here:
+        return  # what its certificates carry is not known here
+    if ca.revocation.ocsp is None:
+        raise TopologyError(
+            f"{party.address} asks by OCSP about certificates of {ca.address}, which has no responder",
+            place=_place(t, party),
+            hint=_publishing(t) or f"give {ca.address} revocation: {{ocsp: 1h}}",
+        )
+    if kind.capabilities.ocsp_needs_no_cdp and ca.revocation.crl is not None:
+        raise TopologyError(
+            f'{party.address}: template "{kind.name}" asks by OCSP only about certificates that point to no CRL, '
+            f"and those of {ca.address} do",
+            place=t.place("cas", ca.name, "revocation") or _place(t, party),
+            hint=f"give {ca.address} revocation: {{ocsp: {format_duration(ca.revocation.ocsp)}}} and nothing else",
+        )
+
+
+def _check_pointers(t: Topology, party: Party, kind: Kind, issuers: tuple[Ca, ...]) -> Iterator[str]:
+    """Every certificate of the chain must say where to look: the leaf by what was chosen, those above it either way."""
+    for ca in _chains(t, issuers):
+        given = ca.revocation
+        is_asked = party.check_revocation is RevocationCheck.OCSP and (ca in issuers or given.crl is None)
+        if not ca.issues_here or (is_asked and given.ocsp is not None):
+            continue
+        if given.crl is None:
+            raise TopologyError(
+                f'{party.address}: template "{kind.name}" reads CRLs where certificates point to, '
+                f"and those of {ca.address} do not",
+                place=t.place("cas", ca.name, "revocation") or _place(t, party),
+                hint=_publishing(t) or f"give {ca.address} revocation: {{crl: 1d}}",
+            )
+        yield (
+            f"{party.address} believes a CRL of {ca.address} until it ends: "
+            f"it may learn of a revocation only after {format_duration(given.crl)}"
+        )
+
+
+def _check_files(t: Topology, party: Party, issuers: tuple[Ca, ...]) -> Iterator[str]:
+    """The CRL of every CA of the chain must be had, the root's too."""
+    for ca in _chains(t, issuers):
+        if not has_crl(ca):
+            raise TopologyError(
+                f"{party.address} needs a CRL of {ca.address}, whose key is not here to sign one",
+                place=t.place("cas", ca.name, "existing") or _place(t, party),
+                hint="name the CRLs that it publishes: existing: {crl: FILE}",
+            )
+    if t.publish is None:
+        yield f"{party.address} learns of revocations by apply alone: publish is not set, so no CRL can be fetched"
+
+
+def _unknown_pointers(t: Topology, party: Party) -> Iterator[str]:
+    for caller in graph.callers(t, party.name) if isinstance(party, Server) else ():
+        if isinstance(caller, Client) and caller.external is not None:
+            yield (
+                f"{party.address} checks revocation, and where the certificate of {caller.address} points to "
+                "is not known here"
+            )
+
+
+def _chains(t: Topology, issuers: tuple[Ca, ...]) -> tuple[Ca, ...]:
+    return tuple({ca.name: ca for issuer in issuers for ca in graph.chain(t, issuer.name)}.values())
+
+
+def _publishing(t: Topology) -> str | None:
+    return None if t.publish else "publish: http://host:port says where CRLs and OCSP responses are to be found"
+
+
+def _place(t: Topology, party: Party) -> Place | None:
+    path = ("servers" if isinstance(party, Server) else "clients", party.name)
+    return t.places.get((*path, "check_revocation")) or t.place("defaults", "check_revocation") or t.place(*path)

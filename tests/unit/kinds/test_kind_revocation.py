@@ -1,0 +1,165 @@
+"""Who checks revocation must be able to get an answer; where none could come, the topology is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from scaffold.errors import TopologyError
+from scaffold.kinds import catalogue
+from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.limits import check
+from scaffold.topology import graph
+from scaffold.topology.load import loads
+from scaffold.topology.model import Client, Topology
+
+BASE = """
+version: 1
+name: bank
+{publish}
+cas:
+  root: {{subject: {{common_name: Root}}{root}}}
+  issuing: {{issuer: root, subject: {{common_name: Issuing}}{issuing}}}
+{cas}
+servers:
+  desk:
+    template: python
+    issuer: issuing
+    listen: 127.0.0.1:8443
+    names: [desk.internal]
+{server}
+clients:
+  teller:
+    template: {client_kind}
+    issuer: issuing
+    calls: [desk]
+{client}
+{clients}
+"""
+OCSP = "    check_revocation: ocsp"
+CRL = "    check_revocation: crl"
+ADOPTED = "  partner: {existing: {certificate: ca.pem, chain: chain.pem}}"
+OVER_HTTP = {"crl_over_http": True, "ocsp_needs_no_cdp": True}
+AUDITOR = '  auditor: {external: {issuer: partner, identity: "spiffe://partner.example/auditor"}, calls: [desk]}'
+
+
+def topology(publish: str = "publish: http://127.0.0.1:9080", client_kind: str = "python", **parts: str) -> Topology:
+    texts = dict.fromkeys(("root", "issuing", "cas", "server", "client", "clients"), "") | parts
+    return loads(BASE.format(publish=publish, client_kind=client_kind, **texts).encode(), Path("topology.yaml"))
+
+
+def kinds_of(t: Topology, **changes: object) -> dict[str, Kind]:
+    """The built-in kinds; `changes` are fields of the desk's capabilities."""
+    found = {}
+    for party in graph.parties(t):
+        if not (isinstance(party, Client) and party.external):
+            role = "client" if isinstance(party, Client) else "server"
+            found[party.address] = catalogue.find(party.template, role, Path.cwd())
+    desk = found["server.desk"]
+    found["server.desk"] = dataclasses.replace(desk, capabilities=dataclasses.replace(desk.capabilities, **changes))
+    return found
+
+
+def refused(t: Topology, **changes: object) -> TopologyError:
+    with pytest.raises(TopologyError) as caught:
+        check(t, kinds_of(t, **changes))
+    assert caught.value.place is not None
+    assert caught.value.hint
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "asked", [OCSP, CRL, OCSP + "\n    on_unavailable: allow", CRL + "\n    on_unavailable: allow"]
+)
+def test_what_is_published_can_be_checked_by_both_sides(asked):
+    assert check(topology(server=asked, client=asked), kinds_of(topology(server=asked))) == ()
+
+
+def test_without_a_publisher_crls_come_by_apply_alone():
+    t = topology(publish="", server=CRL)
+    assert check(t, kinds_of(t)) == (
+        "server.desk learns of revocations by apply alone: publish is not set, so no CRL can be fetched",
+    )
+
+
+def test_without_a_publisher_there_is_no_responder():
+    error = refused(topology(publish="", server=OCSP))
+    assert error.message == "server.desk asks by OCSP about certificates of ca.issuing, which has no responder"
+    assert "publish: http" in error.hint
+    assert error.place.text.strip() == "check_revocation: ocsp"
+
+
+def test_an_issuer_without_a_responder():
+    t = topology(server=OCSP, issuing=", revocation: {crl: 1d}")
+    assert "revocation: {ocsp: 1h}" in refused(t).hint
+    check(topology(server=CRL, issuing=", revocation: {crl: 1d}"), kinds_of(t))
+
+
+def test_a_client_asks_about_the_issuer_of_the_server():
+    assert "client.teller asks by OCSP" in refused(topology(client=OCSP, issuing=", revocation: {crl: 1d}")).message
+
+
+def test_curl_needs_a_staple():
+    error = refused(topology(client_kind="curl", client=OCSP))
+    assert 'client.teller: template "curl" checks by OCSP only what a server staples' in error.message
+    assert '"staple: true"' in error.hint
+    t = topology(client_kind="curl", client=OCSP)
+    stapling = dataclasses.replace(t.servers["desk"], staple=True)
+    kinds = kinds_of(t, supports=frozenset({"staple"}))
+    assert check(dataclasses.replace(t, servers={"desk": stapling}), kinds) == ()
+
+
+def test_curl_can_not_be_lenient():
+    error = refused(topology(client_kind="curl", client=CRL + "\n    on_unavailable: allow"))
+    assert 'cannot do "on_unavailable: allow"' in error.message
+
+
+class TestOverHttp:
+    """Kinds that read no file: .NET."""
+
+    def test_crls_are_believed_until_they_end(self):
+        t = topology(server=CRL)
+        assert check(t, kinds_of(t, **OVER_HTTP)) == (
+            "server.desk believes a CRL of ca.issuing until it ends: it may learn of a revocation only after 1d",
+            "server.desk believes a CRL of ca.root until it ends: it may learn of a revocation only after 90d",
+        )
+
+    @pytest.mark.parametrize("who", ["root", "issuing"])
+    def test_a_pointer_is_missing(self, who):
+        t = topology(server=CRL, **{who: ", revocation: {ocsp: 1h}"})
+        error = refused(t, **OVER_HTTP)
+        assert f"those of ca.{who} do not" in error.message
+        assert "ocsp: 1h" in error.place.text
+        check(t, kinds_of(t))
+
+    def test_nothing_is_published(self):
+        assert "publish: http" in refused(topology(publish="", server=CRL), **OVER_HTTP).hint
+
+    def test_one_pointer_too_many_for_ocsp(self):
+        error = refused(topology(server=OCSP), **OVER_HTTP)
+        assert "asks by OCSP only about certificates that point to no CRL, and those of ca.issuing do" in error.message
+        assert error.hint == "give ca.issuing revocation: {ocsp: 1h} and nothing else"
+        t = topology(server=OCSP, issuing=", revocation: {ocsp: 1h}")
+        assert check(t, kinds_of(t, **OVER_HTTP)) == (
+            "server.desk believes a CRL of ca.root until it ends: it may learn of a revocation only after 90d",
+        )
+
+    def test_intermediates_may_be_asked_about_too(self):
+        t = topology(server=OCSP, issuing=", revocation: {ocsp: 1h}", root=", revocation: {ocsp: 1d}")
+        assert check(t, kinds_of(t, **OVER_HTTP)) == ()
+
+
+class TestExternalCallers:
+    def test_an_adopted_ca_must_bring_its_crl(self):
+        error = refused(topology(server=CRL, cas=ADOPTED, clients=AUDITOR))
+        assert error.message == "server.desk needs a CRL of ca.partner, whose key is not here to sign one"
+        assert "existing:" in error.place.text
+
+    def test_their_pointers_are_not_known(self):
+        brought = ADOPTED.replace("chain.pem", "chain.pem, crl: ca.crl")
+        t = topology(server=OCSP, cas=brought, clients=AUDITOR)
+        assert check(t, kinds_of(t)) == (
+            "server.desk checks revocation, and where the certificate of client.auditor points to is not known here",
+        )
