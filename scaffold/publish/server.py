@@ -16,7 +16,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from scaffold.errors import PublishError
+from scaffold.errors import PublishError, ScaffoldError
 from scaffold.publish.app import Clock, JsonLines, Publisher
 from scaffold.publish.state import Source, State
 from scaffold.topology.model import HostPort
@@ -29,6 +29,9 @@ REQUEST_WITHIN: Final = 10.0
 
 READ_WITHIN: Final = 60.0
 """Seconds for a client to read its answer; a large CRL over a thin line takes some."""
+
+MOST_CONNECTIONS: Final = 700
+"""Connections at a time: with two bursts that are accepted at once, fewer than the usual limit of 1,024 open files."""
 
 SHUT_WITHIN: Final = 5
 """Seconds for the answers under way when the publisher is told to end."""
@@ -66,29 +69,35 @@ def listening(where: HostPort) -> socket.socket:
     return listener
 
 
-_BACKLOG: Final = 1024
+_BACKLOG: Final = 128
+"""Also how many connections asyncio accepts in one go, before any of them can be counted."""
 
 
 class ImpatientProtocol(H11Protocol):
     """HTTP/1.1 that hangs up on who does not send its request, or does not read its answer.
 
-    uvicorn waits for a first request, and for a reader, for ever.
+    uvicorn waits for a first request, and for a reader, for ever. Where too many are there, the one that has been
+    silent for longest makes room: without a free file descriptor asyncio would do nothing but log.
     """
 
+    _since = 0.0
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._since = self.loop.time()
         self._expect_a_request()
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._make_room()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.cycle is None or self.cycle.response_complete:
-            self._expect_a_request()
-        else:
+        if self._is_busy:
             _cancel(self._deadline)
             self._deadline = None
+        else:
+            self._expect_a_request()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -108,6 +117,16 @@ class ImpatientProtocol(H11Protocol):
         _cancel(self._deadline)
         _cancel(self._stalled)
         super().connection_lost(exc)
+
+    def _make_room(self) -> None:
+        others = (one for one in self.connections if isinstance(one, ImpatientProtocol) and one is not self)
+        oldest = min(others, key=lambda one: (one._is_busy, one._since))
+        oldest.transport.abort()
+        self.connections.discard(oldest)  # it hears of its end later, and must not make room twice
+
+    @property
+    def _is_busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _expect_a_request(self) -> None:
         if self._deadline is None:
@@ -164,6 +183,7 @@ class Keeper:
         self._state = state
         self._clock = clock
         self._publisher = publisher
+        self._told: str | None = None
 
     async def watch(self) -> None:
         """Look every second, for ever."""
@@ -172,13 +192,17 @@ class Keeper:
             await asyncio.to_thread(self.look)
 
     def look(self) -> None:
-        """Refresh the state once; an error is logged and counted."""
+        """Refresh the state once; an error is counted, and logged unless it is the one of the last look."""
         try:
             if self._state.refresh(self._clock()):
                 _log.info("refreshed")
+            self._told = None
         except Exception as error:
             self._publisher.metrics.failures.inc()
-            _log.exception("refresh failed", extra={"fields": {"error": str(error)}})
+            if self._told != repr(error):
+                self._told = repr(error)
+                details = None if isinstance(error, ScaffoldError) else error
+                _log.error("refresh failed", exc_info=details, extra={"fields": {"why": str(error)}})
 
 
 def make_server(state: State, clock: Clock, source: Source | None = None) -> Server:

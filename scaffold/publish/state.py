@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from scaffold.apply import apply
@@ -21,7 +21,9 @@ from scaffold.store.secrets import Secrets
 from scaffold.topology.model import Ca, Topology
 
 _TRY_AGAIN: Final = timedelta(seconds=30)
-"""After a signature that failed: a full disk does not mend within a second."""
+"""After a signature or a look that failed: a full disk does not mend within a second."""
+
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 _log = logging.getLogger("scaffold.publish")
 
@@ -79,6 +81,7 @@ class State:
         self._layout = layout
         self._signing = signing or SignAsApply(topology, layout)
         self._stamp: tuple[object, ...] | None = None
+        self._read_again = _NEVER
         self._unsettled = True
         self._not_before: dict[str, datetime] = {}
         self._authorities: dict[str, Authority] = {}
@@ -126,24 +129,26 @@ class State:
 
         What cannot be read or signed is logged; what was known before stays, and a later call tries again.
         """
-        is_new = self._read()
+        is_new = self._read(now)
         if is_new or self._unsettled or self._half_is_over(now):
             self._unsettled = not self._sign("CRLs", now, lambda: self._signing.crls(now))
-            is_new = self._read() or is_new
+            is_new = self._read(now) or is_new
         for one in list(self._authorities.values()):
             self._refresh_responder(one, now)
         return is_new
 
-    def _read(self) -> bool:
+    def _read(self, now: datetime) -> bool:
         stamp = authority.stamp(self._topology, self._layout)  # before reading: what changes meanwhile is seen next
-        if stamp == self._stamp:
+        if stamp == self._stamp and now < self._read_again:
             return False
+        self._read_again = _NEVER
         known = ledger.load(self._layout)
         for ca in self._topology.cas.values():
             try:
                 found = authority.read(self._topology, self._layout, ca, known)
             except ScaffoldError as error:
                 _log.error("CA cannot be read", extra={"fields": {"address": ca.address, "error": error.message}})
+                self._read_again = now + _TRY_AGAIN
                 continue
             if found is None:
                 self._authorities.pop(ca.name, None)

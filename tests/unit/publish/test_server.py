@@ -101,6 +101,18 @@ def test_it_hangs_up_on_who_does_not_read_the_answer(impatient, monkeypatch):
         assert len(everything(deaf)) < LARGE
 
 
+def test_where_too_many_are_silent_the_oldest_makes_room(monkeypatch):
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 20)
+    (free,) = free_addresses(1)
+    with server.running(Fake(), lambda: datetime.now(UTC), free) as listen, contextlib.ExitStack() as crowd:
+        silent = [crowd.enter_context(opened(listen)) for _ in range(50)]
+        with opened(listen, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as late:
+            assert everything(late).startswith(b"HTTP/1.1 200 ")
+        assert [everything(one) for one in silent[:30]] == [b""] * 30
+        silent[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert everything(silent[-1]).startswith(b"HTTP/1.1 200 ")
+
+
 def test_who_reads_gets_all_of_it(impatient):
     with opened(impatient, b"GET /crl/x.crl HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as reader:
         assert len(everything(reader)) > LARGE
