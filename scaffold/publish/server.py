@@ -80,18 +80,19 @@ class ImpatientProtocol(H11Protocol):
     silent for longest makes room: without a free file descriptor asyncio would do nothing but log.
     """
 
-    _since = 0.0
+    _heard_at = 0.0
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._since = self.loop.time()
+        self._heard_at = self.loop.time()
         self._expect_a_request()
         if len(self.connections) > MOST_CONNECTIONS:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
+        self._heard_at = self.loop.time()
         super().data_received(data)
         if self._is_busy:
             _cancel(self._deadline)
@@ -120,9 +121,9 @@ class ImpatientProtocol(H11Protocol):
 
     def _make_room(self) -> None:
         others = (one for one in self.connections if isinstance(one, ImpatientProtocol) and one is not self)
-        oldest = min(others, key=lambda one: (one._is_busy, one._since))
-        oldest.transport.abort()
-        self.connections.discard(oldest)  # it hears of its end later, and must not make room twice
+        quietest = min(others, key=lambda one: (one._is_busy, one._heard_at))
+        quietest.transport.abort()
+        self.connections.discard(quietest)  # it hears of its end later, and must not make room twice
 
     @property
     def _is_busy(self) -> bool:
