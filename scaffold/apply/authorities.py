@@ -14,6 +14,7 @@ from scaffold.pki.issue import issue, new_serial, self_signed, validity
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.desired import DesiredCa, DesiredCertificate
 from scaffold.plan.model import Change, Work
+from scaffold.plan.revocations import entries
 from scaffold.store import files
 from scaffold.store.ledger import CaKey
 from scaffold.store.projects import digest
@@ -42,13 +43,14 @@ def make(shop: Workshop, one: DesiredCa, change: Change) -> None:
 
 def sign_crl(shop: Workshop, one: DesiredCa) -> None:
     """Signs the CRL of one CA. Its number is in the ledger before it is in place (RFC 5280 5.2.3: it only rises)."""
-    name = one.ca.name
+    name, known, issuer = one.ca.name, shop.observed.ledger, shop.issuer(one.ca.name)
     there = shop.observed.crl(one.paths.crl).crl
-    highest = max(shop.observed.ledger.crl_numbers.get(name, 0), (crls.number(there) or 0) if there is not None else 0)
-    revoked = [entry for entry in shop.observed.ledger.revoked.values() if entry.ca == name]
+    highest = max(known.crl_numbers.get(name, 0), (crls.number(there) or 0) if there is not None else 0)
+    ours = there if there is not None and crls.signed_by(there, issuer.certificate) else None
+    revoked = entries(known, name, keys.spki_sha256(issuer.certificate), ours, shop.now)
     shop.record.crl(name, highest + 1)
     crl = crls.build(
-        shop.issuer(name),
+        issuer,
         highest + 1,
         shop.now,
         shop.now + max(one.crl_life, timedelta(seconds=2)),

@@ -12,14 +12,15 @@ from scaffold.plan.desired import DesiredParty
 from scaffold.plan.material import project, trust_files
 from scaffold.plan.model import Change, Work
 from scaffold.plan.projects import NEW
-from scaffold.settings import CaFacts
+from scaffold.plan.revocations import freshest
+from scaffold.settings import CaFacts, peer_issuers
 from scaffold.store import files
 from scaffold.store.projects import Record, digest
 
 _AT_ONCE = 200
 """So many projects share the two fsyncs of the record, and the memory."""
 
-_OF_PARTIES = frozenset({Work.TRUST, Work.RENDER, Work.WRITE, Work.OFFER})
+_OF_PARTIES = frozenset({Work.TRUST, Work.REFRESH, Work.RENDER, Work.WRITE, Work.OFFER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _write(shop: Workshop, rendered: _Rendered, authorities: Authorities) -> Non
     offered: list[str] = []
     for change in rendered.changes:
         match change.work:
-            case Work.TRUST:
+            case Work.TRUST | Work.REFRESH:
                 _trust(shop, rendered, change, authorities)
             case Work.RENDER:
                 _put(shop, rendered, [path for path in rendered.files if not _is_tls(rendered.one, path)])
@@ -79,10 +80,16 @@ def _write(shop: Workshop, rendered: _Rendered, authorities: Authorities) -> Non
     hashes = {path: digest(file.content) for path, file in rendered.files.items()}
     if offered:
         shop.projects.offered(address, {path: hashes[path] for path in offered})
-        last = shop.observed.records.by_address.get(address, Record()).files
-        hashes = {path: sha256 for path, sha256 in hashes.items() if path not in offered}
-        hashes.update({path: last[path] for path in offered if path in last})
-    shop.projects.settled(address, None if offered else rendered.inputs, hashes)
+    last = shop.observed.records.by_address.get(address, Record()).files
+    kept = {path: last[path] for path in offered if path in last}
+    behind = bool(offered)
+    if any(change.work is Work.REFRESH for change in rendered.changes):
+        # What a person has of it is not looked at: it stays known as it was, and the next plan compares it.
+        offered = [path for path in rendered.files if not _is_tls(rendered.one, path)]
+        kept = {path: sha256 for path, sha256 in last.items() if not _is_tls(rendered.one, path)}
+        behind = True
+    hashes = {path: sha256 for path, sha256 in hashes.items() if path not in offered} | kept
+    shop.projects.settled(address, None if behind else rendered.inputs, hashes)
 
 
 def _may_offer(shop: Workshop, address: str, path: str) -> bool:
@@ -97,6 +104,9 @@ def _trust(shop: Workshop, rendered: _Rendered, change: Change, authorities: Aut
     for path, text in fixed.items():
         if text is None:
             raise ValueError(f"{path}: a CA is not made yet")
+        if path == rendered.one.paths.crl:
+            signers = authorities.in_chains(peer_issuers(shop.topology, rendered.one.party))
+            text = freshest(shop.read(path), text, signers, shop.now)
         shop.write(path, text)
     own = [path for path in rendered.files if _is_tls(rendered.one, path)]
     _put(shop, rendered, own)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from scaffold.apply import authorities, leaves, projects
+from scaffold.apply import authorities, leaves, projects, staples
 from scaffold.apply.workshop import Progress, Workshop
 from scaffold.errors import PlanError
 from scaffold.kinds.catalogue import Kind
@@ -121,6 +121,7 @@ def _prepare(shop: Workshop) -> None:
 
 
 def _carry_out(shop: Workshop, plan: Plan) -> None:
+    _revoke(shop, [change for change in plan.changes if change.work is Work.REVOKE])
     of_cas = [change for change in plan.changes if change.address.startswith("ca.")]
     of_parties = [change for change in plan.changes if not change.address.startswith("ca.")]
     _make_cas(shop, of_cas)
@@ -133,8 +134,25 @@ def _carry_out(shop: Workshop, plan: Plan) -> None:
         if change.work is Work.BUNDLE:
             leaves.bundle(shop, parties[change.address.removesuffix(".bundle")], settled)
             shop.progress(change)
+        elif change.work is Work.STAPLE:
+            staples.make(shop, parties[change.address.removesuffix(".staple")])
+            shop.progress(change)
     projects.make(shop, of_parties, parties, settled)
     _remove(shop, [change for change in plan.changes if change.work is Work.REMOVE])
+
+
+def _revoke(shop: Workshop, changes: Sequence[Change]) -> None:
+    """All at once, and before any CRL: from here on every plan carries it through, whatever happens."""
+    entries = [
+        ledger.Revoked(one.ca, one.serial, one.reason, shop.now, one.replace)
+        for change in changes
+        for one in change.revocations
+    ]
+    if entries:
+        shop.record.revoked(entries)
+        shop.observed.ledger = ledger.load(shop.layout)
+    for change in changes:
+        shop.progress(change)
 
 
 def _make_cas(shop: Workshop, changes: Sequence[Change]) -> None:
@@ -142,7 +160,7 @@ def _make_cas(shop: Workshop, changes: Sequence[Change]) -> None:
     asked = {one.certificate.address: one.certificate for one in shop.desired.cas if one.certificate is not None}
     with shop.making_keys(asked[change.address] for change in changes if change.work is Work.NEW_KEY):
         for change in changes:
-            if change.work is Work.REMOVE:
+            if change.work in (Work.REMOVE, Work.REVOKE):
                 continue
             one = cas[change.address.rpartition(".")[0]]
             if change.work is Work.SIGN:

@@ -152,16 +152,8 @@ class Workshop:
 
         Raises SecretError where one is not there, WrongPassword where one does not open its key.
         """
-        needed: dict[str, None] = {}
+        needed = set(self._keys_of(changes))
         made_anew = {change.address for change in changes if change.work is Work.NEW_KEY}
-        issuers = {one.address: one.issuer for one in self.asked_certificates()}
-        for change in changes:
-            if change.work in (Work.NEW_KEY, Work.ISSUE, Work.ENCRYPT):
-                needed[change.address] = None
-                if (issuer := issuers.get(change.address)) is not None:
-                    needed[f"ca.{issuer}.certificate"] = None
-            elif change.work is Work.SIGN:
-                needed[change.address.removesuffix(".crl") + ".certificate"] = None
         for one in self.desired.cas:
             address = f"{one.ca.address}.certificate"
             if address in needed and one.ca.key_password is not None:
@@ -173,6 +165,22 @@ class Workshop:
             pfx, address = party.party.pfx, f"{party.party.address}.bundle"
             if address in bundles and pfx is not None and not isinstance(pfx.password, GeneratedSecret):
                 self.passwords[address] = self.secrets.given(pfx.password, address)
+
+    def _keys_of(self, changes: Sequence[Change]) -> Iterator[str]:
+        """The addresses of the certificates whose keys `changes` make or use."""
+        issuers = {one.address: one.issuer for one in self.asked_certificates()}
+        for change in changes:
+            match change.work:
+                case Work.NEW_KEY | Work.ISSUE | Work.ENCRYPT:
+                    yield change.address
+                    if (issuer := issuers.get(change.address)) is not None:
+                        yield f"ca.{issuer}.certificate"
+                case Work.STAPLE:
+                    yield f"ca.{issuers[change.address.removesuffix('.staple') + '.certificate']}.certificate"
+                case Work.SIGN:
+                    yield change.address.removesuffix(".crl") + ".certificate"
+                case _:
+                    pass
 
     def _try(self, name: str, address: str) -> None:
         """Opens an encrypted key that is there."""
@@ -240,4 +248,5 @@ def entry(address: str, ca: str, certificate: x509.Certificate, issuer_key: str)
         not_after=certificate.not_valid_after_utc,
         fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
         issuer_key=issuer_key,
+        key=keys.spki_sha256(certificate),
     )

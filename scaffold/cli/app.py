@@ -23,6 +23,8 @@ VERBS = {
     "call": "Make one call: a client to a server.",
     "publish": "Serve CRLs, OCSP and CA certificates, and re-sign what is due.",
     "status": "Show every certificate and its days left.",
+    "renew": "Give certificates later dates: those that are due, or those that are named.",
+    "revoke": "Revoke a certificate, refresh every CRL, and replace it.",
     "graph": "Draw the topology as Mermaid or Graphviz dot.",
     "inspect": "Say in words what a certificate, key, CRL or bundle holds.",
     "schema": "Print the JSON Schema of the language, for editors.",

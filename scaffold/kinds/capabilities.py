@@ -18,17 +18,23 @@ FEATURES = (
     "calls",
     "pfx",
     "staple",
+    "staple-file",
     "must_staple",
     "reload",
     "demands_eku",
     "crls_over_http",
+    "ocsp_needs_no_cdp",
     "demands_staple",
 )
 """What a kind may support beyond the handshake itself.
 
+`staple`: it fetches the response that it staples by itself; `staple-file`: it staples the one in `files.staple`.
 `demands_eku`: a caller's certificate without any extended key usage is refused, which OpenSSL alone lets in.
-`crls_over_http`: it fetches CRLs from where the peer's certificates point, and not from a file in `tls/`.
-`demands_staple`: it asks no OCSP responder itself; `check_revocation: ocsp` demands the server's staple.
+`crls_over_http`: it fetches CRLs from where the peer's certificates point, and not from a file in `tls/`; what it got
+it believes until its nextUpdate.
+`ocsp_needs_no_cdp`: it asks by OCSP only about a certificate that points to no CRL.
+`demands_staple`: it asks no OCSP responder itself; `check_revocation: ocsp` demands the server's staple, and so
+does `must_staple` of a server, whatever is checked.
 """
 
 ROLES = ("server", "client")
@@ -46,10 +52,6 @@ class Capabilities:
     that it calls: the first of that server's names must be of one. `sees_issuer_by` (`key` or `name`) is how a server
     tells who signed a caller's certificate; `refuses_in` (`tls` or `http`) is where it refuses a valid caller who is
     not drawn.
-
-    How it checks revocation: `crl_over_http`, it reads no CRL file but the CDP of every certificate of the chain, and
-    believes what it got until its nextUpdate; `ocsp_needs_no_cdp`, it asks by OCSP only about a certificate without a
-    CDP; `ocsp_by_staple`, it asks nobody and needs the server's staple.
     """
 
     summary: str
@@ -69,9 +71,6 @@ class Capabilities:
     sees_issuer_by: str
     refuses_in: str
     supports: frozenset[str]
-    crl_over_http: bool = False
-    ocsp_needs_no_cdp: bool = False
-    ocsp_by_staple: bool = False
 
 
 def parse(block: object, where: str) -> Capabilities:
@@ -102,9 +101,6 @@ def parse(block: object, where: str) -> Capabilities:
         sees_issuer_by=reader.choice("sees_issuer_by", ("key", "name"), None if server else "key"),
         refuses_in=reader.choice("refuses_in", ("tls", "http"), None if server else "tls"),
         supports=frozenset(reader.feature(name) for name in reader.texts("supports")),
-        crl_over_http=reader.flag("crl_over_http"),
-        ocsp_needs_no_cdp=reader.flag("ocsp_needs_no_cdp"),
-        ocsp_by_staple=reader.flag("ocsp_by_staple"),
     )
     reader.finish()
     return capabilities
@@ -143,12 +139,6 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
             raise self._wrong(field, "must be a list of texts")
         return tuple(value)
-
-    def flag(self, field: str) -> bool:
-        value = self._take(field)
-        if value is not None and not isinstance(value, bool):
-            raise self._wrong(field, "must be true or false")
-        return bool(value)
 
     def choice(self, field: str, choices: tuple[str, ...], default: str | None) -> str:
         value = self.text(field, default)

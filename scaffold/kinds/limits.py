@@ -76,7 +76,7 @@ def _check_features(t: Topology, server: Server, kind: Kind) -> None:
         "upstream": (server.upstream, "forwards to no upstream"),
         "calls": (server.calls, "calls no other server"),
         "pfx": (server.pfx, "reads no PFX bundle"),
-        "staple": (server.staple, "staples no OCSP response"),
+        "staple": (server.staple and "staple-file" not in kind.capabilities.supports, "staples no OCSP response"),
         "must_staple": (server.must_staple, "does not staple reliably enough for must_staple"),
     }
     for feature, (wanted, problem) in asked.items():
@@ -100,6 +100,8 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[str, 
         yield from _takes(t, caller, calling, callee)
         _check_callee_name(t, caller, calling, callee)
         _check_fault_is_seen(t, callee, caller, calling)
+        if callee.must_staple and "demands_staple" not in calling.capabilities.supports:
+            yield f"{caller.address} believes {callee.address} without its staple too, although must_staple promises it"
     if isinstance(caller, Client):
         _check_fault_is_seen(t, caller, callee, called)
     speaks_tls12 = TlsProfile.MODERN not in (caller.tls, callee.tls)

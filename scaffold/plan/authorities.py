@@ -36,10 +36,17 @@ class Authority:
     """Its CRL in PEM (of an existing one: those of its chain too), or None where it is to be signed or is not had."""
     crl_due: bool = False
     """Whether the CRL is to be signed only because it is due."""
+    withdrawn: bool = False
+    """Whether it, or a CA above it, is revoked and gets no new key: it issues nothing."""
 
     @property
     def new_key(self) -> bool:
         return self.spki is None
+
+    @property
+    def signers(self) -> tuple[x509.Certificate, ...]:
+        """The certificates whose keys may have signed the CRLs in `crl`."""
+        return (*((self.today,) if self.today is not None else ()), *self.above)
 
     @functools.cached_property
     def spki_sha256(self) -> str:

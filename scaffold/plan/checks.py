@@ -6,6 +6,7 @@ unusable decides alone; of what it says, every difference is told; its life coun
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +40,8 @@ class Examined:
     issuer: Authority | None
     ledger: Ledger
     now: datetime
+    asked_for: bool = False
+    """Whether a person asks for a renewal."""
 
     @property
     def real(self) -> x509.Certificate:
@@ -127,6 +130,13 @@ def _key_type(one: Examined, found: object) -> Reason | None:
 def revoked(one: Examined) -> Reason | None:
     entry = one.ledger.revoked.get((one.ca, f"{one.real.serial_number:x}"))
     return None if entry is None else Reason("revoked", f"it was revoked on {_day(entry.at)}: {entry.reason}")
+
+
+def key_of_revoked(one: Examined) -> Reason | None:
+    """For a certificate that is not there: what stood over this key may have been revoked."""
+    if one.key_spki is None or hashlib.sha256(one.key_spki).hexdigest() not in one.ledger.revoked_keys:
+        return None
+    return Reason("revoked", f"{one.desired.paths.key} is the key of a certificate that was revoked")
 
 
 # --- Its issuer ----------------------------------------------------------------------------------------------------
@@ -234,6 +244,10 @@ def due(one: Examined) -> Reason | None:
     return Reason("due", f"it ends on {_day(one.real.not_valid_after_utc)} and is due since {_day(begins)}")
 
 
+def asked_for(one: Examined) -> Reason | None:
+    return Reason("asked", "its renewal is asked for") if one.asked_for else None
+
+
 def prolonged(one: Examined) -> bool:
     """Whether a new certificate would end later: one that is cut to its issuer's end would not."""
     return ends_when_issued(one.desired, one.issuer, one.now) > one.real.not_valid_after_utc
@@ -249,7 +263,7 @@ def ends_when_issued(desired: DesiredCertificate, issuer: Authority | None, now:
 
 _NEW_KEY: tuple[Check, ...] = (key_missing, key_unreadable, key_mismatch, key_type, revoked)
 _REISSUE: tuple[Check, ...] = (issuer_key, issuer_name, signature)
-_LIFE: tuple[Check, ...] = (expired, due)
+_LIFE: tuple[Check, ...] = (expired, due, asked_for)
 
 
 def examine(one: Examined) -> Verdict | None:
@@ -279,7 +293,7 @@ def _afresh(one: Examined, reason: Reason) -> Verdict:
 def _over(one: Examined, action: Action, reason: Reason) -> Verdict:
     if not one.key.present:
         return Verdict(action, Work.NEW_KEY, (reason,))
-    if (problem := key_unreadable(one) or _type_of_key_file(one)) is not None:
+    if (problem := key_unreadable(one) or _type_of_key_file(one) or key_of_revoked(one)) is not None:
         return Verdict(Action.REPLACE, Work.NEW_KEY, (reason, problem))
     return Verdict(action, Work.ISSUE, (reason,))
 

@@ -6,27 +6,29 @@ reaches each of them with its own reason.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cryptography import x509
 
-from scaffold.errors import TopologyError
+from scaffold.errors import TopologyError, Unreadable
 from scaffold.kinds.catalogue import Kind
-from scaffold.pki import bundles, keys, profiles
+from scaffold.pki import bundles, chains, keys, profiles
 from scaffold.pki import crl as crls
-from scaffold.plan import checks, projects, removal
+from scaffold.plan import checks, projects, removal, revocations, staples
 from scaffold.plan.authorities import Authorities, Authority
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, DesiredParty
+from scaffold.plan.intents import Intent, Resolved, resolve
 from scaffold.plan.material import project, trust_files
 from scaffold.plan.model import CRL_DUE, Action, Change, Reason, Work
+from scaffold.settings import peer_issuers
 from scaffold.store.existing import ExistingCa
 from scaffold.store.files import SECRET_FILE
+from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation, SeenKey
 from scaffold.store.projects import digest
-from scaffold.topology.model import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,17 @@ def diff(
     now: datetime,
     *,
     overwrite: Collection[str] = (),
+    intents: Sequence[Intent] = (),
 ) -> Difference:
     """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
 
-    Raises StoreError for what cannot be read, KindError for a template that does not render.
+    `intents` are taken as if the ledger said so already: what follows from them is found like any other difference.
+    Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
+    that cannot be.
     """
-    work = _Diff(desired, observed, existing, kinds, now, frozenset(overwrite))
+    resolved = resolve(intents, desired, observed, existing, now)
+    known = observed.ledger.after(resolved.revocations(now))
+    work = _Diff(desired, observed, existing, kinds, now, frozenset(overwrite), resolved, known)
     work.run()
     authorities = Authorities(desired.topology, work.authorities)
     return Difference(tuple(work.changes), tuple(work.notes), authorities)
@@ -65,11 +72,15 @@ class _Diff:
     kinds: Mapping[str, Kind]
     now: datetime
     overwrite: frozenset[str]
+    resolved: Resolved
+    ledger: Ledger
+    """As it will be, once what is resolved is in it."""
     authorities: dict[str, Authority] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def run(self) -> None:
+        self.changes.extend(self.resolved.changes)
         crl_changes: list[Change] = []
         for one in self.desired.cas:
             self.observed.check_folder(one.paths.folder)
@@ -89,17 +100,34 @@ class _Diff:
     def _made(self, one: DesiredCa, asked: DesiredCertificate) -> None:
         issuer = self.authorities[asked.issuer] if asked.issuer is not None else None
         examined = self._examine(asked, issuer)
-        verdict = checks.examine(examined)
-        self._note_cut(asked, issuer, verdict)
+        verdict, withdrawn = self._verdict(examined)
         real = examined.certificate.certificate
         if verdict is not None:
             key = (one.paths.key,) if verdict.work is Work.NEW_KEY else ()
             paths = (*key, one.paths.certificate, one.paths.der, one.paths.chain)
             self._change(asked.address, verdict, paths)
-        self.authorities[one.ca.name] = _after(one, asked, examined, verdict, real)
+        self.authorities[one.ca.name] = replace(_after(one, asked, examined, verdict, real), withdrawn=withdrawn)
+
+    def _verdict(self, examined: Examined) -> tuple[Verdict | None, bool]:
+        """What is to be done, and whether nothing is because it, or a CA above it, is revoked and stays so."""
+        asked, issuer = examined.desired, examined.issuer
+        is_lost_ca = asked.profile.role == "ca" and examined.certificate.certificate is None
+        withdrawn = self.ledger.withdrawn(asked.address)
+        if withdrawn is not None and asked.address not in self.resolved.renewed and not is_lost_ca:
+            self.notes.append(_withdrawn_note(asked, withdrawn))
+            return None, True
+        verdict = checks.examine(examined)
+        if issuer is not None and issuer.withdrawn:
+            if verdict is not None:
+                why = f"its issuer ca.{issuer.name} is revoked, or a CA above it"
+                self.notes.append(f"{asked.address} stays as it is, though {verdict.reasons[0].message}: {why}")
+            return None, True
+        self._note_cut(asked, issuer, verdict)
+        return verdict, False
 
     def _adopted(self, one: DesiredCa) -> None:
         found = self.existing[one.ca.name]
+        self._note_brought_crls(one, found)
         self.authorities[one.ca.name] = Authority(
             one.ca.name,
             found.certificate.subject,
@@ -110,6 +138,17 @@ class _Diff:
             above=found.above,
             crl=found.crls,
         )
+
+    def _note_brought_crls(self, one: DesiredCa, found: ExistingCa) -> None:
+        """Nobody here can sign those anew: whoever brought them is told in time."""
+        for crl in crls.load_all(found.crls) if found.crls is not None else ():
+            ends = crl.next_update_utc
+            if ends is None or crl.last_update_utc + (ends - crl.last_update_utc) / 2 > self.now:
+                continue
+            when = f"{ends:%Y-%m-%d %H:%M} UTC"
+            said = f"ended on {when}: who checks it refuses everyone" if ends <= self.now else f"ends on {when}"
+            where = one.ca.existing.crl if one.ca.existing is not None else None
+            self.notes.append(f"{one.ca.address}: a CRL in {where} {said}; bring a newer one")
 
     def _around_ca(self, one: DesiredCa, settled: Authorities) -> None:
         """What stands around a CA's certificate: its DER copy, its chain, how its key is kept."""
@@ -164,14 +203,11 @@ class _Diff:
             return Reason("issuer", f"{one.ca.address} has another name now")
         if authority.today is None or not crls.signed_by(seen.crl, authority.today):
             return Reason("signature", f"it is not signed by the key that {one.ca.address} has today")
-        return self._crl_entries(one, seen.crl) or _crl_life(one, seen.crl, self.now)
-
-    def _crl_entries(self, one: DesiredCa, crl: crls.Crl) -> Reason | None:
-        listed = {f"{entry.serial:x}" for entry in crls.entries(crl)}
-        revoked = {serial for ca, serial in self.observed.ledger.revoked if ca == one.ca.name}
-        if listed == revoked:
-            return None
-        return Reason("entries", f"it lists {len(listed)} certificates, the ledger has {len(revoked)} revoked")
+        try:
+            lacking = revocations.lacking(self.ledger, one.ca.name, authority.spki_sha256, seen.crl, self.now)
+        except Unreadable as error:
+            return Reason("unreadable", f"{one.paths.crl} is {error}")
+        return Reason("entries", lacking) if lacking is not None else _crl_life(one, seen.crl, self.now)
 
     # --- Servers and clients ---
 
@@ -181,9 +217,10 @@ class _Diff:
         reissued = [self._leaf(asked, settled) for asked in one.certificates]
         self._bundle(one, settled, reissued[0])
         kind = self.kinds[one.party.address]
+        self._staple(one, kind, settled, reissued[0])
         source = project(self.desired.topology, one.party, kind, facts)
         found = projects.compare(one, source, self.observed, self._overwritten(one))
-        self._trust(one, settled, found)
+        self._trust(one, kind, settled, found)
         self.changes.extend(found.changes)
         self.notes.extend(found.notes)
 
@@ -196,9 +233,8 @@ class _Diff:
             raise ValueError(f"{asked.address} has no issuer")
         issuer = settled[asked.issuer]
         examined = self._examine(asked, issuer)
-        verdict = checks.examine(examined)
-        self._note_cut(asked, issuer, verdict)
-        if verdict is None:
+        verdict, withdrawn = self._verdict(examined)
+        if verdict is None and not withdrawn:
             verdict = self._around_leaf(asked, examined, settled)
         if verdict is None:
             return False
@@ -219,7 +255,7 @@ class _Diff:
 
     def _bundle(self, one: DesiredParty, settled: Authorities, reissued: bool) -> None:
         pfx = one.party.pfx
-        if pfx is None:
+        if pfx is None or (not reissued and not self.observed.exists(one.paths.own.certificate)):
             return
         address, path = f"{one.party.address}.bundle", one.paths.bundle
         reason = self._bundle_reason(one, reissued)
@@ -245,17 +281,46 @@ class _Diff:
             return Reason("content", f"{one.paths.bundle} is not what scaffold wrote")
         return None
 
-    def _trust(self, one: DesiredParty, settled: Authorities, found: projects.Compared) -> None:
+    def _staple(self, one: DesiredParty, kind: Kind, settled: Authorities, reissued: bool) -> None:
+        if not staples.has_staple(one, kind):
+            return
+        path = one.paths.staple
+        reason = self._staple_reason(one, settled[one.party.issuer], reissued)
+        if reason is not None:
+            action = Action.UPDATE if self.observed.exists(path) else Action.CREATE
+            self._change(f"{one.party.address}.staple", Verdict(action, Work.STAPLE, (reason,)), (path,))
+
+    def _staple_reason(self, one: DesiredParty, authority: Authority, reissued: bool) -> Reason | None:
+        path = one.paths.staple
+        if reissued:
+            return Reason("certificate", f"{path}: its certificate is issued anew")
+        leaf = self.observed.certificate(one.paths.own.certificate).certificate
+        if leaf is None or authority.today is None or not _signed_today(one.own, leaf, authority):
+            return None  # revoked without replacement, and its CA has gone on: nobody can vouch for it any more
+        content = self.observed.content(path)
+        if content is None:
+            return Reason("missing", f"{path} is not there")
+        ca, said = authority.today, staples.status(self.ledger, one.party.issuer, leaf)
+        longest = staples.life(self.desired.topology.cas[one.party.issuer])
+        return staples.wrong(path, content, leaf, ca, said, self.now) or staples.due(
+            path, content, leaf, ca, longest, self.now
+        )
+
+    def _trust(self, one: DesiredParty, kind: Kind, settled: Authorities, found: projects.Compared) -> None:
         """Everything in `tls/` apart from keys and certificates is repaired wherever it differs."""
         fixed = trust_files(self.desired.topology, one, settled)
         reasons: dict[str, Reason] = {}
         for path, text in fixed.items():
             if text is None:
                 reasons[path] = self._pending(one, path, settled)
-            elif (reason := self._content(path, text)) is not None:
+                continue
+            if path == one.paths.crl:
+                text = self._freshest(one, path, text, settled)
+            if (reason := self._content(path, text)) is not None:
                 reasons[path] = reason
         reasons.update(found.tls)
-        reasons.update(removal.stale_trust(one, fixed, found.rendered_tls, self.observed))
+        needed = (*fixed, *((one.paths.staple,) if staples.has_staple(one, kind) else ()))
+        reasons.update(removal.stale_trust(one, needed, found.rendered_tls, self.observed))
         if not reasons:
             return
         new = not any(self.observed.exists(path) for path in fixed)
@@ -265,10 +330,18 @@ class _Diff:
             verdict = Verdict(Action.UPDATE, Work.TRUST, tuple(dict.fromkeys(reasons.values())))
         self._change(f"{one.party.address}.trust", verdict, tuple(reasons))
 
+    def _freshest(self, one: DesiredParty, path: str, text: bytes, settled: Authorities) -> bytes:
+        """What a fetcher has put there from the CDP may be newer than what stands here."""
+        there = self.observed.content(path)
+        if there == text:
+            return text
+        signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
+        return revocations.freshest(there, text, signers, self.now)
+
     def _pending(self, one: DesiredParty, path: str, settled: Authorities) -> Reason:
         if path == one.paths.crl:
-            peers = one.party.trusts if isinstance(one.party, Server) else ()
-            signed = [a for a in settled.in_chains(peers or (one.party.issuer,)) if a.crl is None]
+            signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
+            signed = [authority for authority in signers if authority.crl is None]
             if self.observed.exists(path) and all(authority.crl_due for authority in signed):
                 return Reason(CRL_DUE, f"{path}: a CRL is signed anew, because it is due")
             return Reason("crl", f"{path}: a CRL is signed anew")
@@ -280,7 +353,8 @@ class _Diff:
         certificate = self.observed.certificate(asked.paths.certificate)
         key = self.observed.key(asked.paths.key)
         spki = self._known_spki(asked, key, certificate.certificate)
-        return Examined(asked, certificate, key, spki, issuer, self.observed.ledger, self.now)
+        asked_for = asked.address in self.resolved.renewed
+        return Examined(asked, certificate, key, spki, issuer, self.ledger, self.now, asked_for)
 
     def _known_spki(
         self, asked: DesiredCertificate, key: SeenKey, certificate: x509.Certificate | None
@@ -341,9 +415,22 @@ def _after(
     return Authority(name, subject, ends, today=today, spki=spki)
 
 
-def _with_crl(authority: Authority, text: bytes | None, *, due: bool) -> Authority:
-    from dataclasses import replace
+def _withdrawn_note(asked: DesiredCertificate, entry: Revoked) -> str:
+    entity, since = asked.address.rpartition(".")[0], f"since {entry.at:%Y-%m-%d %H:%M} UTC"
+    if entry.on_hold:
+        return f"{asked.address} is on hold {since}: `scaffold revoke {entity} --release` lifts it"
+    return (
+        f"{asked.address} is revoked {since} ({entry.reason}) and is not replaced: "
+        f"`scaffold renew {entity}` gives it a new key and certificate"
+    )
 
+
+def _signed_today(asked: DesiredCertificate, leaf: x509.Certificate, authority: Authority) -> bool:
+    """Whether the CA's key of today answers for the leaf. One that is broken on purpose is answered for as asked."""
+    return asked.fault is not None or (authority.today is not None and chains.signed_by(leaf, authority.today))
+
+
+def _with_crl(authority: Authority, text: bytes | None, *, due: bool) -> Authority:
     return replace(authority, crl=text, crl_due=due)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from scaffold.errors import PlanError
 from scaffold.kinds.catalogue import Kind
 from scaffold.plan.desired import desire
 from scaffold.plan.diff import diff
+from scaffold.plan.intents import Intent
 from scaffold.plan.model import Plan
 from scaffold.store import existing
 from scaffold.store.layout import Layout
@@ -25,21 +26,22 @@ def make_plan(
     kinds: Mapping[str, Kind],
     layout: Layout,
     now: datetime,
-    intents: tuple[()] = (),
+    intents: Sequence[Intent] = (),
     *,
     overwrite: Collection[str] = (),
 ) -> Plan:
     """What apply would do, and why; nothing is written and no password is asked for.
 
-    `kinds` is by the address of each server and client, and was checked by `kinds.limits`. `overwrite` holds addresses
-    of projects whose edited files are given up. Raises TopologyError, StoreError, KindError, PlanError.
+    `kinds` is by the address of each server and client, and was checked by `kinds.limits`. `intents` are what a person
+    wants beyond the topology; `overwrite` holds addresses of projects whose edited files are given up. Raises
+    TopologyError, StoreError, KindError, PlanError.
     """
     _check_overwrite(t, overwrite)
     observed = Observation(layout)
     observed.check_topology(t.name)
     adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
     with _garbage_collector_off():
-        found = diff(desire(t), observed, adopted, kinds, now, overwrite=overwrite)
+        found = diff(desire(t), observed, adopted, kinds, now, overwrite=overwrite, intents=intents)
     return Plan(
         topology=t.name,
         changes=found.changes,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 CRL_DUE: Final = "crl-due"
+STAPLE_DUE: Final = "staple-due"
 
 
 class Action(enum.StrEnum):
@@ -29,6 +30,8 @@ class Action(enum.StrEnum):
 class Work(enum.StrEnum):
     """What apply does to the part: it follows this, and never asks why."""
 
+    REVOKE = "revoke"
+    """Enter `revocations` in the ledger."""
     NEW_KEY = "new-key"
     """Make a key and issue over it."""
     ISSUE = "issue"
@@ -41,9 +44,13 @@ class Work(enum.StrEnum):
     """Copy the certificates of a CA that was made elsewhere."""
     SIGN = "sign"
     """Sign a CRL."""
+    STAPLE = "staple"
+    """Sign the OCSP response that a server staples."""
     BUNDLE = "bundle"
     TRUST = "trust"
     """Write what differs in `tls/`, apart from keys and certificates."""
+    REFRESH = "refresh"
+    """The same, of a project that is behind its topology and stays so."""
     RENDER = "render"
     """Write every file of a project."""
     WRITE = "write"
@@ -63,6 +70,19 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Revocation:
+    """What the ledger is to say of a certificate: its CA, its serial in lower-case hex, and a CRLReason.
+
+    `removeFromCRL` lifts a hold (RFC 5280 5.3.1). `replace`: whether its holder gets another.
+    """
+
+    ca: str
+    serial: str
+    reason: str
+    replace: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One line of the plan. `reasons` is never empty; `paths` are the files concerned, relative to the output."""
 
@@ -71,16 +91,19 @@ class Change:
     reasons: tuple[Reason, ...]
     paths: tuple[str, ...] = ()
     work: Work | None = None
+    revocations: tuple[Revocation, ...] = ()
 
     @property
     def asks(self) -> bool:
-        """Whether apply asks a person first: a CA gets another key, or something is deleted."""
-        return self.action is Action.DELETE or (self.action is Action.REPLACE and self.address.startswith("ca."))
+        """Whether apply asks a person first: a certificate is revoked, a CA gets another key, something is deleted."""
+        return self.action in (Action.DELETE, Action.REVOKE) or (
+            self.action is Action.REPLACE and self.address.startswith("ca.")
+        )
 
     @property
     def can_wait(self) -> bool:
-        """Whether it is only due and nothing is wrong yet: a CRL past half of its life. `--check` ignores it."""
-        return all(reason.code == CRL_DUE for reason in self.reasons)
+        """Whether it is only due: a CRL or staple that is valid and past half of its life. `--check` ignores it."""
+        return all(reason.code in (CRL_DUE, STAPLE_DUE) for reason in self.reasons)
 
 
 @dataclass(frozen=True, slots=True)

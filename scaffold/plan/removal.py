@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 from scaffold.plan.desired import Desired, DesiredParty
 from scaffold.plan.model import Action, Change, Reason, Work
@@ -12,7 +12,7 @@ from scaffold.store.projects import Record
 
 
 def stale_trust(
-    one: DesiredParty, fixed: Mapping[str, object], rendered: frozenset[str] | None, observed: Observation
+    one: DesiredParty, fixed: Collection[str], rendered: frozenset[str] | None, observed: Observation
 ) -> Iterator[tuple[str, Reason]]:
     """Files in `tls/` that were scaffold's and are not needed any more."""
     record = observed.records.by_address.get(one.party.address, Record())

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from scaffold.errors import PlanError
-from scaffold.plan.model import Action, Change, Plan, Reason, Work
+from scaffold.plan.model import Action, Change, Plan, Reason, Revocation, Work
 
-FORMAT = 1
+FORMAT = 2
 
 
 def to_value(plan: Plan) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def to_value(plan: Plan) -> dict[str, Any]:
                 "work": change.work.value if change.work else None,
                 "reasons": [{"code": reason.code, "message": reason.message} for reason in change.reasons],
                 "paths": list(change.paths),
+                "revocations": [[one.ca, one.serial, one.reason, one.replace] for one in change.revocations],
             }
             for change in plan.changes
         ],
@@ -63,6 +64,10 @@ def _change(value: Any) -> Change:
         reasons=tuple(Reason(str(reason["code"]), str(reason["message"])) for reason in value["reasons"]),
         paths=tuple(map(str, value["paths"])),
         work=Work(value["work"]) if value["work"] is not None else None,
+        revocations=tuple(
+            Revocation(str(ca), str(serial), str(reason), bool(replace))
+            for ca, serial, reason, replace in value["revocations"]
+        ),
     )
 
 

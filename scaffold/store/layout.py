@@ -56,6 +56,7 @@ class PartyPaths:
     trust: str
     intermediates: str
     crl: str
+    staple: str
     client_trust: str
     bundle: str
     bundle_password: str
@@ -63,7 +64,7 @@ class PartyPaths:
     @property
     def fixed_trust(self) -> tuple[str, ...]:
         """What stands in `tls/` whatever the kind renders, apart from keys, certificates and the bundle."""
-        return (self.trust, self.intermediates, self.crl, self.client_trust)
+        return (self.trust, self.intermediates, self.crl, self.staple, self.client_trust)
 
 
 def ca_paths(name: str) -> CaPaths:
@@ -92,6 +93,7 @@ def party_paths(role: Role, name: str) -> PartyPaths:
         trust=f"{tls}/ca.pem",
         intermediates=f"{tls}/intermediates.pem",
         crl=f"{tls}/crl.pem",
+        staple=f"{tls}/staple.der",
         client_trust=f"{tls}/client-ca.pem",
         bundle=f"{tls}/bundle.pfx",
         bundle_password=f"{tls}/pfx-password",

@@ -5,9 +5,10 @@ One event per line of `.scaffold/ledger.jsonl`, each with its `event` and, as IS
     topology   name                                     the first line: whose folder this is
     ca-key     ca, spki (base64 DER), file_sha256       a CA's key, before its file is in place
     issued     address, ca, serial (hex), subject, issuer, not_before, not_after, fingerprint_sha256,
-               issuer_key (SHA-256 of the signing key's SPKI)
+               issuer_key, key (SHA-256 of the SPKI of the key that signed it, and of its own)
     crl        ca, number                               a CRL's number, before it is in place
-    revoked    ca, serial, reason                       `removeFromCRL` lifts a `certificateHold` (RFC 5280 5.3.1)
+    revoked    ca, serial, reason, replace              before a CRL says so; `removeFromCRL` lifts a `certificateHold`
+                                                        (RFC 5280 5.3.1); `replace` is false where no new one follows
 
 Events that this version does not know are kept and passed over.
 """
@@ -16,15 +17,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 from scaffold.errors import StoreError
 from scaffold.store import journal
 from scaffold.store.layout import LEDGER, Layout
 
-LIFTED = "removeFromCRL"
+LIFTED: Final = "removeFromCRL"
+HOLD: Final = "certificateHold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Issued:
     fingerprint_sha256: str
     issuer_key: str = ""
     """SHA-256 of the SubjectPublicKeyInfo of the key that signed it."""
+    key: str = ""
+    """SHA-256 of its own SubjectPublicKeyInfo; empty where the ledger is older than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +58,24 @@ class CaKey:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """A certificate that must not be believed any more. `reason` is a CRLReason by its name in RFC 5280 5.3.1."""
+    """A certificate that must not be believed any more. `reason` is a CRLReason by its name in RFC 5280 5.3.1.
+
+    `replace`: whether its holder gets another; if not, it goes without until `renew` asks for one.
+    """
 
     ca: str
     serial: str
     reason: str
     at: datetime
+    replace: bool = True
+
+    @property
+    def on_hold(self) -> bool:
+        """Whether this may be lifted again."""
+        return self.reason == HOLD
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ledger:
     """What the ledger says at one moment."""
 
@@ -75,6 +89,40 @@ class Ledger:
     """By CA and serial."""
     length: int = 0
     """How many events there are: it grows with everything that happens."""
+
+    @cached_property
+    def by_serial(self) -> Mapping[tuple[str, str], Issued]:
+        """What was issued, by CA and serial: that pair names a certificate (RFC 5280 4.1.2.2)."""
+        return {(one.ca, one.serial): one for one in self.issued.values()}
+
+    @cached_property
+    def by_address(self) -> Mapping[str, tuple[Issued, ...]]:
+        """What was issued to each address, oldest first."""
+        found: dict[str, list[Issued]] = {}
+        for one in self.issued.values():
+            found.setdefault(one.address, []).append(one)
+        return {address: tuple(all_of_it) for address, all_of_it in found.items()}
+
+    @cached_property
+    def revoked_keys(self) -> frozenset[str]:
+        """The keys of revoked certificates, by the SHA-256 of their SPKI: nothing is issued over one again."""
+        pairs = [pair for pair, entry in self.revoked.items() if not entry.on_hold]
+        return frozenset(one.key for pair in pairs if (one := self.by_serial.get(pair)) is not None and one.key)
+
+    def withdrawn(self, address: str) -> Revoked | None:
+        """The revocation that leaves `address` without a certificate, None where it has one or may get one."""
+        if not self.revoked or not (certificates := self.by_address.get(address)):
+            return None
+        newest = certificates[-1]
+        entry = self.revoked.get((newest.ca, newest.serial))
+        return entry if entry is not None and not entry.replace else None
+
+    def after(self, entries: Iterable[Revoked]) -> Ledger:
+        """The ledger as it will be once `entries` are in it."""
+        revoked = dict(self.revoked)
+        for entry in entries:
+            _revoke(revoked, entry)
+        return replace(self, revoked=revoked)
 
 
 def load(layout: Layout) -> Ledger:
@@ -97,7 +145,7 @@ def load(layout: Layout) -> Ledger:
                 case "crl":
                     crl_numbers[event["ca"]] = max(int(event["number"]), crl_numbers.get(event["ca"], 0))
                 case "revoked":
-                    _revoke(revoked, event)
+                    _revoke(revoked, _revocation(event))
                 case _:
                     pass
     except (KeyError, TypeError, ValueError) as error:
@@ -119,15 +167,27 @@ def _issued(event: Mapping[str, Any]) -> Issued:
         not_after=datetime.fromisoformat(event["not_after"]),
         fingerprint_sha256=event["fingerprint_sha256"],
         issuer_key=event.get("issuer_key", ""),
+        key=event.get("key", ""),
     )
 
 
-def _revoke(revoked: dict[tuple[str, str], Revoked], event: Mapping[str, Any]) -> None:
-    entry = Revoked(event["ca"], event["serial"], event["reason"], datetime.fromisoformat(event["at"]))
+def _revocation(event: Mapping[str, Any]) -> Revoked:
+    at = datetime.fromisoformat(event["at"])
+    return Revoked(event["ca"], event["serial"], event["reason"], at, bool(event.get("replace", True)))
+
+
+def _revoke(revoked: dict[tuple[str, str], Revoked], entry: Revoked) -> None:
+    pair = (entry.ca, entry.serial)
+    before = revoked.get(pair)
     if entry.reason == LIFTED:
-        revoked.pop((entry.ca, entry.serial), None)
+        # What is more than a hold stays for good, whatever the file says (RFC 5280 5.3.1).
+        if before is not None and before.on_hold:
+            del revoked[pair]
+    elif before is not None and before.on_hold:
+        # X.509 8.5.2.3: a hold that becomes final keeps the date on which it began.
+        revoked[pair] = replace(entry, at=before.at)
     else:
-        revoked[entry.ca, entry.serial] = entry
+        revoked.setdefault(pair, entry)
 
 
 class Recorder:
@@ -161,6 +221,7 @@ class Recorder:
                     "not_after": _text(one.not_after),
                     "fingerprint_sha256": one.fingerprint_sha256,
                     "issuer_key": one.issuer_key,
+                    "key": one.key,
                 }
                 for one in certificates
             ),
@@ -174,7 +235,16 @@ class Recorder:
         """Records revocations and, with the reason `removeFromCRL`, their end."""
         self._append(
             "revoked",
-            ({"ca": one.ca, "serial": one.serial, "reason": one.reason, "at": _text(one.at)} for one in entries),
+            (
+                {
+                    "ca": one.ca,
+                    "serial": one.serial,
+                    "reason": one.reason,
+                    "replace": one.replace,
+                    "at": _text(one.at),
+                }
+                for one in entries
+            ),
         )
 
     def _append(self, name: str, events: Iterable[journal.Event]) -> None:

@@ -12,7 +12,6 @@ from scaffold.topology.model import Topology
 def check(t: Topology) -> None:
     """Raises `NotAvailableYet` for the first thing that is."""
     for server in t.servers.values():
-        _no_stapling(t, server.name, "staple", asked=server.staple)
         _no_stapling(t, server.name, "must_staple", asked=server.must_staple)
 
 

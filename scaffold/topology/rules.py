@@ -25,6 +25,7 @@ def check_cas(t: Topology) -> None:
         _path_length_kept(t, ca)
         _no_longer_life_than_issuer(t, ca, ca.issuer)
         _pointers_have_a_publisher(t, ca)
+        _responder_key_is_open(t, ca)
     _no_two_cas_of_one_name(t)
 
 
@@ -43,6 +44,7 @@ def check(t: Topology) -> None:
         _trusted_cas_are_known(t, server)
         _callers_are_trusted(t, server)
         _callers_can_dial(t, server)
+        _staple_has_a_responder(t, server)
     _no_two_on_one_port(t)
     _no_two_of_one_identity(t)
     _no_two_callers_of_one_name(t)
@@ -146,6 +148,14 @@ def _pointers_have_a_publisher(t: Topology, ca: Ca) -> None:
     if t.publish is None and ca.revocation != Revocation():
         hint = "publish: http://host:port says where CRLs and OCSP responses are to be found"
         message = f"certificates of {ca.name} cannot point to a CRL or responder while publish is not set"
+        raise TopologyError(message, place=_where(t, ca, "revocation"), hint=hint)
+
+
+def _responder_key_is_open(t: Topology, ca: Ca) -> None:
+    """An OCSP responder signs all day: a password has no business in a network process."""
+    if ca.revocation.ocsp is not None and ca.key_password is not None:
+        message = f"{ca.name} cannot answer by OCSP: its key is encrypted, and a responder signs without being asked"
+        hint = "leave ocsp out of its revocation, or issue from a CA below it whose key is open"
         raise TopologyError(message, place=_where(t, ca, "revocation"), hint=hint)
 
 
@@ -274,6 +284,14 @@ def _first_name_can_be_dialled(t: Topology, server: Server) -> None:
     raise TopologyError(
         message, place=_where(t, server, "names"), hint="callers expect the first: a DNS name or an IP address"
     )
+
+
+def _staple_has_a_responder(t: Topology, server: Server) -> None:
+    if (server.staple or server.must_staple) and t.cas[server.issuer].revocation.ocsp is None:
+        asked = "staple" if server.staple else "must_staple"
+        message = f"{server.name} cannot staple: its issuer {server.issuer} gives no OCSP responses"
+        hint = f"give {server.issuer} `revocation: {{ocsp: 1h}}`, and the topology `publish:` where it has none"
+        raise TopologyError(message, place=_where(t, server, asked), hint=hint)
 
 
 def _callers_can_dial(t: Topology, server: Server) -> None:

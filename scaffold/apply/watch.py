@@ -1,0 +1,172 @@
+"""Renews what becomes due for as long as it runs: certificates, CRLs and staples, each by the plan that apply makes.
+
+It sleeps until the next thing is due, looks every so often whether the topology says something else now, and outlives
+whatever goes wrong: an error is a line of the log, and tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import FrameType
+from typing import Final
+
+from scaffold.apply.run import apply
+from scaffold.errors import Locked, PkiError, ScaffoldError, SecretError
+from scaffold.kinds.catalogue import Kind
+from scaffold.plan.due import next_due
+from scaffold.plan.model import Action, Change, Plan, Work
+from scaffold.plan.scope import plan_due
+from scaffold.store.layout import Layout
+from scaffold.store.secrets import Secrets
+from scaffold.topology import graph
+from scaffold.topology.model import Topology
+
+LOOK_EVERY: Final = timedelta(seconds=30)
+"""The longest sleep: so late is a changed topology seen."""
+
+TRY_AGAIN: Final = timedelta(seconds=10)
+"""After an error: a full disk does not mend within a second."""
+
+_SHORTEST: Final = timedelta(milliseconds=200)
+
+Log = Callable[[Mapping[str, object]], None]
+Clock = Callable[[], datetime]
+
+_WORDS: Final = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.RENEW: "renewed",
+    Action.REPLACE: "replaced",
+    Action.REVOKE: "revoked",
+    Action.DELETE: "deleted",
+    Action.CONFLICT: "conflict",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is watched: a topology, the kinds of its servers and clients by address, and its output folder."""
+
+    topology: Topology
+    kinds: Mapping[str, Kind]
+    layout: Layout
+
+
+def watch(look: Callable[[], World], clock: Clock, secrets: Secrets, log: Log, told_to_end: threading.Event) -> None:
+    """Renews until `told_to_end`. `look` reads the topology anew each time."""
+    watcher = _Watcher(look, clock, secrets, log)
+    log({"at": clock(), "event": "watching"})
+    while not told_to_end.wait(watcher.turn().total_seconds()):
+        pass
+    log({"at": clock(), "event": "ended"})
+
+
+@dataclass(slots=True)
+class _Watcher:
+    look: Callable[[], World]
+    clock: Clock
+    secrets: Secrets
+    log: Log
+    said: str | None = None
+    """The error that was told last: it is not told again while it lasts."""
+
+    def turn(self) -> timedelta:
+        """Does what is due; how long there is nothing to do then."""
+        try:
+            world = self.look()
+            complete = self._renew(world)
+            if complete:
+                self.said = None
+            return self._until_next(world) if complete else TRY_AGAIN
+        except Locked as error:
+            self._say(error)
+            return timedelta(seconds=1)
+        except (ScaffoldError, OSError) as error:
+            self._say(error)
+            return TRY_AGAIN
+
+    def _renew(self, world: World) -> bool:
+        """Whether all that is due could be done."""
+        plan = plan_due(world.topology, world.kinds, world.layout, self.clock())
+        if not plan.changes:
+            return True
+        try:
+            self._apply(world, plan)
+        except (SecretError, PkiError) as error:
+            # One CA that cannot be opened must not keep the certificates of others from being renewed.
+            self._say(error)
+            rest = _without_passwords(world.topology, plan)
+            if rest.changes:
+                self._apply(world, rest)
+            return False
+        return True
+
+    def _apply(self, world: World, plan: Plan) -> None:
+        moment = self.clock()
+
+        def done(change: Change) -> None:
+            self.log(
+                {
+                    "at": moment,
+                    "event": _WORDS[change.action],
+                    "address": change.address,
+                    "reason": "; ".join(reason.message for reason in change.reasons),
+                }
+            )
+
+        apply(plan, world.topology, world.kinds, world.layout, moment, self.secrets, done)
+
+    def _until_next(self, world: World) -> timedelta:
+        moment = self.clock()
+        due = next_due(world.topology, world.kinds, world.layout, moment)
+        return LOOK_EVERY if due is None else max(_SHORTEST, min(due - moment, LOOK_EVERY))
+
+    def _say(self, error: Exception) -> None:
+        if str(error) == self.said:
+            return
+        self.said = str(error)
+        event: dict[str, object] = {"at": self.clock(), "event": "error", "error": str(error)}
+        if isinstance(error, ScaffoldError) and error.hint is not None:
+            event["hint"] = error.hint
+        self.log(event)
+
+
+def _without_passwords(t: Topology, plan: Plan) -> Plan:
+    """What needs no CA's password."""
+    guarded = {name for name, ca in t.cas.items() if ca.key_password is not None}
+    issuers: dict[str, str | None] = {ca.address: ca.issuer for ca in t.cas.values()}
+    issuers.update((party.address, party.issuer) for party in graph.parties(t))
+
+    def signers(change: Change) -> set[str | None]:
+        entity = change.address.rpartition(".")[0]
+        own = entity.partition(".")[2] if entity.startswith("ca.") else None
+        match change.work:
+            case Work.SIGN:
+                return {own}
+            case Work.ISSUE | Work.NEW_KEY | Work.STAPLE:
+                return {own, issuers.get(entity)}
+            case _:
+                return set()
+
+    return replace(plan, changes=tuple(change for change in plan.changes if not signers(change) & guarded))
+
+
+@contextlib.contextmanager
+def ending_on_signals() -> Iterator[threading.Event]:
+    """An event that TERM and INT set, instead of what they did before."""
+    told = threading.Event()
+
+    def tell(signum: int, frame: FrameType | None) -> None:
+        told.set()
+
+    before = {one: signal.signal(one, tell) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield told
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

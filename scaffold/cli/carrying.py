@@ -1,0 +1,68 @@
+"""What apply, renew and revoke end with: the plan is shown, asked about where it costs something, and carried out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import typer
+
+from scaffold.cli import failures
+from scaffold.cli.project import Project
+from scaffold.errors import PlanError
+
+if TYPE_CHECKING:
+    from scaffold.plan.model import Change, Plan
+
+WAIT = 30.0
+"""Seconds to wait for another apply on the same output folder."""
+
+
+def carry_out(project: Project, plan: Plan, moment: datetime, *, yes: bool, json: bool) -> None:
+    """Show `plan`, ask unless `yes`, and apply it; exit with 4 where a person's edit stood in the way."""
+    from scaffold.apply import apply
+    from scaffold.store.secrets import Secrets
+    from scaffold.view import programs
+    from scaffold.view.plan import outcome_lines, plan_lines
+    from scaffold.view.progress import progress
+    from scaffold.view.terminal import show
+
+    if plan.changes and not json:
+        show(plan_lines(plan))
+    costly = [change for change in plan.changes if change.asks]
+    if costly and not yes:
+        _ask(costly)
+    with progress("Applying", len(plan.changes)) as advance:
+        outcome = apply(
+            plan,
+            project.topology,
+            project.kinds,
+            project.layout,
+            moment,
+            Secrets(os.environ),
+            lambda change: advance(len(plan.changes)),
+            wait=WAIT,
+            waiting=lambda holder: typer.echo(f"Waiting for another scaffold: {holder} …", err=True),
+        )
+    if json:
+        typer.echo(programs.outcome_json(plan, outcome))
+    else:
+        show(outcome_lines(plan, outcome, project.layout.out))
+    if outcome.undone:
+        raise typer.Exit(failures.CONFLICT)
+
+
+def _ask(costly: Sequence[Change]) -> None:
+    """Raise PlanError unless a person on a terminal consents."""
+    what = "; ".join(f"{change.action} {change.address} ({change.reasons[0].message})" for change in costly)
+    if not sys.stdin.isatty():
+        raise PlanError(
+            f"this must be asked first, and there is no terminal to ask on: {what}",
+            hint="look at `scaffold plan`, then say --yes; nothing was written",
+        )
+    typer.echo(f"This would {what}.", err=True)
+    if not typer.confirm("Do it?", default=False, err=True):
+        raise PlanError("not confirmed; nothing was written")

@@ -1,0 +1,63 @@
+"""`scaffold renew`: later dates over the same keys, once or, with `--watch`, for as long as it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scaffold.cli.clock import now
+from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
+
+
+def run(
+    addresses: Annotated[
+        list[str] | None, typer.Argument(metavar="ADDRESS", help="Which.  [default: what is due]")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on renewing what becomes due, until TERM or Ctrl-C.")
+    ] = False,
+    file: File = DEFAULT_FILE,
+    out: Out = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Renew certificates; CRLs and staples that are due are signed anew with them."""
+    if watch:
+        if addresses:
+            raise typer.BadParameter("renews whatever is due: it goes with no ADDRESS", param_hint="--watch")
+        _watch(file, out)
+        return
+
+    from scaffold.cli.carrying import carry_out
+    from scaffold.cli.project import open_project
+    from scaffold.plan.intents import Renew
+    from scaffold.plan.scope import plan_due, plan_intents
+
+    project = open_project(file, out)
+    moment = now()
+    world = project.topology, project.kinds, project.layout, moment
+    plan = plan_intents(*world, [Renew(address) for address in addresses]) if addresses else plan_due(*world)
+    carry_out(project, plan, moment, yes=yes, json=json)
+
+
+def _watch(file: Path, out: Path | None) -> None:
+    """One JSON object a line on standard output says what was done."""
+    from scaffold.apply.watch import World, ending_on_signals, watch
+    from scaffold.cli.project import open_project
+    from scaffold.store.secrets import Secrets
+    from scaffold.view.log import json_line
+
+    def look() -> World:
+        project = open_project(file, out)
+        return World(project.topology, project.kinds, project.layout)
+
+    def log(event: Mapping[str, object]) -> None:
+        print(json_line(event), flush=True)
+
+    look()  # what cannot even be read at the start is an error and no line of the log
+    with ending_on_signals() as told_to_end:
+        watch(look, now, Secrets(os.environ), log, told_to_end)

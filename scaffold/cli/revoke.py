@@ -1,0 +1,57 @@
+"""`scaffold revoke`: a certificate is not believed any more, from this moment on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scaffold.cli.clock import now
+from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
+
+
+def run(
+    address: Annotated[
+        str | None, typer.Argument(metavar="ADDRESS", help="Whose: client.teller, server.accounts.certificate …")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="REASON", help="Why, by its name in RFC 5280: keyCompromise …")
+    ] = None,
+    serial: Annotated[
+        str | None, typer.Option("--serial", metavar="HEX", help="One certificate alone, an old one too.")
+    ] = None,
+    no_replace: Annotated[bool, typer.Option("--no-replace", help="No new certificate until `renew ADDRESS`.")] = False,
+    release: Annotated[bool, typer.Option("--release", help="Lift a certificateHold instead.")] = False,
+    file: File = DEFAULT_FILE,
+    out: Out = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Plan what the revocation brings with it, ask, and carry it out."""
+    _check_usage(address, reason, serial, no_replace=no_replace, release=release)
+
+    from scaffold.cli.carrying import carry_out
+    from scaffold.cli.project import open_project
+    from scaffold.plan.intents import Intent, Release, Revoke, reason_of
+    from scaffold.plan.scope import plan_intents
+
+    intent: Intent
+    if release:
+        intent = Release(address or "", serial)
+    else:
+        intent = Revoke(address, reason_of(reason or ""), not no_replace, serial)
+    project = open_project(file, out)
+    moment = now()
+    plan = plan_intents(project.topology, project.kinds, project.layout, moment, [intent])
+    carry_out(project, plan, moment, yes=yes, json=json)
+
+
+def _check_usage(
+    address: str | None, reason: str | None, serial: str | None, *, no_replace: bool, release: bool
+) -> None:
+    if address is None and (serial is None or release):
+        raise typer.BadParameter("name whose certificate, or give the --serial of one", param_hint="ADDRESS")
+    if release and (reason is not None or no_replace):
+        raise typer.BadParameter("lifts a hold: it goes with neither --reason nor --no-replace", param_hint="--release")
+    if not release and reason is None:
+        raise typer.BadParameter("say why: keyCompromise, superseded, certificateHold …", param_hint="--reason")

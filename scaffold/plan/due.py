@@ -1,0 +1,50 @@
+"""When time itself will next ask for something: the moment until which a watcher may sleep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from scaffold.errors import ScaffoldError
+from scaffold.kinds.catalogue import Kind
+from scaffold.pki import staples as stapled
+from scaffold.plan.desired import Desired, DesiredParty, desire
+from scaffold.plan.staples import due_at, has_staple, life
+from scaffold.store.layout import Layout
+from scaffold.store.observation import Observation
+from scaffold.topology.model import Fault, Topology
+
+
+def next_due(t: Topology, kinds: Mapping[str, Kind], layout: Layout, now: datetime) -> datetime | None:
+    """The first moment after `now` at which something becomes due, as far as what stands there says it."""
+    observed, desired = Observation(layout), desire(t)
+    return min((moment for moment in _moments(desired, observed, kinds, now) if moment > now), default=None)
+
+
+def _moments(desired: Desired, observed: Observation, kinds: Mapping[str, Kind], now: datetime) -> Iterator[datetime]:
+    asked = [one.certificate for one in desired.cas if one.certificate is not None]
+    for party in desired.parties:
+        asked.extend(party.certificates)
+        if has_staple(party, kinds[party.party.address]):
+            yield from _staple(desired, observed, party, now)
+    for one in asked:
+        seen = observed.certificate(one.paths.certificate).certificate
+        if seen is not None and one.fault not in (Fault.EXPIRED, Fault.NOT_YET_VALID):
+            yield seen.not_valid_after_utc - one.window
+    for ca in desired.cas:
+        crl = observed.crl(ca.paths.crl).crl if ca.signs_crl else None
+        if crl is not None and crl.next_update_utc is not None:
+            yield crl.last_update_utc + min(crl.next_update_utc - crl.last_update_utc, ca.crl_life) / 2
+
+
+def _staple(desired: Desired, observed: Observation, one: DesiredParty, now: datetime) -> Iterator[datetime]:
+    issuer = desired.topology.cas[one.party.issuer]
+    ca = next(found.paths.certificate for found in desired.cas if found.ca.name == issuer.name)
+    certificate, signer = (observed.certificate(path).certificate for path in (one.paths.own.certificate, ca))
+    content = observed.content(one.paths.staple)
+    if certificate is None or signer is None or content is None:
+        return
+    try:
+        yield due_at(stapled.read(content, certificate, signer, now), life(issuer))
+    except ScaffoldError:
+        return

@@ -1,0 +1,334 @@
+"""What a person wants beyond what the topology says: certificates renewed, revoked, or a hold lifted.
+
+Intents enter at `diff` alone. There they become what the ledger will say, and the plan follows from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+
+from scaffold.errors import PlanError
+from scaffold.pki import crl as crls
+from scaffold.pki import keys
+from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
+from scaffold.plan.model import Action, Change, Reason, Revocation, Work
+from scaffold.store import ledger
+from scaffold.store.existing import ExistingCa
+from scaffold.store.ledger import Issued, Ledger, Revoked
+from scaffold.store.observation import Observation
+from scaffold.topology.model import Fault
+
+COMPROMISE = frozenset({crls.Reason.KEY_COMPROMISE, crls.Reason.CA_COMPROMISE, crls.Reason.AA_COMPROMISE})
+"""The reasons that say something of the key, and so of every certificate over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """A certificate gets later dates over its key; one that was revoked without replacement, a new key."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Every certificate of `address` that has not ended is revoked, or the one with `serial` alone (hex).
+
+    By serial and for a compromised key, those over the same key go with it. A hold replaces nothing.
+    """
+
+    address: str | None
+    reason: crls.Reason
+    replace: bool = True
+    serial: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The hold on `address` is lifted: its certificates are good again."""
+
+    address: str
+    serial: str | None = None
+
+
+Intent = Renew | Revoke | Release
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What intents come to: changes of the ledger, and the addresses of certificates that are to be renewed."""
+
+    changes: tuple[Change, ...] = ()
+    renewed: frozenset[str] = frozenset()
+
+    def revocations(self, now: datetime) -> Iterator[Revoked]:
+        """What the ledger will say."""
+        for change in self.changes:
+            for one in change.revocations:
+                yield Revoked(one.ca, one.serial, one.reason, now, one.replace)
+
+
+def reason_of(text: str) -> crls.Reason:
+    """The CRLReason with that name (RFC 5280 5.3.1). Raises PlanError, with the nearest name."""
+    names = [reason.value for reason in _REASONS]
+    for reason in _REASONS:
+        if reason.value == text:
+            return reason
+    near = get_close_matches(text.lower().replace("-", "").replace("_", ""), [name.lower() for name in names], n=1)
+    meant = next((name for name in names if near and name.lower() == near[0]), None)
+    hint = f'did you mean "{meant}"?' if meant else f"one of {', '.join(names)}"
+    raise PlanError(f'no such reason "{text}"', hint=hint)
+
+
+_REASONS = tuple(reason for reason in crls.Reason if reason is not crls.Reason.AA_COMPROMISE)
+"""What may be said here: there are no attribute certificates."""
+
+
+def resolve(
+    intents: Sequence[Intent],
+    desired: Desired,
+    observed: Observation,
+    existing: Mapping[str, ExistingCa],
+    now: datetime,
+) -> Resolved:
+    """What `intents` come to. Raises PlanError for what cannot be done, and says why."""
+    work = _Resolution(desired, observed, observed.ledger, existing, now)
+    changes: list[Change] = []
+    renewed: list[str] = []
+    for intent in intents:
+        match intent:
+            case Renew():
+                renewed.extend(work.renewed(intent))
+            case Revoke():
+                changes.extend(work.revoked(intent))
+            case Release():
+                changes.extend(work.released(intent))
+    return Resolved(tuple(changes), frozenset(renewed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolution:
+    desired: Desired
+    observed: Observation
+    ledger: Ledger
+    existing: Mapping[str, ExistingCa]
+    now: datetime
+
+    # --- Which certificates are meant ---
+
+    def _asked(self) -> dict[str, DesiredCertificate]:
+        of_cas = {one.certificate.address: one.certificate for one in self.desired.cas if one.certificate is not None}
+        return of_cas | {one.address: one for party in self.desired.parties for one in party.certificates}
+
+    def _addresses(self, address: str) -> tuple[str, ...]:
+        """The certificates of an entity, or the one that is named; of those that left the topology too."""
+        self._check_ours(address)
+        known = [one for one in dict.fromkeys((*self._asked(), *self.ledger.by_address)) if not one.endswith(".ocsp")]
+        found = tuple(one for one in known if address in (one, one.rpartition(".")[0]))
+        if not found:
+            names = [*dict.fromkeys(one.rpartition(".")[0] for one in known), *known]
+            near = get_close_matches(address, names, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"an address is one of {', '.join(names[:5])}"
+            raise PlanError(f'no such address "{address}"', hint=hint)
+        return found
+
+    def _check_ours(self, address: str) -> None:
+        role, _, name = address.removesuffix(".certificate").partition(".")
+        t = self.desired.topology
+        if role == "ca" and name in t.cas and t.cas[name].existing is not None:
+            raise PlanError(
+                f"ca.{name} was made elsewhere: its certificate is renewed and revoked there",
+                hint="ask the CA that issued it",
+            )
+        if role == "client" and name in t.clients and t.clients[name].external is not None:
+            raise PlanError(
+                f"client.{name} is external: its certificate is issued, renewed and revoked elsewhere",
+                hint="take its `calls` away to keep it out, or ask its CA",
+            )
+
+    def _entity(self, address: str) -> str:
+        return address.rpartition(".")[0]
+
+    # --- Renew ---
+
+    def renewed(self, intent: Renew) -> Iterator[str]:
+        asked = self._asked()
+        addresses = [address for address in self._addresses(intent.address) if address in asked]
+        if not addresses:
+            raise PlanError(f"{intent.address} is not in the topology any more", hint="only what is in it is renewed")
+        for address in addresses:
+            held = self.ledger.withdrawn(address)
+            if held is not None and held.on_hold:
+                raise PlanError(
+                    f"{address} is on hold since {held.at:%Y-%m-%d %H:%M} UTC",
+                    hint=f"`scaffold revoke {self._entity(address)} --release` lifts it",
+                )
+        yield from addresses
+
+    # --- Revoke ---
+
+    def revoked(self, intent: Revoke) -> Iterator[Change]:
+        chosen = self._chosen(intent)
+        for one in chosen:
+            self._check_can_be_said(one)
+        for address in dict.fromkeys(one.address for one in chosen):
+            yield self._revocation(address, [one for one in chosen if one.address == address], intent)
+
+    def _chosen(self, intent: Revoke) -> list[Issued]:
+        if intent.serial is not None:
+            return self._by_serial(intent, intent.serial)
+        if intent.address is None:
+            raise PlanError("nothing is said of what to revoke", hint="name an ADDRESS, or a --serial of the ledger")
+        addresses = self._addresses(intent.address)
+        issued = [one for address in addresses for one in self.ledger.by_address.get(address, ())]
+        if not issued:
+            raise PlanError(f"nothing was issued to {intent.address} yet", hint="`scaffold apply` issues")
+        chosen = [one for one in issued if self._can_still_be_revoked(one, intent.reason)]
+        if not chosen:
+            raise self._nothing_left(intent.address, issued)
+        return self._of_todays_keys(chosen)
+
+    def _by_serial(self, intent: Revoke, text: str) -> list[Issued]:
+        one = self._issued(text, intent.address)
+        if not self._can_still_be_revoked(one, intent.reason):
+            raise self._nothing_left(f"serial {one.serial} of {one.address}", [one])
+        if intent.reason not in COMPROMISE:
+            return [one]
+        over_the_key = [
+            other
+            for other in self.ledger.issued.values()
+            if other.address == one.address and (other.key == one.key or not other.key or not one.key)
+        ]
+        return [other for other in over_the_key if self._can_still_be_revoked(other, intent.reason)]
+
+    def _issued(self, text: str, address: str | None) -> Issued:
+        serial = text.lower().removeprefix("0x").replace(":", "").lstrip("0")
+        found = [one for one in self.ledger.issued.values() if one.serial == serial]
+        if address is not None:
+            addresses = self._addresses(address)
+            found = [one for one in found if one.address in addresses]
+        if not found:
+            whose = f" of {address}" if address is not None else ""
+            raise PlanError(
+                f'the ledger has no certificate{whose} with the serial "{text}"',
+                hint="`scaffold status --json` and `scaffold inspect FILE` say serials",
+            )
+        return found[0]
+
+    def _can_still_be_revoked(self, one: Issued, reason: crls.Reason) -> bool:
+        if one.not_after <= self.now:
+            return False
+        before = self.ledger.revoked.get((one.ca, one.serial))
+        return before is None or (before.on_hold and reason is not crls.Reason.CERTIFICATE_HOLD)
+
+    def _nothing_left(self, what: str, issued: Sequence[Issued]) -> PlanError:
+        living = [one for one in issued if one.not_after > self.now]
+        if not living:
+            ended = max(one.not_after for one in issued)
+            return PlanError(
+                f"there is nothing to revoke: the last certificate of {what} ended on {ended:%Y-%m-%d %H:%M} UTC",
+                hint="nobody believes what has ended",
+            )
+        entry = self.ledger.revoked[living[-1].ca, living[-1].serial]
+        return PlanError(
+            f"{what} was revoked already, on {entry.at:%Y-%m-%d %H:%M} UTC: {entry.reason}",
+            hint=None if entry.replace else f"`scaffold renew {self._entity(living[-1].address)}` replaces it",
+        )
+
+    def _of_todays_keys(self, chosen: list[Issued]) -> list[Issued]:
+        """What a key has signed that its CA has replaced stands on no CRL of today, and ended with that key."""
+        return [one for one in chosen if not self._of_an_older_key(one)] or chosen
+
+    def _of_an_older_key(self, one: Issued) -> bool:
+        key = self._key_of(one.ca)
+        return bool(one.issuer_key) and key is not None and one.issuer_key != key
+
+    def _key_of(self, ca: str) -> str | None:
+        """The SHA-256 of the SPKI of a CA's certificate of today."""
+        if ca in self.existing:
+            return keys.spki_sha256(self.existing[ca].certificate)
+        one = self._ca(ca)
+        found = self.observed.certificate(one.paths.certificate).certificate if one is not None else None
+        return keys.spki_sha256(found) if found is not None else None
+
+    def _ca(self, name: str) -> DesiredCa | None:
+        return next((one for one in self.desired.cas if one.ca.name == name), None)
+
+    def _check_can_be_said(self, one: Issued) -> None:
+        """Raises PlanError where no CRL of ours could name the certificate."""
+        asked = self._asked().get(one.address)
+        if one.address == f"ca.{one.ca}.certificate":
+            raise PlanError(
+                f"ca.{one.ca} is self-signed: nobody's CRL can say that it is revoked",
+                hint="take it out of the topology, so that nobody trusts it, or delete its key for a new one",
+            )
+        if asked is not None and asked.fault in (Fault.SELF_SIGNED, Fault.WRONG_CA):
+            raise PlanError(
+                f"{one.address} is not signed by ca.{one.ca}, as its fault asks: there is nothing to revoke"
+            )
+        ca = self._ca(one.ca)
+        if ca is None:
+            raise PlanError(
+                f"{one.address} was issued by ca.{one.ca}, which is not in the topology any more",
+                hint="revoke that CA's own certificate where its issuer is still there",
+            )
+        if not ca.signs_crl:
+            raise PlanError(
+                f"the CRL of ca.{one.ca} is signed elsewhere: {one.address} is revoked there",
+                hint="ask who signs it, or take `crl` out of its `existing:` to have it signed here",
+            )
+        if self._of_an_older_key(one):
+            raise PlanError(
+                f"serial {one.serial} of {one.address} was signed by a key that ca.{one.ca} does not have any more",
+                hint=f"revoke the certificate of that key: `scaffold revoke ca.{one.ca} --serial …`",
+            )
+        key = self.observed.key(ca.paths.key)
+        if ca.ca.existing is None and (not key.present or key.problem is not None):
+            raise PlanError(
+                f"the key of ca.{one.ca} is not there: its CRL cannot be signed", hint=f"put back {ca.paths.key}"
+            )
+
+    def _revocation(self, address: str, chosen: Sequence[Issued], intent: Revoke) -> Change:
+        replace = intent.replace and intent.reason is not crls.Reason.CERTIFICATE_HOLD
+        entries = tuple(Revocation(one.ca, one.serial, intent.reason.value, replace) for one in chosen)
+        reasons = tuple(Reason("asked", f"{_shown(one)} is revoked: {intent.reason}") for one in chosen)
+        return Change(address, Action.REVOKE, reasons, (), Work.REVOKE, entries)
+
+    # --- Release ---
+
+    def released(self, intent: Release) -> Iterator[Change]:
+        wanted = self._issued(intent.serial, intent.address) if intent.serial is not None else None
+        issued = [
+            one
+            for address in self._addresses(intent.address)
+            for one in self.ledger.by_address.get(address, ())
+            if wanted is None or one is wanted
+        ]
+        held = [one for one in issued if (entry := self._entry(one)) is not None and entry.on_hold]
+        if not held:
+            raise self._not_on_hold(intent.address, issued)
+        for address in dict.fromkeys(one.address for one in held):
+            of_it = [one for one in held if one.address == address]
+            reasons = tuple(Reason("asked", f"the hold on {_shown(one)} is lifted") for one in of_it)
+            entries = tuple(Revocation(one.ca, one.serial, ledger.LIFTED) for one in of_it)
+            yield Change(address, Action.UPDATE, reasons, (), Work.REVOKE, entries)
+
+    def _entry(self, one: Issued) -> Revoked | None:
+        return self.ledger.revoked.get((one.ca, one.serial))
+
+    def _not_on_hold(self, address: str, issued: Sequence[Issued]) -> PlanError:
+        newest = [self._entry(self.ledger.by_address[one][-1]) for one in dict.fromkeys(one.address for one in issued)]
+        final = next((entry for entry in newest if entry is not None), None)
+        if final is None:
+            return PlanError(f"{address} is not on hold: there is nothing to lift")
+        return PlanError(
+            f"{address} was revoked for good on {final.at:%Y-%m-%d %H:%M} UTC: {final.reason}",
+            hint="only certificateHold can be lifted (RFC 5280 5.3.1); "
+            f"`scaffold renew {address}` issues another certificate",
+        )
+
+
+def _shown(one: Issued) -> str:
+    return f"serial {one.serial} (valid until {one.not_after:%Y-%m-%d %H:%M} UTC)"

@@ -1,0 +1,94 @@
+"""What a CA's CRL must list, and what a project's copy of CRLs must hold: rules that plan and apply share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from cryptography import x509
+
+from scaffold.errors import Unreadable
+from scaffold.pki import crl as crls
+from scaffold.plan.authorities import Authority
+from scaffold.store.ledger import Ledger, Revoked
+
+
+def entries(ledger: Ledger, ca: str, key: str, there: crls.Crl | None, now: datetime) -> tuple[Revoked, ...]:
+    """What the CRL of `ca` lists when it is signed at `now`.
+
+    `key` is the SHA-256 of the CA's SPKI: what another key of the same CA has signed is no business of this one.
+    `there` is the CRL in place, where this key signed it. An entry leaves only once it has stood on a CRL issued past
+    its certificate's end (RFC 5280 3.3), and the one in place is the only one that is known to have been seen.
+    """
+    return tuple(
+        entry
+        for (name, serial), entry in ledger.revoked.items()
+        if name == ca and _signed_with(ledger, ca, serial, key) and not _has_left(ledger, entry, there, now)
+    )
+
+
+def _signed_with(ledger: Ledger, ca: str, serial: str, key: str) -> bool:
+    issued = ledger.by_serial.get((ca, serial))
+    return issued is None or issued.issuer_key in ("", key)
+
+
+def _has_left(ledger: Ledger, entry: Revoked, there: crls.Crl | None, now: datetime) -> bool:
+    issued = ledger.by_serial.get((entry.ca, entry.serial))
+    if issued is None or there is None:
+        return False
+    return issued.not_after < there.last_update_utc <= now
+
+
+def lacking(ledger: Ledger, ca: str, key: str, there: crls.Crl, now: datetime) -> str | None:
+    """What is wrong with the entries of the CRL in place, in words; None where nothing is.
+
+    An entry that may leave does so with the next signature, and is no reason for one. Raises Unreadable.
+    """
+    listed = {f"{entry.serial:x}": entry.reason for entry in crls.entries(there)}
+    wanted = {entry.serial: crls.Reason(entry.reason) for entry in entries(ledger, ca, key, there, now)}
+    missing = [serial for serial, reason in wanted.items() if listed.get(serial) is not reason]
+    if missing:
+        return f"it does not list {_counted(missing)} that the ledger has revoked"
+    extra = [serial for serial in listed if (ca, serial) not in ledger.revoked]
+    return f"it lists {_counted(extra)} that the ledger has not revoked" if extra else None
+
+
+def _counted(serials: list[str]) -> str:
+    return serials[0] if len(serials) == 1 else f"{len(serials)} certificates"
+
+
+def freshest(there: bytes | None, wanted: bytes, authorities: Iterable[Authority], now: datetime) -> bytes:
+    """What a project's file of CRLs should hold: `wanted`, but for what a fetcher has put there that is newer.
+
+    Of two CRLs that one key has signed, the higher number is the newer (RFC 5280 5.2.3). Where every CRL that is there
+    is as new as the wanted one and still valid, the file is right as it is, byte for byte.
+    """
+    if there is None or there == wanted:
+        return wanted
+    signers = [one for authority in authorities for one in authority.signers]
+    found = list(_readable(there))
+    chosen = [_newer(one, found, signers, now) for one in crls.load_all(wanted)]
+    kept = {crls.to_der(one) for one in found}
+    if {crls.to_der(one) for one in chosen} == kept:
+        return there
+    return b"".join(map(crls.to_pem, chosen))
+
+
+def _readable(content: bytes) -> Iterator[crls.Crl]:
+    try:
+        yield from crls.load_all(content)
+    except Unreadable:
+        return
+
+
+def _newer(wanted: crls.Crl, found: list[crls.Crl], signers: list[x509.Certificate], now: datetime) -> crls.Crl:
+    best, highest = wanted, crls.number(wanted) or 0
+    signer = next((one for one in signers if crls.signed_by(wanted, one)), None)
+    for one in found:
+        number = crls.number(one)
+        if number is None or number <= highest or one.issuer != wanted.issuer or signer is None:
+            continue
+        ends = one.next_update_utc
+        if ends is not None and ends > now and crls.signed_by(one, signer):
+            best, highest = one, number
+    return best

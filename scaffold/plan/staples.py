@@ -1,0 +1,73 @@
+"""The OCSP response that a server staples: is it there, does it speak of today's certificate, how long will it do?"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+
+from scaffold.errors import Unreadable
+from scaffold.kinds.catalogue import Kind
+from scaffold.pki import crl as crls
+from scaffold.pki import ocsp, staples
+from scaffold.plan.desired import DesiredParty
+from scaffold.plan.model import STAPLE_DUE, Reason
+from scaffold.store.ledger import Ledger
+from scaffold.topology.model import Ca, Server
+
+STAPLE_FILE: Final = "staple-file"
+"""What a kind supports that staples from a file."""
+
+_SHORTEST: Final = timedelta(seconds=2)
+
+
+def has_staple(one: DesiredParty, kind: Kind) -> bool:
+    """Whether the project holds a file to staple from; a kind that fetches its own response needs none."""
+    return isinstance(one.party, Server) and one.party.staple and STAPLE_FILE in kind.capabilities.supports
+
+
+def life(ca: Ca) -> timedelta:
+    """How long a response of `ca` is valid."""
+    return max(ca.revocation.ocsp or _SHORTEST, _SHORTEST)
+
+
+def status(ledger: Ledger, ca: str, certificate: x509.Certificate) -> ocsp.Status:
+    """What a response is to say."""
+    entry = ledger.revoked.get((ca, f"{certificate.serial_number:x}"))
+    if entry is None:
+        return ocsp.State.GOOD
+    return crls.Revoked(certificate.serial_number, entry.at, crls.Reason(entry.reason))
+
+
+def wrong(
+    path: str, content: bytes, certificate: x509.Certificate, ca: x509.Certificate, said: ocsp.Status, now: datetime
+) -> Reason | None:
+    """Why the response in `content` will not do; None where it may be stapled, whoever put it there."""
+    try:
+        there = staples.read(content, certificate, ca, now)
+    except Unreadable as error:
+        return Reason("staple", f"{path}: {error}")
+    wanted = said.reason if isinstance(said, crls.Revoked) else None
+    if there.revoked is not wanted:
+        before, after = there.revoked or "good", wanted or "good"
+        return Reason("revoked", f"{path} says {before}, the ledger says {after}")
+    if there.next_update <= now:
+        return Reason("expired", f"{path} expired on {there.next_update:%Y-%m-%d %H:%M} UTC")
+    return None
+
+
+def due_at(there: staples.Staple, longest: timedelta) -> datetime:
+    """When half of a response's life is over, or of the life that the topology gives it."""
+    return there.this_update + min(there.next_update - there.this_update, longest) / 2
+
+
+def due(
+    path: str, content: bytes, certificate: x509.Certificate, ca: x509.Certificate, longest: timedelta, now: datetime
+) -> Reason | None:
+    """Whether a response that will do is past half of its life."""
+    there = staples.read(content, certificate, ca, now)
+    if due_at(there, longest) > now:
+        return None
+    ends = f"{there.next_update:%Y-%m-%d %H:%M} UTC"
+    return Reason(STAPLE_DUE, f"{path} ends on {ends} and is past half of its life")
