@@ -29,6 +29,7 @@ class _Rendered:
     changes: Sequence[Change]
     inputs: str
     files: Mapping[str, Rendered]
+    hashes: Mapping[str, str]
 
 
 def make(
@@ -46,8 +47,7 @@ def make(
             _render(shop, parties[address], by_party[address], facts) for address in addresses[start : start + _AT_ONCE]
         ]
         for rendered in some:
-            hashes = {path: digest(file.content) for path, file in rendered.files.items()}
-            shop.projects.writing(rendered.one.party.address, hashes)
+            shop.projects.writing(rendered.one.party.address, rendered.hashes)
         shop.projects.flush()
         for rendered in some:
             _write(shop, rendered, authorities)
@@ -57,7 +57,8 @@ def make(
 def _render(shop: Workshop, one: DesiredParty, changes: Sequence[Change], facts: Mapping[str, CaFacts]) -> _Rendered:
     source = project(shop.topology, one.party, shop.kinds[one.party.address], facts)
     rendered = {f"{one.paths.folder}/{path}": file for path, file in source.render().items()}
-    return _Rendered(one, changes, source.inputs, rendered)
+    hashes = {path: digest(file.content) for path, file in rendered.items()}
+    return _Rendered(one, changes, source.inputs, rendered, hashes)
 
 
 def _write(shop: Workshop, rendered: _Rendered, authorities: Authorities) -> None:
@@ -77,7 +78,7 @@ def _write(shop: Workshop, rendered: _Rendered, authorities: Authorities) -> Non
             case _:
                 raise ValueError(f"{change.address}: {change.work} is nothing that is done to a project")
         shop.progress(change)
-    hashes = {path: digest(file.content) for path, file in rendered.files.items()}
+    hashes = rendered.hashes
     if offered:
         shop.projects.offered(address, {path: hashes[path] for path in offered})
     last = shop.observed.records.by_address.get(address, Record()).files

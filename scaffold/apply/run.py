@@ -11,7 +11,7 @@ from scaffold.apply.workshop import Progress, Workshop
 from scaffold.errors import PlanError
 from scaffold.kinds.catalogue import Kind
 from scaffold.plan.desired import desire
-from scaffold.plan.make import world
+from scaffold.plan.make import garbage_collector_off, world
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.store import existing, files, ledger, lock
 from scaffold.store import projects as records
@@ -70,7 +70,8 @@ def apply(
     with lock.hold(layout, now, wait=wait, waiting=waiting):
         _check_world(plan, Observation(layout))
         _prepare(shop)
-        _carry_out(shop, plan)
+        with garbage_collector_off():
+            _carry_out(shop, plan)
     undone = tuple(change for change in plan.changes if change.action is Action.CONFLICT)
     return Outcome(tuple(change for change in plan.changes if change.action is not Action.CONFLICT), undone)
 

@@ -40,7 +40,7 @@ def make_plan(
     observed = Observation(layout)
     observed.check_topology(t.name)
     adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
-    with _garbage_collector_off():
+    with garbage_collector_off():
         found = diff(desire(t), observed, adopted, kinds, now, overwrite=overwrite, intents=intents)
     return Plan(
         topology=t.name,
@@ -51,8 +51,8 @@ def make_plan(
 
 
 @contextmanager
-def _garbage_collector_off() -> Iterator[None]:
-    """A plan keeps what it reads until it is done: looking for garbage meanwhile costs a fifth and finds none."""
+def garbage_collector_off() -> Iterator[None]:
+    """Plan and apply keep what they make until they are done: looking for garbage meanwhile costs much, finds none."""
     enabled = gc.isenabled()
     gc.disable()
     try:
