@@ -75,7 +75,10 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One server that may be called. `server_name` is the first of its names: what SNI, Host and the check use."""
+    """One server that may be called. `server_name` is the first of its names: what SNI, Host and the check use.
+
+    `must_staple`: its certificate promises an OCSP staple (RFC 7633).
+    """
 
     name: str
     host: str
@@ -83,6 +86,7 @@ class Call:
     server_name: str
     url: str
     identity: str
+    must_staple: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +316,7 @@ def _call(callee: Server) -> Call:
         server_name=expected,
         url=f"https://{HostPort(expected, callee.dial.port)}/",
         identity=callee.identity,
+        must_staple=callee.must_staple,
     )
 
 

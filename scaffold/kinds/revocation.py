@@ -17,12 +17,12 @@ def check(t: Topology, party: Party, kind: Kind) -> Iterator[str]:
     if party.check_revocation is RevocationCheck.NONE:
         return
     issuers = tuple(t.cas[name] for name in peer_issuers(t, party))
-    if kind.capabilities.ocsp_by_staple and party.check_revocation is RevocationCheck.OCSP:
+    if "demands_staple" in kind.capabilities.supports and party.check_revocation is RevocationCheck.OCSP:
         _check_staples(t, party, kind)
     elif party.check_revocation is RevocationCheck.OCSP:
         for ca in issuers:
             _check_responder(t, party, kind, ca)
-    if kind.capabilities.crl_over_http:
+    if "crls_over_http" in kind.capabilities.supports:
         yield from _check_pointers(t, party, kind, issuers)
     elif needs_crls(t, party):
         yield from _check_files(t, party, issuers)
@@ -50,7 +50,7 @@ def _check_responder(t: Topology, party: Party, kind: Kind, ca: Ca) -> None:
             place=_place(t, party),
             hint=_publishing(t) or f"give {ca.address} revocation: {{ocsp: 1h}}",
         )
-    if kind.capabilities.ocsp_needs_no_cdp and ca.revocation.crl is not None:
+    if "ocsp_needs_no_cdp" in kind.capabilities.supports and ca.revocation.crl is not None:
         raise TopologyError(
             f'{party.address}: template "{kind.name}" asks by OCSP only about certificates that point to no CRL, '
             f"and those of {ca.address} do",

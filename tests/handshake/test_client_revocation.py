@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -197,3 +198,19 @@ def test_curl_demands_a_good_staple(tmp_path, root, issuing, teller, desk, how):
         assert done.returncode == 0, done.stderr
     else:
         refused(done)
+
+
+def test_curl_demands_the_staple_that_was_promised(tmp_path, root, issuing, teller, desk):
+    """A server with `must_staple` is not believed without, even by a client that checks no revocation (RFC 7633)."""
+    asked = ocsp.cert_id(desk.certificate.serial_number, issuing.certificate)
+    good = ocsp.respond(
+        [(asked, ocsp.State.GOOD)], delegate(issuing), this_update=now() - HOUR, next_update=now() + HOUR
+    )
+    for response in (good, None):
+        with stapling(tmp_path / f"server-{response is None}", desk, response) as port:
+            calls = replace(call_of("desk", port, "desk.internal"), must_staple=True)
+            done = call(client_folder("curl", tmp_path / f"teller-{response is None}", teller, root, calls))
+        if response is not None:
+            assert done.returncode == 0, done.stderr
+        else:
+            refused(done)

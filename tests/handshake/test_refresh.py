@@ -1,4 +1,4 @@
-"""refresh.sh keeps a project’s CRLs fresh, and lets in none that is false, old or broken. All kinds have the same."""
+"""refresh.sh keeps a project’s CRLs fresh, and lets in none that is false, old or broken."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -286,15 +286,12 @@ def _gets_in(port: int, root: Authority, caller: object) -> bool:
         return False
 
 
-def _scripts() -> Mapping[str, bytes]:
-    folder = catalogue.templates_folder()
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("*/*/{{*/*refresh.sh*")}
-
-
-def test_all_kinds_have_the_same_script():
-    scripts = _scripts()
-    assert "servers/python" in " ".join(scripts)
-    assert len(set(scripts.values())) == 1, list(scripts)
+@pytest.mark.parametrize("name", ["refresh.sh", "refresh.service.example", "refresh.timer.example", "revocation.py"])
+def test_kinds_that_share_a_file_have_the_same(name):
+    folders = [catalogue.templates_folder() / kind for kind in ("servers/python", "clients/python", "clients/curl")]
+    found = [path.read_bytes() for folder in folders for path in folder.glob(f"{{{{*/{{%*{name}{{%*")]
+    assert len(found) == (2 if name == "revocation.py" else 3)
+    assert len(set(found)) == 1
 
 
 def test_the_ca_is_found_by_its_key_among_its_namesakes(lab):

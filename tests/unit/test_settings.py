@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 
 from scaffold.pki.names import rfc2253 as rfc2253_of_certificate
 from scaffold.pki.profiles import subject_name
-from scaffold.settings import CaFacts, client_settings, rfc2253, server_settings, tls_settings
+from scaffold.settings import (
+    CaFacts,
+    Revocation,
+    ServerSettings,
+    Source,
+    client_settings,
+    rfc2253,
+    server_settings,
+    tls_settings,
+)
 from scaffold.topology.load import loads
-from scaffold.topology.model import Subject, TlsProfile
+from scaffold.topology.model import Subject, TlsProfile, Topology
 
 TOPOLOGY = """
 version: 1
@@ -137,3 +146,77 @@ def test_names_are_written_as_openssl_writes_those_of_certificates(cn, o, ou, st
 def test_no_cryptography_is_loaded():
     code = "import sys, scaffold.settings; sys.exit(any(m in sys.modules for m in ('cryptography', 'jinja2', 'yaml')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+PUBLISHED = """
+version: 1
+name: bank
+publish: http://127.0.0.1:9080/
+cas:
+  root: {subject: {common_name: Root}}
+  issuing: {issuer: root, subject: {common_name: Issuing}}
+servers:
+  desk: {template: python, issuer: issuing, listen: 127.0.0.1:8443, names: [desk.internal]}
+  flat: {template: python, issuer: root, listen: 127.0.0.1:8444, names: [flat.internal]}
+clients:
+  teller: {template: python, issuer: issuing, calls: [desk], check_revocation: ocsp}
+  cashier: {template: curl, issuer: root, calls: [flat], check_revocation: ocsp}
+"""
+
+
+def published(**replaced: str) -> Topology:
+    text = PUBLISHED
+    for name, more in replaced.items():
+        text = text.replace(f"names: [{name}.internal]", f"names: [{name}.internal], {more}")
+    return loads(text.encode(), Path("topology.yaml"))
+
+
+class TestRevocation:
+    def desk(self, more: str) -> ServerSettings:
+        t = published(desk=more)
+        return server_settings(t, t.servers["desk"], FACTS)
+
+    def test_none_asks_nobody(self):
+        made = self.desk("check_revocation: none, on_unavailable: allow")
+        assert (made.revocation, made.files.crl) == (Revocation(), None)
+
+    def test_crls_of_the_whole_chain(self):
+        made = self.desk("check_revocation: crl")
+        assert made.files.crl == "tls/crl.pem"
+        assert made.revocation == Revocation(
+            "crl",
+            crls=(
+                Source("issuing", FACTS["issuing"].spki_sha256, "http://127.0.0.1:9080/crl/issuing.crl"),
+                Source("root", FACTS["root"].spki_sha256, "http://127.0.0.1:9080/crl/root.crl"),
+            ),
+        )
+
+    def test_leniency_is_for_the_application(self):
+        made = self.desk("check_revocation: crl, on_unavailable: allow").revocation
+        assert (made.on_unavailable, made.by_application) == ("allow", True)
+
+    def test_ocsp_of_the_leaf_and_crls_for_what_stands_between(self):
+        made = self.desk("check_revocation: ocsp")
+        assert made.files.crl == "tls/crl.pem"
+        assert made.revocation.by_application
+        assert made.revocation.responders == (
+            Source("issuing", FACTS["issuing"].spki_sha256, "http://127.0.0.1:9080/ocsp/issuing"),
+        )
+        assert [each.ca for each in made.revocation.crls] == ["issuing", "root"]
+
+    def test_a_client_asks_about_the_servers_issuer(self):
+        t = published()
+        made = client_settings(t, t.clients["teller"], FACTS)
+        assert [each.ca for each in made.revocation.responders] == ["issuing"]
+        assert made.files.crl == "tls/crl.pem"
+
+    def test_without_an_intermediate_ocsp_needs_no_crl(self):
+        t = published()
+        made = client_settings(t, t.clients["cashier"], FACTS)
+        assert (made.files.crl, made.revocation.crls) == (None, ())
+
+    def test_without_a_publisher_there_is_nobody_to_ask(self):
+        text = PUBLISHED.replace("publish: http://127.0.0.1:9080/\n", "").replace("ocsp}", "crl}")
+        t = loads(text.encode(), Path("topology.yaml"))
+        made = client_settings(t, t.clients["teller"], FACTS)
+        assert (made.files.crl, made.revocation) == ("tls/crl.pem", Revocation("crl"))

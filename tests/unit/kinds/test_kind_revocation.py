@@ -41,7 +41,7 @@ clients:
 OCSP = "    check_revocation: ocsp"
 CRL = "    check_revocation: crl"
 ADOPTED = "  partner: {existing: {certificate: ca.pem, chain: chain.pem}}"
-OVER_HTTP = {"crl_over_http": True, "ocsp_needs_no_cdp": True}
+OVER_HTTP = {"supports": frozenset({"crls_over_http", "ocsp_needs_no_cdp"})}
 AUDITOR = '  auditor: {external: {issuer: partner, identity: "spiffe://partner.example/auditor"}, calls: [desk]}'
 
 
@@ -114,6 +114,16 @@ def test_curl_needs_a_staple():
 def test_curl_can_not_be_lenient():
     error = refused(topology(client_kind="curl", client=CRL + "\n    on_unavailable: allow"))
     assert 'cannot do "on_unavailable: allow"' in error.message
+
+
+@pytest.mark.parametrize(("client_kind", "notes"), [("python", 1), ("curl", 0)])
+def test_who_cannot_demand_a_promised_staple_is_named(client_kind, notes):
+    t = topology(client_kind=client_kind)
+    promising = dataclasses.replace(t.servers["desk"], must_staple=True)
+    kinds = kinds_of(t, supports=frozenset({"must_staple"}))
+    found = check(dataclasses.replace(t, servers={"desk": promising}), kinds)
+    assert len(found) == notes
+    assert all("client.teller believes server.desk without its staple too" in note for note in found)
 
 
 class TestOverHttp:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # run.sh [SERVER [URL]]: calls that server (at that URL), or every server that {{ cookiecutter.name }} may call.
 # Exit code: 0 all answered 200, 3 I do not trust the server, 4 the server refused me, 5 not reachable, 1 anything else.
+{% set promised = [] if cookiecutter.revocation.check == "ocsp" else cookiecutter.calls | selectattr("must_staple") | map(attribute="name") | list -%}
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")"
 work=$(mktemp -d)
@@ -17,7 +18,14 @@ where() {
   esac
 }
 
-# HOST:PORT of an https URL, 443 where it names no port.
+{% if promised %}# The certificates of these servers promise a stapled OCSP response (RFC 7633): without one they are not believed.
+staple_of() {
+  case $1 in
+    {{ promised | join(" | ") }}) echo --cert-status ;;
+  esac
+}
+
+{% endif %}# HOST:PORT of an https URL, 443 where it names no port.
 authority() {
   rest=${1#https://}
   rest=${rest%%/*}
@@ -37,10 +45,10 @@ fail() { # code, sentence
 {% if cookiecutter.files.crl %}# --crlfile: must hold a CRL of every CA of the chain, the root's too.
 {% endif %}{% if cookiecutter.revocation.check == "ocsp" %}# --cert-status: the server must staple an OCSP response that says its certificate is good.
 {% endif %}# --connect-to: dials one address and expects the name of another; a service may be moved, its certificate stays.
-ask() { # dialled address, expected name, path
+ask() { # dialled address, expected name, path{{ ", server" if promised }}
   curl -q --silent --show-error --noproxy '*' --proto '=https' --max-time 15 \
     --cert tls/cert.pem --key tls/key.pem \
-    --cacert tls/ca.pem --capath /dev/null{% if cookiecutter.files.crl %} --crlfile tls/crl.pem{% endif %}{% if cookiecutter.revocation.check == "ocsp" %} --cert-status{% endif %} \
+    --cacert tls/ca.pem --capath /dev/null{% if cookiecutter.files.crl %} --crlfile tls/crl.pem{% endif %}{% if cookiecutter.revocation.check == "ocsp" %} --cert-status{% elif promised %} $(staple_of "$4"){% endif %} \
     --tlsv{{ cookiecutter.tls.min_version | replace("TLSv", "") }}{% if cookiecutter.tls.ciphers %} --ciphers '{{ cookiecutter.tls.ciphers | join(":") }}'{% endif %} \
     --curves '{{ cookiecutter.tls.groups | join(":") }}' \
     --connect-to "$2:$1" --output "$work/body" \
@@ -59,7 +67,7 @@ call() { # server [URL]
   fi
   : >"$work/body"
   code=0
-  ask "$dialled" "$expected" "$path" || code=$?
+  ask "$dialled" "$expected" "$path"{{ ' "$1"' if promised }} || code=$?
   reason=$(sed -n 's/^curl: ([0-9]*) //p' "$work/told" | head -n 1)
   case $code in
     0) answered "$1" ;;

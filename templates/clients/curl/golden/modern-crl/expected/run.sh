@@ -16,6 +16,13 @@ where() {
   esac
 }
 
+# The certificates of these servers promise a stapled OCSP response (RFC 7633): without one they are not believed.
+staple_of() {
+  case $1 in
+    accounts) echo --cert-status ;;
+  esac
+}
+
 # HOST:PORT of an https URL, 443 where it names no port.
 authority() {
   rest=${1#https://}
@@ -35,10 +42,10 @@ fail() { # code, sentence
 # --capath: without it Debian's curl trusts every CA of the system beside --cacert.
 # --crlfile: must hold a CRL of every CA of the chain, the root's too.
 # --connect-to: dials one address and expects the name of another; a service may be moved, its certificate stays.
-ask() { # dialled address, expected name, path
+ask() { # dialled address, expected name, path, server
   curl -q --silent --show-error --noproxy '*' --proto '=https' --max-time 15 \
     --cert tls/cert.pem --key tls/key.pem \
-    --cacert tls/ca.pem --capath /dev/null --crlfile tls/crl.pem \
+    --cacert tls/ca.pem --capath /dev/null --crlfile tls/crl.pem $(staple_of "$4") \
     --tlsv1.3 \
     --curves 'X25519:prime256v1:secp384r1' \
     --connect-to "$2:$1" --output "$work/body" \
@@ -57,7 +64,7 @@ call() { # server [URL]
   fi
   : >"$work/body"
   code=0
-  ask "$dialled" "$expected" "$path" || code=$?
+  ask "$dialled" "$expected" "$path" "$1" || code=$?
   reason=$(sed -n 's/^curl: ([0-9]*) //p' "$work/told" | head -n 1)
   case $code in
     0) answered "$1" ;;
