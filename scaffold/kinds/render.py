@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from scaffold.errors import KindError
 from scaffold.kinds.catalogue import Kind, is_executable, template_files
@@ -40,7 +41,7 @@ def render(kind: Kind, settings: Settings, given: Mapping[str, object]) -> dict[
 def context(kind: Kind, settings: Settings, given: Mapping[str, object]) -> Context:
     """The settings as plain dictionaries, the variables beside them and again under `vars`."""
     variables = merged(kind, given)
-    return {"cookiecutter": {**variables, **_plain(settings), "vars": variables}}
+    return {"cookiecutter": {**variables, **_plain_fields(settings), "vars": variables}}
 
 
 def render_context(kind: Kind, context: Context) -> dict[str, Rendered]:
@@ -59,9 +60,15 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, tuple):
         return tuple(map(_plain, value))
-    if is_dataclass(value):
-        return {name: _plain(getattr(value, name)) for name in _field_names(value.__class__)}
-    return value
+    return _plain_value(cast("Hashable", value)) if is_dataclass(value) else value
+
+
+def _plain_fields(value: Any) -> dict[str, Any]:
+    return {name: _plain(getattr(value, name)) for name in _field_names(value.__class__)}
+
+
+_plain_value = functools.lru_cache(maxsize=4096)(_plain_fields)
+"""Of a frozen value: projects have most of their values in common."""
 
 
 _ITS_OWN = frozenset({"name", "address", "identity", "listen"})
@@ -109,7 +116,16 @@ def _compiled(folder: Path, digest: str) -> tuple[_Compiled, ...]:
 
     # No autoescape: what is rendered is configuration and code, not HTML, and each template quotes for its own syntax.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701
+    environment.policies["json.dumps_function"] = _dumps
     return tuple(_compile(environment, name, path) for name, path in template_files(folder))
+
+
+_encode = json.JSONEncoder(sort_keys=True).encode
+
+
+def _dumps(value: object, **options: Any) -> str:
+    """As `json.dumps`, which makes an encoder for every value where Jinja asks it to sort the keys."""
+    return _encode(value) if options == {"sort_keys": True} else json.dumps(value, **options)
 
 
 def _compile(environment: Environment, name: str, path: Path) -> _Compiled:

@@ -190,3 +190,19 @@ def test_nothing_reads_or_writes_the_home_folder(tmp_path, monkeypatch):
     made = kind(tmp_path, {"a.txt": "x"}, False)
     assert rendered(made) == {"a.txt": b"x"}
     assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ cookiecutter.greeting }}",
+        "{% set all = cookiecutter %}{{ all.greeting }}",
+        "{{ cookiecutter['greeting'] }}",
+        "{% for key, value in cookiecutter.items() %}{{ key }}={{ value }} {% endfor %}",
+        "{% if cookiecutter.calls is defined %}calls{% endif %} {{ cookiecutter.greeting }}",
+    ],
+)
+def test_what_one_project_printed_is_not_anothers(tmp_path, template):
+    made = kind(tmp_path, {"a.txt": template}, builtin=True)
+    texts = {rendered(made, **values)["a.txt"] for values in ({}, {"greeting": 1}, {"greeting": True}, {"calls": [1]})}
+    assert len(texts) == (4 if "calls" in template or "items" in template else 3)
