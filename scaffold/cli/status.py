@@ -1,4 +1,4 @@
-"""`scaffold status`: every certificate and its days left."""
+"""`scaffold status`: every certificate and CRL, and its days left."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def run(
 ) -> None:
     """Print the table; exit with 3 where something is due, missing or expired."""
     from scaffold.cli.project import open_project
-    from scaffold.plan import status as statuses
     from scaffold.plan.make import make_plan
+    from scaffold.plan.status import status
     from scaffold.view.status import status_json, status_lines
     from scaffold.view.terminal import show
 
@@ -32,12 +32,12 @@ def run(
     project = open_project(file, out)
     moment = now()
     plan = make_plan(project.topology, project.kinds, project.layout, moment)
-    certificates = statuses.status(project.topology, project.layout, plan, moment, window)
+    found = status(project.topology, project.layout, plan, moment, window)
     if json:
-        typer.echo(status_json(certificates))
+        typer.echo(status_json(found))
     else:
-        show(status_lines(certificates, moment))
-    if any(certificate.state not in statuses.FINE for certificate in certificates):
+        show(status_lines(found, moment))
+    if not found.fine:
         raise typer.Exit(failures.SOMETHING_DUE)
 
 

@@ -1,19 +1,23 @@
-"""Every certificate against the clock: what `scaffold status` shows."""
+"""Every certificate and CRL against the clock, and what was revoked: what `scaffold status` shows."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from scaffold.errors import Unreadable
+from scaffold.pki import crl as crls
 from scaffold.plan.desired import Desired, DesiredCertificate, desire
 from scaffold.plan.model import Action, Change, Plan, Work
+from scaffold.settings import needs_crls
 from scaffold.store import existing
 from scaffold.store.layout import Layout
+from scaffold.store.ledger import Issued
 from scaffold.store.observation import Observation
 from scaffold.topology.model import Fault, Topology
 
@@ -48,22 +52,66 @@ class CertificateStatus:
     not_after: datetime | None = None
     fingerprint_sha256: str | None = None
     detail: str = ""
+    reason: str | None = None
+    """Why it was revoked: a CRLReason by its name in RFC 5280 5.3.1."""
+    revoked_at: datetime | None = None
 
 
-def status(
-    t: Topology, layout: Layout, plan: Plan, now: datetime, within: timedelta | None = None
-) -> tuple[CertificateStatus, ...]:
-    """The certificates of `t`, CAs first. `within`: what ends so soon is due whatever its own window says.
+@dataclass(frozen=True, slots=True)
+class CrlStatus:
+    """The CRL of a CA (`ca.X.crl`), or the copies that a project holds (`server.X.trust`): the one that ends first.
+
+    An expired CRL passes every server's own check of its configuration, and then everyone is refused.
+    """
+
+    address: str
+    state: State
+    number: int | None = None
+    entries: int = 0
+    this_update: datetime | None = None
+    next_update: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedStatus:
+    """A certificate that was revoked, as the ledger has it; None for what was not issued here."""
+
+    ca: str
+    serial: str
+    reason: str
+    at: datetime
+    issued: Issued | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that there is to be said of one moment."""
+
+    certificates: tuple[CertificateStatus, ...]
+    crls: tuple[CrlStatus, ...]
+    revoked: tuple[RevokedStatus, ...]
+
+    @property
+    def fine(self) -> bool:
+        """Whether nothing is due, missing or worse."""
+        states = (*(one.state for one in self.certificates), *(one.state for one in self.crls))
+        return all(state in FINE for state in states)
+
+
+def status(t: Topology, layout: Layout, plan: Plan, now: datetime, within: timedelta | None = None) -> Status:
+    """What stands there of `t`, CAs first. `within`: what ends so soon is due whatever its own window says.
 
     Raises StoreError, TopologyError.
     """
     observed = Observation(layout)
     desired = desire(t)
-    changes = {change.address: change for change in plan.changes if change.address.endswith("certificate")}
-    return (
+    changes = {change.address: change for change in plan.changes}
+    certificates = (
         *_adopted(t, desired, now, within),
         *(_status(asked, observed, changes.get(asked.address), now, within) for asked in _asked(desired)),
     )
+    return Status(certificates, tuple(_crls(desired, observed, changes, now, within)), tuple(_revoked(observed)))
 
 
 def _asked(desired: Desired) -> Iterator[DesiredCertificate]:
@@ -87,6 +135,13 @@ def _status(
     if seen.certificate is None:
         state = State.MISSING if seen.missing else State.UNREADABLE
         return CertificateStatus(asked.address, state, detail=seen.problem or "")
+    ca = asked.issuer or asked.address.split(".")[1]
+    entry = observed.ledger.revoked.get((ca, f"{seen.certificate.serial_number:x}"))
+    if entry is not None:
+        verb = "on hold" if entry.on_hold else f"revoked: {entry.reason},"
+        detail = f"{verb} since {entry.at:%Y-%m-%d %H:%M} UTC"
+        described = _described(asked.address, State.REVOKED, seen.certificate, detail)
+        return replace(described, reason=entry.reason, revoked_at=entry.at)
     state, detail = _state(asked, seen.certificate, change, now, within)
     return _described(asked.address, state, seen.certificate, detail)
 
@@ -99,9 +154,6 @@ def _state(
     within: timedelta | None,
 ) -> tuple[State, str]:
     detail = "; ".join(reason.message for reason in change.reasons) if change is not None else ""
-    codes = {reason.code for reason in change.reasons} if change is not None else set()
-    if "revoked" in codes:
-        return State.REVOKED, detail
     if asked.fault is not None and (change is None or change.work is Work.PLACE):
         return State.FAULT, str(asked.fault)
     clock = _by_clock(certificate, now, None)
@@ -110,6 +162,61 @@ def _state(
     if change is None:
         return _by_clock(certificate, now, within), ""
     return (State.DUE if change.action is Action.RENEW else State.CHANGED), detail
+
+
+def _crls(
+    desired: Desired, observed: Observation, changes: Mapping[str, Change], now: datetime, within: timedelta | None
+) -> Iterator[CrlStatus]:
+    for one in desired.cas:
+        address = f"{one.ca.address}.crl"
+        if one.signs_crl:
+            yield _crl_status(address, observed.content(one.paths.crl), changes.get(address), now, within)
+        elif one.ca.existing is not None and one.ca.existing.crl is not None:
+            yield _crl_status(address, existing.load(desired.topology, one.ca).crls, None, now, within)
+    for party in desired.parties:
+        if needs_crls(desired.topology, party.party):
+            address = f"{party.party.address}.trust"
+            change = changes.get(address)
+            crl_alone = change if change is not None and party.paths.crl in change.paths else None
+            yield _crl_status(address, observed.content(party.paths.crl), crl_alone, now, within)
+
+
+def _crl_status(
+    address: str, content: bytes | None, change: Change | None, now: datetime, within: timedelta | None
+) -> CrlStatus:
+    detail = "; ".join(reason.message for reason in change.reasons) if change is not None else ""
+    if content is None:
+        return CrlStatus(address, State.MISSING, detail=detail)
+    try:
+        found = crls.load_all(content)
+    except Unreadable as error:
+        return CrlStatus(address, State.UNREADABLE, detail=str(error))
+    first = min(found, key=lambda crl: crl.next_update_utc or crl.last_update_utc)
+    return CrlStatus(
+        address,
+        _crl_state(first, change, now, within),
+        number=crls.number(first),
+        entries=len(first),
+        this_update=first.last_update_utc,
+        next_update=first.next_update_utc,
+        detail=detail,
+    )
+
+
+def _crl_state(crl: crls.Crl, change: Change | None, now: datetime, within: timedelta | None) -> State:
+    ends = crl.next_update_utc
+    if ends is None or ends <= now:
+        return State.EXPIRED
+    if change is not None:
+        return State.DUE if change.can_wait else State.CHANGED
+    past_half = crl.last_update_utc + (ends - crl.last_update_utc) / 2 <= now
+    return State.DUE if past_half or (within is not None and ends <= now + within) else State.VALID
+
+
+def _revoked(observed: Observation) -> Iterator[RevokedStatus]:
+    known = observed.ledger
+    for (ca, serial), entry in known.revoked.items():
+        yield RevokedStatus(ca, serial, entry.reason, entry.at, known.by_serial.get((ca, serial)))
 
 
 def _by_clock(certificate: x509.Certificate, now: datetime, within: timedelta | None) -> State:

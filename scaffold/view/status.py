@@ -1,13 +1,15 @@
-"""The status of every certificate for a person and for a program."""
+"""The status of every certificate and CRL, for a person and for a program."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from scaffold.plan.status import FINE, CertificateStatus, State
+from scaffold.plan.status import FINE, CertificateStatus, CrlStatus, RevokedStatus, State, Status
 from scaffold.view.terminal import Line, one_line, plain
 
 STYLES = {
@@ -19,27 +21,46 @@ STYLES = {
 """What is not named here is red."""
 
 
-def status_lines(certificates: Sequence[CertificateStatus], now: datetime) -> Iterator[Line]:
-    """A table: address, state, what is left, the end, and why; then one line that counts."""
-    width = max((len(certificate.address) for certificate in certificates), default=0)
-    states = max((len(certificate.state) for certificate in certificates), default=0)
-    yield [(f"{'certificate':<{width}}  {'state':<{states}}  {'left':>8}  ends", "dim")]
-    for certificate in certificates:
-        style = STYLES.get(certificate.state, "bold red")
-        left = remaining(certificate.not_after, now)
-        ends = f"{certificate.not_after:%Y-%m-%d %H:%M} UTC" if certificate.not_after else ""
-        detail = f"  {one_line(certificate.detail)}" if certificate.detail else ""
-        yield [
-            (f"{certificate.address:<{width}}  ", ""),
-            (f"{certificate.state.value:<{states}}", style),
-            (f"  {left:>8}  {ends:<20}", ""),
-            (detail, "dim"),
-        ]
+@dataclass(frozen=True, slots=True)
+class _Row:
+    address: str
+    state: State
+    ends: datetime | None
+    detail: str
+
+
+def status_lines(status: Status, now: datetime) -> Iterator[Line]:
+    """A table of certificates, one of CRLs: address, state, what is left, the end, and why; then a line that counts."""
+    certificates = [_Row(one.address, one.state, one.not_after, one.detail) for one in status.certificates]
+    crls = [_Row(one.address, one.state, one.next_update, one.detail) for one in status.crls]
+    width = max((len(row.address) for row in (*certificates, *crls)), default=0)
+    states = max((len(row.state) for row in (*certificates, *crls)), default=0)
+    yield from _table("certificate", certificates, width, states, now)
     yield plain("")
-    counts = Counter(certificate.state for certificate in certificates)
+    if crls:
+        yield from _table("CRL", crls, width, states, now)
+        yield plain("")
+    counts = Counter(row.state for row in certificates)
     words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
-    worst = any(certificate.state not in FINE for certificate in certificates)
-    yield [(f"Status: {words or 'no certificates'}.", "bold yellow" if worst else "bold")]
+    yield [(f"Status: {words or 'no certificates'}{_of_crls(crls)}.", "bold" if status.fine else "bold yellow")]
+
+
+def _of_crls(rows: Sequence[_Row]) -> str:
+    counts = Counter(row.state for row in rows if row.state not in FINE)
+    words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
+    return f"; of the CRLs {words}" if words else ""
+
+
+def _table(title: str, rows: Sequence[_Row], width: int, states: int, now: datetime) -> Iterator[Line]:
+    yield [(f"{title:<{width}}  {'state':<{states}}  {'left':>8}  ends", "dim")]
+    for row in rows:
+        ends = f"{row.ends:%Y-%m-%d %H:%M} UTC" if row.ends else ""
+        yield [
+            (f"{row.address:<{width}}  ", ""),
+            (f"{row.state.value:<{states}}", STYLES.get(row.state, "bold red")),
+            (f"  {remaining(row.ends, now):>8}  {ends:<20}", ""),
+            (f"  {one_line(row.detail)}" if row.detail else "", "dim"),
+        ]
 
 
 def remaining(end: datetime | None, now: datetime) -> str:
@@ -53,21 +74,56 @@ def remaining(end: datetime | None, now: datetime) -> str:
     return f"{int(seconds)}s"
 
 
-def status_json(certificates: Sequence[CertificateStatus]) -> str:
-    """`{"certificates": [{"address", "serial", "not_before", "not_after", "state", …}]}`; None for what is missing."""
-    values = [
-        {
-            "address": certificate.address,
-            "serial": certificate.serial,
-            "not_before": _iso(certificate.not_before),
-            "not_after": _iso(certificate.not_after),
-            "state": certificate.state.value,
-            "fingerprint_sha256": certificate.fingerprint_sha256,
-            "detail": certificate.detail,
-        }
-        for certificate in certificates
-    ]
-    return json.dumps({"certificates": values}, indent=2, ensure_ascii=False)
+def status_json(status: Status) -> str:
+    """`{"certificates": […], "crls": […], "revoked": […]}`; None for what is missing or not known."""
+    value = {
+        "certificates": [_certificate(one) for one in status.certificates],
+        "crls": [_crl(one) for one in status.crls],
+        "revoked": [_revoked(one) for one in status.revoked],
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _certificate(one: CertificateStatus) -> Mapping[str, Any]:
+    return {
+        "address": one.address,
+        "serial": one.serial,
+        "not_before": _iso(one.not_before),
+        "not_after": _iso(one.not_after),
+        "state": one.state.value,
+        "fingerprint_sha256": one.fingerprint_sha256,
+        "detail": one.detail,
+        "reason": one.reason,
+        "revoked_at": _iso(one.revoked_at),
+    }
+
+
+def _crl(one: CrlStatus) -> Mapping[str, Any]:
+    return {
+        "address": one.address,
+        "number": one.number,
+        "entries": one.entries,
+        "this_update": _iso(one.this_update),
+        "next_update": _iso(one.next_update),
+        "state": one.state.value,
+        "detail": one.detail,
+    }
+
+
+def _revoked(one: RevokedStatus) -> Mapping[str, Any]:
+    issued = one.issued
+    return {
+        "address": issued.address if issued else None,
+        "ca": one.ca,
+        "serial": one.serial,
+        "subject": issued.subject if issued else None,
+        "issuer": issued.issuer if issued else None,
+        "not_before": _iso(issued.not_before if issued else None),
+        "not_after": _iso(issued.not_after if issued else None),
+        "fingerprint_sha256": issued.fingerprint_sha256 if issued else None,
+        "reason": one.reason,
+        "at": _iso(one.at),
+    }
 
 
 def _iso(moment: datetime | None) -> str | None:

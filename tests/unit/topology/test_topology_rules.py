@@ -185,9 +185,8 @@ def test_an_inherited_value_is_pointed_at_where_it_stands() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "at"),
     [
-        (API, API + "    staple: true\n", "true"),
         (API, API + "    must_staple: true\n", "true"),
-        ("cas:\n", "defaults: {staple: true}\ncas:\n", "true"),
+        ("cas:\n", "defaults: {must_staple: true}\ncas:\n", "true"),
     ],
 )
 def test_what_is_not_available_yet_is_said_to_be(old: str, new: str, at: str) -> None:
@@ -201,6 +200,7 @@ def test_what_is_not_available_yet_is_said_to_be(old: str, new: str, at: str) ->
         "check_revocation: crl",
         "check_revocation: none",
         "staple: false",
+        "staple: true",
         "on_unavailable: refuse",
         "post_quantum: true",
         "pfx: {password: {generate: true}, legacy: true}",
@@ -208,3 +208,15 @@ def test_what_is_not_available_yet_is_said_to_be(old: str, new: str, at: str) ->
 )
 def test_what_is_available_is_read(line: str) -> None:
     read(changed(API, f"{API}    {line}\n"))
+
+
+def test_who_staples_has_an_issuer_that_answers_by_ocsp() -> None:
+    silent = changed(ISSUING, ISSUING + "    revocation: {crl: 1d}\n").replace(API, API + "    staple: true\n")
+    refused(silent, "cannot staple: its issuer issuing gives no OCSP responses", "true", "ocsp: 1h")
+
+
+def test_a_responder_has_a_key_that_is_open() -> None:
+    guarded = ISSUING + "    key_password: {env: PASSWORD}\n"
+    read(changed(ISSUING, guarded))
+    answering = changed(ISSUING, guarded + "    revocation: {ocsp: 1h}\n")
+    refused(answering, "its key is encrypted", "revocation", "leave ocsp out")
