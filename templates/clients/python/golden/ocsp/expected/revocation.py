@@ -104,7 +104,7 @@ class Checker:
         try:
             state = file.stat()
         except OSError as error:
-            return Verdict(0, doubt=f"there is no CRL: {error}")
+            return Verdict(0, doubt=f"tls/crl.pem: {error.strerror}")
         key = (certificate, state.st_ino, state.st_mtime_ns, state.st_size)
         return self._remembered(key, lambda: self._by_crl(certificate, issuer, file))
 

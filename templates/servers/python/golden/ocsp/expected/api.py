@@ -50,6 +50,7 @@ class Handler(BaseHTTPRequestHandler):
             # Strangers have been turned away, so nobody is asked about them. The answer is remembered until it ends.
             self.checker.check(self.chain)
         except Refused as error:
+            log.warning("%r is refused: %s", self.peer.identity, error)
             self._refuse(str(error))
             return
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
