@@ -7,6 +7,7 @@ whatever goes wrong: an error is a line of the log, and tried again.
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,7 @@ LOOK_EVERY: Final = timedelta(seconds=30)
 TRY_AGAIN: Final = timedelta(seconds=10)
 """After an error: a full disk does not mend within a second."""
 
-_SHORTEST: Final = timedelta(milliseconds=200)
+_SHORTEST: Final = timedelta(seconds=1)
 
 Log = Callable[[Mapping[str, object]], None]
 Clock = Callable[[], datetime]
@@ -85,7 +86,7 @@ class _Watcher:
             return self._until_next(world) if complete else TRY_AGAIN
         except Locked as error:
             self._say(error)
-            return timedelta(seconds=1)
+            return _SHORTEST
         except (ScaffoldError, OSError) as error:
             self._say(error)
             return TRY_AGAIN
@@ -124,7 +125,10 @@ class _Watcher:
     def _until_next(self, world: World) -> timedelta:
         moment = self.clock()
         due = next_due(world.topology, world.kinds, world.layout, moment)
-        return LOOK_EVERY if due is None else max(_SHORTEST, min(due - moment, LOOK_EVERY))
+        if due is None:
+            return LOOK_EVERY
+        whole = timedelta(seconds=math.ceil((due - moment).total_seconds()))  # the clock knows no less
+        return max(_SHORTEST, min(whole, LOOK_EVERY))
 
     def _say(self, error: Exception) -> None:
         if str(error) == self.said:

@@ -239,6 +239,7 @@ class _Diff:
         if verdict is None:
             return False
         key = verdict.work is Work.NEW_KEY
+        verdict = _with_fault(asked, verdict)
         self._change(asked.address, verdict, (asked.paths.key,) * key + (asked.paths.certificate,))
         return verdict.work in (Work.NEW_KEY, Work.ISSUE)
 
@@ -432,6 +433,13 @@ def _signed_today(asked: DesiredCertificate, leaf: x509.Certificate, authority: 
 
 def _with_crl(authority: Authority, text: bytes | None, *, due: bool) -> Authority:
     return replace(authority, crl=text, crl_due=due)
+
+
+def _with_fault(asked: DesiredCertificate, verdict: Verdict) -> Verdict:
+    """Says of a certificate that is issued broken that this is meant."""
+    if asked.fault is None or verdict.work is Work.PLACE:
+        return verdict
+    return replace(verdict, reasons=(*verdict.reasons, Reason("on-purpose", f"broken on purpose: {asked.fault}")))
 
 
 def _encryption(one: DesiredCa, key: SeenKey) -> Reason:

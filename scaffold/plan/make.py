@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from scaffold.errors import PlanError
+from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.plan.desired import desire
 from scaffold.plan.diff import diff
 from scaffold.plan.intents import Intent
 from scaffold.plan.model import Plan
+from scaffold.plan.notes import notes
 from scaffold.store import existing
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
-from scaffold.topology.model import Client, RevocationCheck, Topology
+from scaffold.topology.model import Topology
 
 
 def make_plan(
@@ -32,11 +34,12 @@ def make_plan(
 ) -> Plan:
     """What apply would do, and why; nothing is written and no password is asked for.
 
-    `kinds` is by the address of each server and client, and was checked by `kinds.limits`. `intents` are what a person
-    wants beyond the topology; `overwrite` holds addresses of projects whose edited files are given up. Raises
+    `kinds` is by the address of each server and client; what a kind cannot enforce is refused. `intents` are what a
+    person wants beyond the topology; `overwrite` holds addresses of projects whose edited files are given up. Raises
     TopologyError, StoreError, KindError, PlanError.
     """
     _check_overwrite(t, overwrite)
+    of_kinds = limits.check(t, kinds)
     observed = Observation(layout)
     observed.check_topology(t.name)
     adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
@@ -45,7 +48,7 @@ def make_plan(
     return Plan(
         topology=t.name,
         changes=found.changes,
-        notes=(*_external_notes(t), *found.notes),
+        notes=tuple(dict.fromkeys((*of_kinds, *notes(t), *found.notes))),
         world=world(observed),
     )
 
@@ -75,13 +78,4 @@ def _check_overwrite(t: Topology, addresses: Collection[str]) -> None:
         if address not in known:
             raise PlanError(
                 f'nothing to overwrite at "{address}"', hint=f"a project's address is one of {', '.join(own[:5])}"
-            )
-
-
-def _external_notes(t: Topology) -> Iterator[str]:
-    for caller, server in graph.edges(t):
-        if isinstance(caller, Client) and caller.external and server.check_revocation is not RevocationCheck.NONE:
-            yield (
-                f"{server.address} checks revocation by {server.check_revocation}, and which pointers the certificate "
-                f"of {caller.address} carries is not known here"
             )

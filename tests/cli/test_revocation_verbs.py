@@ -1,0 +1,134 @@
+"""`revoke`, `renew` and `renew --watch` by the real command."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests.cli.harness import scaffold, snapshot
+
+BANK = """\
+version: 1
+name: bank
+publish: http://127.0.0.1:9080
+cas:
+  root: {}
+  issuing: {issuer: root}
+servers:
+  api: {template: python, issuer: issuing, listen: 127.0.0.1:8443, names: [localhost], check_revocation: crl}
+clients:
+  cli: {template: python, issuer: issuing, calls: [api]}
+"""
+
+
+@pytest.fixture
+def applied(tmp_path: Path) -> Path:
+    (tmp_path / "topology.yaml").write_text(BANK)
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    return tmp_path
+
+
+def leaf(folder: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((folder / "bank/clients/cli/tls/cert.pem").read_bytes())
+
+
+def test_revoke_shows_asks_and_does(applied: Path) -> None:
+    before = snapshot(applied)
+    asked = scaffold("revoke", "client.cli", "--reason", "keyCompromise", cwd=applied)
+    asked.assert_clear_error("asked first", "client.cli.certificate", "--yes")
+    assert snapshot(applied) == before
+    serial = leaf(applied).serial_number
+    done = scaffold("revoke", "client.cli", "--reason", "keyCompromise", "--yes", cwd=applied)
+    assert done.code == 0, done.err
+    assert re.search(r"^ +× client\.cli\.certificate .*keyCompromise", done.out, re.MULTILINE)
+    assert done.out.splitlines()[-1] == "Apply: 2 updated, 1 replaced, 1 revoked."
+    assert leaf(applied).serial_number != serial
+    status = scaffold("status", "--json", cwd=applied)
+    assert status.code == 0
+    (revoked,) = status.json["revoked"]
+    assert (revoked["serial"], revoked["reason"], revoked["subject"]) == (f"{serial:x}", "keyCompromise", "CN=cli")
+    assert [one["address"] for one in status.json["crls"]] == ["ca.root.crl", "ca.issuing.crl", "server.api.trust"]
+    assert scaffold("plan", "--check", cwd=applied).code == 0
+
+
+def test_revoke_json_and_status_of_what_stays_revoked(applied: Path) -> None:
+    done = scaffold("revoke", "client.cli", "--reason", "superseded", "--no-replace", "--yes", "--json", cwd=applied)
+    assert done.json["summary"]["revoke"] == 1
+    status = scaffold("status", "--json", cwd=applied)
+    assert status.code == 3
+    (one,) = (one for one in status.json["certificates"] if one["state"] == "revoked")
+    assert (one["address"], one["reason"]) == ("client.cli.certificate", "superseded")
+    assert "scaffold renew client.cli" in scaffold("plan", cwd=applied).out
+    assert scaffold("renew", "client.cli", cwd=applied).code == 0
+    assert scaffold("status", cwd=applied).code == 0
+
+
+def test_revoke_says_what_is_wrong(applied: Path) -> None:
+    before = snapshot(applied)
+    for arguments, words in (
+        (("client.cil", "--reason", "superseded"), ('no such address "client.cil"', 'did you mean "client.cli"')),
+        (("client.cli", "--reason", "key-compromise"), ("no such reason", 'did you mean "keyCompromise"')),
+        (("ca.root", "--reason", "superseded"), ("self-signed",)),
+        (("--serial", "zz", "--reason", "superseded"), ("no certificate", "zz")),
+        (("client.cli", "--release"), ("not on hold",)),
+    ):
+        scaffold("revoke", *arguments, "--yes", cwd=applied).assert_clear_error(*words)
+    for usage in ((), ("client.cli",), ("client.cli", "--release", "--reason", "superseded"), ("--release",)):
+        assert scaffold("revoke", *usage, "--yes", cwd=applied).code == 2
+    assert snapshot(applied) == before
+
+
+def test_renew_does_what_is_named_or_due(applied: Path) -> None:
+    serial, key = leaf(applied).serial_number, leaf(applied).public_key()
+    assert "Nothing to do" in scaffold("renew", cwd=applied).out
+    done = scaffold("renew", "client.cli", cwd=applied)
+    assert (done.code, done.out.splitlines()[-1]) == (0, "Apply: 1 renewed.")
+    assert (leaf(applied).serial_number != serial, leaf(applied).public_key() == key) == (True, True)
+    scaffold("renew", "client.cil", cwd=applied).assert_clear_error("no such address", "client.cli")
+    assert scaffold("renew", "client.cli", "--watch", cwd=applied).code == 2
+
+
+def test_watch_renews_what_lives_seconds_and_ends_on_term(applied: Path) -> None:
+    """Leaves of six seconds and CRLs of four: each line of the log is an action that was done."""
+    short = BANK.replace("name: bank\n", "name: bank\ndefaults: {lifetime: 6s}\n")
+    short = short.replace("issuing: {issuer: root}", "issuing: {issuer: root, revocation: {crl: 4s}}")
+    (applied / "topology.yaml").write_text(short)
+    assert scaffold("apply", cwd=applied).code == 0
+    serial = leaf(applied).serial_number
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "scaffold", "renew", "--watch"], cwd=applied, stdout=subprocess.PIPE, text=True
+    )
+    assert watching.stdout is not None
+    seen: set[tuple[str, str | None]] = set()
+    wanted = {
+        ("renewed", "client.cli.certificate"),
+        ("renewed", "server.api.certificate"),
+        ("updated", "ca.issuing.crl"),
+        ("updated", "server.api.trust"),
+    }
+    try:
+        for line in watching.stdout:
+            event = json.loads(line)
+            seen.add((event["event"], event.get("address")))
+            assert event["event"] != "error", line
+            if wanted <= seen:
+                break
+        watching.send_signal(signal.SIGTERM)
+        rest = [json.loads(line)["event"] for line in watching.stdout]
+        assert (watching.wait(20), rest[-1]) == (0, "ended")
+    finally:
+        watching.kill()
+        watching.wait()
+    assert wanted <= seen
+    assert leaf(applied).serial_number != serial
+
+
+def test_watch_begins_with_no_error(tmp_path: Path) -> None:
+    scaffold("renew", "--watch", cwd=tmp_path).assert_clear_error("no file topology.yaml")

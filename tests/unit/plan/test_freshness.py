@@ -1,0 +1,231 @@
+"""CRLs and staples in a project: what a fetcher brought stays where it is newer, and nothing stays past its time."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from scaffold.kinds import catalogue
+from scaffold.pki import bundles, keys, ocsp, staples
+from scaffold.pki import crl as crls
+from scaffold.pki.issue import Issuer
+from scaffold.plan.model import Action
+from scaffold.plan.status import State, status
+from tests.unit.conftest import write_kind
+from tests.unit.revoking import CHECKING, openssl, release, renew_due, revoke
+
+TRUST, STAPLE = "server.accounts.trust", "server.accounts.staple"
+
+
+@pytest.fixture
+def bank(household):
+    household.text = CHECKING
+    household.apply()
+    return household
+
+
+def issuer(bank, ca="issuing") -> Issuer:
+    folder = bank.out / "pki" / ca
+    certificate = bundles.load_certificates((folder / "ca.crt").read_bytes())[0]
+    return Issuer(certificate, keys.load((folder / "ca.key").read_bytes()))
+
+
+def fetched(bank, number: int, *, begins=timedelta(), life=timedelta(days=1), signer=None) -> None:
+    """Puts another CRL of the issuing CA into the server's project, as its fetcher would."""
+    path = bank.out / "servers/accounts/tls/crl.pem"
+    root, own = crls.load_all(path.read_bytes())
+    if own.issuer != issuer(bank).name:
+        root, own = own, root
+    start = bank.now + begins
+    new = crls.build(signer or issuer(bank), number, start, start + life)
+    path.write_bytes(crls.to_pem(new) + crls.to_pem(root))
+
+
+def test_a_newer_crl_stays_byte_for_byte(bank):
+    fetched(bank, 7)
+    before = (bank.out / "servers/accounts/tls/crl.pem").read_bytes()
+    assert bank.plan().changes == ()
+    (bank.out / "servers/accounts/tls/ca.pem").unlink()
+    bank.apply()
+    assert (bank.out / "servers/accounts/tls/crl.pem").read_bytes() == before
+
+
+def test_an_older_crl_is_drift(bank):
+    bank.later(hours=13)
+    bank.apply()  # number 2
+    fetched(bank, 1)
+    assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
+    bank.apply()
+    assert bank.plan().changes == ()
+
+
+def test_an_expired_crl_is_drift_whatever_its_number(bank):
+    fetched(bank, 7, begins=timedelta(days=-2))
+    assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
+
+
+def test_a_crl_of_a_stranger_is_drift(bank):
+    stranger = Issuer(issuer(bank).certificate, keys.generate(_P256))
+    fetched(bank, 7, signer=stranger)
+    assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
+
+
+def test_a_renewed_root_crl_is_put_beside_a_newer_fetched_one(bank):
+    fetched(bank, 7, life=timedelta(days=90))
+    bank.later(days=46)
+    bank.apply()
+    numbers = {crls.number(one) for one in crls.load_all((bank.out / "servers/accounts/tls/crl.pem").read_bytes())}
+    assert numbers == {2, 7}
+    assert bank.plan().changes == ()
+
+
+def test_status_warns_long_before_a_crl_ends(bank):
+    assert states(bank)["ca.issuing.crl"] is State.VALID
+    assert states(bank).keys() == {"ca.root.crl", "ca.issuing.crl", TRUST}
+    bank.later(hours=13)
+    assert (states(bank)["ca.issuing.crl"], states(bank)[TRUST]) == (State.DUE, State.DUE)
+    bank.later(hours=12)
+    assert (states(bank)["ca.issuing.crl"], states(bank)[TRUST]) == (State.EXPIRED, State.EXPIRED)
+    (bank.out / "servers/accounts/tls/crl.pem").unlink()
+    assert states(bank)[TRUST] is State.MISSING
+
+
+def states(bank):
+    project = bank.open()
+    found = status(project.topology, project.layout, bank.plan(), bank.now)
+    assert not found.fine or all(one.state is State.VALID for one in found.crls)
+    return {one.address: one.state for one in found.crls}
+
+
+def test_status_says_what_is_revoked_and_why(bank):
+    revoke(bank, reason="certificateHold")
+    project = bank.open()
+    found = status(project.topology, project.layout, bank.plan(), bank.now)
+    (one,) = (one for one in found.certificates if one.state is State.REVOKED)
+    assert (one.address, one.reason) == ("client.teller.certificate", "certificateHold")
+    (entry,) = found.revoked
+    assert (entry.issued.subject, entry.issued.serial, entry.at) == ("CN=teller", one.serial, one.revoked_at)
+
+
+def test_plan_warns_of_a_crl_that_others_sign(household, tmp_path):
+    other = type(household)(tmp_path / "partner")
+    other.folder.mkdir()
+    other.apply()
+    for name in ("ca.crt", "ca.key", "crl.pem"):
+        (household.folder / name).write_bytes((other.out / "pki/root" / name).read_bytes())
+    household.text = household.text.replace(
+        "root: {}", "root: {existing: {certificate: ca.crt, key: ca.key, crl: crl.pem}}"
+    )
+    assert household.plan().notes == ()
+    household.later(days=46)
+    assert any("ca.root: a CRL in " in note and "ends on" in note for note in household.plan().notes)
+    household.later(days=46)
+    assert any("who checks it refuses everyone" in note for note in household.plan().notes)
+
+
+# --- Staples -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stapling(household):
+    """A bank whose server is of a kind that staples from a file."""
+    folder = household.folder / "kind"
+    write_kind(folder, {"run.sh": "#!/bin/sh\n"})
+    described = json.loads((folder / "cookiecutter.json").read_text())
+    described["_scaffold"]["supports"] += ["staple-file"]
+    (folder / "cookiecutter.json").write_text(json.dumps(described))
+    catalogue.find.cache_clear()
+    household.text = """
+version: 1
+name: bank
+publish: http://127.0.0.1:9080
+cas: {root: {}, issuing: {issuer: root, revocation: {ocsp: 1h}}}
+servers:
+  accounts: {template: ./kind, issuer: issuing, listen: "127.0.0.1:8443", names: [localhost], staple: true}
+"""
+    household.apply()
+    return household
+
+
+def said(bank) -> str:
+    """What `openssl ocsp` reads in the file, once it has verified it as a client does."""
+    pki, tls = bank.out / "pki", bank.out / "servers/accounts/tls"
+    at = str(int(bank.now.timestamp()))
+    done = openssl(
+        "ocsp", "-respin", tls / "staple.der", "-issuer", pki / "issuing/ca.crt", "-cert", tls / "cert.pem",
+        "-CAfile", pki / "root/ca.crt", "-verify_other", pki / "issuing/ca.crt", "-attime", at, "-no_nonce",
+    )  # fmt: skip
+    assert "Response verify OK" in done.stderr, done.stderr
+    return done.stdout.partition(": ")[2].partition("\n")[0]
+
+
+def test_the_staple_is_good_for_openssl_and_there_is_nothing_more_to_do(stapling):
+    assert said(stapling) == "good"
+    assert stapling.plan().changes == ()
+
+
+def test_it_is_made_anew_at_half_of_its_life(stapling):
+    stapling.later(minutes=29)
+    assert stapling.plan().changes == ()
+    stapling.later(minutes=2)
+    (change,) = stapling.plan().changes
+    assert (change.address, change.action, change.can_wait) == (STAPLE, Action.UPDATE, True)
+    stapling.later(minutes=30)
+    (change,) = stapling.plan().changes
+    assert (change.reasons[0].code, change.can_wait) == ("expired", False)
+    renew_due(stapling)
+    assert stapling.plan().changes == ()
+
+
+def test_it_follows_its_certificate(stapling):
+    before = (stapling.out / "servers/accounts/tls/staple.der").read_bytes()
+    (stapling.out / "servers/accounts/tls/key.pem").unlink()
+    assert stapling.planned()[STAPLE] == (Action.UPDATE, "certificate")
+    stapling.apply()
+    assert said(stapling) == "good"
+    (stapling.out / "servers/accounts/tls/staple.der").write_bytes(before)
+    assert stapling.planned() == {STAPLE: (Action.UPDATE, "staple")}
+
+
+def test_it_says_revoked_and_good_again(stapling):
+    revoke(stapling, "server.accounts", "certificateHold")
+    assert said(stapling) == "revoked"
+    assert stapling.plan().changes == ()
+    release(stapling, "server.accounts")
+    assert said(stapling) == "good"
+    revoke(stapling, "server.accounts")  # a new certificate, which is good
+    assert said(stapling) == "good"
+    assert stapling.plan().changes == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", ocsp.unsuccessful(ocsp.Failure.TRY_LATER)])
+def test_what_is_no_staple_is_repaired(stapling, content):
+    (stapling.out / "servers/accounts/tls/staple.der").write_bytes(content)
+    assert stapling.planned() == {STAPLE: (Action.UPDATE, "staple")}
+    stapling.apply()
+    assert said(stapling) == "good"
+
+
+def test_a_newer_one_that_was_fetched_stays(stapling):
+    stapling.later(minutes=29)
+    path, leaf = stapling.out / "servers/accounts/tls/staple.der", "servers/accounts/tls/cert.pem"
+    end = stapling.now + timedelta(hours=1)
+    path.write_bytes(staples.make(stapling.certificate(leaf), issuer(stapling), ocsp.State.GOOD, stapling.now, end))
+    stapling.later(minutes=20)
+    assert stapling.plan().changes == ()
+    forged = bytearray(path.read_bytes())
+    forged[-1] ^= 1  # the signature is the last that stands there
+    path.write_bytes(bytes(forged))
+    assert stapling.planned() == {STAPLE: (Action.UPDATE, "staple")}
+
+
+def test_who_does_not_staple_any_more_has_no_staple(stapling):
+    stapling.text = stapling.text.replace(", staple: true", "")
+    stapling.apply()
+    assert not (stapling.out / "servers/accounts/tls/staple.der").exists()
+    assert stapling.plan().changes == ()
+
+
+_P256 = keys.KeyType.EC_P256
