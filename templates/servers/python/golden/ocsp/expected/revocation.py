@@ -137,7 +137,7 @@ class Checker:
             try:
                 response.write_bytes(_post(url, request.read_bytes()))
             except (OSError, http.client.HTTPException) as error:
-                return _unavailable(f"{url}: {error}")
+                return _unavailable(f"{url}: {getattr(error, 'reason', error)}")
             # The issuer, which the handshake has verified, is the only anchor: it signed the response, or the
             # certificate of the responder that did (RFC 6960 4.2.2.2). No CA of the system has a say.
             anchor = ["-CAfile", issuer_file, "-partial_chain", "-no-CApath", "-no-CAstore"]
