@@ -21,12 +21,17 @@ from cryptography import x509
 
 from scaffold.kinds import catalogue
 from scaffold.kinds.render import render
-from scaffold.pki import bundles, crl, issue, keys
+from scaffold.pki import bundles, crl, issue, keys, ocsp
 from scaffold.pki.names import rfc2253
 from scaffold.pki.profiles import CertificateProfile
+from scaffold.publish.app import Unavailable
+from scaffold.publish.authority import Document, crl_document
+from scaffold.publish.responder import Answer as ResponderAnswer
+from scaffold.publish.responder import Responder
+from scaffold.publish.server import running as serving
 from scaffold.publish.services import Launch, Service, Services, free_addresses
-from scaffold.settings import Address, Allowed, Call, Files, Revocation, ServerSettings, Tls
-from scaffold.topology.model import Fault, KeyType, San, SanType, Subject
+from scaffold.settings import Address, Allowed, Call, Files, Revocation, ServerSettings, Source, Tls
+from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
 
 GROUPS = ("X25519", "prime256v1", "secp384r1")
 SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
@@ -109,10 +114,12 @@ def client(
     starts: timedelta = timedelta(hours=-1),
     ends: timedelta = timedelta(hours=1),
     fault: Fault | None = None,
+    ocsp_url: str | None = None,
 ) -> Credential:
     """A client's certificate with the identity of `name`, from `ca`."""
     sans = (San(SanType.URI, identity(name)),)
-    return _leaf(ca, CertificateProfile(subject or subject_of(name), "client", sans, fault=fault), key, starts, ends)
+    profile = CertificateProfile(subject or subject_of(name), "client", sans, ocsp_url=ocsp_url, fault=fault)
+    return _leaf(ca, profile, key, starts, ends)
 
 
 def server(
@@ -123,11 +130,23 @@ def server(
     starts: timedelta = timedelta(hours=-1),
     ends: timedelta = timedelta(hours=1),
     fault: Fault | None = None,
+    ocsp_url: str | None = None,
+    must_staple: bool = False,
 ) -> Credential:
     """A server's certificate for `hosts`, from `ca`; a host of digits and dots is an IP address."""
     types = {host: SanType.IP if host.replace(".", "").isdigit() else SanType.DNS for host in hosts}
     sans = (*(San(kind, host) for host, kind in types.items()), San(SanType.URI, identity(name)))
-    return _leaf(ca, CertificateProfile(subject_of(name), "server", sans, fault=fault), key, starts, ends)
+    profile = CertificateProfile(
+        subject_of(name), "server", sans, ocsp_url=ocsp_url, must_staple=must_staple, fault=fault
+    )
+    return _leaf(ca, profile, key, starts, ends)
+
+
+def responder(ca: Authority) -> Credential:
+    """A delegated OCSP responder of `ca` (RFC 6960 4.2.2.2)."""
+    subject = Subject(common_name="Lab OCSP responder")
+    hour = timedelta(hours=1)
+    return _leaf(ca, CertificateProfile(subject, "ocsp"), KeyType.EC_P256, -hour, hour)
 
 
 def _leaf(ca: Authority, profile: CertificateProfile, key: KeyType, starts: timedelta, ends: timedelta) -> Credential:
@@ -147,10 +166,113 @@ def identity(name: str) -> str:
     return f"spiffe://lab/client/{name}"
 
 
-def crl_of(ca: Authority, *revoked: Credential, ends: timedelta = timedelta(hours=1)) -> bytes:
+def crl_of(ca: Authority, *revoked: Credential, ends: timedelta = timedelta(hours=1), number: int = 1) -> bytes:
     """The CRL of `ca` in PEM."""
     entries = [crl.Revoked(each.certificate.serial_number, now()) for each in revoked]
-    return crl.to_pem(crl.build(ca.issuer, 1, now() - timedelta(hours=2), now() + ends, entries))
+    return crl.to_pem(crl.build(ca.issuer, number, now() - timedelta(hours=2), now() + ends, entries))
+
+
+# --- Its publisher ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Published:
+    """What the publisher serves: CRLs in PEM and OCSP, by the name of the CA. Tests change it while it runs."""
+
+    port: int
+    crls: dict[str, bytes] = field(default_factory=dict)
+    responders: dict[str, PublishedOcsp] = field(default_factory=dict)
+    available: bool = True
+    asked: int = 0
+    """How many OCSP requests have come."""
+
+    def ocsp_url(self, ca: str) -> str:
+        return f"http://127.0.0.1:{self.port}/ocsp/{ca}"
+
+    def crl_source(self, ca: str, issuer: Authority) -> Source:
+        url = f"http://127.0.0.1:{self.port}/crl/{ca}.crl"
+        return Source(ca, keys.spki_sha256(issuer.certificate), url)
+
+    def ocsp_source(self, ca: str, issuer: Authority) -> Source:
+        return Source(ca, keys.spki_sha256(issuer.certificate), self.ocsp_url(ca))
+
+    def responds(self, ca: str, issuer: Authority, **how: object) -> PublishedOcsp:
+        """Answers OCSP for `issuer` at /ocsp/`ca` from now on."""
+        self.responders[ca] = PublishedOcsp(issuer, **how)  # type: ignore[arg-type]
+        return self.responders[ca]
+
+    # What scaffold.publish.state.Source asks of it.
+
+    def authorities(self) -> Mapping[str, object]:
+        return {}
+
+    def certificate(self, ca: str) -> None:
+        return None
+
+    def crl(self, ca: str) -> Document | None:
+        self._check_available()
+        text = self.crls.get(ca)
+        return crl_document(crl.load(text)) if text is not None else None
+
+    def answer(self, ca: str, request: bytes, at: datetime) -> ResponderAnswer | None:
+        self.asked += 1
+        self._check_available()
+        one = self.responders.get(ca)
+        return one.answer(request, at) if one is not None else None
+
+    def refresh(self, at: datetime) -> bool:
+        return False
+
+    def _check_available(self) -> None:
+        if not self.available:
+            raise Unavailable
+
+
+@dataclass
+class PublishedOcsp:
+    """The OCSP responder of one CA: what is not in `revoked` is good, or unknown to it where it knows none."""
+
+    ca: Authority
+    revoked: set[int] = field(default_factory=set)
+    knows: bool = True
+    age: timedelta = timedelta()
+    """How long ago it answers from: a stale answer where that is more than the lifetime."""
+    lifetime: timedelta = timedelta(minutes=30)
+    signer: Credential | None = None
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        return self.ca.certificate
+
+    def revoke(self, *credentials: Credential) -> None:
+        self.revoked.update(each.certificate.serial_number for each in credentials)
+
+    def status(self, serial: int) -> ocsp.Status:
+        if serial in self.revoked:
+            return crl.Revoked(serial, now() - timedelta(minutes=5), crl.Reason.KEY_COMPROMISE)
+        return ocsp.State.GOOD if self.knows else ocsp.State.UNKNOWN
+
+    def current(self, at: datetime) -> Iterator[int]:
+        return iter(())
+
+    def answer(self, request: bytes, at: datetime) -> ResponderAnswer:
+        signer = self.signer or responder(self.ca)
+        delegate = issue.Issuer(signer.certificate, signer.key)
+        return Responder(self, delegate, self.lifetime).answer(request, at - self.age)
+
+    def response(self, about: Credential) -> bytes:
+        """The DER response to the question about `about`, as a staple holds it."""
+        asked = ocsp.cert_id(about.certificate.serial_number, self.ca.certificate)
+        return self.answer(ocsp.build_request([asked]), now()).body
+
+
+@contextlib.contextmanager
+def publisher() -> Iterator[Published]:
+    """The publisher's own HTTP service on a free port, with what a test puts into it."""
+    (free,) = free_addresses(1)
+    published = Published(free.port)
+    with serving(published, now, HostPort("127.0.0.1", free.port), published):  # type: ignore[arg-type]
+        yield published
 
 
 # --- The rendered project --------------------------------------------------------------------------------------------

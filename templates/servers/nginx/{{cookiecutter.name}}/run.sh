@@ -66,6 +66,7 @@ trap 'rm -rf -- "$state"' EXIT
 trap 'stop TERM' TERM INT
 trap 'stop QUIT' QUIT
 trap reload HUP
+echo $$ >"$state/run.pid"               # whom to send HUP
 # Relative paths in the configuration start from its own folder (tls/) or from -p (what nginx writes).
 ln -s -- "$here/tls" "$state/tls"
 
