@@ -392,9 +392,7 @@ def do(bank, command, address):
 @pytest.mark.parametrize("nth", range(1, 12))
 def test_a_kill_at_any_write_leaves_a_revocation_that_is_carried_through(bank, stolen, nth):
     revoked = serial(bank)
-    child = multiprocessing.get_context("fork").Process(target=killed_at, args=(bank, nth))
-    child.start()
-    child.join(60)
+    killed(bank, nth, "client.teller", "keyCompromise")
     recorded = ("issuing", revoked) in known(bank).revoked
     assert recorded or revoked not in listed(bank)  # the record comes before the CRL
     if not recorded:
@@ -406,7 +404,27 @@ def test_a_kill_at_any_write_leaves_a_revocation_that_is_carried_through(bank, s
     assert bank.plan().changes == ()
 
 
-def killed_at(bank, nth):
+@pytest.mark.parametrize("nth", range(1, 22, 2))
+def test_a_kill_while_a_ca_is_revoked(bank, nth):
+    revoked, old_key = serial(bank, "pki/issuing/ca.crt"), (bank.out / "pki/issuing/ca.key").read_bytes()
+    killed(bank, nth, "ca.issuing", "cACompromise")
+    if ("root", revoked) not in known(bank).revoked:
+        assert listed(bank, "root") == {}
+        revoke(bank, "ca.issuing", "cACompromise")
+    bank.apply()
+    assert listed(bank, "root") == {revoked: "cACompromise"}
+    assert (bank.out / "pki/issuing/ca.key").read_bytes() != old_key
+    assert verdict(bank, bank.out / "clients/teller/tls/cert.pem") == "good"
+    assert bank.plan().changes == ()
+
+
+def killed(bank, nth, address, reason):
+    child = multiprocessing.get_context("fork").Process(target=dies_at, args=(bank, nth, address, reason))
+    child.start()
+    child.join(60)
+
+
+def dies_at(bank, nth, address, reason):
     real, count = files.write_all, iter(range(1, 10_000))
 
     def dies(descriptor: int, content: bytes) -> None:
@@ -416,4 +434,4 @@ def killed_at(bank, nth):
         real(descriptor, content)
 
     files.write_all = dies
-    revoke(bank)
+    revoke(bank, address, reason)

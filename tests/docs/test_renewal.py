@@ -1,0 +1,37 @@
+"""The units that docs/renewal.md shows are understood by systemd."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "renewal.md"
+
+UNIT = re.compile(r"```ini\n# /etc/systemd/system/(\S+)\n(.*?)```", re.DOTALL)
+
+
+def verified(folder: Path, units: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    for name, text in units.items():
+        (folder / name).write_text(text.replace("/usr/local/bin/scaffold", shutil.which("true") or "/bin/true"))
+    paths = [str(folder / name) for name in units]
+    return subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *paths], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+def test_the_units_are_sound(tmp_path: Path) -> None:
+    units = dict(UNIT.findall(PAGE.read_text("utf-8")))
+    assert sorted(units) == [
+        "scaffold-renew-daily.service",
+        "scaffold-renew-daily.timer",
+        "scaffold-renew.service",
+    ]
+    done = verified(tmp_path, units)
+    assert (done.returncode, done.stderr) == (0, "")
+    broken = {name: text.replace("Description", "Descripton") for name, text in units.items()}
+    assert "Descripton" in verified(tmp_path, broken).stderr
