@@ -2,7 +2,6 @@
 
     ScaffoldError
     ├── TopologyError            the YAML says something that cannot be
-    │   └── NotAvailableYet      it says something this version does not do yet
     ├── SecretError              a password that is asked for is not there
     ├── PkiError                 a key, certificate, CRL or bundle cannot be used
     │   ├── Unreadable           the bytes are not what they should be
@@ -50,10 +49,6 @@ class ScaffoldError(Exception):
 
 class TopologyError(ScaffoldError):
     """The topology asks for something that cannot be."""
-
-
-class NotAvailableYet(TopologyError):
-    """The topology asks for something that belongs to the language but that this version does not do."""
 
 
 class SecretError(ScaffoldError):

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scaffold.errors import TopologyError
-from scaffold.topology import availability, graph, language, names, rules
+from scaffold.topology import graph, language, names, rules
 from scaffold.topology.document import MOST_BYTES, Document, Places
 from scaffold.topology.durations import format_duration
 from scaffold.topology.fields import Field
@@ -93,7 +93,6 @@ def _topology(values: Values, places: Places, source: Path) -> Topology:
     servers = {server: entities.server(server, callers.get(server), t) for server in entities.servers}
     t = Topology(name, source, t.cas, MappingProxyType(servers), MappingProxyType(clients), publish, places)
     rules.check(t)
-    availability.check(t)
     return t
 
 

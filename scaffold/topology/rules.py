@@ -44,6 +44,7 @@ def check(t: Topology) -> None:
         _trusted_cas_are_known(t, server)
         _callers_are_trusted(t, server)
         _callers_can_dial(t, server)
+        _promised_staple_is_kept(t, server)
         _staple_has_a_responder(t, server)
     _no_two_on_one_port(t)
     _no_two_of_one_identity(t)
@@ -286,12 +287,18 @@ def _first_name_can_be_dialled(t: Topology, server: Server) -> None:
     )
 
 
+def _promised_staple_is_kept(t: Topology, server: Server) -> None:
+    """RFC 7633 4.2.2: a client refuses a certificate with must-staple that comes without a response."""
+    if server.must_staple and not server.staple:
+        message = f"{server.name} promises a staple by must_staple, and staples nothing"
+        raise TopologyError(message, place=_where(t, server, "must_staple"), hint="staple: true")
+
+
 def _staple_has_a_responder(t: Topology, server: Server) -> None:
-    if (server.staple or server.must_staple) and t.cas[server.issuer].revocation.ocsp is None:
-        asked = "staple" if server.staple else "must_staple"
+    if server.staple and t.cas[server.issuer].revocation.ocsp is None:
         message = f"{server.name} cannot staple: its issuer {server.issuer} gives no OCSP responses"
         hint = f"give {server.issuer} `revocation: {{ocsp: 1h}}`, and the topology `publish:` where it has none"
-        raise TopologyError(message, place=_where(t, server, asked), hint=hint)
+        raise TopologyError(message, place=_where(t, server, "staple"), hint=hint)
 
 
 def _callers_can_dial(t: Topology, server: Server) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from scaffold.errors import NotAvailableYet
 from tests.unit.topology.written import GOOD, changed, read, refused
 
 API = "    listen: 127.0.0.1:8443\n"
@@ -183,15 +182,18 @@ def test_an_inherited_value_is_pointed_at_where_it_stands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "at"),
-    [
-        (API, API + "    must_staple: true\n", "true"),
-        ("cas:\n", "defaults: {must_staple: true}\ncas:\n", "true"),
-    ],
+    ("old", "new"),
+    [(API, API + "    must_staple: true\n"), ("cas:\n", "defaults: {must_staple: true}\ncas:\n")],
 )
-def test_what_is_not_available_yet_is_said_to_be(old: str, new: str, at: str) -> None:
-    error = refused(changed(old, new), "is not available yet", at)
-    assert isinstance(error, NotAvailableYet)
+def test_who_promises_a_staple_staples(old: str, new: str) -> None:
+    text = changed(old, new)
+    refused(text, "promises a staple by must_staple, and staples nothing", "true", "staple: true")
+    read(
+        text.replace(
+            "must_staple: true",
+            "must_staple: true, staple: true" if "{must" in new else "must_staple: true\n    staple: true",
+        )
+    )
 
 
 @pytest.mark.parametrize(
