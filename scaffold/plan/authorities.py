@@ -105,8 +105,14 @@ class Authorities(Mapping[str, Authority]):
         return self._pem("intermediates", names, slice(None, -1))
 
     def roots_pem(self, names: Iterable[str]) -> bytes | None:
-        """The roots of several CAs, each once."""
-        return self._pem("roots", names, slice(-1, None))
+        """The roots of several CAs, each once; what is not made yet below a root does not matter."""
+        roots = dict.fromkeys(self._root(name) for name in names)
+        known = [root for root in roots if root is not None]
+        return bundles.chain_pem(known) if len(known) == len(roots) else None
+
+    def _root(self, name: str) -> x509.Certificate | None:
+        top = self._known[graph.root_of(self._t, name).name]
+        return top.above[-1] if top.above else top.certificate
 
     def chain_pem(self, name: str) -> bytes | None:
         """The whole chain with the root."""

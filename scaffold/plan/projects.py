@@ -101,7 +101,7 @@ class _Comparison:
         tls = {path: text for path, text in self.rendered.items() if _is_tls(self.one, path)}
         known = {path: digest(text) for path, text in tls.items() if STAND_IN not in text}
         reasons = dict(_tls_reasons(known, self.observed))
-        for path in tls.keys() - known.keys():
+        for path in (path for path in tls if path not in known):
             reasons[path] = Reason("authority", f"{path}: a CA that it names gets a new key")
         if gone:
             return Compared((_create(self.one),), (), reasons, frozenset(tls))

@@ -258,7 +258,9 @@ class _Entities:
             return self._issuers[0]
         place = self._places[path]
         if not self._issuers:
-            raise TopologyError(f"no CA can issue the certificate of {path[1]}", place=place, hint="add a CA under cas")
+            foreign = next((name for name, own in self._cas.items() if "existing" in own), None)
+            hint = "add a CA under cas" + (f", or the key to {foreign}’s existing" if foreign is not None else "")
+            raise TopologyError(f"no CA can issue the certificate of {path[1]}", place=place, hint=hint)
         several = " or ".join(self._issuers)
         message = f"{path[1]} must name its issuer, as more than one CA issues leaves"
         raise TopologyError(message, place=place, hint=f"issuer: {several}")

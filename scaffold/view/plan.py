@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from scaffold.plan.model import Action, Change, Plan
-from scaffold.view.terminal import Line, Span, one_line, plain
+from scaffold.view.terminal import Line, Span, columns, one_line, plain
 
 if TYPE_CHECKING:
     from scaffold.apply import Outcome
@@ -35,26 +36,34 @@ STYLES: Mapping[Action, str] = {
 
 WORDS: Mapping[Action, str] = {action: f"to {action.value}" for action in Action} | {Action.CONFLICT: "in conflict"}
 
-SHOWN_ALIKE = 8
+SHOWN_ALIKE = 4
 """Changes that say the same of entities of one sort are shown this often; the rest is counted."""
 
 WIDEST_ADDRESS = 48
 """A longer address does not push the reasons of all others to the right."""
 
+NARROWEST_REASON = 40
+"""Where the terminal leaves less beside the addresses, the reasons stand below them."""
+
 
 def plan_lines(plan: Plan, *, all_changes: bool = False) -> Iterator[Line]:
-    """The plan as text. Many changes that are alike are counted after the first few unless `all_changes`."""
+    """The plan as text, wrapped on a terminal. Of many changes that are alike the first few are shown, the others
+    counted, unless `all_changes`.
+    """
     shown, left_out = (plan.changes, {}) if all_changes else _few_of_each(plan.changes)
     width = min(max((len(change.address) for change in shown), default=0), WIDEST_ADDRESS)
     symbol_width = max((len(SYMBOLS[change.action]) for change in shown), default=1)
     for change in shown:
         yield from _change_lines(change, symbol_width, width)
         if (more := left_out.get(change.address)) is not None:
-            yield [(f"  {'':{symbol_width}} … and {more:,} more alike (`plan --all` shows them)", "dim")]
+            sort = _sort(change)
+            yield [(f"  {'':{symbol_width}} … and {more:,} more of {sort} alike (`plan --all` shows them)", "dim")]
     if shown:
         yield plain("")
-    for note in plan.notes:
-        yield [("note: ", "bold"), (one_line(note), "")]
+    for note in plan.notes if all_changes else _notes_of_many(plan.notes):
+        first, *others = _wrapped(one_line(note), indent=len("note: "))
+        yield [("note: ", "bold"), (first, "")]
+        yield from (plain(" " * len("note: ") + other) for other in others)
     if plan.notes:
         yield plain("")
     yield [(summary_line(plan), "bold")]
@@ -116,15 +125,71 @@ def outcome_lines(plan: Plan, outcome: Outcome, out: Path) -> Iterator[Line]:
 
 def _change_lines(change: Change, symbol_width: int, width: int) -> Iterator[Line]:
     symbol: Span = (f"  {SYMBOLS[change.action]:>{symbol_width}} ", STYLES[change.action])
-    indent = " " * (3 + symbol_width + width + 2)
-    first, *others = change.reasons
-    reasons = [one_line(first.message), *(one_line(reason.message) for reason in others)]
-    if len(change.address) > width:
+    indent = 3 + symbol_width + width + 2
+    below = (available := columns()) is not None and available - indent < NARROWEST_REASON
+    if below:
+        indent = 3 + symbol_width + 4
+    reasons = [line for reason in _reasons(change) for line in _wrapped(one_line(reason), indent)]
+    if below or len(change.address) > width:
         yield [symbol, (change.address, "bold")]
     else:
         yield [symbol, (f"{change.address:<{width}}", "bold"), (f"  {reasons.pop(0)}", "")]
     for reason in reasons:
-        yield plain(indent + reason)
+        yield plain(" " * indent + reason)
+
+
+def _reasons(change: Change) -> Iterator[str]:
+    """Why, shortly: paths relative to the entity's own folder, and files of which the same is said in one line."""
+    role, _, rest = change.address.partition(".")
+    folder = f"{role}s/{rest.partition('.')[0]}/"
+    files: dict[str, list[str]] = {}
+    for reason in change.reasons:
+        message = reason.message.removeprefix(folder)
+        path, colon, what = message.partition(": ")
+        if colon and " " not in path and message != reason.message:
+            files.setdefault(what, []).append(path)
+        else:
+            files.setdefault(message, [])
+    for what, paths in files.items():
+        yield f"{', '.join(paths)}: {what}" if paths else what
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    """`text` in lines that fit beside `indent`; one line where there is no terminal."""
+    available = columns()
+    if available is None:
+        return [text]
+    width = max(available - indent, NARROWEST_REASON)
+    if len(text) > width and ", the topology says " in text:
+        there, _, asked = text.partition(", the topology says ")
+        return [*_lines(f"{there},", width), *_lines(f"the topology says {asked}", width)]
+    return _lines(text, width)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Names and paths stay whole: they are there to be copied."""
+    return wrap(text, width, break_on_hyphens=False, break_long_words=False) or [""]
+
+
+def _notes_of_many(notes: Sequence[str]) -> Iterator[str]:
+    """A note that says the same of many entities names the first of them and counts the others."""
+    bearers: dict[str, list[str]] = {}
+    for note in notes:
+        address, _, what = note.partition(" ")
+        is_address = address.partition(".")[0] in ("ca", "server", "client") and "." in address
+        bearers.setdefault(what if is_address else note, []).append(address if is_address else "")
+    for what, addresses in bearers.items():
+        first, *others = addresses
+        if len(others) < SHOWN_ALIKE:
+            yield from (f"{address} {what}" if address else what for address in addresses)
+        else:
+            yield f"{first} (and {len(others):,} more) {what}"
+
+
+def _sort(change: Change) -> str:
+    """`server.*.certificate`"""
+    role, _, rest = change.address.partition(".")
+    return f"{role}.*.{rest.partition('.')[2]}"
 
 
 def _few_of_each(changes: Sequence[Change]) -> tuple[Sequence[Change], Mapping[str, int]]:

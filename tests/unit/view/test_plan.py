@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from scaffold.plan.model import Action, Change, Plan, Reason
 from scaffold.view.plan import plan_lines, summary_line
 from scaffold.view.terminal import show
@@ -48,8 +50,8 @@ def test_nothing_to_do_is_one_line() -> None:
 def test_a_thousand_alike_are_counted_unless_all_are_asked_for() -> None:
     plan = Plan("bank", tuple(change(f"server.s{n}.certificate") for n in range(1000)))
     short = text(plan)
-    assert len(short.splitlines()) == 11
-    assert "… and 992 more alike" in short
+    assert len(short.splitlines()) == 7
+    assert "… and 996 more of server.*.certificate alike" in short
     assert short.endswith("Plan: 1,000 to create.\n")
     assert len(text(plan, all_changes=True).splitlines()) == 1002
 
@@ -70,3 +72,34 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
 def test_the_summary_counts_in_the_order_of_the_actions() -> None:
     plan = Plan("bank", (change("a.b.c", Action.DELETE), change("a.d.c", Action.CREATE)))
     assert summary_line(plan) == "Plan: 1 to create, 1 to delete."
+
+
+def test_what_is_said_of_several_files_is_said_once_and_shortly() -> None:
+    messages = ("tls/ca.pem: a CA changes", "tls/crl.pem: it is signed anew", "tls/chain.pem: a CA changes")
+    plan = Plan("bank", (change("server.a.trust", Action.UPDATE, *(f"servers/a/{message}" for message in messages)),))
+    assert text(plan).startswith(
+        "  ~ server.a.trust  tls/ca.pem, tls/chain.pem: a CA changes\n"
+        "                    tls/crl.pem: it is signed anew\n"
+    )
+
+
+@pytest.mark.parametrize("columns", [50, 80, 110])
+def test_two_long_values_are_wrapped_on_a_terminal_and_never_in_a_pipe(monkeypatch, columns) -> None:
+    names = ", ".join(f"DNS:accounts-{n}.banking.internal" for n in range(6))
+    plan = Plan(
+        "bank", (change("server.accounts.certificate", Action.UPDATE, f"they are {names}, the topology says x"),)
+    )
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert len(text(plan).splitlines()) == 3
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = text(plan).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert sum("the topology says x" in line for line in lines) == 1
+    assert "".join(lines).count("banking.internal") == 6
+
+
+def test_a_note_on_many_names_the_first_and_counts_the_others() -> None:
+    notes = (*(f"server.s{n} needs OpenSSL 3.5" for n in range(1000)), "server.s1 is odd")
+    short = text(Plan("bank", notes=notes))
+    assert "note: server.s0 (and 999 more) needs OpenSSL 3.5\nnote: server.s1 is odd\n" in short
+    assert text(Plan("bank", notes=notes), all_changes=True).count("note:") == 1001

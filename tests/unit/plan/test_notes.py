@@ -1,0 +1,71 @@
+"""What a plan says beside its changes: notes, and that a fault is meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaffold.errors import TopologyError
+from scaffold.plan.model import Action
+from tests.unit.conftest import Household
+
+ONE = """
+version: 1
+name: bank
+cas: {root: {lifetime: 20y}}
+servers:
+  accounts: {template: python, listen: "127.0.0.1:8443", names: [localhost], SERVER}
+clients:
+  teller: {template: python, calls: [accounts], CLIENT}
+"""
+
+
+def with_fields(
+    household: Household, server: str = "tls: intermediate", client: str = "tls: intermediate"
+) -> Household:
+    household.text = ONE.replace("SERVER", server).replace("CLIENT", client)
+    return household
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ("tls: modern, lifetime: 91d", "lifetime of 91d: Mozilla’s profile modern gives 90d at most"),
+        ("tls: modern, key: rsa-3072", "rsa-3072: Mozilla’s profile modern asks for an ec-p256 or ec-p384 key"),
+        ("lifetime: 367d", "lifetime of 367d: Mozilla’s profile intermediate gives 366d at most"),
+    ],
+)
+def test_what_mozilla_says_of_keys_and_lifetimes_is_a_note(household: Household, server: str, said: str) -> None:
+    notes = with_fields(household, server).plan().notes
+    assert sum(said in note for note in notes) == 1
+
+
+@pytest.mark.parametrize("server", ["tls: modern, lifetime: 90d", "key: rsa-2048", "lifetime: 366d", "key: ec-p384"])
+def test_what_mozilla_recommends_is_no_note(household: Household, server: str) -> None:
+    assert with_fields(household, server).plan().notes == ()
+
+
+def test_what_a_kind_needs_is_a_note(household: Household) -> None:
+    with_fields(household, "post_quantum: true")
+    household.text = household.text.replace("python", "nginx", 1)
+    notes = household.plan().notes
+    assert any("server.accounts needs OpenSSL 3.5 or later" in note for note in notes)
+
+
+def test_what_a_kind_cannot_do_is_refused_by_plan(household: Household) -> None:
+    household.text = ONE.replace("SERVER", "tls: intermediate").replace("CLIENT", "pfx: {password: {generate: true}}")
+    with pytest.raises(TopologyError, match="reads no PFX") as error:
+        household.plan()
+    assert error.value.place is not None
+    assert not household.out.exists()
+
+
+def test_a_fault_is_said_to_be_meant_whenever_its_certificate_is_issued(household: Household) -> None:
+    with_fields(household, client="fault: expired")
+    for action in (Action.CREATE, Action.REPLACE):
+        changes = {change.address: change for change in household.plan().changes}
+        meant = changes["client.teller.certificate"]
+        assert (meant.action, meant.reasons[-1].message) == (action, "broken on purpose: expired")
+        assert "broken" not in str(changes.get("server.accounts.certificate", ""))
+        household.apply()
+        assert household.plan().changes == ()
+        (household.out / "clients/teller/tls/key.pem").unlink()
