@@ -81,6 +81,7 @@ class _Diff:
 
     def run(self) -> None:
         self.changes.extend(self.resolved.changes)
+        self.notes.extend(self.resolved.notes)
         crl_changes: list[Change] = []
         for one in self.desired.cas:
             self.observed.check_folder(one.paths.folder)

@@ -6,7 +6,7 @@ Intents enter at `diff` alone. There they become what the ledger will say, and t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 
@@ -62,6 +62,7 @@ class Resolved:
 
     changes: tuple[Change, ...] = ()
     renewed: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def revocations(self, now: datetime) -> Iterator[Revoked]:
         """What the ledger will say."""
@@ -105,7 +106,7 @@ def resolve(
                 changes.extend(work.revoked(intent))
             case Release():
                 changes.extend(work.released(intent))
-    return Resolved(tuple(changes), frozenset(renewed))
+    return Resolved(tuple(changes), frozenset(renewed), tuple(work.notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ class _Resolution:
     ledger: Ledger
     existing: Mapping[str, ExistingCa]
     now: datetime
+    notes: list[str] = field(default_factory=list)
 
     # --- Which certificates are meant ---
 
@@ -239,7 +241,21 @@ class _Resolution:
 
     def _of_todays_keys(self, chosen: list[Issued]) -> list[Issued]:
         """What a key has signed that its CA has replaced stands on no CRL of today, and ended with that key."""
-        return [one for one in chosen if not self._of_an_older_key(one)] or chosen
+        older = [one for one in chosen if self._of_an_older_key(one)]
+        if len(older) == len(chosen):
+            return chosen
+        self.notes.extend(
+            f"{one.address}: {_shown(one)} was signed by a key that ca.{one.ca} does not have any more, and stands on no "
+            f"CRL: {self._revoke_older(one)} revokes the certificate of that key"
+            for one in older
+        )
+        return [one for one in chosen if one not in older]
+
+    def _revoke_older(self, one: Issued) -> str:
+        """The command that revokes the CA certificate over the key that signed `one`."""
+        address = f"ca.{one.ca}.certificate"
+        serials = [ca.serial for ca in self.ledger.by_address.get(address, ()) if ca.key == one.issuer_key]
+        return f"`scaffold revoke ca.{one.ca} --serial {serials[-1] if serials else '…'}`"
 
     def _of_an_older_key(self, one: Issued) -> bool:
         key = self._key_of(one.ca)
@@ -282,7 +298,7 @@ class _Resolution:
         if self._of_an_older_key(one):
             raise PlanError(
                 f"serial {one.serial} of {one.address} was signed by a key that ca.{one.ca} does not have any more",
-                hint=f"revoke the certificate of that key: `scaffold revoke ca.{one.ca} --serial …`",
+                hint=f"{self._revoke_older(one)} revokes the certificate of that key",
             )
         key = self.observed.key(ca.paths.key)
         if ca.ca.existing is None and (not key.present or key.problem is not None):

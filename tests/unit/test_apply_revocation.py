@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scaffold.errors import PlanError, SecretError, WrongPassword
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
+from scaffold.plan.intents import Revoke
 from scaffold.plan.model import Action
 from scaffold.store import files
 from tests.unit.revoking import (
@@ -69,8 +70,6 @@ def test_openssl_reads_the_crl(bank):
 
 
 def test_the_plan_says_it_in_the_order_of_its_doing(bank):
-    from scaffold.plan.intents import Revoke
-
     plan = planned(bank, Revoke("client.teller", crls.Reason.KEY_COMPROMISE))
     assert seen(plan) == [
         (TELLER, Action.REVOKE),
@@ -435,3 +434,70 @@ def dies_at(bank, nth, address, reason):
 
     files.write_all = dies
     revoke(bank, address, reason)
+
+
+# --- CAs from elsewhere, and faults --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def adopted(household, tmp_path):
+    """Issues from a CA that was made elsewhere, whose key is here."""
+    other = type(household)(tmp_path / "partner")
+    other.folder.mkdir()
+    other.apply()
+    for name in ("ca.crt", "ca.key", "chain.pem", "crl.pem"):
+        shutil.copy(other.out / "pki/issuing" / name, household.folder / name)
+    shutil.copy(other.out / "pki/root/crl.pem", household.folder / "root-crl.pem")
+    existing = "{certificate: ca.crt, key: ca.key, chain: chain.pem}"
+    household.text = CHECKING.replace("{issuer: root}", f"{{existing: {existing}}}").replace(
+        ", check_revocation: crl", ""
+    )
+    return household
+
+
+def test_a_ca_from_elsewhere_revokes_what_it_issues_here(adopted):
+    adopted.apply()
+    before = serial(adopted)
+    revoke(adopted)
+    assert listed(adopted) == {before: "keyCompromise"}
+    ca = crls.load((adopted.out / "pki/issuing/crl.pem").read_bytes())
+    assert crls.signed_by(ca, adopted.certificate("pki/issuing/ca.crt"))
+    assert adopted.plan().changes == ()
+
+
+def test_whose_crl_is_signed_elsewhere_revokes_nothing_here(adopted):
+    adopted.text = adopted.text.replace("chain: chain.pem}", "chain: chain.pem, crl: crl.pem}")
+    adopted.apply()
+    with pytest.raises(PlanError, match="signed elsewhere"):
+        revoke(adopted)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [("wrong-ca", "not signed by"), ("self-signed", "not signed by"), ("expired", "nothing to revoke")],
+)
+def test_what_is_broken_on_purpose(bank, fault, message):
+    bank.text = bank.text.replace("teller: {", f"teller: {{fault: {fault}, ")
+    (bank.out / "clients/teller/tls/cert.pem").unlink()
+    shutil.rmtree(bank.out)
+    bank.apply()
+    with pytest.raises(PlanError, match=message):
+        revoke(bank)
+
+
+def test_a_key_that_its_ca_has_replaced_is_told_apart(bank):
+    """What the old key signed ends with the old certificate of the CA, on which the hint insists."""
+    old = serial(bank)
+    bank.text = bank.text.replace("issuing: {issuer: root}", "issuing: {issuer: root, key: ec-p384}")
+    bank.apply()
+    with pytest.raises(PlanError, match="does not have any more") as caught:
+        revoke(bank, serial=old)
+    former = known(bank).by_address["ca.issuing.certificate"][0].serial
+    assert f"revoke ca.issuing --serial {former}" in caught.value.hint
+    plan = planned(bank, Revoke("client.teller", crls.Reason.KEY_COMPROMISE))
+    assert any(f"revoke ca.issuing --serial {former}" in note for note in plan.notes)
+    bank.carry_out(plan)
+    assert old not in listed(bank)
+    revoke(bank, "ca.issuing", "superseded", serial=former)
+    assert listed(bank, "root") == {former: "superseded"}
+    assert bank.plan().changes == ()
