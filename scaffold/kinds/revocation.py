@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from scaffold.errors import Place, TopologyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.settings import has_crl, needs_crls, peer_issuers
-from scaffold.topology import graph
+from scaffold.topology import graph, names
 from scaffold.topology.durations import format_duration
 from scaffold.topology.model import Ca, Client, Party, RevocationCheck, Server, Topology
 
@@ -22,6 +23,7 @@ def check(t: Topology, party: Party, kind: Kind) -> Iterator[str]:
     elif party.check_revocation is RevocationCheck.OCSP:
         for ca in issuers:
             _check_responder(t, party, kind, ca)
+        _check_resolver(t, party, kind, issuers)
     if "crls_over_http" in kind.capabilities.supports:
         yield from _check_pointers(t, party, kind, issuers)
     elif needs_crls(t, party):
@@ -56,6 +58,19 @@ def _check_responder(t: Topology, party: Party, kind: Kind, ca: Ca) -> None:
             f"and those of {ca.address} do",
             place=t.place("cas", ca.name, "revocation") or _place(t, party),
             hint=f"give {ca.address} revocation: {{ocsp: {format_duration(ca.revocation.ocsp)}}} and nothing else",
+        )
+
+
+def _check_resolver(t: Topology, party: Party, kind: Kind, issuers: tuple[Ca, ...]) -> None:
+    """A kind with a variable `resolver` looks names up there; without one it can be told a single responder alone."""
+    needs_one = "resolver" in kind.defaults and not party.vars.get("resolver") and len(issuers) > 1
+    host = urlsplit(t.publish or "").hostname
+    if needs_one and host is not None and not _is_ip(host):
+        raise TopologyError(
+            f'{party.address}: template "{kind.name}" cannot look up {host}, where the responders of '
+            f"{' and '.join(ca.address for ca in issuers)} are",
+            place=_place(t, party),
+            hint="vars: {resolver: ADDRESS} names a DNS server; a publish: of an IP address needs none",
         )
 
 
@@ -107,6 +122,14 @@ def _chains(t: Topology, issuers: tuple[Ca, ...]) -> tuple[Ca, ...]:
 
 def _publishing(t: Topology) -> str | None:
     return None if t.publish else "publish: http://host:port says where CRLs and OCSP responses are to be found"
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        names.ip(host)
+    except names.Invalid:
+        return False
+    return True
 
 
 def _place(t: Topology, party: Party) -> Place | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import ssl
 import subprocess
@@ -461,6 +462,18 @@ def test_what_is_the_latest_already_is_left_and_nothing_is_reloaded(fresh: Proje
     assert not any("reconfiguring" in line for line in made.lines)
 
 
+def test_what_somebody_else_has_put_there_is_loaded_too(fresh: Project, ca: Authority, published: Published) -> None:
+    revoked = client(ca, "teller")
+    with running(fresh):
+        published.available = False
+        newer = published.crls["root"] + crl_of(ca, revoked, number=0x20)
+        (fresh.tls / "crl.pem").write_bytes(newer)
+        assert fresh.ask(revoked).status == 200
+        assert refresh(fresh).returncode == 1
+        until(lambda: fresh.ask(revoked).status == 400)
+        assert kept(fresh)["crl.pem"] == newer
+
+
 def crl_forged(published: Published, root: Authority, ca: Authority) -> None:
     published.crls["issuing"] = crl_of(authority("Lab Issuing", root), number=0x21)
 
@@ -600,6 +613,8 @@ def test_a_process_that_is_gone_is_no_reason_to_fail(fresh: Project) -> None:
     with subprocess.Popen(["true"]) as process:
         process.wait()
     (gone / "run.pid").write_text(f"{process.pid}\n")
+    (gone / "loaded").touch()
+    os.utime(gone / "loaded", (0, 0))
     done = refresh(fresh)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -173,3 +173,34 @@ class TestExternalCallers:
         assert check(t, kinds_of(t)) == (
             "server.desk checks revocation, and where the certificate of client.auditor points to is not known here",
         )
+
+
+SECOND = "  second: {issuer: root, subject: {common_name: Second}}"
+FROM_SECOND = "  clerk: {template: python, issuer: second, calls: [desk]}"
+NAMED = "publish: http://pki.bank.internal"
+
+
+def nginx(t: Topology) -> dict[str, Kind]:
+    return kinds_of(t) | {"server.desk": catalogue.find("nginx", "server", Path.cwd())}
+
+
+def test_several_responders_with_a_host_name_need_a_resolver() -> None:
+    t = topology(NAMED, cas=SECOND, clients=FROM_SECOND, server=OCSP)
+    with pytest.raises(TopologyError, match=r"cannot look up pki\.bank\.internal") as caught:
+        check(t, nginx(t))
+    assert caught.value.place is not None
+    assert "resolver" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"publish": NAMED},
+        {"cas": SECOND, "clients": FROM_SECOND},
+        {"publish": NAMED, "cas": SECOND, "clients": FROM_SECOND, "server": OCSP + "\n    vars: {resolver: 10.0.0.53}"},
+        {"publish": NAMED, "cas": SECOND, "clients": FROM_SECOND, "server": CRL},
+    ],
+)
+def test_one_responder_an_ip_address_or_a_resolver_will_do(parts: dict[str, str]) -> None:
+    t = topology(**({"server": OCSP} | parts))
+    check(t, nginx(t))

@@ -38,7 +38,9 @@ check_address() {
 # A configuration that nginx would not start with is not loaded: the old one serves on.
 reload() {
     [ -n "$nginx" ] || return 0     # it has yet to start, and will read everything then
+    : >"$state/loading"
     if configure && check; then
+        mv -- "$state/loading" "$state/loaded"
         kill -HUP "$nginx"
     else
         printf '%s: not reloaded; the old configuration stays\n' accounts >&2
@@ -66,10 +68,11 @@ trap 'rm -rf -- "$state"' EXIT
 trap 'stop TERM' TERM INT
 trap 'stop QUIT' QUIT
 trap reload HUP
-echo $$ >"$state/run.pid"               # whom to send HUP
 # Relative paths in the configuration start from its own folder (tls/) or from -p (what nginx writes).
 ln -s -- "$here/tls" "$state/tls"
 
+: >"$state/loaded"      # as old as what nginx has read: refresh.sh compares
+echo $$ >"$state/run.pid"
 configure
 check
 nginx -e stderr -p "$state/" -c "$state/nginx.conf" &

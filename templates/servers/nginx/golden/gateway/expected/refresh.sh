@@ -1,6 +1,6 @@
 #!/bin/sh
 # Takes the CRLs that tls/crl-sources names from where their CAs publish them, and puts them into tls/crl.pem.
-# What is new is loaded by every run.sh of this folder that is at work.
+# Every run.sh of this folder that is at work then loads what is new in tls/, whoever put it there.
 # Exit code: 0 all is the latest, 1 not all is, and why; what could not be had stays as it was.
 set -eu
 LC_ALL=C
@@ -8,7 +8,7 @@ export LC_ALL
 PATH=$PATH:/usr/local/bin:/usr/bin
 CDPATH='' cd -- "$(dirname -- "$0")"
 work=$(mktemp -d)
-new= changed= failed=0
+new= failed=0
 trap 'rm -rf "$work" ${new:+"$new"}' EXIT
 trap 'exit 1' HUP INT TERM
 
@@ -43,12 +43,12 @@ before() { # text, text
 put() { # file, its place in tls/
   ! cmp -s "$1" "$2" || return 0
   new=$(mktemp tls/.new.XXXXXX) && cat "$1" >"$new" && chmod 644 "$new" && mv -f "$new" "$2" || complain "$2 cannot be written" || return
-  new= changed=yes
+  new=
 }
 
 reload() {
   for pid in "${RUNTIME_DIRECTORY:-run}"/nginx.*/run.pid; do
-    [ -f "$pid" ] || continue
+    [ -f "$pid" ] && [ -n "$(find tls -type f -newer "${pid%/*}/loaded")" ] || continue
     kill -HUP "$(cat "$pid")" 2>"$work/said" || grep -q 'No such process' "$work/said" ||
       complain "tls/ is new, but nginx was not told ($pid): $(cat "$work/said")" || failed=1
   done
@@ -118,5 +118,5 @@ take_crls() {
 split tls/ca.pem "$work/ca.1"
 split tls/intermediates.pem "$work/ca.2"
 take_crls || failed=1
-[ -z "$changed" ] || reload
+reload
 exit "$failed"
