@@ -11,6 +11,7 @@ from scaffold.settings import has_crl, needs_crls, peer_issuers
 from scaffold.topology import graph, names
 from scaffold.topology.durations import format_duration
 from scaffold.topology.model import Ca, Client, Party, RevocationCheck, Server, Topology
+from scaffold.topology.words import Invalid
 
 
 def check(t: Topology, party: Party, kind: Kind) -> Iterator[str]:
@@ -127,7 +128,7 @@ def _publishing(t: Topology) -> str | None:
 def _is_ip(host: str) -> bool:
     try:
         names.ip(host)
-    except names.Invalid:
+    except Invalid:
         return False
     return True
 
