@@ -245,8 +245,8 @@ class _Resolution:
         if len(older) == len(chosen):
             return chosen
         self.notes.extend(
-            f"{one.address}: {_shown(one)} was signed by a key that ca.{one.ca} does not have any more, and stands on no "
-            f"CRL: {self._revoke_older(one)} revokes the certificate of that key"
+            f"{one.address}: {_shown(one)} was signed by a key that ca.{one.ca} does not have any more, "
+            f"and stands on no CRL: {self._revoke_older(one)} revokes the certificate of that key"
             for one in older
         )
         return [one for one in chosen if one not in older]
@@ -309,7 +309,7 @@ class _Resolution:
     def _revocation(self, address: str, chosen: Sequence[Issued], intent: Revoke) -> Change:
         replace = intent.replace and intent.reason is not crls.Reason.CERTIFICATE_HOLD
         entries = tuple(Revocation(one.ca, one.serial, intent.reason.value, replace) for one in chosen)
-        reasons = tuple(Reason("asked", f"{_shown(one)} is revoked: {intent.reason}") for one in chosen)
+        reasons = tuple(Reason("asked", f"revoked for {intent.reason}: {_shown(one)}") for one in chosen)
         return Change(address, Action.REVOKE, reasons, (), Work.REVOKE, entries)
 
     # --- Release ---

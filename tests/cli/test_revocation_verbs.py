@@ -47,7 +47,7 @@ def test_revoke_shows_asks_and_does(applied: Path) -> None:
     serial = leaf(applied).serial_number
     done = scaffold("revoke", "client.cli", "--reason", "keyCompromise", "--yes", cwd=applied)
     assert done.code == 0, done.err
-    assert re.search(r"^ +× client\.cli\.certificate .*keyCompromise", done.out, re.MULTILINE)
+    assert re.search(r"^ +× client\.cli\.certificate +revoked for keyCompromise", done.out, re.MULTILINE)
     assert done.out.splitlines()[-1] == "Apply: 2 updated, 1 replaced, 1 revoked."
     assert leaf(applied).serial_number != serial
     status = scaffold("status", "--json", cwd=applied)
