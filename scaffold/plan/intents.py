@@ -248,13 +248,21 @@ class _Resolution:
             f"{one.address}: {_shown(one)} was signed by a key that ca.{one.ca} does not have any more, "
             f"and stands on no CRL: {self._revoke_older(one)} revokes the certificate of that key"
             for one in older
+            if not self._signer_is_revoked(one)
         )
         return [one for one in chosen if one not in older]
 
+    def _signer_is_revoked(self, one: Issued) -> bool:
+        """Whether every certificate of the CA over the key that signed `one` is revoked: whoever checks chains knows."""
+        over_the_key = [ca for ca in self._certificates_of(one.ca) if ca.key == one.issuer_key]
+        return bool(over_the_key) and all((ca.ca, ca.serial) in self.ledger.revoked for ca in over_the_key)
+
+    def _certificates_of(self, ca: str) -> Sequence[Issued]:
+        return self.ledger.by_address.get(f"ca.{ca}.certificate", ())
+
     def _revoke_older(self, one: Issued) -> str:
         """The command that revokes the CA certificate over the key that signed `one`."""
-        address = f"ca.{one.ca}.certificate"
-        serials = [ca.serial for ca in self.ledger.by_address.get(address, ()) if ca.key == one.issuer_key]
+        serials = [ca.serial for ca in self._certificates_of(one.ca) if ca.key == one.issuer_key]
         return f"`scaffold revoke ca.{one.ca} --serial {serials[-1] if serials else '…'}`"
 
     def _of_an_older_key(self, one: Issued) -> bool:

@@ -500,4 +500,5 @@ def test_a_key_that_its_ca_has_replaced_is_told_apart(bank):
     assert old not in listed(bank)
     revoke(bank, "ca.issuing", "superseded", serial=former)
     assert listed(bank, "root") == {former: "superseded"}
+    assert planned(bank, Revoke("client.teller", crls.Reason.KEY_COMPROMISE)).notes == bank.plan().notes
     assert bank.plan().changes == ()
