@@ -253,7 +253,7 @@ class _Resolution:
         return [one for one in chosen if one not in older]
 
     def _signer_is_revoked(self, one: Issued) -> bool:
-        """Whether every certificate of the CA over the key that signed `one` is revoked: whoever checks chains knows."""
+        """Whether every certificate of the CA over the key that signed `one` is revoked, which is enough."""
         over_the_key = [ca for ca in self._certificates_of(one.ca) if ca.key == one.issuer_key]
         return bool(over_the_key) and all((ca.ca, ca.serial) in self.ledger.revoked for ca in over_the_key)
 
