@@ -8,11 +8,11 @@ Targets: `scaffold --help` at most 1.3 times, `scaffold validate` of a small fil
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from command import SCAFFOLD, run
 
 EMPTY = """
 import typer
@@ -24,30 +24,22 @@ app()
 EXAMPLE = Path(__file__).parent.parent / "examples" / "minimal" / "topology.yaml"
 
 
-def seconds(command: list[str]) -> float:
-    """Wall-clock seconds of one run."""
-    start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
-
-
 def main(rounds: int) -> None:
     """Print medians and ratios as a Markdown table."""
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder) / "empty.py"
         empty.write_text(EMPTY)
-        scaffold = [sys.executable, "-c", "from scaffold.cli import main; main()"]
         commands = {
             "an empty Typer command": [sys.executable, str(empty)],
             "its --help": [sys.executable, str(empty), "--help"],
-            "scaffold --help": [*scaffold, "--help"],
-            "scaffold --version": [*scaffold, "--version"],
-            "scaffold validate, the minimal example": [*scaffold, "validate", "-f", str(EXAMPLE)],
+            "scaffold --help": [*SCAFFOLD, "--help"],
+            "scaffold --version": [*SCAFFOLD, "--version"],
+            "scaffold validate, the minimal example": [*SCAFFOLD, "validate", "-f", str(EXAMPLE)],
         }
         times: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(rounds + 1):
             for name, command in commands.items():
-                times[name].append(seconds(command))
+                times[name].append(run(command)[0].wall)
     # The first round warms the caches of bytecode and disk.
     medians = {name: statistics.median(values[1:]) for name, values in times.items()}
     base = medians["an empty Typer command"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 from scaffold.errors import TopologyError
@@ -141,6 +142,9 @@ def _one_of_types(kind: Kind) -> str:
 
 
 def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party) -> Iterator[str]:
+    keys = (peer.key, *(ca.key for ca in graph.chain(t, peer.issuer)))
+    if all(_is_taken_everywhere(kind, key) for key in keys):
+        return
     external = isinstance(peer, Client) and peer.external is not None
     leaf = () if external else ((peer.key, f"{peer.address}’s {peer.key} key", (*_path(peer), "key")),)
     chain = (
@@ -157,6 +161,12 @@ def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party) -> Iterator[st
                 hint=_one_of(kind.capabilities.peer_keys),
             )
         yield from _newer(verifier, kind, needed, words)
+
+
+def _is_taken_everywhere(kind: Kind, key: KeyType) -> bool:
+    """Whether any library that is at hand verifies such a key: nothing to refuse, and nothing to note."""
+    needed = kind.capabilities.peer_keys.get(key)
+    return needed is not None and not _is_newer(needed)
 
 
 def _refuse_tls12(t: Topology, caller: Party, callee: Server, kind: Kind) -> None:
@@ -246,8 +256,13 @@ def _subject(party: Party) -> tuple[str, ...]:
 
 
 def _newer(party: Party, kind: Kind, needed: str, what: str) -> Iterator[str]:
-    if tuple(int(part) for part in needed.split(".")) > OLDEST_LIBRARY:
+    if _is_newer(needed):
         yield f"{party.address} needs {kind.capabilities.tls_library} {needed} or later for {what}"
+
+
+@functools.cache
+def _is_newer(needed: str) -> bool:
+    return tuple(int(part) for part in needed.split(".")) > OLDEST_LIBRARY
 
 
 def _refusal(t: Topology, party: Party, field: str, kind: Kind, problem: str, hint: str | None) -> TopologyError:

@@ -39,11 +39,11 @@ def make_plan(
     TopologyError, StoreError, KindError, PlanError.
     """
     _check_overwrite(t, overwrite)
-    of_kinds = limits.check(t, kinds)
     observed = Observation(layout)
     observed.check_topology(t.name)
     adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
     with garbage_collector_off():
+        of_kinds = limits.check(t, kinds)
         found = diff(desire(t), observed, adopted, kinds, now, overwrite=overwrite, intents=intents)
     return Plan(
         topology=t.name,
