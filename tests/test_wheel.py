@@ -59,6 +59,7 @@ def test_a_fresh_install_applies_and_verifies_the_example(wheel: Path, tmp_path:
     scaffold = binaries / "scaffold"
     run(scaffold, "init", "--example", "minimal", cwd=elsewhere)
     run(scaffold, "apply", "--yes", cwd=elsewhere)
+    assert not list(elsewhere.rglob("__pycache__")), "pip compiles what it installs, templates included"
     assert run(scaffold, "plan", "--check", cwd=elsewhere).startswith("Nothing to do")
     report = run(scaffold, "verify", "--ports", "auto", cwd=elsewhere)
     assert ", 0 failed" in report

@@ -43,9 +43,7 @@ def _describe(what: Path, data: bytes, password_file: Path | None) -> tuple[Desc
     except WrongPassword as error:
         if password is None and sys.stdin.isatty():
             return describe(data, now(), typer.prompt("Password", hide_input=True, type=str).encode())
-        raise WrongPassword(
-            f"{what} is {error}", hint=error.hint or "give its password with --password-file"
-        ) from error
+        raise WrongPassword(f"{what}: {error}", hint=error.hint or "give its password with --password-file") from error
     except PkiError as error:
         raise type(error)(f"{what} is {error}", hint=error.hint) from error
 

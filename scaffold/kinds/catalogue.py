@@ -101,8 +101,13 @@ def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:
 
 
 def template_files(project: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below a project folder as relative POSIX path and place, sorted. Raises KindError for a symlink."""
+    """Every file below a project folder as relative POSIX path and place, sorted. Raises KindError for a symlink.
+
+    Without `__pycache__`: pip compiles every `.py` that it installs, and a template's is no part of it.
+    """
     for path in sorted(project.rglob("*")):
+        if "__pycache__" in path.parts:
+            continue
         if path.is_symlink():
             raise KindError(f"the template holds a symbolic link: {path}", hint="put the file itself there")
         if path.is_file():

@@ -46,6 +46,13 @@ def test_every_built_in_kind_loads(role):
         assert role == "client" or "greeting" in kind.defaults
 
 
+def test_compiled_python_is_no_part_of_a_kind(tmp_path):
+    project = make(tmp_path / "mine") / "{{cookiecutter.name}}"
+    (project / "__pycache__").mkdir()
+    (project / "__pycache__" / "server.cpython-311.pyc").write_bytes(b"\0")
+    assert [name for name, _ in catalogue.template_files(project)] == ["hello.txt"]
+
+
 def test_a_kind_is_found_once(tmp_path):
     assert catalogue.find("python", "server", tmp_path) is catalogue.find("python", "server", tmp_path)
 
