@@ -111,14 +111,17 @@ def rogue(
     fault: Fault | None = None,
     chain: tuple[x509.Certificate, ...] = (),
     key_type: KeyType = KeyType.EC_P256,
+    serial: int | None = None,
 ) -> Rogue:
     """A fresh key with a short-lived certificate from `issuer` that says what `profile` says, but for `fault`.
 
     With a rogue CA as `issuer` and no fault, the issuer is what is wrong. `chain` is what is sent after the leaf.
+    `serial`: one that is or will be called revoked; a fresh one otherwise.
     """
     key = keys.generate(key_type)
     asked = replace(profile, fault=fault)
-    certificate = issue(asked, key, issuer, serial=new_serial(), lifetime=ROGUE_LIFETIME, now=now)
+    serial = new_serial() if serial is None else serial
+    certificate = issue(asked, key, issuer, serial=serial, lifetime=ROGUE_LIFETIME, now=now)
     return Rogue(certificate, key, chain)
 
 
@@ -134,18 +137,22 @@ def foreign_ca(like: x509.Certificate, now: datetime) -> Issuer:
     return _rogue_ca(like.subject, None, now)
 
 
-def sibling_ca(parent: Issuer, beside: x509.Certificate, now: datetime) -> Issuer:
+Pointers = tuple[x509.Extension[x509.ExtensionType], ...]
+"""CRL distribution point and authority information access, as `profiles.pointers_by` makes them."""
+
+
+def sibling_ca(parent: Issuer, beside: x509.Certificate, now: datetime, pointers: Pointers = ()) -> Issuer:
     """Another CA under the same parent as `beside`: trusted, and not the one that may vouch for the caller.
 
+    `pointers` are those of what the parent issues: who checks revocation finds no second fault.
     Raises PkiError where the parent's path length leaves no room for one.
     """
-    name = _renamed(beside.subject, "sibling")
-    return _rogue_ca(name, parent, now, like=beside)
+    return _rogue_ca(_renamed(beside.subject, "sibling"), parent, now, pointers)
 
 
-def namesake_ca(parent: Issuer, like: x509.Certificate, now: datetime) -> Issuer:
-    """A CA with the subject of `like` under another trusted root. Raises PkiError as `sibling_ca` does."""
-    return _rogue_ca(like.subject, parent, now, like=like)
+def namesake_ca(parent: Issuer, like: x509.Certificate, now: datetime, pointers: Pointers = ()) -> Issuer:
+    """A CA with the subject of `like` under another trusted root. Likewise in all else."""
+    return _rogue_ca(like.subject, parent, now, pointers)
 
 
 def _renamed(name: x509.Name, suffix: str) -> x509.Name:
@@ -157,16 +164,14 @@ def _renamed(name: x509.Name, suffix: str) -> x509.Name:
     return x509.Name([*kept, x509.NameAttribute(x509.NameOID.COMMON_NAME, renamed)])
 
 
-def _rogue_ca(name: x509.Name, parent: Issuer | None, now: datetime, like: x509.Certificate | None = None) -> Issuer:
-    """A CA for leaves alone, with the pointers of `like`, so that a checker of revocation finds no second fault."""
+def _rogue_ca(name: x509.Name, parent: Issuer | None, now: datetime, pointers: Pointers = ()) -> Issuer:
+    """A CA for leaves alone."""
     key = keys.generate(KeyType.EC_P256)
     public = key.public_key()
     says: list[x509.ExtensionType] = [x509.SubjectKeyIdentifier.from_public_key(public)]
     if parent is not None:
         _check_room_below(parent.certificate)
         says.append(parent.authority)
-    if like is not None:
-        says.extend(_pointers(like))
     not_before, not_after = sound_validity(ROGUE_LIFETIME, now, parent.not_after if parent else None)
     builder = x509.CertificateBuilder(
         parent.name if parent else name,
@@ -179,6 +184,7 @@ def _rogue_ca(name: x509.Name, parent: Issuer | None, now: datetime, like: x509.
             basic_constraints(ca=True, path_length=0),
             CA_KEY_USAGE,
             *(x509.Extension(value.oid, False, value) for value in says),
+            *pointers,
         ],
     )
     signer = parent.key if parent else key
@@ -192,8 +198,3 @@ def _check_room_below(parent: x509.Certificate) -> None:
         length = None
     if length == 0:
         raise PkiError("no CA can stand below this one: its path length is 0")
-
-
-def _pointers(like: x509.Certificate) -> list[x509.ExtensionType]:
-    kinds = (x509.CRLDistributionPoints, x509.AuthorityInformationAccess)
-    return [extension.value for extension in like.extensions if isinstance(extension.value, kinds)]

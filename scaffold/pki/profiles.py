@@ -127,6 +127,11 @@ def _pointers_of(t: Topology, issuer: str | None) -> tuple[str | None, str | Non
     )
 
 
+def pointers_by(t: Topology, issuer: str) -> tuple[x509.Extension[x509.ExtensionType], ...]:
+    """The extensions by which a certificate from `issuer` points to its CRL, its OCSP responder and its certificate."""
+    return _pointers(*_pointers_of(t, issuer))
+
+
 # --- The fault in the words ----------------------------------------------------------------------------------------
 
 

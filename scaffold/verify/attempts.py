@@ -6,24 +6,37 @@ import itertools
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from scaffold.errors import VerifyError
-from scaffold.pki import profiles
+from scaffold.kinds.catalogue import Kind
+from scaffold.pki import bundles, profiles
 from scaffold.pki.names import rfc2253
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.model import Client, HostPort, Party, Server, TlsProfile, Topology
-from scaffold.verify import judge
-from scaffold.verify.cases import Case, behind, is_external, is_faulty, is_gateway_of, needs_crl
+from scaffold.verify import judge, scenes, stapling
+from scaffold.verify.cases import (
+    Case,
+    Withdrawn,
+    behind,
+    checker_of,
+    is_external,
+    is_faulty,
+    is_gateway_of,
+    is_in_its_place,
+    withdrawn_sides,
+)
 from scaffold.verify.clients import Clients, Ran
 from scaffold.verify.impostor import Impostor, Visits
 from scaffold.verify.judge import Finding, Name, Welcome
 from scaffold.verify.model import Expected, Layer, Observed, Probe
 from scaffold.verify.probe import Answered, CannotOffer, Credentials, Outcome, Target, call, call_plainly
 from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make
+from scaffold.verify.scenes import Scene
 from scaffold.verify.stage import Stage, project_folder
 
 BELOW: Final = {TlsProfile.MODERN: ssl.TLSVersion.TLSv1_2, TlsProfile.INTERMEDIATE: ssl.TLSVersion.TLSv1_1}
@@ -57,8 +70,18 @@ class Untried(Exception):
 class Attempts:
     """Tries the cases of one verification. Called from several threads; when its block ends, so do its clients."""
 
-    def __init__(self, t: Topology, layout: Layout, authorities: Authorities, stage: Stage) -> None:
+    def __init__(
+        self,
+        t: Topology,
+        kinds: Mapping[str, Kind],
+        layout: Layout,
+        authorities: Authorities,
+        stage: Stage,
+        withdrawn: Withdrawn,
+    ) -> None:
         self._t = t
+        self._kinds = kinds
+        self._withdrawn = withdrawn
         self._layout = layout
         self._authorities = authorities
         self._stage = stage
@@ -96,15 +119,19 @@ class Attempts:
             case Probe.OLD_TLS:
                 newest = BELOW[case.server.tls]
                 return judge.protocol_refusal(call(self._target(case), self._rogue(case), newest=newest))
-            case Probe.TRUE_SERVER | Probe.FALSE_NAME | Probe.FALSE_EXPIRED | Probe.FALSE_ROOT | Probe.FALSE_EKU:
+            case Probe.STAPLE:
+                return self._staple(case)
+            case _ if is_in_its_place(case.probe):
                 return self._in_its_place(case)
-            case _ if needs_crl(case):
-                return self._with_its_crl_known(case)
             case _:
-                return self._shown(case, self._target(case))
+                return self._rogue_is_shown(case)
 
     def _target(self, case: Case) -> Target:
         return self._stage.target(case.server)
+
+    def _copy(self, case: Case) -> Scene | None:
+        checker = checker_of(case)
+        return scenes.needs_copy(self._t, checker, self._kinds[checker.address], case.probe)
 
     # --- Drawn calls ---------------------------------------------------------------------------------------------
 
@@ -118,15 +145,16 @@ class Attempts:
         ran = self._run_client(caller, case.server, url)
         if case.expected is Expected.ALLOWED:
             return judge.client_run(ran.status, ran.output, ran.complaint, self._welcome(case.server, caller))
-        if not is_faulty(caller) and not case.server.fault:
+        caller_revoked, server_revoked = withdrawn_sides(caller, case.server, self._withdrawn)
+        sides = {judge.REFUSED} if is_faulty(caller) or caller_revoked else set()
+        sides |= {judge.CANNOT_TRUST} if case.server.fault or server_revoked else set()
+        if not sides:
             return self._behind_refuses(case, call(self._target(case), self._real(caller)))
-        sides = {judge.REFUSED} if is_faulty(caller) else set()
-        sides |= {judge.CANNOT_TRUST} if case.server.fault else set()
         return judge.declared_refusal(ran.status, ran.output, ran.complaint, sides)
 
     def _edge_of_server(self, case: Case, caller: Server) -> Finding:
         outcome = call(self._stage.target(caller), self._asker(caller), f"/call/{case.server.name}")
-        if case.server.fault:
+        if case.expected is Expected.REFUSED:
             return self._behind_refuses(case, outcome)
         return judge.admission(outcome, self._welcome(case.server, caller))
 
@@ -168,13 +196,35 @@ class Attempts:
             raise VerifyError(f"{case.server.address} has no health port")
         return judge.health(call_plainly(address, "/healthz"), call_plainly(address, "/"))
 
+    def _staple(self, case: Case) -> Finding:
+        certificate = bundles.load_certificates(self._certificate_of(case.server))[0]
+        return stapling.stapled(self._target(case), certificate, self._authorities.now)
+
+    def _certificate_of(self, server: Server) -> bytes:
+        """What a server shows, as it stands on disk."""
+        path = self._layout.path(party_paths("server", server.name).own.certificate)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise VerifyError(f"{path} cannot be read: {error.strerror}") from error
+
     # --- Rogues --------------------------------------------------------------------------------------------------
+
+    def _rogue_is_shown(self, case: Case) -> Finding:
+        scenes.check_at_hand(self._t, case.server, case.probe, _caller(case).issuer, self._authorities)
+        match self._copy(case):
+            case None:
+                return self._shown(case, self._target(case))
+            case Scene.SOUND:
+                return self._shown_beside_its_twin(case)
+            case scene:
+                return self._shown(case, self._stage.copy_of(case.server, scene))
 
     def _shown(self, case: Case, target: Target) -> Finding:
         rogues = self._imitating(_caller(case), case.server, case.probe)
         return _first_astray(case, (judge.admission(call(target, rogue)) for rogue in rogues))
 
-    def _with_its_crl_known(self, case: Case) -> Finding:
+    def _shown_beside_its_twin(self, case: Case) -> Finding:
         """At the copy that has the CRLs of the rogue CAs: there their certificates have one fault alone."""
         target = self._stage.copy_of(case.server)
         match call(target, self._rogue(case, Probe.HONEST_TWIN)):
@@ -182,7 +232,7 @@ class Attempts:
                 return self._shown(case, target)
             case outcome:
                 finding = judge.admission(outcome)
-                words = f"with the rogue CA's CRL added, not even the honest twin gets in: {finding.detail}"
+                words = f"with CRLs made for the probe, not even the honest twin gets in: {finding.detail}"
                 return Finding(Observed.BROKEN, finding.layer, words)
 
     # --- False servers -------------------------------------------------------------------------------------------
@@ -198,10 +248,25 @@ class Attempts:
         return _first_astray(case, (self._shown_to_client(case, caller, each) for each in shown))
 
     def _shown_to_client(self, case: Case, caller: Client, credentials: Credentials) -> Finding:
+        scenes.check_at_hand(self._t, caller, case.probe, case.server.issuer, self._authorities)
+        copy = self._copy(case)
+        folder = self._stage.folder_of_copy(caller, copy) if copy else None
+        if scenes.demands_staple(caller, self._kinds[caller.address]) and case.probe is not Probe.SERVER_NO_STAPLE:
+            return self._stapled_to_client(case, caller, credentials, folder)
         with Impostor(case.server.name) as impostor:
             visits = impostor.show(credentials)
-            ran = self._run_client(caller, case.server, _url(impostor.address))
+            ran = self._run_client(caller, case.server, _url(impostor.address), folder)
             return judge.trust(ran.status, ran.complaint, visits.connections, len(visits.requests))
+
+    def _stapled_to_client(self, case: Case, caller: Client, credentials: Credentials, folder: Path | None) -> Finding:
+        """Likewise, to a client that demands a staple: it gets one that says what the case is about."""
+        staple = scenes.staple(
+            case.probe, credentials, self._authorities.issuer(case.server.issuer), self._authorities.now
+        )
+        with stapling.stapler(case.server.name, credentials, staple) as impostor:
+            ran = self._run_client(caller, case.server, _url(impostor.address), folder)
+            impostor.finish()
+            return judge.trust(ran.status, ran.complaint, impostor.visits.connections, len(impostor.visits.requests))
 
     def _shown_to_server(self, case: Case, caller: Server, shown: Iterable[Credentials]) -> Iterator[Finding]:
         """The copy of a calling server is asked to call, by each of the ways that lead to the impostor."""
@@ -248,7 +313,8 @@ class Attempts:
         """A certificate that gets into a calling server, so that it can be asked to call."""
         callers = graph.callers(self._t, server.name)
         for caller in callers:
-            if not is_external(caller) and not is_faulty(caller):
+            revoked, _ = withdrawn_sides(caller, server, self._withdrawn)
+            if not is_external(caller) and not is_faulty(caller) and not revoked:
                 return self._real(caller)
         if not callers:
             raise Untried(f"nobody may call {server.address}, so nobody can ask it to call")
@@ -266,10 +332,9 @@ class Attempts:
             server = upstream
         return Welcome(server.name, identity, behalf)
 
-    def _run_client(self, client: Client, server: Server, url: str | None) -> Ran:
-        return self._clients.run(
-            project_folder(self._layout, client) / "run.sh", [server.name, *([url] if url else [])]
-        )
+    def _run_client(self, client: Client, server: Server, url: str | None, folder: Path | None = None) -> Ran:
+        script = (folder or project_folder(self._layout, client)) / "run.sh"
+        return self._clients.run(script, [server.name, *([url] if url else [])])
 
 
 def _first_astray(case: Case, findings: Iterable[Finding]) -> Finding:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology import graph
 from scaffold.topology.model import Client, Party, RevocationCheck, Server, Topology
+from scaffold.verify import scenes
 from scaffold.verify.judge import Finding
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
 
@@ -15,6 +16,16 @@ ANYONE = "anyone"
 """Stands in the report for a caller without a name of the topology."""
 
 FALSE_SERVERS = (Probe.FALSE_NAME, Probe.FALSE_EXPIRED, Probe.FALSE_ROOT, Probe.FALSE_EKU)
+
+_IN_ITS_PLACE = frozenset(
+    {
+        Probe.TRUE_SERVER,
+        *FALSE_SERVERS,
+        Probe.FALSE_REVOKED,
+        Probe.SERVER_NO_STAPLE,
+        *scenes.OF_CALLEES.values(),
+    }
+)
 
 _ROGUES = (
     Probe.FOREIGN_CA,
@@ -27,8 +38,9 @@ _ROGUES = (
     Probe.NO_EKU,
     Probe.ISSUED_BY_LEAF,
     Probe.OLD_TLS,
+    Probe.REVOKED,
 )
-"""The probes of which each server must refuse every one. Revocation's will stand here: a revoked leaf, a revoked CA."""
+"""The probes of which each server must refuse every one that applies to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,13 @@ class Case:
         return Check(self.server.name, caller, self.probe, self.expected, observed, detail, layer, result)
 
 
-def cases(t: Topology, kinds: Mapping[str, Kind], only: str | None = None) -> tuple[Case, ...]:
+Withdrawn = frozenset[str]
+"""Addresses of certificates (`client.teller.certificate`) that stand in `tls/` and are revoked."""
+
+
+def cases(
+    t: Topology, kinds: Mapping[str, Kind], only: str | None = None, withdrawn: Withdrawn = frozenset()
+) -> tuple[Case, ...]:
     """All cases in the report's order: by server, first who gets in, then who does not, then who stands in its place.
 
     `only` is the address of a server or client, and leaves the cases in which it takes part.
@@ -62,22 +80,24 @@ def cases(t: Topology, kinds: Mapping[str, Kind], only: str | None = None) -> tu
     return tuple(
         case
         for server in t.servers.values()
-        for case in _at(t, server, kinds[server.address])
+        for case in _at(t, server, kinds, withdrawn)
         if only is None or only in (case.server.address, case.caller.address if case.caller else None)
     )
 
 
-def _at(t: Topology, server: Server, kind: Kind) -> Iterator[Case]:
-    yield from _who_gets_in(t, server)
-    yield from _who_does_not(t, server, kind)
-    yield from _who_stands_in_its_place(t, server)
+def _at(t: Topology, server: Server, kinds: Mapping[str, Kind], withdrawn: Withdrawn) -> Iterator[Case]:
+    yield from _who_gets_in(t, server, withdrawn)
+    yield from _who_does_not(t, server, kinds[server.address])
+    yield from _who_stands_in_its_place(t, server, kinds)
 
 
-def _who_gets_in(t: Topology, server: Server) -> Iterator[Case]:
+def _who_gets_in(t: Topology, server: Server, withdrawn: Withdrawn) -> Iterator[Case]:
     for caller in graph.callers(t, server.name):
-        yield Case(server, caller, Probe.EDGE, _of_edge(t, caller, server))
+        yield Case(server, caller, Probe.EDGE, _of_edge(t, caller, server, withdrawn))
     for probe in (Probe.HONEST_TWIN, Probe.FORGED_HEADERS):
         yield from (Case(server, caller, probe, Expected.ALLOWED) for caller in imitations(t, server))
+    if server.staple and not server.fault and f"{server.address}.certificate" not in withdrawn:
+        yield Case(server, None, Probe.STAPLE, Expected.ALLOWED)
     if server.health is not None:
         yield Case(server, None, Probe.HEALTH, Expected.ALLOWED)
 
@@ -90,15 +110,30 @@ def _who_does_not(t: Topology, server: Server, kind: Kind) -> Iterator[Case]:
             yield Case(server, party, Probe.UNDRAWN, Expected.REFUSED)
     for caller in imitations(t, server):
         for probe in _ROGUES:
-            if _applies(t, probe, caller, kind):
+            if _applies(t, probe, server, caller, kind):
                 yield Case(server, caller, probe, Expected.REFUSED)
+        for scene, expected in scenes.concerning(t, server, kind, caller.issuer).items():
+            yield Case(server, caller, scenes.OF_CALLERS[scene], expected)
 
 
-def _who_stands_in_its_place(t: Topology, server: Server) -> Iterator[Case]:
+def _who_stands_in_its_place(t: Topology, server: Server, kinds: Mapping[str, Kind]) -> Iterator[Case]:
     for caller in graph.callers(t, server.name):
         if not is_external(caller):
             yield Case(server, caller, Probe.TRUE_SERVER, Expected.ALLOWED)
             yield from (Case(server, caller, probe, Expected.REFUSED) for probe in FALSE_SERVERS)
+        if isinstance(caller, Client) and not is_external(caller):
+            yield from _who_is_looked_up(t, server, caller, kinds[caller.address])
+
+
+def _who_is_looked_up(t: Topology, server: Server, caller: Client, kind: Kind) -> Iterator[Case]:
+    """The same where the client checks revocation: `check_revocation` of a server is about those who call it."""
+    if caller.check_revocation is RevocationCheck.NONE:
+        return
+    yield Case(server, caller, Probe.FALSE_REVOKED, Expected.REFUSED)
+    if scenes.demands_staple(caller, kind):
+        yield Case(server, caller, Probe.SERVER_NO_STAPLE, Expected.REFUSED)
+    for scene, expected in scenes.concerning(t, caller, kind, server.issuer).items():
+        yield Case(server, caller, scenes.OF_CALLEES[scene], expected)
 
 
 def imitations(t: Topology, server: Server) -> Iterator[Party]:
@@ -131,10 +166,19 @@ def has_client_certificate(party: Party) -> bool:
     return isinstance(party, Client) or bool(party.calls)
 
 
-def needs_crl(case: Case) -> bool:
-    """Whether the rogue's CA needs a CRL of its own, so that its being unknown is not what it is refused for."""
-    checked = case.server.check_revocation is RevocationCheck.CRL
-    return checked and case.probe in (Probe.SIBLING_CA, Probe.NAMESAKE_CA)
+def is_in_its_place(probe: Probe) -> bool:
+    """Whether a probe puts somebody else where a caller looks for the server."""
+    return probe in _IN_ITS_PLACE
+
+
+def checker_of(case: Case) -> Party:
+    """Who looks at the other's certificate: the server, or the client where somebody stands in the server's place."""
+    return case.caller if is_in_its_place(case.probe) and case.caller is not None else case.server
+
+
+def issuer_of(case: Case) -> str:
+    """Whose certificate is shown to the checker of a case that shows one."""
+    return case.server.issuer if is_in_its_place(case.probe) or case.caller is None else case.caller.issuer
 
 
 def behind(t: Topology, server: Server) -> Iterator[Server]:
@@ -144,16 +188,34 @@ def behind(t: Topology, server: Server) -> Iterator[Server]:
         yield server
 
 
-def _of_edge(t: Topology, caller: Party, server: Server) -> Expected:
-    """A fault of either end, or of a server further behind, turns a drawn call into a refused one."""
+def withdrawn_sides(caller: Party, server: Server, withdrawn: Withdrawn) -> tuple[bool, bool]:
+    """Whether the caller's certificate, and the server's, is revoked and the other side looks that up."""
+    own = "client-certificate" if isinstance(caller, Server) else "certificate"
+    by_server = server.check_revocation is not RevocationCheck.NONE
+    by_caller = isinstance(caller, Client) and caller.check_revocation is not RevocationCheck.NONE
+    return (
+        by_server and f"{caller.address}.{own}" in withdrawn,
+        by_caller and f"{server.address}.certificate" in withdrawn,
+    )
+
+
+def _of_edge(t: Topology, caller: Party, server: Server, withdrawn: Withdrawn) -> Expected:
+    """A fault of either end, or of a server further behind, turns a drawn call into a refused one.
+
+    So does a revocation that the other side looks up.
+    """
     broken = is_faulty(caller) or any(one.fault for one in (server, *behind(t, server)))
-    return Expected.REFUSED if broken else Expected.ALLOWED
+    links = zip((server, *behind(t, server)), behind(t, server), strict=False)
+    revoked = any(any(withdrawn_sides(nearer, farther, withdrawn)) for nearer, farther in ((caller, server), *links))
+    return Expected.REFUSED if broken or revoked else Expected.ALLOWED
 
 
-def _applies(t: Topology, probe: Probe, caller: Party, kind: Kind) -> bool:
+def _applies(t: Topology, probe: Probe, server: Server, caller: Party, kind: Kind) -> bool:
     match probe:
         case Probe.NAMESAKE_CA:
             return any(graph.root_of(t, name) is not graph.root_of(t, caller.issuer) for name in t.cas)
+        case Probe.REVOKED:
+            return server.check_revocation is not RevocationCheck.NONE
         case Probe.NO_EKU:
             # OpenSSL takes a certificate without any purpose for one of every purpose (RFC 5280 4.2.1.12 allows it).
             return "demands_eku" in kind.capabilities.supports

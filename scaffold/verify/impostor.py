@@ -43,7 +43,7 @@ class Impostor:
 
     def __init__(self, name: str) -> None:
         self.turn = threading.Lock()
-        self._answer = _answer(name)
+        self._answer = answer_of(name)
         self._shown: tuple[ssl.SSLContext, Visits] | None = None
         self._listener = socket.create_server((LOOPBACK, 0))
         self.address = HostPort(LOOPBACK, self._listener.getsockname()[1])
@@ -106,7 +106,8 @@ def _head(connection: ssl.SSLSocket) -> str:
     return received.partition(_END_OF_HEAD)[0].decode("latin-1")
 
 
-def _answer(name: str) -> bytes:
+def answer_of(name: str) -> bytes:
+    """The HTTP response of a rendered server called `name`, who was not told who asks."""
     body = json.dumps({"server": name, "greeting": "", "caller": None, "on_behalf_of": None}).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
     return head.encode() + b"\r\n" + body

@@ -29,6 +29,15 @@ class Probe(enum.StrEnum):
     NO_EKU = "no-eku"
     ISSUED_BY_LEAF = "issued-by-leaf"
     OLD_TLS = "old-tls"
+    REVOKED = "revoked"
+    REVOKED_CA = "revoked-ca"
+    """A sound certificate while the CA above calls its issuer's revoked."""
+    EXPIRED_CRL = "expired-crl"
+    """A sound certificate while the CRLs have ended; likewise the next three while OCSP or CRLs cannot be had."""
+    RESPONDER_DOWN = "responder-down"
+    RESPONDER_UNKNOWN = "responder-unknown"
+    STALE_OCSP = "stale-ocsp"
+    STAPLE = "staple"
     FORGED_HEADERS = "forged-headers"
     HEALTH = "health"
     TRUE_SERVER = "true-server"
@@ -37,6 +46,14 @@ class Probe(enum.StrEnum):
     FALSE_EXPIRED = "false-server-expired"
     FALSE_ROOT = "false-server-root"
     FALSE_EKU = "false-server-eku"
+    FALSE_REVOKED = "false-server-revoked"
+    SERVER_REVOKED_CA = "server-revoked-ca"
+    """A true server while the CA above calls its issuer's revoked; then, as for callers, while nobody can say."""
+    SERVER_EXPIRED_CRL = "server-expired-crl"
+    SERVER_RESPONDER_DOWN = "server-responder-down"
+    SERVER_RESPONDER_UNKNOWN = "server-responder-unknown"
+    SERVER_STALE_OCSP = "server-stale-ocsp"
+    SERVER_NO_STAPLE = "server-no-staple"
 
     @property
     def words(self) -> str:
@@ -58,6 +75,13 @@ _TITLES = {
     Probe.NO_EKU: "no extended key usage",
     Probe.ISSUED_BY_LEAF: "issued by another leaf",
     Probe.OLD_TLS: "TLS below the profile",
+    Probe.REVOKED: "revoked",
+    Probe.REVOKED_CA: "its CA is revoked",
+    Probe.EXPIRED_CRL: "the CRLs have expired",
+    Probe.RESPONDER_DOWN: "nobody answers for revocation",
+    Probe.RESPONDER_UNKNOWN: "OCSP does not know it",
+    Probe.STALE_OCSP: "the OCSP answer has expired",
+    Probe.STAPLE: "staples a good OCSP answer",
     Probe.FORGED_HEADERS: "forged identity headers",
     Probe.HEALTH: "health port answers /healthz alone",
     Probe.TRUE_SERVER: "true server, fresh certificate",
@@ -65,6 +89,13 @@ _TITLES = {
     Probe.FALSE_EXPIRED: "false server: expired",
     Probe.FALSE_ROOT: "false server: foreign root",
     Probe.FALSE_EKU: "false server: a client's certificate",
+    Probe.FALSE_REVOKED: "false server: revoked",
+    Probe.SERVER_REVOKED_CA: "true server, its CA is revoked",
+    Probe.SERVER_EXPIRED_CRL: "true server, the CRLs have expired",
+    Probe.SERVER_RESPONDER_DOWN: "true server, nobody answers for revocation",
+    Probe.SERVER_RESPONDER_UNKNOWN: "true server, OCSP does not know it",
+    Probe.SERVER_STALE_OCSP: "true server, the OCSP answer has expired",
+    Probe.SERVER_NO_STAPLE: "true server without a staple",
 }
 
 

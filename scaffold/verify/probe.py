@@ -143,8 +143,8 @@ def load(context: ssl.SSLContext, credentials: Credentials) -> None:
     """Load key and certificates into a context; OpenSSL's binding reads files alone, so for a moment there are two."""
     with tempfile.TemporaryDirectory(prefix="scaffold-verify-") as folder:  # 0700, by mkdtemp(3)
         certificates, key = Path(folder, "cert.pem"), Path(folder, "key.pem")
-        _write_secret(certificates, credentials.certificates)
-        _write_secret(key, credentials.key)
+        write_secret(certificates, credentials.certificates)
+        write_secret(key, credentials.key)
         try:
             context.load_cert_chain(certificates, key)
         except ssl.SSLError as error:
@@ -152,7 +152,8 @@ def load(context: ssl.SSLContext, credentials: Credentials) -> None:
             raise CannotOffer(f"{ssl.OPENSSL_VERSION} cannot load the certificate: {reason}") from error
 
 
-def _write_secret(path: Path, content: bytes) -> None:
+def write_secret(path: Path, content: bytes) -> None:
+    """A new file that is 0600 from birth."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
 

@@ -12,8 +12,10 @@ not yet valid        right     right  right          right          to come   cl
 server certificate   right     right  right          right          right     serverAuth  its purpose
 no EKU               right     right  right          right          right     none        its purpose
 issued by a leaf     right     right  a leaf's       a leaf's       right     clientAuth  the leaf is no CA
+revoked              right     right  right          right          right     clientAuth  its serial, see `doomed`
 
-The false servers are made by the same table's honest, foreign CA, expired and wrong-EKU rows, and with a wrong name.
+The false servers are made by the same table's honest, foreign CA, expired, wrong-EKU and revoked rows, and with a wrong
+name.
 Their foreign root is one that nobody knows, and then every root of the topology that the caller does not trust.
 """
 
@@ -25,13 +27,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
 from scaffold.errors import PkiError, SecretError
-from scaffold.pki import broken, bundles, keys
-from scaffold.pki import crl as crls
+from scaffold.pki import broken, bundles, keys, profiles
 from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.store import existing
@@ -42,25 +43,54 @@ from scaffold.topology.model import Ca, Fault, GeneratedSecret, KeyType, Subject
 from scaffold.verify.model import Probe
 from scaffold.verify.probe import Credentials
 
+if TYPE_CHECKING:
+    from scaffold.publish.stage import Pointers, Stage
+
 
 class NotAtHand(Exception):
     """A probe's certificate cannot be made here; the message says why, as the reason of the skip."""
+
+
+@dataclass(frozen=True, slots=True)
+class RogueCa:
+    """A CA that only looks like one of the topology, and where its CRL and OCSP are published, if anywhere."""
+
+    issuer: Issuer
+    pointers: Pointers | None
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        return self.issuer.certificate
+
+    def profile(self, of: CertificateProfile) -> CertificateProfile:
+        """A profile of the CA that it imitates, with its own pointers: the same sorts, where else they lead."""
+        if (own := self.pointers) is None:
+            return of
+        return replace(
+            of,
+            crl_url=of.crl_url and own.crl,
+            ocsp_url=of.ocsp_url and own.ocsp,
+            ca_url=of.ca_url and own.ca,
+        )
 
 
 class Authorities:
     """The CAs of an output folder, those of their keys that are at hand, and the rogue CAs beside them.
 
     What is read or made once is kept. `now` is when the rogues begin to live. May be used by several threads.
+    `publisher`, once it runs, vouches for what is made.
     """
 
     def __init__(self, t: Topology, layout: Layout, secrets: Secrets, now: datetime) -> None:
         self.now = now
+        self.publisher: Stage | None = None
         self._t = t
         self._layout = layout
         self._secrets = secrets
         self._lock = threading.RLock()
         self._issuers: dict[str, Issuer | NotAtHand] = {}
-        self._rogue_cas: dict[tuple[str, ...], Issuer] = {}
+        self._rogue_cas: dict[tuple[str, ...], RogueCa] = {}
+        self._doomed: dict[str, int] = {}
 
     def issuer(self, name: str) -> Issuer:
         """The CA with its key. Raises NotAtHand where the key cannot be had, the same way each time it is asked."""
@@ -80,45 +110,58 @@ class Authorities:
         """What is sent after a leaf of this CA: its certificate and those above it, without the root."""
         return self._chain(name)[:-1]
 
-    def sibling(self, name: str) -> Issuer:
+    def doomed(self, name: str) -> int:
+        """The serial of this CA's certificates that must be called revoked wherever a probe asks."""
+        with self._lock:
+            return self._doomed.setdefault(name, new_serial())
+
+    def vouch(self, name: str, certificate: x509.Certificate) -> None:
+        """Lets the publisher call a certificate of this CA good, though no ledger knows it."""
+        if self.publisher is not None:
+            self.publisher.vouch(name, certificate.serial_number)
+
+    def sibling(self, name: str) -> RogueCa:
         """Another CA under the same root, or directly under the CA itself where it is a root. Raises NotAtHand."""
-        return self._rogue_ca(("sibling", name), lambda: self._parent(name), broken.sibling_ca, name)
+        return self._rogue_ca(("sibling", name), self._parent(name), broken.sibling_ca, name)
 
-    def namesake(self, name: str, root: str) -> Issuer:
+    def namesake(self, name: str, root: str) -> RogueCa:
         """A CA of the same name under another root. Raises NotAtHand."""
-        return self._rogue_ca(("namesake", name, root), lambda: self.issuer(root), broken.namesake_ca, name)
+        return self._rogue_ca(("namesake", name, root), root, broken.namesake_ca, name)
 
-    def crls_beside(self, names: Iterable[str]) -> bytes:
-        """Empty CRLs, in PEM, of all rogue CAs that can be made beside these: who checks CRLs finds no second fault."""
-        found = []
+    def rogue_cas_beside(self, names: Iterable[str]) -> Iterator[RogueCa]:
+        """All rogue CAs that can be made beside these."""
         for name in dict.fromkeys(names):
             makers = [functools.partial(self.sibling, name)]
             makers += [functools.partial(self.namesake, name, root) for root in self.other_roots(name)]
             for maker in makers:
                 with contextlib.suppress(NotAtHand):
-                    found.append(crls.build(maker(), 1, self.now, self.now + broken.ROGUE_LIFETIME, ()))
-        return b"".join(map(crls.to_pem, found))
+                    yield maker()
 
     def _rogue_ca(
         self,
         key: tuple[str, ...],
-        parent: Callable[[], Issuer],
-        make: Callable[[Issuer, x509.Certificate, datetime], Issuer],
+        parent: str,
+        make: Callable[[Issuer, x509.Certificate, datetime, broken.Pointers], Issuer],
         name: str,
-    ) -> Issuer:
+    ) -> RogueCa:
         with self._lock:
             if key not in self._rogue_cas:
+                pointers = profiles.pointers_by(self._t, parent)
                 try:
-                    self._rogue_cas[key] = make(parent(), self.certificate(name), self.now)
+                    made = make(self.issuer(parent), self.certificate(name), self.now, pointers)
                 except PkiError as error:
                     raise NotAtHand(str(error)) from error
+                self.vouch(parent, made.certificate)
+                published = self.publisher.adopt(made) if self.publisher is not None else None
+                self._rogue_cas[key] = RogueCa(made, published)
             return self._rogue_cas[key]
 
-    def _parent(self, name: str) -> Issuer:
+    def _parent(self, name: str) -> str:
+        """The CA above, or itself where it is a root. Raises NotAtHand where that is not in the topology."""
         ca = self._t.cas[name]
         if ca.existing is not None and len(self._chain(name)) > 1:
             raise NotAtHand(f"{ca.address} was adopted, and the key above it is not here")
-        return self.issuer(ca.issuer if ca.issuer is not None else name)
+        return ca.issuer if ca.issuer is not None else name
 
     def other_roots(self, name: str) -> tuple[str, ...]:
         """The roots of the topology that do not stand over this CA."""
@@ -197,10 +240,20 @@ class Forge:
         return broken.foreign_ca(self.authorities.certificate(self.issuer_name), self.now)
 
     def honest(self) -> broken.Rogue:
-        return broken.rogue(self.profile, self.issuer, self.now, chain=self.above)
+        return self._vouched_for(self.profile)
 
     def faulty(self, fault: Fault) -> broken.Rogue:
-        return broken.rogue(self.profile, self.issuer, self.now, fault=fault, chain=self.above)
+        return self._vouched_for(self.profile, fault)
+
+    def revoked(self) -> broken.Rogue:
+        serial = self.authorities.doomed(self.issuer_name)
+        return broken.rogue(self.profile, self.issuer, self.now, chain=self.above, serial=serial)
+
+    def _vouched_for(self, profile: CertificateProfile, fault: Fault | None = None) -> broken.Rogue:
+        """By the true issuer; what that publishes says nothing against it."""
+        made = broken.rogue(profile, self.issuer, self.now, fault=fault, chain=self.above)
+        self.authorities.vouch(self.issuer_name, made.certificate)
+        return made
 
     def of_foreign_ca(self) -> broken.Rogue:
         return broken.rogue(self.profile, self._foreign, self.now, chain=(self._foreign.certificate,))
@@ -208,7 +261,7 @@ class Forge:
     def of_sibling_ca(self) -> broken.Rogue:
         sibling = self.authorities.sibling(self.issuer_name)
         between = self.above[1:] if self.above else ()
-        return broken.rogue(self.profile, sibling, self.now, chain=(sibling.certificate, *between))
+        return self._by_rogue_ca(sibling, (sibling.certificate, *between))
 
     def of_namesake_cas(self) -> Iterator[broken.Rogue]:
         yield from map(self._of_namesake_ca, self.authorities.other_roots(self.issuer_name))
@@ -223,14 +276,17 @@ class Forge:
 
     def _of_namesake_ca(self, root: str) -> broken.Rogue:
         namesake = self.authorities.namesake(self.issuer_name, root)
-        return broken.rogue(self.profile, namesake, self.now, chain=(namesake.certificate,))
+        return self._by_rogue_ca(namesake, (namesake.certificate,))
+
+    def _by_rogue_ca(self, ca: RogueCa, chain: tuple[x509.Certificate, ...]) -> broken.Rogue:
+        return broken.rogue(ca.profile(self.profile), ca.issuer, self.now, chain=chain)
 
     def self_signed(self) -> broken.Rogue:
         return broken.rogue(self.profile, self._foreign, self.now, fault=Fault.SELF_SIGNED)
 
     def of_another_leaf(self) -> broken.Rogue:
         other = replace(self.profile, subject=replace(self.profile.subject, common_name="another leaf"))
-        leaf = broken.rogue(other, self.issuer, self.now)
+        leaf = self._vouched_for(other)
         return broken.issued_by_leaf(self.profile, Issuer(leaf.certificate, leaf.key), self.now, self.above)
 
 
@@ -257,19 +313,22 @@ MAKERS: Final[Mapping[Probe, Maker]] = {
     Probe.NO_EKU: _faulty(Fault.NO_EKU),
     Probe.ISSUED_BY_LEAF: _one(Forge.of_another_leaf),
     Probe.OLD_TLS: _one(Forge.honest),
+    Probe.REVOKED: _one(Forge.revoked),
     Probe.TRUE_SERVER: _one(Forge.honest),
     Probe.FALSE_NAME: _faulty(Fault.WRONG_NAME),
     Probe.FALSE_EXPIRED: _faulty(Fault.EXPIRED),
     Probe.FALSE_ROOT: Forge.of_untrusted_roots,
     Probe.FALSE_EKU: _faulty(Fault.WRONG_EKU),
+    Probe.FALSE_REVOKED: _one(Forge.revoked),
 }
-"""How the certificates of each probe that needs its own are made. Revocation's rogues will stand here as well."""
+"""How the certificates of the probes are made; those that are not here show one without a fault."""
 
 
 def make(probe: Probe, forge: Forge) -> tuple[Credentials, ...]:
     """The certificates of a probe, each of which must fare alike. Raises NotAtHand where they cannot be made here."""
+    maker = MAKERS.get(probe, MAKERS[Probe.HONEST_TWIN])
     try:
-        return tuple(credentials(rogue) for rogue in MAKERS[probe](forge))
+        return tuple(credentials(rogue) for rogue in maker(forge))
     except PkiError as error:
         raise NotAtHand(str(error)) from error
 

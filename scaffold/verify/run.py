@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 
-from scaffold.errors import VerifyError
+from scaffold.errors import PkiError, VerifyError
 from scaffold.kinds.catalogue import Kind
+from scaffold.pki import bundles
 from scaffold.plan.model import Action, Change, Plan
 from scaffold.publish.placement import Ports
 from scaffold.publish.services import termination_as_exception
-from scaffold.store.layout import Layout
+from scaffold.store import ledger
+from scaffold.store.layout import Layout, party_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
-from scaffold.topology.model import RevocationCheck, Server, Topology
+from scaffold.topology.model import Party, Server, Topology
 from scaffold.verify.attempts import Attempts, Untried
 from scaffold.verify.availability import Availability, cannot_probe
-from scaffold.verify.cases import FALSE_SERVERS, Case, behind, cases, needs_crl
+from scaffold.verify.cases import Case, Withdrawn, behind, cases, checker_of, is_in_its_place
 from scaffold.verify.model import Check, Expected, Probe, Report
 from scaffold.verify.rogues import Authorities
-from scaffold.verify.stage import project_folder, running
+from scaffold.verify.scenes import (
+    Publishing,
+    Scene,
+    at_hand,
+    crl_file,
+    needs_copy,
+    needs_publisher,
+    reads_crl_file,
+    scene_of,
+)
+from scaffold.verify.stage import Copy, project_folder, running
 
-_IN_ITS_PLACE = frozenset({Probe.TRUE_SERVER, *FALSE_SERVERS})
 _CONTENTS_OF_TLS = frozenset({"certificate", "client-certificate", "trust", "bundle"})
 
 _AT_ONCE = 4 * (os.cpu_count() or 1)
@@ -51,7 +66,8 @@ def verify(
     """
     if only is not None and only not in {party.address for party in graph.parties(t)}:
         raise VerifyError(f"there is no {only}", hint="name a server or a client: server.NAME or client.NAME")
-    chosen = cases(t, kinds, only)
+    withdrawn = _withdrawn(t, layout)
+    chosen = cases(t, kinds, only, withdrawn)
     total = len(chosen)
     reasons = _Reasons(t, kinds)
     checks: dict[int, Check] = {}
@@ -69,17 +85,20 @@ def verify(
             to_try[number] = case
     if to_try:
         _check_rendered(layout, to_try.values())
-        servers, copied = _cast(t, to_try.values(), reasons)
         authorities = Authorities(t, layout, secrets, now)
-        crls = {server.name: authorities.crls_beside(server.trusts) for server in copied if _checks_crls(server)}
+        servers, copied = _cast(t, kinds, to_try.values(), reasons)
+        asks = any(needs_publisher(t, party, kinds[party.address]) for party in _involved(servers, to_try.values()))
         with (
             termination_as_exception(),
             ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool,
-            running(kinds, layout, servers, copied, crls, ports) as stage,
-            Attempts(t, layout, authorities, stage) as attempts,
+            _publishing(t, layout, authorities, needed=asks) as publishing,
+            running(kinds, layout, servers, _copies(t, kinds, copied, authorities), ports) as stage,
+            Attempts(t, kinds, layout, authorities, stage, withdrawn) as attempts,
         ):
-            for number, check in _all(pool, attempts, to_try):
-                conclude(number, check)
+            for scene, cast in _by_scene(to_try):
+                with publishing.playing(scene):
+                    for number, check in _all(pool, attempts, cast):
+                        conclude(number, check)
             stage.check_alive()
     return Report(tuple(checks[number] for number in range(total)), drift_in_tls(plan))
 
@@ -99,9 +118,10 @@ def _all(pool: ThreadPoolExecutor, attempts: Attempts, to_try: Mapping[int, Case
     try:
         for future in as_completed(futures):
             yield futures[future], future.result()
-    finally:
+    except BaseException:
         # Those that are at it end when the servers do.
         pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def _one(attempts: Attempts, case: Case) -> Check:
@@ -111,28 +131,90 @@ def _one(attempts: Attempts, case: Case) -> Check:
         return case.skipped(str(error))
 
 
-def _cast(t: Topology, tried: Iterable[Case], reasons: _Reasons) -> tuple[tuple[Server, ...], tuple[Server, ...]]:
-    """Which servers must run for these cases, and of which a copy, in the topology's order."""
+def _by_scene(to_try: Mapping[int, Case]) -> Iterator[tuple[Scene, Mapping[int, Case]]]:
+    """The cases by scene, in the order in which those are played."""
+    for scene in Scene:
+        if cast := {number: case for number, case in to_try.items() if scene_of(case.probe) is scene}:
+            yield scene, cast
+
+
+Parts = Iterable[tuple[Party, Scene]]
+
+
+def _cast(
+    t: Topology, kinds: Mapping[str, Kind], tried: Iterable[Case], reasons: _Reasons
+) -> tuple[tuple[Server, ...], Parts]:
+    """Which servers must run for these cases, in the topology's order, and who must be copied for which scenes."""
     needed: set[str] = set()
-    copied: set[str] = set()
+    copied: dict[tuple[str, Scene], Party] = {}
     for case in tried:
-        if case.probe in _IN_ITS_PLACE:
-            copied |= {case.caller.name} if isinstance(case.caller, Server) else set()
+        checker = checker_of(case)
+        if isinstance(checker, Server) and checker is case.caller:
+            copied[checker.address, Scene.SOUND] = checker
+        elif (scene := needs_copy(t, checker, kinds[checker.address], case.probe)) is not None:
+            copied[checker.address, scene] = checker
+        if is_in_its_place(case.probe):
             continue
-        if needs_crl(case):
-            copied.add(case.server.name)
         needed |= {case.server.name, *(one.name for one in behind(t, case.server))}
         if case.probe is Probe.EDGE and isinstance(case.caller, Server):
             needed.add(case.caller.name)
     can_run = [server for server in t.servers.values() if server.address not in reasons.missing]
     return (
         tuple(server for server in can_run if server.name in needed),
-        tuple(server for server in can_run if server.name in copied),
+        tuple((party, scene) for (address, scene), party in copied.items() if address not in reasons.missing),
     )
 
 
-def _checks_crls(server: Server) -> bool:
-    return server.check_revocation is RevocationCheck.CRL
+def _involved(servers: Iterable[Server], tried: Iterable[Case]) -> Iterator[Party]:
+    """The servers that run, and the rendered clients that are run."""
+    yield from servers
+    callers = {case.caller.address: case.caller for case in tried if case.caller is not None}
+    yield from (caller for caller in callers.values() if isinstance(caller, Server) or caller.external is None)
+
+
+def _copies(t: Topology, kinds: Mapping[str, Kind], copied: Parts, authorities: Authorities) -> tuple[Copy, ...]:
+    def changed(party: Party, scene: Scene, tls: Path) -> Mapping[str, bytes]:
+        if not reads_crl_file(t, party, kinds[party.address]):
+            return {}
+        file = tls / "crl.pem"
+        return {file.name: crl_file(t, party, scene, file.read_bytes() if file.exists() else b"", authorities)}
+
+    return tuple(Copy(party, scene, functools.partial(changed, party, scene)) for party, scene in copied)
+
+
+@contextlib.contextmanager
+def _publishing(t: Topology, layout: Layout, authorities: Authorities, *, needed: bool) -> Iterator[Publishing]:
+    """The publisher, where anything asks it. Raises PublishError where its address is taken: it cannot be moved."""
+    if not needed:
+        yield Publishing(t, authorities, None)
+        return
+    from scaffold.publish.stage import staged  # brings an HTTP server
+
+    issuers = {name: authorities.issuer(name) for name in at_hand(t, authorities)}
+    with staged(t, layout, _clock(authorities.now), issuers) as stage:
+        yield Publishing(t, authorities, stage)
+
+
+def _clock(now: datetime) -> Callable[[], datetime]:
+    """What the time is as it goes on from `now`."""
+    begun = time.monotonic()
+    return lambda: now + timedelta(seconds=time.monotonic() - begun)
+
+
+def _withdrawn(t: Topology, layout: Layout) -> Withdrawn:
+    """The certificates that still stand in `tls/` although the ledger says that they are revoked."""
+    revoked = ledger.load(layout).revoked
+    return frozenset(address for address, pair in _on_disk(t, layout) if pair in revoked) if revoked else frozenset()
+
+
+def _on_disk(t: Topology, layout: Layout) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Each leaf's address, and its CA and serial."""
+    for party in graph.parties(t):
+        paths = party_paths("server" if isinstance(party, Server) else "client", party.name)
+        for part, files in (("certificate", paths.own), ("client-certificate", paths.client_side)):
+            with contextlib.suppress(OSError, PkiError):  # what is missing or damaged is drift
+                leaf = bundles.load_certificates(layout.path(files.certificate).read_bytes())[0]
+                yield f"{party.address}.{part}", (party.issuer, f"{leaf.serial_number:x}")
 
 
 def _check_rendered(layout: Layout, tried: Iterable[Case]) -> None:
@@ -158,7 +240,7 @@ class _Reasons:
         return next((self.missing[address] for address in addresses if address in self.missing), self._probe(case))
 
     def _addresses(self, case: Case) -> Iterable[str]:
-        in_its_place = case.probe in _IN_ITS_PLACE
+        in_its_place = is_in_its_place(case.probe)
         if not in_its_place:
             yield case.server.address
         if case.caller is not None and (in_its_place or case.probe is Probe.EDGE):
@@ -167,6 +249,6 @@ class _Reasons:
             yield from (one.address for one in behind(self._t, case.server))
 
     def _probe(self, case: Case) -> str | None:
-        if case.probe in _IN_ITS_PLACE:
+        if is_in_its_place(case.probe):
             return cannot_probe(case.caller) if isinstance(case.caller, Server) else None
         return None if case.probe is Probe.HEALTH else cannot_probe(case.server)

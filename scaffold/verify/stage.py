@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scaffold.errors import VerifyError
@@ -19,26 +19,39 @@ from scaffold.store.layout import Layout, party_paths
 from scaffold.topology.model import HostPort, Party, Server
 from scaffold.verify.impostor import Impostor
 from scaffold.verify.probe import Target
+from scaffold.verify.scenes import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A project that is copied for a scene, and with what in `tls/`: contents by file name, out of what is there."""
+
+    party: Party
+    scene: Scene
+    changed: Callable[[Path], Mapping[str, bytes]]
 
 
 class Stage:
     """Where everything is while the probes run.
 
-    Some servers run twice: as they are, and as a copy. The callees of a copy are impostors, so that what it makes of a
-    false callee can be seen, and its CRLs include those of the rogue CAs. That a folder runs elsewhere is proved by it.
+    Some servers run more than once: as they are, and as copies. The callees of a copy are impostors, so that what it
+    makes of a false callee can be seen, and its CRLs are those of a scene. That a folder runs elsewhere is proved by
+    it. Clients are copied for the sake of their CRLs alone.
     """
 
     def __init__(
         self,
         placements: Placements,
-        copies: Mapping[str, Placed],
+        copies: Mapping[tuple[str, Scene], Placed],
         impostors: Mapping[tuple[str, str], Impostor],
         services: Services,
+        folders: Mapping[tuple[str, Scene], Path],
     ) -> None:
         self._placements = placements
         self._copies = copies
         self._impostors = impostors
         self._services = services
+        self._folders = folders
 
     def target(self, server: Server) -> Target:
         """Where the server itself is, and what it is called."""
@@ -51,9 +64,13 @@ class Stage:
         """Whether its rendered callers must be told where it is."""
         return self._placements[server.name].elsewhere
 
-    def copy_of(self, server: Server) -> Target:
-        """Where the copy is whose callees are impostors."""
-        return Target(self._copies[server.name].address, server_name(server))
+    def copy_of(self, server: Server, scene: Scene = Scene.SOUND) -> Target:
+        """Where the server's copy for a scene is; its callees are impostors."""
+        return Target(self._copies[server.name, scene].address, server_name(server))
+
+    def folder_of_copy(self, party: Party, scene: Scene) -> Path:
+        """Where the copied project lies."""
+        return self._folders[party.address, scene]
 
     def impostor(self, caller: Server, callee: Server) -> Impostor:
         """Who stands in the place of `callee` for the copy of `caller`."""
@@ -68,37 +85,34 @@ class Stage:
 
 @contextlib.contextmanager
 def running(
-    kinds: Mapping[str, Kind],
-    layout: Layout,
-    servers: Iterable[Server],
-    copied: Iterable[Server],
-    crls: Mapping[str, bytes],
-    ports: Ports,
+    kinds: Mapping[str, Kind], layout: Layout, servers: Iterable[Server], copies: Iterable[Copy], ports: Ports
 ) -> Iterator[Stage]:
-    """Start `servers`, and copies of `copied` beside them; all are stopped when the block ends, however it ends.
+    """Start `servers`, and copies beside them; all are stopped when the block ends, however it ends.
 
-    `crls` are added, by server, to those of the copies.
     Raises VerifyError where an address is taken, before anything is started, and where a server does not come up.
     """
     placements = place(servers, ports)
     with ExitStack() as stack:
         # 0700 by mkdtemp(3): the copies hold private keys.
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scaffold-verify-")))
-        copies = {server.name: _copy_placed(server) for server in copied}
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scaffold-verify-")))
+        folders = {(copy.party.address, copy.scene): _copy(layout, copy, root) for copy in copies}
+        placed_copies = {
+            (copy.party.name, copy.scene): _copy_placed(copy.party) for copy in copies if isinstance(copy.party, Server)
+        }
         impostors = {
             (name, callee): stack.enter_context(Impostor(callee))
-            for name, placed in copies.items()
-            for callee in placed.server.calls
+            for name, callees in {one.server.name: one.server.calls for one in placed_copies.values()}.items()
+            for callee in callees
         }
         launches = [_launch(kinds, layout, placed, placements) for placed in placements.values()]
-        for name, placed in copies.items():
+        for (name, scene), placed in placed_copies.items():
             callees = {callee: impostors[name, callee].address for callee in placed.server.calls}
-            copy = _copy(project_folder(layout, placed.server), folder / name, crls.get(name, b""))
-            started = launch(placed, copy, _ready(kinds[placed.server.address]), callees)
-            launches.append(replace(started, name=f"{name}-copy"))
+            folder = folders[placed.server.address, scene]
+            started = launch(placed, folder, _ready(kinds[placed.server.address]), callees)
+            launches.append(replace(started, name=folder.name))
         services = stack.enter_context(Services())
         services.start(launches)
-        yield Stage(placements, copies, impostors, services)
+        yield Stage(placements, placed_copies, impostors, services, folders)
 
 
 def project_folder(layout: Layout, party: Party) -> Path:
@@ -117,12 +131,15 @@ def _launch(kinds: Mapping[str, Kind], layout: Layout, placed: Placed, placement
     return launch(placed, project_folder(layout, placed.server), ready, callees)
 
 
-def _copy(project: Path, to: Path, crls: bytes) -> Path:
+def _copy(layout: Layout, copy: Copy, root: Path) -> Path:
+    """The copied folder. Its name says what it is, and stands in errors as the server's."""
+    project = project_folder(layout, copy.party)
+    role = copy.party.address.partition(".")[0]
+    to = root / role / f"{copy.party.name}-copy-{copy.scene.name.lower().replace('_', '-')}"
     try:
         shutil.copytree(project, to, symlinks=True, ignore=shutil.ignore_patterns("run"))
-        if crls:
-            with (to / "tls" / "crl.pem").open("ab") as file:
-                file.write(crls)
+        for name, content in copy.changed(to / "tls").items():
+            (to / "tls" / name).write_bytes(content)
     except (OSError, shutil.Error) as error:
         raise VerifyError(f"{project} cannot be copied: {error}") from error
     return to

@@ -8,6 +8,7 @@ from scaffold.kinds.catalogue import find
 from scaffold.topology import graph
 from scaffold.topology.load import loads
 from scaffold.topology.model import Client, Server, Topology
+from scaffold.verify import scenes
 from scaffold.verify.cases import FALSE_SERVERS, Case, cases, imitations
 from scaffold.verify.judge import Finding
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
@@ -29,6 +30,12 @@ clients:
   mallory: {template: python, issuer: issuing, calls: [accounts], fault: expired}
   teller: {template: python, issuer: issuing, calls: [accounts, gateway]}
 """
+
+
+OF_REVOCATION = {
+    *scenes.OF_CALLERS.values(), *scenes.OF_CALLEES.values(),
+    Probe.REVOKED, Probe.FALSE_REVOKED, Probe.STAPLE, Probe.SERVER_NO_STAPLE,
+}  # fmt: skip
 
 
 def loaded(text: bytes = TOPOLOGY) -> Topology:
@@ -84,7 +91,8 @@ def test_a_server_that_nobody_calls_still_refuses_everybody() -> None:
 
 def test_every_rogue_that_applies_is_a_case() -> None:
     accounts = {key[2] for key in of(loaded()) if key[:2] == ("accounts", "teller")}
-    assert accounts == set(Probe) - {Probe.NAMESAKE_CA, Probe.UNDRAWN, Probe.NO_CERTIFICATE, Probe.HEALTH}
+    of_nobody = {Probe.NAMESAKE_CA, Probe.UNDRAWN, Probe.NO_CERTIFICATE, Probe.HEALTH}
+    assert accounts == set(Probe) - of_nobody - OF_REVOCATION
     assert ("accounts", "", Probe.HEALTH) in of(loaded())
 
 

@@ -1,0 +1,259 @@
+"""What the sources of revocation say while probes are tried, scene by scene, and whom each scene concerns.
+
+scene         the CRLs in tls/ and over HTTP                    OCSP                    who calls gets in
+sound         current; the serials of `doomed` are listed       the same serials        unless one of those is shown
+down          files as they are; nobody listens                 nobody listens          as `on_unavailable` says
+expired CRL   ended an hour ago                                 as in sound             as `on_unavailable` says
+unknown       as in sound                                       knows no certificate    never
+stale         as in sound                                       ended an hour ago       as `on_unavailable` says
+revoked CA    each CA lists those directly below it             the same                never
+
+Who reads CRLs from a file gets, for each scene in which that file differs, a copy of its project with such a file. Who
+fetches them believes what it got until its nextUpdate, so it too is copied: to one that has fetched nothing yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from scaffold.errors import PkiError
+from scaffold.kinds.catalogue import Kind
+from scaffold.pki import bundles, ocsp, staples
+from scaffold.pki import crl as crls
+from scaffold.pki.issue import Issuer
+from scaffold.settings import needs_crls, peer_issuers
+from scaffold.topology import graph
+from scaffold.topology.model import Client, OnUnavailable, Party, RevocationCheck, Server, Topology
+from scaffold.verify.model import Expected, Probe
+from scaffold.verify.probe import Credentials
+from scaffold.verify.rogues import Authorities, NotAtHand
+
+if TYPE_CHECKING:
+    from scaffold.publish.stage import Misbehaviour, Stage
+
+_ENDED_AGO: Final = timedelta(hours=1)
+_LIFETIME: Final = timedelta(hours=1)
+
+
+class Scene(enum.Enum):
+    """In the order in which they are played: the last would spoil the caches of the others."""
+
+    SOUND = enum.auto()
+    DOWN = enum.auto()
+    EXPIRED_CRL = enum.auto()
+    UNKNOWN = enum.auto()
+    STALE = enum.auto()
+    REVOKED_CA = enum.auto()
+
+
+OF_CALLERS: Final[Mapping[Scene, Probe]] = {
+    Scene.REVOKED_CA: Probe.REVOKED_CA,
+    Scene.EXPIRED_CRL: Probe.EXPIRED_CRL,
+    Scene.DOWN: Probe.RESPONDER_DOWN,
+    Scene.UNKNOWN: Probe.RESPONDER_UNKNOWN,
+    Scene.STALE: Probe.STALE_OCSP,
+}
+"""What is probed of a server in each scene, with a sound certificate of a caller."""
+
+OF_CALLEES: Final[Mapping[Scene, Probe]] = {
+    Scene.REVOKED_CA: Probe.SERVER_REVOKED_CA,
+    Scene.EXPIRED_CRL: Probe.SERVER_EXPIRED_CRL,
+    Scene.DOWN: Probe.SERVER_RESPONDER_DOWN,
+    Scene.UNKNOWN: Probe.SERVER_RESPONDER_UNKNOWN,
+    Scene.STALE: Probe.SERVER_STALE_OCSP,
+}
+"""The same of a client, with a sound certificate of a server."""
+
+_SCENES: Final = {probe: scene for each in (OF_CALLERS, OF_CALLEES) for scene, probe in each.items()}
+
+
+def scene_of(probe: Probe) -> Scene:
+    """When a probe is tried."""
+    return _SCENES.get(probe, Scene.SOUND)
+
+
+# --- Who is concerned ------------------------------------------------------------------------------------------------
+
+
+def concerning(t: Topology, checker: Party, kind: Kind, issuer: str) -> Mapping[Scene, Expected]:
+    """What must become of a sound certificate from `issuer` at who checks it, in each scene that makes a difference."""
+    check = checker.check_revocation
+    if check is RevocationCheck.NONE:
+        return {}
+    unavailable = Expected.ALLOWED if checker.on_unavailable is OnUnavailable.ALLOW else Expected.REFUSED
+    has_ca_above = t.cas[issuer].issuer is not None
+    found = {}
+    if has_ca_above:
+        found[Scene.REVOKED_CA] = Expected.REFUSED
+    if has_ca_above or check is RevocationCheck.CRL:
+        found[Scene.EXPIRED_CRL] = unavailable
+    if fetches_crls(kind) or asks_responders(checker, kind):
+        found[Scene.DOWN] = unavailable
+    if check is RevocationCheck.OCSP:
+        found[Scene.STALE] = unavailable
+        if unavailable is Expected.REFUSED:  # otherwise some take "unknown" for no answer, as they may
+            found[Scene.UNKNOWN] = Expected.REFUSED
+    return found
+
+
+def fetches_crls(kind: Kind) -> bool:
+    return "crls_over_http" in kind.capabilities.supports
+
+
+def demands_staple(client: Client, kind: Kind, server: Server) -> bool:
+    """Whether it asks the server itself for an OCSP response: in place of a responder, or since it promised one."""
+    wanted = client.check_revocation is RevocationCheck.OCSP or server.must_staple
+    return wanted and "demands_staple" in kind.capabilities.supports
+
+
+def asks_responders(checker: Party, kind: Kind) -> bool:
+    by_staple = isinstance(checker, Client) and "demands_staple" in kind.capabilities.supports
+    return checker.check_revocation is RevocationCheck.OCSP and not by_staple
+
+
+def reads_crl_file(t: Topology, checker: Party, kind: Kind) -> bool:
+    return needs_crls(t, checker) and not fetches_crls(kind)
+
+
+def needs_publisher(t: Topology, party: Party, kind: Kind) -> bool:
+    """Whether it asks over HTTP for anything while it runs."""
+    staples_by_itself = isinstance(party, Server) and party.staple and "staple" in kind.capabilities.supports
+    online = party.check_revocation is not RevocationCheck.NONE and fetches_crls(kind)
+    return t.publish is not None and (staples_by_itself or online or asks_responders(party, kind))
+
+
+def needs_copy(t: Topology, checker: Party, kind: Kind, probe: Probe) -> Scene | None:
+    """Of which copy of the checker a probe is tried, or None where it is tried at the checker itself."""
+    scene = scene_of(probe)
+    if fetches_crls(kind):
+        keeps_what_it_fetched = scene in (Scene.EXPIRED_CRL, Scene.REVOKED_CA) or (
+            scene is Scene.DOWN and checker.check_revocation is RevocationCheck.CRL
+        )
+        return Scene.DOWN if keeps_what_it_fetched else None
+    if not needs_crls(t, checker):
+        return None
+    if scene in (Scene.EXPIRED_CRL, Scene.REVOKED_CA):
+        return scene
+    of_another_ca = probe in (Probe.SIBLING_CA, Probe.NAMESAKE_CA)
+    listed = probe in (Probe.REVOKED, Probe.FALSE_REVOKED) and checker.check_revocation is RevocationCheck.CRL
+    return Scene.SOUND if of_another_ca or listed else None
+
+
+def check_at_hand(t: Topology, checker: Party, probe: Probe, issuer: str, authorities: Authorities) -> None:
+    """Raise NotAtHand where the key is not here that must sign what the scene of a probe needs, beside the issuer's."""
+    scene, above = scene_of(probe), t.cas[issuer].issuer
+    by_ocsp = checker.check_revocation is RevocationCheck.OCSP
+    if above is not None and (scene is Scene.REVOKED_CA or (scene is Scene.EXPIRED_CRL and by_ocsp)):
+        authorities.issuer(above)
+
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+
+def crl_file(t: Topology, checker: Party, scene: Scene, current: bytes, authorities: Authorities) -> bytes:
+    """What stands in `tls/crl.pem` of a checker in a scene, in PEM. `current` is its file as it is.
+
+    Lists whose CA's key is not at hand stay as they are. In the sound scene the rogue CAs' own are added.
+    """
+    names = dict.fromkeys(ca.name for issuer in peer_issuers(t, checker) for ca in graph.chain(t, issuer))
+    lists = list(crls.load_all(current)) if current.strip() else []
+    for name in names:
+        with contextlib.suppress(NotAtHand):
+            certificate = authorities.certificate(name)
+            before = next((one for one in lists if crls.signed_by(one, certificate)), None)
+            after = _crl(t, name, scene, before, authorities)
+            lists = [one for one in lists if one is not before] + [after]
+    if scene is Scene.SOUND:
+        ends = authorities.now + _LIFETIME
+        beside = authorities.rogue_cas_beside(peer_issuers(t, checker))
+        lists += [crls.build(ca.issuer, 1, authorities.now, ends) for ca in beside]
+    return b"".join(map(crls.to_pem, lists))
+
+
+def _crl(t: Topology, name: str, scene: Scene, before: crls.Crl | None, authorities: Authorities) -> crls.Crl:
+    now, serials = authorities.now, [authorities.doomed(name)]
+    if scene is Scene.REVOKED_CA:
+        serials += [authorities.certificate(ca).serial_number for ca in _below(t, name)]
+    ends = now - _ENDED_AGO if scene is Scene.EXPIRED_CRL else now + _LIFETIME
+    known = crls.entries(before) if before is not None else ()
+    revoked = {serial: crls.Revoked(serial, now, crls.Reason.KEY_COMPROMISE) for serial in serials}
+    number = (crls.number(before) or 0) + 1 if before is not None else 1
+    entries = {**{one.serial: one for one in known}, **revoked}
+    return crls.build(authorities.issuer(name), number, ends - 2 * _LIFETIME, ends, entries.values())
+
+
+def _below(t: Topology, name: str) -> Iterator[str]:
+    """The CAs that stand directly below this one."""
+    return (ca.name for ca in t.cas.values() if ca.issuer == name)
+
+
+def staple(client: Client, probe: Probe, shown: Credentials, issuer: Issuer, now: datetime) -> bytes:
+    """The DER response that is stapled to a certificate from `issuer` where its client demands one."""
+    leaf = bundles.load_certificates(shown.certificates)[0]
+    status: ocsp.Status = ocsp.State.GOOD
+    if probe is Probe.FALSE_REVOKED and client.check_revocation is RevocationCheck.OCSP:  # otherwise a CRL says so
+        status = crls.Revoked(leaf.serial_number, now, crls.Reason.KEY_COMPROMISE)
+    if scene_of(probe) is Scene.UNKNOWN:
+        status = ocsp.State.UNKNOWN
+    ends = now - _ENDED_AGO if scene_of(probe) is Scene.STALE else now + _LIFETIME
+    return staples.make(leaf, issuer, status, ends - 2 * _LIFETIME, ends)
+
+
+# --- Over HTTP -------------------------------------------------------------------------------------------------------
+
+
+class Publishing:
+    """The publisher of a verification, if it has one, and how it plays each scene."""
+
+    def __init__(self, t: Topology, authorities: Authorities, stage: Stage | None) -> None:
+        """Raises PkiError where a CA that is at hand cannot sign."""
+        self._t = t
+        self._authorities = authorities
+        self._stage = stage
+        authorities.publisher = stage
+        if stage is not None:
+            for name in at_hand(t, authorities):
+                stage.revoke(name, authorities.doomed(name))
+
+    @contextlib.contextmanager
+    def playing(self, scene: Scene) -> Iterator[None]:
+        """The scene lasts as long as the block."""
+        if self._stage is None or scene is Scene.SOUND:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            self._begin(scene, self._stage, stack)
+            yield
+
+    def _begin(self, scene: Scene, stage: Stage, stack: contextlib.ExitStack) -> None:
+        if scene is Scene.DOWN:
+            stack.enter_context(stage.down())
+            return
+        for name in at_hand(self._t, self._authorities):
+            if scene is Scene.REVOKED_CA:
+                stage.revoke(name, *(self._authorities.certificate(ca).serial_number for ca in _below(self._t, name)))
+            else:
+                with contextlib.suppress(PkiError):  # a CA that publishes no such thing
+                    stack.enter_context(stage.misbehaving(_misbehaviour(scene), name))
+
+
+def _misbehaviour(scene: Scene) -> Misbehaviour:
+    from scaffold.publish.stage import Misbehaviour
+
+    return {
+        Scene.EXPIRED_CRL: Misbehaviour.EXPIRED_CRL,
+        Scene.UNKNOWN: Misbehaviour.UNKNOWN,
+        Scene.STALE: Misbehaviour.STALE,
+    }[scene]
+
+
+def at_hand(t: Topology, authorities: Authorities) -> Iterator[str]:
+    """The CAs whose keys are here."""
+    for name in t.cas:
+        with contextlib.suppress(NotAtHand):
+            authorities.issuer(name)
+            yield name
