@@ -93,8 +93,7 @@ def main(identities: int) -> None:
     """Print both costs and their ratios as a Markdown table, the medians of several rounds."""
     servers = max(1, identities // 20)
     ours, bare, starts, count = [], [], [], 0
-    # Nothing is deleted before the end: ext4 without a journal passes over inodes that were freed a moment ago, which
-    # makes the next file cost up to ten times as much.
+    # Nothing is deleted before the end: what one round frees must not weigh on the next one's new files.
     with tempfile.TemporaryDirectory() as name:
         for number in range(ROUNDS):
             folder = Path(name) / str(number)
