@@ -1,11 +1,11 @@
-"""`scaffold call CLIENT SERVER`: one call by the rendered client."""
+"""`scaffold call CALLER SERVER`: one call by a rendered client, or by a running server that calls others."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,37 +13,71 @@ from scaffold.cli import failures
 from scaffold.cli.options import DEFAULT_FILE, File, Out
 from scaffold.errors import TopologyError, VerifyError
 
+if TYPE_CHECKING:
+    from scaffold.cli.project import Project
+    from scaffold.topology.model import Client, Party, Server, Topology
+
 NOT_REACHABLE = 5
 """A rendered client's exit code where nobody answers."""
 
 
 def run(
-    client: Annotated[str, typer.Argument(metavar="CLIENT", help="A client of the topology.")],
+    client: Annotated[str, typer.Argument(metavar="CALLER", help="A client, or a server that calls others.")],
     server: Annotated[str, typer.Argument(metavar="SERVER", help="A server that it calls.")],
     file: File = DEFAULT_FILE,
     out: Out = None,
 ) -> None:
-    """Run the client's own run.sh; what it prints and whether it succeeded is the answer."""
+    """Run the client's own run.sh, or ask the running server to make the call; what comes back is the answer."""
     from scaffold.cli.project import open_project
-    from scaffold.cli.running import project_folder
+    from scaffold.topology.model import Server
 
     project = open_project(file, out)
-    clients, servers = project.topology.clients, project.topology.servers
-    caller = clients[_known(client, "client", clients)]
-    called = servers[_known(server, "server", servers)]
+    caller = _caller(project.topology, client)
+    called = project.topology.servers[_known(server, "server", project.topology.servers)]
+    _check_drawn(project.topology, caller, called)
+    succeeded = _ask(project, caller, called) if isinstance(caller, Server) else _run(project, caller, called)
+    if not succeeded:
+        raise typer.Exit(failures.ERROR)
+
+
+def _run(project: Project, caller: Client, called: Server) -> bool:
+    """Whether the rendered client was answered."""
+    from scaffold.cli.running import project_folder
+
     if caller.external is not None:
         raise VerifyError(f"{caller.address} is external: it has no project here that could call")
-    if called.name not in caller.calls:
-        raise TopologyError(
-            f"{caller.name} does not call {called.name} in this topology",
-            place=project.topology.place("clients", caller.name, "calls"),
-            hint=f"it calls {', '.join(caller.calls) or 'nobody'}",
-        )
     done = subprocess.run([project_folder(project, caller) / "run.sh", called.name], check=False)
     if done.returncode == NOT_REACHABLE:
         typer.echo("hint: `scaffold up` starts the servers", err=True)
-    if done.returncode != 0:
-        raise typer.Exit(failures.ERROR)
+    return done.returncode == 0
+
+
+def _ask(project: Project, caller: Server, called: Server) -> bool:
+    """Whether the running server was answered; it says itself why not."""
+    from scaffold.publish.calling import ask_to_call
+
+    answer = ask_to_call(project.topology, project.layout, caller, called)
+    typer.echo(answer.body.rstrip("\n"), err=answer.status != 200)
+    return answer.status == 200
+
+
+def _caller(t: Topology, name: str) -> Party:
+    """A client, or else a server that calls; `server.NAME` where both have that name."""
+    servers = {one.name: one for one in t.servers.values() if one.calls}
+    servers |= {one.address: one for one in servers.values()}
+    callers: dict[str, Party] = {**servers, **t.clients, **{one.address: one for one in t.clients.values()}}
+    spoken = [*t.clients, *(one for one in servers if "." not in one)]
+    return callers[name] if name in callers else callers[_known(name, "client", spoken)]
+
+
+def _check_drawn(t: Topology, caller: Party, called: Server) -> None:
+    if called.name not in caller.calls:
+        role, _, name = caller.address.partition(".")
+        raise TopologyError(
+            f"{caller.name} does not call {called.name} in this topology",
+            place=t.place(f"{role}s", name, "calls"),
+            hint=f"it calls {', '.join(caller.calls) or 'nobody'}",
+        )
 
 
 def _known(name: str, role: str, names: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -269,19 +270,28 @@ def test_what_this_machine_cannot_run_is_skipped_in_plain_sight_and_failed_by_st
 # up, call
 
 
-@pytest.fixture
-def running(made: Path) -> Iterator[Path]:
+@contextlib.contextmanager
+def up(folder: Path) -> Iterator[None]:
+    """`scaffold up`, from when its servers are ready on."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "scaffold", "up"], cwd=made, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "scaffold", "up"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     for line in process.stdout:
         if "ready: https://" in line:
             break
-    yield made
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
+
+
+@pytest.fixture
+def running(made: Path) -> Iterator[Path]:
+    with up(made):
+        yield made
 
 
 def test_up_serves_and_call_makes_one_call(running: Path) -> None:
@@ -307,6 +317,39 @@ def test_call_to_nobody_says_how_to_start_it(made: Path) -> None:
 def test_call_knows_the_names(made: Path) -> None:
     scaffold("call", "clj", "api", cwd=made).assert_clear_error('"clj"', 'did you mean "cli"')
     scaffold("call", "cli", "apu", cwd=made).assert_clear_error('"apu"', 'did you mean "api"')
+
+
+def test_a_server_that_calls_is_asked_to(tmp_path: Path) -> None:
+    front, back = free_addresses(2)
+    (tmp_path / "topology.yaml").write_text(
+        f"""
+version: 1
+name: chain
+cas: {{root: {{}}}}
+servers:
+  front: {{template: python, listen: "{front}", names: [front.internal], calls: [back]}}
+  back: {{template: python, listen: "{back}", names: [back.internal]}}
+clients:
+  cli: {{template: python, calls: [front]}}
+"""
+    )
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    nobody = scaffold("call", "front", "back", cwd=tmp_path)
+    nobody.assert_clear_error("server.front is not reachable", "scaffold up")
+    scaffold("call", "back", "front", cwd=tmp_path).assert_clear_error('no such client "back"', "front")
+    scaffold("call", "front", "front", cwd=tmp_path).assert_clear_error("front does not call front", "it calls back")
+    with up(tmp_path):
+        for name in ("front", "server.front"):
+            answered = scaffold("call", name, "back", cwd=tmp_path)
+            assert answered.code == 0, answered.err
+            assert "spiffe://chain/server/front" in answered.out
+        # Somebody else's certificate: the server is told no name that it expects.
+        for file in ("cert.pem", "key.pem"):
+            shutil.copy(tmp_path / f"chain/servers/front/tls/{file}", tmp_path / f"chain/servers/back/tls/{file}")
+    with up(tmp_path):
+        refused = scaffold("call", "front", "back", cwd=tmp_path)
+        assert refused.code == 1
+        assert "trust" in refused.err
 
 
 # status, graph, inspect, schema
