@@ -251,7 +251,10 @@ class Attempts:
         scenes.check_at_hand(self._t, caller, case.probe, case.server.issuer, self._authorities)
         copy = self._copy(case)
         folder = self._stage.folder_of_copy(caller, copy) if copy else None
-        if scenes.demands_staple(caller, self._kinds[caller.address]) and case.probe is not Probe.SERVER_NO_STAPLE:
+        if (
+            scenes.demands_staple(caller, self._kinds[caller.address], case.server)
+            and case.probe is not Probe.SERVER_NO_STAPLE
+        ):
             return self._stapled_to_client(case, caller, credentials, folder)
         with Impostor(case.server.name) as impostor:
             visits = impostor.show(credentials)
@@ -261,7 +264,7 @@ class Attempts:
     def _stapled_to_client(self, case: Case, caller: Client, credentials: Credentials, folder: Path | None) -> Finding:
         """Likewise, to a client that demands a staple: it gets one that says what the case is about."""
         staple = scenes.staple(
-            case.probe, credentials, self._authorities.issuer(case.server.issuer), self._authorities.now
+            caller, case.probe, credentials, self._authorities.issuer(case.server.issuer), self._authorities.now
         )
         with stapling.stapler(case.server.name, credentials, staple) as impostor:
             ran = self._run_client(caller, case.server, _url(impostor.address), folder)

@@ -127,10 +127,9 @@ def _who_stands_in_its_place(t: Topology, server: Server, kinds: Mapping[str, Ki
 
 def _who_is_looked_up(t: Topology, server: Server, caller: Client, kind: Kind) -> Iterator[Case]:
     """The same where the client checks revocation: `check_revocation` of a server is about those who call it."""
-    if caller.check_revocation is RevocationCheck.NONE:
-        return
-    yield Case(server, caller, Probe.FALSE_REVOKED, Expected.REFUSED)
-    if scenes.demands_staple(caller, kind):
+    if caller.check_revocation is not RevocationCheck.NONE:
+        yield Case(server, caller, Probe.FALSE_REVOKED, Expected.REFUSED)
+    if scenes.demands_staple(caller, kind, server):
         yield Case(server, caller, Probe.SERVER_NO_STAPLE, Expected.REFUSED)
     for scene, expected in scenes.concerning(t, caller, kind, server.issuer).items():
         yield Case(server, caller, scenes.OF_CALLEES[scene], expected)
