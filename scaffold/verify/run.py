@@ -31,11 +31,10 @@ from scaffold.verify.scenes import (
     Publishing,
     Scene,
     at_hand,
-    crl_file,
     needs_copy,
     needs_publisher,
-    reads_crl_file,
     scene_of,
+    staged_files,
 )
 from scaffold.verify.stage import Copy, project_folder, running
 
@@ -174,10 +173,7 @@ def _involved(servers: Iterable[Server], tried: Iterable[Case]) -> Iterator[Part
 
 def _copies(t: Topology, kinds: Mapping[str, Kind], copied: Parts, authorities: Authorities) -> tuple[Copy, ...]:
     def changed(party: Party, scene: Scene, tls: Path) -> Mapping[str, bytes]:
-        if not reads_crl_file(t, party, kinds[party.address]):
-            return {}
-        file = tls / "crl.pem"
-        return {file.name: crl_file(t, party, scene, file.read_bytes() if file.exists() else b"", authorities)}
+        return staged_files(t, party, kinds[party.address], scene, tls, authorities)
 
     return tuple(Copy(party, scene, functools.partial(changed, party, scene)) for party, scene in copied)
 

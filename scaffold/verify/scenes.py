@@ -17,15 +17,22 @@ from __future__ import annotations
 import contextlib
 import enum
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
 
 from scaffold.errors import PkiError
 from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.render import render
 from scaffold.pki import bundles, ocsp, staples
 from scaffold.pki import crl as crls
 from scaffold.pki.issue import Issuer
-from scaffold.settings import needs_crls, peer_issuers
+from scaffold.pki.keys import spki_sha256
+from scaffold.pki.names import rfc2253
+from scaffold.settings import CaFacts, Source, needs_crls, peer_issuers, server_settings
 from scaffold.topology import graph
 from scaffold.topology.model import Client, OnUnavailable, Party, RevocationCheck, Server, Topology
 from scaffold.verify.model import Expected, Probe
@@ -115,10 +122,6 @@ def asks_responders(checker: Party, kind: Kind) -> bool:
     return checker.check_revocation is RevocationCheck.OCSP and not by_staple
 
 
-def reads_crl_file(t: Topology, checker: Party, kind: Kind) -> bool:
-    return needs_crls(t, checker) and not fetches_crls(kind)
-
-
 def needs_publisher(t: Topology, party: Party, kind: Kind) -> bool:
     """Whether it asks over HTTP for anything while it runs."""
     staples_by_itself = isinstance(party, Server) and party.staple and "staple" in kind.capabilities.supports
@@ -134,13 +137,12 @@ def needs_copy(t: Topology, checker: Party, kind: Kind, probe: Probe) -> Scene |
             scene is Scene.DOWN and checker.check_revocation is RevocationCheck.CRL
         )
         return Scene.DOWN if keeps_what_it_fetched else None
-    if not needs_crls(t, checker):
-        return None
-    if scene in (Scene.EXPIRED_CRL, Scene.REVOKED_CA):
+    if needs_crls(t, checker) and scene in (Scene.EXPIRED_CRL, Scene.REVOKED_CA):
         return scene
+    looks_up_ca = needs_crls(t, checker) or asks_responders(checker, kind)
     of_another_ca = probe in (Probe.SIBLING_CA, Probe.NAMESAKE_CA)
     listed = probe in (Probe.REVOKED, Probe.FALSE_REVOKED) and checker.check_revocation is RevocationCheck.CRL
-    return Scene.SOUND if of_another_ca or listed else None
+    return Scene.SOUND if listed or (looks_up_ca and of_another_ca) else None
 
 
 def check_at_hand(t: Topology, checker: Party, probe: Probe, issuer: str, authorities: Authorities) -> None:
@@ -154,7 +156,37 @@ def check_at_hand(t: Topology, checker: Party, probe: Probe, issuer: str, author
 # --- Files -----------------------------------------------------------------------------------------------------------
 
 
-def crl_file(t: Topology, checker: Party, scene: Scene, current: bytes, authorities: Authorities) -> bytes:
+def staged_files(
+    t: Topology, checker: Party, kind: Kind, scene: Scene, tls: Path, authorities: Authorities
+) -> Mapping[str, bytes]:
+    """What in `tls/` of a copied checker must be otherwise for a scene, by file name."""
+    found: dict[str, bytes] = {}
+    if needs_crls(t, checker) and not fetches_crls(kind):
+        file = tls / "crl.pem"
+        found[file.name] = _crl_file(t, checker, scene, file.read_bytes() if file.exists() else b"", authorities)
+    if scene is Scene.SOUND and isinstance(checker, Server) and asks_responders(checker, kind):
+        found |= _naming_rogue_responders(t, checker, kind, authorities)
+    return found
+
+
+def _naming_rogue_responders(t: Topology, server: Server, kind: Kind, authorities: Authorities) -> dict[str, bytes]:
+    """The files in which a kind names the responders that it asks, with those of the rogue CAs added."""
+    facts = {name: _facts(authorities.certificate(name)) for name in t.cas}
+    true = server_settings(t, server, facts)
+    beside = authorities.rogue_cas_beside(peer_issuers(t, server))
+    added = [Source("rogue", spki_sha256(ca.certificate), ca.pointers.ocsp) for ca in beside if ca.pointers]
+    responders = (*true.revocation.responders, *added)
+    told = replace(true, revocation=replace(true.revocation, responders=responders))
+    before, after = render(kind, true, server.vars), render(kind, told, server.vars)
+    changed = (path for path in after if path.startswith("tls/") and before.get(path) != after[path])
+    return {path.removeprefix("tls/"): after[path].content for path in changed}
+
+
+def _facts(ca: x509.Certificate) -> CaFacts:
+    return CaFacts(rfc2253(ca.subject), spki_sha256(ca))
+
+
+def _crl_file(t: Topology, checker: Party, scene: Scene, current: bytes, authorities: Authorities) -> bytes:
     """What stands in `tls/crl.pem` of a checker in a scene, in PEM. `current` is its file as it is.
 
     Lists whose CA's key is not at hand stay as they are. In the sound scene the rogue CAs' own are added.

@@ -1,0 +1,297 @@
+"""Revocation as verify sees it: every kind that checks it, each check switched off, and who was really revoked.
+
+switched off in a project                        who must be caught
+python   the flag that has CRLs looked at        revoked, revoked CA, expired CRL; as a client likewise
+python   OCSP is not asked                       and nobody answers, unknown, stale
+python   the issuer is not compared              the sibling CA, although its own responder calls it good
+python   an answer that has ended still counts   stale
+nginx    ssl_crl; ssl_ocsp                        what each is for
+nginx    ssl_stapling                            the staple, and the client that demands it
+curl     --crlfile; --cert-status                false servers likewise
+kestrel  revocation is not checked               revoked, revoked CA, expired CRL, nobody answers
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from scaffold.apply import apply
+from scaffold.errors import PublishError
+from scaffold.pki.crl import Reason
+from scaffold.plan.intents import Revoke
+from scaffold.plan.make import make_plan
+from scaffold.publish.services import free_addresses
+from scaffold.store.layout import Layout
+from scaffold.verify.model import Expected, Observed, Probe, Report, Result
+from scaffold.verify.scenes import OF_CALLEES, OF_CALLERS, Scene
+from tests.handshake.verify_lab import Lab, applied, failures, lines
+from tests.requirements import require_command
+
+TOPOLOGY = """
+version: 1
+name: looked-up
+publish: http://{publish}
+cas:
+  root: {{}}
+  issuing: {{issuer: root}}
+servers:
+  lists: {{template: python, issuer: issuing, listen: "127.0.0.1:18443", names: [localhost], check_revocation: crl}}
+  asks: {{template: python, issuer: issuing, listen: "127.0.0.1:18444", names: [localhost], check_revocation: ocsp}}
+  lenient:
+    template: python
+    issuer: issuing
+    listen: 127.0.0.1:18445
+    names: [localhost]
+    check_revocation: ocsp
+    on_unavailable: allow
+  fast:
+    template: nginx
+    issuer: issuing
+    listen: 127.0.0.1:18446
+    names: [localhost]
+    check_revocation: ocsp
+    staple: true
+  listing: {{template: nginx, issuer: issuing, listen: "127.0.0.1:18447", names: [localhost], check_revocation: crl}}
+clients:
+  plain: {{template: python, issuer: issuing, calls: [lists, asks, lenient, fast, listing]}}
+  careful: {{template: python, issuer: issuing, calls: [lists], check_revocation: crl}}
+  curious: {{template: python, issuer: issuing, calls: [lists], check_revocation: ocsp}}
+  curly: {{template: curl, issuer: issuing, calls: [lists], check_revocation: crl}}
+  demanding: {{template: curl, issuer: issuing, calls: [fast], check_revocation: ocsp}}
+"""
+
+IN_LISTS = (Probe.REVOKED, Probe.REVOKED_CA, Probe.EXPIRED_CRL)
+BY_OCSP = (Probe.REVOKED, Probe.RESPONDER_DOWN, Probe.RESPONDER_UNKNOWN, Probe.STALE_OCSP)
+CAS_BY_LIST = (Probe.REVOKED_CA, Probe.EXPIRED_CRL)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    require_command("nginx", "curl", "openssl")
+    (publish,) = free_addresses(1)
+    return applied(TOPOLOGY.format(publish=publish), tmp_path_factory.mktemp("sound"))
+
+
+@pytest.fixture
+def lab(sound: Lab, tmp_path: Path) -> Lab:
+    """A copy to break."""
+    shutil.copytree(sound.layout.out, tmp_path / "lab", symlinks=True)
+    return Lab(sound.topology, sound.kinds, Layout(tmp_path / "lab"))
+
+
+def tried(report: Report, server: str, client: str) -> dict[Probe, Expected]:
+    checks = (one for one in report.checks if (one.server, one.client) == (server, client))
+    return {one.probe: one.expected for one in checks}
+
+
+def test_every_kind_that_claims_it_refuses_and_lets_its_twin_in(sound: Lab) -> None:
+    ledger = sound.path(".scaffold/ledger.jsonl").read_bytes()
+    report = sound.verify()
+    assert not report.failed, lines(report)
+    assert all(one.result is Result.PASSED for one in report.checks), lines(report)
+    assert sound.path(".scaffold/ledger.jsonl").read_bytes() == ledger
+
+    of_callers = frozenset(OF_CALLERS.values())
+    assert tried(report, "lists", "plain").keys() & of_callers == {*CAS_BY_LIST}
+    assert tried(report, "listing", "plain").keys() & of_callers == {*CAS_BY_LIST}
+    assert tried(report, "asks", "plain").keys() & of_callers == of_callers
+    assert tried(report, "fast", "plain").keys() & of_callers == of_callers
+    assert tried(report, "fast", "anyone")[Probe.STAPLE] is Expected.ALLOWED
+
+    lenient = tried(report, "lenient", "plain")
+    unavailable = (Probe.EXPIRED_CRL, Probe.RESPONDER_DOWN, Probe.STALE_OCSP)
+    assert {lenient[probe] for probe in unavailable} == {Expected.ALLOWED}
+    assert {lenient[probe] for probe in (Probe.REVOKED, Probe.REVOKED_CA)} == {Expected.REFUSED}
+    assert Probe.RESPONDER_UNKNOWN not in lenient
+
+    of_callees = frozenset(OF_CALLEES.values())
+    by_list = {OF_CALLEES[Scene.REVOKED_CA], OF_CALLEES[Scene.EXPIRED_CRL]}
+    assert tried(report, "lists", "careful").keys() & of_callees == by_list
+    assert tried(report, "lists", "curly").keys() & of_callees == by_list
+    assert tried(report, "lists", "curious").keys() & of_callees == of_callees
+    stapled = tried(report, "fast", "demanding").keys()
+    assert stapled & of_callees == of_callees - {Probe.SERVER_RESPONDER_DOWN}
+    assert Probe.SERVER_NO_STAPLE in stapled
+    assert Probe.FALSE_REVOKED not in tried(report, "lists", "plain")
+
+
+def python_looks_at_no_list(lab: Lab) -> None:
+    lab.rewrite("servers/lists/settings.json", ('"check_crl": true', '"check_crl": false'))
+
+
+def python_asks_nobody(lab: Lab) -> None:
+    lab.rewrite("servers/asks/api.py", ("self.checker.check(self.chain)", "pass"))
+
+
+def python_takes_stale_answers(lab: Lab) -> None:
+    lab.rewrite("servers/asks/revocation.py", ('"-validity_period", str(CLOCK_SECONDS)', '"-validity_period", "86400"'))
+
+
+def python_compares_no_issuer(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/asks/peer.py",
+        ('entry["issuer_spki_sha256"])', '"")'),
+        ("Peer(identities[0], der.spki_sha256(issuer))", 'Peer(identities[0], "")'),
+    )
+
+
+def nginx_looks_at_no_list(lab: Lab) -> None:
+    lab.rewrite("servers/listing/nginx.conf", ("ssl_crl tls/crl.pem;", ""))
+
+
+def nginx_asks_nobody(lab: Lab) -> None:
+    lab.rewrite("servers/fast/nginx.conf", ("ssl_ocsp leaf;", "ssl_ocsp off;"))
+
+
+def nginx_staples_nothing(lab: Lab) -> None:
+    lab.rewrite("servers/fast/nginx.conf", ("ssl_stapling on;", "ssl_stapling off;"))
+
+
+def python_client_looks_at_no_list(lab: Lab) -> None:
+    lab.rewrite("clients/careful/settings.json", ('"check_crl": true', '"check_crl": false'))
+
+
+def python_client_asks_nobody(lab: Lab) -> None:
+    lab.rewrite("clients/curious/client.py", ("self._checker.check(tls.verified_chain(connection))", "pass"))
+
+
+def curl_looks_at_no_list(lab: Lab) -> None:
+    lab.rewrite("clients/curly/run.sh", (" --crlfile tls/crl.pem", ""))
+
+
+def curl_demands_no_staple(lab: Lab) -> None:
+    lab.rewrite(
+        "clients/demanding/run.sh", ("/dev/null --crlfile tls/crl.pem --cert-status", "/dev/null --crlfile tls/crl.pem")
+    )
+
+
+def at(server: str, client: str, *probes: Probe) -> set[tuple[str, str, Probe]]:
+    return {(server, client, probe) for probe in probes}
+
+
+def of_servers(*scenes: Scene) -> tuple[Probe, ...]:
+    return tuple(OF_CALLEES[scene] for scene in scenes)
+
+
+CAS = (Scene.REVOKED_CA, Scene.EXPIRED_CRL)
+STAPLED = (Probe.FALSE_REVOKED, Probe.SERVER_NO_STAPLE, *of_servers(Scene.STALE, Scene.UNKNOWN))
+
+BREAKAGES: list[tuple[Callable[[Lab], None], str, set[tuple[str, str, Probe]]]] = [
+    (python_looks_at_no_list, "server.lists", at("lists", "plain", *IN_LISTS)),
+    (python_asks_nobody, "server.asks", at("asks", "plain", *BY_OCSP, *CAS_BY_LIST)),
+    (python_takes_stale_answers, "server.asks", at("asks", "plain", Probe.STALE_OCSP)),
+    (python_compares_no_issuer, "server.asks", at("asks", "plain", Probe.SIBLING_CA)),
+    (nginx_looks_at_no_list, "server.listing", at("listing", "plain", *IN_LISTS)),
+    (nginx_asks_nobody, "server.fast", at("fast", "plain", *BY_OCSP)),
+    (nginx_staples_nothing, "server.fast", at("fast", "anyone", Probe.STAPLE) | at("fast", "demanding", Probe.EDGE)),
+    (python_client_looks_at_no_list, "client.careful", at("lists", "careful", Probe.FALSE_REVOKED, *of_servers(*CAS))),
+    (python_client_asks_nobody, "client.curious", at("lists", "curious", Probe.FALSE_REVOKED, *OF_CALLEES.values())),
+    (curl_looks_at_no_list, "client.curly", at("lists", "curly", Probe.FALSE_REVOKED, *of_servers(*CAS))),
+    (curl_demands_no_staple, "client.demanding", at("fast", "demanding", *STAPLED)),
+]
+
+
+@pytest.mark.parametrize(("break_it", "only", "caught"), BREAKAGES, ids=[one[0].__name__ for one in BREAKAGES])
+def test_a_check_that_is_switched_off_is_caught_and_nothing_else(
+    break_it: Callable[[Lab], None], only: str, caught: set[tuple[str, str, Probe]], lab: Lab
+) -> None:
+    break_it(lab)
+    report = lab.verify(only)
+    assert failures(report) == caught, lines(report)
+
+
+def revoke(lab: Lab, address: str) -> None:
+    """For good, and without another certificate."""
+    now = datetime.now(UTC)
+    plan = make_plan(
+        lab.topology, lab.kinds, lab.layout, now, intents=(Revoke(address, Reason.KEY_COMPROMISE, replace=False),)
+    )
+    apply(plan, lab.topology, lab.kinds, lab.layout, now, lab.secrets)
+
+
+def test_who_was_revoked_and_not_replaced_is_expected_to_be_refused(lab: Lab) -> None:
+    revoke(lab, "client.plain")
+    report = lab.verify("client.plain")
+    assert not report.failed, lines(report)
+    edges = {one.server: one.observed for one in report.checks if one.probe is Probe.EDGE}
+    assert edges == dict.fromkeys(lab.topology.servers, Observed.REFUSED)
+
+
+def test_a_server_that_was_revoked_is_refused_by_those_who_look(lab: Lab) -> None:
+    revoke(lab, "server.lists")
+    report = lab.verify("server.lists")
+    assert not report.failed, lines(report)
+    edges = {one.client: one.observed for one in report.checks if one.server == "lists" and one.probe is Probe.EDGE}
+    assert edges == {
+        "plain": Observed.ALLOWED,
+        "careful": Observed.REFUSED,
+        "curious": Observed.REFUSED,
+        "curly": Observed.REFUSED,
+    }
+
+
+def test_a_publisher_whose_address_is_taken_is_a_clear_error(sound: Lab) -> None:
+    publish = (sound.topology.publish or "").removeprefix("http://")
+    host, _, port = publish.rpartition(":")
+    with contextlib.closing(socket.create_server((host, int(port)))):
+        with pytest.raises(PublishError, match=f"the publisher cannot listen on {publish}") as raised:
+            sound.verify("server.asks")
+        assert "cannot move" in str(raised.value.hint)
+
+
+def test_who_reads_files_alone_needs_no_publisher(tmp_path: Path) -> None:
+    (publish,) = free_addresses(1)
+    lab = applied(
+        f"""
+        version: 1
+        name: files
+        publish: http://{publish}
+        cas: {{root: {{}}}}
+        servers:
+          lists: {{template: python, listen: "127.0.0.1:18443", names: [localhost], check_revocation: crl}}
+        clients:
+          careful: {{template: python, calls: [lists], check_revocation: crl}}
+        """,
+        tmp_path,
+    )
+    with contextlib.closing(socket.create_server((publish.host, publish.port))):
+        report = lab.verify()
+    assert not report.failed, lines(report)
+    # A root vouches for itself: nobody could call it revoked.
+    assert {Probe.REVOKED, Probe.EXPIRED_CRL} <= tried(report, "lists", "careful").keys()
+    assert Probe.REVOKED_CA not in tried(report, "lists", "careful")
+
+
+KESTREL = """
+version: 1
+name: dotnet
+publish: http://{publish}
+cas:
+  root: {{}}
+  issuing: {{issuer: root, revocation: {{crl: 1d}}}}
+servers:
+  bank:
+    {{template: kestrel, issuer: issuing, listen: "127.0.0.1:18443", names: [localhost], check_revocation: crl}}
+clients:
+  teller: {{template: python, issuer: issuing, calls: [bank]}}
+"""
+
+
+def test_kestrel_looks_up_who_calls_and_verify_sees_where_it_does_not(tmp_path: Path) -> None:
+    require_command("dotnet")
+    (publish,) = free_addresses(1)
+    lab = applied(KESTREL.format(publish=publish), tmp_path)
+    report = lab.verify("server.bank")
+    assert not report.failed, lines(report)
+    looked_up = {*IN_LISTS, Probe.RESPONDER_DOWN}
+    assert looked_up < tried(report, "bank", "teller").keys()
+    lab.rewrite("servers/bank/appsettings.json", ('"Revocation": "crl"', '"Revocation": "none"'))
+    report = lab.verify("server.bank")
+    assert failures(report) == at("bank", "teller", *looked_up), lines(report)
