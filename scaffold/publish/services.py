@@ -58,9 +58,12 @@ class Launch:
 
 
 def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a rendered project: its own HOME, so that no two share .NET's caches of CRLs and OCSP."""
+    """The environment of a rendered project: its own HOME, so that no two share .NET's caches of CRLs and OCSP.
+
+    A project that puts those into its own folder otherwise takes the same place from SERVICE_HOME.
+    """
     kept = {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
-    return {**kept, "HOME": str(home), **extra}
+    return {**kept, "HOME": str(home), "SERVICE_HOME": str(home), **extra}
 
 
 class Service:
@@ -82,6 +85,7 @@ class Service:
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._on_line = on_line
         self._settled = threading.Event()
+        self._silent = threading.Event()
         self._is_ready = False
         script = launch.folder / "run.sh"
         try:
@@ -116,6 +120,7 @@ class Service:
                     self._settled.set()
                 if self._on_line is not None:
                     self._on_line(self.name, line)
+        self._silent.set()
         self._settled.set()
         if self._on_end is not None:
             self._on_end(self)
@@ -146,7 +151,7 @@ class Service:
     def epitaph(self) -> str:
         """One sentence on how it ended or did not become ready, and its last lines."""
         status = self._process.poll()
-        if status is None and self._settled.is_set() and not self._is_ready:
+        if status is None and self._silent.is_set():
             # It closed its output; a process that is just ending gets the moment it needs to say with what status.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = self._process.wait(1.0)
