@@ -130,9 +130,9 @@ class Authorities(Mapping[str, Authority]):
         return self._texts[key]
 
     def pending(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Which CAs in the chains of `names` are not made yet."""
-        chains = (graph.chain(self._t, name) for name in names)
-        return tuple(dict.fromkeys(ca.name for chain in chains for ca in chain if self[ca.name].certificate is None))
+        """Which intermediates in the chains of `names` are not made yet."""
+        below = (ca.name for name in names for ca in graph.chain(self._t, name) if ca.issuer is not None)
+        return tuple(dict.fromkeys(name for name in below if self[name].certificate is None))
 
     def in_chains(self, names: Iterable[str]) -> tuple[Authority, ...]:
         """The CAs of the topology in the chains of `names`, each once."""

@@ -202,7 +202,9 @@ class _Diff:
             return Reason("issuer-key", f"{one.ca.address} gets a new key")
         if seen.crl.issuer != authority.subject:
             return Reason("issuer", f"{one.ca.address} has another name now")
-        if authority.today is None or not crls.signed_by(seen.crl, authority.today):
+        if authority.today is None:
+            return Reason("issuer", f"{one.ca.address} gets a new certificate")
+        if not crls.signed_by(seen.crl, authority.today):
             return Reason("signature", f"it is not signed by the key that {one.ca.address} has today")
         try:
             lacking = revocations.lacking(self.ledger, one.ca.name, authority.spki_sha256, seen.crl, self.now)
@@ -250,7 +252,7 @@ class _Diff:
         behind = settled.intermediates_pem((asked.issuer,)) if asked.issuer is not None else b""
         if behind is None:
             pending = ", ".join(f"ca.{name}" for name in settled.pending((asked.issuer or "",)))
-            reasons.append(Reason("chain", f"{pending} gets a new certificate, which is sent along"))
+            reasons.append(Reason("chain", f"a new certificate of {pending} is sent along"))
         elif one.certificate.content != bundles.pem(one.real) + behind:
             reasons.append(Reason("chain", "the certificates that are sent along are not those of today"))
         return Verdict(Action.UPDATE, Work.PLACE, tuple(reasons)) if reasons else None
