@@ -36,6 +36,7 @@ bench: needs $(BIN)/.installed
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/apply.py
 	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/revocation
 
 needs:
 	@PYTHON="$(PYTHON)" sh tools/needs.sh

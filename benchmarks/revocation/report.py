@@ -196,8 +196,8 @@ def _handshakes(results: Sequence[Measured]) -> str:
     )
     note = (
         "Ratios to plain mutual TLS in the same run: connection, handshake and one GET; medians of time, means of "
-        "CPU; the publisher’s CPU in plain handshakes of nginx. The row “none” compares plain mutual TLS with itself: so "
-        "wide is the noise."
+        "CPU; the publisher’s CPU in plain handshakes of nginx. The row “none” compares plain mutual TLS with itself: "
+        "so wide is the noise."
     )
     return f"{_table(head, rows)}\n\n{note}"
 
@@ -227,8 +227,8 @@ def _upkeeps(results: Sequence[Measured]) -> str:
     ]
     head = ("method", "what", "bytes", "server’s host", "publisher", "CA", "CA, one `revoke`")
     note = (
-        f"CPU in plain handshakes of nginx ({unit * 1000:.2f} ms each); bytes between host and publisher, or of the new "
-        "chain."
+        f"CPU in plain handshakes of nginx ({unit * 1000:.2f} ms each); bytes between host and publisher, or of the "
+        "new chain."
     )
     return f"{_table(head, rows)}\n\n{note}"
 
@@ -261,8 +261,8 @@ def _hours(results: Sequence[Measured]) -> str:
     head = ("method", "clients", "server", "publisher", "CA", "fetches, questions or renewals", "KiB")
     note = (
         f"Computed from the tables above: one server, {CALLERS} callers, {HANDSHAKES:,} handshakes, the rendered timer "
-        f"({FETCHES} fetches), `ocsp: 1h`, callers’ certificates of 1 h. CPU beyond that of plain mutual TLS, in percent "
-        "of what that takes of the clients (first column) or of nginx (the others). With OCSP, nginx fetches CRLs too: "
+        f"({FETCHES} fetches), `ocsp: 1h`, callers’ certificates of 1 h. CPU beyond that of plain mutual TLS, in "
+        "percent of what that takes of the clients (first column) or of nginx (the others). With OCSP, nginx fetches CRLs too: "
         "add the row of its CRL."
     )
     return f"{_table(head, rows)}\n\n{note}"
