@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,9 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from filelock import FileLock
 
 from scaffold.kinds import catalogue
 from scaffold.kinds.render import render
@@ -70,18 +73,30 @@ def _built_from(folder: Path) -> Path:
     sources = sorted((*folder.rglob("*.cs"), *folder.glob("*.csproj")))
     digest = hashlib.sha256(b"\0".join(path.name.encode() + b"\0" + path.read_bytes() for path in sources)).hexdigest()
     place = _workshop() / digest
-    if not place.exists():
-        shutil.copytree(folder, place, ignore=shutil.ignore_patterns("tls"))
-        sdk(place, "build", "--configuration", "Release", "-warnaserror")
+    with FileLock(place.with_suffix(".lock")):
+        if not place.exists():
+            making = place.with_suffix(".making")
+            shutil.rmtree(making, ignore_errors=True)
+            shutil.copytree(folder, making, ignore=shutil.ignore_patterns("tls"))
+            sdk(making, "build", "--configuration", "Release", "-warnaserror", "-p:UseAppHost=false")
+            making.rename(place)
     return place
 
 
 @cache
 def _workshop() -> Path:
-    import atexit
+    """Where builds are kept, by what they were built from: shared by all processes of a test run, and by later runs.
 
-    folder = Path(tempfile.mkdtemp(prefix="dotnet-lab-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    What nobody has asked for within a day is removed.
+    """
+    version = sdk(Path(tempfile.gettempdir()), "--version").strip()
+    folder = Path(tempfile.gettempdir()) / f"scaffold-dotnet-lab-{os.getuid()}" / version
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid() or folder.parent.stat().st_uid != os.getuid():
+        pytest.fail(f"{folder} belongs to somebody else")
+    for kept in folder.iterdir():
+        if kept.is_dir() and time.time() - kept.stat().st_mtime > 86_400:
+            shutil.rmtree(kept, ignore_errors=True)
     return folder
 
 
@@ -151,12 +166,7 @@ class Project:
 
     def write(self, variables: Mapping[str, object] | None = None) -> Project:
         """Render it, put its tls/ beside it, and build it."""
-        kind = SERVER if isinstance(self.settings, ServerSettings) else CLIENT
-        for path, file in render(kind, self.settings, variables or {}).items():
-            target = self.folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.content)
-            target.chmod(0o755 if file.executable else 0o644)
+        self.render(variables)
         self.tls.mkdir(exist_ok=True)
         self.write_own(self.credential)
         self.put("ca.pem", bundles.chain_pem(root.certificate for root in self.roots))
@@ -166,6 +176,15 @@ class Project:
             self.put("client-ca.pem", bundles.chain_pem(root.certificate for root in self.roots))
         build(self.folder)
         return self
+
+    def render(self, variables: Mapping[str, object] | None = None) -> None:
+        """Render it, and no more."""
+        kind = SERVER if isinstance(self.settings, ServerSettings) else CLIENT
+        for path, file in render(kind, self.settings, variables or {}).items():
+            target = self.folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.content)
+            target.chmod(0o755 if file.executable else 0o644)
 
     def write_own(self, credential: Credential) -> None:
         """The project's certificate as PEM or, where it is made so, as PFX alone: each file renamed into place."""
@@ -199,6 +218,14 @@ class Project:
 
     def ask(self, caller: Credential | None, path: str = "/", **how: object) -> Answer:
         return ask(self.port, caller, self.roots[0], path, **how)  # type: ignore[arg-type]
+
+    def cuts_off(self, caller: Credential) -> bool:
+        """Whether the handshake is refused: the connection ends, and nothing is answered."""
+        try:
+            self.ask(caller)
+        except OSError:
+            return True
+        return False
 
     def refusals(self, word: str) -> int:
         """How many refused handshakes it has logged with this reason."""

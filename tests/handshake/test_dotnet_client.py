@@ -25,8 +25,10 @@ from tests.handshake.nginx_lab import (
     allow,
     authority,
     call_of,
+    client,
     identity,
     server,
+    until,
     upstream,
 )
 from tests.requirements import require_command
@@ -64,9 +66,9 @@ def teller(
 def bundled(
     root: Authority, ca: Authority, calls: tuple[Call, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> lab.Project:
-    """The same with a PFX, TLS 1.3 alone, and one call."""
+    """The same with a PFX, TLS 1.3 alone, one call, and the name of an assembly of the framework."""
     folder = tmp_path_factory.mktemp("bundled")
-    return lab.client_project(folder, root, ca, calls[:1], files=lab.PFX, tls=MODERN).write()
+    return lab.client_project(folder, root, ca, calls[:1], name="system", files=lab.PFX, tls=MODERN).write()
 
 
 Serve = Callable[[Credential], AbstractContextManager[int]]
@@ -257,11 +259,14 @@ def test_kestrel_lets_it_in_forbids_it_and_cuts_it_off(
 
         desk.allow()
         desk.reload()
+        own = client(ca, "teller")
+        until(lambda: desk.ask(own).status == 403)
         forbidden = lab.run(teller, "desk", url)
         assert (forbidden.returncode, "HTTP 403" in forbidden.stderr) == (4, True)
 
         desk.put("ca.pem", bundles.pem(authority("Lab Root").certificate))
         desk.reload()
+        until(lambda: desk.cuts_off(own))
         cut_off = lab.run(teller, "desk", url)
         assert (cut_off.returncode, "the server refused me" in cut_off.stderr) == (4, True)
 
@@ -335,21 +340,3 @@ def test_keys_of_servers_and_of_their_chain(
         assert lab.run(made).returncode == 3
         made.put("ca.pem", bundles.pem(above.certificate))
         assert lab.run(made).returncode == 0
-
-
-def test_an_unusual_name(
-    root: Authority, ca: Authority, calls: tuple[Call, ...], serve: Serve, vault: Credential, tmp_path: Path
-) -> None:
-    """A project that is called like an assembly of the framework."""
-    from dataclasses import replace
-
-    made = lab.client_project(tmp_path / "client", root, ca, calls[:1])
-    made.settings = replace(made.settings, name="system")
-    made.write()
-    with serve(vault):
-        assert lab.run(made).returncode == 0
-
-
-@pytest.mark.parametrize("project", ["teller", "bundled"])
-def test_the_code_is_formatted(project: str, request: pytest.FixtureRequest) -> None:
-    lab.sdk(request.getfixturevalue(project).folder, "format", "--verify-no-changes", "--no-restore")

@@ -111,17 +111,17 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Bank:
 
 @pytest.fixture(scope="module")
 def bank(applied: Bank, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
-    """The service by `dotnet run`."""
+    """The service by `dotnet run`; what it builds is what run.sh starts."""
     launcher = tmp_path_factory.mktemp("launcher")
     script = launcher / "run.sh"
-    script.write_text(f"#!/bin/sh\ncd '{applied.server}' && exec dotnet run\n")
+    script.write_text(f"#!/bin/sh\ncd '{applied.server}' && exec dotnet run -c Release\n")
     script.chmod(0o755)
     with started(applied, launcher) as running:
         yield running
 
 
 def test_the_client_is_answered(bank: Bank) -> None:
-    done = bank.call(bank.port, "dotnet", "run", "--")
+    done = bank.call(bank.port, "dotnet", "run", "-c", "Release", "--")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["caller"] == IDENTITY
     assert json.loads(bank.ask(bank.credential(bank.client), "/accounts/1001").body)["number"] == "1001"

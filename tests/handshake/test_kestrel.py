@@ -6,6 +6,7 @@ import http.client
 import http.server
 import itertools
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -379,19 +380,21 @@ def test_silent_callers_stop_nobody(desk: lab.Project, teller: Credential) -> No
 
 
 @pytest.mark.parametrize("bundle", [False, True], ids=["pem", "pfx"])
-def test_new_certificates_under_traffic(
+def test_ten_renewals_under_traffic_fail_no_request(
     bundle: bool, root: Authority, ca: Authority, teller: Credential, tmp_path: Path
 ) -> None:
+    """Short-lived certificates: that of the server, and its caller's, are replaced while requests come in."""
     made = lab.server_project(
         tmp_path, root, ca, [allow("teller", ca)], **({"files": lab.PFX} if bundle else _as_desk())
     ).write()
     with lab.running(made) as project:
         done, failures, served = threading.Event(), list[Exception](), itertools.count()
+        caller = teller
 
         def keep_asking() -> None:
             while not done.is_set():
                 try:
-                    assert project.ask(teller).status == 200
+                    assert project.ask(caller).status == 200
                     next(served)
                 except Exception as error:
                     failures.append(error)
@@ -399,16 +402,20 @@ def test_new_certificates_under_traffic(
         threads = [threading.Thread(target=keep_asking) for _ in range(2)]
         for thread in threads:
             thread.start()
-        for _ in range(5):
-            newest = lab.own(ca, "desk", "localhost")
-            project.write_own(newest)
-            project.reload()
-            until(lambda newest=newest: project.ask(teller).shown == newest.certificate.public_bytes(Encoding.DER))  # type: ignore[misc]
-        done.set()
-        for thread in threads:
-            thread.join()
+        try:
+            for number in range(10):
+                newest = lab.own(ca, "desk", "localhost")
+                project.write_own(newest)
+                caller = client(ca, "teller")
+                if number % 2:  # every other time the service is left to see for itself that tls/ has changed
+                    project.reload()
+                until(lambda newest=newest: project.ask(teller).shown == newest.certificate.public_bytes(Encoding.DER))  # type: ignore[misc]
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
         assert not failures
-        assert next(served) >= 10
+        assert next(served) >= 50
 
 
 def test_what_cannot_be_loaded_is_said_and_the_old_serves_on(
@@ -500,24 +507,29 @@ def test_it_says_why_a_call_failed(
 KEYS = [key for key in KeyType if key in lab.SERVER.capabilities.keys]
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_keys_of_its_own(key: KeyType, root: Authority, ca: Authority, teller: Credential, tmp_path: Path) -> None:
-    """Out of a PFX; the client's tests do the same out of PEM."""
-    made = lab.server_project(tmp_path, root, ca, [allow("teller", ca)], key=key, files=lab.PFX)
+def test_keys_of_its_own(root: Authority, ca: Authority, teller: Credential, tmp_path: Path) -> None:
+    """Out of a PFX, one after the other in one server; the client's tests do the same out of PEM."""
+    made = lab.server_project(tmp_path, root, ca, [allow("teller", ca)], key=KEYS[0], files=lab.PFX)
     with lab.running(made.write()) as project:
-        assert project.ask(teller).status == 200
+        assert project.ask(teller).shown == made.credential.certificate.public_bytes(Encoding.DER)
+        for key in KEYS[1:]:
+            own = lab.own(ca, "desk", "localhost", key=key)
+            project.write_own(own)
+            project.reload()
+            until(lambda own=own: project.ask(teller).shown == own.certificate.public_bytes(Encoding.DER))  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("key", [key for key in KeyType if key in lab.SERVER.capabilities.peer_keys])
-def test_keys_of_callers_and_of_their_chain(key: KeyType, root: Authority, ca: Authority, tmp_path: Path) -> None:
-    above = authority("Their Root", key=key)
-    issuing = authority("Their Issuing", above, key=key)
+def test_keys_of_callers_and_of_their_chain(root: Authority, ca: Authority, tmp_path: Path) -> None:
+    roots = {key: authority(f"Root of {key}", key=key) for key in lab.SERVER.capabilities.peer_keys}
+    issuing = {key: authority(f"Issuing of {key}", above, key=key) for key, above in roots.items()}
     made = lab.server_project(
-        tmp_path, root, ca, [allow("teller", issuing)], roots=[above], intermediates=[issuing], files=lab.PFX
-    )
+        tmp_path, root, ca, [allow("teller", one) for one in issuing.values()],
+        roots=list(roots.values()), intermediates=list(issuing.values()), files=lab.PFX,
+    )  # fmt: skip
     with lab.running(made.write()) as project:
-        assert project.ask(client(issuing, "teller", key=key)).status == 200
-        assert project.ask(client(issuing, "stranger", key=key)).status == 403
+        for key, one in issuing.items():
+            assert project.ask(client(one, "teller", key=key)).status == 200, key
+            assert project.ask(client(one, "stranger", key=key)).status == 403, key
 
 
 def test_an_ed25519_key_of_its_own_does_not_load(root: Authority, ca: Authority, tmp_path: Path) -> None:
@@ -527,6 +539,70 @@ def test_an_ed25519_key_of_its_own_does_not_load(root: Authority, ca: Authority,
     with pytest.raises(VerifyError), lab.running(made):
         pass
     assert any("1.3.101.112' is not a known key algorithm" in line for line in made.lines), made.lines
+
+
+# --- Files that cannot be used ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def unusable(root: Authority, ca: Authority, tmp_path_factory: pytest.TempPathFactory) -> lab.Project:
+    """A server that has not been started: the same code as `desk`."""
+    return lab.server_project(tmp_path_factory.mktemp("unusable"), root, ca, [], **_as_desk()).write()
+
+
+UNUSABLE = {
+    "no certificate": ("cert.pem", None, "Could not find file"),
+    "damaged certificate": ("cert.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n", "tls/cert.pem: "),
+    "empty key": ("key.pem", b"", "the key does not match the certificate"),
+    "another key": ("key.pem", keys.to_pem(keys.generate(KeyType.EC_P256)), "does not match the public key"),
+    "damaged roots": (
+        "ca.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "tls/ca.pem: ",
+    ),
+    "damaged allow list": ("allowed.json", b"{", "tls/allowed.json: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_what_cannot_be_used_at_the_start_ends_it_with_one_sentence(what: str, unusable: lab.Project) -> None:
+    name, content, reason = UNUSABLE[what]
+    kept = (unusable.tls / name).read_bytes()
+    (unusable.tls / name).unlink()
+    if content is not None:
+        unusable.put(name, content)
+    unusable.lines.clear()
+    try:
+        with pytest.raises(VerifyError, match="exit status 1"), lab.running(unusable):
+            pass
+    finally:
+        unusable.put(name, kept)
+    (said,) = unusable.lines
+    assert said.startswith("This service cannot start as it lies here: ")
+    assert reason in said
+
+
+def test_a_taken_address_is_said_in_the_last_line(unusable: lab.Project) -> None:
+    unusable.lines.clear()
+    with socket.create_server(("127.0.0.1", unusable.port)), pytest.raises(VerifyError), lab.running(unusable):
+        pass
+    assert re.search(r"cannot start.*address already in use\.$", unusable.lines[-1]), unusable.lines
+
+
+# --- Its own place for caches ----------------------------------------------------------------------------------------
+
+
+def test_caches_of_revocation_are_nobody_elses(root: Authority, ca: Authority, tmp_path: Path) -> None:
+    """They lie where SERVICE_HOME says, else in the project, and never in the HOME of whoever starts it."""
+    with lab.crls() as (url, served):
+        served["/root.crl"] = lab.crl_of(root)
+        teller = lab.leaf(root, "teller", "client", [lab.uri("teller")], crl_url=f"{url}/root.crl")
+        made = lab.server_project(
+            tmp_path / "desk", root, ca, [allow("teller", root)], revocation=Revocation("crl"), files=lab.PFX
+        ).write()
+        for given, place in (("", made.folder / ".home"), (str(tmp_path / "given"), tmp_path / "given")):
+            with lab.running(made, HOME=str(tmp_path / "user"), SERVICE_HOME=given) as project:
+                assert project.ask(teller).status == 200
+            assert list(place.rglob("*.crl")), place
+        assert not list((tmp_path / "user").rglob("*.crl"))
 
 
 # --- Secrets ---------------------------------------------------------------------------------------------------------
@@ -554,50 +630,3 @@ def test_git_ignores_the_secrets(desk: lab.Project, tmp_path: Path) -> None:
         ["git", "-C", desk.folder, "check-ignore", *secret, "Program.cs"], capture_output=True, text=True, check=True
     )
     assert ignored.stdout.split() == secret
-
-
-# --- Revocation ------------------------------------------------------------------------------------------------------
-
-
-def test_revocation_by_crl(root: Authority, ca: Authority, tmp_path: Path) -> None:
-    """`Revocation: crl` in appsettings.json; the sample checked none. The callers' CA is two steps from the root."""
-    with lab.crls() as (url, served):
-        key = keys.generate(KeyType.EC_P256)
-        profile = CertificateProfile(Subject(common_name="Callers"), "ca", crl_url=f"{url}/root.crl")
-        dates = {"not_before": now() + AGO, "not_after": now() + timedelta(hours=1)}
-        certificate = issue.sign(profile, key.public_key(), root.issuer, serial=issue.new_serial(), **dates)
-        callers = Authority(issue.Issuer(certificate, key), (certificate,))
-
-        def caller(path: str | None) -> Credential:
-            pointer = f"{url}{path}" if path else None
-            return lab.leaf(callers, "teller", "client", [lab.uri("teller")], crl_url=pointer)
-
-        good, revoked = caller("/callers.crl"), caller("/callers.crl")
-        served["/root.crl"] = lab.crl_of(root)
-        served["/callers.crl"] = lab.crl_of(callers, revoked)
-        served["/old.crl"] = lab.crl_of(callers, ends=AGO)
-        made = lab.server_project(
-            tmp_path, root, ca, [allow("teller", callers)],
-            intermediates=[callers], revocation=Revocation("crl"), files=lab.PFX,
-        )  # fmt: skip
-        with lab.running(made.write()) as project:
-            assert project.ask(good).status == 200
-            for refused, reason in {
-                "revoked": (revoked, "Revoked"),
-                "expired CRL": (caller("/old.crl"), "RevocationStatusUnknown"),
-                "no CRL to be had": (caller("/missing.crl"), "RevocationStatusUnknown"),
-                "no pointer": (caller(None), "RevocationStatusUnknown"),
-            }.values():
-                before = project.refusals(reason)
-                cut_off(project, refused)
-                until(lambda reason=reason, before=before: project.refusals(reason) > before)  # type: ignore[misc]
-            assert project.ask(good).status == 200
-        assert list((tmp_path / ".home").rglob("*.crl")), "the cache of CRLs is the project's own"
-
-
-# --- The code --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("project", ["desk", "bundled"])
-def test_the_code_is_formatted(project: str, request: pytest.FixtureRequest) -> None:
-    lab.sdk(request.getfixturevalue(project).folder, "format", "--verify-no-changes", "--no-restore")

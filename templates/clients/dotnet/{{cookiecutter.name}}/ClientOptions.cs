@@ -55,6 +55,7 @@ public sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> Ca
 /// <param name="MinVersion">The least protocol: TLSv1.2 or TLSv1.3.</param>
 /// <param name="CipherSuites">By their IANA names, which are those of <c>TlsCipherSuite</c>. Empty: those of OpenSSL, whose choice for TLS 1.3 needs no narrowing.</param>
 /// <param name="Revocation">Whether a server's certificate is looked up at its issuer: none, crl or ocsp.</param>
+/// <param name="OnUnavailable">What becomes of a server that cannot be looked up: refuse, or allow.</param>
 {%- if cookiecutter.files.bundle %}
 /// <param name="BundlePassword">A file with the password of the bundle. PFX_PASSWORD in the environment is used instead where it is set.</param>
 {%- endif %}
@@ -64,6 +65,7 @@ public sealed record TlsOptions(
     string MinVersion,
     IReadOnlyList<string> CipherSuites,
     string Revocation,
+    string OnUnavailable,
 {%- if cookiecutter.files.bundle %}
     string Bundle,
     string BundlePassword,

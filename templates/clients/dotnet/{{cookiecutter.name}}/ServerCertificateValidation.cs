@@ -30,6 +30,12 @@ public sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions
             RevocationFlag = X509RevocationFlag.ExcludeRoot,
             UrlRetrievalTimeout = TimeSpan.FromSeconds(5),
         };
+        if (options.OnUnavailable == "allow")
+        {
+            // Who cannot be looked up passes; who is known to be revoked never does.
+            policy.VerificationFlags = X509VerificationFlags.IgnoreEndRevocationUnknown | X509VerificationFlags.IgnoreCertificateAuthorityRevocationUnknown;
+        }
+
         policy.ApplicationPolicy.Add(new Oid(ServerAuthentication));
         policy.CustomTrustStore.AddRange(material.Roots);
         policy.ExtraStore.AddRange(material.Intermediates);

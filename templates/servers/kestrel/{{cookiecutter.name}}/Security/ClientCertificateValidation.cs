@@ -45,6 +45,12 @@ public sealed partial class ClientCertificateValidation(
             RevocationFlag = X509RevocationFlag.ExcludeRoot,
             UrlRetrievalTimeout = TimeSpan.FromSeconds(5),
         };
+        if (options.Tls.OnUnavailable == "allow")
+        {
+            // Who cannot be looked up passes; who is known to be revoked never does.
+            policy.VerificationFlags = X509VerificationFlags.IgnoreEndRevocationUnknown | X509VerificationFlags.IgnoreCertificateAuthorityRevocationUnknown;
+        }
+
         policy.ApplicationPolicy.Add(new Oid(ClientAuthentication));
         policy.CustomTrustStore.AddRange(material.Roots);
         // A caller may send its leaf alone, and a resumed session always brings the leaf alone.
@@ -79,6 +85,11 @@ public sealed partial class ClientCertificateValidation(
             return false;
         }
 
+        if (chain.ChainStatus.Length > 0)
+        {
+            LogUnchecked(connection.RemoteEndPoint, string.Join(", ", chain.ChainStatus.Select(status => status.Status)));
+        }
+
         connection.Features.Set(VerifiedCertificate.From(certificate, signer: chain.ChainElements[1].Certificate));
         return true;
     }
@@ -91,4 +102,7 @@ public sealed partial class ClientCertificateValidation(
     // Kestrel closes a refused connection without a TLS alert, so this line is the only place where the reason is told.
     [LoggerMessage(EventId = 1, EventName = "ClientRefused", Level = LogLevel.Warning, Message = "Refused {Peer}: {Reason}")]
     private partial void LogRefused(System.Net.EndPoint? peer, string reason);
+
+    [LoggerMessage(EventId = 4, EventName = "ClientUnchecked", Level = LogLevel.Warning, Message = "Let in {Peer} as Tls:OnUnavailable says: {Reason}")]
+    private partial void LogUnchecked(System.Net.EndPoint? peer, string reason);
 }

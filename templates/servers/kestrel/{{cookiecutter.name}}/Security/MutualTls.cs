@@ -15,6 +15,9 @@ public static class MutualTls
         services.AddSingleton<TlsMaterialStore>();
         services.AddHostedService(provider => provider.GetRequiredService<TlsMaterialStore>());
         services.AddSingleton<ClientCertificateValidation>();
+{%- if cookiecutter.staple %}
+        services.AddHostedService<StapleUpkeep>();
+{%- endif %}
 
         // AddAuthentication would also bring data protection, which writes keys of its own to the disk.
         services.AddAuthenticationCore(authentication =>

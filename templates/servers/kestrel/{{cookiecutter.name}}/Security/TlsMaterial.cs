@@ -1,7 +1,9 @@
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using System.Text.Json;
 
 namespace Service.Security;
 
@@ -24,30 +26,59 @@ public sealed record TlsMaterial(
     AllowList Allowed)
 {
     /// <exception cref="CryptographicException">A file is damaged, or a key does not belong to its certificate.</exception>
-    /// <exception cref="System.Text.Json.JsonException">The allow list is damaged.</exception>
     public static TlsMaterial From(TlsFiles files, TlsOptions options) => new(
 {%- if cookiecutter.files.bundle %}
-        FromPfx(files[options.Bundle], PasswordOf(files, options)),
+        Named(options.Bundle, () => FromPfx(files[options.Bundle], PasswordOf(files, options){% if cookiecutter.staple %}, Certificates(files.Text(options.Roots)){% endif %})),
 {%- else %}
-        FromPem(files.Text(options.Certificate), files.Text(options.Key), offline: {{ (not cookiecutter.staple) | lower }}),
+        Named(options.Certificate, () => FromPem(files.Text(options.Certificate), files.Text(options.Key){% if cookiecutter.staple %}, Certificates(files.Text(options.Roots)){% endif %})),
 {%- endif %}
-        Certificates(files.Text(options.Roots)),
-        Certificates(files.Text(options.Intermediates)),
+        Named(options.Roots, () => Certificates(files.Text(options.Roots))),
+        Named(options.Intermediates, () => Certificates(files.Text(options.Intermediates))),
 {%- if cookiecutter.calls %}
-        FromPem(files.Text(options.ClientCertificate), files.Text(options.ClientKey), offline: true),
-        Certificates(files.Text(options.ClientRoots)),
+        Named(options.ClientCertificate, () => FromPem(files.Text(options.ClientCertificate), files.Text(options.ClientKey))),
+        Named(options.ClientRoots, () => Certificates(files.Text(options.ClientRoots))),
 {%- endif %}
-        AllowList.Parse(files[options.Allowed]));
+        Named(options.Allowed, () => AllowList.Parse(files[options.Allowed])));
+
+    /// <summary>Whether an exception says that a file is missing or damaged, or that an address cannot be listened on.</summary>
+    public static bool IsUnusable(Exception exception) => exception
+        is IOException or UnauthorizedAccessException or CryptographicException or JsonException or ArgumentException
+        or FormatException or SocketException;
+
+    /// <summary>The framework's exceptions say what is wrong, and not with which file.</summary>
+    private static T Named<T>(string path, Func<T> load)
+    {
+        try
+        {
+            return load();
+        }
+        catch (Exception exception) when (IsUnusable(exception))
+        {
+            throw new CryptographicException($"{path}: {exception.Message}", exception);
+        }
+    }
 {%- if cookiecutter.files.bundle %}
 
+{%- if cookiecutter.staple %}
+
+    /// <param name="stapledUpTo">Roots. .NET fetches and staples an OCSP response only for a chain that reaches its root, which it does not send.</param>
+    private static SslStreamCertificateContext FromPfx(byte[] bundle, string password, X509Certificate2Collection stapledUpTo)
+{%- else %}
+
     private static SslStreamCertificateContext FromPfx(byte[] bundle, string password)
+{%- endif %}
     {
         var certificates = X509CertificateLoader.LoadPkcs12Collection(bundle, password);
         var leaf = certificates.SingleOrDefault(certificate => certificate.HasPrivateKey)
             ?? throw new CryptographicException("the PFX must hold exactly one private key");
         certificates.Remove(leaf);
-        // offline: {% if cookiecutter.staple %}not, so that an OCSP response is fetched and stapled.{% else %}nothing is stapled, so nothing needs to be fetched.{% endif %}
-        return SslStreamCertificateContext.Create(leaf, certificates, offline: {{ (not cookiecutter.staple) | lower }});
+{%- if cookiecutter.staple %}
+        certificates.AddRange(stapledUpTo);
+        return SslStreamCertificateContext.Create(leaf, certificates, offline: false);
+{%- else %}
+        // offline: nothing is stapled, so nothing needs to be fetched.
+        return SslStreamCertificateContext.Create(leaf, certificates, offline: true);
+{%- endif %}
     }
 
     private static string PasswordOf(TlsFiles files, TlsOptions options) =>
@@ -58,14 +89,28 @@ public sealed record TlsMaterial(
 {%- if cookiecutter.calls or not cookiecutter.files.bundle %}
 
     /// <param name="chain">The leaf, then the CAs above it up to below the root.</param>
-    /// <param name="offline">False: an OCSP response is fetched and stapled.</param>
-    private static SslStreamCertificateContext FromPem(string chain, string key, bool offline)
+{%- if cookiecutter.staple and not cookiecutter.files.bundle %}
+    /// <param name="stapledUpTo">
+    /// Roots, where an OCSP response is to be stapled: .NET fetches one only for a chain that reaches its root, which it does not send.
+    /// </param>
+    private static SslStreamCertificateContext FromPem(string chain, string key, X509Certificate2Collection? stapledUpTo = null)
     {
         var leaf = X509Certificate2.CreateFromPem(chain, key);
         var certificates = Certificates(chain);
         certificates.RemoveAt(0);
-        return SslStreamCertificateContext.Create(leaf, certificates, offline);
+        certificates.AddRange(stapledUpTo ?? []);
+        return SslStreamCertificateContext.Create(leaf, certificates, offline: stapledUpTo is null);
     }
+{%- else %}
+    private static SslStreamCertificateContext FromPem(string chain, string key)
+    {
+        var leaf = X509Certificate2.CreateFromPem(chain, key);
+        var certificates = Certificates(chain);
+        certificates.RemoveAt(0);
+        // offline: nothing is stapled, so nothing needs to be fetched.
+        return SslStreamCertificateContext.Create(leaf, certificates, offline: true);
+    }
+{%- endif %}
 {%- endif %}
 
     private static X509Certificate2Collection Certificates(string pem)

@@ -9,6 +9,10 @@ namespace Service.Security;
 public sealed partial class TlsMaterialStore : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+{%- if cookiecutter.staple %}
+
+    private static readonly TimeSpan StapleArrivesWithin = TimeSpan.FromSeconds(2);
+{%- endif %}
 
     private readonly TlsOptions _options;
     private readonly string _root;
@@ -72,7 +76,14 @@ public sealed partial class TlsMaterialStore : BackgroundService
                 }
 
                 _seen = files.Digest;
+{%- if cookiecutter.staple %}
+                var newest = TlsMaterial.From(files, _options);
+                // Its OCSP response is on its way, and .NET does not say when it has come: nobody shall meet a handshake without it.
+                Thread.Sleep(StapleArrivesWithin);
+                _current = newest;
+{%- else %}
                 _current = TlsMaterial.From(files, _options);
+{%- endif %}
                 _complaint = null;
                 LogReloaded();
             }

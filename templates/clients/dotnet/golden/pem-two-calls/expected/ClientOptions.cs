@@ -55,12 +55,14 @@ public sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> Ca
 /// <param name="MinVersion">The least protocol: TLSv1.2 or TLSv1.3.</param>
 /// <param name="CipherSuites">By their IANA names, which are those of <c>TlsCipherSuite</c>. Empty: those of OpenSSL, whose choice for TLS 1.3 needs no narrowing.</param>
 /// <param name="Revocation">Whether a server's certificate is looked up at its issuer: none, crl or ocsp.</param>
+/// <param name="OnUnavailable">What becomes of a server that cannot be looked up: refuse, or allow.</param>
 /// <param name="Roots">The root CAs that servers' chains must end at.</param>
 /// <param name="Intermediates">The CAs between those roots and the servers.</param>
 public sealed record TlsOptions(
     string MinVersion,
     IReadOnlyList<string> CipherSuites,
     string Revocation,
+    string OnUnavailable,
     string Certificate,
     string Key,
     string Roots,

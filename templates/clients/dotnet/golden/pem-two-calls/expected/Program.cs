@@ -2,7 +2,9 @@
 using Client;
 
 // .NET caches CRLs and OCSP responses under HOME and believes them until they end: a cache of its own, shared with nobody.
-Environment.SetEnvironmentVariable("HOME", Path.GetFullPath(".home"));
+// Whoever starts several side by side gives each its own by SERVICE_HOME.
+var home = Environment.GetEnvironmentVariable("SERVICE_HOME") is { Length: > 0 } given ? given : Path.GetFullPath(".home");
+Environment.SetEnvironmentVariable("HOME", home);
 
 try
 {

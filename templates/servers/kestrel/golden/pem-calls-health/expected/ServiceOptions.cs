@@ -42,6 +42,9 @@ public sealed class TlsOptions
     /// <summary>Whether a caller's certificate is looked up at its issuer: none, crl or ocsp.</summary>
     public string Revocation { get; init; } = "none";
 
+    /// <summary>What becomes of a caller that cannot be looked up: refuse, or allow.</summary>
+    public string OnUnavailable { get; init; } = "refuse";
+
     public string Certificate { get; init; } = "";
 
     public string Key { get; init; } = "";

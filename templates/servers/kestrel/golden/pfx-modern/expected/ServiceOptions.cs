@@ -36,6 +36,9 @@ public sealed class TlsOptions
     /// <summary>Whether a caller's certificate is looked up at its issuer: none, crl or ocsp.</summary>
     public string Revocation { get; init; } = "none";
 
+    /// <summary>What becomes of a caller that cannot be looked up: refuse, or allow.</summary>
+    public string OnUnavailable { get; init; } = "refuse";
+
     public string Bundle { get; init; } = "";
 
     /// <summary>A file with the password of the bundle. PFX_PASSWORD in the environment is used instead where it is set.</summary>

@@ -1,7 +1,9 @@
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using System.Text.Json;
 
 namespace Service.Security;
 
@@ -20,23 +22,40 @@ public sealed record TlsMaterial(
     AllowList Allowed)
 {
     /// <exception cref="CryptographicException">A file is damaged, or a key does not belong to its certificate.</exception>
-    /// <exception cref="System.Text.Json.JsonException">The allow list is damaged.</exception>
     public static TlsMaterial From(TlsFiles files, TlsOptions options) => new(
-        FromPem(files.Text(options.Certificate), files.Text(options.Key), offline: true),
-        Certificates(files.Text(options.Roots)),
-        Certificates(files.Text(options.Intermediates)),
-        FromPem(files.Text(options.ClientCertificate), files.Text(options.ClientKey), offline: true),
-        Certificates(files.Text(options.ClientRoots)),
-        AllowList.Parse(files[options.Allowed]));
+        Named(options.Certificate, () => FromPem(files.Text(options.Certificate), files.Text(options.Key))),
+        Named(options.Roots, () => Certificates(files.Text(options.Roots))),
+        Named(options.Intermediates, () => Certificates(files.Text(options.Intermediates))),
+        Named(options.ClientCertificate, () => FromPem(files.Text(options.ClientCertificate), files.Text(options.ClientKey))),
+        Named(options.ClientRoots, () => Certificates(files.Text(options.ClientRoots))),
+        Named(options.Allowed, () => AllowList.Parse(files[options.Allowed])));
+
+    /// <summary>Whether an exception says that a file is missing or damaged, or that an address cannot be listened on.</summary>
+    public static bool IsUnusable(Exception exception) => exception
+        is IOException or UnauthorizedAccessException or CryptographicException or JsonException or ArgumentException
+        or FormatException or SocketException;
+
+    /// <summary>The framework's exceptions say what is wrong, and not with which file.</summary>
+    private static T Named<T>(string path, Func<T> load)
+    {
+        try
+        {
+            return load();
+        }
+        catch (Exception exception) when (IsUnusable(exception))
+        {
+            throw new CryptographicException($"{path}: {exception.Message}", exception);
+        }
+    }
 
     /// <param name="chain">The leaf, then the CAs above it up to below the root.</param>
-    /// <param name="offline">False: an OCSP response is fetched and stapled.</param>
-    private static SslStreamCertificateContext FromPem(string chain, string key, bool offline)
+    private static SslStreamCertificateContext FromPem(string chain, string key)
     {
         var leaf = X509Certificate2.CreateFromPem(chain, key);
         var certificates = Certificates(chain);
         certificates.RemoveAt(0);
-        return SslStreamCertificateContext.Create(leaf, certificates, offline);
+        // offline: nothing is stapled, so nothing needs to be fetched.
+        return SslStreamCertificateContext.Create(leaf, certificates, offline: true);
     }
 
     private static X509Certificate2Collection Certificates(string pem)

@@ -1,7 +1,9 @@
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using System.Text.Json;
 
 namespace Service.Security;
 
@@ -16,12 +18,29 @@ public sealed record TlsMaterial(
     AllowList Allowed)
 {
     /// <exception cref="CryptographicException">A file is damaged, or a key does not belong to its certificate.</exception>
-    /// <exception cref="System.Text.Json.JsonException">The allow list is damaged.</exception>
     public static TlsMaterial From(TlsFiles files, TlsOptions options) => new(
-        FromPfx(files[options.Bundle], PasswordOf(files, options)),
-        Certificates(files.Text(options.Roots)),
-        Certificates(files.Text(options.Intermediates)),
-        AllowList.Parse(files[options.Allowed]));
+        Named(options.Bundle, () => FromPfx(files[options.Bundle], PasswordOf(files, options))),
+        Named(options.Roots, () => Certificates(files.Text(options.Roots))),
+        Named(options.Intermediates, () => Certificates(files.Text(options.Intermediates))),
+        Named(options.Allowed, () => AllowList.Parse(files[options.Allowed])));
+
+    /// <summary>Whether an exception says that a file is missing or damaged, or that an address cannot be listened on.</summary>
+    public static bool IsUnusable(Exception exception) => exception
+        is IOException or UnauthorizedAccessException or CryptographicException or JsonException or ArgumentException
+        or FormatException or SocketException;
+
+    /// <summary>The framework's exceptions say what is wrong, and not with which file.</summary>
+    private static T Named<T>(string path, Func<T> load)
+    {
+        try
+        {
+            return load();
+        }
+        catch (Exception exception) when (IsUnusable(exception))
+        {
+            throw new CryptographicException($"{path}: {exception.Message}", exception);
+        }
+    }
 
     private static SslStreamCertificateContext FromPfx(byte[] bundle, string password)
     {

@@ -12,7 +12,7 @@ public sealed class TlsProfile
         {
             "TLSv1.2" => SslProtocols.Tls12 | SslProtocols.Tls13,
             "TLSv1.3" => SslProtocols.Tls13,
-            var other => throw new InvalidOperationException($"appsettings.json: Tls:MinVersion is {other}, not TLSv1.2 or TLSv1.3"),
+            var other => throw new ArgumentException($"appsettings.json: Tls:MinVersion is {other}, not TLSv1.2 or TLSv1.3"),
         };
 
         // On Windows the suites are the system's, by group policy, and .NET cannot choose among them.

@@ -1,0 +1,79 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Text.Json;
+
+namespace Client;
+
+/// <summary>appsettings.json as a value.</summary>
+public sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> Calls)
+{
+    private static readonly JsonSerializerOptions Reader = new(JsonSerializerDefaults.Web)
+    {
+        ReadCommentHandling = JsonCommentHandling.Skip,
+        AllowTrailingCommas = true,
+        RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
+    };
+
+    public static ClientOptions Load(string path) =>
+        JsonSerializer.Deserialize<ClientOptions>(File.ReadAllBytes(path), Reader) ?? throw new JsonException($"{path} is null");
+
+    /// <summary>What the command line asks for: nothing (every call), a server, or a server and the URL to find it at.</summary>
+    public bool TryChoose(string[] args, [NotNullWhen(true)] out IReadOnlyList<CallOptions>? calls, [NotNullWhen(false)] out string? complaint)
+    {
+        (calls, complaint) = (null, null);
+        if (args.Length == 0)
+        {
+            calls = Calls;
+            return true;
+        }
+
+        if (Calls.FirstOrDefault(call => call.Name == args[0]) is not { } call)
+        {
+            complaint = $"There is no server \"{args[0]}\" here; this client calls: {string.Join(", ", Calls.Select(known => known.Name))}";
+            return false;
+        }
+
+        if (args.Length == 1)
+        {
+            calls = [call];
+            return true;
+        }
+
+        if (args.Length > 2 || !Uri.TryCreate(args[1], UriKind.Absolute, out var url) || url.Scheme != Uri.UriSchemeHttps)
+        {
+            complaint = "usage: run.sh [SERVER [URL]], where URL begins with https://";
+            return false;
+        }
+
+        // The URL says where to go and what to ask for. Who must answer there stays what appsettings.json says.
+        calls = [call with { Dial = $"{url.Host}:{url.Port}", Path = url.PathAndQuery }];
+        return true;
+    }
+}
+
+/// <summary>The TLS profile, and where the files lie, relative to the project.</summary>
+/// <param name="MinVersion">The least protocol: TLSv1.2 or TLSv1.3.</param>
+/// <param name="CipherSuites">By their IANA names, which are those of <c>TlsCipherSuite</c>. Empty: those of OpenSSL, whose choice for TLS 1.3 needs no narrowing.</param>
+/// <param name="Revocation">Whether a server's certificate is looked up at its issuer: none, crl or ocsp.</param>
+/// <param name="OnUnavailable">What becomes of a server that cannot be looked up: refuse, or allow.</param>
+/// <param name="Roots">The root CAs that servers' chains must end at.</param>
+/// <param name="Intermediates">The CAs between those roots and the servers.</param>
+public sealed record TlsOptions(
+    string MinVersion,
+    IReadOnlyList<string> CipherSuites,
+    string Revocation,
+    string OnUnavailable,
+    string Certificate,
+    string Key,
+    string Roots,
+    string Intermediates);
+
+/// <summary>One server that may be called: where it is, and who it must prove to be.</summary>
+/// <param name="Dial">host:port of the TCP connection. CALL_NAME in the environment moves it.</param>
+/// <param name="ServerName">The name that its certificate must carry.</param>
+/// <param name="Identity">The identity (URI) that its certificate must carry.</param>
+public sealed record CallOptions(string Name, string Dial, string ServerName, string Identity, string Path = "/")
+{
+    /// <summary>Where to dial: what the environment says, else appsettings.json.</summary>
+    public string DialNow => Environment.GetEnvironmentVariable($"CALL_{Name.ToUpperInvariant().Replace('-', '_')}") is { Length: > 0 } moved ? moved : Dial;
+}

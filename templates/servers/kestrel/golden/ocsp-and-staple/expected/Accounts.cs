@@ -1,0 +1,25 @@
+namespace Service;
+
+/// <summary>One account of the bank.</summary>
+public sealed record Account(string Number, string Holder, decimal Balance, string Currency);
+
+/// <summary>The banking example: replace it by what this service is for.</summary>
+public static class Accounts
+{
+    private static readonly Dictionary<string, Account> Ledger = new(StringComparer.Ordinal)
+    {
+        ["1001"] = new("1001", "Ada Lovelace", 1234.50m, "EUR"),
+        ["1002"] = new("1002", "Alan Turing", 88.00m, "EUR"),
+    };
+
+    public static void MapAccounts(this IEndpointRouteBuilder app)
+    {
+        // The fallback policy guards these already. RequireAuthorization says so where a reader looks for it.
+        var accounts = app.MapGroup("/accounts").RequireAuthorization();
+
+        accounts.MapGet("/", () => Ledger.Values);
+        accounts.MapGet("/{number}", (string number) => Ledger.TryGetValue(number, out var account)
+            ? Results.Ok(account)
+            : Results.NotFound(new Refusal("there is no such account")));
+    }
+}

@@ -1,0 +1,23 @@
+using System.Text.Json;
+
+namespace Service.Security;
+
+/// <summary>One caller: its identity, and the CA that must have signed it. The two are only worth something together.</summary>
+/// <param name="Gateway">Whether it speaks for others, so that its X-Client-Subject and X-Client-Issuer are believed.</param>
+public sealed record AllowedCaller(string Name, string Identity, string Issuer, string IssuerKeySha256, bool Gateway);
+
+/// <summary>tls/allowed.json: who may call.</summary>
+public sealed record AllowList(IReadOnlyList<AllowedCaller> Callers)
+{
+    private static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web)
+    {
+        RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
+    };
+
+    public static AllowList Parse(ReadOnlySpan<byte> json) =>
+        JsonSerializer.Deserialize<AllowList>(json, Strict) ?? throw new JsonException("the allow list is null");
+
+    public AllowedCaller? Find(string identity, string issuerKeySha256) => Callers.FirstOrDefault(
+        caller => caller.Identity == identity && caller.IssuerKeySha256 == issuerKeySha256);
+}

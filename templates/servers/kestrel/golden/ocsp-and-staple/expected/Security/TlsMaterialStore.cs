@@ -1,0 +1,114 @@
+using System.Runtime.InteropServices;
+
+namespace Service.Security;
+
+/// <summary>
+/// Holds the material that new connections use, and replaces it when tls/ changes. The contents are compared, once a
+/// second and on HUP: file system events miss a swapped symbolic link, a recreated folder and a mounted secret.
+/// </summary>
+public sealed partial class TlsMaterialStore : BackgroundService
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+
+    private static readonly TimeSpan StapleArrivesWithin = TimeSpan.FromSeconds(2);
+
+    private readonly TlsOptions _options;
+    private readonly string _root;
+    private readonly ILogger<TlsMaterialStore> _logger;
+    private readonly Lock _reading = new();
+    private readonly PosixSignalRegistration? _hangUp;
+    private string _seen;
+    private string? _complaint;
+    private volatile TlsMaterial _current;
+
+    public TlsMaterialStore(ServiceOptions options, IHostEnvironment environment, ILogger<TlsMaterialStore> logger)
+    {
+        _options = options.Tls;
+        _root = environment.ContentRootPath;
+        _logger = logger;
+        var files = ReadFiles();
+        _current = TlsMaterial.From(files, _options);
+        _seen = files.Digest;
+        // Before anything listens: without a handler HUP would end the process.
+        _hangUp = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnHangUp);
+    }
+
+    /// <summary>The newest material that could be loaded whole. Older ones live on in the connections that use them.</summary>
+    public TlsMaterial Current => _current;
+
+    public override void Dispose()
+    {
+        _hangUp?.Dispose();
+        base.Dispose();
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Interval);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            Refresh();
+        }
+    }
+
+    private void OnHangUp(PosixSignalContext signal)
+    {
+        signal.Cancel = true;
+        Refresh();
+    }
+
+    /// <summary>
+    /// A key and its certificate are renamed into place one after the other: a pair that does not match yet is tried
+    /// again when it has changed, and the old one serves meanwhile.
+    /// </summary>
+    private void Refresh()
+    {
+        lock (_reading)
+        {
+            try
+            {
+                var files = ReadFiles();
+                if (files.Digest == _seen)
+                {
+                    return;
+                }
+
+                _seen = files.Digest;
+                var newest = TlsMaterial.From(files, _options);
+                // Its OCSP response is on its way, and .NET does not say when it has come: nobody shall meet a handshake without it.
+                Thread.Sleep(StapleArrivesWithin);
+                _current = newest;
+                _complaint = null;
+                LogReloaded();
+            }
+            catch (Exception exception)
+            {
+                // Whatever is wrong with the files must not end the watch; it is said once, not every second.
+                if (_complaint != exception.Message)
+                {
+                    _complaint = exception.Message;
+                    LogKept(exception.Message);
+                }
+            }
+        }
+    }
+
+    private TlsFiles ReadFiles()
+    {
+        List<string> paths =
+        [
+            _options.Certificate,
+            _options.Key,
+            _options.Roots,
+            _options.Intermediates,
+            _options.Allowed,
+        ];
+        return new TlsFiles(_root, paths);
+    }
+
+    [LoggerMessage(EventId = 2, EventName = "TlsReloaded", Level = LogLevel.Information, Message = "tls/ has changed and is in use")]
+    private partial void LogReloaded();
+
+    [LoggerMessage(EventId = 3, EventName = "TlsKept", Level = LogLevel.Error, Message = "tls/ has changed and cannot be used, what was loaded before serves on: {Reason}")]
+    private partial void LogKept(string reason);
+}
