@@ -262,8 +262,8 @@ def _hours(results: Sequence[Measured]) -> str:
     note = (
         f"Computed from the tables above: one server, {CALLERS} callers, {HANDSHAKES:,} handshakes, the rendered timer "
         f"({FETCHES} fetches), `ocsp: 1h`, callers’ certificates of 1 h. CPU beyond that of plain mutual TLS, in "
-        "percent of what that takes of the clients (first column) or of nginx (the others). With OCSP, nginx fetches CRLs too: "
-        "add the row of its CRL."
+        "percent of what that takes of the clients (first column) or of nginx (the others). With OCSP, nginx fetches "
+        "CRLs too: add the row of its CRL."
     )
     return f"{_table(head, rows)}\n\n{note}"
 
