@@ -18,7 +18,7 @@ def check(t: Topology, party: Party, kind: Kind) -> Iterator[str]:
     """The plan's notes on how `party` checks revocation. Raises TopologyError where it could never get an answer."""
     if party.check_revocation is RevocationCheck.NONE:
         return
-    issuers = tuple(t.cas[name] for name in peer_issuers(t, party))
+    issuers = _looked_up(t, party, kind)
     if "demands_staple" in kind.capabilities.supports and party.check_revocation is RevocationCheck.OCSP:
         _check_staples(t, party, kind)
     elif party.check_revocation is RevocationCheck.OCSP:
@@ -30,6 +30,13 @@ def check(t: Topology, party: Party, kind: Kind) -> Iterator[str]:
     elif needs_crls(t, party):
         yield from _check_files(t, party, issuers)
     yield from _unknown_pointers(t, party)
+
+
+def _looked_up(t: Topology, party: Party, kind: Kind) -> tuple[Ca, ...]:
+    """The CAs whose certificates `party` looks up. A kind that follows pointers does so for whom it calls, too."""
+    called = party.calls if "crls_over_http" in kind.capabilities.supports else ()
+    names = (*peer_issuers(t, party), *(t.servers[name].issuer for name in called))
+    return tuple(t.cas[name] for name in dict.fromkeys(names))
 
 
 def _check_staples(t: Topology, client: Party, kind: Kind) -> None:

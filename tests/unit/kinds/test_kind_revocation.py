@@ -204,3 +204,13 @@ def test_several_responders_with_a_host_name_need_a_resolver() -> None:
 def test_one_responder_an_ip_address_or_a_resolver_will_do(parts: dict[str, str]) -> None:
     t = topology(**({"server": OCSP} | parts))
     check(t, nginx(t))
+
+    def test_a_server_looks_up_whom_it_calls_too(self):
+        others = "  other: {issuer: root, revocation: {crl: 1h, ocsp: 1h}}"
+        vault = "  vault: {template: python, issuer: other, listen: 127.0.0.1:8444, names: [vault.internal]}"
+        calling = f"    calls: [vault]\n{CRL}\n{vault}"
+        t = topology(cas=others, server=calling)
+        believed = "server.desk believes a CRL of ca.other until it ends: it may learn of a revocation only after 1h"
+        assert believed in check(t, kinds_of(t, supports=OVER_HTTP["supports"] | {"calls"}))
+        without = topology(cas=others.replace("{crl: 1h, ocsp: 1h}", "{}"), server=calling)
+        assert "those of ca.other do not" in refused(without, supports=OVER_HTTP["supports"] | {"calls"}).message
