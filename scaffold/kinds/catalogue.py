@@ -101,8 +101,9 @@ def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:
 
 
 def template_files(project: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below a project folder as relative POSIX path and place, sorted. Raises KindError for a symlink.
+    """Every file below a project folder as relative POSIX path and place, sorted.
 
+    Raises KindError for what is neither a file nor a folder: a symlink, a pipe.
     Without `__pycache__`: pip compiles every `.py` that it installs, and a template's is no part of it.
     """
     for path in sorted(project.rglob("*")):
@@ -112,6 +113,8 @@ def template_files(project: Path) -> Iterator[tuple[str, Path]]:
             raise KindError(f"the template holds a symbolic link: {path}", hint="put the file itself there")
         if path.is_file():
             yield path.relative_to(project).as_posix(), path
+        elif not path.is_dir():
+            raise KindError(f"the template holds what is neither file nor folder: {path}", hint="take it out")
 
 
 def is_executable(path: Path) -> bool:

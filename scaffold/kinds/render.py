@@ -180,13 +180,28 @@ def _render_compiled(kind: Kind, context: Context) -> dict[str, Rendered]:
     return files
 
 
+_SCAFFOLDS_OWN = frozenset(
+    f"tls/{name}"
+    for name in (
+        *("cert.pem", "key.pem", "ca.pem", "intermediates.pem", "crl.pem", "staple.der"),
+        *("bundle.pfx", "pfx-password", "client-cert.pem", "client-key.pem", "client-ca.pem"),
+    )
+)
+"""Keys, certificates and what goes with them: a template that brings one would overwrite what was just issued."""
+
+
 def _inside(kind: Kind, source: str, path: str) -> str:
-    """`path`, which a template rendered from `source`. Raises KindError where it would lead out of the project."""
+    """`path`, which a template rendered from `source`.
+
+    Raises KindError where it would lead out of the project, or is one that scaffold writes itself.
+    """
     parts = path.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise KindError(f'template "{kind.name}": the path {source} becomes "{path}", which leads out of the project')
     if len(parts) > source.count("/") + 1:
         raise KindError(f'template "{kind.name}": a value puts a folder into the path {source}: "{path}"')
+    if path in _SCAFFOLDS_OWN:
+        raise KindError(f'template "{kind.name}": scaffold writes {path} itself', hint="take it out of the template")
     return path
 
 

@@ -43,6 +43,8 @@ def compare(one: DesiredParty, source: Project, observed: Observation, overwrite
     record = observed.records.by_address.get(one.party.address, Record())
     gone = not any(name != "tls" for name in observed.names(one.paths.folder))
     if gone and not observed.exists(one.paths.trust):
+        if not source.kind.builtin:
+            source.render()  # a template of a person's own may be wrong, which is to be known before anything is made
         return Compared((_create(one),))
     if record.inputs == source.inputs and not overwrite:
         return _unchanged(one, record, observed, gone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import zipfile
@@ -51,6 +52,13 @@ def test_compiled_python_is_no_part_of_a_kind(tmp_path):
     (project / "__pycache__").mkdir()
     (project / "__pycache__" / "server.cpython-311.pyc").write_bytes(b"\0")
     assert [name for name, _ in catalogue.template_files(project)] == ["hello.txt"]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    make(tmp_path / "mine")
+    os.mkfifo(tmp_path / "mine" / "{{cookiecutter.name}}" / "pipe")
+    with pytest.raises(KindError, match="neither file nor folder"):
+        catalogue.find("./mine", "server", tmp_path)
 
 
 def test_a_kind_is_found_once(tmp_path):

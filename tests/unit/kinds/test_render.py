@@ -64,6 +64,14 @@ def test_no_value_leads_out_of_the_project(tmp_path, builtin, value, path):
 
 
 @both
+@pytest.mark.parametrize("path", ["tls/key.pem", "tls/{{ cookiecutter.greeting }}.pem"])
+def test_no_template_brings_what_scaffold_issues(tmp_path, builtin, path):
+    made = kind(tmp_path, {path: "x", "tls/allowed.json": "[]"}, builtin)
+    with pytest.raises(KindError, match=r"scaffold writes tls/\w+\.pem itself"):
+        rendered(made, greeting="cert")
+
+
+@both
 def test_the_projects_own_name_stays_inside(tmp_path, builtin):
     made = kind(tmp_path, {"x.txt": "x"}, False)
     with pytest.raises(KindError):
