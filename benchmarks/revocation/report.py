@@ -209,9 +209,9 @@ def _rows(results: Iterable[Measured]) -> list[Handshake]:
 def _upkeeps(results: Sequence[Measured]) -> str:
     unit = _plain(results)
     what: dict[Source, str] = {
-        "crl": "refresh.sh and nginx’ reload",
+        "crl": "refresh.sh, nothing new",
         "ocsp": "one question",
-        "staple": "refresh.sh and nginx’ reload",
+        "staple": "refresh.sh, nothing new",
         "renewal": "one renewal",
         "nothing": "nothing",
     }
@@ -269,20 +269,62 @@ def _hours(results: Sequence[Measured]) -> str:
 
 
 def _beside(results: Sequence[Measured], scale: Scale) -> str:
+    unit = _plain(results)
     rows: list[tuple[str, ...]] = []
     for one in results:
         title = one.method.title
-        guide = next((words for name, words in GUIDE.items() if title.partition(",")[0] == name), None)
-        row, upkeep = one.handshakes[0], one.upkeep
-        if guide is not None:
+        row = one.handshakes[0]
+        if (guide := GUIDE.get(title.partition(",")[0])) is not None:
             rows.append((f"{title}: the guide", *guide))
-        when = "never" if one.revocation.refused is None else f"{one.revocation.refused.after:.1f} s"
         client = f"{row.client_cpu / row.plain_client_cpu:.2f} × CPU"
-        server = f"{row.server_cpu / row.plain_server_cpu:.2f} × CPU, {upkeep.bytes / 1024:,.1f} KiB a time"
-        away = "still in" if one.absence.known is None else f"refused after {one.absence.known.after:.0f} s"
-        rows.append((f"**{title}: measured**", when, client, server, away, f"{row.ratio:.2f} ×"))
-    head = ("method", "real-time", "client load", "server load", "reliability, publisher down", "latency")
+        server = f"nginx {row.server_cpu / row.plain_server_cpu:.2f} × CPU{_behind(one, unit)}"
+        latency = f"{row.ratio:.2f} ×" if len(one.handshakes) == 1 else f"{row.ratio:.2f} ×; asked {_asked(one)} ×"
+        rows.append(
+            (f"**{title}: measured**", _reaction(one, scale), client, server, _reliability(one, scale), latency)
+        )
+    head = ("method", "real-time", "client load", "server load", "reliability without the publisher", "latency")
     return _table(head, rows, numbers=False)
+
+
+def _asked(one: Measured) -> str:
+    return f"{one.handshakes[1].ratio:.2f}"
+
+
+def _behind(one: Measured, unit: float) -> str:
+    """What the publisher or the CA has to do for it, in CPU of plain handshakes."""
+    if one.method.source == "nothing":
+        return ""
+    if one.method.source == "renewal":
+        return f"; CA {one.upkeep.ca_cpu / unit:,.0f} handshakes’ CPU a renewal"
+    what = "question" if one.method.source == "ocsp" else "fetch"
+    cpu = one.upkeep.publisher_cpu / unit
+    return f"; publisher {cpu:,.1f} handshakes’ CPU and {one.upkeep.bytes / 1024:,.1f} KiB a {what}"
+
+
+def _reaction(one: Measured, scale: Scale) -> str:
+    seen = one.revocation
+    if seen.refused is None:
+        return "never"
+    after = f"{seen.refused.after:.1f} s"
+    match one.method.source:
+        case "ocsp":
+            asked = "never" if seen.other is None else f"{seen.other.after:.1f} s"
+            return f"{after} (answers live {scale.ocsp} s); asked each time {asked}"
+        case "renewal":
+            return f"{after} (it had {seen.left:.1f} s left)"
+        case _:
+            return f"{after} (fetched every {scale.refresh} s)"
+
+
+def _reliability(one: Measured, scale: Scale) -> str:
+    away = one.absence
+    if away.known is None:
+        return "still in"
+    life = scale.crl if one.method.source == "crl" else scale.ocsp
+    known = f"in for {away.known.after:.0f} of {life} s"
+    if one.method.source == "ocsp" and away.new is not None:
+        return f"{known}; a new caller for {away.new.after:.1f} s"
+    return known
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
