@@ -166,6 +166,11 @@ def signature(one: Examined) -> Reason | None:
     return Reason("signature", f"it is not signed by the key that ca.{one.issuer.name} has today")
 
 
+def is_recorded(one: Examined) -> bool:
+    """Whether the ledger has this very certificate, byte for byte."""
+    return one.real.fingerprint(_SHA256).hex() in one.ledger.issued
+
+
 def _signed_here(one: Examined, issuer: Authority) -> bool:
     """Whether the ledger has this very certificate, byte for byte, as signed by the key that the issuer has today."""
     issued = one.ledger.issued.get(one.real.fingerprint(_SHA256).hex())

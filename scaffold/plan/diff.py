@@ -26,6 +26,7 @@ from scaffold.plan.model import CRL_DUE, Action, Change, Reason, Work
 from scaffold.settings import peer_issuers
 from scaffold.store.existing import ExistingCa
 from scaffold.store.files import SECRET_FILE
+from scaffold.store.layout import LEDGER
 from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation, SeenKey
 from scaffold.store.projects import digest
@@ -103,6 +104,11 @@ class _Diff:
         examined = self._examine(asked, issuer)
         verdict, withdrawn = self._verdict(examined)
         real = examined.certificate.certificate
+        if real is not None and not checks.is_recorded(examined):
+            self.notes.append(
+                f"{asked.address} is not in the ledger: what was issued before it was lost cannot be revoked; "
+                f"put {LEDGER} back from a backup, or replace the CA by deleting its key"
+            )
         if verdict is not None:
             key = (one.paths.key,) if verdict.work is Work.NEW_KEY else ()
             paths = (*key, one.paths.certificate, one.paths.der, one.paths.chain)
@@ -318,9 +324,8 @@ class _Diff:
             if text is None:
                 reasons[path] = self._pending(one, path, settled)
                 continue
-            if path == one.paths.crl:
-                text = self._freshest(one, path, text, settled)
-            if (reason := self._content(path, text)) is not None:
+            reason = self._crls(one, path, text, settled) if path == one.paths.crl else self._content(path, text)
+            if reason is not None:
                 reasons[path] = reason
         reasons.update(found.tls)
         needed = (*fixed, *((one.paths.staple,) if staples.has_staple(one, kind) else ()))
@@ -334,22 +339,25 @@ class _Diff:
             verdict = Verdict(Action.UPDATE, Work.TRUST, tuple(dict.fromkeys(reasons.values())))
         self._change(f"{one.party.address}.trust", verdict, tuple(reasons))
 
-    def _freshest(self, one: DesiredParty, path: str, text: bytes, settled: Authorities) -> bytes:
-        """What a fetcher has put there from the CDP may be newer than what stands here."""
+    def _crls(self, one: DesiredParty, path: str, text: bytes, settled: Authorities) -> Reason | None:
+        """What a fetcher has put there from the CDP may be newer than what stands here; what was left there, older."""
         there = self.observed.content(path)
         if there == text:
-            return text
+            return None
         signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
-        return revocations.freshest(there, text, signers, self.now)
+        reason = self._content(path, revocations.freshest(there, text, signers, self.now))
+        if reason is not None and revocations.still_does(there, signers, self.ledger, self.now):
+            return Reason(CRL_DUE, f"{path}: a CRL was signed anew, and the one that is there is still valid")
+        return reason
 
     def _pending(self, one: DesiredParty, path: str, settled: Authorities) -> Reason:
-        if path == one.paths.crl:
-            signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
-            signed = [authority for authority in signers if authority.crl is None]
-            if self.observed.exists(path) and all(authority.crl_due for authority in signed):
-                return Reason(CRL_DUE, f"{path}: a CRL is signed anew, because it is due")
-            return Reason("crl", f"{path}: a CRL is signed anew")
-        return Reason("authority", f"{path}: a CA that it holds gets a new certificate")
+        if path != one.paths.crl:
+            return Reason("authority", f"{path}: a CA that it holds gets a new certificate")
+        signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
+        due = all(authority.crl_due for authority in signers if authority.crl is None)
+        if due and revocations.still_does(self.observed.content(path), signers, self.ledger, self.now):
+            return Reason(CRL_DUE, f"{path}: a CRL is signed anew, because it is due")
+        return Reason("crl", f"{path}: a CRL is signed anew")
 
     # --- All ---
 

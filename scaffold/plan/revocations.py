@@ -74,6 +74,42 @@ def freshest(there: bytes | None, wanted: bytes, authorities: Iterable[Authority
     return b"".join(map(crls.to_pem, chosen))
 
 
+def still_does(there: bytes | None, authorities: Iterable[Authority], ledger: Ledger, now: datetime) -> bool:
+    """Whether a project's file of CRLs does until the next ones are put there.
+
+    Of each CA, and of those above an existing one, it holds one that is valid and lists what the ledger has revoked; of
+    nobody else it holds any. Whoever signs the next CRLs leaves every project with such a file.
+    """
+    found = list(_readable(there or b""))
+    wanted = [(authority, signer) for authority in authorities for signer in authority.signers]
+    serving = [_serving(one, wanted, ledger, now) for one in found]
+    return None not in serving and set(serving) == {signer for _, signer in wanted}
+
+
+def _serving(
+    crl: crls.Crl, wanted: list[tuple[Authority, x509.Certificate]], ledger: Ledger, now: datetime
+) -> x509.Certificate | None:
+    """Whose valid CRL it is, where it lists what it must."""
+    ends = crl.next_update_utc
+    if ends is None or ends <= now:
+        return None
+    for authority, signer in wanted:
+        if crls.signed_by(crl, signer):
+            return signer if _lacks_nothing(crl, authority, signer, ledger, now) else None
+    return None
+
+
+def _lacks_nothing(
+    crl: crls.Crl, authority: Authority, signer: x509.Certificate, ledger: Ledger, now: datetime
+) -> bool:
+    if signer is not authority.today:
+        return crls.to_pem(crl) in (authority.crl or b"")  # others' CRLs are what they brought
+    try:
+        return lacking(ledger, authority.name, authority.spki_sha256, crl, now) is None
+    except Unreadable:
+        return False
+
+
 def _readable(content: bytes) -> Iterator[crls.Crl]:
     try:
         yield from crls.load_all(content)

@@ -332,3 +332,13 @@ def test_deleting_a_ca_says_that_its_key_goes(applied):
     assert "private key is deleted" in change.reasons[0].message
     converges(applied)
     assert not (applied.out / "pki/spare").exists()
+
+
+def test_a_lost_ledger_is_not_passed_over_in_silence(applied):
+    assert not applied.plan().notes
+    (applied.out / ".scaffold" / "ledger.jsonl").unlink()
+    notes = applied.plan().notes
+    assert [note.split(":")[0] for note in notes] == [
+        "ca.root.certificate is not in the ledger",
+        "ca.issuing.certificate is not in the ledger",
+    ]
