@@ -14,6 +14,7 @@ from methods import Scale, Source
 from OpenSSL import SSL
 
 from scaffold.kinds import catalogue
+from scaffold.topology.model import OnUnavailable, RevocationCheck
 
 HANDSHAKES, CALLERS, FETCHES, RENEWALS = 3_600, 100, 4, 1.5
 """An hour: calls, callers, runs of refresh.timer, and renewals of one certificate of 1 h, at two thirds of its life."""
@@ -51,8 +52,9 @@ def kinds() -> str:
             if role == "client":
                 staple = "demands it" if "demands_staple" in can.supports else "does not ask"
             must = "–" if role == "client" else "yes" if "must_staple" in can.supports else "no"
-            checks = ", ".join(sorted(map(str, can.check_revocation)))
-            rows.append((f"{role} `{folder.name}`", checks, ", ".join(map(str, can.on_unavailable)), staple, must))
+            checks = ", ".join(one for one in RevocationCheck if one in can.check_revocation)
+            otherwise = ", ".join(one for one in OnUnavailable if one in can.on_unavailable)
+            rows.append((f"{role} `{folder.name}`", checks, otherwise, staple, must))
     head = ("kind", "`check_revocation`", "`on_unavailable`", "staple", "`must_staple`")
     return _table(head, rows, numbers=False)
 
