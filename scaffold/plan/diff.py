@@ -79,6 +79,8 @@ class _Diff:
     authorities: dict[str, Authority] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    still_do: dict[tuple[bytes | str | None, ...], bool] = field(default_factory=dict)
+    """Of contents of `tls/crl.pem`, and the names of the CAs whose CRLs are wanted there."""
 
     def run(self) -> None:
         self.changes.extend(self.resolved.changes)
@@ -346,7 +348,7 @@ class _Diff:
             return None
         signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
         reason = self._content(path, revocations.freshest(there, text, signers, self.now))
-        if reason is not None and revocations.still_does(there, signers, self.ledger, self.now):
+        if reason is not None and self._still_does(there, signers):
             return Reason(CRL_DUE, f"{path}: a CRL was signed anew, and the one that is there is still valid")
         return reason
 
@@ -355,9 +357,16 @@ class _Diff:
             return Reason("authority", f"{path}: a CA that it holds gets a new certificate")
         signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
         due = all(authority.crl_due for authority in signers if authority.crl is None)
-        if due and revocations.still_does(self.observed.content(path), signers, self.ledger, self.now):
+        if due and self._still_does(self.observed.content(path), signers):
             return Reason(CRL_DUE, f"{path}: a CRL is signed anew, because it is due")
         return Reason("crl", f"{path}: a CRL is signed anew")
+
+    def _still_does(self, there: bytes | None, signers: tuple[Authority, ...]) -> bool:
+        """Many projects hold the same CRLs, and long ones take their time."""
+        key = (there, *(authority.name for authority in signers))
+        if key not in self.still_do:
+            self.still_do[key] = revocations.still_does(there, signers, self.ledger, self.now)
+        return self.still_do[key]
 
     # --- All ---
 

@@ -103,11 +103,13 @@ def verify(
 
 
 def drift_in_tls(plan: Plan) -> tuple[Change, ...]:
-    """What of a plan means that `tls/` is not what the topology says. A renewal that is merely due is no drift."""
+    """What of a plan means that `tls/` is not what the topology says. What is merely due is no drift."""
     return tuple(
         change
         for change in plan.changes
-        if change.action is not Action.RENEW and change.address.rpartition(".")[2] in _CONTENTS_OF_TLS
+        if change.action is not Action.RENEW
+        and not change.can_wait
+        and change.address.rpartition(".")[2] in _CONTENTS_OF_TLS
     )
 
 

@@ -13,6 +13,7 @@ from scaffold.pki import crl as crls
 from scaffold.pki.issue import Issuer
 from scaffold.plan.model import Action
 from scaffold.plan.status import State, status
+from scaffold.verify.run import drift_in_tls
 from tests.unit.conftest import write_kind
 from tests.unit.revoking import CHECKING, openssl, release, renew_due, revoke
 
@@ -52,13 +53,53 @@ def test_a_newer_crl_stays_byte_for_byte(bank):
     assert (bank.out / "servers/accounts/tls/crl.pem").read_bytes() == before
 
 
-def test_an_older_crl_is_drift(bank):
-    bank.later(hours=13)
-    bank.apply()  # number 2
-    fetched(bank, 1)
-    assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
+def resign(bank, hours=13):
+    """Signs the CRLs that are due and leaves the projects as they are, as the publisher does."""
+    path = bank.out / "servers/accounts/tls/crl.pem"
+    before = path.read_bytes()
+    bank.later(hours=hours)
+    bank.apply()
+    assert path.read_bytes() != before
+    path.write_bytes(before)
+
+
+def test_an_older_crl_can_wait_while_it_is_valid(bank):
+    resign(bank)
+    (change,) = bank.plan().changes
+    assert (change.address, change.reasons[0].code, change.can_wait) == (TRUST, "crl-due", True)
+    assert states(bank)[TRUST] is State.DUE
+    assert drift_in_tls(bank.plan()) == ()
     bank.apply()
     assert bank.plan().changes == ()
+
+
+def test_an_older_crl_that_lacks_an_entry_is_drift(bank):
+    path = bank.out / "servers/accounts/tls/crl.pem"
+    before = path.read_bytes()
+    revoke(bank)
+    path.write_bytes(before)
+    assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
+    bank.later(hours=13)  # the CA's own is due as well now
+    (change,) = (change for change in bank.plan().changes if change.address == TRUST)
+    assert (change.reasons[0].code, change.can_wait) == ("crl", False)
+    assert drift_in_tls(bank.plan()) == (change,)
+
+
+def test_an_older_crl_with_a_hold_that_was_lifted_is_drift(bank):
+    path = bank.out / "servers/accounts/tls/crl.pem"
+    revoke(bank, reason="certificateHold")
+    held = path.read_bytes()
+    release(bank)
+    path.write_bytes(held)
+    assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
+
+
+@pytest.mark.parametrize("left", [slice(0, 1), slice(1, 2), slice(0, 0)])
+def test_an_older_file_that_lacks_a_crl_is_drift(bank, left):
+    resign(bank)
+    path = bank.out / "servers/accounts/tls/crl.pem"
+    path.write_bytes(b"".join(map(crls.to_pem, crls.load_all(path.read_bytes())[left])))
+    assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
 
 
 def test_an_expired_crl_is_drift_whatever_its_number(bank):
