@@ -10,6 +10,7 @@
     ├── StoreError               the output folder cannot be read or written
     │   └── Locked               another apply holds the lock
     ├── PlanError                the plan cannot be made, read, or is not that of today's world
+    │   └── Overtaken            the world moved on between the plan and its execution; nothing was written
     ├── PublishError             CRLs, OCSP and CA certificates cannot be served
     └── VerifyError              a probe could not even be tried
 
@@ -81,6 +82,10 @@ class Locked(StoreError):
 
 class PlanError(ScaffoldError):
     """A plan cannot be made, cannot be read, or was made for a world that has moved on."""
+
+
+class Overtaken(PlanError):
+    """The output folder has changed since the plan was made; nothing was written."""
 
 
 class PublishError(ScaffoldError):

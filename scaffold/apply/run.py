@@ -8,7 +8,7 @@ from datetime import datetime
 
 from scaffold.apply import authorities, leaves, projects, staples
 from scaffold.apply.workshop import Progress, Workshop
-from scaffold.errors import PlanError
+from scaffold.errors import Overtaken, PlanError
 from scaffold.kinds.catalogue import Kind
 from scaffold.plan.desired import desire
 from scaffold.plan.make import garbage_collector_off, world
@@ -56,7 +56,7 @@ def apply(
     """Carries out `plan`, which was made for `t` and for the folder as it is now.
 
     Passwords are had before anything is written. `wait`: how many seconds to wait for another apply, after telling
-    `waiting` who that is. Raises Locked, PlanError where the folder has changed since the plan was made, SecretError,
+    `waiting` who that is. Raises Locked, Overtaken where the folder has changed since the plan was made, SecretError,
     PkiError, KindError, StoreError.
     """
     if not plan.changes:
@@ -106,7 +106,7 @@ def _open(
 
 def _check_world(plan: Plan, observed: Observation) -> None:
     if plan.world != world(observed):
-        raise PlanError(
+        raise Overtaken(
             f"{observed.layout.out} has changed since the plan was made",
             hint="plan again; nothing was changed by this one",
         )

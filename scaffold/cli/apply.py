@@ -36,10 +36,14 @@ def run(
 
     project = open_project(file, out)
     moment = now()
-    plan = make_plan(project.topology, project.kinds, project.layout, moment, overwrite=overwrite or ())
-    if plan_file is not None:
-        _check_saved(plan_file, plan, overwrite)
-    carry_out(project, plan, moment, yes=yes, json=json)
+
+    def make() -> Plan:
+        plan = make_plan(project.topology, project.kinds, project.layout, moment, overwrite=overwrite or ())
+        if plan_file is not None:
+            _check_saved(plan_file, plan, overwrite)
+        return plan
+
+    carry_out(project, make, moment, yes=yes, json=json)
 
 
 def _check_saved(plan_file: Path, today: Plan, overwrite: Sequence[str] | None) -> None:

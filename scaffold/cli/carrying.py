@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import typer
 
 from scaffold.cli import failures
 from scaffold.cli.project import Project
-from scaffold.errors import PlanError
+from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
     from scaffold.plan.model import Change, Plan
@@ -20,9 +20,23 @@ if TYPE_CHECKING:
 WAIT = 30.0
 """Seconds to wait for another apply on the same output folder."""
 
+ATTEMPTS = 5
+"""How often a plan is made anew because another process, such as the publisher, wrote meanwhile."""
 
-def carry_out(project: Project, plan: Plan, moment: datetime, *, yes: bool, json: bool) -> None:
-    """Show `plan`, ask unless `yes`, and apply it; exit with 4 where a person's edit stood in the way."""
+
+def carry_out(project: Project, make: Callable[[], Plan], moment: datetime, *, yes: bool, json: bool) -> None:
+    """Make the plan, show it, ask unless `yes`, and apply it; exit with 4 where a person's edit stood in the way."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            _carry_out(project, make(), moment, yes=yes, json=json)
+        except Overtaken:
+            typer.echo("The output folder has changed meanwhile: planning again …", err=True)
+        else:
+            return
+    _carry_out(project, make(), moment, yes=yes, json=json)
+
+
+def _carry_out(project: Project, plan: Plan, moment: datetime, *, yes: bool, json: bool) -> None:
     from scaffold.apply import apply
     from scaffold.store.secrets import Secrets
     from scaffold.view import programs

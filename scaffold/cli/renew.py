@@ -40,8 +40,10 @@ def run(
     project = open_project(file, out)
     moment = now()
     world = project.topology, project.kinds, project.layout, moment
-    plan = plan_intents(*world, [Renew(address) for address in addresses]) if addresses else plan_due(*world)
-    carry_out(project, plan, moment, yes=yes, json=json)
+    intents = [Renew(address) for address in addresses or ()]
+    carry_out(
+        project, lambda: plan_intents(*world, intents) if intents else plan_due(*world), moment, yes=yes, json=json
+    )
 
 
 def _watch(file: Path, out: Path | None) -> None:

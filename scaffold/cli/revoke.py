@@ -42,8 +42,8 @@ def run(
         intent = Revoke(address, reason_of(reason or ""), not no_replace, serial)
     project = open_project(file, out)
     moment = now()
-    plan = plan_intents(project.topology, project.kinds, project.layout, moment, [intent])
-    carry_out(project, plan, moment, yes=yes, json=json)
+    world = project.topology, project.kinds, project.layout, moment
+    carry_out(project, lambda: plan_intents(*world, [intent]), moment, yes=yes, json=json)
 
 
 def _check_usage(

@@ -30,6 +30,7 @@ from scaffold.store.layout import LEDGER
 from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation, SeenKey
 from scaffold.store.projects import digest
+from scaffold.topology.durations import format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,10 +480,12 @@ def _crl_life(one: DesiredCa, crl: crls.Crl, now: datetime) -> Reason | None:
         return Reason(
             "expired", "it is not valid any more" if ends is None else f"it expired on {ends:%Y-%m-%d %H:%M} UTC"
         )
-    half = begins + min((ends - begins) / 2, one.crl_life / 2)
-    return (
-        Reason(CRL_DUE, f"it ends on {ends:%Y-%m-%d %H:%M} UTC and is past half of its life") if half <= now else None
-    )
+    if ends - begins > one.crl_life:
+        lives, asked = format_duration(ends - begins), format_duration(one.crl_life)
+        return Reason("life", f"it is valid for {lives}, the topology says {asked}")
+    if begins + (ends - begins) / 2 <= now:
+        return Reason(CRL_DUE, f"it ends on {ends:%Y-%m-%d %H:%M} UTC and is past half of its life")
+    return None
 
 
 def bundle_inputs(one: DesiredParty, leaf: bytes) -> str:

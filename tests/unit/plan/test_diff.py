@@ -269,6 +269,19 @@ def number(household) -> int:
     return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
 
+def test_a_crl_that_lives_longer_than_the_topology_says_is_signed_anew_at_once(household):
+    household.text += "publish: http://127.0.0.1:9080\n"
+    household.text = household.text.replace("{issuer: root}", "{issuer: root, revocation: {crl: 7d}}")
+    household.apply()
+    household.text = household.text.replace("crl: 7d", "crl: 14d")
+    assert not household.plan().changes
+    household.text = household.text.replace("crl: 14d", "crl: 1h")
+    [change] = household.plan().changes
+    assert (change.address, change.reasons[0].code, change.can_wait) == ("ca.issuing.crl", "life", False)
+    household.apply()
+    assert not household.plan().changes
+
+
 def test_an_expired_crl_cannot_wait(applied):
     applied.later(days=91)
     found = {change.address: change for change in applied.plan().changes}
