@@ -217,6 +217,11 @@ class _Diff:
             return Reason("signature", f"it is not signed by the key that {one.ca.address} has today")
         try:
             lacking = revocations.lacking(self.ledger, one.ca.name, authority.spki_sha256, seen.crl, self.now)
+            if lost := revocations.unrecorded(self.ledger, one.ca.name, seen.crl):
+                self.notes.append(
+                    f"{one.ca.address}.crl lists {len(lost)} that the ledger does not know, and goes on listing them: "
+                    f"put {LEDGER} back from a newer backup, or revoke them again by `--serial`"
+                )
         except Unreadable as error:
             return Reason("unreadable", f"{one.paths.crl} is {error}")
         return Reason("entries", lacking) if lacking is not None else _crl_life(one, seen.crl, self.now)

@@ -20,10 +20,23 @@ def entries(ledger: Ledger, ca: str, key: str, there: crls.Crl | None, now: date
     `there` is the CRL in place, where this key signed it. An entry leaves only once it has stood on a CRL issued past
     its certificate's end (RFC 5280 3.3), and the one in place is the only one that is known to have been seen.
     """
-    return tuple(
+    known = (
         entry
         for (name, serial), entry in ledger.revoked.items()
         if name == ca and _signed_with(ledger, ca, serial, key) and not _has_left(ledger, entry, there, now)
+    )
+    return (*known, *(unrecorded(ledger, ca, there) if there is not None else ()))
+
+
+def unrecorded(ledger: Ledger, ca: str, there: crls.Crl) -> tuple[Revoked, ...]:
+    """What the CRL in place lists and the ledger knows nothing of: a ledger that was lost, or is an old copy.
+
+    Only a hold that was lifted takes an entry back (RFC 5280 5.3.1), so these stay. Raises Unreadable.
+    """
+    return tuple(
+        Revoked(ca, serial, entry.reason.value, entry.when)
+        for entry in crls.entries(there)
+        if (pair := (ca, serial := f"{entry.serial:x}")) not in ledger.revoked and pair not in ledger.lifted
     )
 
 
@@ -49,8 +62,8 @@ def lacking(ledger: Ledger, ca: str, key: str, there: crls.Crl, now: datetime) -
     missing = [serial for serial, reason in wanted.items() if listed.get(serial) is not reason]
     if missing:
         return f"it does not list {_counted(missing)} that the ledger has revoked"
-    extra = [serial for serial in listed if (ca, serial) not in ledger.revoked]
-    return f"it lists {_counted(extra)} that the ledger has not revoked" if extra else None
+    lifted = [serial for serial in listed if (ca, serial) in ledger.lifted]
+    return f"it lists {_counted(lifted)}, whose hold is lifted" if lifted else None
 
 
 def _counted(serials: list[str]) -> str:

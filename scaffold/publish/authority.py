@@ -101,10 +101,14 @@ def read(topology: Topology, layout: Layout, ca: Ca, known: Ledger) -> Authority
         return None
     certificate = bundles.load_certificates(found.content)[0]
     statuses, ends = _statuses(ca, certificate, known)
+    listed = _crl(topology, layout, ca, certificate)
+    if listed is not None and crl.signed_by(listed, certificate):
+        # A ledger that was lost, or is an old copy, does not make good what the CRL calls revoked.
+        statuses.update({one.serial: one for one in crl.entries(listed) if _is_unrecorded(known, ca, one)})
     return Authority(
         ca=ca,
         certificate=certificate,
-        crl=_crl(topology, layout, ca, certificate),
+        crl=listed,
         issuer=_open_issuer(ca, layout, certificate),
         statuses=statuses,
         ends=ends,
@@ -131,6 +135,11 @@ def _statuses(ca: Ca, certificate: x509.Certificate, known: Ledger) -> tuple[dic
         if revoked.ca == ca.name and serial not in others:
             statuses[serial] = crl.Revoked(serial, revoked.at, crl.Reason(revoked.reason))
     return statuses, ends
+
+
+def _is_unrecorded(known: Ledger, ca: Ca, entry: crl.Revoked) -> bool:
+    pair = (ca.name, f"{entry.serial:x}")
+    return pair not in known.revoked and pair not in known.lifted
 
 
 def _crl(topology: Topology, layout: Layout, ca: Ca, certificate: x509.Certificate) -> crl.Crl | None:

@@ -87,6 +87,8 @@ class Ledger:
     crl_numbers: Mapping[str, int] = field(default_factory=dict)
     revoked: Mapping[tuple[str, str], Revoked] = field(default_factory=dict)
     """By CA and serial."""
+    lifted: frozenset[tuple[str, str]] = frozenset()
+    """The holds that were lifted, by CA and serial."""
     length: int = 0
     """How many events there are: it grows with everything that happens."""
 
@@ -119,10 +121,10 @@ class Ledger:
 
     def after(self, entries: Iterable[Revoked]) -> Ledger:
         """The ledger as it will be once `entries` are in it."""
-        revoked = dict(self.revoked)
+        revoked, lifted = dict(self.revoked), set(self.lifted)
         for entry in entries:
-            _revoke(revoked, entry)
-        return replace(self, revoked=revoked)
+            _revoke(revoked, lifted, entry)
+        return replace(self, revoked=revoked, lifted=frozenset(lifted))
 
 
 def load(layout: Layout) -> Ledger:
@@ -132,6 +134,7 @@ def load(layout: Layout) -> Ledger:
     ca_keys: dict[str, CaKey] = {}
     crl_numbers: dict[str, int] = {}
     revoked: dict[tuple[str, str], Revoked] = {}
+    lifted: set[tuple[str, str]] = set()
     events = journal.load(layout.at(LEDGER))
     try:
         for event in events:
@@ -145,7 +148,7 @@ def load(layout: Layout) -> Ledger:
                 case "crl":
                     crl_numbers[event["ca"]] = max(int(event["number"]), crl_numbers.get(event["ca"], 0))
                 case "revoked":
-                    _revoke(revoked, _revocation(event))
+                    _revoke(revoked, lifted, _revocation(event))
                 case _:
                     pass
     except (KeyError, TypeError, ValueError) as error:
@@ -153,7 +156,7 @@ def load(layout: Layout) -> Ledger:
             f"{layout.at(LEDGER)} is not what scaffold wrote: {error!r}",
             hint="put back the file from a backup; nothing was changed",
         ) from error
-    return Ledger(topology, issued, ca_keys, crl_numbers, revoked, len(events))
+    return Ledger(topology, issued, ca_keys, crl_numbers, revoked, frozenset(lifted), len(events))
 
 
 def _issued(event: Mapping[str, Any]) -> Issued:
@@ -176,18 +179,20 @@ def _revocation(event: Mapping[str, Any]) -> Revoked:
     return Revoked(event["ca"], event["serial"], event["reason"], at, bool(event.get("replace", True)))
 
 
-def _revoke(revoked: dict[tuple[str, str], Revoked], entry: Revoked) -> None:
+def _revoke(revoked: dict[tuple[str, str], Revoked], lifted: set[tuple[str, str]], entry: Revoked) -> None:
     pair = (entry.ca, entry.serial)
     before = revoked.get(pair)
     if entry.reason == LIFTED:
         # What is more than a hold stays for good, whatever the file says (RFC 5280 5.3.1).
         if before is not None and before.on_hold:
             del revoked[pair]
+            lifted.add(pair)
     elif before is not None and before.on_hold:
         # X.509 8.5.2.3: a hold that becomes final keeps the date on which it began.
         revoked[pair] = replace(entry, at=before.at)
     else:
         revoked.setdefault(pair, entry)
+        lifted.discard(pair)
 
 
 class Recorder:

@@ -270,3 +270,16 @@ def test_who_does_not_staple_any_more_has_no_staple(stapling):
 
 
 _P256 = keys.KeyType.EC_P256
+
+
+def test_a_ledger_that_was_lost_takes_nothing_off_a_crl(bank):
+    before = (bank.out / ".scaffold/ledger.jsonl").read_bytes()
+    revoke(bank)
+    own = bank.out / "pki/issuing/crl.pem"
+    (revoked,) = crls.entries(crls.load(own.read_bytes()))
+    (bank.out / ".scaffold/ledger.jsonl").write_bytes(before)  # an old backup
+    assert "ca.issuing.crl" not in bank.planned()
+    assert any("ca.issuing.crl lists 1 that the ledger does not know" in note for note in bank.plan().notes)
+    bank.later(hours=13)
+    bank.apply()
+    assert crls.entries(crls.load(own.read_bytes())) == (revoked,)
