@@ -18,7 +18,10 @@ PUBLISHER = "(publisher)"
 
 
 def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
-    """Start each rendered server by its own run.sh, show what they print, and stop all when one ends or on Ctrl-C."""
+    """Start each rendered server by its own run.sh, show what they print, and stop all when one ends or on Ctrl-C.
+
+    They take new certificates as they are renewed: `scaffold renew --watch` beside it keeps all of them fresh.
+    """
     from scaffold.cli.project import open_project
     from scaffold.cli.running import launches
     from scaffold.publish.services import Services, check_free, termination_as_exception
@@ -39,6 +42,7 @@ def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
     with termination_as_exception(), _publisher(project, on_line), Services(on_line) as services:
         try:
             services.start(to_start)
+            services.reload_on_change({one.name: one.folder / "tls" for one in to_start if _reloads(project, one.name)})
             for server in servers.values():
                 print(f"{server.name:<{width}} | ready: https://{server.listen}/", flush=True)
             print("Press Ctrl-C to stop.", file=sys.stderr)
@@ -47,6 +51,10 @@ def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
             typer.echo("\nStopping.", err=True)
             return
         raise VerifyError(ended.epitaph())
+
+
+def _reloads(project: Project, name: str) -> bool:
+    return "reload" in project.kinds[f"server.{name}"].capabilities.supports
 
 
 @contextlib.contextmanager

@@ -172,6 +172,10 @@ class Service:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
+    def reload(self) -> None:
+        """Send HUP to its run.sh alone, as systemd's ExecReload does; nothing happens where that is gone."""
+        self._process.send_signal(signal.SIGHUP)
+
     def finish(self, deadline: float) -> None:
         """Wait for it until `deadline`, then KILL what is left of its process group."""
         self._reader.join(max(0.0, deadline - time.monotonic()))
@@ -192,6 +196,7 @@ class Services:
         self._on_line = on_line
         self._services: list[Service] = []
         self._ended: queue.SimpleQueue[Service] = queue.SimpleQueue()
+        self._stopping = threading.Event()
         self._homes = tempfile.TemporaryDirectory(prefix="scaffold-homes-", ignore_cleanup_errors=True)
 
     def __enter__(self) -> Services:
@@ -225,8 +230,29 @@ class Services:
         """Block until one of them has ended, and return it."""
         return self._ended.get()
 
+    def reload_on_change(self, folders: Mapping[str, Path], every: float = 1.0) -> None:
+        """From now on, send HUP to the service of each name once what stands in its folder has changed and settled.
+
+        Looks `every` so many seconds: files of one change are renamed one after the other.
+        """
+        loaded = {name: _state(folder) for name, folder in folders.items()}
+        watched = [(service, folders[service.name]) for service in self._services if service.name in folders]
+
+        def watch() -> None:
+            last = dict(loaded)
+            while not self._stopping.wait(every):
+                for service, folder in watched:
+                    state = _state(folder)
+                    if state == last[service.name] != loaded[service.name]:
+                        loaded[service.name] = state
+                        service.reload()
+                    last[service.name] = state
+
+        threading.Thread(target=watch, name="reload", daemon=True).start()
+
     def stop(self) -> None:
         """TERM to all, KILL to what is left, and their homes removed. A second interruption kills at once."""
+        self._stopping.set()
         try:
             for service in self._services:
                 service.signal(signal.SIGTERM)
@@ -240,6 +266,17 @@ class Services:
         finally:
             self._services.clear()
             self._homes.cleanup()
+
+
+def _state(folder: Path) -> frozenset[tuple[str, int, int]]:
+    """What stands in a folder: each file's name, number and time. A renamed file has another number."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):
+                seen = path.stat()
+                found.add((path.name, seen.st_ino, seen.st_mtime_ns))
+    return frozenset(found)
 
 
 def _die_with_parent() -> tuple[str, ...]:

@@ -197,3 +197,18 @@ def test_the_unspecified_address_is_reached_by_loopback() -> None:
     assert reachable(HostPort("0.0.0.0", 1)) == HostPort("127.0.0.1", 1)
     assert reachable(HostPort("::", 1)) == HostPort("::1", 1)
     assert reachable(HostPort("10.0.0.1", 1)) == HostPort("10.0.0.1", 1)
+
+
+def test_what_changes_in_a_folder_is_reloaded_once_it_has_settled(project):
+    said: list[str] = []
+    script = "trap 'echo reloaded' HUP; echo ready on 1; while :; do sleep 0.05; done"
+    changing, still = project(script), project(script, "still")
+    for launch in (changing, still):
+        (launch.folder / "tls").mkdir()
+    with Services(lambda name, line: said.append(f"{name} {line}")) as services:
+        services.start((changing, still))
+        services.reload_on_change({one.name: one.folder / "tls" for one in (changing, still)}, every=0.05)
+        (changing.folder / "tls/cert.pem").write_text("new")
+        assert eventually(lambda: "accounts reloaded" in said)
+    assert said.count("accounts reloaded") == 1
+    assert "still reloaded" not in said
