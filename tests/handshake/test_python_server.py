@@ -294,6 +294,23 @@ def test_a_new_crl_ends_connections_that_were_made_before(checking, root, issuin
     assert connection.sock.recv(1) == b""  # it is closed while nothing is asked
 
 
+def test_a_connection_that_has_had_no_answer_yet_gets_it_after_a_new_crl(checking, root, issuing, teller):
+    young, old = (
+        http.client.HTTPSConnection("localhost", checking.port, timeout=20, context=context_of(teller, root))
+        for _ in range(2)
+    )
+    young.connect()
+    old.request("GET", "/")
+    assert old.getresponse().read()
+    place(checking.tls / "crl.pem", crl_of(root) + crl_of(issuing, client(issuing, "other")))
+    assert old.sock.recv(1) == b""
+    young.request("GET", "/")
+    answer = young.getresponse()
+    assert (answer.status, answer.headers["Connection"]) == (200, "close")
+    assert answer.read()
+    assert checking.ask(teller).status == 200
+
+
 # --- Reload ----------------------------------------------------------------------------------------------------------
 
 

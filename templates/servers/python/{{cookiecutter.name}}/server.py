@@ -82,12 +82,12 @@ def https_listener(current: settings.Settings, store: Store) -> connections.List
         context = store.current.server
         return context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
 
-    def serve(connection: socket.socket, known: Callable[[], None]) -> None:
+    def serve(connection: socket.socket, reached: Callable[[connections.Stage], None]) -> None:
         assert isinstance(connection, ssl.SSLSocket)
         address = connection.getpeername()
         connection.do_handshake()
-        known()
-        handler(connection, address, None)
+        reached(connections.Stage.KNOWN)
+        handler(connection, address, lambda: reached(connections.Stage.ANSWERED))
         # close_notify: the caller can tell the end from a cut (RFC 8446 6.1).
         with contextlib.suppress(OSError):
             connection.settimeout(CLOSE_SECONDS)
@@ -96,7 +96,7 @@ def https_listener(current: settings.Settings, store: Store) -> connections.List
     return connections.Listener(current.listen, prepare, serve)
 
 {% if cookiecutter.health %}
-def serve_health(connection: socket.socket, _known: Callable[[], None]) -> None:
+def serve_health(connection: socket.socket, _reached: Callable[[connections.Stage], None]) -> None:
     """Answers one question on the plain port."""
     health.Handler(connection, connection.getpeername(), None)  # type: ignore[arg-type]
 

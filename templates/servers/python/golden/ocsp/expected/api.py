@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import ssl
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -31,9 +32,16 @@ class Handler(BaseHTTPRequestHandler):
     peer: Peer | None = None
     doubt = ""
 
+    def __init__(self, connection: ssl.SSLSocket, address: Any, answered: Callable[[], None]) -> None:
+        self._answered = answered
+        super().__init__(connection, address, None)  # type: ignore[arg-type]
+
     def setup(self) -> None:
         super().setup()
         assert isinstance(self.request, ssl.SSLSocket)
+        current = self.store.current
+        # None: the trust changed before the handshake was over.
+        self.trust = current.trust if self.request.context is current.server else None
         try:
             self.chain = verified_chain(self.request)
             self.peer = identify(self.chain)
@@ -99,11 +107,20 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Strict-Transport-Security", "max-age=63072000")
         for name, value in headers.items():
             self.send_header(name, value)
+        self._close_if_outdated()
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+        self._answered()
+        # Once more: either whoever ends idle connections has seen this one, or what has changed is seen here.
+        self._close_if_outdated()
+
+    def _close_if_outdated(self) -> None:
+        """Who was judged by roots and CRLs that no longer hold gets this answer, and connects anew for the next."""
+        if self.store.current.trust != self.trust:
+            self.close_connection = True
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Errors that the standard library finds (a bad request line, too many headers) are JSON like all others."""

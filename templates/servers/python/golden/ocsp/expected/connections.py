@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import logging
 import socket
 import threading
@@ -16,18 +17,26 @@ log = logging.getLogger("connections")
 MAX_CONNECTIONS = 512
 
 
+class Stage(enum.Enum):
+    """How far a connection has come."""
+
+    STRANGER = enum.auto()
+    KNOWN = enum.auto()
+    ANSWERED = enum.auto()
+
+
 class Listener:
     """A listening socket and the connections that came through it.
 
     `prepare` makes of an accepted socket the one that is used, without waiting for the peer. `serve` has the
-    connection to itself until it returns; it calls its second argument when the peer is known.
+    connection to itself until it returns; it calls its second argument with each stage that is reached.
     """
 
     def __init__(
         self,
         address: Address,
         prepare: Callable[[socket.socket], socket.socket],
-        serve: Callable[[socket.socket, Callable[[], None]], None],
+        serve: Callable[[socket.socket, Callable[[Stage], None]], None],
     ) -> None:
         family, _, _, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
         self._socket = socket.create_server(where[:2], family=family, backlog=256)
@@ -35,7 +44,7 @@ class Listener:
         self._serve = serve
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, bool] = {}  # oldest first; whether the peer is known
+        self._open: dict[socket.socket, Stage] = {}  # oldest first
         self._closed = False
 
     def start(self) -> None:
@@ -43,17 +52,23 @@ class Listener:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def finish_idle(self) -> None:
-        """Ends connections at their next pause: no further request is read from them, an answer is still written."""
+        """Ends connections at their next pause: no further request is read from them, an answer is still written.
+
+        Those that have not had an answer yet are left to get it: their callers would take the end for a failure.
+        """
         with self._lock:
-            for connection in self._open:
-                _shut(connection, socket.SHUT_RD)
+            for connection, stage in self._open.items():
+                if stage is Stage.ANSWERED:
+                    _shut(connection, socket.SHUT_RD)
 
     def close(self, patience: float) -> None:
         """Accepts no more, and waits up to `patience` seconds for the answers that are being written."""
         self._closed = True
         _shut(self._socket, socket.SHUT_RDWR)
         self._socket.close()
-        self.finish_idle()
+        with self._lock:
+            for connection in self._open:
+                _shut(connection, socket.SHUT_RD)
         until = time.monotonic() + patience
         for _ in range(MAX_CONNECTIONS):
             if not self._slots.acquire(timeout=max(0.0, until - time.monotonic())):
@@ -82,13 +97,13 @@ class Listener:
             self._slots.release()
             return
         with self._lock:
-            self._open[connection] = False
+            self._open[connection] = Stage.STRANGER
         threading.Thread(target=self._run, args=(connection,), daemon=True).start()
 
     def _run(self, connection: socket.socket) -> None:
         try:
             with connection:
-                self._serve(connection, lambda: self._open.__setitem__(connection, True))
+                self._serve(connection, lambda stage: self._reach(connection, stage))
                 _linger(connection)
         except OSError as error:
             log.info("connection ended: %s", error)
@@ -99,11 +114,15 @@ class Listener:
                 del self._open[connection]
             self._slots.release()
 
+    def _reach(self, connection: socket.socket, stage: Stage) -> None:
+        with self._lock:
+            self._open[connection] = stage
+
     def _drop_oldest_stranger(self) -> None:
         """Makes room when all slots are taken: whoever has not shown who they are goes first, the oldest of them."""
         with self._lock:
-            for connection, known in self._open.items():
-                if not known:
+            for connection, stage in self._open.items():
+                if stage is Stage.STRANGER:
                     _shut(connection, socket.SHUT_RDWR)
                     return
 
