@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import gc
 
+COLLECT_AFTER = 100_000
+"""New objects between two looks for garbage: what imports, topologies and plans make stays until the end."""
+
 
 def main() -> None:
     """The entry point of the `scaffold` command."""
+    gc.set_threshold(COLLECT_AFTER)
+
     from scaffold.cli.app import run
 
     code = run()
