@@ -13,7 +13,8 @@ import scaffold
 PACKAGE = Path(scaffold.__file__).parent
 
 ROOMS = (
-    "errors", "topology", "pki", "settings", "kinds", "store", "plan", "apply", "publish", "verify", "view", "cli",
+    "errors", "collector", "topology", "pki", "settings", "kinds", "store", "plan",
+    "apply", "publish", "verify", "view", "cli",
 )  # fmt: skip
 
 SLOW = {"cryptography", "asn1crypto", "cookiecutter", "jinja2", "yaml", "rich"}

@@ -8,10 +8,11 @@ from datetime import datetime
 
 from scaffold.apply import authorities, leaves, projects, staples
 from scaffold.apply.workshop import Progress, Workshop
+from scaffold.collector import garbage_collector_off
 from scaffold.errors import Overtaken, PlanError
 from scaffold.kinds.catalogue import Kind
 from scaffold.plan.desired import desire
-from scaffold.plan.make import garbage_collector_off, world
+from scaffold.plan.make import world
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.store import existing, files, ledger, lock
 from scaffold.store import projects as records

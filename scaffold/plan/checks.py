@@ -22,7 +22,7 @@ from scaffold.pki.names import rfc2253
 from scaffold.plan.authorities import Authority
 from scaffold.plan.desired import DesiredCertificate
 from scaffold.plan.model import Action, Reason, Work
-from scaffold.store.ledger import Ledger
+from scaffold.store.ledger import Issued, Ledger
 from scaffold.store.observation import SeenCertificate, SeenKey
 from scaffold.topology.durations import format_duration
 from scaffold.topology.model import Fault
@@ -166,14 +166,14 @@ def signature(one: Examined) -> Reason | None:
     return Reason("signature", f"it is not signed by the key that ca.{one.issuer.name} has today")
 
 
-def is_recorded(one: Examined) -> bool:
-    """Whether the ledger has this very certificate, byte for byte."""
-    return one.real.fingerprint(_SHA256).hex() in one.ledger.issued
+def recorded(one: Examined) -> Issued | None:
+    """What the ledger has of this very certificate, byte for byte."""
+    return one.ledger.issued.get(one.real.fingerprint(_SHA256).hex())
 
 
 def _signed_here(one: Examined, issuer: Authority) -> bool:
-    """Whether the ledger has this very certificate, byte for byte, as signed by the key that the issuer has today."""
-    issued = one.ledger.issued.get(one.real.fingerprint(_SHA256).hex())
+    """Whether the ledger has it as signed by the key that the issuer has today."""
+    issued = recorded(one)
     return issued is not None and issued.issuer_key == issuer.spki_sha256
 
 

@@ -107,7 +107,7 @@ class _Diff:
         examined = self._examine(asked, issuer)
         verdict, withdrawn = self._verdict(examined)
         real = examined.certificate.certificate
-        if real is not None and not checks.is_recorded(examined):
+        if real is not None and checks.recorded(examined) is None:
             self.notes.append(
                 f"{asked.address} is not in the ledger: what was issued before it was lost cannot be revoked; "
                 f"put {LEDGER} back from a backup, or replace the CA by deleting its key"

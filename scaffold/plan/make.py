@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+from scaffold.collector import garbage_collector_off
 from scaffold.errors import PlanError
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
@@ -51,18 +50,6 @@ def make_plan(
         notes=tuple(dict.fromkeys((*of_kinds, *notes(t), *found.notes))),
         world=world(observed),
     )
-
-
-@contextmanager
-def garbage_collector_off() -> Iterator[None]:
-    """Plan and apply keep what they make until they are done: looking for garbage meanwhile costs much, finds none."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def world(observed: Observation) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from scaffold.collector import garbage_collector_off
 from scaffold.errors import TopologyError
 from scaffold.topology import graph, language, names, rules
 from scaffold.topology.document import MOST_BYTES, Document, Places
@@ -56,7 +55,7 @@ def load(path: Path) -> Topology:
 
 def loads(text: bytes, source: Path) -> Topology:
     """The topology in `text`; `source` is named in places, and paths in the topology are relative to its folder."""
-    with _garbage_collector_off():
+    with garbage_collector_off():
         return _topology(_values(text, source), Places(text, source), source)
 
 
@@ -65,19 +64,6 @@ def _values(text: bytes, source: Path) -> Values:
     document = Document(text, source)
     values: Values = language.TOPOLOGY.read(document.root, document)
     return values
-
-
-@contextmanager
-def _garbage_collector_off() -> Iterator[None]:
-    """A hundred thousand nodes that all stay: the collector would walk them over and over, for half of the time."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _topology(values: Values, places: Places, source: Path) -> Topology:
