@@ -14,7 +14,7 @@ PACKAGE = Path(scaffold.__file__).parent
 
 ROOMS = (
     "errors", "collector", "topology", "pki", "settings", "kinds", "store", "plan",
-    "apply", "publish", "verify", "view", "cli",
+    "apply", "running", "publish", "verify", "view", "cli",
 )  # fmt: skip
 
 SLOW = {"cryptography", "asn1crypto", "cookiecutter", "jinja2", "yaml", "rich"}

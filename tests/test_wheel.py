@@ -63,4 +63,4 @@ def test_a_fresh_install_applies_and_verifies_the_example(wheel: Path, tmp_path:
     assert run(scaffold, "plan", "--check", cwd=elsewhere).startswith("Nothing to do")
     report = run(scaffold, "verify", "--ports", "auto", cwd=elsewhere)
     assert ", 0 failed" in report
-    assert "drawn call" in report
+    assert "allowed call" in report

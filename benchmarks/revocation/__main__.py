@@ -23,7 +23,7 @@ from methods import FULL, QUICK, Scale, methods
 from report import insert, kinds, tables
 from world import World
 
-from scaffold.publish.services import Services
+from scaffold.running.services import Services
 
 DOCUMENT = Path(__file__).parents[2] / "docs/revocation.md"
 

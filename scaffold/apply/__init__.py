@@ -6,7 +6,7 @@ certificate, a serial is in the ledger before its certificate is in place, a tex
 
 from __future__ import annotations
 
+from scaffold.apply.context import Progress
 from scaffold.apply.run import Outcome, apply
-from scaffold.apply.workshop import Progress
 
 __all__ = ["Outcome", "Progress", "apply"]

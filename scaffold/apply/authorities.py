@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from cryptography import x509
 
-from scaffold.apply.workshop import Workshop, entry
+from scaffold.apply.context import ApplyContext, entry
 from scaffold.errors import PkiError
 from scaffold.pki import bundles, keys
 from scaffold.pki import crl as crls
@@ -21,42 +21,42 @@ from scaffold.store.projects import digest
 from scaffold.topology.model import GeneratedSecret
 
 
-def make(shop: Workshop, one: DesiredCa, change: Change) -> None:
+def make(context: ApplyContext, one: DesiredCa, change: Change) -> None:
     """Makes what `change` asks for of one CA's certificate. Raises PkiError, StoreError."""
     match change.work:
         case Work.ADOPT | Work.PLACE:
             pass
         case Work.ENCRYPT:
-            _encrypt(shop, one)
+            _encrypt(context, one)
         case Work.NEW_KEY:
             asked = _asked(one)
-            key = shop.new_key(asked)
-            _write_key(shop, one, key)
-            _issue(shop, one, asked, key)
+            key = context.new_key(asked)
+            _write_key(context, one, key)
+            _issue(context, one, asked, key)
         case Work.ISSUE:
             asked = _asked(one)
-            _issue(shop, one, asked, shop.key_of(asked))
+            _issue(context, one, asked, context.key_of(asked))
         case _:
             raise ValueError(f"{change.address}: {change.work} is nothing that is done to a CA")
-    _place(shop, one)
+    _place(context, one)
 
 
-def sign_crl(shop: Workshop, one: DesiredCa) -> None:
+def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
     """Signs the CRL of one CA. Its number is in the ledger before it is in place (RFC 5280 5.2.3: it only rises)."""
-    name, known, issuer = one.ca.name, shop.observed.ledger, shop.issuer(one.ca.name)
-    there = shop.observed.crl(one.paths.crl).crl
+    name, known, issuer = one.ca.name, context.observed.ledger, context.issuer(one.ca.name)
+    there = context.observed.crl(one.paths.crl).crl
     highest = max(known.crl_numbers.get(name, 0), (crls.number(there) or 0) if there is not None else 0)
     ours = there if there is not None and crls.signed_by(there, issuer.certificate) else None
-    revoked = entries(known, name, keys.spki_sha256(issuer.certificate), ours, shop.now)
-    shop.record.crl(name, highest + 1)
+    revoked = entries(known, name, keys.spki_sha256(issuer.certificate), ours, context.now)
+    context.record.crl(name, highest + 1)
     crl = crls.build(
         issuer,
         highest + 1,
-        shop.now,
-        shop.now + max(one.crl_life, timedelta(seconds=2)),
+        context.now,
+        context.now + max(one.crl_life, timedelta(seconds=2)),
         [crls.Revoked(int(entry.serial, 16), entry.at, crls.Reason(entry.reason)) for entry in revoked],
     )
-    shop.writer.write(one.paths.crl, crls.to_pem(crl))
+    context.writer.write(one.paths.crl, crls.to_pem(crl))
 
 
 def _asked(one: DesiredCa) -> DesiredCertificate:
@@ -65,54 +65,54 @@ def _asked(one: DesiredCa) -> DesiredCertificate:
     return one.certificate
 
 
-def _write_key(shop: Workshop, one: DesiredCa, key: PrivateKey) -> None:
+def _write_key(context: ApplyContext, one: DesiredCa, key: PrivateKey) -> None:
     """The password first, then the record, then the key: whenever it stops, nothing is there that cannot be opened."""
-    password = shop.passwords.get(f"{one.ca.address}.certificate")
+    password = context.passwords.get(f"{one.ca.address}.certificate")
     if password is not None and isinstance(one.ca.key_password, GeneratedSecret):
-        shop.write(one.paths.key_password, password + b"\n", mode=files.SECRET_FILE, durable=True)
+        context.write(one.paths.key_password, password + b"\n", mode=files.SECRET_FILE, durable=True)
     pem = keys.to_pem(key) if password is None else keys.to_encrypted_pem(key, password)
-    shop.record.ca_key(one.ca.name, CaKey(keys.spki(key.public_key()), digest(pem)))
-    shop.writer.write(one.paths.key, pem, mode=files.SECRET_FILE, durable=True)
+    context.record.ca_key(one.ca.name, CaKey(keys.spki(key.public_key()), digest(pem)))
+    context.writer.write(one.paths.key, pem, mode=files.SECRET_FILE, durable=True)
 
 
-def _encrypt(shop: Workshop, one: DesiredCa) -> None:
+def _encrypt(context: ApplyContext, one: DesiredCa) -> None:
     if one.ca.key_password is None:
         raise PkiError(
             f"{one.paths.key} is encrypted, and the topology names no password",
             hint=f"give {one.ca.address} its `key_password` back, or decrypt the file with `openssl pkey`",
         )
-    _write_key(shop, one, keys.load(shop.read(one.paths.key) or b""))
+    _write_key(context, one, keys.load(context.read(one.paths.key) or b""))
 
 
-def _issue(shop: Workshop, one: DesiredCa, asked: DesiredCertificate, key: PrivateKey) -> None:
-    certificate = _signed(shop, asked, key)
-    signer = key.public_key() if asked.issuer is None else shop.issuer(asked.issuer).key.public_key()
+def _issue(context: ApplyContext, one: DesiredCa, asked: DesiredCertificate, key: PrivateKey) -> None:
+    certificate = _signed(context, asked, key)
+    signer = key.public_key() if asked.issuer is None else context.issuer(asked.issuer).key.public_key()
     issuer_key = keys.spki_sha256(signer)
-    shop.record.issued([entry(asked.address, asked.issuer or one.ca.name, certificate, issuer_key)])
-    shop.writer.write(one.paths.certificate, bundles.pem(certificate), durable=True)
-    shop.install(one.ca.name, certificate, key)
+    context.record.issued([entry(asked.address, asked.issuer or one.ca.name, certificate, issuer_key)])
+    context.writer.write(one.paths.certificate, bundles.pem(certificate), durable=True)
+    context.install(one.ca.name, certificate, key)
 
 
-def _signed(shop: Workshop, asked: DesiredCertificate, key: PrivateKey) -> x509.Certificate:
+def _signed(context: ApplyContext, asked: DesiredCertificate, key: PrivateKey) -> x509.Certificate:
     if asked.issuer is None:
-        begins, ends = validity(asked.lifetime, shop.now)
+        begins, ends = validity(asked.lifetime, context.now)
         return self_signed(asked.profile, key, serial=new_serial(), not_before=begins, not_after=ends)
-    issuer = shop.issuer(asked.issuer)
-    begins, ends = validity(asked.lifetime, shop.now, issuer.not_after)
+    issuer = context.issuer(asked.issuer)
+    begins, ends = validity(asked.lifetime, context.now, issuer.not_after)
     public = key.public_key()
     return issue(asked.profile, public, issuer, serial=new_serial(), not_before=begins, not_after=ends)
 
 
-def _place(shop: Workshop, one: DesiredCa) -> None:
+def _place(context: ApplyContext, one: DesiredCa) -> None:
     """What stands around the certificate: its DER copy, its chain, the rights of its key."""
     name = one.ca.name
-    certificate = shop.certificate(name)
+    certificate = context.certificate(name)
     if one.certificate is None:
-        shop.write(one.paths.certificate, bundles.pem(certificate))
+        context.write(one.paths.certificate, bundles.pem(certificate))
     else:
-        shop.writer.restrict(one.paths.key)
-    shop.write(one.paths.der, bundles.der(certificate))
-    chain = shop.authorities_above(name).chain_pem(name)
+        context.writer.restrict(one.paths.key)
+    context.write(one.paths.der, bundles.der(certificate))
+    chain = context.authorities_above(name).chain_pem(name)
     if chain is None:
         raise ValueError(f"an issuer of ca.{name} is not made yet")
-    shop.write(one.paths.chain, chain)
+    context.write(one.paths.chain, chain)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from scaffold.apply.workshop import Workshop, entry
+from scaffold.apply.context import ApplyContext, entry
 from scaffold.pki import broken, bundles, keys
 from scaffold.pki.issue import new_serial
 from scaffold.pki.keys import PrivateKey
@@ -35,34 +35,34 @@ class _Made:
 
 
 def make(
-    shop: Workshop, changes: Sequence[Change], asked: Mapping[str, DesiredCertificate], authorities: Authorities
+    context: ApplyContext, changes: Sequence[Change], asked: Mapping[str, DesiredCertificate], authorities: Authorities
 ) -> None:
     """Makes the certificates of servers and clients. Raises PkiError, StoreError."""
-    with shop.making_keys(asked[change.address] for change in changes if change.work is Work.NEW_KEY):
+    with context.making_keys(asked[change.address] for change in changes if change.work is Work.NEW_KEY):
         for start in range(0, len(changes), _AT_ONCE):
-            made = [_made(shop, change, asked[change.address]) for change in changes[start : start + _AT_ONCE]]
+            made = [_made(context, change, asked[change.address]) for change in changes[start : start + _AT_ONCE]]
             issued = [one for one in made if one.change.work is not Work.PLACE]
-            shop.record.issued([_entry(one, authorities) for one in issued])
+            context.record.issued([_entry(one, authorities) for one in issued])
             for one in made:
-                _put(shop, one, authorities)
-                shop.progress(one.change)
+                _put(context, one, authorities)
+                context.progress(one.change)
 
 
-def _made(shop: Workshop, change: Change, asked: DesiredCertificate) -> _Made:
+def _made(context: ApplyContext, change: Change, asked: DesiredCertificate) -> _Made:
     if asked.issuer is None:
         raise ValueError(f"{asked.address} has no issuer")
     match change.work:
         case Work.PLACE:
-            there = shop.observed.certificate(asked.paths.certificate).certificate
+            there = context.observed.certificate(asked.paths.certificate).certificate
             if there is None:
                 raise ValueError(f"{asked.address} is not there")
             return _Made(asked, change, asked.issuer, there, None)
         case Work.NEW_KEY:
-            key = shop.new_key(asked)
-            return _Made(asked, change, asked.issuer, _signed(shop, asked, asked.issuer, key), key)
+            key = context.new_key(asked)
+            return _Made(asked, change, asked.issuer, _signed(context, asked, asked.issuer, key), key)
         case Work.ISSUE:
-            key = shop.key_of(asked)
-            return _Made(asked, change, asked.issuer, _signed(shop, asked, asked.issuer, key), None)
+            key = context.key_of(asked)
+            return _Made(asked, change, asked.issuer, _signed(context, asked, asked.issuer, key), None)
         case _:
             raise ValueError(f"{change.address}: {change.work} is nothing that is done to a leaf")
 
@@ -73,40 +73,40 @@ def _entry(one: _Made, authorities: Authorities) -> Issued:
     return entry(one.asked.address, one.issuer, one.certificate, signer)
 
 
-def _signed(shop: Workshop, asked: DesiredCertificate, issuer: str, key: PrivateKey) -> x509.Certificate:
+def _signed(context: ApplyContext, asked: DesiredCertificate, issuer: str, key: PrivateKey) -> x509.Certificate:
     return broken.issue(
-        asked.profile, key, shop.issuer(issuer), serial=new_serial(), lifetime=asked.lifetime, now=shop.now
+        asked.profile, key, context.issuer(issuer), serial=new_serial(), lifetime=asked.lifetime, now=context.now
     )
 
 
-def _put(shop: Workshop, one: _Made, authorities: Authorities) -> None:
+def _put(context: ApplyContext, one: _Made, authorities: Authorities) -> None:
     """The key first: a server that reloads between the two keeps its old pair until they match."""
     paths = one.asked.paths
     if one.key is not None:
-        shop.writer.write(paths.key, keys.to_pem(one.key), mode=files.SECRET_FILE)
+        context.writer.write(paths.key, keys.to_pem(one.key), mode=files.SECRET_FILE)
     else:
-        shop.writer.restrict(paths.key)
+        context.writer.restrict(paths.key)
     behind = authorities.intermediates_pem((one.issuer,))
-    shop.writer.write(paths.certificate, bundles.pem(one.certificate) + (behind or b""))
+    context.writer.write(paths.certificate, bundles.pem(one.certificate) + (behind or b""))
 
 
-def bundle(shop: Workshop, one: DesiredParty, authorities: Authorities) -> None:
+def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -> None:
     """Makes the PFX of a server or client, and the file with its password. Raises PkiError, StoreError."""
     pfx = one.party.pfx
     if pfx is None:
         raise ValueError(f"{one.party.address} asks for no PFX")
-    password = _bundle_password(shop, one)
-    leaf = shop.read(one.paths.own.certificate) or b""
+    password = _bundle_password(context, one)
+    leaf = context.read(one.paths.own.certificate) or b""
     chain = authorities.intermediates(one.party.issuer) or ()
-    key, certificate = shop.key_of(one.own), bundles.load_certificates(leaf)[0]
+    key, certificate = context.key_of(one.own), bundles.load_certificates(leaf)[0]
     content = bundles.pfx(one.party.name, key, certificate, chain, password, legacy=pfx.legacy)
-    shop.write(one.paths.bundle_password, password + b"\n", mode=files.SECRET_FILE)
-    shop.writer.write(one.paths.bundle, content, mode=files.SECRET_FILE)
+    context.write(one.paths.bundle_password, password + b"\n", mode=files.SECRET_FILE)
+    context.writer.write(one.paths.bundle, content, mode=files.SECRET_FILE)
     address = f"{one.party.address}.bundle"
-    shop.projects.settled(address, bundle_inputs(one, leaf), {one.paths.bundle: digest(content)})
+    context.projects.settled(address, bundle_inputs(one, leaf), {one.paths.bundle: digest(content)})
 
 
-def _bundle_password(shop: Workshop, one: DesiredParty) -> bytes:
+def _bundle_password(context: ApplyContext, one: DesiredParty) -> bytes:
     if one.party.pfx is not None and isinstance(one.party.pfx.password, GeneratedSecret):
-        return secrets.kept(shop.layout, one.paths.bundle_password) or secrets.new()
-    return shop.passwords[f"{one.party.address}.bundle"]
+        return secrets.kept(context.layout, one.paths.bundle_password) or secrets.new()
+    return context.passwords[f"{one.party.address}.bundle"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scaffold.apply.workshop import Workshop
+from scaffold.apply.context import ApplyContext
 from scaffold.kinds.render import Rendered
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
-from scaffold.plan.material import project, trust_files
 from scaffold.plan.model import Change, Work
 from scaffold.plan.projects import NEW
 from scaffold.plan.revocations import freshest
+from scaffold.plan.trust_files import project, trust_files
 from scaffold.settings import CaFacts, peer_issuers
 from scaffold.store import files
 from scaffold.store.projects import Record, digest
@@ -33,7 +33,7 @@ class _Rendered:
 
 
 def make(
-    shop: Workshop, changes: Sequence[Change], parties: Mapping[str, DesiredParty], authorities: Authorities
+    context: ApplyContext, changes: Sequence[Change], parties: Mapping[str, DesiredParty], authorities: Authorities
 ) -> None:
     """Writes projects and what surrounds their certificates. Raises KindError, StoreError."""
     by_party: dict[str, list[Change]] = {}
@@ -44,44 +44,49 @@ def make(
     addresses = list(by_party)
     for start in range(0, len(addresses), _AT_ONCE):
         some = [
-            _render(shop, parties[address], by_party[address], facts) for address in addresses[start : start + _AT_ONCE]
+            _render(context, parties[address], by_party[address], facts)
+            for address in addresses[start : start + _AT_ONCE]
         ]
         for rendered in some:
-            shop.projects.writing(rendered.one.party.address, rendered.hashes)
-        shop.projects.flush()
+            context.projects.writing(rendered.one.party.address, rendered.hashes)
+        context.projects.flush()
         for rendered in some:
-            _write(shop, rendered, authorities)
-        shop.projects.flush()
+            _write(context, rendered, authorities)
+        context.projects.flush()
 
 
-def _render(shop: Workshop, one: DesiredParty, changes: Sequence[Change], facts: Mapping[str, CaFacts]) -> _Rendered:
-    source = project(shop.topology, one.party, shop.kinds[one.party.address], facts)
+def _render(
+    context: ApplyContext, one: DesiredParty, changes: Sequence[Change], facts: Mapping[str, CaFacts]
+) -> _Rendered:
+    source = project(context.topology, one.party, context.kinds[one.party.address], facts)
     rendered = {f"{one.paths.folder}/{path}": file for path, file in source.render().items()}
     hashes = {path: digest(file.content) for path, file in rendered.items()}
     return _Rendered(one, changes, source.inputs, rendered, hashes)
 
 
-def _write(shop: Workshop, rendered: _Rendered, authorities: Authorities) -> None:
+def _write(context: ApplyContext, rendered: _Rendered, authorities: Authorities) -> None:
     address = rendered.one.party.address
     offered: list[str] = []
     for change in rendered.changes:
         match change.work:
             case Work.TRUST | Work.REFRESH:
-                _trust(shop, rendered, change, authorities)
+                _trust(context, rendered, change, authorities)
             case Work.RENDER:
-                _put(shop, rendered, [path for path in rendered.files if not _is_tls(rendered.one, path)])
+                _put(context, rendered, [path for path in rendered.files if not _is_tls(rendered.one, path)])
             case Work.WRITE:
-                _put(shop, rendered, change.paths)
+                _put(context, rendered, change.paths)
             case Work.OFFER:
-                _put(shop, rendered, [path for path in change.paths if _may_offer(shop, address, path)], suffix=NEW)
+                _put(
+                    context, rendered, [path for path in change.paths if _may_offer(context, address, path)], suffix=NEW
+                )
                 offered.extend(change.paths)
             case _:
                 raise ValueError(f"{change.address}: {change.work} is nothing that is done to a project")
-        shop.progress(change)
+        context.progress(change)
     hashes = rendered.hashes
     if offered:
-        shop.projects.offered(address, {path: hashes[path] for path in offered})
-    last = shop.observed.records.by_address.get(address, Record()).files
+        context.projects.offered(address, {path: hashes[path] for path in offered})
+    last = context.observed.records.by_address.get(address, Record()).files
     kept = {path: last[path] for path in offered if path in last}
     behind = bool(offered)
     if any(change.work is Work.REFRESH for change in rendered.changes):
@@ -90,42 +95,42 @@ def _write(shop: Workshop, rendered: _Rendered, authorities: Authorities) -> Non
         kept = {path: sha256 for path, sha256 in last.items() if not _is_tls(rendered.one, path)}
         behind = True
     hashes = {path: sha256 for path, sha256 in hashes.items() if path not in offered} | kept
-    shop.projects.settled(address, None if behind else rendered.inputs, hashes)
+    context.projects.settled(address, None if behind else rendered.inputs, hashes)
 
 
-def _may_offer(shop: Workshop, address: str, path: str) -> bool:
+def _may_offer(context: ApplyContext, address: str, path: str) -> bool:
     """Whether nothing of a person's stands where the new text goes: they may be merging in that very file."""
-    there = shop.observed.edited_digest(path + NEW)
-    record = shop.observed.records.by_address.get(address, Record())
+    there = context.observed.edited_digest(path + NEW)
+    record = context.observed.records.by_address.get(address, Record())
     return there is None or record.is_ours(path, there)
 
 
-def _trust(shop: Workshop, rendered: _Rendered, change: Change, authorities: Authorities) -> None:
-    fixed = trust_files(shop.topology, rendered.one, authorities)
+def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authorities: Authorities) -> None:
+    fixed = trust_files(context.topology, rendered.one, authorities)
     for path, text in fixed.items():
         if text is None:
             raise ValueError(f"{path}: a CA is not made yet")
         if path == rendered.one.paths.crl:
-            signers = authorities.in_chains(peer_issuers(shop.topology, rendered.one.party))
-            text = freshest(shop.read(path), text, signers, shop.now)
-        shop.write(path, text)
+            signers = authorities.in_chains(peer_issuers(context.topology, rendered.one.party))
+            text = freshest(context.read(path), text, signers, context.now)
+        context.write(path, text)
     own = [path for path in rendered.files if _is_tls(rendered.one, path)]
-    _put(shop, rendered, own)
+    _put(context, rendered, own)
     for path in change.paths:
         if path not in fixed and path not in rendered.files:
-            shop.writer.remove(path)
+            context.writer.remove(path)
 
 
-def _put(shop: Workshop, rendered: _Rendered, paths: Sequence[str], suffix: str = "") -> None:
+def _put(context: ApplyContext, rendered: _Rendered, paths: Sequence[str], suffix: str = "") -> None:
     for path in paths:
         file = rendered.files.get(path)
         if file is None:
             continue
         mode = files.EXECUTABLE_FILE if file.executable else files.PUBLIC_FILE
         if _is_tls(rendered.one, path):
-            shop.write(path, file.content, mode=mode)
+            context.write(path, file.content, mode=mode)
         else:
-            shop.writer.write(path + suffix, file.content, mode=mode)
+            context.writer.write(path + suffix, file.content, mode=mode)
 
 
 def _is_tls(one: DesiredParty, path: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from scaffold.apply import authorities, leaves, projects, staples
-from scaffold.apply.workshop import Progress, Workshop
+from scaffold.apply.context import ApplyContext, Progress
 from scaffold.collector import garbage_collector_off
 from scaffold.errors import Overtaken, PlanError
 from scaffold.kinds.catalogue import Kind
@@ -65,14 +65,14 @@ def apply(
     if any(ca.key_password is not None for ca in t.cas.values()):
         # Asked before the lock as well: where a password is missing, not even the folder of the lock is made.
         _open(plan, t, kinds, layout, now, secrets, progress).ask(plan.changes)
-    shop = _open(plan, t, kinds, layout, now, secrets, progress)
-    _check_world(plan, shop.observed)
-    shop.ask(plan.changes)
+    context = _open(plan, t, kinds, layout, now, secrets, progress)
+    _check_world(plan, context.observed)
+    context.ask(plan.changes)
     with lock.hold(layout, now, wait=wait, waiting=waiting):
         _check_world(plan, Observation(layout))
-        _prepare(shop)
+        _prepare(context)
         with garbage_collector_off():
-            _carry_out(shop, plan)
+            _carry_out(context, plan)
     undone = tuple(change for change in plan.changes if change.action is Action.CONFLICT)
     return Outcome(tuple(change for change in plan.changes if change.action is not Action.CONFLICT), undone)
 
@@ -85,12 +85,12 @@ def _open(
     now: datetime,
     secrets: Secrets,
     progress: Progress,
-) -> Workshop:
+) -> ApplyContext:
     observed = Observation(layout)
     observed.check_topology(t.name)
     if plan.topology != t.name:
         raise PlanError(f'the plan is for the topology "{plan.topology}", not for "{t.name}"')
-    return Workshop(
+    return ApplyContext(
         desired=desire(t),
         existing={ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None},
         kinds=kinds,
@@ -113,74 +113,74 @@ def _check_world(plan: Plan, observed: Observation) -> None:
         )
 
 
-def _prepare(shop: Workshop) -> None:
-    for path in list(files.stale_temporaries(shop.layout)):
-        shop.writer.remove(path)
-    if shop.observed.ledger.topology is None:
-        shop.record.topology(shop.topology.name)
-    if not shop.observed.exists(GITIGNORE):
-        shop.writer.write(GITIGNORE, _IGNORED)
+def _prepare(context: ApplyContext) -> None:
+    for path in list(files.stale_temporaries(context.layout)):
+        context.writer.remove(path)
+    if context.observed.ledger.topology is None:
+        context.record.topology(context.topology.name)
+    if not context.observed.exists(GITIGNORE):
+        context.writer.write(GITIGNORE, _IGNORED)
 
 
-def _carry_out(shop: Workshop, plan: Plan) -> None:
-    _revoke(shop, [change for change in plan.changes if change.work is Work.REVOKE])
+def _carry_out(context: ApplyContext, plan: Plan) -> None:
+    _revoke(context, [change for change in plan.changes if change.work is Work.REVOKE])
     of_cas = [change for change in plan.changes if change.address.startswith("ca.")]
     of_parties = [change for change in plan.changes if not change.address.startswith("ca.")]
-    _make_cas(shop, of_cas)
-    settled = shop.authorities()
-    asked = {one.address: one for one in shop.asked_certificates()}
+    _make_cas(context, of_cas)
+    settled = context.authorities()
+    asked = {one.address: one for one in context.asked_certificates()}
     certificates = {Work.NEW_KEY, Work.ISSUE, Work.PLACE}
-    leaves.make(shop, [change for change in of_parties if change.work in certificates], asked, settled)
-    parties = {one.party.address: one for one in shop.desired.parties}
+    leaves.make(context, [change for change in of_parties if change.work in certificates], asked, settled)
+    parties = {one.party.address: one for one in context.desired.parties}
     for change in of_parties:
         if change.work is Work.BUNDLE:
-            leaves.bundle(shop, parties[change.address.removesuffix(".bundle")], settled)
-            shop.progress(change)
+            leaves.bundle(context, parties[change.address.removesuffix(".bundle")], settled)
+            context.progress(change)
         elif change.work is Work.STAPLE:
-            staples.make(shop, parties[change.address.removesuffix(".staple")])
-            shop.progress(change)
-    projects.make(shop, of_parties, parties, settled)
-    _remove(shop, [change for change in plan.changes if change.work is Work.REMOVE])
+            staples.make(context, parties[change.address.removesuffix(".staple")])
+            context.progress(change)
+    projects.make(context, of_parties, parties, settled)
+    _remove(context, [change for change in plan.changes if change.work is Work.REMOVE])
 
 
-def _revoke(shop: Workshop, changes: Sequence[Change]) -> None:
+def _revoke(context: ApplyContext, changes: Sequence[Change]) -> None:
     """All at once, and before any CRL: from here on every plan carries it through, whatever happens."""
     entries = [
-        ledger.Revoked(one.ca, one.serial, one.reason, shop.now, one.replace)
+        ledger.Revoked(one.ca, one.serial, one.reason, context.now, one.replace)
         for change in changes
         for one in change.revocations
     ]
     if entries:
-        shop.record.revoked(entries)
-        shop.observed.ledger = ledger.load(shop.layout)
+        context.record.revoked(entries)
+        context.observed.ledger = ledger.load(context.layout)
     for change in changes:
-        shop.progress(change)
+        context.progress(change)
 
 
-def _make_cas(shop: Workshop, changes: Sequence[Change]) -> None:
-    cas = {one.ca.address: one for one in shop.desired.cas}
-    asked = {one.certificate.address: one.certificate for one in shop.desired.cas if one.certificate is not None}
-    with shop.making_keys(asked[change.address] for change in changes if change.work is Work.NEW_KEY):
+def _make_cas(context: ApplyContext, changes: Sequence[Change]) -> None:
+    cas = {one.ca.address: one for one in context.desired.cas}
+    asked = {one.certificate.address: one.certificate for one in context.desired.cas if one.certificate is not None}
+    with context.making_keys(asked[change.address] for change in changes if change.work is Work.NEW_KEY):
         for change in changes:
             if change.work in (Work.REMOVE, Work.REVOKE):
                 continue
             one = cas[change.address.rpartition(".")[0]]
             if change.work is Work.SIGN:
-                authorities.sign_crl(shop, one)
+                authorities.sign_crl(context, one)
             else:
-                authorities.make(shop, one, change)
-            shop.progress(change)
+                authorities.make(context, one, change)
+            context.progress(change)
 
 
-def _remove(shop: Workshop, changes: Sequence[Change]) -> None:
-    asked = {one.party.address for one in shop.desired.parties}
+def _remove(context: ApplyContext, changes: Sequence[Change]) -> None:
+    asked = {one.party.address for one in context.desired.parties}
     for change in changes:
         for path in change.paths:
-            shop.writer.remove(path)
+            context.writer.remove(path)
         party, _, part = change.address.rpartition(".")
         if part == "project" and party not in asked:
-            shop.projects.gone(party)
+            context.projects.gone(party)
         elif part == "bundle":
-            shop.projects.gone(change.address)
-        shop.progress(change)
-    shop.projects.flush()
+            context.projects.gone(change.address)
+        context.progress(change)
+    context.projects.flush()

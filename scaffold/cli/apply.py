@@ -30,7 +30,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Plan (or read PLAN, which must still be today's), ask where a CA or a file is at stake, and carry it out."""
-    from scaffold.cli.carrying import carry_out
+    from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project
     from scaffold.plan.make import make_plan
 

@@ -54,7 +54,7 @@ def _run(project: Project, caller: Client, called: Server) -> bool:
 
 def _ask(project: Project, caller: Server, called: Server) -> bool:
     """Whether the running server was answered; it says itself why not."""
-    from scaffold.publish.calling import ask_to_call
+    from scaffold.running.calling import ask_to_call
 
     answer = ask_to_call(project.topology, project.layout, caller, called)
     typer.echo(answer.body.rstrip("\n"), err=answer.status != 200)

@@ -41,8 +41,8 @@ def run(
 
 
 def _parsed(text: str) -> HostPort:
+    from scaffold.topology.messages import Invalid
     from scaffold.topology.names import host_port
-    from scaffold.topology.words import Invalid
 
     try:
         return host_port(text)

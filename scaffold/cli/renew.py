@@ -32,10 +32,10 @@ def run(
         _watch(file, out)
         return
 
-    from scaffold.cli.carrying import carry_out
+    from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project
     from scaffold.plan.intents import Renew
-    from scaffold.plan.scope import plan_due, plan_intents
+    from scaffold.plan.plan_subset import plan_due, plan_intents
 
     project = open_project(file, out)
     moment = now()
@@ -48,8 +48,8 @@ def run(
 
 def _watch(file: Path, out: Path | None) -> None:
     """One JSON object a line on standard output says what was done."""
-    from scaffold.apply.watch import World, ending_on_signals, watch
     from scaffold.cli.project import open_project
+    from scaffold.running.watch import World, ending_on_signals, watch
     from scaffold.store.secrets import Secrets
     from scaffold.view.log import json_line
 

@@ -30,10 +30,10 @@ def run(
     """Plan what the revocation brings with it, ask, and carry it out."""
     _check_usage(address, reason, serial, no_replace=no_replace, release=release)
 
-    from scaffold.cli.carrying import carry_out
+    from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project
     from scaffold.plan.intents import Intent, Release, Revoke, reason_of
-    from scaffold.plan.scope import plan_intents
+    from scaffold.plan.plan_subset import plan_intents
 
     intent: Intent
     if release:

@@ -12,7 +12,7 @@ from scaffold.errors import VerifyError
 from scaffold.topology.model import Party, Server
 
 if TYPE_CHECKING:
-    from scaffold.publish.services import Launch
+    from scaffold.running.services import Launch
 
 
 def project_folder(project: Project, party: Party) -> Path:
@@ -32,7 +32,7 @@ def project_folder(project: Project, party: Party) -> Path:
 
 def launches(project: Project, servers: Iterable[Server]) -> list[Launch]:
     """How to start each of `servers` on its own address."""
-    from scaffold.publish.services import Launch
+    from scaffold.running.services import Launch
 
     return [
         Launch(server.name, project_folder(project, server), project.kinds[server.address].capabilities.ready or "")

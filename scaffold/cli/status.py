@@ -43,7 +43,7 @@ def run(
 
 def _duration(text: str) -> timedelta:
     from scaffold.topology.durations import parse_duration
-    from scaffold.topology.words import Invalid
+    from scaffold.topology.messages import Invalid
 
     try:
         return parse_duration(text)

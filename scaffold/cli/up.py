@@ -24,7 +24,7 @@ def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
     """
     from scaffold.cli.project import open_project
     from scaffold.cli.running import launches
-    from scaffold.publish.services import Services, check_free, termination_as_exception
+    from scaffold.running.services import Services, check_free, termination_as_exception
 
     project = open_project(file, out)
     servers = project.topology.servers

@@ -81,7 +81,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
 
 def _cannot_run(project: Project) -> bool:
     """Whether this machine lacks what a kind of the topology needs, and says which."""
-    from scaffold.verify.availability import Availability
+    from scaffold.running.availability import Availability
 
     missing = Availability(project.topology, project.kinds).missing
     for reason in missing.values():

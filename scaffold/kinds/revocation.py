@@ -10,8 +10,8 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.settings import has_crl, needs_crls, peer_issuers
 from scaffold.topology import graph, names
 from scaffold.topology.durations import format_duration
+from scaffold.topology.messages import Invalid
 from scaffold.topology.model import Ca, Client, Party, RevocationCheck, Server, Topology
-from scaffold.topology.words import Invalid
 
 
 def check(t: Topology, party: Party, kind: Kind) -> Iterator[str]:

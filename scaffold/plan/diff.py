@@ -21,8 +21,8 @@ from scaffold.plan.authorities import Authorities, Authority
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, DesiredParty
 from scaffold.plan.intents import Intent, Resolved, resolve
-from scaffold.plan.material import project, trust_files
 from scaffold.plan.model import CRL_DUE, Action, Change, Reason, Work
+from scaffold.plan.trust_files import project, trust_files
 from scaffold.settings import peer_issuers
 from scaffold.store.existing import ExistingCa
 from scaffold.store.files import SECRET_FILE

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from scaffold.plan.desired import DesiredParty
-from scaffold.plan.material import TLS, Project
 from scaffold.plan.model import Action, Change, Reason, Work
+from scaffold.plan.trust_files import TLS, Project
 from scaffold.settings import CaFacts
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record, digest

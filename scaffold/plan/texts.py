@@ -11,9 +11,9 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty, desire
 from scaffold.plan.diff import diff
-from scaffold.plan.material import project, trust_files
 from scaffold.plan.model import Plan, Work
 from scaffold.plan.projects import STAND_IN
+from scaffold.plan.trust_files import project, trust_files
 from scaffold.store import existing
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from scaffold.apply.workshop import entry
+from scaffold.apply.context import entry
 from scaffold.pki import issue, keys, profiles
 from scaffold.pki.issue import Issuer
 from scaffold.store import ledger, lock

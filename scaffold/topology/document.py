@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaffold.errors import Place, TopologyError
-from scaffold.topology.words import shown
+from scaffold.topology.messages import shown
 
 if TYPE_CHECKING:
     import yaml

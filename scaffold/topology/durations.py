@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from scaffold.topology.words import Invalid, shown
+from scaffold.topology.messages import Invalid, shown
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 """Seconds in each unit; a year is 365 days."""

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaffold.topology import names
-from scaffold.topology.words import Invalid, nearest, shown
+from scaffold.topology.messages import Invalid, nearest, shown
 
 if TYPE_CHECKING:
     from scaffold.topology.document import Document, Node

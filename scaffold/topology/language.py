@@ -22,6 +22,7 @@ from scaffold.topology.fields import (
     Variables,
     Whole,
 )
+from scaffold.topology.messages import Invalid, shown
 from scaffold.topology.model import (
     EnvSecret,
     Existing,
@@ -40,7 +41,6 @@ from scaffold.topology.model import (
     Secret,
     TlsProfile,
 )
-from scaffold.topology.words import Invalid, shown
 
 KEY_DEFAULT = KeyType.EC_P256
 LEAF_LIFETIME = timedelta(days=90)

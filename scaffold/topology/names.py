@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from scaffold.topology.messages import Invalid, shown
 from scaffold.topology.model import HostPort, San, SanType
-from scaffold.topology.words import Invalid, shown
 
 LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 ENVIRONMENT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"

@@ -10,8 +10,8 @@ from scaffold.errors import Place, TopologyError
 from scaffold.topology import graph, names
 from scaffold.topology.constraints import forbidden_by, looks_like_dns
 from scaffold.topology.durations import format_duration
+from scaffold.topology.messages import nearest, shown
 from scaffold.topology.model import Ca, Client, Fault, Party, Revocation, San, SanType, Server, Subject, Topology
-from scaffold.topology.words import nearest, shown
 
 
 def check_cas(t: Topology) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology import graph
 from scaffold.topology.model import Client, Party, RevocationCheck, Server, Topology
-from scaffold.verify import scenes
+from scaffold.verify import revocation_scenarios
 from scaffold.verify.judge import Finding
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
 
@@ -23,14 +23,14 @@ _IN_ITS_PLACE = frozenset(
         *FALSE_SERVERS,
         Probe.FALSE_REVOKED,
         Probe.SERVER_NO_STAPLE,
-        *scenes.OF_CALLEES.values(),
+        *revocation_scenarios.OF_CALLEES.values(),
     }
 )
 
 _ROGUES = (
     Probe.FOREIGN_CA,
     Probe.SIBLING_CA,
-    Probe.NAMESAKE_CA,
+    Probe.SAME_NAME_CA,
     Probe.SELF_SIGNED,
     Probe.EXPIRED,
     Probe.NOT_YET_VALID,
@@ -94,7 +94,7 @@ def _at(t: Topology, server: Server, kinds: Mapping[str, Kind], withdrawn: Withd
 def _who_gets_in(t: Topology, server: Server, withdrawn: Withdrawn) -> Iterator[Case]:
     for caller in graph.callers(t, server.name):
         yield Case(server, caller, Probe.EDGE, _of_edge(t, caller, server, withdrawn))
-    for probe in (Probe.HONEST_TWIN, Probe.FORGED_HEADERS):
+    for probe in (Probe.CONTROL, Probe.FORGED_HEADERS):
         yield from (Case(server, caller, probe, Expected.ALLOWED) for caller in imitations(t, server))
     if server.staple and not server.fault and f"{server.address}.certificate" not in withdrawn:
         yield Case(server, None, Probe.STAPLE, Expected.ALLOWED)
@@ -107,13 +107,13 @@ def _who_does_not(t: Topology, server: Server, kind: Kind) -> Iterator[Case]:
     yield Case(server, None, Probe.NO_CERTIFICATE, Expected.REFUSED)
     for party in graph.parties(t):
         if has_client_certificate(party) and party not in drawn:
-            yield Case(server, party, Probe.UNDRAWN, Expected.REFUSED)
+            yield Case(server, party, Probe.NOT_ALLOWED, Expected.REFUSED)
     for caller in imitations(t, server):
         for probe in _ROGUES:
             if _applies(t, probe, server, caller, kind):
                 yield Case(server, caller, probe, Expected.REFUSED)
-        for scene, expected in scenes.concerning(t, server, kind, caller.issuer).items():
-            yield Case(server, caller, scenes.OF_CALLERS[scene], expected)
+        for scenario, expected in revocation_scenarios.concerning(t, server, kind, caller.issuer).items():
+            yield Case(server, caller, revocation_scenarios.OF_CALLERS[scenario], expected)
 
 
 def _who_stands_in_its_place(t: Topology, server: Server, kinds: Mapping[str, Kind]) -> Iterator[Case]:
@@ -129,10 +129,10 @@ def _who_is_looked_up(t: Topology, server: Server, caller: Client, kind: Kind) -
     """The same where the client checks revocation: `check_revocation` of a server is about those who call it."""
     if caller.check_revocation is not RevocationCheck.NONE:
         yield Case(server, caller, Probe.FALSE_REVOKED, Expected.REFUSED)
-    if scenes.demands_staple(caller, kind, server):
+    if revocation_scenarios.demands_staple(caller, kind, server):
         yield Case(server, caller, Probe.SERVER_NO_STAPLE, Expected.REFUSED)
-    for scene, expected in scenes.concerning(t, caller, kind, server.issuer).items():
-        yield Case(server, caller, scenes.OF_CALLEES[scene], expected)
+    for scenario, expected in revocation_scenarios.concerning(t, caller, kind, server.issuer).items():
+        yield Case(server, caller, revocation_scenarios.OF_CALLEES[scenario], expected)
 
 
 def imitations(t: Topology, server: Server) -> Iterator[Party]:
@@ -199,7 +199,7 @@ def withdrawn_sides(caller: Party, server: Server, withdrawn: Withdrawn) -> tupl
 
 
 def _of_edge(t: Topology, caller: Party, server: Server, withdrawn: Withdrawn) -> Expected:
-    """A fault of either end, or of a server further behind, turns a drawn call into a refused one.
+    """A fault of either end, or of a server further behind, turns a allowed call into a refused one.
 
     So does a revocation that the other side looks up.
     """
@@ -211,7 +211,7 @@ def _of_edge(t: Topology, caller: Party, server: Server, withdrawn: Withdrawn) -
 
 def _applies(t: Topology, probe: Probe, server: Server, caller: Party, kind: Kind) -> bool:
     match probe:
-        case Probe.NAMESAKE_CA:
+        case Probe.SAME_NAME_CA:
             return any(graph.root_of(t, name) is not graph.root_of(t, caller.issuer) for name in t.cas)
         case Probe.REVOKED:
             return server.check_revocation is not RevocationCheck.NONE

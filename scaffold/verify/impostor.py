@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from scaffold.publish.services import LOOPBACK
+from scaffold.running.services import LOOPBACK
 from scaffold.topology.model import HostPort
 from scaffold.verify.probe import PATIENCE, Credentials, load
 

@@ -99,7 +99,7 @@ def health(alive: Outcome, elsewhere: Outcome) -> Finding:
 
 
 def client_run(status: int, output: str, complaint: str, welcome: Welcome) -> Finding:
-    """What a rendered client's exit status and words say of a drawn call."""
+    """What a rendered client's exit status and words say of a allowed call."""
     words = _last_line(complaint)
     match status:
         case 0:

@@ -13,15 +13,15 @@ class Probe(enum.StrEnum):
     """The codes of the probes, in the order of the report. `words` says each to people."""
 
     EDGE = "edge"
-    """A drawn call with the caller's real certificate."""
-    HONEST_TWIN = "honest-twin"
+    """A allowed call with the caller's real certificate."""
+    CONTROL = "control"
     """A certificate made like the rogues', without their fault: it must get in, or their refusal proves nothing."""
-    UNDRAWN = "undrawn"
+    NOT_ALLOWED = "not-allowed"
     """A party that is not drawn, with its real certificate."""
     NO_CERTIFICATE = "no-certificate"
     FOREIGN_CA = "foreign-ca"
     SIBLING_CA = "sibling-ca"
-    NAMESAKE_CA = "namesake-ca"
+    SAME_NAME_CA = "same-name-ca"
     SELF_SIGNED = "self-signed"
     EXPIRED = "expired"
     NOT_YET_VALID = "not-yet-valid"
@@ -41,7 +41,7 @@ class Probe(enum.StrEnum):
     FORGED_HEADERS = "forged-headers"
     HEALTH = "health"
     TRUE_SERVER = "true-server"
-    """The honest twin of the false servers that follow: a caller must accept it."""
+    """The control of the false servers that follow: a caller must accept it."""
     FALSE_NAME = "false-server-name"
     FALSE_EXPIRED = "false-server-expired"
     FALSE_ROOT = "false-server-root"
@@ -61,13 +61,13 @@ class Probe(enum.StrEnum):
 
 
 _TITLES = {
-    Probe.EDGE: "drawn call",
-    Probe.HONEST_TWIN: "fresh certificate without a fault",
-    Probe.UNDRAWN: "not drawn, real certificate",
+    Probe.EDGE: "allowed call",
+    Probe.CONTROL: "fresh certificate without a fault",
+    Probe.NOT_ALLOWED: "not allowed, real certificate",
     Probe.NO_CERTIFICATE: "no certificate",
     Probe.FOREIGN_CA: "foreign CA with the issuer's name",
     Probe.SIBLING_CA: "sibling CA under the same root",
-    Probe.NAMESAKE_CA: "another trusted root's CA with the issuer's name",
+    Probe.SAME_NAME_CA: "another trusted root's CA with the issuer's name",
     Probe.SELF_SIGNED: "self-signed copy",
     Probe.EXPIRED: "expired",
     Probe.NOT_YET_VALID: "not yet valid",

@@ -1,7 +1,7 @@
 """The certificates of the probes: made at that moment, alive for minutes, in no ledger, and wrong in exactly one way.
 
 client's rogue       identity  names  issuer's name  issuer's key   dates     EKU         refused for
-honest twin          right     right  right          right          right     clientAuth  (let in)
+control          right     right  right          right          right     clientAuth  (let in)
 foreign CA           right     right  right          foreign        right     clientAuth  the chain ends at no root
 sibling CA           right     right  other          under the root right     clientAuth  the allow list's issuer
 namesake CA          right     right  right          under another  right     clientAuth  the allow list's issuer, or
@@ -44,7 +44,7 @@ from scaffold.verify.model import Probe
 from scaffold.verify.probe import Credentials
 
 if TYPE_CHECKING:
-    from scaffold.publish.stage import Pointers, Stage
+    from scaffold.verify.fake_publisher import FakePublisher, Pointers
 
 
 class NotAtHand(Exception):
@@ -83,7 +83,7 @@ class Authorities:
 
     def __init__(self, t: Topology, layout: Layout, secrets: Secrets, now: datetime) -> None:
         self.now = now
-        self.publisher: Stage | None = None
+        self.publisher: FakePublisher | None = None
         self._t = t
         self._layout = layout
         self._secrets = secrets
@@ -302,10 +302,10 @@ def _faulty(fault: Fault) -> Maker:
 
 
 MAKERS: Final[Mapping[Probe, Maker]] = {
-    Probe.HONEST_TWIN: _one(Forge.honest),
+    Probe.CONTROL: _one(Forge.honest),
     Probe.FOREIGN_CA: _one(Forge.of_foreign_ca),
     Probe.SIBLING_CA: _one(Forge.of_sibling_ca),
-    Probe.NAMESAKE_CA: Forge.of_namesake_cas,
+    Probe.SAME_NAME_CA: Forge.of_namesake_cas,
     Probe.SELF_SIGNED: _one(Forge.self_signed),
     Probe.EXPIRED: _faulty(Fault.EXPIRED),
     Probe.NOT_YET_VALID: _faulty(Fault.NOT_YET_VALID),
@@ -326,7 +326,7 @@ MAKERS: Final[Mapping[Probe, Maker]] = {
 
 def make(probe: Probe, forge: Forge) -> tuple[Credentials, ...]:
     """The certificates of a probe, each of which must fare alike. Raises NotAtHand where they cannot be made here."""
-    maker = MAKERS.get(probe, MAKERS[Probe.HONEST_TWIN])
+    maker = MAKERS.get(probe, MAKERS[Probe.CONTROL])
     try:
         return tuple(credentials(rogue) for rogue in maker(forge))
     except PkiError as error:

@@ -15,28 +15,28 @@ from scaffold.errors import PkiError, VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles
 from scaffold.plan.model import Action, Change, Plan
-from scaffold.publish.placement import Ports
-from scaffold.publish.services import termination_as_exception
+from scaffold.running.availability import Availability, cannot_probe
+from scaffold.running.placement import Ports
+from scaffold.running.services import termination_as_exception
 from scaffold.store import ledger
 from scaffold.store.layout import Layout, party_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
 from scaffold.topology.model import Party, Server, Topology
-from scaffold.verify.attempts import Attempts, Untried
-from scaffold.verify.availability import Availability, cannot_probe
 from scaffold.verify.cases import Case, Withdrawn, behind, cases, checker_of, is_in_its_place
 from scaffold.verify.model import Check, Expected, Probe, Report
-from scaffold.verify.rogues import Authorities
-from scaffold.verify.scenes import (
+from scaffold.verify.probe_runner import ProbeRunner, Untried
+from scaffold.verify.revocation_scenarios import (
     Publishing,
-    Scene,
+    RevocationScenario,
     at_hand,
     needs_copy,
     needs_publisher,
-    scene_of,
+    scenario_of,
     staged_files,
 )
-from scaffold.verify.stage import Copy, project_folder, running
+from scaffold.verify.rogues import Authorities
+from scaffold.verify.running_topology import Copy, project_folder, running
 
 _CONTENTS_OF_TLS = frozenset({"certificate", "client-certificate", "trust", "bundle"})
 
@@ -91,14 +91,14 @@ def verify(
             termination_as_exception(),
             ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool,
             _publishing(t, layout, authorities, needed=asks) as publishing,
-            running(kinds, layout, servers, _copies(t, kinds, copied, authorities), ports) as stage,
-            Attempts(t, kinds, layout, authorities, stage, withdrawn) as attempts,
+            running(kinds, layout, servers, _copies(t, kinds, copied, authorities), ports) as started,
+            ProbeRunner(t, kinds, layout, authorities, started, withdrawn) as probes,
         ):
-            for scene, cast in _by_scene(to_try):
-                with publishing.playing(scene):
-                    for number, check in _all(pool, attempts, cast):
+            for scenario, cast in _by_scenario(to_try):
+                with publishing.playing(scenario):
+                    for number, check in _all(pool, probes, cast):
                         conclude(number, check)
-            stage.check_alive()
+            started.check_alive()
     return Report(tuple(checks[number] for number in range(total)), drift_in_tls(plan))
 
 
@@ -113,9 +113,9 @@ def drift_in_tls(plan: Plan) -> tuple[Change, ...]:
     )
 
 
-def _all(pool: ThreadPoolExecutor, attempts: Attempts, to_try: Mapping[int, Case]) -> Iterator[tuple[int, Check]]:
+def _all(pool: ThreadPoolExecutor, probes: ProbeRunner, to_try: Mapping[int, Case]) -> Iterator[tuple[int, Check]]:
     """Each case's number with its check, in the order in which they end. What goes wrong ends all of them."""
-    futures: dict[Future[Check], int] = {pool.submit(_one, attempts, case): n for n, case in to_try.items()}
+    futures: dict[Future[Check], int] = {pool.submit(_one, probes, case): n for n, case in to_try.items()}
     try:
         for future in as_completed(futures):
             yield futures[future], future.result()
@@ -125,35 +125,35 @@ def _all(pool: ThreadPoolExecutor, attempts: Attempts, to_try: Mapping[int, Case
         raise
 
 
-def _one(attempts: Attempts, case: Case) -> Check:
+def _one(probes: ProbeRunner, case: Case) -> Check:
     try:
-        return case.concluded(attempts(case))
+        return case.concluded(probes(case))
     except Untried as error:
         return case.skipped(str(error))
 
 
-def _by_scene(to_try: Mapping[int, Case]) -> Iterator[tuple[Scene, Mapping[int, Case]]]:
-    """The cases by scene, in the order in which those are played."""
-    for scene in Scene:
-        if cast := {number: case for number, case in to_try.items() if scene_of(case.probe) is scene}:
-            yield scene, cast
+def _by_scenario(to_try: Mapping[int, Case]) -> Iterator[tuple[RevocationScenario, Mapping[int, Case]]]:
+    """The cases by scenario, in the order in which those are played."""
+    for scenario in RevocationScenario:
+        if cast := {number: case for number, case in to_try.items() if scenario_of(case.probe) is scenario}:
+            yield scenario, cast
 
 
-Parts = Iterable[tuple[Party, Scene]]
+Parts = Iterable[tuple[Party, RevocationScenario]]
 
 
 def _cast(
     t: Topology, kinds: Mapping[str, Kind], tried: Iterable[Case], reasons: _Reasons
 ) -> tuple[tuple[Server, ...], Parts]:
-    """Which servers must run for these cases, in the topology's order, and who must be copied for which scenes."""
+    """Which servers must run for these cases, in the topology's order, and what must be copied for which scenarios."""
     needed: set[str] = set()
-    copied: dict[tuple[str, Scene], Party] = {}
+    copied: dict[tuple[str, RevocationScenario], Party] = {}
     for case in tried:
         checker = checker_of(case)
         if isinstance(checker, Server) and checker is case.caller:
-            copied[checker.address, Scene.SOUND] = checker
-        elif (scene := needs_copy(t, checker, kinds[checker.address], case.probe)) is not None:
-            copied[checker.address, scene] = checker
+            copied[checker.address, RevocationScenario.SOUND] = checker
+        elif (scenario := needs_copy(t, checker, kinds[checker.address], case.probe)) is not None:
+            copied[checker.address, scenario] = checker
         if is_in_its_place(case.probe):
             continue
         needed |= {case.server.name, *(one.name for one in behind(t, case.server))}
@@ -162,7 +162,7 @@ def _cast(
     can_run = [server for server in t.servers.values() if server.address not in reasons.missing]
     return (
         tuple(server for server in can_run if server.name in needed),
-        tuple((party, scene) for (address, scene), party in copied.items() if address not in reasons.missing),
+        tuple((party, scenario) for (address, scenario), party in copied.items() if address not in reasons.missing),
     )
 
 
@@ -174,10 +174,10 @@ def _involved(servers: Iterable[Server], tried: Iterable[Case]) -> Iterator[Part
 
 
 def _copies(t: Topology, kinds: Mapping[str, Kind], copied: Parts, authorities: Authorities) -> tuple[Copy, ...]:
-    def changed(party: Party, scene: Scene, tls: Path) -> Mapping[str, bytes]:
-        return staged_files(t, party, kinds[party.address], scene, tls, authorities)
+    def changed(party: Party, scenario: RevocationScenario, tls: Path) -> Mapping[str, bytes]:
+        return staged_files(t, party, kinds[party.address], scenario, tls, authorities)
 
-    return tuple(Copy(party, scene, functools.partial(changed, party, scene)) for party, scene in copied)
+    return tuple(Copy(party, scenario, functools.partial(changed, party, scenario)) for party, scenario in copied)
 
 
 @contextlib.contextmanager
@@ -186,11 +186,11 @@ def _publishing(t: Topology, layout: Layout, authorities: Authorities, *, needed
     if not needed:
         yield Publishing(t, authorities, None)
         return
-    from scaffold.publish.stage import staged  # brings an HTTP server
+    from scaffold.verify.fake_publisher import fake_publisher  # brings an HTTP server
 
     issuers = {name: authorities.issuer(name) for name in at_hand(t, authorities)}
-    with staged(t, layout, _clock(authorities.now), issuers) as stage:
-        yield Publishing(t, authorities, stage)
+    with fake_publisher(t, layout, _clock(authorities.now), issuers) as publisher:
+        yield Publishing(t, authorities, publisher)
 
 
 def _clock(now: datetime) -> Callable[[], datetime]:

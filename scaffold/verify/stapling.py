@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from scaffold.pki import bundles
-from scaffold.publish.services import LOOPBACK
+from scaffold.running.services import LOOPBACK
 from scaffold.topology.model import HostPort
 from scaffold.verify.impostor import Visits, answer_of
 from scaffold.verify.judge import Finding

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from tests.cli.harness import scaffold, snapshot
 
 GOOD = """\

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 
 TUTORIAL = Path(__file__).parent.parent.parent / "docs" / "tutorial.md"
 PORT = "8443"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from scaffold.topology.model import Fault, KeyType
 from tests.handshake.nginx_lab import (
     MODERN,

@@ -29,7 +29,7 @@ from scaffold.publish.authority import Document, crl_document
 from scaffold.publish.responder import Answer as ResponderAnswer
 from scaffold.publish.responder import Responder
 from scaffold.publish.server import running as serving
-from scaffold.publish.services import Launch, Service, Services, free_addresses
+from scaffold.running.services import Launch, Service, Services, free_addresses
 from scaffold.settings import Address, Allowed, Call, Files, Revocation, ServerSettings, Source, Tls
 from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from scaffold.settings import Call
 from scaffold.topology.model import Fault, KeyType
 from tests.handshake import dotnet_lab as lab

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import MODERN, address, authority, call_of
 from tests.requirements import require_command

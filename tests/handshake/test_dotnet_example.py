@@ -26,7 +26,7 @@ from cryptography import x509
 
 from scaffold.pki import bundles, issue, keys
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.publish.services import Launch, Services, environment, free_addresses
+from scaffold.running.services import Launch, Services, environment, free_addresses
 from scaffold.topology.model import Fault, San, SanType, Subject
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import Answer, Authority, Credential, ask, authority, now, until, upstream

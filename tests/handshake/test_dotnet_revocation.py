@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles, issue, keys
-from scaffold.publish.services import Launch, Services, environment, free_addresses
-from scaffold.publish.stage import Misbehaviour, Stage, staged
+from scaffold.running.services import Launch, Services, environment, free_addresses
 from scaffold.settings import Files
+from scaffold.verify.fake_publisher import FakePublisher, Misbehaviour, fake_publisher
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import (
     Answer,
@@ -68,7 +68,7 @@ class Household:
     """An applied topology in which `auditor` and `cellar` are revoked, and the CA of `clerk` and `shed`."""
 
     lab: Lab
-    stage: Stage
+    publisher: FakePublisher
 
     def project(self, name: str) -> Path:
         return next(path for path in self.lab.layout.out.glob(f"*/{name}") if path.parent.name != "pki")
@@ -146,13 +146,15 @@ def household(folder: Path, pointers: str, check: str) -> Iterator[Household]:
     for name, free in zip(("PUBLISH", "DESK", "HEALTH", "VAULT", "CELLAR", "SHED"), free_addresses(6), strict=True):
         text = text.replace(name, str(free))
     made = applied(text, folder)
-    with staged(made.topology, made.layout, lambda: datetime.now(UTC)) as stage:
-        assert stage is not None
-        house = Household(made, stage)
+    with fake_publisher(made.topology, made.layout, lambda: datetime.now(UTC)) as publisher:
+        assert publisher is not None
+        house = Household(made, publisher)
         for name in ("desk", "teller"):
             lab.build(house.project(name))
-        stage.revoke("issuing", *(house.credential(name).certificate.serial_number for name in ("auditor", "cellar")))
-        stage.revoke("root", house.credential("clerk").chain[0].serial_number)
+        publisher.revoke(
+            "issuing", *(house.credential(name).certificate.serial_number for name in ("auditor", "cellar"))
+        )
+        publisher.revoke("root", house.credential("clerk").chain[0].serial_number)
         with Services() as services:
             services.start([house.launch(name) for name in ("vault", "cellar", "shed")])
             yield house
@@ -199,7 +201,7 @@ FAULTS = {
 
 def _without_answers(house: Household) -> Iterator[contextlib.AbstractContextManager[None]]:
     for fault in FAULTS[house.lab.topology.servers["desk"].check_revocation.value]:
-        yield house.stage.down() if isinstance(fault, str) else house.stage.misbehaving(fault, "issuing")
+        yield house.publisher.down() if isinstance(fault, str) else house.publisher.misbehaving(fault, "issuing")
 
 
 def test_who_cannot_be_looked_up_is_refused(house: Household) -> None:
@@ -233,10 +235,10 @@ def test_who_cannot_be_looked_up_passes_where_that_is_asked_for(house: Household
 def test_of_two_pointers_the_second_is_asked_where_the_first_fails(tmp_path: Path) -> None:
     """With a CRL and a responder an expired CRL locks nobody out, and lets no revoked one in."""
     with household(tmp_path, "{crl: 1h, ocsp: 1h}", "crl") as house:
-        with house.stage.misbehaving(Misbehaviour.EXPIRED_CRL, "issuing"), house.desk() as desk:
+        with house.publisher.misbehaving(Misbehaviour.EXPIRED_CRL, "issuing"), house.desk() as desk:
             assert desk.ask("teller").status == 200
             desk.refuses("auditor", "Revoked")
-        with house.stage.down(), house.desk() as desk:
+        with house.publisher.down(), house.desk() as desk:
             desk.refuses("teller", "RevocationStatusUnknown")
 
 

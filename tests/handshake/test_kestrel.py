@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from scaffold.errors import VerifyError
 from scaffold.pki import bundles, issue, keys
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from scaffold.settings import Revocation
 from scaffold.topology.model import Fault, KeyType, Subject
 from tests.handshake import dotnet_lab as lab
@@ -232,7 +232,7 @@ def _two_names(ca: Authority) -> Credential:
 
 
 FORBIDDEN = {
-    "undrawn": ("may not call", lambda ca, _root, _other: client(ca, "stranger")),
+    "not-allowed": ("may not call", lambda ca, _root, _other: client(ca, "stranger")),
     "sibling CA": ("may not call", lambda _ca, root, _other: client(authority("Sibling", root), "teller")),
     "namesake CA under another trusted root": (
         "may not call", lambda _ca, _root, other: client(authority("Lab Issuing", other), "teller"),

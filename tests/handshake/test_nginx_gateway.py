@@ -14,7 +14,7 @@ import pytest
 
 from scaffold.errors import TopologyError
 from scaffold.kinds import limits
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from scaffold.topology.load import loads
 from scaffold.topology.model import Fault, Subject
 from tests.handshake.nginx_lab import (

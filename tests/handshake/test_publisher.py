@@ -23,7 +23,7 @@ import pytest
 from cryptography.x509 import ocsp as x509_ocsp
 
 from scaffold.pki import crl, ocsp
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from tests.handshake.publisher_lab import WITHIN, Published, bank, command, publishing
 from tests.handshake.verify_lab import Lab
 from tests.requirements import require_command

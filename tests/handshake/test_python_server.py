@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles, keys
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from scaffold.settings import Files, Revocation
 from scaffold.topology.model import Fault, KeyType
 from tests.handshake.nginx_lab import (

@@ -17,7 +17,7 @@ import pytest
 
 from scaffold.kinds import catalogue
 from scaffold.pki import bundles, crl, keys
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from scaffold.settings import Files, Revocation, Source
 from tests.handshake.nginx_lab import Authority, allow, ask, authority, client, identity, now, server, until
 from tests.handshake.python_lab import place, running, server_folder

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import VerifyError
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from scaffold.store.layout import Layout
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
 from tests.handshake.verify_lab import Lab, applied, failures, lines, probes
@@ -86,7 +86,7 @@ def test_the_banking_example_is_what_it_says(tmp_path: Path, temporary: Path) ->
     assert (mallory.expected, mallory.observed, mallory.layer) == (Expected.REFUSED, Observed.REFUSED, Layer.TLS)
     through = find(report.checks, "gateway", "teller", Probe.EDGE)
     assert "for CN=teller" in through.detail
-    assert find(report.checks, "payments", "teller", Probe.UNDRAWN).layer is Layer.HTTP
+    assert find(report.checks, "payments", "teller", Probe.NOT_ALLOWED).layer is Layer.HTTP
 
     assert lab.path(".scaffold/ledger.jsonl").read_bytes() == ledger, "rogues are in no ledger"
     assert list(temporary.iterdir()) == [], "nothing is left of keys and homes"
@@ -183,7 +183,7 @@ def test_what_cannot_be_made_here_is_skipped_with_its_reason(tmp_path: Path, sou
     skipped = {(check.client, check.probe): check.detail for check in report.checks if check.result is Result.SKIPPED}
     assert "external" in skipped["auditor", Probe.EDGE]
     assert "without its key" in skipped["auditor", Probe.EXPIRED]
-    assert "without its key" in skipped["own", Probe.NAMESAKE_CA]
+    assert "without its key" in skipped["own", Probe.SAME_NAME_CA]
     assert find(report.checks, "api", "auditor", Probe.FOREIGN_CA).result is Result.PASSED
     assert find(report.checks, "api", "own", Probe.EDGE).result is Result.PASSED
 
@@ -191,7 +191,7 @@ def test_what_cannot_be_made_here_is_skipped_with_its_reason(tmp_path: Path, sou
 def test_a_kind_whose_command_is_missing_is_skipped_with_its_reason(
     sound: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scaffold.verify.availability.installed", lambda command: False)
+    monkeypatch.setattr("scaffold.running.availability.installed", lambda command: False)
     report = sound.verify()
     assert {check.result for check in report.checks} == {Result.SKIPPED}
     assert {check.detail for check in report.checks} == {
@@ -246,9 +246,7 @@ def test_a_server_that_is_only_down_or_broken_is_not_taken_for_one_that_refuses(
         (DO_GET, DO_GET + "        self._answer(502, {'error': 'down'})\n        return\n"),
     )
     report = lab.verify()
-    in_http = {
-        ("api", "caller", probe) for probe in (Probe.EDGE, Probe.HONEST_TWIN, Probe.FORGED_HEADERS, Probe.NO_EKU)
-    }
+    in_http = {("api", "caller", probe) for probe in (Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS, Probe.NO_EKU)}
     assert in_http <= failures(report), lines(report)
     assert find(report.checks, "api", "caller", Probe.NO_EKU).observed is Observed.BROKEN
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import VerifyError
-from scaffold.publish.calling import ask_to_call
-from scaffold.publish.services import Launch, Services, free_addresses
+from scaffold.running.calling import ask_to_call
+from scaffold.running.services import Launch, Services, free_addresses
 from tests.handshake.verify_lab import Lab, applied
 
 TOPOLOGY = """

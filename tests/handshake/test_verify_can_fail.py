@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.store.layout import Layout
-from scaffold.verify import scenes
+from scaffold.verify import revocation_scenarios
 from scaffold.verify.model import Observed, Probe
 from tests.handshake.verify_lab import Lab, applied, failures, lines
 from tests.requirements import require_command
@@ -87,7 +87,7 @@ def test_the_unbroken_twin_passes(sound: Lab) -> None:
     assert not report.failed, lines(report)
     by_ocsp_or_client = {
         Probe.RESPONDER_DOWN, Probe.RESPONDER_UNKNOWN, Probe.STALE_OCSP, Probe.STAPLE,
-        Probe.FALSE_REVOKED, Probe.SERVER_NO_STAPLE, *scenes.OF_CALLEES.values(),
+        Probe.FALSE_REVOKED, Probe.SERVER_NO_STAPLE, *revocation_scenarios.OF_CALLEES.values(),
     }  # fmt: skip
     assert {check.probe for check in report.checks} == set(Probe) - {Probe.HEALTH} - by_ocsp_or_client
     assert all(check.observed is not Observed.NOTHING for check in report.checks), lines(report)
@@ -205,7 +205,7 @@ def at(server: str, client: str, *probes: Probe) -> set[tuple[str, str, Probe]]:
 
 FALSE = (Probe.FALSE_NAME, Probe.FALSE_EXPIRED, Probe.FALSE_ROOT, Probe.FALSE_EKU)
 ROGUES = (
-    Probe.FOREIGN_CA, Probe.SIBLING_CA, Probe.NAMESAKE_CA, Probe.SELF_SIGNED, Probe.EXPIRED, Probe.NOT_YET_VALID,
+    Probe.FOREIGN_CA, Probe.SIBLING_CA, Probe.SAME_NAME_CA, Probe.SELF_SIGNED, Probe.EXPIRED, Probe.NOT_YET_VALID,
     Probe.SERVER_CERTIFICATE, Probe.ISSUED_BY_LEAF,
 )  # fmt: skip
 
@@ -213,11 +213,11 @@ Failures = set[tuple[str, str, Probe]]
 BREAKAGES: list[tuple[Callable[[Lab], None], str, Failures]] = [
     # Nobody is let in any more, and so nobody can ask it to call either.
     (python_asks_for_no_certificate, "server.service",
-     at("service", "teller", Probe.EDGE, Probe.HONEST_TWIN, Probe.FORGED_HEADERS)
+     at("service", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)
      | at("service", "gateway", Probe.EDGE)
      | at("backend", "service", Probe.EDGE, Probe.TRUE_SERVER, *FALSE)),
     (python_allows_everybody, "server.service",
-     at("service", "stranger", Probe.UNDRAWN) | at("service", "service", Probe.UNDRAWN)
+     at("service", "stranger", Probe.NOT_ALLOWED) | at("service", "service", Probe.NOT_ALLOWED)
      | at("service", "teller", Probe.SIBLING_CA)),
     (python_compares_no_issuer, "server.service", at("service", "teller", Probe.SIBLING_CA)),
     (python_compares_no_issuer_where_crls_are_checked, "server.backend",
@@ -230,19 +230,19 @@ BREAKAGES: list[tuple[Callable[[Lab], None], str, Failures]] = [
     (client_checks_no_server, "client.teller", at("service", "teller", *FALSE) | at("gateway", "teller", *FALSE)),
     (curl_checks_no_server, "client.stranger", at("backend", "stranger", *FALSE)),
     # `optional_no_ca` forgives a chain that leads nowhere; dates and purposes it still looks at.
-    (nginx_verifies_nobody, "server.gateway", at("gateway", "teller", Probe.FOREIGN_CA, Probe.NAMESAKE_CA)),
+    (nginx_verifies_nobody, "server.gateway", at("gateway", "teller", Probe.FOREIGN_CA, Probe.SAME_NAME_CA)),
     (nginx_asks_for_no_certificate, "server.gateway",
      at("gateway", "anyone", Probe.NO_CERTIFICATE)
-     | at("gateway", "teller", Probe.EDGE, Probe.HONEST_TWIN, Probe.FORGED_HEADERS, *ROGUES)
-     | at("gateway", "stranger", Probe.UNDRAWN) | at("gateway", "service", Probe.UNDRAWN)
-     | at("gateway", "gateway", Probe.UNDRAWN)),
+     | at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS, *ROGUES)
+     | at("gateway", "stranger", Probe.NOT_ALLOWED) | at("gateway", "service", Probe.NOT_ALLOWED)
+     | at("gateway", "gateway", Probe.NOT_ALLOWED)),
     (nginx_allows_everybody, "server.gateway",
-     at("gateway", "stranger", Probe.UNDRAWN) | at("gateway", "service", Probe.UNDRAWN)
-     | at("gateway", "gateway", Probe.UNDRAWN) | at("gateway", "teller", Probe.SIBLING_CA)),
+     at("gateway", "stranger", Probe.NOT_ALLOWED) | at("gateway", "service", Probe.NOT_ALLOWED)
+     | at("gateway", "gateway", Probe.NOT_ALLOWED) | at("gateway", "teller", Probe.SIBLING_CA)),
     (nginx_speaks_tls_1_2, "server.gateway", at("gateway", "teller", Probe.OLD_TLS)),
     (nginx_verifies_no_upstream, "server.gateway", at("service", "gateway", *FALSE)),
     (nginx_passes_identity_headers_on, "server.gateway",
-     at("gateway", "teller", Probe.EDGE, Probe.HONEST_TWIN, Probe.FORGED_HEADERS)
+     at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)
      | at("service", "gateway", Probe.TRUE_SERVER)),
     (nginx_passes_other_headers_on, "server.gateway", at("service", "gateway", Probe.TRUE_SERVER)),
 ]  # fmt: skip
@@ -260,7 +260,7 @@ def test_a_broken_setting_is_caught_and_nothing_else(
 ADDED_ROOTS: list[tuple[str, str, str, Failures]] = [
     # nginx knows an issuer by name alone: the bundle is what keeps another root's CA of that name out.
     ("servers/gateway/tls/ca.pem", "server.gateway", "server.gateway.trust",
-     at("gateway", "teller", Probe.NAMESAKE_CA)),
+     at("gateway", "teller", Probe.SAME_NAME_CA)),
     ("clients/teller/tls/ca.pem", "client.teller", "client.teller.trust",
      at("service", "teller", Probe.FALSE_ROOT) | at("gateway", "teller", Probe.FALSE_ROOT)),
     ("servers/service/tls/client-ca.pem", "server.backend", "server.service.trust",

@@ -27,10 +27,10 @@ from scaffold.errors import PublishError
 from scaffold.pki.crl import Reason
 from scaffold.plan.intents import Revoke
 from scaffold.plan.make import make_plan
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from scaffold.store.layout import Layout
 from scaffold.verify.model import Expected, Observed, Probe, Report, Result
-from scaffold.verify.scenes import OF_CALLEES, OF_CALLERS, Scene
+from scaffold.verify.revocation_scenarios import OF_CALLEES, OF_CALLERS, RevocationScenario
 from tests.handshake.verify_lab import Lab, applied, failures, lines
 from tests.requirements import require_command
 
@@ -112,7 +112,7 @@ def test_every_kind_that_claims_it_refuses_and_lets_its_twin_in(sound: Lab) -> N
     assert Probe.RESPONDER_UNKNOWN not in lenient
 
     of_callees = frozenset(OF_CALLEES.values())
-    by_list = {OF_CALLEES[Scene.REVOKED_CA], OF_CALLEES[Scene.EXPIRED_CRL]}
+    by_list = {OF_CALLEES[RevocationScenario.REVOKED_CA], OF_CALLEES[RevocationScenario.EXPIRED_CRL]}
     assert tried(report, "lists", "careful").keys() & of_callees == by_list
     assert tried(report, "lists", "curly").keys() & of_callees == by_list
     assert tried(report, "lists", "curious").keys() & of_callees == of_callees
@@ -176,12 +176,16 @@ def at(server: str, client: str, *probes: Probe) -> set[tuple[str, str, Probe]]:
     return {(server, client, probe) for probe in probes}
 
 
-def of_servers(*scenes: Scene) -> tuple[Probe, ...]:
-    return tuple(OF_CALLEES[scene] for scene in scenes)
+def of_servers(*scenarios: RevocationScenario) -> tuple[Probe, ...]:
+    return tuple(OF_CALLEES[scenario] for scenario in scenarios)
 
 
-CAS = (Scene.REVOKED_CA, Scene.EXPIRED_CRL)
-STAPLED = (Probe.FALSE_REVOKED, Probe.SERVER_NO_STAPLE, *of_servers(Scene.STALE, Scene.UNKNOWN))
+CAS = (RevocationScenario.REVOKED_CA, RevocationScenario.EXPIRED_CRL)
+STAPLED = (
+    Probe.FALSE_REVOKED,
+    Probe.SERVER_NO_STAPLE,
+    *of_servers(RevocationScenario.STALE, RevocationScenario.UNKNOWN),
+)
 
 BREAKAGES: list[tuple[Callable[[Lab], None], str, set[tuple[str, str, Probe]]]] = [
     (python_looks_at_no_list, "server.lists", at("lists", "plain", *IN_LISTS)),

@@ -11,7 +11,7 @@ from scaffold.apply import Outcome, apply
 from scaffold.pki import crl as crls
 from scaffold.plan.intents import Intent, Release, Renew, Revoke
 from scaffold.plan.model import Action, Plan
-from scaffold.plan.scope import plan_due, plan_intents
+from scaffold.plan.plan_subset import plan_due, plan_intents
 from scaffold.store import ledger
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets

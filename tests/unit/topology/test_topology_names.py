@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from scaffold.topology import names
 from scaffold.topology.durations import LONGEST, format_duration, parse_duration
+from scaffold.topology.messages import Invalid, nearest, shown
 from scaffold.topology.model import HostPort, San, SanType
-from scaffold.topology.words import Invalid, nearest, shown
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from scaffold.kinds.catalogue import find
 from scaffold.topology import graph
 from scaffold.topology.load import loads
 from scaffold.topology.model import Client, Server, Topology
-from scaffold.verify import scenes
+from scaffold.verify import revocation_scenarios
 from scaffold.verify.cases import FALSE_SERVERS, Case, cases, imitations
 from scaffold.verify.judge import Finding
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
@@ -33,7 +33,7 @@ clients:
 
 
 OF_REVOCATION = {
-    *scenes.OF_CALLERS.values(), *scenes.OF_CALLEES.values(),
+    *revocation_scenarios.OF_CALLERS.values(), *revocation_scenarios.OF_CALLEES.values(),
     Probe.REVOKED, Probe.FALSE_REVOKED, Probe.STAPLE, Probe.SERVER_NO_STAPLE,
 }  # fmt: skip
 
@@ -71,7 +71,7 @@ def test_a_faulty_server_is_refused_by_all_its_callers_and_by_those_of_its_gatew
 
 
 def test_every_pair_with_a_certificate_that_is_not_drawn_is_a_case() -> None:
-    undrawn = {key[:2] for key, expected in of(loaded()).items() if key[2] is Probe.UNDRAWN}
+    undrawn = {key[:2] for key, expected in of(loaded()).items() if key[2] is Probe.NOT_ALLOWED}
     assert undrawn == {
         ("gateway", "gateway"), ("gateway", "mallory"),
         ("lonely", "gateway"), ("lonely", "mallory"), ("lonely", "teller"),
@@ -86,12 +86,12 @@ def test_rogues_bear_the_name_of_a_sound_client_that_is_no_gateway() -> None:
 
 def test_a_server_that_nobody_calls_still_refuses_everybody() -> None:
     lonely = {key[2] for key in of(loaded()) if key[0] == "lonely"}
-    assert lonely == {Probe.NO_CERTIFICATE, Probe.UNDRAWN}
+    assert lonely == {Probe.NO_CERTIFICATE, Probe.NOT_ALLOWED}
 
 
 def test_every_rogue_that_applies_is_a_case() -> None:
     accounts = {key[2] for key in of(loaded()) if key[:2] == ("accounts", "teller")}
-    of_nobody = {Probe.NAMESAKE_CA, Probe.UNDRAWN, Probe.NO_CERTIFICATE, Probe.HEALTH}
+    of_nobody = {Probe.SAME_NAME_CA, Probe.NOT_ALLOWED, Probe.NO_CERTIFICATE, Probe.HEALTH}
     assert accounts == set(Probe) - of_nobody - OF_REVOCATION
     assert ("accounts", "", Probe.HEALTH) in of(loaded())
 
@@ -103,7 +103,7 @@ def test_a_missing_purpose_is_probed_where_the_kind_demands_one() -> None:
 
 def test_a_namesake_is_probed_where_there_is_another_root() -> None:
     t = loaded(TOPOLOGY.replace(b"root: {}", b"root: {}\n  other: {}"))
-    assert ("accounts", "teller", Probe.NAMESAKE_CA) in of(t)
+    assert ("accounts", "teller", Probe.SAME_NAME_CA) in of(t)
 
 
 def test_false_servers_are_shown_to_every_caller() -> None:

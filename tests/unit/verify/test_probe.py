@@ -16,7 +16,7 @@ import pytest
 from scaffold.pki import broken, bundles, keys
 from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
 from scaffold.verify import probe
 from scaffold.verify.model import Layer

@@ -71,10 +71,10 @@ def wrongs(profile: CertificateProfile, leaf: x509.Certificate, layout: Layout) 
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
-        (Probe.HONEST_TWIN, set()),
+        (Probe.CONTROL, set()),
         (Probe.OLD_TLS, set()),
         (Probe.FOREIGN_CA, {"issuer's key"}),
-        (Probe.NAMESAKE_CA, {"issuer's key"}),
+        (Probe.SAME_NAME_CA, {"issuer's key"}),
         (Probe.SIBLING_CA, {"issuer's name", "issuer's key"}),
         (Probe.SELF_SIGNED, {"issuer's name", "issuer's key"}),
         (Probe.ISSUED_BY_LEAF, {"issuer's name", "issuer's key"}),
@@ -105,7 +105,7 @@ def test_a_sibling_stands_under_the_true_root(bank: tuple[Topology, Layout]) -> 
 
 def test_a_namesake_stands_under_the_other_root(bank: tuple[Topology, Layout]) -> None:
     t, layout = bank
-    leaf, namesake = made(Probe.NAMESAKE_CA, forge(t, layout))
+    leaf, namesake = made(Probe.SAME_NAME_CA, forge(t, layout))
     partner = bundles.load_certificates(layout.path(ca_paths("partner").certificate).read_bytes())[0]
     assert chains.signed_by(leaf, namesake)
     assert chains.signed_by(namesake, partner)

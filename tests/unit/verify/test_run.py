@@ -10,10 +10,10 @@ import pytest
 
 from scaffold.kinds.catalogue import Kind, find
 from scaffold.plan.model import Action, Change, Plan, Reason
+from scaffold.running import availability
+from scaffold.running.availability import Availability, cannot_probe
 from scaffold.topology.load import loads
 from scaffold.topology.model import KeyType, Topology
-from scaffold.verify import availability
-from scaffold.verify.availability import Availability, cannot_probe
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Report, Result
 from scaffold.verify.run import drift_in_tls
 

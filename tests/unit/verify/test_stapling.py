@@ -10,7 +10,7 @@ import pytest
 
 from scaffold.pki import broken, crl, ocsp, staples
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.publish.services import LOOPBACK
+from scaffold.running.services import LOOPBACK
 from scaffold.topology.model import San, SanType, Subject
 from scaffold.verify import stapling
 from scaffold.verify.model import Observed

@@ -29,11 +29,11 @@ def text(report: Report) -> str:
 def test_a_report_is_grouped_by_server_and_says_what_was_expected_and_seen() -> None:
     lines = text(Report((PASSED, SKIPPED, PASSED))).splitlines()
     assert lines[0] == "api  python"
-    assert lines[2].split() == ["✓", "ann", "drawn", "call", "allowed", "allowed", "(http)", "200"]
+    assert lines[2].split() == ["✓", "ann", "allowed", "call", "allowed", "allowed", "(http)", "200"]
     assert [line for line in lines if not line.startswith(" ")] == [
         "api  python", "", "web  kestrel", "", "Verify: 2 passed, 0 failed, 1 skipped.",
     ]  # fmt: skip
-    assert "  - 1 skipped: no dotnet  (drawn call)" in lines
+    assert "  - 1 skipped: no dotnet  (allowed call)" in lines
 
 
 def test_failures_stand_once_more_at_the_end() -> None:

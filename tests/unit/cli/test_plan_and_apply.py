@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scaffold.cli.carrying import ATTEMPTS, carry_out
+from scaffold.cli.plan_and_apply import ATTEMPTS, carry_out
 from scaffold.errors import Overtaken, PlanError
 
 

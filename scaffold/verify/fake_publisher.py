@@ -1,12 +1,12 @@
 """A publisher for verify: the real one, which besides vouches for rogues and misbehaves when it is told to.
 
-    with staged(topology, layout, clock) as stage:          # None where the topology publishes nothing
-        stage.vouch("issuing", rogue.serial_number)         # OCSP of a true CA: good, though no ledger knows it
-        where = stage.adopt(sibling)                        # a rogue CA: pointers for what it issues
+    with fake_publisher(topology, layout, clock) as publisher:          # None where the topology publishes nothing
+        publisher.vouch("issuing", rogue.serial_number)         # OCSP of a true CA: good, though no ledger knows it
+        where = publisher.adopt(sibling)                        # a rogue CA: pointers for what it issues
         profile = replace(profile, crl_url=where.crl, ocsp_url=where.ocsp, ca_url=where.ca)
-        stage.revoke("issuing", leaf.serial_number)         # OCSP and CRL, here alone; the ledger stays as it is
-        with stage.misbehaving(Misbehaviour.EXPIRED_CRL, "issuing"): ...
-        with stage.down(): ...                              # connections are refused
+        publisher.revoke("issuing", leaf.serial_number)         # OCSP and CRL, here alone; the ledger stays as it is
+        with publisher.misbehaving(Misbehaviour.EXPIRED_CRL, "issuing"): ...
+        with publisher.down(): ...                              # connections are refused
 
 **Why a rogue CA needs pointers of its own.** One URL of a CRL serves one issuer. A rogue that points to the CRL of the
 CA that it imitates gets a list whose signature is not its issuer's: OpenSSL says "CRL signature failure" (or finds no
@@ -75,7 +75,7 @@ class Pointers:
     ca: str
 
 
-class Stage:
+class FakePublisher:
     """The source of such a publisher. All of it may be used from several threads."""
 
     def __init__(self, state: State, publish: str, clock: Clock, issuers: Mapping[str, Issuer]) -> None:
@@ -243,7 +243,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class _Altered:
-    """What is known of a true CA's certificates, with what the stage was told on top."""
+    """What is known of a true CA's certificates, with what the publisher was told on top."""
 
     real: Authority
     said: Mapping[int, ocsp.Status]
@@ -286,9 +286,9 @@ class _InMemory(Signing):
 
 
 @contextlib.contextmanager
-def staged(
+def fake_publisher(
     topology: Topology, layout: Layout, clock: Clock, issuers: Mapping[str, Issuer] | None = None
-) -> Iterator[Stage | None]:
+) -> Iterator[FakePublisher | None]:
     """Such a publisher on a thread, where `publish` of the topology says; None where it publishes nothing.
 
     `issuers`: CAs whose keys a password guards and the caller has opened. Raises PublishError, StoreError.
@@ -298,9 +298,9 @@ def staged(
         return
     state = State(topology, layout, _InMemory())
     state.open(clock())
-    stage = Stage(state, topology.publish, clock, issuers or {})
-    stage.start()
+    publisher = FakePublisher(state, topology.publish, clock, issuers or {})
+    publisher.start()
     try:
-        yield stage
+        yield publisher
     finally:
-        stage.stop()
+        publisher.stop()

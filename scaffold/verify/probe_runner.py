@@ -15,10 +15,11 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles, profiles
 from scaffold.pki.names import rfc2253
 from scaffold.pki.profiles import CertificateProfile
+from scaffold.running.clients import Clients, Ran
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.model import Client, HostPort, Party, Server, TlsProfile, Topology
-from scaffold.verify import judge, scenes, stapling
+from scaffold.verify import judge, revocation_scenarios, stapling
 from scaffold.verify.cases import (
     Case,
     Withdrawn,
@@ -30,14 +31,13 @@ from scaffold.verify.cases import (
     is_in_its_place,
     withdrawn_sides,
 )
-from scaffold.verify.clients import Clients, Ran
 from scaffold.verify.impostor import Impostor, Visits
 from scaffold.verify.judge import Finding, Name, Welcome
 from scaffold.verify.model import Expected, Layer, Observed, Probe
 from scaffold.verify.probe import Answered, CannotOffer, Credentials, Outcome, Target, call, call_plainly
+from scaffold.verify.revocation_scenarios import RevocationScenario
 from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make
-from scaffold.verify.scenes import Scene
-from scaffold.verify.stage import Stage, project_folder
+from scaffold.verify.running_topology import RunningTopology, project_folder
 
 BELOW: Final = {TlsProfile.MODERN: ssl.TLSVersion.TLSv1_2, TlsProfile.INTERMEDIATE: ssl.TLSVersion.TLSv1_1}
 """The newest protocol that a profile no longer speaks."""
@@ -67,7 +67,7 @@ class Untried(Exception):
     """A case that cannot be tried here; the message says why, as the reason of the skip."""
 
 
-class Attempts:
+class ProbeRunner:
     """Tries the cases of one verification. Called from several threads; when its block ends, so do its clients."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Attempts:
         kinds: Mapping[str, Kind],
         layout: Layout,
         authorities: Authorities,
-        stage: Stage,
+        running: RunningTopology,
         withdrawn: Withdrawn,
     ) -> None:
         self._t = t
@@ -84,10 +84,10 @@ class Attempts:
         self._withdrawn = withdrawn
         self._layout = layout
         self._authorities = authorities
-        self._stage = stage
+        self._running = running
         self._clients = Clients()
 
-    def __enter__(self) -> Attempts:
+    def __enter__(self) -> ProbeRunner:
         return self
 
     def __exit__(
@@ -106,7 +106,7 @@ class Attempts:
         match case.probe:
             case Probe.EDGE:
                 return self._edge(case)
-            case Probe.HONEST_TWIN:
+            case Probe.CONTROL:
                 return self._twin(case)
             case Probe.FORGED_HEADERS:
                 return self._forged_headers(case)
@@ -114,7 +114,7 @@ class Attempts:
                 return self._health(case)
             case Probe.NO_CERTIFICATE:
                 return judge.admission(call(self._target(case), None))
-            case Probe.UNDRAWN:
+            case Probe.NOT_ALLOWED:
                 return judge.admission(call(self._target(case), self._real(_caller(case))))
             case Probe.OLD_TLS:
                 newest = BELOW[case.server.tls]
@@ -127,11 +127,11 @@ class Attempts:
                 return self._rogue_is_shown(case)
 
     def _target(self, case: Case) -> Target:
-        return self._stage.target(case.server)
+        return self._running.target(case.server)
 
-    def _copy(self, case: Case) -> Scene | None:
+    def _copy(self, case: Case) -> RevocationScenario | None:
         checker = checker_of(case)
-        return scenes.needs_copy(self._t, checker, self._kinds[checker.address], case.probe)
+        return revocation_scenarios.needs_copy(self._t, checker, self._kinds[checker.address], case.probe)
 
     # --- Drawn calls ---------------------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ class Attempts:
             raise Untried(f"{caller.address} is external: neither its certificate nor its project is here")
         if isinstance(caller, Server):
             return self._edge_of_server(case, caller)
-        url = _url(self._target(case).address) if self._stage.elsewhere(case.server) else None
+        url = _url(self._target(case).address) if self._running.elsewhere(case.server) else None
         ran = self._run_client(caller, case.server, url)
         if case.expected is Expected.ALLOWED:
             return judge.client_run(ran.status, ran.output, ran.complaint, self._welcome(case.server, caller))
@@ -153,7 +153,7 @@ class Attempts:
         return judge.declared_refusal(ran.status, ran.output, ran.complaint, sides)
 
     def _edge_of_server(self, case: Case, caller: Server) -> Finding:
-        outcome = call(self._stage.target(caller), self._asker(caller), f"/call/{case.server.name}")
+        outcome = call(self._running.target(caller), self._asker(caller), f"/call/{case.server.name}")
         if case.expected is Expected.REFUSED:
             return self._behind_refuses(case, outcome)
         return judge.admission(outcome, self._welcome(case.server, caller))
@@ -181,7 +181,7 @@ class Attempts:
             raise Untried(f"only {caller.address} calls it, and what that says of others is believed")
         if any(one.fault for one in behind(self._t, case.server)):
             raise Untried("a server behind it is faulty on purpose, so nobody says what reached it")
-        outcome = call(self._target(case), self._rogue(case, Probe.HONEST_TWIN), headers=FORGED)
+        outcome = call(self._target(case), self._rogue(case, Probe.CONTROL), headers=FORGED)
         finding = judge.admission(outcome, self._welcome(case.server, caller))
         believed = [
             value for value in FORGED.values() if isinstance(outcome, Answered) and value.encode() in outcome.body
@@ -191,7 +191,7 @@ class Attempts:
         return finding
 
     def _health(self, case: Case) -> Finding:
-        address = self._stage.health(case.server)
+        address = self._running.health(case.server)
         if address is None:
             raise VerifyError(f"{case.server.address} has no health port")
         return judge.health(call_plainly(address, "/healthz"), call_plainly(address, "/"))
@@ -211,14 +211,14 @@ class Attempts:
     # --- Rogues --------------------------------------------------------------------------------------------------
 
     def _rogue_is_shown(self, case: Case) -> Finding:
-        scenes.check_at_hand(self._t, case.server, case.probe, _caller(case).issuer, self._authorities)
+        revocation_scenarios.check_at_hand(self._t, case.server, case.probe, _caller(case).issuer, self._authorities)
         match self._copy(case):
             case None:
                 return self._shown(case, self._target(case))
-            case Scene.SOUND:
+            case RevocationScenario.SOUND:
                 return self._shown_beside_its_twin(case)
-            case scene:
-                return self._shown(case, self._stage.copy_of(case.server, scene))
+            case scenario:
+                return self._shown(case, self._running.copy_of(case.server, scenario))
 
     def _shown(self, case: Case, target: Target) -> Finding:
         rogues = self._imitating(_caller(case), case.server, case.probe)
@@ -226,13 +226,13 @@ class Attempts:
 
     def _shown_beside_its_twin(self, case: Case) -> Finding:
         """At the copy that has the CRLs of the rogue CAs: there their certificates have one fault alone."""
-        target = self._stage.copy_of(case.server)
-        match call(target, self._rogue(case, Probe.HONEST_TWIN)):
+        target = self._running.copy_of(case.server)
+        match call(target, self._rogue(case, Probe.CONTROL)):
             case Answered(200 | 502, _):  # behind the copy of a gateway stands an impostor
                 return self._shown(case, target)
             case outcome:
                 finding = judge.admission(outcome)
-                words = f"with CRLs made for the probe, not even the honest twin gets in: {finding.detail}"
+                words = f"with CRLs made for the probe, not even the control gets in: {finding.detail}"
                 return Finding(Observed.BROKEN, finding.layer, words)
 
     # --- False servers -------------------------------------------------------------------------------------------
@@ -248,11 +248,11 @@ class Attempts:
         return _first_astray(case, (self._shown_to_client(case, caller, each) for each in shown))
 
     def _shown_to_client(self, case: Case, caller: Client, credentials: Credentials) -> Finding:
-        scenes.check_at_hand(self._t, caller, case.probe, case.server.issuer, self._authorities)
+        revocation_scenarios.check_at_hand(self._t, caller, case.probe, case.server.issuer, self._authorities)
         copy = self._copy(case)
-        folder = self._stage.folder_of_copy(caller, copy) if copy else None
+        folder = self._running.folder_of_copy(caller, copy) if copy else None
         if (
-            scenes.demands_staple(caller, self._kinds[caller.address], case.server)
+            revocation_scenarios.demands_staple(caller, self._kinds[caller.address], case.server)
             and case.probe is not Probe.SERVER_NO_STAPLE
         ):
             return self._stapled_to_client(case, caller, credentials, folder)
@@ -263,7 +263,7 @@ class Attempts:
 
     def _stapled_to_client(self, case: Case, caller: Client, credentials: Credentials, folder: Path | None) -> Finding:
         """Likewise, to a client that demands a staple: it gets one that says what the case is about."""
-        staple = scenes.staple(
+        staple = revocation_scenarios.staple(
             caller, case.probe, credentials, self._authorities.issuer(case.server.issuer), self._authorities.now
         )
         with stapling.stapler(case.server.name, credentials, staple) as impostor:
@@ -273,8 +273,8 @@ class Attempts:
 
     def _shown_to_server(self, case: Case, caller: Server, shown: Iterable[Credentials]) -> Iterator[Finding]:
         """The copy of a calling server is asked to call, by each of the ways that lead to the impostor."""
-        asker, target = self._asker(caller), self._stage.copy_of(caller)
-        impostor = self._stage.impostor(caller, case.server)
+        asker, target = self._asker(caller), self._running.copy_of(caller)
+        impostor = self._running.impostor(caller, case.server)
         paths = (f"/call/{case.server.name}", *(("/",) if caller.upstream == case.server.name else ()))
         for credentials, path in itertools.product(shown, paths):
             with impostor.turn:
@@ -321,7 +321,7 @@ class Attempts:
                 return self._real(caller)
         if not callers:
             raise Untried(f"nobody may call {server.address}, so nobody can ask it to call")
-        return self._imitating(callers[0], server, Probe.HONEST_TWIN)[0]
+        return self._imitating(callers[0], server, Probe.CONTROL)[0]
 
     def _welcome(self, server: Server, caller: Party) -> Welcome:
         """What the answer must say: through gateways it is the last server's, and names whoever called the last one."""

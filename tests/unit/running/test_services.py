@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import VerifyError
-from scaffold.publish.services import (
+from scaffold.running.services import (
     Launch,
     Services,
     Terminated,
@@ -73,7 +73,7 @@ def test_a_service_is_ready_when_it_says_so_and_gone_when_the_block_ends(project
 def test_what_a_script_left_in_its_process_group_ends_too(
     project: Callable[..., Launch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scaffold.publish.services.STOP_WITHIN", 0.2)
+    monkeypatch.setattr("scaffold.running.services.STOP_WITHIN", 0.2)
     script = f'sh -c "trap : TERM; echo \\$\\$ > {tmp_path}/child; echo ready on x; while :; do sleep 1; done" & wait'
     with Services() as services:
         (service,) = services.start([project(script)])
@@ -143,7 +143,7 @@ def test_no_service_outlives_us(number: signal.Signals, project: Callable[..., L
     launch = project("echo $$ > pid; echo ready on x; exec sleep 60")
     code = f"""
 from pathlib import Path
-from scaffold.publish.services import *
+from scaffold.running.services import *
 with termination_as_exception(), Services() as services:
     services.start([Launch("accounts", Path({str(launch.folder)!r}), {READY!r})])
     print("up", flush=True)

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from scaffold.apply.watch import LOOK_EVERY, TRY_AGAIN, World, watch
 from scaffold.errors import TopologyError
+from scaffold.running.watch import LOOK_EVERY, TRY_AGAIN, World, watch
 from scaffold.store import lock
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets

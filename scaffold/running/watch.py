@@ -19,9 +19,9 @@ from typing import Final
 from scaffold.apply.run import apply
 from scaffold.errors import Locked, PkiError, ScaffoldError, SecretError
 from scaffold.kinds.catalogue import Kind
-from scaffold.plan.due import next_due
 from scaffold.plan.model import Action, Change, Plan, Work
-from scaffold.plan.scope import plan_due
+from scaffold.plan.next_deadline import next_due
+from scaffold.plan.plan_subset import plan_due
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph

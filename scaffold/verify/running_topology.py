@@ -12,40 +12,40 @@ from pathlib import Path
 
 from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
-from scaffold.publish.placement import Placed, Placements, Ports, launch, moved_callees, place
-from scaffold.publish.services import Launch, Services, free_addresses
+from scaffold.running.placement import Placed, Placements, Ports, launch, moved_callees, place
+from scaffold.running.services import Launch, Services, free_addresses
 from scaffold.settings import server_name
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology.model import HostPort, Party, Server
 from scaffold.verify.impostor import Impostor
 from scaffold.verify.probe import Target
-from scaffold.verify.scenes import Scene
+from scaffold.verify.revocation_scenarios import RevocationScenario
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A project that is copied for a scene, and with what in `tls/`: contents by file name, out of what is there."""
+    """A project that is copied for a scenario, and with what in `tls/`: contents by file name, out of what is there."""
 
     party: Party
-    scene: Scene
+    scenario: RevocationScenario
     changed: Callable[[Path], Mapping[str, bytes]]
 
 
-class Stage:
+class RunningTopology:
     """Where everything is while the probes run.
 
     Some servers run more than once: as they are, and as copies. The callees of a copy are impostors, so that what it
-    makes of a false callee can be seen, and its CRLs are those of a scene. That a folder runs elsewhere is proved by
+    makes of a false callee can be seen, and its CRLs are those of a scenario. That a folder runs elsewhere is proved by
     it. Clients are copied for the sake of their CRLs alone.
     """
 
     def __init__(
         self,
         placements: Placements,
-        copies: Mapping[tuple[str, Scene], Placed],
+        copies: Mapping[tuple[str, RevocationScenario], Placed],
         impostors: Mapping[tuple[str, str], Impostor],
         services: Services,
-        folders: Mapping[tuple[str, Scene], Path],
+        folders: Mapping[tuple[str, RevocationScenario], Path],
     ) -> None:
         self._placements = placements
         self._copies = copies
@@ -64,13 +64,13 @@ class Stage:
         """Whether its rendered callers must be told where it is."""
         return self._placements[server.name].elsewhere
 
-    def copy_of(self, server: Server, scene: Scene = Scene.SOUND) -> Target:
-        """Where the server's copy for a scene is; its callees are impostors."""
-        return Target(self._copies[server.name, scene].address, server_name(server))
+    def copy_of(self, server: Server, scenario: RevocationScenario = RevocationScenario.SOUND) -> Target:
+        """Where the server's copy for a scenario is; its callees are impostors."""
+        return Target(self._copies[server.name, scenario].address, server_name(server))
 
-    def folder_of_copy(self, party: Party, scene: Scene) -> Path:
+    def folder_of_copy(self, party: Party, scenario: RevocationScenario) -> Path:
         """Where the copied project lies."""
-        return self._folders[party.address, scene]
+        return self._folders[party.address, scenario]
 
     def impostor(self, caller: Server, callee: Server) -> Impostor:
         """Who stands in the place of `callee` for the copy of `caller`."""
@@ -86,7 +86,7 @@ class Stage:
 @contextlib.contextmanager
 def running(
     kinds: Mapping[str, Kind], layout: Layout, servers: Iterable[Server], copies: Iterable[Copy], ports: Ports
-) -> Iterator[Stage]:
+) -> Iterator[RunningTopology]:
     """Start `servers`, and copies beside them; all are stopped when the block ends, however it ends.
 
     Raises VerifyError where an address is taken, before anything is started, and where a server does not come up.
@@ -95,9 +95,11 @@ def running(
     with ExitStack() as stack:
         # 0700 by mkdtemp(3): the copies hold private keys.
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scaffold-verify-")))
-        folders = {(copy.party.address, copy.scene): _copy(layout, copy, root) for copy in copies}
+        folders = {(copy.party.address, copy.scenario): _copy(layout, copy, root) for copy in copies}
         placed_copies = {
-            (copy.party.name, copy.scene): _copy_placed(copy.party) for copy in copies if isinstance(copy.party, Server)
+            (copy.party.name, copy.scenario): _copy_placed(copy.party)
+            for copy in copies
+            if isinstance(copy.party, Server)
         }
         impostors = {
             (name, callee): stack.enter_context(Impostor(callee))
@@ -105,14 +107,14 @@ def running(
             for callee in callees
         }
         launches = [_launch(kinds, layout, placed, placements) for placed in placements.values()]
-        for (name, scene), placed in placed_copies.items():
+        for (name, scenario), placed in placed_copies.items():
             callees = {callee: impostors[name, callee].address for callee in placed.server.calls}
-            folder = folders[placed.server.address, scene]
+            folder = folders[placed.server.address, scenario]
             started = launch(placed, folder, _ready(kinds[placed.server.address]), callees)
             launches.append(replace(started, name=folder.name))
         services = stack.enter_context(Services())
         services.start(launches)
-        yield Stage(placements, placed_copies, impostors, services, folders)
+        yield RunningTopology(placements, placed_copies, impostors, services, folders)
 
 
 def project_folder(layout: Layout, party: Party) -> Path:
@@ -135,7 +137,7 @@ def _copy(layout: Layout, copy: Copy, root: Path) -> Path:
     """The copied folder. Its name says what it is, and stands in errors as the server's."""
     project = project_folder(layout, copy.party)
     role = copy.party.address.partition(".")[0]
-    to = root / role / f"{copy.party.name}-copy-{copy.scene.name.lower().replace('_', '-')}"
+    to = root / role / f"{copy.party.name}-copy-{copy.scenario.name.lower().replace('_', '-')}"
     try:
         shutil.copytree(project, to, symlinks=True, ignore=shutil.ignore_patterns("run"))
         for name, content in copy.changed(to / "tls").items():

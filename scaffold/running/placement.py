@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from scaffold.publish.services import Launch, check_free, free_addresses, reachable
+from scaffold.running.services import Launch, check_free, free_addresses, reachable
 from scaffold.topology.model import HostPort, Server
 
 Ports = Literal["fixed", "auto"]

@@ -1,6 +1,6 @@
-"""What the sources of revocation say while probes are tried, scene by scene, and whom each scene concerns.
+"""What the sources of revocation say while probes are tried, scenario by scenario, and whom each scenario concerns.
 
-scene         the CRLs in tls/ and over HTTP                    OCSP                    who calls gets in
+scenario         the CRLs in tls/ and over HTTP                    OCSP                    who calls gets in
 sound         current; the serials of `doomed` are listed       the same serials        unless one of those is shown
 down          files as they are; nobody listens                 nobody listens          as `on_unavailable` says
 expired CRL   ended an hour ago                                 as in sound             as `on_unavailable` says
@@ -8,8 +8,9 @@ unknown       as in sound                                       knows no certifi
 stale         as in sound                                       ended an hour ago       as `on_unavailable` says
 revoked CA    each CA lists those directly below it             the same                never
 
-Who reads CRLs from a file gets, for each scene in which that file differs, a copy of its project with such a file. Who
-fetches them believes what it got until its nextUpdate, so it too is copied: to one that has fetched nothing yet.
+A checker that reads CRLs from a file gets, for each scenario in which that file differs, a copy of its project with
+such a file. One that fetches them believes what it got until its nextUpdate, so it too is copied: the copy has
+fetched nothing yet.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ from scaffold.verify.probe import Credentials
 from scaffold.verify.rogues import Authorities, NotAtHand
 
 if TYPE_CHECKING:
-    from scaffold.publish.stage import Misbehaviour, Stage
+    from scaffold.verify.fake_publisher import FakePublisher, Misbehaviour
 
 _ENDED_AGO: Final = timedelta(hours=1)
 _LIFETIME: Final = timedelta(hours=1)
 
 
-class Scene(enum.Enum):
+class RevocationScenario(enum.Enum):
     """In the order in which they are played: the last would spoil the caches of the others."""
 
     SOUND = enum.auto()
@@ -57,37 +58,37 @@ class Scene(enum.Enum):
     REVOKED_CA = enum.auto()
 
 
-OF_CALLERS: Final[Mapping[Scene, Probe]] = {
-    Scene.REVOKED_CA: Probe.REVOKED_CA,
-    Scene.EXPIRED_CRL: Probe.EXPIRED_CRL,
-    Scene.DOWN: Probe.RESPONDER_DOWN,
-    Scene.UNKNOWN: Probe.RESPONDER_UNKNOWN,
-    Scene.STALE: Probe.STALE_OCSP,
+OF_CALLERS: Final[Mapping[RevocationScenario, Probe]] = {
+    RevocationScenario.REVOKED_CA: Probe.REVOKED_CA,
+    RevocationScenario.EXPIRED_CRL: Probe.EXPIRED_CRL,
+    RevocationScenario.DOWN: Probe.RESPONDER_DOWN,
+    RevocationScenario.UNKNOWN: Probe.RESPONDER_UNKNOWN,
+    RevocationScenario.STALE: Probe.STALE_OCSP,
 }
-"""What is probed of a server in each scene, with a sound certificate of a caller."""
+"""What is probed of a server in each scenario, with a sound certificate of a caller."""
 
-OF_CALLEES: Final[Mapping[Scene, Probe]] = {
-    Scene.REVOKED_CA: Probe.SERVER_REVOKED_CA,
-    Scene.EXPIRED_CRL: Probe.SERVER_EXPIRED_CRL,
-    Scene.DOWN: Probe.SERVER_RESPONDER_DOWN,
-    Scene.UNKNOWN: Probe.SERVER_RESPONDER_UNKNOWN,
-    Scene.STALE: Probe.SERVER_STALE_OCSP,
+OF_CALLEES: Final[Mapping[RevocationScenario, Probe]] = {
+    RevocationScenario.REVOKED_CA: Probe.SERVER_REVOKED_CA,
+    RevocationScenario.EXPIRED_CRL: Probe.SERVER_EXPIRED_CRL,
+    RevocationScenario.DOWN: Probe.SERVER_RESPONDER_DOWN,
+    RevocationScenario.UNKNOWN: Probe.SERVER_RESPONDER_UNKNOWN,
+    RevocationScenario.STALE: Probe.SERVER_STALE_OCSP,
 }
 """The same of a client, with a sound certificate of a server."""
 
-_SCENES: Final = {probe: scene for each in (OF_CALLERS, OF_CALLEES) for scene, probe in each.items()}
+_SCENES: Final = {probe: scenario for each in (OF_CALLERS, OF_CALLEES) for scenario, probe in each.items()}
 
 
-def scene_of(probe: Probe) -> Scene:
+def scenario_of(probe: Probe) -> RevocationScenario:
     """When a probe is tried."""
-    return _SCENES.get(probe, Scene.SOUND)
+    return _SCENES.get(probe, RevocationScenario.SOUND)
 
 
 # --- Who is concerned ------------------------------------------------------------------------------------------------
 
 
-def concerning(t: Topology, checker: Party, kind: Kind, issuer: str) -> Mapping[Scene, Expected]:
-    """What must become of a sound certificate from `issuer` at who checks it, in each scene that makes a difference."""
+def concerning(t: Topology, checker: Party, kind: Kind, issuer: str) -> Mapping[RevocationScenario, Expected]:
+    """What must become of a sound certificate from `issuer`, in each scenario that makes a difference to `checker`."""
     check = checker.check_revocation
     if check is RevocationCheck.NONE:
         return {}
@@ -95,15 +96,15 @@ def concerning(t: Topology, checker: Party, kind: Kind, issuer: str) -> Mapping[
     has_ca_above = t.cas[issuer].issuer is not None
     found = {}
     if has_ca_above:
-        found[Scene.REVOKED_CA] = Expected.REFUSED
+        found[RevocationScenario.REVOKED_CA] = Expected.REFUSED
     if has_ca_above or check is RevocationCheck.CRL:
-        found[Scene.EXPIRED_CRL] = unavailable
+        found[RevocationScenario.EXPIRED_CRL] = unavailable
     if fetches_crls(kind) or asks_responders(checker, kind):
-        found[Scene.DOWN] = unavailable
+        found[RevocationScenario.DOWN] = unavailable
     if check is RevocationCheck.OCSP:
-        found[Scene.STALE] = unavailable
+        found[RevocationScenario.STALE] = unavailable
         if unavailable is Expected.REFUSED:  # otherwise some take "unknown" for no answer, as they may
-            found[Scene.UNKNOWN] = Expected.REFUSED
+            found[RevocationScenario.UNKNOWN] = Expected.REFUSED
     return found
 
 
@@ -129,27 +130,29 @@ def needs_publisher(t: Topology, party: Party, kind: Kind) -> bool:
     return t.publish is not None and (staples_by_itself or online or asks_responders(party, kind))
 
 
-def needs_copy(t: Topology, checker: Party, kind: Kind, probe: Probe) -> Scene | None:
+def needs_copy(t: Topology, checker: Party, kind: Kind, probe: Probe) -> RevocationScenario | None:
     """Of which copy of the checker a probe is tried, or None where it is tried at the checker itself."""
-    scene = scene_of(probe)
+    scenario = scenario_of(probe)
     if fetches_crls(kind):
-        keeps_what_it_fetched = scene in (Scene.EXPIRED_CRL, Scene.REVOKED_CA) or (
-            scene is Scene.DOWN and checker.check_revocation is RevocationCheck.CRL
+        keeps_what_it_fetched = scenario in (RevocationScenario.EXPIRED_CRL, RevocationScenario.REVOKED_CA) or (
+            scenario is RevocationScenario.DOWN and checker.check_revocation is RevocationCheck.CRL
         )
-        return Scene.DOWN if keeps_what_it_fetched else None
-    if needs_crls(t, checker) and scene in (Scene.EXPIRED_CRL, Scene.REVOKED_CA):
-        return scene
+        return RevocationScenario.DOWN if keeps_what_it_fetched else None
+    if needs_crls(t, checker) and scenario in (RevocationScenario.EXPIRED_CRL, RevocationScenario.REVOKED_CA):
+        return scenario
     looks_up_ca = needs_crls(t, checker) or asks_responders(checker, kind)
-    of_another_ca = probe in (Probe.SIBLING_CA, Probe.NAMESAKE_CA)
+    of_another_ca = probe in (Probe.SIBLING_CA, Probe.SAME_NAME_CA)
     listed = probe in (Probe.REVOKED, Probe.FALSE_REVOKED) and checker.check_revocation is RevocationCheck.CRL
-    return Scene.SOUND if listed or (looks_up_ca and of_another_ca) else None
+    return RevocationScenario.SOUND if listed or (looks_up_ca and of_another_ca) else None
 
 
 def check_at_hand(t: Topology, checker: Party, probe: Probe, issuer: str, authorities: Authorities) -> None:
-    """Raise NotAtHand where the key is not here that must sign what the scene of a probe needs, beside the issuer's."""
-    scene, above = scene_of(probe), t.cas[issuer].issuer
+    """Raise NotAtHand where a key beside the issuer's, which a probe's scenario needs, is not here."""
+    scenario, above = scenario_of(probe), t.cas[issuer].issuer
     by_ocsp = checker.check_revocation is RevocationCheck.OCSP
-    if above is not None and (scene is Scene.REVOKED_CA or (scene is Scene.EXPIRED_CRL and by_ocsp)):
+    if above is not None and (
+        scenario is RevocationScenario.REVOKED_CA or (scenario is RevocationScenario.EXPIRED_CRL and by_ocsp)
+    ):
         authorities.issuer(above)
 
 
@@ -157,14 +160,14 @@ def check_at_hand(t: Topology, checker: Party, probe: Probe, issuer: str, author
 
 
 def staged_files(
-    t: Topology, checker: Party, kind: Kind, scene: Scene, tls: Path, authorities: Authorities
+    t: Topology, checker: Party, kind: Kind, scenario: RevocationScenario, tls: Path, authorities: Authorities
 ) -> Mapping[str, bytes]:
-    """What in `tls/` of a copied checker must be otherwise for a scene, by file name."""
+    """What in `tls/` of a copied checker must be otherwise for a scenario, by file name."""
     found: dict[str, bytes] = {}
     if needs_crls(t, checker) and not fetches_crls(kind):
         file = tls / "crl.pem"
-        found[file.name] = _crl_file(t, checker, scene, file.read_bytes() if file.exists() else b"", authorities)
-    if scene is Scene.SOUND and isinstance(checker, Server) and asks_responders(checker, kind):
+        found[file.name] = _crl_file(t, checker, scenario, file.read_bytes() if file.exists() else b"", authorities)
+    if scenario is RevocationScenario.SOUND and isinstance(checker, Server) and asks_responders(checker, kind):
         found |= _naming_rogue_responders(t, checker, kind, authorities)
     return found
 
@@ -186,10 +189,12 @@ def _facts(ca: x509.Certificate) -> CaFacts:
     return CaFacts(rfc2253(ca.subject), spki_sha256(ca))
 
 
-def _crl_file(t: Topology, checker: Party, scene: Scene, current: bytes, authorities: Authorities) -> bytes:
-    """What stands in `tls/crl.pem` of a checker in a scene, in PEM. `current` is its file as it is.
+def _crl_file(
+    t: Topology, checker: Party, scenario: RevocationScenario, current: bytes, authorities: Authorities
+) -> bytes:
+    """What stands in `tls/crl.pem` of a checker in a scenario, in PEM. `current` is its file as it is.
 
-    Lists whose CA's key is not at hand stay as they are. In the sound scene the rogue CAs' own are added.
+    Lists whose CA's key is not at hand stay as they are. In the sound scenario the rogue CAs' own are added.
     """
     names = dict.fromkeys(ca.name for issuer in peer_issuers(t, checker) for ca in graph.chain(t, issuer))
     lists = list(crls.load_all(current)) if current.strip() else []
@@ -197,20 +202,22 @@ def _crl_file(t: Topology, checker: Party, scene: Scene, current: bytes, authori
         with contextlib.suppress(NotAtHand):
             certificate = authorities.certificate(name)
             before = next((one for one in lists if crls.signed_by(one, certificate)), None)
-            after = _crl(t, name, scene, before, authorities)
+            after = _crl(t, name, scenario, before, authorities)
             lists = [one for one in lists if one is not before] + [after]
-    if scene is Scene.SOUND:
+    if scenario is RevocationScenario.SOUND:
         ends = authorities.now + _LIFETIME
         beside = authorities.rogue_cas_beside(peer_issuers(t, checker))
         lists += [crls.build(ca.issuer, 1, authorities.now, ends) for ca in beside]
     return b"".join(map(crls.to_pem, lists))
 
 
-def _crl(t: Topology, name: str, scene: Scene, before: crls.Crl | None, authorities: Authorities) -> crls.Crl:
+def _crl(
+    t: Topology, name: str, scenario: RevocationScenario, before: crls.Crl | None, authorities: Authorities
+) -> crls.Crl:
     now, serials = authorities.now, [authorities.doomed(name)]
-    if scene is Scene.REVOKED_CA:
+    if scenario is RevocationScenario.REVOKED_CA:
         serials += [authorities.certificate(ca).serial_number for ca in _below(t, name)]
-    ends = now - _ENDED_AGO if scene is Scene.EXPIRED_CRL else now + _LIFETIME
+    ends = now - _ENDED_AGO if scenario is RevocationScenario.EXPIRED_CRL else now + _LIFETIME
     known = crls.entries(before) if before is not None else ()
     revoked = {serial: crls.Revoked(serial, now, crls.Reason.KEY_COMPROMISE) for serial in serials}
     number = (crls.number(before) or 0) + 1 if before is not None else 1
@@ -229,9 +236,9 @@ def staple(client: Client, probe: Probe, shown: Credentials, issuer: Issuer, now
     status: ocsp.Status = ocsp.State.GOOD
     if probe is Probe.FALSE_REVOKED and client.check_revocation is RevocationCheck.OCSP:  # otherwise a CRL says so
         status = crls.Revoked(leaf.serial_number, now, crls.Reason.KEY_COMPROMISE)
-    if scene_of(probe) is Scene.UNKNOWN:
+    if scenario_of(probe) is RevocationScenario.UNKNOWN:
         status = ocsp.State.UNKNOWN
-    ends = now - _ENDED_AGO if scene_of(probe) is Scene.STALE else now + _LIFETIME
+    ends = now - _ENDED_AGO if scenario_of(probe) is RevocationScenario.STALE else now + _LIFETIME
     return staples.make(leaf, issuer, status, ends - 2 * _LIFETIME, ends)
 
 
@@ -239,48 +246,50 @@ def staple(client: Client, probe: Probe, shown: Credentials, issuer: Issuer, now
 
 
 class Publishing:
-    """The publisher of a verification, if it has one, and how it plays each scene."""
+    """The publisher of a verification, if it has one, and how it plays each scenario."""
 
-    def __init__(self, t: Topology, authorities: Authorities, stage: Stage | None) -> None:
+    def __init__(self, t: Topology, authorities: Authorities, publisher: FakePublisher | None) -> None:
         """Raises PkiError where a CA that is at hand cannot sign."""
         self._t = t
         self._authorities = authorities
-        self._stage = stage
-        authorities.publisher = stage
-        if stage is not None:
+        self._publisher = publisher
+        authorities.publisher = publisher
+        if publisher is not None:
             for name in at_hand(t, authorities):
-                stage.revoke(name, authorities.doomed(name))
+                publisher.revoke(name, authorities.doomed(name))
 
     @contextlib.contextmanager
-    def playing(self, scene: Scene) -> Iterator[None]:
-        """The scene lasts as long as the block."""
-        if self._stage is None or scene is Scene.SOUND:
+    def playing(self, scenario: RevocationScenario) -> Iterator[None]:
+        """The scenario lasts as long as the block."""
+        if self._publisher is None or scenario is RevocationScenario.SOUND:
             yield
             return
         with contextlib.ExitStack() as stack:
-            self._begin(scene, self._stage, stack)
+            self._begin(scenario, self._publisher, stack)
             yield
 
-    def _begin(self, scene: Scene, stage: Stage, stack: contextlib.ExitStack) -> None:
-        if scene is Scene.DOWN:
-            stack.enter_context(stage.down())
+    def _begin(self, scenario: RevocationScenario, publisher: FakePublisher, stack: contextlib.ExitStack) -> None:
+        if scenario is RevocationScenario.DOWN:
+            stack.enter_context(publisher.down())
             return
         for name in at_hand(self._t, self._authorities):
-            if scene is Scene.REVOKED_CA:
-                stage.revoke(name, *(self._authorities.certificate(ca).serial_number for ca in _below(self._t, name)))
+            if scenario is RevocationScenario.REVOKED_CA:
+                publisher.revoke(
+                    name, *(self._authorities.certificate(ca).serial_number for ca in _below(self._t, name))
+                )
             else:
                 with contextlib.suppress(PkiError):  # a CA that publishes no such thing
-                    stack.enter_context(stage.misbehaving(_misbehaviour(scene), name))
+                    stack.enter_context(publisher.misbehaving(_misbehaviour(scenario), name))
 
 
-def _misbehaviour(scene: Scene) -> Misbehaviour:
-    from scaffold.publish.stage import Misbehaviour
+def _misbehaviour(scenario: RevocationScenario) -> Misbehaviour:
+    from scaffold.verify.fake_publisher import Misbehaviour
 
     return {
-        Scene.EXPIRED_CRL: Misbehaviour.EXPIRED_CRL,
-        Scene.UNKNOWN: Misbehaviour.UNKNOWN,
-        Scene.STALE: Misbehaviour.STALE,
-    }[scene]
+        RevocationScenario.EXPIRED_CRL: Misbehaviour.EXPIRED_CRL,
+        RevocationScenario.UNKNOWN: Misbehaviour.UNKNOWN,
+        RevocationScenario.STALE: Misbehaviour.STALE,
+    }[scenario]
 
 
 def at_hand(t: Topology, authorities: Authorities) -> Iterator[str]:

@@ -8,7 +8,7 @@ import ssl
 from dataclasses import dataclass
 
 from scaffold.errors import VerifyError
-from scaffold.publish.services import reachable
+from scaffold.running.services import reachable
 from scaffold.settings import server_name
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from scaffold.errors import VerifyError
-from scaffold.publish.services import environment
+from scaffold.running.services import environment
 
 ENDS_WITHIN: Final = 120.0
 """Seconds for one run; a first `dotnet` run compiles."""

@@ -37,7 +37,7 @@ Progress = Callable[[Change], None]
 
 
 @dataclass(slots=True)
-class Workshop:
+class ApplyContext:
     """One apply at work. `passwords` were had before anything was written, by the name of the CA or the address."""
 
     desired: Desired

@@ -1,4 +1,4 @@
-"""Whom each scene concerns, what is copied for it, and what stands in the copies' CRLs."""
+"""Whom each scenario concerns, what is copied for it, and what stands in the copies' CRLs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from scaffold.store.layout import ca_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology.load import loads
 from scaffold.topology.model import Party, Topology
-from scaffold.verify import scenes
+from scaffold.verify import revocation_scenarios
 from scaffold.verify.model import Expected, Probe
+from scaffold.verify.revocation_scenarios import RevocationScenario, concerning, needs_copy, needs_publisher
 from scaffold.verify.rogues import Authorities, NotAtHand
-from scaffold.verify.scenes import Scene, concerning, needs_copy, needs_publisher
 from tests.handshake.verify_lab import Lab, applied
 
 TOPOLOGY = """
@@ -46,8 +46,8 @@ clients:
 """
 
 REFUSED, ALLOWED = Expected.REFUSED, Expected.ALLOWED
-BOTH_OF_CAS = {Scene.REVOKED_CA: REFUSED, Scene.EXPIRED_CRL: REFUSED}
-BOTH_OF_OCSP = {Scene.STALE: REFUSED, Scene.UNKNOWN: REFUSED}
+BOTH_OF_CAS = {RevocationScenario.REVOKED_CA: REFUSED, RevocationScenario.EXPIRED_CRL: REFUSED}
+BOTH_OF_OCSP = {RevocationScenario.STALE: REFUSED, RevocationScenario.UNKNOWN: REFUSED}
 
 
 @pytest.fixture(scope="module")
@@ -65,21 +65,26 @@ def party(t: Topology, name: str) -> tuple[Party, Kind]:
     [
         ("none", "issuing", {}),
         ("lists", "issuing", BOTH_OF_CAS),
-        ("lists", "root", {Scene.EXPIRED_CRL: REFUSED}),
-        ("asks", "issuing", {**BOTH_OF_CAS, **BOTH_OF_OCSP, Scene.DOWN: REFUSED}),
-        ("asks", "root", {**BOTH_OF_OCSP, Scene.DOWN: REFUSED}),
+        ("lists", "root", {RevocationScenario.EXPIRED_CRL: REFUSED}),
+        ("asks", "issuing", {**BOTH_OF_CAS, **BOTH_OF_OCSP, RevocationScenario.DOWN: REFUSED}),
+        ("asks", "root", {**BOTH_OF_OCSP, RevocationScenario.DOWN: REFUSED}),
         (
             "lenient",
             "issuing",
-            {Scene.REVOKED_CA: REFUSED, Scene.EXPIRED_CRL: ALLOWED, Scene.DOWN: ALLOWED, Scene.STALE: ALLOWED},
+            {
+                RevocationScenario.REVOKED_CA: REFUSED,
+                RevocationScenario.EXPIRED_CRL: ALLOWED,
+                RevocationScenario.DOWN: ALLOWED,
+                RevocationScenario.STALE: ALLOWED,
+            },
         ),
-        ("fetches", "issuing", {**BOTH_OF_CAS, Scene.DOWN: REFUSED}),
-        ("dotnet", "asked", {**BOTH_OF_CAS, **BOTH_OF_OCSP, Scene.DOWN: REFUSED}),
+        ("fetches", "issuing", {**BOTH_OF_CAS, RevocationScenario.DOWN: REFUSED}),
+        ("dotnet", "asked", {**BOTH_OF_CAS, **BOTH_OF_OCSP, RevocationScenario.DOWN: REFUSED}),
         ("demanding", "issuing", {**BOTH_OF_CAS, **BOTH_OF_OCSP}),
     ],
 )
 def test_a_scene_concerns_those_for_whom_it_makes_a_difference(
-    name: str, issuer: str, expected: dict[Scene, Expected], t: Topology
+    name: str, issuer: str, expected: dict[RevocationScenario, Expected], t: Topology
 ) -> None:
     assert concerning(t, *party(t, name), issuer) == expected
 
@@ -91,29 +96,34 @@ def test_a_scene_concerns_those_for_whom_it_makes_a_difference(
         (
             "lists",
             {
-                Probe.SIBLING_CA: Scene.SOUND,
-                Probe.REVOKED: Scene.SOUND,
-                Probe.EXPIRED_CRL: Scene.EXPIRED_CRL,
-                Probe.REVOKED_CA: Scene.REVOKED_CA,
+                Probe.SIBLING_CA: RevocationScenario.SOUND,
+                Probe.REVOKED: RevocationScenario.SOUND,
+                Probe.EXPIRED_CRL: RevocationScenario.EXPIRED_CRL,
+                Probe.REVOKED_CA: RevocationScenario.REVOKED_CA,
             },
         ),
         (
             "asks",
             {
-                Probe.SIBLING_CA: Scene.SOUND,
-                Probe.EXPIRED_CRL: Scene.EXPIRED_CRL,
-                Probe.REVOKED_CA: Scene.REVOKED_CA,
+                Probe.SIBLING_CA: RevocationScenario.SOUND,
+                Probe.EXPIRED_CRL: RevocationScenario.EXPIRED_CRL,
+                Probe.REVOKED_CA: RevocationScenario.REVOKED_CA,
             },
         ),
         # Nothing that the one itself has fetched may be believed any more: one other starts with nothing.
-        ("fetches", dict.fromkeys((Probe.EXPIRED_CRL, Probe.REVOKED_CA, Probe.RESPONDER_DOWN), Scene.DOWN)),
-        ("dotnet", dict.fromkeys((Probe.EXPIRED_CRL, Probe.REVOKED_CA), Scene.DOWN)),
+        (
+            "fetches",
+            dict.fromkeys((Probe.EXPIRED_CRL, Probe.REVOKED_CA, Probe.RESPONDER_DOWN), RevocationScenario.DOWN),
+        ),
+        ("dotnet", dict.fromkeys((Probe.EXPIRED_CRL, Probe.REVOKED_CA), RevocationScenario.DOWN)),
     ],
 )
-def test_who_keeps_lists_is_copied_for_other_lists(name: str, copies: dict[Probe, Scene], t: Topology) -> None:
-    probes = (Probe.HONEST_TWIN, Probe.SIBLING_CA, Probe.REVOKED, *scenes.OF_CALLERS.values())
+def test_who_keeps_lists_is_copied_for_other_lists(
+    name: str, copies: dict[Probe, RevocationScenario], t: Topology
+) -> None:
+    probes = (Probe.CONTROL, Probe.SIBLING_CA, Probe.REVOKED, *revocation_scenarios.OF_CALLERS.values())
     found = {probe: needs_copy(t, *party(t, name), probe) for probe in probes}
-    assert {probe: scene for probe, scene in found.items() if scene is not None} == copies
+    assert {probe: scenario for probe, scenario in found.items() if scenario is not None} == copies
 
 
 def test_the_publisher_runs_for_those_who_ask(t: Topology) -> None:
@@ -131,12 +141,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return applied(text, tmp_path_factory.mktemp("scenes"))
 
 
-def staged(lab: Lab, scene: Scene) -> tuple[dict[str, crls.Crl], Authorities]:
+def staged(lab: Lab, scenario: RevocationScenario) -> tuple[dict[str, crls.Crl], Authorities]:
     """The CRLs of the copy of `lists`, by their issuers' common names, and who made them."""
     authorities = Authorities(lab.topology, lab.layout, Secrets(), datetime.now(UTC))
     server, kind = party(lab.topology, "lists")
     tls = lab.path("servers/lists/tls")
-    (content,) = scenes.staged_files(lab.topology, server, kind, scene, tls, authorities).values()
+    (content,) = revocation_scenarios.staged_files(lab.topology, server, kind, scenario, tls, authorities).values()
     found = crls.load_all(content)
     return {one.issuer.rfc4514_string(): one for one in found}, authorities
 
@@ -146,7 +156,7 @@ def serials(one: crls.Crl) -> set[int]:
 
 
 def test_in_the_sound_scene_the_doomed_are_listed_and_rogue_cas_have_lists(lab: Lab) -> None:
-    found, authorities = staged(lab, Scene.SOUND)
+    found, authorities = staged(lab, RevocationScenario.SOUND)
     assert found.keys() == {"CN=root", "CN=issuing", "CN=issuing sibling"}
     assert serials(found["CN=issuing"]) == {authorities.doomed("issuing")}
     assert serials(found["CN=root"]) == {authorities.doomed("root")}
@@ -157,9 +167,9 @@ def test_in_the_sound_scene_the_doomed_are_listed_and_rogue_cas_have_lists(lab: 
 
 
 def test_in_the_others_lists_have_ended_or_name_the_issuing_ca(lab: Lab) -> None:
-    found, authorities = staged(lab, Scene.EXPIRED_CRL)
+    found, authorities = staged(lab, RevocationScenario.EXPIRED_CRL)
     assert {one.next_update_utc < authorities.now - timedelta(minutes=30) for one in found.values()} == {True}
-    found, authorities = staged(lab, Scene.REVOKED_CA)
+    found, authorities = staged(lab, RevocationScenario.REVOKED_CA)
     issuing = bundles.load_certificates(lab.path(ca_paths("issuing").certificate).read_bytes())[0]
     assert issuing.serial_number in serials(found["CN=root"])
     assert crls.signed_by(found["CN=root"], authorities.certificate("root"))
@@ -168,13 +178,13 @@ def test_in_the_others_lists_have_ended_or_name_the_issuing_ca(lab: Lab) -> None
 def test_what_no_key_here_can_sign_is_said(lab: Lab, tmp_path: Path) -> None:
     authorities = Authorities(lab.topology, lab.layout, Secrets(), datetime.now(UTC))
     server, _ = party(lab.topology, "lists")
-    scenes.check_at_hand(lab.topology, server, Probe.REVOKED_CA, "issuing", authorities)
+    revocation_scenarios.check_at_hand(lab.topology, server, Probe.REVOKED_CA, "issuing", authorities)
     key = lab.path(ca_paths("root").key)
     key.rename(tmp_path / "away")
     try:
         keyless = Authorities(lab.topology, lab.layout, Secrets(), datetime.now(UTC))
         with pytest.raises(NotAtHand, match=r"the key of ca\.root cannot be read"):
-            scenes.check_at_hand(lab.topology, server, Probe.REVOKED_CA, "issuing", keyless)
-        scenes.check_at_hand(lab.topology, server, Probe.REVOKED, "issuing", keyless)
+            revocation_scenarios.check_at_hand(lab.topology, server, Probe.REVOKED_CA, "issuing", keyless)
+        revocation_scenarios.check_at_hand(lab.topology, server, Probe.REVOKED, "issuing", keyless)
     finally:
         (tmp_path / "away").rename(key)
