@@ -45,6 +45,7 @@ def test_the_wheel_carries_every_template_and_example(wheel: Path) -> None:
         if name and (ROOT / name).exists()
     }
     assert wanted - carried == set()
+    assert not [name for name in carried if "golden" in name or name.startswith("tests/")]
 
 
 def test_a_fresh_install_applies_and_verifies_the_example(wheel: Path, tmp_path: Path) -> None:

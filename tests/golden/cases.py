@@ -1,20 +1,30 @@
-"""The golden cases that lie beside each built-in kind: `golden/CASE/case.json` and the `expected/` tree.
+"""The golden cases of the built-in kinds: `servers/KIND/CASE.txtar` and `clients/KIND/CASE.txtar` (txtar.py). In each:
 
-A case.json holds what differs from an ordinary service: `settings` (fields of ServerSettings or ClientSettings, whole
-values) and `vars`. `UPDATE_GOLDEN=1 pytest tests/golden` writes the expected trees anew.
+comment      what the case is about
+case.json    what differs from an ordinary service: `settings` (fields of ServerSettings or ClientSettings, whole
+             values) and `vars`
+files        every file of the project, one a line; a `*` follows what is executable (as in `ls -F`)
+the rest     the text of each file that is templated. What a kind copies as it stands is not repeated here
+
+`UPDATE_GOLDEN=1 pytest tests/golden` writes `files` and the texts anew; the comment and the case stay. A new case
+begins as a file that holds these two alone.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from scaffold.kinds import catalogue
-from scaffold.kinds.catalogue import Kind
-from scaffold.kinds.render import Context
+from scaffold.kinds.catalogue import Kind, template_files
+from scaffold.kinds.render import Context, Rendered, render_context
 from scaffold.kinds.variables import merged
+from tests.golden import txtar
+
+HERE = Path(__file__).parent
 
 _TLS = {
     "profile": "intermediate",
@@ -98,14 +108,57 @@ class Case:
     """One case of one kind."""
 
     kind: Kind
-    folder: Path
+    file: Path
 
-    @property
-    def expected(self) -> Path:
-        return self.folder / "expected"
+    def __str__(self) -> str:
+        return f"{self.kind.role}-{self.kind.name}-{self.file.stem}"
+
+    def read(self) -> tuple[str, dict[str, str]]:
+        """The comment, and the sections by name."""
+        return txtar.parse(self.file.read_text(encoding="utf-8"))
 
     def context(self) -> Context:
-        return context_of(self.kind, json.loads((self.folder / "case.json").read_text(encoding="utf-8")))
+        _, sections = self.read()
+        return context_of(self.kind, json.loads(sections["case.json"]))
+
+    def render(self) -> dict[str, Rendered]:
+        return render_context(self.kind, self.context())
+
+    def expected(self) -> dict[str, str]:
+        """`files` and the texts that should come out."""
+        _, sections = self.read()
+        return {name: text for name, text in sections.items() if name != "case.json"}
+
+    def update(self, sections: Mapping[str, str]) -> None:
+        comment, before = self.read()
+        whole = {"case.json": before["case.json"], **sections}
+        self.file.write_text(txtar.build(comment, whole), encoding="utf-8")
+
+
+def sections_of(rendered: Mapping[str, Rendered], copied: frozenset[bytes]) -> dict[str, str]:
+    """A rendered project as the sections of a case: `files`, and each text that is not among the `copied`."""
+    listing = "".join(f"{path}{'*' if rendered[path].executable else ''}\n" for path in sorted(rendered))
+    texts = {path: rendered[path].content.decode() for path in sorted(rendered) if rendered[path].content not in copied}
+    return {"files": listing, **texts}
+
+
+def copied_by(kind: Kind) -> frozenset[bytes]:
+    """What `kind` can copy as it stands: every text of its template. What holds Jinja is never rendered to itself."""
+    return frozenset(path.read_bytes() for _, path in template_files(kind.folder / kind.project))
+
+
+def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """What differs between two cases, section by section, for a person; nothing where they agree."""
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n"
+        for name in sorted(expected.keys() | found.keys())
+        for line in difflib.unified_diff(
+            expected.get(name, "").splitlines(keepends=True),
+            found.get(name, "").splitlines(keepends=True),
+            f"expected: {name}" if name in expected else f"expected: no text of {name}",
+            f"rendered: {name}" if name in found else f"rendered: no text of {name}",
+        )
+    )
 
 
 def context_of(kind: Kind, case: Mapping[str, Mapping[str, object]]) -> Context:
@@ -129,5 +182,5 @@ def builtin_kinds() -> list[Kind]:
 def cases() -> Iterator[Case]:
     """Every case of every built-in kind."""
     for kind in builtin_kinds():
-        for file in sorted((kind.folder / "golden").glob("*/case.json")):
-            yield Case(kind, file.parent)
+        for file in sorted((HERE / f"{kind.role}s" / kind.name).glob("*.txtar")):
+            yield Case(kind, file)
