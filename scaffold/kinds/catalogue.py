@@ -29,7 +29,8 @@ class Kind:
     """A template folder.
 
     `project` is the name of its project folder, a template itself. `defaults` are the variables that a person may set,
-    `private` cookiecutter's own (`_extensions` and the like). `digest` is the hex SHA-256 of all that rendering reads.
+    `private` cookiecutter's own (`_extensions` and the like). `digest` is the hex SHA-256 of all that rendering may
+    read, every shared part included.
     """
 
     name: str
@@ -48,6 +49,11 @@ def templates_folder() -> Path:
     package = Path(__file__).resolve().parent.parent
     installed = package / "_templates"
     return installed if installed.is_dir() else package.parent / "templates"
+
+
+def shared_folder() -> Path:
+    """The parts that several kinds have in common: `{% include "shared/NAME" %}` in any template, wherever it lies."""
+    return templates_folder() / "shared"
 
 
 @functools.cache
@@ -117,6 +123,11 @@ def template_files(project: Path) -> Iterator[tuple[str, Path]]:
             raise KindError(f"the template holds what is neither file nor folder: {path}", hint="take it out")
 
 
+def own_parts(folder: Path) -> Path:
+    """Where a template keeps what its files may include (cookiecutter's "templates inheritance"); it need not exist."""
+    return folder / "templates"
+
+
 def is_executable(path: Path) -> bool:
     """Whether its owner may run the file."""
     return bool(path.stat().st_mode & 0o100)
@@ -158,10 +169,13 @@ def _project_folder(folder: Path, name: str) -> Path:
 
 def _digest(folder: Path, project: Path) -> str:
     digest = hashlib.sha256()
-    for name, path in [("cookiecutter.json", folder / "cookiecutter.json"), *template_files(project)]:
-        content = path.read_bytes()
-        digest.update(f"{name}\0{is_executable(path)}\0{len(content)}\0".encode())
-        digest.update(content)
+    digest.update((folder / "cookiecutter.json").read_bytes())
+    for each in (project, own_parts(folder), shared_folder()):
+        for name, path in template_files(each):
+            content = path.read_bytes()
+            digest.update(f"\0{name}\0{is_executable(path)}\0{len(content)}\0".encode())
+            digest.update(content)
+        digest.update(b"\0\0")
     return digest.hexdigest()
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
+import shutil
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from scaffold.errors import KindError
-from scaffold.kinds.catalogue import Kind, is_executable, template_files
+from scaffold.kinds.catalogue import Kind, is_executable, own_parts, shared_folder, template_files
 from scaffold.kinds.variables import merged
 from scaffold.settings import Settings
 
 if TYPE_CHECKING:
-    from jinja2 import Environment, Template, nodes
+    from jinja2 import BaseLoader, Environment, Template, TemplateNotFound, nodes
 
 Context = Mapping[str, Mapping[str, object]]
 """What templates see: everything under the one name `cookiecutter`."""
@@ -112,10 +114,15 @@ class _Compiled:
 @functools.lru_cache(maxsize=64)
 def _compiled(folder: Path, digest: str) -> tuple[_Compiled, ...]:
     """The templates of the project folder `folder`; `digest` names their content, so that a changed one is compiled."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 
     # No autoescape: what is rendered is configuration and code, not HTML, and each template quotes for its own syntax.
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701
+    environment = Environment(  # noqa: S701
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        loader=PrefixLoader({shared_folder().name: FileSystemLoader(shared_folder())}),
+        auto_reload=False,
+    )
     environment.policies["json.dumps_function"] = _dumps
     return tuple(_compile(environment, name, path) for name, path in template_files(folder))
 
@@ -129,24 +136,62 @@ def _dumps(value: object, **options: Any) -> str:
 
 
 def _compile(environment: Environment, name: str, path: Path) -> _Compiled:
-    from jinja2 import TemplateSyntaxError
+    from jinja2 import TemplateNotFound, TemplateSyntaxError
 
     content = path.read_bytes()
     try:
         body = _text(environment, content.decode()) if _is_template(content) else content
         return _Compiled(name, _text(environment, name) if "{" in name else None, body, is_executable(path))
     except TemplateSyntaxError as error:
-        raise KindError(f"{path}, line {error.lineno}: {error.message}") from error
+        raise KindError(f"{error.filename or path}, line {error.lineno}: {error.message}") from error
+    except TemplateNotFound as error:
+        raise _no_such_part(str(path), error) from error
+
+
+def _no_such_part(where: str, error: TemplateNotFound) -> KindError:
+    shared = [f"{shared_folder().name}/{name}" for name, _ in template_files(shared_folder())]
+    near = difflib.get_close_matches(str(error.name), shared, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(shared)}"
+    return KindError(f'{where}: there is no part "{error.name}" to draw in', hint=hint)
 
 
 def _text(environment: Environment, source: str) -> _Text:
     tree = environment.parse(source)
-    mentions = _mentions(tree)
+    mentions = _mentions(environment, tree)
     return _Text(environment.from_string(tree), mentions)
 
 
-def _mentions(tree: nodes.Template) -> tuple[str, ...] | None:
-    """Which settings a template reads, by `cookiecutter.NAME` alone; None for what reads them in another way."""
+def _mentions(environment: Environment, tree: nodes.Template) -> tuple[str, ...] | None:
+    """Which settings a template and the parts that it draws in read; None for what reads them in a way of its own."""
+    mentioned: set[str] = set()
+    for each in _with_parts(environment, tree):
+        if each is None or (read := _read_by(each)) is None:
+            return None
+        mentioned |= read
+    return tuple(sorted(mentioned))
+
+
+def _with_parts(environment: Environment, tree: nodes.Template) -> Iterator[nodes.Template | None]:
+    """A template and all that it includes or extends, each once; None for a part whose name only rendering can tell."""
+    from jinja2.meta import find_referenced_templates
+
+    loader = cast("BaseLoader", environment.loader)
+    waiting: list[nodes.Template] = [tree]
+    found: set[str] = set()
+    while waiting:
+        tree = waiting.pop()
+        yield tree
+        for name in find_referenced_templates(tree):
+            if name is None:
+                yield None
+            elif name not in found:
+                found.add(name)
+                source, filename, _ = loader.get_source(environment, name)
+                waiting.append(environment.parse(source, name, filename))
+
+
+def _read_by(tree: nodes.Template) -> set[str] | None:
+    """The settings that one template reads, by `cookiecutter.NAME` alone; None where it does so in another way."""
     from jinja2 import nodes
 
     whole = sum(name.name == "cookiecutter" for name in tree.find_all(nodes.Name))
@@ -158,7 +203,7 @@ def _mentions(tree: nodes.Template) -> tuple[str, ...] | None:
     # `cookiecutter.items()` reads everything: Jinja takes a dictionary's own attribute before its entry.
     if whole != len(read) or not _ITS_OWN.isdisjoint(read) or any(hasattr(dict, name) for name in read):
         return None
-    return tuple(sorted(set(read)))
+    return set(read)
 
 
 def _is_template(content: bytes) -> bool:
@@ -215,6 +260,7 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
     from cookiecutter.exceptions import UndefinedVariableInTemplate
     from cookiecutter.generate import generate_files
     from cookiecutter.utils import create_env_with_context
+    from jinja2 import TemplateNotFound
 
     full = {"cookiecutter": {**kind.private, **context["cookiecutter"]}}
     try:
@@ -222,7 +268,8 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
         _derive_defaults(kind, environment, full["cookiecutter"])
         _refuse_escapes(kind, environment, full)
         with _COOKIECUTTER, tempfile.TemporaryDirectory(prefix="scaffold-") as place:
-            project = generate_files(str(kind.folder), full, output_dir=place, accept_hooks=False)
+            folder = _with_shared_parts(kind, Path(place) / "template")
+            project = generate_files(str(folder), full, output_dir=Path(place) / "project", accept_hooks=False)
             return {
                 path: Rendered(file.read_bytes(), is_executable(file)) for path, file in template_files(Path(project))
             }
@@ -230,8 +277,26 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
         raise KindError(f'template "{kind.name}": {error.message}: {error.error.message}') from error
     except KindError:
         raise
+    except TemplateNotFound as error:
+        raise _no_such_part(f'template "{kind.name}"', error) from error
     except Exception as error:  # a template is code, which may raise anything
         raise KindError(f'template "{kind.name}": {error}') from error
+
+
+def _with_shared_parts(kind: Kind, folder: Path) -> Path:
+    """A copy of the template in `folder`, with the shared parts where cookiecutter looks for what a file includes."""
+    parts = own_parts(folder)
+    shutil.copytree(kind.folder / kind.project, folder / kind.project)
+    _copy_files(shared_folder(), parts / shared_folder().name)
+    _copy_files(own_parts(kind.folder), parts)
+    return folder
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    for name, path in template_files(source):
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
 
 
 def _derive_defaults(kind: Kind, environment: Environment, values: dict[str, object]) -> None:

@@ -143,8 +143,9 @@ def sections_of(rendered: Mapping[str, Rendered], copied: frozenset[bytes]) -> d
 
 
 def copied_by(kind: Kind) -> frozenset[bytes]:
-    """What `kind` can copy as it stands: every text of its template. What holds Jinja is never rendered to itself."""
-    return frozenset(path.read_bytes() for _, path in template_files(kind.folder / kind.project))
+    """What `kind` can copy as it stands: its template's texts and the shared parts. Jinja never comes out as itself."""
+    folders = (kind.folder / kind.project, catalogue.shared_folder())
+    return frozenset(path.read_bytes() for folder in folders for _, path in template_files(folder))
 
 
 def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.kinds import catalogue
 from scaffold.pki import bundles, crl, keys
 from scaffold.running.services import free_addresses
 from scaffold.settings import Files, Revocation, Source
@@ -260,7 +259,7 @@ def test_a_full_disk_leaves_the_old_file(lab, tmp_path):
         assert done.returncode == 1
         assert "cannot be written" in done.stderr
         assert lab.there == old
-        assert not list((lab.folder / "tls").glob(".crl*"))
+        assert not list((lab.folder / "tls").glob(".*"))
     finally:
         subprocess.run(["umount", lab.folder / "tls"], check=True)
 
@@ -284,14 +283,6 @@ def _gets_in(port: int, root: Authority, caller: object) -> bool:
         return ask(port, caller, root).status == 200  # type: ignore[arg-type]
     except OSError:
         return False
-
-
-@pytest.mark.parametrize("name", ["refresh.sh", "refresh.service.example", "refresh.timer.example", "revocation.py"])
-def test_kinds_that_share_a_file_have_the_same(name):
-    folders = [catalogue.templates_folder() / kind for kind in ("servers/python", "clients/python", "clients/curl")]
-    found = [path.read_bytes() for folder in folders for path in folder.glob(f"{{{{*/{{%*{name}{{%*")]
-    assert len(found) == (2 if name == "revocation.py" else 3)
-    assert len(set(found)) == 1
 
 
 def test_the_ca_is_found_by_its_key_among_its_namesakes(lab):

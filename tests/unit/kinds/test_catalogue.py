@@ -156,6 +156,44 @@ def test_the_digest_names_the_content(tmp_path):
     assert catalogue.load(tmp_path / "same", "same").digest != one.digest
 
 
+def test_the_digest_names_the_shared_parts(tmp_path, parts):
+    folder = make(tmp_path / "mine")
+    before = catalogue.load(folder, "mine").digest
+    assert catalogue.load(folder, "mine").digest == before
+    (parts / "part.txt").write_text("another")
+    assert catalogue.load(folder, "mine").digest != before
+
+
+def test_the_digest_names_what_a_template_includes_of_its_own(tmp_path):
+    folder = make(tmp_path / "mine")
+    (folder / "templates").mkdir()
+    (folder / "templates" / "base.txt").write_text("one")
+    before = catalogue.load(folder, "mine").digest
+    (folder / "templates" / "base.txt").write_text("two")
+    assert catalogue.load(folder, "mine").digest != before
+
+
+def test_the_digest_tells_a_part_from_a_file(tmp_path):
+    apart = make(tmp_path / "apart", files={"a.txt": "x"})
+    (apart / "templates").mkdir()
+    (apart / "templates" / "b.txt").write_text("y")
+    together = make(tmp_path / "together", files={"a.txt": "x", "b.txt": "y"})
+    assert catalogue.load(apart, "mine").digest != catalogue.load(together, "mine").digest
+
+
+def test_what_kinds_share_stands_once():
+    """No text of ten lines or more stands in two kinds: it goes to the shared parts."""
+    found: dict[bytes, str] = {}
+    for role in ("server", "client"):
+        for name in catalogue.builtin_names(role):
+            kind = catalogue.find(name, role, Path.cwd())
+            for path, file in catalogue.template_files(kind.folder / kind.project):
+                text = file.read_bytes()
+                if text.count(b"\n") >= 10:
+                    assert text not in found, f"{role} {name}: {path} stands in {found[text]} too"
+                    found[text] = f"{role} {name}"
+
+
 # --- The _scaffold block ---------------------------------------------------------------------------------------------
 
 

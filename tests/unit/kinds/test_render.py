@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,86 @@ def test_what_one_project_printed_is_not_anothers(tmp_path, template):
     made = kind(tmp_path, {"a.txt": template}, builtin=True)
     texts = {rendered(made, **values)["a.txt"] for values in ({}, {"greeting": 1}, {"greeting": True}, {"calls": [1]})}
     assert len(texts) == (4 if "calls" in template or "items" in template else 3)
+
+
+# --- Shared parts ----------------------------------------------------------------------------------------------------
+
+
+@both
+def test_a_shared_part_is_drawn_in(tmp_path, parts, builtin):
+    made = kind(tmp_path, {"a.txt": '<{% include "shared/part.txt" %}>\n'}, builtin)
+    assert rendered(made) == {"a.txt": b"<hi!>\n"}
+
+
+@both
+def test_a_shared_part_is_extended_by_a_file_of_its_name(tmp_path, parts, builtin):
+    (parts / "part.txt").write_text("one {% block more %}{% endblock %} three\n")
+    made = kind(tmp_path, {"part.txt": '{% extends "shared/part.txt" %}{% block more %}two{% endblock %}'}, builtin)
+    assert rendered(made) == {"part.txt": b"one two three\n"}
+
+
+@both
+def test_a_part_that_changed_is_rendered_anew(tmp_path, parts, builtin):
+    folder = make(tmp_path / "mine", None, {"a.txt": '{% include "shared/part.txt" %}'})
+    assert rendered(catalogue.load(folder, "mine", builtin=builtin)) == {"a.txt": b"hi!"}
+    (parts / "part.txt").write_text("changed")
+    assert rendered(catalogue.load(folder, "mine", builtin=builtin)) == {"a.txt": b"changed"}
+
+
+def test_projects_that_differ_in_what_a_part_alone_reads(tmp_path, parts):
+    (parts / "part.txt").write_text('{% include "shared/deeper.txt" %}')
+    (parts / "deeper.txt").write_text("{{ cookiecutter.calls }}")
+    made = kind(tmp_path, {"a.txt": '{% include "shared/part.txt" %}'}, builtin=True)
+    assert rendered(made, calls=[1]) == {"a.txt": b"[1]"}
+    assert rendered(made, calls=[2]) == {"a.txt": b"[2]"}
+
+
+def test_a_part_that_rendering_chooses(tmp_path, parts):
+    (parts / "other.txt").write_text("other")
+    made = kind(tmp_path, {"a.txt": "{% include 'shared/' ~ cookiecutter.calls ~ '.txt' %}"}, builtin=True)
+    assert rendered(made, calls="part") == {"a.txt": b"hi!"}
+    assert rendered(made, calls="other") == {"a.txt": b"other"}
+
+
+@both
+def test_a_part_that_is_not_there(tmp_path, parts, builtin):
+    made = kind(tmp_path, {"a.txt": '{% include "shared/prat.txt" %}'}, builtin)
+    with pytest.raises(KindError, match=r'there is no part "shared/prat\.txt" to draw in') as caught:
+        rendered(made)
+    assert caught.value.hint == 'did you mean "shared/part.txt"?'
+
+
+def test_a_part_with_a_wrong_syntax_is_named(tmp_path, parts):
+    (parts / "part.txt").write_text("ok\n{% if %}")
+    made = kind(tmp_path, {"a.txt": '{% include "shared/part.txt" %}'}, builtin=True)
+    with pytest.raises(KindError, match=r"shared/part\.txt, line 2: "):
+        rendered(made)
+
+
+@both
+def test_a_part_that_draws_itself_in(tmp_path, parts, builtin):
+    (parts / "part.txt").write_text('{% include "shared/part.txt" %}')
+    made = kind(tmp_path, {"a.txt": '{% include "shared/part.txt" %}'}, builtin)
+    with pytest.raises(KindError, match="recursion"):
+        rendered(made)
+
+
+def test_a_part_of_a_templates_own_wins(tmp_path, parts):
+    folder = make(tmp_path / "mine", None, {"a.txt": '{% include "shared/part.txt" %} {% include "base.txt" %}'})
+    (folder / "templates" / "shared").mkdir(parents=True)
+    (folder / "templates" / "shared" / "part.txt").write_text("mine")
+    (folder / "templates" / "base.txt").write_text("too")
+    assert rendered(catalogue.load(folder, "mine")) == {"a.txt": b"mine too"}
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+def test_a_kind_that_was_copied_elsewhere_finds_the_shared_parts(tmp_path, role):
+    from tests.golden.cases import cases
+
+    for case in cases():
+        if case.kind.role == role:
+            mine = tmp_path / case.file.stem / case.kind.name
+            shutil.copytree(case.kind.folder, mine)
+            copied = catalogue.find(str(mine), role, tmp_path)
+            assert not copied.builtin
+            assert render_context(copied, case.context()) == case.render()

@@ -1,0 +1,79 @@
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+
+namespace {% block namespace %}{% endblock %};
+
+/// <summary>
+/// The rules for one server's certificate, made anew for each connection: SslStream adds to the policy what the server
+/// sends, and a policy keeps the time it was made at.
+/// </summary>
+public sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions options, string identity)
+{
+    private const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";
+
+    /// <summary>Null until a certificate was seen.</summary>
+    public bool? Accepted { get; private set; }
+
+    /// <summary>Why the certificate was not accepted.</summary>
+    public string Reason { get; private set; } = "";
+
+    public X509ChainPolicy Policy()
+    {
+        var policy = new X509ChainPolicy
+        {
+            // These roots alone: the system's store has no say in which server is trusted.
+            TrustMode = X509ChainTrustMode.CustomRootTrust,
+            // A certificate must not be able to make this process fetch URLs of its choice.
+            DisableCertificateDownloads = true,
+            RevocationMode = options.Revocation == "none" ? X509RevocationMode.NoCheck : X509RevocationMode.Online,
+            RevocationFlag = X509RevocationFlag.ExcludeRoot,
+            UrlRetrievalTimeout = TimeSpan.FromSeconds(5),
+        };
+        if (options.OnUnavailable == "allow")
+        {
+            // Who cannot be looked up passes; who is known to be revoked never does.
+            policy.VerificationFlags = X509VerificationFlags.IgnoreEndRevocationUnknown | X509VerificationFlags.IgnoreCertificateAuthorityRevocationUnknown;
+        }
+
+        policy.ApplicationPolicy.Add(new Oid(ServerAuthentication));
+        policy.CustomTrustStore.AddRange(material.{% block roots %}{% endblock %});
+        policy.ExtraStore.AddRange(material.Intermediates);
+        return policy;
+    }
+
+    /// <summary>What this returns decides alone, so every error found in the chain or the name must end in false.</summary>
+    public bool Accept(object sender, X509Certificate? presented, X509Chain? chain, SslPolicyErrors errors)
+    {
+        Reason = Complaint(presented as X509Certificate2, chain, errors);
+        Accepted = Reason.Length == 0;
+        return Accepted.Value;
+    }
+
+    private string Complaint(X509Certificate2? certificate, X509Chain? chain, SslPolicyErrors errors)
+    {
+        if (certificate is null || chain is null)
+        {
+            return "it sent no certificate";
+        }
+
+        if (errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch))
+        {
+            return "its certificate is for another name";
+        }
+
+        if (errors != SslPolicyErrors.None)
+        {
+            return $"its certificate does not pass: {string.Join(", ", chain.ChainStatus.Select(status => status.Status))}";
+        }
+
+        // RFC 5280 4.2.1.12: a certificate without extended key usage is for everything, which is not wanted here.
+        if (!certificate.Extensions.OfType<X509EnhancedKeyUsageExtension>().Any())
+        {
+            return "its certificate does not say that it is for servers";
+        }
+
+        // Several servers may share a name such as localhost; the identity is one server's own.
+        return UriName.Of(certificate) == identity ? "" : $"its certificate is not that of {identity}";
+    }
+}
