@@ -213,6 +213,7 @@ def _is_template(content: bytes) -> bool:
 
 def _render_compiled(kind: Kind, context: Context) -> dict[str, Rendered]:
     files: dict[str, Rendered] = {}
+    sources: dict[str, str] = {}
     for template in _compiled(kind.folder / kind.project, kind.digest):
         try:
             path = template.path.render(context) if template.path else template.source
@@ -221,8 +222,15 @@ def _render_compiled(kind: Kind, context: Context) -> dict[str, Rendered]:
             body = template.body if isinstance(template.body, bytes) else template.body.render(context).encode()
         except Exception as error:  # a template is code, which may raise anything
             raise KindError(f'template "{kind.name}", {template.source}: {error}') from error
+        _once(kind, template.source, path, sources)
         files[_inside(kind, template.source, path)] = Rendered(body, template.executable)
     return files
+
+
+def _once(kind: Kind, source: str, path: str, sources: dict[str, str]) -> None:
+    """Notes in `sources` that `path` comes of `source`. Raises KindError where it came of another one before."""
+    if (other := sources.setdefault(path, source)) != source:
+        raise KindError(f'template "{kind.name}": {other} and {source} both become "{path}"')
 
 
 _SCAFFOLDS_OWN = frozenset(
@@ -266,7 +274,7 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
     try:
         environment = create_env_with_context(full)
         _derive_defaults(kind, environment, full["cookiecutter"])
-        _refuse_escapes(kind, environment, full)
+        _refuse_bad_paths(kind, environment, full)
         with _COOKIECUTTER, tempfile.TemporaryDirectory(prefix="scaffold-") as place:
             folder = _with_shared_parts(kind, Path(place) / "template")
             project = generate_files(str(folder), full, output_dir=Path(place) / "project", accept_hooks=False)
@@ -306,12 +314,16 @@ def _derive_defaults(kind: Kind, environment: Environment, values: dict[str, obj
             values[name] = environment.from_string(default).render(cookiecutter=values)
 
 
-def _refuse_escapes(kind: Kind, environment: Environment, context: Context) -> None:
-    """Renders every path before cookiecutter does: it would follow one that leads out, before anyone could look."""
+def _refuse_bad_paths(kind: Kind, environment: Environment, context: Context) -> None:
+    """Renders every path before cookiecutter does: it would follow one that leads out, before anyone could look.
+
+    Raises KindError for that, and for two files that become one, or two folders, which it does not take either.
+    """
     project = kind.folder / kind.project
     _inside(kind, kind.project, environment.from_string(kind.project).render(context))
+    sources: dict[str, str] = {}
     for path in sorted(project.rglob("*")):
         source = path.relative_to(project).as_posix()
         rendered = environment.from_string(source).render(context)
         if path.is_dir() or (rendered and not rendered.endswith("/")):  # a file whose name is empty is left out
-            _inside(kind, source, rendered)
+            _once(kind, source, _inside(kind, source, rendered), sources)

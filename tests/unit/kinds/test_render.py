@@ -217,6 +217,31 @@ def test_what_one_project_printed_is_not_anothers(tmp_path, template):
     assert len(texts) == (4 if "calls" in template or "items" in template else 3)
 
 
+@both
+def test_two_files_that_become_one_are_refused(tmp_path, builtin):
+    made = kind(tmp_path, {"{{ cookiecutter.greeting }}.txt": "one", "hi.txt": "two", "d/hi.txt": "other"}, builtin)
+    assert rendered(made, greeting="ho") == {"ho.txt": b"one", "hi.txt": b"two", "d/hi.txt": b"other"}
+    with pytest.raises(KindError, match=r'hi\.txt and .*greeting.* both become "hi\.txt"'):
+        rendered(made, greeting="hi")
+
+
+@both
+def test_either_of_two_files_may_be_chosen(tmp_path, builtin):
+    files = {
+        "{% if cookiecutter.calls %}a.txt{% endif %}": "calls",
+        "{% if not cookiecutter.calls %}a.txt{% endif %}": "none",
+    }
+    made = kind(tmp_path, files, builtin)
+    assert rendered(made, calls=[1]) == {"a.txt": b"calls"}
+    assert rendered(made, calls=[]) == {"a.txt": b"none"}
+
+
+def test_two_folders_that_become_one_are_refused_as_cookiecutter_does(tmp_path):
+    made = kind(tmp_path, {"{{ cookiecutter.greeting }}/a.txt": "a", "hi/b.txt": "b"}, builtin=False)
+    with pytest.raises(KindError, match=r'hi and .*greeting.* both become "hi"'):
+        rendered(made)
+
+
 # --- Shared parts ----------------------------------------------------------------------------------------------------
 
 
