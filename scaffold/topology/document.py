@@ -44,6 +44,10 @@ MOST_VALUES = 1_000_000
 """Values in a file, its aliases followed: ten thousand services need about a quarter of it."""
 DEEPEST = 50
 
+_NESTS_DEEPER = f"the topology nests deeper than {DEEPEST} levels"
+_TOO_DEEP = frozenset({"exceeded maximum nesting depth"})
+"""What libyaml says of more than a thousand levels. It reads ahead, so that its limit may be met before ours."""
+
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -145,6 +149,8 @@ class Document:
         where = self.place(mark.line, mark.column) if mark else Place(self.file, 1, 1)
         if error.context and "single document" in error.context:
             return TopologyError("there is more than one YAML document in the file", place=where)
+        if error.problem in _TOO_DEEP:
+            return TopologyError(_NESTS_DEEPER, place=where)
         return TopologyError(f"this is not YAML: {error.problem or error.context}", place=where)
 
     def _measure(self, node: Node, seen: dict[int, tuple[int, int]], above: set[int]) -> tuple[int, int]:
@@ -230,7 +236,7 @@ def _composer_class() -> Callable[..., Any]:
             self.depth += 1
             self.values += 1
             if self.depth > DEEPEST:
-                raise self.too_much(self._line(parent), f"the topology nests deeper than {DEEPEST} levels")
+                raise self.too_much(self._line(parent), _NESTS_DEEPER)
             if self.values > MOST_VALUES:
                 raise self.too_much(self._line(parent), "the topology holds more than a million values")
 

@@ -1,4 +1,7 @@
-"""Where a publisher listens, and on whom it hangs up; its patience is cut short here."""
+"""Where a publisher listens, and on whom it hangs up.
+
+A test cuts short the one kind of patience that its client exhausts, so that no other can run out first.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +41,12 @@ class Fake:
         return False
 
 
+SHORT = 0.2
+"""Seconds: a wait that a test wants to run out."""
+
+
 @pytest.fixture
-def impatient(monkeypatch):
-    monkeypatch.setattr(server, "REQUEST_WITHIN", 0.2)
-    monkeypatch.setattr(server, "READ_WITHIN", 0.2)
-    monkeypatch.setattr(app, "BODY_WITHIN", 0.2)
+def listen():
     (free,) = free_addresses(1)
     with server.running(Fake(), lambda: datetime.now(UTC), free) as listen:
         yield listen
@@ -64,30 +68,34 @@ def everything(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("beginning", [b"", b"G", b"GET /healthz HTTP/1.1\r\nHost: x\r\n"], ids=len)
-def test_it_hangs_up_on_who_sends_no_request(impatient, beginning):
-    with opened(impatient, beginning) as silent:
+def test_it_hangs_up_on_who_sends_no_request(listen, beginning, monkeypatch):
+    monkeypatch.setattr(server, "REQUEST_WITHIN", SHORT)
+    with opened(listen, beginning) as silent:
         assert everything(silent) == b""
 
 
-def test_it_hangs_up_on_half_of_a_second_request(impatient):
-    with opened(impatient, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") as slow:
+def test_it_hangs_up_on_half_of_a_second_request(listen, monkeypatch):
+    with opened(listen, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") as slow:
         assert slow.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        monkeypatch.setattr(server, "REQUEST_WITHIN", SHORT)
         slow.sendall(b"GET /he")
         assert b"HTTP/1.1" not in everything(slow)
 
 
-def test_a_body_that_does_not_come_is_408(impatient):
-    with opened(impatient, b"POST /ocsp/x HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nabc") as slow:
+def test_a_body_that_does_not_come_is_408(listen, monkeypatch):
+    monkeypatch.setattr(app, "BODY_WITHIN", SHORT)
+    with opened(listen, b"POST /ocsp/x HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nabc") as slow:
         assert everything(slow).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_is_too_large_is_413(impatient):
+def test_a_body_that_is_too_large_is_413(listen):
     head = b"POST /ocsp/x HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"
-    with opened(impatient, head + bytes(app.LARGEST_BODY + 1)) as large:
+    with opened(listen, head + bytes(app.LARGEST_BODY + 1)) as large:
         assert everything(large).startswith(b"HTTP/1.1 413 ")
 
 
-def test_it_hangs_up_on_who_does_not_read_the_answer(impatient, monkeypatch):
+def test_it_hangs_up_on_who_does_not_read_the_answer(listen, monkeypatch):
+    monkeypatch.setattr(server, "READ_WITHIN", SHORT)
     lost = threading.Event()
     real = server.ImpatientProtocol.connection_lost
 
@@ -96,7 +104,7 @@ def test_it_hangs_up_on_who_does_not_read_the_answer(impatient, monkeypatch):
         lost.set()
 
     monkeypatch.setattr(server.ImpatientProtocol, "connection_lost", connection_lost)
-    with opened(impatient, b"GET /crl/x.crl HTTP/1.1\r\nHost: x\r\n\r\n") as deaf:
+    with opened(listen, b"GET /crl/x.crl HTTP/1.1\r\nHost: x\r\n\r\n") as deaf:
         assert lost.wait(10)
         assert len(everything(deaf)) < LARGE
 
@@ -113,9 +121,21 @@ def test_where_too_many_are_silent_the_oldest_makes_room(monkeypatch):
         assert everything(silent[-1]).startswith(b"HTTP/1.1 200 ")
 
 
-def test_who_reads_gets_all_of_it(impatient):
-    with opened(impatient, b"GET /crl/x.crl HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as reader:
+def test_who_reads_gets_all_of_it(listen, monkeypatch):
+    """However long it takes in all: what runs out is the wait for a reader, and each octet read ends it."""
+    ended: list[bool] = []
+    real = server.ImpatientProtocol.resume_writing
+
+    def resume_writing(self: server.ImpatientProtocol) -> None:
+        waiting = self._stalled
+        real(self)
+        ended.append(waiting is not None and waiting.cancelled())
+
+    monkeypatch.setattr(server.ImpatientProtocol, "resume_writing", resume_writing)
+    with opened(listen, b"GET /crl/x.crl HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as reader:
         assert len(everything(reader)) > LARGE
+    assert ended
+    assert all(ended)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_what_a_script_left_in_its_process_group_ends_too(
         (service,) = services.start([project(script)])
         child = int((tmp_path / "child").read_text())
         service.signal(signal.SIGTERM)
-    assert gone(child)
+    assert eventually(lambda: gone(child))
 
 
 def test_one_that_dies_is_named_with_its_last_lines(project: Callable[..., Launch]) -> None:
@@ -90,10 +91,13 @@ def test_one_that_dies_is_named_with_its_last_lines(project: Callable[..., Launc
 
 
 def test_one_that_stays_silent_is_named_and_stopped(project: Callable[..., Launch]) -> None:
-    with Services() as services:
-        with pytest.raises(VerifyError, match=r"did not say that it is ready(?s:.)*thinking"):
-            services.start([project("echo thinking; exec sleep 60")], within=0.5)
+    thinking = threading.Event()
+    with Services(lambda name, line: thinking.set()) as services:
+        with pytest.raises(VerifyError, match="did not say that it is ready"):
+            services.start([project("echo thinking; exec sleep 60")], within=0.01)
         (service,) = services
+        assert thinking.wait(60)
+        assert "did not say that it is ready; its last lines:\n  thinking" in service.epitaph()
     assert gone(service.pid)
 
 
@@ -208,7 +212,8 @@ def test_what_changes_in_a_folder_is_reloaded_once_it_has_settled(project):
     with Services(lambda name, line: said.append(f"{name} {line}")) as services:
         services.start((changing, still))
         services.reload_on_change({one.name: one.folder / "tls" for one in (changing, still)}, every=0.05)
-        (changing.folder / "tls/cert.pem").write_text("new")
+        (changing.folder / "cert.pem").write_text("new")
+        (changing.folder / "cert.pem").rename(changing.folder / "tls/cert.pem")
         assert eventually(lambda: "accounts reloaded" in said)
     assert said.count("accounts reloaded") == 1
     assert "still reloaded" not in said

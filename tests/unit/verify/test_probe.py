@@ -115,17 +115,26 @@ def test_nobody_there_is_unreachable() -> None:
 
 
 def test_a_silent_server_neither_lets_in_nor_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "PATIENCE", 0.2)
     done = threading.Event()
-    with serving(lambda connection: bool(done.wait(10)) and None) as target:
+    monkeypatch.setattr(probe, "PATIENCE", 0.2)
+    with serving(lambda connection: bool(done.wait(60)) and None) as target:
         assert isinstance(outcome := probe.call(target, GOOD), Stuck)
         assert outcome.layer is Layer.TLS
         done.set()
     done.clear()
+    # The handshake takes the time it needs; the patience that runs out is that for the answer.
+    monkeypatch.setattr(probe, "PATIENCE", 60.0)
+    converse = probe._converse
+
+    def converse_hastily(connection: socket.socket, request: bytes) -> probe.Outcome:
+        connection.settimeout(0.2)
+        return converse(connection, request)
+
+    monkeypatch.setattr(probe, "_converse", converse_hastily)
 
     def silent(connection: socket.socket) -> None:
         with context().wrap_socket(connection, server_side=True):
-            done.wait(10)
+            done.wait(60)
 
     with serving(silent) as target:
         assert isinstance(outcome := probe.call(target, GOOD), Stuck)
