@@ -1,15 +1,17 @@
 # make demo    from a bare machine to a table of handshakes
 # make check   lint, format, types, layers
 # make test    everything, with what the tests need
+# make pins    the newest versions for the tests' environment, into tests/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bench needs needs-test clean
+.PHONY: help demo check test bench pins needs clean
 SHELL := /bin/sh
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
+PINS := tests/constraints.txt
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -17,11 +19,20 @@ help:
 demo: needs
 	@sh tools/demo.sh "$(PYTHON)" "$(DEMO)"
 
-# The tests' own environment: editable, so that the tree is what is tested.
-$(BIN)/.installed: pyproject.toml
+# The tests' own environment: editable, so that the tree is what is tested, and with the versions of $(PINS).
+# What builds the package is held to them as well; pip before 25.3 reads the first variable for that, later ones the second.
+$(BIN)/.installed: pyproject.toml $(PINS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+pins:
+	rm -rf build/pins
+	$(PYTHON) -m venv build/pins
+	build/pins/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	@{ sed -n '/^#/p' $(PINS) && build/pins/bin/python -m pip freeze --exclude mtls-scaffold; } >build/pins/constraints.txt
+	mv build/pins/constraints.txt $(PINS)
 
 check: needs $(BIN)/.installed
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ ROOMS = (
     "apply", "running", "publish", "verify", "view", "cli",
 )  # fmt: skip
 
-SLOW = {"cryptography", "asn1crypto", "cookiecutter", "jinja2", "yaml", "rich"}
+SLOW = {"cryptography", "asn1crypto", "cookiecutter", "jinja2", "pydantic", "yaml", "rich"}
 """Nothing that `scaffold --help` or `scaffold validate` needs; `topology` and `cli` import them inside functions."""
 
 

@@ -53,7 +53,8 @@ def test_a_fresh_install_applies_and_verifies_the_example(wheel: Path, tmp_path:
     binaries = tmp_path / "venv" / "bin"
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    run(binaries / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel, cwd=elsewhere)
+    pip = [binaries / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    run(*pip, "install", "--constraint", ROOT / "tests/constraints.txt", wheel, cwd=elsewhere)
     where = run(binaries / "python", "-c", "import scaffold; print(scaffold.__file__)", cwd=elsewhere)
     assert where.startswith(str(tmp_path)), "the installed package is tested, not the checkout"
 

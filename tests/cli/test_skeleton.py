@@ -14,6 +14,8 @@ from scaffold import __version__
 from scaffold.cli.app import VERBS
 from tests.cli.harness import scaffold
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_version(tmp_path: Path) -> None:
     ended = scaffold("--version", cwd=tmp_path)
@@ -41,14 +43,37 @@ def test_a_misspelt_verb_is_a_usage_error_with_a_suggestion(tmp_path: Path) -> N
     assert "'apply'" in ended.err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
-def test_help_loads_nothing_slow(arguments: list[str]) -> None:
+SLOW = {"asn1crypto", "asyncio", "cookiecutter", "cryptography", "jinja2", "pydantic", "rich", "starlette", "uvicorn"}
+
+
+def loaded_by(*arguments: str, cwd: Path) -> set[str]:
+    """The top-level modules that are loaded once the command has run."""
     program = (
-        "import sys; from scaffold.cli.app import run; run(sys.argv[1:]); "
-        "print(*{m.split('.')[0] for m in sys.modules}, file=sys.stderr)"
+        "import sys; from scaffold.cli.app import run; code = run(sys.argv[1:]); "
+        "print(code, *{m.split('.')[0] for m in sys.modules}, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
-    assert not {"cryptography", "cookiecutter", "yaml", "jinja2"} & set(done.stderr.split())
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, check=True
+    )
+    code, *modules = done.stderr.split()
+    assert code == "0", done
+    return set(modules)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
+def test_help_loads_nothing_slow(arguments: list[str], tmp_path: Path) -> None:
+    assert not (SLOW | {"yaml"}) & loaded_by(*arguments, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("verb", ["validate", "graph", "schema"])
+def test_what_only_reads_the_topology_loads_nothing_slow(verb: str) -> None:
+    loaded = loaded_by(verb, cwd=ROOT / "examples" / "minimal")
+    assert not SLOW & loaded
+    assert ("yaml" in loaded) == (verb != "schema")
+
+
+def test_what_is_slow_is_seen_where_it_is_loaded(tmp_path: Path) -> None:
+    assert "cryptography" in loaded_by("plan", "--out", str(tmp_path), cwd=ROOT / "examples" / "minimal")
 
 
 def test_a_missing_topology_is_said_with_a_hint(tmp_path: Path) -> None:
