@@ -4,7 +4,7 @@
 # make pins    the newest versions for the tests' environment, into tests/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bench pins needs clean
+.PHONY: help demo check test bench pins clean
 SHELL := /bin/sh
 
 PYTHON ?= python3
@@ -16,7 +16,7 @@ PINS := tests/constraints.txt
 help:
 	@sed -n 's/^# //p' Makefile
 
-demo: needs
+demo: needs-demo
 	@sh tools/demo.sh "$(PYTHON)" "$(DEMO)"
 
 # The tests' own environment: editable, so that the tree is what is tested, and with the versions of $(PINS).
@@ -34,23 +34,23 @@ pins:
 	@{ sed -n '/^#/p' $(PINS) && build/pins/bin/python -m pip freeze --exclude mtls-scaffold; } >build/pins/constraints.txt
 	mv build/pins/constraints.txt $(PINS)
 
-check: needs $(BIN)/.installed
+check: needs-check $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/test_layers.py
 
-test: needs $(BIN)/.installed
+test: needs-test $(BIN)/.installed
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile
 
-bench: needs $(BIN)/.installed
+bench: needs-demo $(BIN)/.installed
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/apply.py
 	$(BIN)/python benchmarks/plan.py
 	$(BIN)/python benchmarks/revocation
 
-needs:
-	@PYTHON="$(PYTHON)" sh tools/needs.sh
+needs-%:
+	@PYTHON="$(PYTHON)" sh tools/needs.sh $*
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

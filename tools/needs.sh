@@ -1,51 +1,118 @@
 #!/bin/sh
-# Names what this machine lacks, and installs it where that can be done: with apt-get, as root.
+# Installs what this machine lacks for `make check`, `make demo` or `make test`, where it can: with apt-get, as root.
+#
+#     sh tools/needs.sh check|demo|test
+#
+# What is missing otherwise is named. Without Python nothing can run, and without its servers there is no demo; a test
+# that lacks a program is skipped with the reason.
 set -eu
 
 PATH="$PATH:/usr/sbin:/sbin"
 python=${PYTHON:-python3}
 packages=
+policy=
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch" ${policy:+"$policy"}' EXIT
+
+main() {
+    case ${1:-} in
+    check)
+        python_needs
+        must_have
+        ;;
+    demo)
+        python_needs
+        demo_needs
+        must_have
+        ;;
+    test)
+        python_needs
+        must_have
+        demo_needs
+        test_needs
+        may_have
+        ;;
+    *)
+        echo "usage: sh tools/needs.sh check|demo|test" >&2
+        exit 2
+        ;;
+    esac
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+        echo "error: $python is older than Python 3.11" >&2
+        echo "hint: make PYTHON=/path/to/python3.11 …" >&2
+        exit 1
+    }
+}
+
+python_needs() {
+    need "$python" python3
+    # A venv is made to see whether one can be: Debian's python3 has the module but, without python3-venv, not what it needs.
+    "$python" -m venv "$scratch/venv" >/dev/null 2>&1 || packages="$packages python3-venv"
+}
+
+demo_needs() {
+    need nginx nginx
+    need curl curl
+    need openssl openssl
+}
+
+test_needs() {
+    need dash dash
+    need faketime faketime
+    need git git
+    need systemd-analyze systemd
+    # The independent judges of certificates: GnuTLS, NSS, and Java, whose compiler runs a program from its source.
+    need certtool gnutls-bin
+    need certutil libnss3-tools
+    need javac default-jdk-headless
+}
 
 need() { # COMMAND PACKAGE
     command -v "$1" >/dev/null 2>&1 || packages="$packages $2"
 }
 
-need "$python" python3
-need nginx nginx
-need curl curl
-need openssl openssl
-# A venv is made to see whether one can be: Debian's python3 has the module but, without python3-venv, not what it needs.
-if command -v "$python" >/dev/null 2>&1; then
-    trial=$(mktemp -d)
-    trap 'rm -rf "$trial"' EXIT
-    "$python" -m venv "$trial/venv" >/dev/null 2>&1 || packages="$packages python3-venv"
-else
-    packages="$packages python3-venv"
-fi
-
-if [ -n "$packages" ]; then
+must_have() {
+    [ -n "$packages" ] || return 0
     echo "This machine lacks:$packages"
-    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    if ! can_install; then
         echo "error: install what is missing first" >&2
-        echo "hint: on Debian or Ubuntu: sudo apt-get install$packages" >&2
+        echo "hint: on Debian or Ubuntu: sudo apt-get install --no-install-recommends$packages" >&2
         exit 1
     fi
-    echo "Installing with apt-get …"
+    # shellcheck disable=SC2086
+    install $packages
+    packages=
+}
+
+may_have() {
+    [ -n "$packages" ] || return 0
+    echo "This machine lacks:$packages"
+    missing=
+    for package in $packages; do
+        # One by one: where a distribution does not have one of them, the others are installed all the same.
+        { can_install && install "$package"; } || missing="$missing $package"
+    done
+    if [ -n "$missing" ]; then
+        echo "Tests that need them are skipped. On Debian or Ubuntu: sudo apt-get install --no-install-recommends$missing"
+    fi
+}
+
+can_install() {
+    [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1
+}
+
+install() { # PACKAGE...
+    echo "Installing $* with apt-get …"
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    # Without recommends; and no service of nginx's own is started: policy-rc.d forbids it for this one command.
-    policy=/usr/sbin/policy-rc.d
-    if [ ! -e "$policy" ]; then
+    [ -e "$scratch/updated" ] || apt-get update -qq
+    touch "$scratch/updated"
+    # No service that comes with a package is started: policy-rc.d forbids it while this script runs.
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        policy=/usr/sbin/policy-rc.d
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod +x "$policy"
-        trap 'rm -f "$policy"; rm -rf "${trial:-/nonexistent}"' EXIT
     fi
-    # shellcheck disable=SC2086
-    apt-get install -qq -y --no-install-recommends $packages >/dev/null
-fi
-
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "error: $python is older than Python 3.11" >&2
-    echo "hint: make PYTHON=/path/to/python3.11 …" >&2
-    exit 1
+    apt-get install -qq -y --no-install-recommends "$@" >/dev/null
 }
+
+main "$@"

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.requirements import require_command
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "renewal.md"
 
@@ -23,8 +23,8 @@ def verified(folder: Path, units: dict[str, str]) -> subprocess.CompletedProcess
     )
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 def test_the_units_are_sound(tmp_path: Path) -> None:
+    require_command("systemd-analyze")
     units = dict(UNIT.findall(PAGE.read_text("utf-8")))
     assert sorted(units) == [
         "scaffold-renew-daily.service",
