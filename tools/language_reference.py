@@ -34,7 +34,9 @@ CLOSING = """\
 ## Identity and authorisation
 
 Every leaf carries exactly one URI SAN, its identity: the `spiffe://` or `uri:` among its `names`, else
-`spiffe://TOPOLOGY/server/NAME` or `spiffe://TOPOLOGY/client/NAME`.
+`spiffe://TRUST_DOMAIN/server/NAME` or `spiffe://TRUST_DOMAIN/client/NAME`. The trust domain is `trust_domain`, or
+else the topology's name. A `uri` name constraint, and linters, want a full domain name there, such as `bank.example`.
+Changing it gives every default identity, and with it every certificate and allow list, another name.
 
 The edges (`calls`) are the authorisation. An entry of a server's allow list is issuer and identity together, and
 the issuer is a key, not a name: a sibling CA under the same root that signs the same identity gets nobody in. nginx

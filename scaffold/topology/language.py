@@ -275,7 +275,12 @@ TOPOLOGY = Table(
             "The language's version: 1.",
             required=True,
         ),
-        Field("name", LABEL, "The output folder's default name, and the trust domain of SPIFFE IDs.", required=True),
+        Field("name", LABEL, "What it is called; the output folder's default name.", required=True),
+        Field(
+            "trust_domain",
+            Text("a trust domain", names.trust_domain, names.TRUST_DOMAIN_PATTERN),
+            "The trust domain of the identities that no entity gives itself (SPIFFE IDs); left out, the name.",
+        ),
         Field(
             "publish",
             Text("a URL", names.publish_url, names.PUBLISH_PATTERN),

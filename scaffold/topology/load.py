@@ -68,7 +68,7 @@ def _values(text: bytes, source: Path) -> Values:
 
 def _topology(values: Values, places: Places, source: Path) -> Topology:
     name, publish = values["name"], values.get("publish")
-    entities = _Entities(name, publish, values, places)
+    entities = _Entities(values, places)
     cas = {ca: entities.ca(ca, own) for ca, own in values["cas"].items()}
     empty: Mapping[str, Any] = MappingProxyType({})
     t = Topology(name, source, MappingProxyType(cas), empty, empty, publish, places)
@@ -85,9 +85,9 @@ def _topology(values: Values, places: Places, source: Path) -> Topology:
 class _Entities:
     """Makes entities of what was written, defaults and derived values merged in."""
 
-    def __init__(self, name: str, publish: str | None, values: Values, places: Places) -> None:
-        self._topology = name
-        self._publish = publish
+    def __init__(self, values: Values, places: Places) -> None:
+        self._trust_domain: str = values.get("trust_domain") or values["name"]
+        self._publish: str | None = values.get("publish")
         self._places = places
         self._cas: dict[str, Values] = values["cas"]
         self._defaults: Values = values.get("defaults", {})
@@ -256,7 +256,7 @@ class _Entities:
         sans: tuple[San, ...] = values.get("names", ())
         identities = [san.value for san in sans if names.is_identity(san)]
         if not identities:
-            return names.default_identity(self._topology, role, name), sans
+            return names.default_identity(self._trust_domain, role, name), sans
         if len(identities) > 1:
             index = [i for i, san in enumerate(sans) if names.is_identity(san)][1]
             place = self._places.get((f"{role}s", name, "names", index)) or self._places[(f"{role}s", name)]

@@ -12,6 +12,7 @@ LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 ENVIRONMENT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 VARIABLE_PATTERN = r"^[A-Za-z][A-Za-z0-9_]*$"
 COUNTRY_PATTERN = r"^[A-Z]{2}$"
+TRUST_DOMAIN_PATTERN = r"^[a-z0-9._-]{1,255}$"
 PUBLISH_PATTERN = r"^http://[^/?#@\s]+/?$"
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -178,6 +179,16 @@ def publish_url(text: str) -> str:
     return f"http://[{address}]" if ":" in address else f"http://{address}"
 
 
+def trust_domain(text: str) -> str:
+    """A SPIFFE trust domain's name (SPIFFE-ID 2.1): lower-case letters, digits, dots, hyphens, underscores."""
+    if _TRUST_DOMAIN.fullmatch(text):
+        return text
+    bare = re.sub(r"^spiffe://", "", text, flags=re.IGNORECASE).rstrip("/").lower()
+    likely = _TRUST_DOMAIN.fullmatch(bare)
+    hint = f"write {bare[:60]}" if likely else "lower-case letters, digits, dots and hyphens: bank.example"
+    raise Invalid(f"{shown(text)} is not a SPIFFE trust domain", hint)
+
+
 def spiffe_id(text: str) -> str:
     """A workload's SPIFFE ID (SPIFFE-ID 2 and 3): trust domain in lower case and a path, at most 2,048 bytes."""
     if len(text) > 2_048:
@@ -246,9 +257,9 @@ def is_identity(name: San) -> bool:
     return name.type is SanType.URI
 
 
-def default_identity(topology: str, role: str, name: str) -> str:
+def default_identity(trust_domain: str, role: str, name: str) -> str:
     """The SPIFFE ID of an entity that names none; `role` is `server` or `client`."""
-    return f"spiffe://{topology}/{role}/{name}"
+    return f"spiffe://{trust_domain}/{role}/{name}"
 
 
 def wrong_identity(identity: str) -> str:

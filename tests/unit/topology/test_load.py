@@ -167,6 +167,24 @@ def test_variables_are_typed_as_yaml_1_2_does() -> None:
     }
 
 
+def test_default_identities_are_in_the_trust_domain() -> None:
+    t = read(changed("name: shop\n", "name: shop\ntrust_domain: shop.example\n"))
+    assert [party.identity for party in graph.parties(t)] == [
+        "spiffe://shop.example/server/api",
+        "spiffe://shop.example/server/gateway",
+        "spiffe://shop.example/client/cli",
+        "spiffe://partner.example/robot",
+    ]
+    assert t.name == "shop"
+    assert read(GOOD).servers["api"].identity == "spiffe://shop/server/api"
+
+
+def test_a_constraint_on_uris_holds_the_trust_domain() -> None:
+    constrained = GOOD.replace("permitted: {dns", "permitted: {uri: [shop.example], dns")
+    refused(constrained, "permitted URI hosts are shop.example")
+    read(constrained.replace("name: shop\n", "name: shop\ntrust_domain: shop.example\n"))
+
+
 def test_ipv6_and_address() -> None:
     t = read(changed("    listen: 127.0.0.1:8443\n", '    listen: "[::]:8443"\n    address: "[0::1]:8443"\n'))
     assert (t.servers["api"].listen, t.servers["api"].dial) == (HostPort("::", 8443), HostPort("::1", 8443))

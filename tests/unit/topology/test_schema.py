@@ -21,6 +21,7 @@ API = "    listen: 127.0.0.1:8443\n"
 WHOLE_LANGUAGE = """\
 version: 1
 name: banking
+trust_domain: banking.internal
 publish: http://127.0.0.1:9080
 defaults:
   key: ec-p256
@@ -137,6 +138,13 @@ LINES = {
         "staple: false",
         "calls: []",
     ],
+    "name: shop\n": [
+        "trust_domain: shop.example",
+        "trust_domain: shop",
+        "trust_domain: Shop",
+        "trust_domain: ''",
+        "trust_domain: [shop]",
+    ],
     "  issuing:\n    issuer: root\n": [
         "lifetime: 1y",
         "key_password: {generate: true}",
@@ -152,7 +160,8 @@ LINES = {
 
 @pytest.mark.parametrize(("after", "line"), [(after, line) for after, lines in LINES.items() for line in lines])
 def test_schema_and_loader_agree(after: str, line: str) -> None:
-    text = changed(after, f"{after}    {line}\n")
+    indent = "" if after.startswith("name:") else "    "
+    text = changed(after, f"{after}{indent}{line}\n")
     try:
         read(text)
     except TopologyError:

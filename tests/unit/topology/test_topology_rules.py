@@ -58,6 +58,9 @@ BROKEN = [
     (API, API + "    health: 127.0.0.1:99999\n", "no port", "127", ""),
     ("    path_length: 0\n", "    path_length: -1\n", "not a path length", "-1", ""),
     ("    path_length: 0\n", "    path_length: 1.0\n", "not a path length", "1.0", ""),
+    ("name: shop\n", "name: shop\ntrust_domain: Shop.Example\n", "trust domain", "Shop", "write shop.example"),
+    ("name: shop\n", "name: shop\ntrust_domain: spiffe://a.example/\n", "trust domain", "spiffe", "write a.example"),
+    ("name: shop\n", "name: shop\ntrust_domain: a:1\n", "trust domain", "a:1", "lower-case"),
     ("publish: http://127.0.0.1:9080", "publish: https://pki", "plain HTTP", "https", "http://"),
     # CAs
     ("issuer: root\n", "issuer: rot\n", 'no such CA "rot"', "rot", '"root"'),
