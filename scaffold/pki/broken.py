@@ -25,6 +25,7 @@ from scaffold.pki.chains import is_self_signed, signed_by
 from scaffold.pki.issue import BACKDATE, Issuer, new_serial, self_signed, sign
 from scaffold.pki.issue import validity as sound_validity
 from scaffold.pki.keys import PrivateKey, signature_hash
+from scaffold.pki.names import common_name, ending_in
 from scaffold.pki.profiles import CA_KEY_USAGE, CertificateProfile, basic_constraints, differences
 from scaffold.topology.model import Fault, KeyType
 
@@ -159,9 +160,7 @@ def _renamed(name: x509.Name, suffix: str) -> x509.Name:
     """The name with another common name, within the 64 characters of RFC 5280 A.1."""
     kept = [attribute for attribute in name if attribute.oid != x509.NameOID.COMMON_NAME]
     found = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    common_name = str(found[0].value) if found else "CA"
-    renamed = f"{common_name[: 63 - len(suffix)]} {suffix}"
-    return x509.Name([*kept, x509.NameAttribute(x509.NameOID.COMMON_NAME, renamed)])
+    return x509.Name([*kept, common_name(ending_in(str(found[0].value) if found else "CA", suffix))])
 
 
 def _rogue_ca(name: x509.Name, parent: Issuer | None, now: datetime, pointers: Pointers = ()) -> Issuer:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from scaffold.errors import PkiError, Unreadable
-from scaffold.pki.issue import Issuer
+from scaffold.pki.issue import BACKDATE, Issuer, half_over
 from scaffold.pki.keys import MALFORMED
 
 Crl = x509.CertificateRevocationList
@@ -69,11 +70,18 @@ def build(
 
 
 def _entry(entry: Revoked) -> x509.RevokedCertificate:
-    builder = x509.RevokedCertificateBuilder(entry.serial, entry.when.replace(tzinfo=None, microsecond=0))
+    when = entry.when.replace(tzinfo=None, microsecond=0)
+    return x509.RevokedCertificateBuilder(entry.serial, when, _says(entry.reason)).build()
+
+
+@functools.cache
+def _says(reason: Reason) -> list[x509.Extension[x509.ExtensionType]]:
+    """The extensions of an entry; a long list says the same few again and again."""
     # RFC 5280 5.3.1: "unspecified" is said by leaving the reason out.
-    if entry.reason is not Reason.UNSPECIFIED:
-        builder = builder.add_extension(x509.CRLReason(x509.ReasonFlags(entry.reason.value)), critical=False)
-    return builder.build()
+    if reason is Reason.UNSPECIFIED:
+        return []
+    said = x509.CRLReason(x509.ReasonFlags(reason.value))
+    return [x509.Extension(said.oid, False, said)]
 
 
 def to_pem(crl: Crl) -> bytes:
@@ -109,6 +117,26 @@ def number(crl: Crl) -> int | None:
         return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
     except (x509.ExtensionNotFound, *MALFORMED):
         return None
+
+
+def life(crl: Crl) -> timedelta | None:
+    """For how long it was signed, without the minutes by which thisUpdate is backdated; None where it has no end."""
+    if crl.next_update_utc is None:
+        return None
+    lived = crl.next_update_utc - crl.last_update_utc
+    return lived - BACKDATE if lived > BACKDATE else lived
+
+
+def half_of_life(crl: Crl, longest: timedelta | None = None) -> datetime | None:
+    """When half of its life is over, or of `longest` where that is shorter; None where it has no end."""
+    if crl.next_update_utc is None:
+        return None
+    return half_over(crl.last_update_utc, crl.next_update_utc, longest)
+
+
+def begins_later(crl: Crl, now: datetime) -> bool:
+    """Whether thisUpdate is still to come: it was signed under a clock that ran ahead, and OpenSSL refuses it."""
+    return crl.last_update_utc > now
 
 
 def signed_by(crl: Crl, issuer: x509.Certificate) -> bool:

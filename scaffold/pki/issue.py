@@ -16,7 +16,7 @@ from scaffold.pki.keys import MALFORMED, PrivateKey, PublicKey, signature_hash, 
 from scaffold.pki.profiles import CertificateProfile, extensions, stated, subject_name
 
 BACKDATE: Final = timedelta(minutes=5)
-"""How far notBefore lies before the moment of issue, for clocks that are slow."""
+"""How far notBefore and thisUpdate lie before the moment of signing, for clocks that are slow."""
 
 _SERIAL_BITS: Final = 159  # RFC 5280 4.1.2.2: at most 20 octets, the first bit being the sign.
 
@@ -73,7 +73,26 @@ def validity(lifetime: timedelta, now: datetime, issuer_not_after: datetime | No
         if issuer_not_after <= now:
             raise PkiError(f"the issuer's certificate ended on {issuer_not_after:%Y-%m-%d %H:%M:%S} UTC")
         not_after = issuer_not_after
-    return now - BACKDATE, not_after
+    return backdated(now), not_after
+
+
+def backdated(now: datetime) -> datetime:
+    """The thisUpdate of a CRL or an OCSP response that is signed `now`, and the notBefore of a certificate.
+
+    OpenSSL forgives no clock for CRLs: a list that begins now refuses everybody on a host that is a minute behind.
+    """
+    return now - BACKDATE
+
+
+def half_over(this_update: datetime, next_update: datetime, longest: timedelta | None = None) -> datetime:
+    """When half of the life of a CRL or an OCSP response is over, or of `longest` where that is shorter.
+
+    The minutes by which its beginning is backdated are no part of its life; what lives no longer was made elsewhere.
+    """
+    lived = next_update - this_update
+    begins = this_update + BACKDATE if lived > BACKDATE else this_update
+    life = next_update - begins
+    return begins + (life if longest is None else min(life, longest)) / 2
 
 
 def issue(

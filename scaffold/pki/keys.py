@@ -7,10 +7,8 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from asn1crypto import algos, core
-from asn1crypto import keys as asn1_keys
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, padding, serialization
@@ -20,6 +18,9 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from scaffold.errors import PkiError, Unreadable, WrongPassword
 from scaffold.topology.model import KeyType
+
+if TYPE_CHECKING:
+    from asn1crypto import algos
 
 PrivateKey = (
     rsa.RSAPrivateKey
@@ -94,6 +95,10 @@ def to_encrypted_pem(key: PrivateKey, password: bytes) -> bytes:
 
     Raises PkiError where the password is empty.
     """
+    # cryptography writes this envelope with its own number of rounds alone, and takes none apart without the password.
+    # asn1crypto sees the envelope, never the key: it knows no ML-DSA.
+    from asn1crypto import keys as asn1_keys
+
     if not password:
         raise PkiError("an empty password protects no private key")
     salt, iv = os.urandom(_SALT_OCTETS), os.urandom(_AES_BLOCK_BITS // 8)
@@ -112,6 +117,8 @@ def to_encrypted_pem(key: PrivateKey, password: bytes) -> bytes:
 
 def _pbes2(salt: bytes, iv: bytes) -> algos.EncryptionAlgorithm:
     """The PBES2 AlgorithmIdentifier of RFC 8018 A.4."""
+    from asn1crypto import algos, core
+
     kdf = {
         "algorithm": "pbkdf2",
         "parameters": {
@@ -154,6 +161,8 @@ def load(pem: bytes, password: bytes | None = None) -> PrivateKey:
 
 def _is_intact_envelope(pem: bytes) -> bool:
     """Whether an encrypted key is whole, so that what failed to open it can only be the password."""
+    from asn1crypto import keys as asn1_keys
+
     found = _PEM_KEY.search(pem)
     if found is None or _OLDER_WAY in found["body"]:
         return found is not None

@@ -1,11 +1,18 @@
-"""Distinguished names as one line of text, exactly as OpenSSL (and so nginx) prints them by RFC 2253."""
+"""Distinguished names: common names made, and whole names as one line of text as OpenSSL and nginx print them."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Final
 
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+COMMON_NAME_LIMIT: Final = 64
+"""ub-common-name (RFC 5280 A.1), in characters: X.520 6.2.2 bounds a DirectoryString by those, not by its octets."""
+
+# cryptography counts the octets of UTF-8, and warns of lawful names whenever it makes or reads one.
+warnings.filterwarnings("ignore", "Attribute's length must be", UserWarning)
 
 # The short names of OpenSSL's object table (crypto/objects/objects.txt); every other attribute is printed by its OID.
 _SHORT_NAMES: Final = {
@@ -47,6 +54,18 @@ _SHORT_NAMES: Final = {
 _SPECIAL: Final = frozenset(',+"\\<>;')
 
 
+def common_name(text: str) -> x509.NameAttribute[str]:
+    """The attribute CN. Raises ValueError where it is empty or longer than 64 characters."""
+    if not 0 < len(text) <= COMMON_NAME_LIMIT:
+        raise ValueError(f"a common name has 1 to {COMMON_NAME_LIMIT} characters, not {len(text)}")
+    return x509.NameAttribute(NameOID.COMMON_NAME, text, _validate=False)
+
+
+def ending_in(text: str, suffix: str) -> str:
+    """A common name with `suffix` after it, cut in front of that so that the whole keeps its bound."""
+    return f"{text[: COMMON_NAME_LIMIT - 1 - len(suffix)].rstrip()} {suffix}"
+
+
 def rfc2253(name: x509.Name) -> str:
     """The name as `openssl x509 -nameopt RFC2253` and nginx's `$ssl_client_s_dn` print it.
 
@@ -66,6 +85,9 @@ def _attribute(attribute: x509.NameAttribute[str | bytes]) -> str:
 
 def _dumped(attribute: x509.NameAttribute[str | bytes]) -> str:
     """`#` and the DER of the value in hex (RFC 2253 2.4), as OpenSSL does for an attribute that it does not know."""
+    # cryptography shows no value of a name in DER. Loaded where it is needed: it takes longer than a small command.
+    from asn1crypto import x509 as asn1_x509
+
     alone = x509.Name([x509.RelativeDistinguishedName([attribute])]).public_bytes()
     value: bytes = asn1_x509.RDNSequence.load(alone)[0][0]["value"].dump()
     return "#" + value.hex().upper()

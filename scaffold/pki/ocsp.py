@@ -1,7 +1,8 @@
 """OCSP without the network (RFC 6960): requests read and written, responses built and signed, bytes in and bytes out.
 
 One certificate per request, which is what clients send (RFC 9919 asks for it), goes through `cryptography` alone;
-it knows no more than one, so requests for several are taken apart and put together with asn1crypto.
+it knows no more than one, so requests for several are taken apart and put together with asn1crypto. That never sees
+a key or a certificate (it knows no ML-DSA), and is loaded where it is needed: it takes longer than a small command.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from asn1crypto import ocsp as asn1_ocsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -24,8 +24,12 @@ from scaffold.pki.crl import Reason, Revoked
 from scaffold.pki.issue import Issuer
 from scaffold.pki.keys import spki
 
-# A request is a few hundred octets; the bounds keep one request from costing thousands of look-ups and signatures.
-_LARGEST_REQUEST: Final = 64 * 1024
+if TYPE_CHECKING:
+    from asn1crypto import ocsp as asn1_ocsp
+
+# A request is a few hundred octets; the bounds keep one request from costing thousands of look-ups and signatures,
+# and from keeping everybody else waiting while it is taken apart.
+LARGEST_REQUEST: Final = 16 * 1024
 _MOST_IDS: Final = 32
 _LONGEST_NONCE: Final = 128  # RFC 9654 2.1
 
@@ -83,20 +87,19 @@ def cert_id(serial: int, issuer: x509.Certificate, algorithm: str = "sha1") -> C
     if algorithm not in _HASHES:
         raise PkiError(f'a CertID cannot use the hash "{algorithm}"')
     name = hashlib.new(algorithm, issuer.subject.public_bytes())
-    key = hashlib.new(algorithm, _key_bits(issuer))
-    return CertId(algorithm, name.digest(), key.digest(), serial)
+    return CertId(algorithm, name.digest(), _key_hash(issuer, algorithm), serial)
 
 
-def _key_bits(certificate: x509.Certificate) -> bytes:
-    """The subjectPublicKey without its AlgorithmIdentifier, which is what a CertID hashes (RFC 6960 4.1.1)."""
-    bits: bytes = asn1_ocsp.Certificate.load(certificate.public_bytes(serialization.Encoding.DER))["tbs_certificate"][
-        "subject_public_key_info"
-    ]["public_key"].contents
-    return bits[1:]
+def _key_hash(issuer: x509.Certificate, algorithm: str) -> bytes:
+    """The hash of the subjectPublicKey without its AlgorithmIdentifier (RFC 6960 4.1.1), for every type of key."""
+    # cryptography gives it with a whole request alone; the certificate that this one asks about does not matter.
+    return ocsp.OCSPRequestBuilder().add_certificate(issuer, issuer, _HASHES[algorithm]()).build().issuer_key_hash
 
 
 def build_request(ids: Sequence[CertId], nonce: bytes | None = None) -> bytes:
     """A DER request, unsigned, for one certificate or several."""
+    from asn1crypto import ocsp as asn1_ocsp
+
     requests = [asn1_ocsp.Request({"req_cert": _encoded_id(one)}) for one in ids]
     body: dict[str, object] = {"request_list": requests}
     if nonce is not None:
@@ -116,8 +119,8 @@ def _encoded_id(one: CertId) -> dict[str, object]:
 
 def parse_request(der: bytes) -> Request:
     """What a DER request asks. Raises Unreadable, whatever the bytes are: answer that with `MALFORMED_REQUEST`."""
-    if len(der) > _LARGEST_REQUEST:
-        raise Unreadable("an OCSP request of more than 64 KiB")
+    if len(der) > LARGEST_REQUEST:
+        raise Unreadable("an OCSP request of more than 16 KiB")
     try:
         return _parse_one(ocsp.load_der_ocsp_request(der))
     except NotImplementedError:
@@ -144,6 +147,8 @@ def _parse_one(request: ocsp.OCSPRequest) -> Request:
 
 
 def _parse_several(der: bytes) -> Request:
+    from asn1crypto import ocsp as asn1_ocsp
+
     body = asn1_ocsp.OCSPRequest.load(der, strict=True)["tbs_request"]
     asked = body["request_list"]
     if not 0 < len(asked) <= _MOST_IDS:
@@ -257,17 +262,19 @@ def _reason_flag(revoked: Revoked | None) -> x509.ReasonFlags | None:
 
 
 def _joined(signed: Sequence[bytes], signer: Issuer) -> bytes:
-    """The answers of several responses under one signature."""
+    """The answers of several responses under one signature; what else the first one holds is taken over unread."""
+    from asn1crypto import ocsp as asn1_ocsp
+
     basics = [asn1_ocsp.OCSPResponse.load(der)["response_bytes"]["response"].parsed for der in signed]
     first = basics[0]
     first["tbs_response_data"]["responses"] = [basic["tbs_response_data"]["responses"][0] for basic in basics]
-    first["signature"] = _signature(signer, first["tbs_response_data"].dump(force=True))
+    first["signature"] = _signature(signer, first["tbs_response_data"].dump())
     whole: bytes = asn1_ocsp.OCSPResponse(
         {
             "response_status": "successful",
             "response_bytes": {"response_type": "basic_ocsp_response", "response": first},
         }
-    ).dump(force=True)
+    ).dump()
     return whole
 
 

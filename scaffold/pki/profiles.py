@@ -20,7 +20,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from scaffold.errors import PkiError
 from scaffold.pki.keys import MALFORMED, PublicKey
-from scaffold.pki.names import rfc2253
+from scaffold.pki.names import COMMON_NAME_LIMIT, common_name, ending_in, rfc2253
 from scaffold.topology.model import Ca, Fault, NameConstraints, Party, San, SanType, Server, Subject, Topology
 
 Role = Literal["ca", "server", "client", "ocsp"]
@@ -33,7 +33,6 @@ _EKU: Final = {
     "ocsp": ExtendedKeyUsageOID.OCSP_SIGNING,
 }
 _OTHER_ROLE: Final[Mapping[str, Role]] = {"server": "client", "client": "server"}
-_COMMON_NAME_LIMIT: Final = 64  # RFC 5280 A.1, ub-common-name
 _HOST_NAME_LIMIT: Final = 253  # RFC 1035 2.3.4, written without the final dot
 
 
@@ -109,9 +108,8 @@ def for_client_side(t: Topology, party: Party) -> CertificateProfile:
 
 def for_responder(ca: Ca) -> CertificateProfile:
     """The profile of a CA's delegated OCSP responder (RFC 6960 4.2.2.2). Nobody asks about it: no pointers."""
-    suffix = " OCSP responder"
-    common_name = ca.subject.common_name[: _COMMON_NAME_LIMIT - len(suffix)].rstrip() + suffix
-    return CertificateProfile(subject=replace(ca.subject, common_name=common_name), role="ocsp")
+    named = ending_in(ca.subject.common_name, "OCSP responder")
+    return CertificateProfile(subject=replace(ca.subject, common_name=named), role="ocsp")
 
 
 def _pointers_of(t: Topology, issuer: str | None) -> tuple[str | None, str | None, str | None]:
@@ -177,9 +175,9 @@ def _other_host(san: San, taken: set[str]) -> str:
 
 def _other_identity(profile: CertificateProfile) -> CertificateProfile:
     """Another identity and another common name, since some servers see the subject alone."""
-    common_name = f"wrong-name {profile.subject.common_name}"[:_COMMON_NAME_LIMIT].rstrip()
+    named = f"wrong-name {profile.subject.common_name}"[:COMMON_NAME_LIMIT].rstrip()
     sans = (replace(san, value=f"{san.value}/wrong-name") if san.type is SanType.URI else san for san in profile.sans)
-    return replace(profile, subject=replace(profile.subject, common_name=common_name), sans=tuple(sans))
+    return replace(profile, subject=replace(profile.subject, common_name=named), sans=tuple(sans))
 
 
 # --- Encoded -------------------------------------------------------------------------------------------------------
@@ -194,10 +192,10 @@ def subject_name(subject: Subject) -> x509.Name:
         (NameOID.LOCALITY_NAME, subject.locality),
         (NameOID.ORGANIZATION_NAME, subject.organization),
         (NameOID.ORGANIZATIONAL_UNIT_NAME, subject.organizational_unit),
-        (NameOID.COMMON_NAME, subject.common_name or None),
     )
     try:
-        return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts if value is not None])
+        above = [x509.NameAttribute(oid, value) for oid, value in parts if value is not None]
+        return x509.Name([*above, *([common_name(subject.common_name)] if subject.common_name else [])])
     except ValueError as error:
         raise PkiError(f'the subject of "{subject.common_name}" cannot stand in a certificate: {error}') from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -12,7 +12,7 @@ from cryptography.x509 import ocsp
 from scaffold.errors import Unreadable
 from scaffold.pki import ocsp as our_ocsp
 from scaffold.pki.crl import Reason
-from scaffold.pki.issue import Issuer
+from scaffold.pki.issue import Issuer, backdated, half_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,15 @@ class Staple:
     next_update: datetime
     revoked: Reason | None
 
+    def half_of_life(self, longest: timedelta) -> datetime:
+        """When half of its life is over, or of `longest` where that is shorter."""
+        return half_over(self.this_update, self.next_update, longest)
+
 
 def make(certificate: x509.Certificate, issuer: Issuer, status: our_ocsp.Status, now: datetime, end: datetime) -> bytes:
-    """A DER response about `certificate`, signed by its CA and valid from `now` to `end`."""
+    """A DER response about `certificate`, signed by its CA `now` and valid to `end`."""
     asked = our_ocsp.cert_id(certificate.serial_number, issuer.certificate)
-    return our_ocsp.respond([(asked, status)], issuer, this_update=now, next_update=end, by_ca=True)
+    return our_ocsp.respond([(asked, status)], issuer, this_update=backdated(now), next_update=end, by_ca=True)
 
 
 def read(der: bytes, certificate: x509.Certificate, ca: x509.Certificate, now: datetime) -> Staple:

@@ -52,6 +52,8 @@ def wrong(
     if there.revoked is not wanted:
         before, after = there.revoked or "good", wanted or "good"
         return Reason("revoked", f"{path} says {before}, the ledger says {after}")
+    if there.this_update > now:
+        return Reason("not-yet-valid", f"{path} begins on {there.this_update:%Y-%m-%d %H:%M} UTC")
     if there.next_update <= now:
         return Reason("expired", f"{path} expired on {there.next_update:%Y-%m-%d %H:%M} UTC")
     return None
@@ -59,7 +61,7 @@ def wrong(
 
 def due_at(there: staples.Staple, longest: timedelta) -> datetime:
     """When half of a response's life is over, or of the life that the topology gives it."""
-    return there.this_update + min(there.next_update - there.this_update, longest) / 2
+    return there.half_of_life(longest)
 
 
 def due(
