@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,10 +45,17 @@ def run(
 def _run(project: Project, caller: Client, called: Server) -> bool:
     """Whether the rendered client was answered."""
     from scaffold.cli.running import project_folder
+    from scaffold.running.services import environment
 
     if caller.external is not None:
         raise VerifyError(f"{caller.address} is external: it has no project here that could call")
-    done = subprocess.run([project_folder(project, caller) / "run.sh", called.name], check=False)
+    command = [str(project_folder(project, caller) / "run.sh"), called.name]
+    with tempfile.TemporaryDirectory(prefix="scaffold-home-", ignore_cleanup_errors=True) as home:
+        try:
+            done = subprocess.run(command, env=environment(Path(home), {}), check=False)
+        except OSError as error:
+            hint = "run `scaffold plan` to see what is missing, `scaffold apply` to make it"
+            raise VerifyError(f"{command[0]} cannot be run: {error.strerror}", hint=hint) from error
     if done.returncode == NOT_REACHABLE:
         typer.echo("hint: `scaffold up` starts the servers", err=True)
     return done.returncode == 0

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import OLDEST_LIBRARY
+from scaffold.running.services import handed_on
 from scaffold.topology import graph
 from scaffold.topology.model import KeyType, Party, Server, Topology
 
@@ -95,7 +96,9 @@ def _least(what: str, version: str | None) -> Iterator[tuple[str, tuple[int, ...
 def _version_said_by(command: tuple[str, ...]) -> tuple[int, ...] | None:
     """The first dotted number in what the command prints; None where it cannot be run or prints none."""
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWERS_WITHIN, check=False).stdout
+        said = subprocess.run(
+            command, env=handed_on(), capture_output=True, text=True, timeout=_ANSWERS_WITHIN, check=False
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r"\d+(\.\d+)+", said)

@@ -41,7 +41,7 @@ SHOWN_LINES = 8
 LOOPBACK = "127.0.0.1"
 
 _HANDED_ON = re.compile(r"PATH|LANG|LC_\w+|TZ|TERM|TMPDIR|LD_LIBRARY_PATH|DOTNET_\w+")
-"""Of our own environment a service sees these alone: no passwords of CA keys, and no LISTEN of somebody else's."""
+"""Of our own environment a child sees these alone: no passwords of CA keys, and no LISTEN of somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,12 @@ def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
 
     A project that puts those into its own folder otherwise takes the same place from SERVICE_HOME.
     """
-    kept = {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
-    return {**kept, "HOME": str(home), "SERVICE_HOME": str(home), **extra}
+    return {**handed_on(), "HOME": str(home), "SERVICE_HOME": str(home), **extra}
+
+
+def handed_on() -> dict[str, str]:
+    """What a program that is started here sees of our own environment."""
+    return {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
 
 
 class Service:

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from scaffold.pki import bundles
-from scaffold.running.services import LOOPBACK
+from scaffold.running.services import LOOPBACK, handed_on
 from scaffold.topology.model import HostPort
 from scaffold.verify.impostor import Visits, answer_of
 from scaffold.verify.judge import Finding
@@ -35,7 +35,14 @@ def stapled(target: Target, certificate: x509.Certificate, now: datetime) -> Fin
     """
     command = [_openssl(), "s_client", "-status", "-connect", str(target.address), "-servername", target.server_name]
     try:
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False)
+        done = subprocess.run(
+            command,
+            env=handed_on(),
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=PATIENCE,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return Finding(Observed.BROKEN, Layer.TLS, f"no end of the handshake within {PATIENCE:g} s")
     said = done.stdout.decode("utf-8", "replace")
@@ -120,7 +127,12 @@ def stapler(name: str, credentials: Credentials, staple: bytes) -> Iterator[Stap
         command += [str(files["staple.der"]), "-cert", str(files["cert.pem"]), "-key", str(files["key.pem"])]
         command += ["-cert_chain", str(files["chain.pem"])] if others else []
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            env=handed_on(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         ) as process:
             try:
                 yield Stapler(process, name)
