@@ -10,7 +10,8 @@
     ├── StoreError               the output folder cannot be read or written
     │   └── Locked               another apply holds the lock
     ├── PlanError                the plan cannot be made, read, or is not that of today's world
-    │   └── Overtaken            the world moved on between the plan and its execution; nothing was written
+    │   ├── Overtaken            the world moved on between the plan and its execution; nothing was written
+    │   └── AddressError         a text that is no address, such as `server.accounts.certificate`
     ├── PublishError             CRLs, OCSP and CA certificates cannot be served
     └── VerifyError              a probe could not even be tried
 
@@ -86,6 +87,10 @@ class PlanError(ScaffoldError):
 
 class Overtaken(PlanError):
     """The output folder has changed since the plan was made; nothing was written."""
+
+
+class AddressError(PlanError):
+    """A text does not name a CA, server or client, nor a part of one."""
 
 
 class PublishError(ScaffoldError):

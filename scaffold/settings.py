@@ -229,7 +229,7 @@ def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> Server
     return ServerSettings(
         topology=t.name,
         name=server.name,
-        address=server.address,
+        address=str(server.address),
         kind=server.template,
         identity=server.identity,
         names=tuple(san.value for san in server.names),
@@ -257,7 +257,7 @@ def client_settings(t: Topology, client: Client, facts: CaFactsByName) -> Client
     return ClientSettings(
         topology=t.name,
         name=client.name,
-        address=client.address,
+        address=str(client.address),
         kind=client.template,
         identity=client.identity,
         tls=tls_settings(client.tls),

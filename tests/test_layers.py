@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import scaffold
+from scaffold.topology.address import Part
 
 PACKAGE = Path(scaffold.__file__).parent
 
@@ -99,6 +100,49 @@ def test_what_is_slow_is_imported_where_it_is_used(path: Path) -> None:
 def test_a_module_says_in_its_first_line_what_it_is_for() -> None:
     silent = [dotted_name(p) for p in modules() if not ast.get_docstring(ast.parse(p.read_text("utf-8")))]
     assert silent == []
+
+
+ADDRESS = "scaffold.topology.address"
+
+_SPLITS = {"partition", "rpartition", "split", "rsplit"}
+_LOOKS_AT_AN_END = {"startswith", "endswith", "removeprefix", "removesuffix"}
+
+DOTS_OF_OTHER_THINGS = {
+    "scaffold.topology.names", "scaffold.topology.constraints", "scaffold.pki.profiles",  # DNS names
+    "scaffold.kinds.limits", "scaffold.running.availability",  # versions
+}  # fmt: skip
+
+
+def takes_addresses_apart(source: str) -> list[str]:
+    """Where `source` takes text apart at a dot, or at what an address begins or ends with."""
+    ends = ("ca.", "server.", "client.", *(f".{part.value}" for part in Part))
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        words = {one.value for argument in node.args for one in ast.walk(argument) if isinstance(one, ast.Constant)}
+        verb = node.func.attr
+        if (verb in _SPLITS and "." in words) or (verb in _LOOKS_AT_AN_END and not words.isdisjoint(ends)):
+            found.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted_name)
+def test_one_module_alone_takes_addresses_apart(path: Path) -> None:
+    found = takes_addresses_apart(path.read_text("utf-8"))
+    if dotted_name(path) == ADDRESS:
+        assert found
+    elif dotted_name(path) not in DOTS_OF_OTHER_THINGS:
+        assert found == []
+
+
+def test_the_check_sees_an_address_taken_apart() -> None:
+    for expression in (
+        'address.rpartition(".")[0]', 'str(a).split(".")', 'a.startswith("ca.")', 'a.startswith(("ca.", "server."))',
+        'a.removesuffix(".certificate")', 'a.endswith(".ocsp")', 'a.partition(".")',
+    ):  # fmt: skip
+        assert len(takes_addresses_apart(expression)) == 1, expression
+    assert takes_addresses_apart('a.partition(":"), a.split(), "server.x".upper()') == []
 
 
 def test_the_checks_see_an_arrow_and_a_slow_import() -> None:

@@ -18,6 +18,7 @@ from scaffold.plan.revocations import entries
 from scaffold.store import files
 from scaffold.store.ledger import CaKey
 from scaffold.store.projects import digest
+from scaffold.topology.address import Part
 from scaffold.topology.model import GeneratedSecret
 
 
@@ -67,7 +68,7 @@ def _asked(one: DesiredCa) -> DesiredCertificate:
 
 def _write_key(context: ApplyContext, one: DesiredCa, key: PrivateKey) -> None:
     """The password first, then the record, then the key: whenever it stops, nothing is there that cannot be opened."""
-    password = context.passwords.get(f"{one.ca.address}.certificate")
+    password = context.passwords.get(one.ca.address.with_part(Part.CERTIFICATE))
     if password is not None and isinstance(one.ca.key_password, GeneratedSecret):
         context.write(one.paths.key_password, password + b"\n", mode=files.SECRET_FILE, durable=True)
     pem = keys.to_pem(key) if password is None else keys.to_encrypted_pem(key, password)

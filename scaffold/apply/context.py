@@ -28,6 +28,7 @@ from scaffold.store.ledger import Issued
 from scaffold.store.observation import Observation
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
+from scaffold.topology.address import Address, Part
 from scaffold.topology.model import GeneratedSecret, KeyType, Topology
 
 _RSA = frozenset({KeyType.RSA_2048, KeyType.RSA_3072, KeyType.RSA_4096})
@@ -38,11 +39,11 @@ Progress = Callable[[Change], None]
 
 @dataclass(slots=True)
 class ApplyContext:
-    """One apply at work. `passwords` were had before anything was written, by the name of the CA or the address."""
+    """One apply at work. `passwords`, by the address of a certificate or bundle, are had before anything is written."""
 
     desired: Desired
     existing: Mapping[str, ExistingCa]
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[Address, Kind]
     layout: Layout
     observed: Observation
     now: datetime
@@ -51,13 +52,13 @@ class ApplyContext:
     writer: Writer
     record: ledger.Recorder
     projects: projects.Recorder
-    passwords: dict[str, bytes] = field(default_factory=dict)
+    passwords: dict[Address, bytes] = field(default_factory=dict)
     certificates: dict[str, x509.Certificate] = field(default_factory=dict)
     """Of each CA that is made here, as soon as it is in place."""
     _issuers: dict[str, Issuer] = field(default_factory=dict)
-    _opened: dict[str, PrivateKey] = field(default_factory=dict)
+    _opened: dict[Address, PrivateKey] = field(default_factory=dict)
     """Encrypted keys by the address of their certificate: opening one is slow on purpose."""
-    _keys: dict[str, Future[PrivateKey]] = field(default_factory=dict)
+    _keys: dict[Address, Future[PrivateKey]] = field(default_factory=dict)
 
     @property
     def topology(self) -> Topology:
@@ -115,7 +116,7 @@ class ApplyContext:
         self._issuers[name] = Issuer(certificate, key)
 
     def _open(self, name: str) -> Issuer:
-        address = f"ca.{name}.certificate"
+        address = Address.ca(name, Part.CERTIFICATE)
         pem = self._key_file(name)
         if pem is None:
             raise PkiError(f"the key of ca.{name} is not there", hint="scaffold plan says what to do")
@@ -155,18 +156,18 @@ class ApplyContext:
         needed = set(self._keys_of(changes))
         made_anew = {change.address for change in changes if change.work is Work.NEW_KEY}
         for one in self.desired.cas:
-            address = f"{one.ca.address}.certificate"
+            address = one.ca.address.with_part(Part.CERTIFICATE)
             if address in needed and one.ca.key_password is not None:
                 self.passwords[address] = self._password(one)
                 if address not in made_anew:
                     self._try(one.ca.name, address)
         bundles = {change.address for change in changes if change.work is Work.BUNDLE}
         for party in self.desired.parties:
-            pfx, address = party.party.pfx, f"{party.party.address}.bundle"
+            pfx, address = party.party.pfx, party.party.address.with_part(Part.BUNDLE)
             if address in bundles and pfx is not None and not isinstance(pfx.password, GeneratedSecret):
-                self.passwords[address] = self.secrets.given(pfx.password, address)
+                self.passwords[address] = self.secrets.given(pfx.password, str(address))
 
-    def _keys_of(self, changes: Sequence[Change]) -> Iterator[str]:
+    def _keys_of(self, changes: Sequence[Change]) -> Iterator[Address]:
         """The addresses of the certificates whose keys `changes` make or use."""
         issuers = {one.address: one.issuer for one in self.asked_certificates()}
         for change in changes:
@@ -174,15 +175,16 @@ class ApplyContext:
                 case Work.NEW_KEY | Work.ISSUE | Work.ENCRYPT:
                     yield change.address
                     if (issuer := issuers.get(change.address)) is not None:
-                        yield f"ca.{issuer}.certificate"
+                        yield Address.ca(issuer, Part.CERTIFICATE)
                 case Work.STAPLE:
-                    yield f"ca.{issuers[change.address.removesuffix('.staple') + '.certificate']}.certificate"
+                    if (issuer := issuers[change.address.with_part(Part.CERTIFICATE)]) is not None:
+                        yield Address.ca(issuer, Part.CERTIFICATE)
                 case Work.SIGN:
-                    yield change.address.removesuffix(".crl") + ".certificate"
+                    yield change.address.with_part(Part.CERTIFICATE)
                 case _:
                     pass
 
-    def _try(self, name: str, address: str) -> None:
+    def _try(self, name: str, address: Address) -> None:
         """Opens an encrypted key that is there."""
         pem = self._key_file(name)
         if pem is None or not keys.is_encrypted(pem):
@@ -197,7 +199,7 @@ class ApplyContext:
         if secret is None:
             raise ValueError(one.ca.address)
         if not isinstance(secret, GeneratedSecret):
-            return self.secrets.given(secret, one.ca.address)
+            return self.secrets.given(secret, str(one.ca.address))
         return secrets.kept(self.layout, one.paths.key_password) or secrets.new()
 
     def asked_certificates(self) -> Iterator[DesiredCertificate]:
@@ -234,7 +236,7 @@ class ApplyContext:
         )
 
 
-def entry(address: str, ca: str, certificate: x509.Certificate, issuer_key: str) -> Issued:
+def entry(address: Address, ca: str, certificate: x509.Certificate, issuer_key: str) -> Issued:
     """What the ledger says of a certificate; `issuer_key` is the SHA-256 of the signing key's SPKI."""
     from cryptography.hazmat.primitives.hashes import SHA256
 

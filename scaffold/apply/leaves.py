@@ -18,6 +18,7 @@ from scaffold.plan.model import Change, Work
 from scaffold.store import files, secrets
 from scaffold.store.ledger import Issued
 from scaffold.store.projects import digest
+from scaffold.topology.address import Address, Part
 from scaffold.topology.model import GeneratedSecret
 
 _AT_ONCE = 2_000
@@ -35,7 +36,10 @@ class _Made:
 
 
 def make(
-    context: ApplyContext, changes: Sequence[Change], asked: Mapping[str, DesiredCertificate], authorities: Authorities
+    context: ApplyContext,
+    changes: Sequence[Change],
+    asked: Mapping[Address, DesiredCertificate],
+    authorities: Authorities,
 ) -> None:
     """Makes the certificates of servers and clients. Raises PkiError, StoreError."""
     with context.making_keys(asked[change.address] for change in changes if change.work is Work.NEW_KEY):
@@ -102,11 +106,11 @@ def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -
     content = bundles.pfx(one.party.name, key, certificate, chain, password, legacy=pfx.legacy)
     context.write(one.paths.bundle_password, password + b"\n", mode=files.SECRET_FILE)
     context.writer.write(one.paths.bundle, content, mode=files.SECRET_FILE)
-    address = f"{one.party.address}.bundle"
+    address = one.party.address.with_part(Part.BUNDLE)
     context.projects.settled(address, bundle_inputs(one, leaf), {one.paths.bundle: digest(content)})
 
 
 def _bundle_password(context: ApplyContext, one: DesiredParty) -> bytes:
     if one.party.pfx is not None and isinstance(one.party.pfx.password, GeneratedSecret):
         return secrets.kept(context.layout, one.paths.bundle_password) or secrets.new()
-    return context.passwords[f"{one.party.address}.bundle"]
+    return context.passwords[one.party.address.with_part(Part.BUNDLE)]

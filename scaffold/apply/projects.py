@@ -16,6 +16,7 @@ from scaffold.plan.trust_files import project, trust_files
 from scaffold.settings import CaFacts, peer_issuers
 from scaffold.store import files
 from scaffold.store.projects import Record, digest
+from scaffold.topology.address import Address
 
 _AT_ONCE = 200
 """So many projects share the two fsyncs of the record, and the memory."""
@@ -33,13 +34,13 @@ class _Rendered:
 
 
 def make(
-    context: ApplyContext, changes: Sequence[Change], parties: Mapping[str, DesiredParty], authorities: Authorities
+    context: ApplyContext, changes: Sequence[Change], parties: Mapping[Address, DesiredParty], authorities: Authorities
 ) -> None:
     """Writes projects and what surrounds their certificates. Raises KindError, StoreError."""
-    by_party: dict[str, list[Change]] = {}
+    by_party: dict[Address, list[Change]] = {}
     for change in changes:
         if change.work in _OF_PARTIES:
-            by_party.setdefault(change.address.rpartition(".")[0], []).append(change)
+            by_party.setdefault(change.address.entity, []).append(change)
     facts = authorities.facts()
     addresses = list(by_party)
     for start in range(0, len(addresses), _AT_ONCE):
@@ -98,7 +99,7 @@ def _write(context: ApplyContext, rendered: _Rendered, authorities: Authorities)
     context.projects.settled(address, None if behind else rendered.inputs, hashes)
 
 
-def _may_offer(context: ApplyContext, address: str, path: str) -> bool:
+def _may_offer(context: ApplyContext, address: Address, path: str) -> bool:
     """Whether nothing of a person's stands where the new text goes: they may be merging in that very file."""
     there = context.observed.edited_digest(path + NEW)
     record = context.observed.records.by_address.get(address, Record())

@@ -20,6 +20,7 @@ from scaffold.store.files import Writer
 from scaffold.store.layout import GITIGNORE, Layout
 from scaffold.store.observation import Observation
 from scaffold.store.secrets import Secrets
+from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.model import Topology
 
 _IGNORED = b"""\
@@ -45,7 +46,7 @@ class Outcome:
 def apply(
     plan: Plan,
     t: Topology,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[Address, Kind],
     layout: Layout,
     now: datetime,
     secrets: Secrets,
@@ -80,7 +81,7 @@ def apply(
 def _open(
     plan: Plan,
     t: Topology,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[Address, Kind],
     layout: Layout,
     now: datetime,
     secrets: Secrets,
@@ -124,8 +125,8 @@ def _prepare(context: ApplyContext) -> None:
 
 def _carry_out(context: ApplyContext, plan: Plan) -> None:
     _revoke(context, [change for change in plan.changes if change.work is Work.REVOKE])
-    of_cas = [change for change in plan.changes if change.address.startswith("ca.")]
-    of_parties = [change for change in plan.changes if not change.address.startswith("ca.")]
+    of_cas = [change for change in plan.changes if change.address.role is Role.CA]
+    of_parties = [change for change in plan.changes if change.address.role is not Role.CA]
     _make_cas(context, of_cas)
     settled = context.authorities()
     asked = {one.address: one for one in context.asked_certificates()}
@@ -134,10 +135,10 @@ def _carry_out(context: ApplyContext, plan: Plan) -> None:
     parties = {one.party.address: one for one in context.desired.parties}
     for change in of_parties:
         if change.work is Work.BUNDLE:
-            leaves.bundle(context, parties[change.address.removesuffix(".bundle")], settled)
+            leaves.bundle(context, parties[change.address.entity], settled)
             context.progress(change)
         elif change.work is Work.STAPLE:
-            staples.make(context, parties[change.address.removesuffix(".staple")])
+            staples.make(context, parties[change.address.entity])
             context.progress(change)
     projects.make(context, of_parties, parties, settled)
     _remove(context, [change for change in plan.changes if change.work is Work.REMOVE])
@@ -164,7 +165,7 @@ def _make_cas(context: ApplyContext, changes: Sequence[Change]) -> None:
         for change in changes:
             if change.work in (Work.REMOVE, Work.REVOKE):
                 continue
-            one = cas[change.address.rpartition(".")[0]]
+            one = cas[change.address.entity]
             if change.work is Work.SIGN:
                 authorities.sign_crl(context, one)
             else:
@@ -177,10 +178,10 @@ def _remove(context: ApplyContext, changes: Sequence[Change]) -> None:
     for change in changes:
         for path in change.paths:
             context.writer.remove(path)
-        party, _, part = change.address.rpartition(".")
-        if part == "project" and party not in asked:
-            context.projects.gone(party)
-        elif part == "bundle":
+        entity = change.address.entity
+        if change.address.part is Part.PROJECT and entity not in asked:
+            context.projects.gone(entity)
+        elif change.address.part is Part.BUNDLE:
             context.projects.gone(change.address)
         context.progress(change)
     context.projects.flush()

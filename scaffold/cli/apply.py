@@ -35,10 +35,10 @@ def run(
     from scaffold.plan.make import make_plan
 
     project = open_project(file, out)
-    moment = now()
+    moment, given_up = now(), [project.address(text) for text in overwrite or ()]
 
     def make() -> Plan:
-        plan = make_plan(project.topology, project.kinds, project.layout, moment, overwrite=overwrite or ())
+        plan = make_plan(project.topology, project.kinds, project.layout, moment, overwrite=given_up)
         if plan_file is not None:
             _check_saved(plan_file, plan, overwrite)
         return plan

@@ -73,18 +73,17 @@ def _ask(project: Project, caller: Server, called: Server) -> bool:
 def _caller(t: Topology, name: str) -> Party:
     """A client, or else a server that calls; `server.NAME` where both have that name."""
     servers = {one.name: one for one in t.servers.values() if one.calls}
-    servers |= {one.address: one for one in servers.values()}
-    callers: dict[str, Party] = {**servers, **t.clients, **{one.address: one for one in t.clients.values()}}
-    spoken = [*t.clients, *(one for one in servers if "." not in one)]
+    servers |= {str(one.address): one for one in servers.values()}
+    callers: dict[str, Party] = {**servers, **t.clients, **{str(one.address): one for one in t.clients.values()}}
+    spoken = [*t.clients, *(one.name for one in t.servers.values() if one.calls)]
     return callers[name] if name in callers else callers[_known(name, "client", spoken)]
 
 
 def _check_drawn(t: Topology, caller: Party, called: Server) -> None:
     if called.name not in caller.calls:
-        role, _, name = caller.address.partition(".")
         raise TopologyError(
             f"{caller.name} does not call {called.name} in this topology",
-            place=t.place(f"{role}s", name, "calls"),
+            place=t.place(caller.address.role.section, caller.name, "calls"),
             hint=f"it calls {', '.join(caller.calls) or 'nobody'}",
         )
 

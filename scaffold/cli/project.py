@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaffold.errors import KindError
+from scaffold.topology import graph
+from scaffold.topology.address import Address
 from scaffold.topology.load import load
 from scaffold.topology.model import Party, Topology
 
@@ -21,8 +23,12 @@ class Project:
     """A topology with all that is needed to plan it. `kinds` is by the address of each server and client."""
 
     topology: Topology
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[Address, Kind]
     layout: Layout
+
+    def address(self, text: str) -> Address:
+        """The address that a person wrote. Raises AddressError, with the nearest of the topology's."""
+        return Address.parse(text, known=graph.addresses(self.topology))
 
 
 def open_project(file: Path, out: Path | None) -> Project:
@@ -38,17 +44,17 @@ def out_folder(topology: Topology, file: Path, out: Path | None) -> Path:
     return out if out is not None else file.parent / topology.name
 
 
-def _kinds(t: Topology) -> dict[str, Kind]:
+def _kinds(t: Topology) -> dict[Address, Kind]:
     from scaffold.kinds.catalogue import find
 
     base = t.source.absolute().parent
     kinds = {}
-    parties: list[tuple[str, str, Party]] = [("servers", "server", server) for server in t.servers.values()]
-    parties += [("clients", "client", client) for client in t.clients.values() if client.external is None]
-    for section, role, party in parties:
+    parties: list[Party] = [*t.servers.values()]
+    parties += [client for client in t.clients.values() if client.external is None]
+    for party in parties:
         try:
-            kinds[party.address] = find(party.template, role, base)
+            kinds[party.address] = find(party.template, party.address.role, base)
         except KindError as error:
-            place = t.place(section, party.name, "template")
+            place = t.place(party.address.role.section, party.name, "template")
             raise KindError(error.message, place=error.place or place, hint=error.hint) from error
     return kinds

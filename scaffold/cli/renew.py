@@ -40,7 +40,7 @@ def run(
     project = open_project(file, out)
     moment = now()
     world = project.topology, project.kinds, project.layout, moment
-    intents = [Renew(address) for address in addresses or ()]
+    intents = [Renew(project.address(address)) for address in addresses or ()]
     carry_out(
         project, lambda: plan_intents(*world, intents) if intents else plan_due(*world), moment, yes=yes, json=json
     )

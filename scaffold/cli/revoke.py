@@ -35,12 +35,13 @@ def run(
     from scaffold.plan.intents import Intent, Release, Revoke, reason_of
     from scaffold.plan.plan_subset import plan_intents
 
-    intent: Intent
-    if release:
-        intent = Release(address or "", serial)
-    else:
-        intent = Revoke(address, reason_of(reason or ""), not no_replace, serial)
     project = open_project(file, out)
+    of = project.address(address) if address is not None else None
+    intent: Intent
+    if release and of is not None:
+        intent = Release(of, serial)
+    else:
+        intent = Revoke(of, reason_of(reason or ""), not no_replace, serial)
     moment = now()
     world = project.topology, project.kinds, project.layout, moment
     carry_out(project, lambda: plan_intents(*world, [intent]), moment, yes=yes, json=json)

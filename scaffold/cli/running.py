@@ -19,7 +19,7 @@ def project_folder(project: Project, party: Party) -> Path:
     """The rendered project of a server or client. Raises VerifyError where it has not been made or cannot run here."""
     from scaffold.store.layout import party_paths
 
-    folder = project.layout.path(party_paths("server" if isinstance(party, Server) else "client", party.name).folder)
+    folder = project.layout.path(party_paths(party.address.role, party.name).folder)
     if not (folder / "run.sh").is_file():
         raise VerifyError(f"{party.address} has no project in {folder}", hint="run `scaffold apply` first")
     for group in project.kinds[party.address].capabilities.requires:

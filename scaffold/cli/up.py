@@ -29,7 +29,7 @@ def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
     project = open_project(file, out)
     servers = project.topology.servers
     to_start = launches(project, servers.values())
-    check_free({server.address: server.listen for server in servers.values()})
+    check_free({str(server.address): server.listen for server in servers.values()})
     check_free({f"{server.address}'s health": server.health for server in servers.values() if server.health})
     names = [*servers, *([PUBLISHER] if project.topology.publish is not None else [])]
     width = max(map(len, names), default=0)
@@ -54,7 +54,7 @@ def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
 
 
 def _reloads(project: Project, name: str) -> bool:
-    return "reload" in project.kinds[f"server.{name}"].capabilities.supports
+    return "reload" in project.kinds[project.topology.servers[name].address].capabilities.supports
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
             moment,
             Secrets(os.environ),
             plan=plan,
-            only=only,
+            only=project.address(only) if only is not None else None,
             ports=ports.value,
             on_check=lambda check, total: advance(total),
         )

@@ -10,7 +10,9 @@ from scaffold.kinds import revocation
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.variables import VariableError, merged
 from scaffold.topology import graph
+from scaffold.topology.address import Address
 from scaffold.topology.model import Client, Fault, KeyType, Party, Server, TlsProfile, Topology
+from scaffold.topology.notes import Note
 
 OLDEST_LIBRARY = (3, 0)
 """The TLS library that every machine is taken to have; what needs a later one is noted in the plan."""
@@ -18,12 +20,12 @@ OLDEST_LIBRARY = (3, 0)
 _LONGEST_VISIBLE_NAME = 1024
 
 
-def check(t: Topology, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
+def check(t: Topology, kinds: Mapping[Address, Kind]) -> tuple[Note, ...]:
     """The plan's notes. `kinds` maps the addresses of all that has a project to its kind.
 
     Raises TopologyError for the first thing that a kind cannot do or that the two ends of an edge cannot agree on.
     """
-    notes: dict[str, None] = {}
+    notes: dict[Note, None] = {}
     for party in graph.parties(t):
         if (kind := kinds.get(party.address)) is not None:
             notes.update(dict.fromkeys(_check_party(t, party, kind)))
@@ -33,7 +35,7 @@ def check(t: Topology, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _check_party(t: Topology, party: Party, kind: Kind) -> Iterator[str]:
+def _check_party(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
     _check_variables(t, party, kind)
     _check_choices(t, party, kind)
     yield from revocation.check(t, party, kind)
@@ -85,7 +87,7 @@ def _check_features(t: Topology, server: Server, kind: Kind) -> None:
             raise _refusal(t, server, feature, kind, problem, None)
 
 
-def _post_quantum(t: Topology, server: Server, kind: Kind) -> Iterator[str]:
+def _post_quantum(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
     group = "X25519MLKEM768"
     needed = kind.capabilities.groups.get(group)
     if needed is None:
@@ -93,7 +95,7 @@ def _post_quantum(t: Topology, server: Server, kind: Kind) -> Iterator[str]:
     yield from _newer(server, kind, needed, f"the group {group}")
 
 
-def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[str, Kind]) -> Iterator[str]:
+def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Address, Kind]) -> Iterator[Note]:
     """Each end must take the other's leaf key and every key of its chain, under the TLS versions both speak."""
     calling, called = kinds.get(caller.address), kinds[callee.address]
     yield from _takes(t, callee, called, caller)
@@ -102,7 +104,8 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[str, 
         _check_callee_name(t, caller, calling, callee)
         _check_fault_is_seen(t, callee, caller, calling)
         if callee.must_staple and "demands_staple" not in calling.capabilities.supports:
-            yield f"{caller.address} believes {callee.address} without its staple too, although must_staple promises it"
+            said = f"believes {callee.address} without its staple too, although must_staple promises it"
+            yield Note(caller.address, said)
     if isinstance(caller, Client):
         _check_fault_is_seen(t, caller, callee, called)
     speaks_tls12 = TlsProfile.MODERN not in (caller.tls, callee.tls)
@@ -141,7 +144,7 @@ def _one_of_types(kind: Kind) -> str:
     return " or ".join(sorted(each.upper() for each in kind.capabilities.checks_names))
 
 
-def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party) -> Iterator[str]:
+def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party) -> Iterator[Note]:
     keys = (peer.key, *(ca.key for ca in graph.chain(t, peer.issuer)))
     if all(_is_taken_everywhere(kind, key) for key in keys):
         return
@@ -180,7 +183,7 @@ def _refuse_tls12(t: Topology, caller: Party, callee: Server, kind: Kind) -> Non
             )
 
 
-def _check_names(t: Topology, kinds: Mapping[str, Kind]) -> None:
+def _check_names(t: Topology, kinds: Mapping[Address, Kind]) -> None:
     """A server that sees names alone knows a caller by whole subject and issuer, which one root must vouch for."""
     by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by == "name"]
     bearers = _bearers(t) if by_name else {}
@@ -255,9 +258,9 @@ def _subject(party: Party) -> tuple[str, ...]:
     return tuple(value or "" for value in values)
 
 
-def _newer(party: Party, kind: Kind, needed: str, what: str) -> Iterator[str]:
+def _newer(party: Party, kind: Kind, needed: str, what: str) -> Iterator[Note]:
     if _is_newer(needed):
-        yield f"{party.address} needs {kind.capabilities.tls_library} {needed} or later for {what}"
+        yield Note(party.address, f"needs {kind.capabilities.tls_library} {needed} or later for {what}")
 
 
 @functools.cache

@@ -12,9 +12,10 @@ from scaffold.topology import graph, names
 from scaffold.topology.durations import format_duration
 from scaffold.topology.messages import Invalid
 from scaffold.topology.model import Ca, Client, Party, RevocationCheck, Server, Topology
+from scaffold.topology.notes import Note
 
 
-def check(t: Topology, party: Party, kind: Kind) -> Iterator[str]:
+def check(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
     """The plan's notes on how `party` checks revocation. Raises TopologyError where it could never get an answer."""
     if party.check_revocation is RevocationCheck.NONE:
         return
@@ -76,13 +77,13 @@ def _check_resolver(t: Topology, party: Party, kind: Kind, issuers: tuple[Ca, ..
     if needs_one and host is not None and not _is_ip(host):
         raise TopologyError(
             f'{party.address}: template "{kind.name}" cannot look up {host}, where the responders of '
-            f"{' and '.join(ca.address for ca in issuers)} are",
+            f"{' and '.join(str(ca.address) for ca in issuers)} are",
             place=_place(t, party),
             hint="vars: {resolver: ADDRESS} names a DNS server; a publish: of an IP address needs none",
         )
 
 
-def _check_pointers(t: Topology, party: Party, kind: Kind, issuers: tuple[Ca, ...]) -> Iterator[str]:
+def _check_pointers(t: Topology, party: Party, kind: Kind, issuers: tuple[Ca, ...]) -> Iterator[Note]:
     """Every certificate of the chain must say where to look: the leaf by what was chosen, those above it either way."""
     for ca in _chains(t, issuers):
         given = ca.revocation
@@ -96,13 +97,12 @@ def _check_pointers(t: Topology, party: Party, kind: Kind, issuers: tuple[Ca, ..
                 place=t.place("cas", ca.name, "revocation") or _place(t, party),
                 hint=_publishing(t) or f"give {ca.address} revocation: {{crl: 1d}}",
             )
-        yield (
-            f"{party.address} believes a CRL of {ca.address} until it ends: "
-            f"it may learn of a revocation only after {format_duration(given.crl)}"
-        )
+        late = format_duration(given.crl)
+        said = f"believes a CRL of {ca.address} until it ends: it may learn of a revocation only after {late}"
+        yield Note(party.address, said)
 
 
-def _check_files(t: Topology, party: Party, issuers: tuple[Ca, ...]) -> Iterator[str]:
+def _check_files(t: Topology, party: Party, issuers: tuple[Ca, ...]) -> Iterator[Note]:
     """The CRL of every CA of the chain must be had, the root's too."""
     for ca in _chains(t, issuers):
         if not has_crl(ca):
@@ -112,16 +112,14 @@ def _check_files(t: Topology, party: Party, issuers: tuple[Ca, ...]) -> Iterator
                 hint="name the CRLs that it publishes: existing: {crl: FILE}",
             )
     if t.publish is None:
-        yield f"{party.address} learns of revocations by apply alone: publish is not set, so no CRL can be fetched"
+        yield Note(party.address, "learns of revocations by apply alone: publish is not set, so no CRL can be fetched")
 
 
-def _unknown_pointers(t: Topology, party: Party) -> Iterator[str]:
+def _unknown_pointers(t: Topology, party: Party) -> Iterator[Note]:
     for caller in graph.callers(t, party.name) if isinstance(party, Server) else ():
         if isinstance(caller, Client) and caller.external is not None:
-            yield (
-                f"{party.address} checks revocation, and where the certificate of {caller.address} points to "
-                "is not known here"
-            )
+            said = f"checks revocation, and where the certificate of {caller.address} points to is not known here"
+            yield Note(party.address, said)
 
 
 def _chains(t: Topology, issuers: tuple[Ca, ...]) -> tuple[Ca, ...]:

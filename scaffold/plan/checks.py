@@ -24,13 +24,14 @@ from scaffold.plan.desired import DesiredCertificate
 from scaffold.plan.model import Action, Reason, Work
 from scaffold.store.ledger import Issued, Ledger
 from scaffold.store.observation import SeenCertificate, SeenKey
+from scaffold.topology.address import Role
 from scaffold.topology.durations import format_duration
 from scaffold.topology.model import Fault
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """One certificate under examination. `issuer` is None where its own key signs it; `ca` is its CA's name."""
+    """One certificate under examination. `issuer` is None where its own key signs it."""
 
     desired: DesiredCertificate
     certificate: SeenCertificate
@@ -53,14 +54,9 @@ class Examined:
     @property
     def half_replaced(self) -> bool:
         """Whether the key is the newest of a CA, and a kill came before its certificate was there."""
-        recorded = (
-            self.ledger.ca_keys.get(self.desired.address.split(".")[1]) if self.desired.profile.role == "ca" else None
-        )
+        address = self.desired.address
+        recorded = self.ledger.ca_keys.get(address.name) if address.role is Role.CA else None
         return recorded is not None and recorded.spki == self.key_spki
-
-    @property
-    def ca(self) -> str:
-        return self.desired.issuer or self.desired.address.split(".")[1]
 
 
 _SHA256 = hashes.SHA256()
@@ -128,7 +124,7 @@ def _key_type(one: Examined, found: object) -> Reason | None:
 
 
 def revoked(one: Examined) -> Reason | None:
-    entry = one.ledger.revoked.get((one.ca, f"{one.real.serial_number:x}"))
+    entry = one.ledger.revoked.get((one.desired.ca, f"{one.real.serial_number:x}"))
     return None if entry is None else Reason("revoked", f"it was revoked on {_day(entry.at)}: {entry.reason}")
 
 

@@ -25,14 +25,14 @@ def plan_crls(t: Topology, layout: Layout, now: datetime) -> Plan:
     adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
     cas_alone = replace(desire(t), parties=())
     changes = diff(cas_alone, observed, adopted, {}, now).changes
-    unsettled = {change.address.rpartition(".")[0] for change in changes if change.work is not Work.SIGN}
+    unsettled = {change.address.entity for change in changes if change.work is not Work.SIGN}
     ours = {
         one.ca.address for one in cas_alone.cas if one.ca.address not in unsettled and _is_open(one, observed, adopted)
     }
     signed = (change for change in changes if change.work is Work.SIGN)
     return Plan(
         topology=t.name,
-        changes=tuple(change for change in signed if change.address.rpartition(".")[0] in ours),
+        changes=tuple(change for change in signed if change.address.entity in ours),
         world=world(observed),
     )
 

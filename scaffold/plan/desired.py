@@ -10,6 +10,7 @@ from scaffold.pki import profiles
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.store.layout import CaPaths, CertificatePaths, PartyPaths, ca_paths, party_paths
 from scaffold.topology import graph
+from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Ca, Client, Fault, KeyType, Party, Server, Topology
 
 DEFAULT_CRL_LIFE = timedelta(days=90)
@@ -26,7 +27,7 @@ class DesiredCertificate:
     `window`: how long before its end it is due. `fault` is one that its dates or its signer carry, or its words.
     """
 
-    address: str
+    address: Address
     profile: CertificateProfile
     key: KeyType
     issuer: str | None
@@ -34,6 +35,11 @@ class DesiredCertificate:
     window: timedelta
     paths: CertificatePaths
     fault: Fault | None = None
+
+    @property
+    def ca(self) -> str:
+        """The name of the CA that issues it: its own, where its own key signs it."""
+        return self.issuer or self.address.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ def _ca(t: Topology, ca: Ca, longest_leaf: timedelta) -> DesiredCa:
     if ca.existing is not None:
         return DesiredCa(ca, paths, None)
     certificate = DesiredCertificate(
-        address=f"{ca.address}.certificate",
+        address=ca.address.with_part(Part.CERTIFICATE),
         profile=profiles.for_ca(t, ca),
         key=ca.key,
         issuer=ca.issuer,
@@ -118,10 +124,10 @@ def _window_of_ca(ca: Ca, longest_leaf: timedelta) -> timedelta:
 
 def _party(t: Topology, party: Party) -> DesiredParty:
     is_server = isinstance(party, Server)
-    paths = party_paths("server" if is_server else "client", party.name)
+    paths = party_paths(party.address.role, party.name)
     own = _leaf(
         party,
-        f"{party.address}.certificate",
+        party.address.with_part(Part.CERTIFICATE),
         profiles.for_server(t, party) if isinstance(party, Server) else profiles.for_client_side(t, party),
         paths.own,
         party.fault,
@@ -129,7 +135,7 @@ def _party(t: Topology, party: Party) -> DesiredParty:
     second = (
         _leaf(
             party,
-            f"{party.address}.client-certificate",
+            party.address.with_part(Part.CLIENT_CERTIFICATE),
             profiles.for_client_side(t, party),
             paths.client_side,
             None,
@@ -141,7 +147,7 @@ def _party(t: Topology, party: Party) -> DesiredParty:
 
 
 def _leaf(
-    party: Party, address: str, profile: CertificateProfile, paths: CertificatePaths, fault: Fault | None
+    party: Party, address: Address, profile: CertificateProfile, paths: CertificatePaths, fault: Fault | None
 ) -> DesiredCertificate:
     window = party.renew_before.of(party.lifetime)
     return DesiredCertificate(address, profile, party.key, party.issuer, party.lifetime, window, paths, fault)

@@ -30,7 +30,9 @@ from scaffold.store.layout import LEDGER
 from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation, SeenKey
 from scaffold.store.projects import digest
+from scaffold.topology.address import Address, Part
 from scaffold.topology.durations import format_duration
+from scaffold.topology.notes import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Difference:
     """The outcome: changes in the order of execution, and notes."""
 
     changes: tuple[Change, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     authorities: Authorities
 
 
@@ -46,10 +48,10 @@ def diff(
     desired: Desired,
     observed: Observation,
     existing: Mapping[str, ExistingCa],
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[Address, Kind],
     now: datetime,
     *,
-    overwrite: Collection[str] = (),
+    overwrite: Collection[Address] = (),
     intents: Sequence[Intent] = (),
 ) -> Difference:
     """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
@@ -71,15 +73,15 @@ class _Diff:
     desired: Desired
     observed: Observation
     existing: Mapping[str, ExistingCa]
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[Address, Kind]
     now: datetime
-    overwrite: frozenset[str]
+    overwrite: frozenset[Address]
     resolved: Resolved
     ledger: Ledger
     """As it will be, once what is resolved is in it."""
     authorities: dict[str, Authority] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     still_do: dict[tuple[bytes | str | None, ...], bool] = field(default_factory=dict)
     """Of contents of `tls/crl.pem`, and the names of the CAs whose CRLs are wanted there."""
 
@@ -108,10 +110,11 @@ class _Diff:
         verdict, withdrawn = self._verdict(examined)
         real = examined.certificate.certificate
         if real is not None and checks.recorded(examined) is None:
-            self.notes.append(
-                f"{asked.address} is not in the ledger: what was issued before it was lost cannot be revoked; "
+            said = (
+                "is not in the ledger: what was issued before it was lost cannot be revoked; "
                 f"put {LEDGER} back from a backup, or replace the CA by deleting its key"
             )
+            self.notes.append(Note(asked.address, said))
         if verdict is not None:
             key = (one.paths.key,) if verdict.work is Work.NEW_KEY else ()
             paths = (*key, one.paths.certificate, one.paths.der, one.paths.chain)
@@ -130,7 +133,7 @@ class _Diff:
         if issuer is not None and issuer.withdrawn:
             if verdict is not None:
                 why = f"its issuer ca.{issuer.name} is revoked, or a CA above it"
-                self.notes.append(f"{asked.address} stays as it is, though {verdict.reasons[0].message}: {why}")
+                self.notes.append(Note(asked.address, f"stays as it is, though {verdict.reasons[0].message}: {why}"))
             return None, True
         self._note_cut(asked, issuer, verdict)
         return verdict, False
@@ -156,13 +159,13 @@ class _Diff:
             if ends is None or crl.last_update_utc + (ends - crl.last_update_utc) / 2 > self.now:
                 continue
             when = f"{ends:%Y-%m-%d %H:%M} UTC"
-            said = f"ended on {when}: who checks it refuses everyone" if ends <= self.now else f"ends on {when}"
+            said = f"ended on {when}, so that who checks it refuses everyone" if ends <= self.now else f"ends on {when}"
             where = one.ca.existing.crl if one.ca.existing is not None else None
-            self.notes.append(f"{one.ca.address}: a CRL in {where} {said}; bring a newer one")
+            self.notes.append(Note(one.ca.address, f"brings a CRL in {where} that {said}; bring a newer one"))
 
     def _around_ca(self, one: DesiredCa, settled: Authorities) -> None:
         """What stands around a CA's certificate: its DER copy, its chain, how its key is kept."""
-        address = f"{one.ca.address}.certificate"
+        address = one.ca.address.with_part(Part.CERTIFICATE)
         authority = settled[one.ca.name]
         if authority.certificate is None:
             return
@@ -199,7 +202,7 @@ class _Diff:
             return
         self.authorities[one.ca.name] = _with_crl(authority, None, due=reason.code == CRL_DUE)
         action = Action.CREATE if seen.crl is None and seen.problem is None else Action.UPDATE
-        yield Change(f"{one.ca.address}.crl", action, (reason,), (one.paths.crl,), Work.SIGN)
+        yield Change(one.ca.address.with_part(Part.CRL), action, (reason,), (one.paths.crl,), Work.SIGN)
 
     def _crl_reason(self, one: DesiredCa, authority: Authority) -> Reason | None:
         seen = self.observed.crl(one.paths.crl)
@@ -218,10 +221,11 @@ class _Diff:
         try:
             lacking = revocations.lacking(self.ledger, one.ca.name, authority.spki_sha256, seen.crl, self.now)
             if lost := revocations.unrecorded(self.ledger, one.ca.name, seen.crl):
-                self.notes.append(
-                    f"{one.ca.address}.crl lists {len(lost)} that the ledger does not know, and goes on listing them: "
+                said = (
+                    f"lists {len(lost)} that the ledger does not know, and goes on listing them: "
                     f"put {LEDGER} back from a newer backup, or revoke them again by `--serial`"
                 )
+                self.notes.append(Note(one.ca.address.with_part(Part.CRL), said))
         except Unreadable as error:
             return Reason("unreadable", f"{one.paths.crl} is {error}")
         return Reason("entries", lacking) if lacking is not None else _crl_life(one, seen.crl, self.now)
@@ -242,7 +246,7 @@ class _Diff:
         self.notes.extend(found.notes)
 
     def _overwritten(self, one: DesiredParty) -> bool:
-        return not self.overwrite.isdisjoint((one.party.address, f"{one.party.address}.project"))
+        return not self.overwrite.isdisjoint((one.party.address, one.party.address.with_part(Part.PROJECT)))
 
     def _leaf(self, asked: DesiredCertificate, settled: Authorities) -> bool:
         """Compares one certificate; whether it is issued anew."""
@@ -275,7 +279,7 @@ class _Diff:
         pfx = one.party.pfx
         if pfx is None or (not reissued and not self.observed.exists(one.paths.own.certificate)):
             return
-        address, path = f"{one.party.address}.bundle", one.paths.bundle
+        address, path = one.party.address.with_part(Part.BUNDLE), one.paths.bundle
         reason = self._bundle_reason(one, reissued)
         if reason is None:
             return
@@ -291,7 +295,7 @@ class _Diff:
             return Reason("certificate", "its certificate is issued anew")
         if not self.observed.exists(one.paths.bundle_password):
             return Reason("missing", f"{one.paths.bundle_password} is not there")
-        record = self.observed.records.by_address.get(f"{one.party.address}.bundle")
+        record = self.observed.records.by_address.get(one.party.address.with_part(Part.BUNDLE))
         leaf = self.observed.content(one.paths.own.certificate) or b""
         if record is None or record.inputs != bundle_inputs(one, leaf):
             return Reason("content", "it was made of another certificate, chain or key, or otherwise protected")
@@ -306,7 +310,8 @@ class _Diff:
         reason = self._staple_reason(one, settled[one.party.issuer], reissued)
         if reason is not None:
             action = Action.UPDATE if self.observed.exists(path) else Action.CREATE
-            self._change(f"{one.party.address}.staple", Verdict(action, Work.STAPLE, (reason,)), (path,))
+            address = one.party.address.with_part(Part.STAPLE)
+            self._change(address, Verdict(action, Work.STAPLE, (reason,)), (path,))
 
     def _staple_reason(self, one: DesiredParty, authority: Authority, reissued: bool) -> Reason | None:
         path = one.paths.staple
@@ -345,7 +350,7 @@ class _Diff:
             verdict = Verdict(Action.CREATE, Work.TRUST, (Reason("missing", f"{one.paths.trust} is not there"),))
         else:
             verdict = Verdict(Action.UPDATE, Work.TRUST, tuple(dict.fromkeys(reasons.values())))
-        self._change(f"{one.party.address}.trust", verdict, tuple(reasons))
+        self._change(one.party.address.with_part(Part.TRUST), verdict, tuple(reasons))
 
     def _crls(self, one: DesiredParty, path: str, text: bytes, settled: Authorities) -> Reason | None:
         """What a fetcher has put there from the CDP may be newer than what stands here; what was left there, older."""
@@ -389,7 +394,7 @@ class _Diff:
         """The public half of a key. Of an encrypted file that is as it was written, the ledger knows it."""
         if not key.encrypted:
             return key.spki
-        recorded = self.observed.ledger.ca_keys.get(asked.address.split(".")[1])
+        recorded = self.observed.ledger.ca_keys.get(asked.address.name)
         if recorded is not None and recorded.file_sha256 == key.file_sha256:
             return recorded.spki
         return keys.spki(certificate) if certificate is not None else None
@@ -414,12 +419,11 @@ class _Diff:
         if asked.fault is not None:
             return
         if issuer.not_after < self.now.replace(microsecond=0) + asked.lifetime:
-            self.notes.append(
-                f"{asked.address} would outlive its issuer and is cut to the end of ca.{issuer.name}, "
-                f"{issuer.not_after:%Y-%m-%d %H:%M} UTC"
-            )
+            end = f"{issuer.not_after:%Y-%m-%d %H:%M} UTC"
+            said = f"would outlive its issuer and is cut to the end of {Address.ca(issuer.name)}, {end}"
+            self.notes.append(Note(asked.address, said))
 
-    def _change(self, address: str, verdict: Verdict, paths: tuple[str, ...]) -> None:
+    def _change(self, address: Address, verdict: Verdict, paths: tuple[str, ...]) -> None:
         self.changes.append(Change(address, verdict.action, verdict.reasons, paths, verdict.work))
 
 
@@ -442,13 +446,14 @@ def _after(
     return Authority(name, subject, ends, today=today, spki=spki)
 
 
-def _withdrawn_note(asked: DesiredCertificate, entry: Revoked) -> str:
-    entity, since = asked.address.rpartition(".")[0], f"since {entry.at:%Y-%m-%d %H:%M} UTC"
+def _withdrawn_note(asked: DesiredCertificate, entry: Revoked) -> Note:
+    entity, since = asked.address.entity, f"since {entry.at:%Y-%m-%d %H:%M} UTC"
     if entry.on_hold:
-        return f"{asked.address} is on hold {since}: `scaffold revoke {entity} --release` lifts it"
-    return (
-        f"{asked.address} is revoked {since} ({entry.reason}) and is not replaced: "
-        f"`scaffold renew {entity}` gives it a new key and certificate"
+        return Note(asked.address, f"is on hold {since}: `scaffold revoke {entity} --release` lifts it")
+    return Note(
+        asked.address,
+        f"is revoked {since} ({entry.reason}) and is not replaced: "
+        f"`scaffold renew {entity}` gives it a new key and certificate",
     )
 
 

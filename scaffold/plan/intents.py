@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 
-from scaffold.errors import PlanError
+from scaffold.errors import AddressError, PlanError
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
@@ -19,7 +19,10 @@ from scaffold.store import ledger
 from scaffold.store.existing import ExistingCa
 from scaffold.store.ledger import Issued, Ledger, Revoked
 from scaffold.store.observation import Observation
+from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.messages import nearest
 from scaffold.topology.model import Fault
+from scaffold.topology.notes import Note
 
 COMPROMISE = frozenset({crls.Reason.KEY_COMPROMISE, crls.Reason.CA_COMPROMISE, crls.Reason.AA_COMPROMISE})
 """The reasons that say something of the key, and so of every certificate over it."""
@@ -29,7 +32,7 @@ COMPROMISE = frozenset({crls.Reason.KEY_COMPROMISE, crls.Reason.CA_COMPROMISE, c
 class Renew:
     """A certificate gets later dates over its key; one that was revoked without replacement, a new key."""
 
-    address: str
+    address: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Revoke:
     By serial and for a compromised key, those over the same key go with it. A hold replaces nothing.
     """
 
-    address: str | None
+    address: Address | None
     reason: crls.Reason
     replace: bool = True
     serial: str | None = None
@@ -49,7 +52,7 @@ class Revoke:
 class Release:
     """The hold on `address` is lifted: its certificates are good again."""
 
-    address: str
+    address: Address
     serial: str | None = None
 
 
@@ -61,8 +64,8 @@ class Resolved:
     """What intents come to: changes of the ledger, and the addresses of certificates that are to be renewed."""
 
     changes: tuple[Change, ...] = ()
-    renewed: frozenset[str] = frozenset()
-    notes: tuple[str, ...] = ()
+    renewed: frozenset[Address] = frozenset()
+    notes: tuple[Note, ...] = ()
 
     def revocations(self, now: datetime) -> Iterator[Revoked]:
         """What the ledger will say."""
@@ -97,7 +100,7 @@ def resolve(
     """What `intents` come to. Raises PlanError for what cannot be done, and says why."""
     work = _Resolution(desired, observed, observed.ledger, existing, now)
     changes: list[Change] = []
-    renewed: list[str] = []
+    renewed: list[Address] = []
     for intent in intents:
         match intent:
             case Renew():
@@ -116,46 +119,43 @@ class _Resolution:
     ledger: Ledger
     existing: Mapping[str, ExistingCa]
     now: datetime
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     # --- Which certificates are meant ---
 
-    def _asked(self) -> dict[str, DesiredCertificate]:
+    def _asked(self) -> dict[Address, DesiredCertificate]:
         of_cas = {one.certificate.address: one.certificate for one in self.desired.cas if one.certificate is not None}
         return of_cas | {one.address: one for party in self.desired.parties for one in party.certificates}
 
-    def _addresses(self, address: str) -> tuple[str, ...]:
+    def _addresses(self, address: Address) -> tuple[Address, ...]:
         """The certificates of an entity, or the one that is named; of those that left the topology too."""
         self._check_ours(address)
-        known = [one for one in dict.fromkeys((*self._asked(), *self.ledger.by_address)) if not one.endswith(".ocsp")]
-        found = tuple(one for one in known if address in (one, one.rpartition(".")[0]))
+        everything = dict.fromkeys((*self._asked(), *self.ledger.by_address))
+        known = [one for one in everything if one.part is not Part.OCSP]
+        found = tuple(one for one in known if address in (one, one.entity))
         if not found:
-            names = [*dict.fromkeys(one.rpartition(".")[0] for one in known), *known]
-            near = get_close_matches(address, names, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else f"an address is one of {', '.join(names[:5])}"
-            raise PlanError(f'no such address "{address}"', hint=hint)
+            names = [*map(str, dict.fromkeys(one.entity for one in known)), *map(str, known)]
+            raise AddressError(f'no such address "{address}"', hint=nearest(str(address), names))
         return found
 
-    def _check_ours(self, address: str) -> None:
-        role, _, name = address.removesuffix(".certificate").partition(".")
-        t = self.desired.topology
-        if role == "ca" and name in t.cas and t.cas[name].existing is not None:
+    def _check_ours(self, address: Address) -> None:
+        if address.part not in (None, Part.CERTIFICATE):
+            return
+        t, entity, name = self.desired.topology, address.entity, address.name
+        if entity.role is Role.CA and name in t.cas and t.cas[name].existing is not None:
             raise PlanError(
-                f"ca.{name} was made elsewhere: its certificate is renewed and revoked there",
+                f"{entity} was made elsewhere: its certificate is renewed and revoked there",
                 hint="ask the CA that issued it",
             )
-        if role == "client" and name in t.clients and t.clients[name].external is not None:
+        if entity.role is Role.CLIENT and name in t.clients and t.clients[name].external is not None:
             raise PlanError(
-                f"client.{name} is external: its certificate is issued, renewed and revoked elsewhere",
+                f"{entity} is external: its certificate is issued, renewed and revoked elsewhere",
                 hint="take its `calls` away to keep it out, or ask its CA",
             )
 
-    def _entity(self, address: str) -> str:
-        return address.rpartition(".")[0]
-
     # --- Renew ---
 
-    def renewed(self, intent: Renew) -> Iterator[str]:
+    def renewed(self, intent: Renew) -> Iterator[Address]:
         asked = self._asked()
         addresses = [address for address in self._addresses(intent.address) if address in asked]
         if not addresses:
@@ -165,7 +165,7 @@ class _Resolution:
             if held is not None and held.on_hold:
                 raise PlanError(
                     f"{address} is on hold since {held.at:%Y-%m-%d %H:%M} UTC",
-                    hint=f"`scaffold revoke {self._entity(address)} --release` lifts it",
+                    hint=f"`scaffold revoke {address.entity} --release` lifts it",
                 )
         yield from addresses
 
@@ -189,7 +189,7 @@ class _Resolution:
             raise PlanError(f"nothing was issued to {intent.address} yet", hint="`scaffold apply` issues")
         chosen = [one for one in issued if self._can_still_be_revoked(one, intent.reason)]
         if not chosen:
-            raise self._nothing_left(intent.address, issued)
+            raise self._nothing_left(str(intent.address), issued)
         return self._of_todays_keys(chosen)
 
     def _by_serial(self, intent: Revoke, text: str) -> list[Issued]:
@@ -205,7 +205,7 @@ class _Resolution:
         ]
         return [other for other in over_the_key if self._can_still_be_revoked(other, intent.reason)]
 
-    def _issued(self, text: str, address: str | None) -> Issued:
+    def _issued(self, text: str, address: Address | None) -> Issued:
         serial = text.lower().removeprefix("0x").replace(":", "").lstrip("0")
         found = [one for one in self.ledger.issued.values() if one.serial == serial]
         if address is not None:
@@ -236,7 +236,7 @@ class _Resolution:
         entry = self.ledger.revoked[living[-1].ca, living[-1].serial]
         return PlanError(
             f"{what} was revoked already, on {entry.at:%Y-%m-%d %H:%M} UTC: {entry.reason}",
-            hint=None if entry.replace else f"`scaffold renew {self._entity(living[-1].address)}` replaces it",
+            hint=None if entry.replace else f"`scaffold renew {living[-1].address.entity}` replaces it",
         )
 
     def _of_todays_keys(self, chosen: list[Issued]) -> list[Issued]:
@@ -245,8 +245,11 @@ class _Resolution:
         if len(older) == len(chosen):
             return chosen
         self.notes.extend(
-            f"{one.address}: {_shown(one)} was signed by a key that ca.{one.ca} does not have any more, "
-            f"and stands on no CRL: {self._revoke_older(one)} revokes the certificate of that key"
+            Note(
+                one.address,
+                f"has {_shown(one)}, which was signed by a key that ca.{one.ca} does not have any more "
+                f"and stands on no CRL: {self._revoke_older(one)} revokes the certificate of that key",
+            )
             for one in older
             if not self._signer_is_revoked(one)
         )
@@ -258,7 +261,7 @@ class _Resolution:
         return bool(over_the_key) and all((ca.ca, ca.serial) in self.ledger.revoked for ca in over_the_key)
 
     def _certificates_of(self, ca: str) -> Sequence[Issued]:
-        return self.ledger.by_address.get(f"ca.{ca}.certificate", ())
+        return self.ledger.by_address.get(Address.ca(ca, Part.CERTIFICATE), ())
 
     def _revoke_older(self, one: Issued) -> str:
         """The command that revokes the CA certificate over the key that signed `one`."""
@@ -283,7 +286,7 @@ class _Resolution:
     def _check_can_be_said(self, one: Issued) -> None:
         """Raises PlanError where no CRL of ours could name the certificate."""
         asked = self._asked().get(one.address)
-        if one.address == f"ca.{one.ca}.certificate":
+        if one.address == Address.ca(one.ca, Part.CERTIFICATE):
             raise PlanError(
                 f"ca.{one.ca} is self-signed: nobody's CRL can say that it is revoked",
                 hint="take it out of the topology, so that nobody trusts it, or delete its key for a new one",
@@ -314,7 +317,7 @@ class _Resolution:
                 f"the key of ca.{one.ca} is not there: its CRL cannot be signed", hint=f"put back {ca.paths.key}"
             )
 
-    def _revocation(self, address: str, chosen: Sequence[Issued], intent: Revoke) -> Change:
+    def _revocation(self, address: Address, chosen: Sequence[Issued], intent: Revoke) -> Change:
         replace = intent.replace and intent.reason is not crls.Reason.CERTIFICATE_HOLD
         entries = tuple(Revocation(one.ca, one.serial, intent.reason.value, replace) for one in chosen)
         reasons = tuple(Reason("asked", f"revoked for {intent.reason}: {_shown(one)}") for one in chosen)
@@ -342,7 +345,7 @@ class _Resolution:
     def _entry(self, one: Issued) -> Revoked | None:
         return self.ledger.revoked.get((one.ca, one.serial))
 
-    def _not_on_hold(self, address: str, issued: Sequence[Issued]) -> PlanError:
+    def _not_on_hold(self, address: Address, issued: Sequence[Issued]) -> PlanError:
         newest = [self._entry(self.ledger.by_address[one][-1]) for one in dict.fromkeys(one.address for one in issued)]
         final = next((entry for entry in newest if entry is not None), None)
         if final is None:

@@ -19,17 +19,18 @@ from scaffold.store import existing
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
+from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Topology
 
 
 def make_plan(
     t: Topology,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[Address, Kind],
     layout: Layout,
     now: datetime,
     intents: Sequence[Intent] = (),
     *,
-    overwrite: Collection[str] = (),
+    overwrite: Collection[Address] = (),
 ) -> Plan:
     """What apply would do, and why; nothing is written and no password is asked for.
 
@@ -58,11 +59,9 @@ def world(observed: Observation) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def _check_overwrite(t: Topology, addresses: Collection[str]) -> None:
+def _check_overwrite(t: Topology, addresses: Collection[Address]) -> None:
     own = [party.address for party in graph.parties(t)]
-    known = {*own, *(f"{address}.project" for address in own)}
     for address in addresses:
-        if address not in known:
-            raise PlanError(
-                f'nothing to overwrite at "{address}"', hint=f"a project's address is one of {', '.join(own[:5])}"
-            )
+        if address.entity not in own or address.part not in (None, Part.PROJECT):
+            known = ", ".join(map(str, own[:5]))
+            raise PlanError(f'nothing to overwrite at "{address}"', hint=f"a project's address is one of {known}")

@@ -7,6 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+from scaffold.topology.address import Address, Role
+from scaffold.topology.notes import Note
+
 CRL_DUE: Final = "crl-due"
 STAPLE_DUE: Final = "staple-due"
 
@@ -86,7 +89,7 @@ class Revocation:
 class Change:
     """One line of the plan. `reasons` is never empty; `paths` are the files concerned, relative to the output."""
 
-    address: str
+    address: Address
     action: Action
     reasons: tuple[Reason, ...]
     paths: tuple[str, ...] = ()
@@ -97,7 +100,7 @@ class Change:
     def asks(self) -> bool:
         """Whether apply asks a person first: a certificate is revoked, a CA gets another key, something is deleted."""
         return self.action in (Action.DELETE, Action.REVOKE) or (
-            self.action is Action.REPLACE and self.address.startswith("ca.")
+            self.action is Action.REPLACE and self.address.role is Role.CA
         )
 
     @property
@@ -115,7 +118,7 @@ class Plan:
 
     topology: str
     changes: tuple[Change, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     world: str = ""
 
     @property

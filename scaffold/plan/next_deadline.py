@@ -12,16 +12,19 @@ from scaffold.plan.desired import Desired, DesiredParty, desire
 from scaffold.plan.staples import due_at, has_staple, life
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
+from scaffold.topology.address import Address
 from scaffold.topology.model import Fault, Topology
 
 
-def next_due(t: Topology, kinds: Mapping[str, Kind], layout: Layout, now: datetime) -> datetime | None:
+def next_due(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> datetime | None:
     """The first moment after `now` at which something becomes due, as far as what stands there says it."""
     observed, desired = Observation(layout), desire(t)
     return min((moment for moment in _moments(desired, observed, kinds, now) if moment > now), default=None)
 
 
-def _moments(desired: Desired, observed: Observation, kinds: Mapping[str, Kind], now: datetime) -> Iterator[datetime]:
+def _moments(
+    desired: Desired, observed: Observation, kinds: Mapping[Address, Kind], now: datetime
+) -> Iterator[datetime]:
     asked = [one.certificate for one in desired.cas if one.certificate is not None]
     for party in desired.parties:
         asked.extend(party.certificates)

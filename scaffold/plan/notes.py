@@ -10,6 +10,7 @@ from typing import Final
 from scaffold.topology import graph
 from scaffold.topology.durations import format_duration
 from scaffold.topology.model import Client, KeyType, RevocationCheck, Server, TlsProfile, Topology
+from scaffold.topology.notes import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +33,29 @@ _ADVICE: Final[Mapping[TlsProfile, _Advice]] = {
 }
 
 
-def notes(t: Topology) -> Iterator[str]:
+def notes(t: Topology) -> Iterator[Note]:
     """All of them, in the file's order."""
     for server in t.servers.values():
         yield from _mozilla(server)
     yield from _external(t)
 
 
-def _mozilla(server: Server) -> Iterator[str]:
+def _mozilla(server: Server) -> Iterator[Note]:
     advice = _ADVICE[server.tls]
     if server.key not in advice.keys:
-        yield f"{server.address} has a key of type {server.key}: Mozilla’s profile {server.tls} asks for {advice.words}"
+        said = f"has a key of type {server.key}: Mozilla’s profile {server.tls} asks for {advice.words}"
+        yield Note(server.address, said)
     if server.lifetime > advice.longest:
         lives, longest = format_duration(server.lifetime), format_duration(advice.longest)
-        yield f"{server.address} has a lifetime of {lives}: Mozilla’s profile {server.tls} gives {longest} at most"
+        said = f"has a lifetime of {lives}: Mozilla’s profile {server.tls} gives {longest} at most"
+        yield Note(server.address, said)
 
 
-def _external(t: Topology) -> Iterator[str]:
+def _external(t: Topology) -> Iterator[Note]:
     for caller, server in graph.edges(t):
         if isinstance(caller, Client) and caller.external and server.check_revocation is not RevocationCheck.NONE:
-            yield (
-                f"{server.address} checks revocation by {server.check_revocation}, and which pointers the certificate "
-                f"of {caller.address} carries is not known here"
+            yield Note(
+                server.address,
+                f"checks revocation by {server.check_revocation}, and which pointers the certificate of "
+                f"{caller.address} carries is not known here",
             )

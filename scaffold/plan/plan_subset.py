@@ -15,6 +15,7 @@ from scaffold.plan.intents import Intent
 from scaffold.plan.make import make_plan
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.store.layout import Layout
+from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.model import Topology
 
 _KEEPS_FRESH: Final = frozenset({Work.SIGN, Work.STAPLE, Work.TRUST})
@@ -27,7 +28,7 @@ _PROJECT: Final = frozenset({Work.RENDER, Work.WRITE, Work.OFFER, Work.REMOVE})
 
 
 def plan_intents(
-    t: Topology, kinds: Mapping[str, Kind], layout: Layout, now: datetime, intents: Sequence[Intent]
+    t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime, intents: Sequence[Intent]
 ) -> Plan:
     """What follows from `intents`, and CRLs, staples and trust as they must be then. Raises as `make_plan` does."""
     whole = make_plan(t, kinds, layout, now, intents)
@@ -35,7 +36,7 @@ def plan_intents(
     return _part(whole, lambda change: change not in pending or _keeps_fresh(change))
 
 
-def plan_due(t: Topology, kinds: Mapping[str, Kind], layout: Layout, now: datetime) -> Plan:
+def plan_due(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> Plan:
     """What time alone asks for: certificates, CRLs and staples that are due, and what follows from them.
 
     A revocation that was not carried through is due as well. Raises as `make_plan` does.
@@ -60,22 +61,18 @@ def _part(whole: Plan, wanted: Callable[[Change], bool]) -> Plan:
     """The wanted changes, and those that must come first: a CA that was never made."""
     kept = [change for change in whole.changes if wanted(change) or _makes_ca(change)]
     left = frozenset(whole.changes) - frozenset(kept)
-    behind = {_entity(change) for change in left if change.work in _PROJECT}
+    behind = {change.address.entity for change in left if change.work in _PROJECT}
     unmade = {change.address for change in left if change.action is Action.CREATE}
     return replace(whole, changes=tuple(_fitted(kept, behind, unmade)))
 
 
-def _fitted(kept: Sequence[Change], behind: set[str], unmade: set[str]) -> Iterator[Change]:
+def _fitted(kept: Sequence[Change], behind: set[Address], unmade: set[Address]) -> Iterator[Change]:
     for change in kept:
-        if change.work in (Work.STAPLE, Work.BUNDLE) and f"{_entity(change)}.certificate" in unmade:
+        if change.work in (Work.STAPLE, Work.BUNDLE) and change.address.with_part(Part.CERTIFICATE) in unmade:
             continue
-        is_behind = change.work is Work.TRUST and _entity(change) in behind
+        is_behind = change.work is Work.TRUST and change.address.entity in behind
         yield replace(change, work=Work.REFRESH) if is_behind else change
 
 
 def _makes_ca(change: Change) -> bool:
-    return change.action is Action.CREATE and change.address.startswith("ca.")
-
-
-def _entity(change: Change) -> str:
-    return change.address.rpartition(".")[0]
+    return change.action is Action.CREATE and change.address.role is Role.CA

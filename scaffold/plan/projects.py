@@ -22,6 +22,8 @@ from scaffold.plan.trust_files import TLS, Project
 from scaffold.settings import CaFacts
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record, digest
+from scaffold.topology.address import Address, Part
+from scaffold.topology.notes import Note
 
 STAND_IN = b"known-after-apply:"
 NEW = ".new"
@@ -33,7 +35,7 @@ class Compared:
     """What differs. `tls` are reasons by path; `rendered_tls` what the kind renders there, None where that is open."""
 
     changes: tuple[Change, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     tls: Mapping[str, Reason] = field(default_factory=dict)
     rendered_tls: frozenset[str] | None = None
 
@@ -57,8 +59,8 @@ def _create(one: DesiredParty) -> Change:
     return Change(_address(one), Action.CREATE, (reason,), (one.paths.folder,), Work.RENDER)
 
 
-def _address(one: DesiredParty) -> str:
-    return f"{one.party.address}.project"
+def _address(one: DesiredParty) -> Address:
+    return one.party.address.with_part(Part.PROJECT)
 
 
 def _is_tls(one: DesiredParty, path: str) -> bool:
@@ -84,8 +86,8 @@ def _tls_reasons(wanted: Mapping[str, str], observed: Observation) -> Iterator[t
             yield path, Reason("content", f"{path} is not what it should be")
 
 
-def _deleted_note(one: DesiredParty, path: str) -> str:
-    return f"{path} was deleted and stays so; --overwrite {_address(one)} brings it back"
+def _deleted_note(one: DesiredParty, path: str) -> Note:
+    return Note(None, f"{path} was deleted and stays so; --overwrite {_address(one)} brings it back")
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ class _Comparison:
     overwrite: bool
     updates: dict[str, Reason] = field(default_factory=dict)
     conflicts: dict[str, Reason] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def run(self, gone: bool) -> Compared:
         tls = {path: text for path, text in self.rendered.items() if _is_tls(self.one, path)}
@@ -155,7 +157,9 @@ class _Comparison:
         there = {path: sha256 for path in left if (sha256 := self.observed.edited_digest(path)) is not None}
         ours = tuple(path for path, sha256 in there.items() if self.record.is_ours(path, sha256))
         self.notes.extend(
-            f"{path} was edited and is not rendered any more; it stays" for path in there if path not in ours
+            Note(None, f"{path} was edited and is not rendered any more; it stays")
+            for path in there
+            if path not in ours
         )
         if ours:
             reasons = tuple(Reason("stale", f"{path} is not rendered any more") for path in ours)

@@ -9,6 +9,7 @@ from scaffold.plan.model import Action, Change, Reason, Work
 from scaffold.store.layout import FOLDERS, CertificatePaths, ca_paths, party_paths
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record
+from scaffold.topology.address import Address, Part, Role
 
 
 def stale_trust(
@@ -28,48 +29,43 @@ def leftovers(desired: Desired, observed: Observation) -> Iterator[Change]:
         yield from _parts_given_up(one, observed)
     asked = {one.party.address for one in desired.parties} | {one.ca.address for one in desired.cas}
     left = [
-        (role, name)
-        for role in ("server", "client", "ca")
+        address
+        for role in (Role.SERVER, Role.CLIENT, Role.CA)
         for name in observed.names(FOLDERS[role])
-        if f"{role}.{name}" not in asked
+        if (address := Address(role, name)) not in asked
     ]
     made = _made_here(observed) if left else frozenset()
-    for role, name in left:
-        if role == "ca":
-            yield from _ca(name, observed, known=f"ca.{name}" in made)
-        elif f"{role}.{name}" in made:
-            yield from _party(role, name, observed)
+    for address in left:
+        if address.role is Role.CA:
+            yield from _ca(address, observed, known=address in made)
+        elif address in made:
+            yield from _party(address, observed)
 
 
-def _made_here(observed: Observation) -> frozenset[str]:
+def _made_here(observed: Observation) -> frozenset[Address]:
     """The addresses of all entities of which something was ever made."""
-    issued = (_entity(one.address) for one in observed.ledger.issued.values())
-    return frozenset((*issued, *map(_entity, observed.records.by_address)))
-
-
-def _entity(address: str) -> str:
-    return ".".join(address.split(".")[:2])
+    issued = (one.address.entity for one in observed.ledger.issued.values())
+    return frozenset((*issued, *(address.entity for address in observed.records.by_address)))
 
 
 def _parts_given_up(one: DesiredParty, observed: Observation) -> Iterator[Change]:
     address, paths = one.party.address, one.paths
     if one.client_side is None:
         second = (paths.client_side.key, paths.client_side.certificate)
-        yield from _removal(f"{address}.client-certificate", second, f"{address} calls nobody", observed)
+        yield from _removal(address.with_part(Part.CLIENT_CERTIFICATE), second, f"{address} calls nobody", observed)
     if one.party.pfx is None:
         bundle = (paths.bundle, paths.bundle_password)
-        yield from _removal(f"{address}.bundle", bundle, f"{address} asks for no PFX", observed)
+        yield from _removal(address.with_part(Part.BUNDLE), bundle, f"{address} asks for no PFX", observed)
 
 
-def _party(role: str, name: str, observed: Observation) -> Iterator[Change]:
-    address = f"{role}.{name}"
-    paths = party_paths("server" if role == "server" else "client", name)
+def _party(address: Address, observed: Observation) -> Iterator[Change]:
+    paths = party_paths(address.role, address.name)
     why = f"{address} is not in the topology any more"
     certificates = (*_pair(paths.own), *_pair(paths.client_side), paths.bundle, paths.bundle_password)
-    yield from _removal(f"{address}.certificate", certificates, why, observed)
+    yield from _removal(address.with_part(Part.CERTIFICATE), certificates, why, observed)
     record = observed.records.by_address.get(address, Record())
     ours = [path for path in record.ours if _unedited(path, paths.tls, record, observed)]
-    yield from _removal(f"{address}.project", (*paths.fixed_trust, *ours), why, observed)
+    yield from _removal(address.with_part(Part.PROJECT), (*paths.fixed_trust, *ours), why, observed)
 
 
 def _pair(paths: CertificatePaths) -> tuple[str, str]:
@@ -81,18 +77,18 @@ def _unedited(path: str, tls: str, record: Record, observed: Observation) -> boo
     return there is not None and (path.startswith(tls + "/") or record.is_ours(path, there))
 
 
-def _ca(name: str, observed: Observation, *, known: bool) -> Iterator[Change]:
-    paths = ca_paths(name)
+def _ca(address: Address, observed: Observation, *, known: bool) -> Iterator[Change]:
+    paths = ca_paths(address.name)
     if not known and observed.exists(paths.key):
         return
     files = (paths.certificate, paths.der, paths.chain, paths.crl, paths.key, paths.key_password)
-    why = f"ca.{name} is not in the topology any more"
+    why = f"{address} is not in the topology any more"
     if observed.exists(paths.key):
         why += ", and its private key is deleted for good"
-    yield from _removal(f"ca.{name}.certificate", files, why, observed)
+    yield from _removal(address.with_part(Part.CERTIFICATE), files, why, observed)
 
 
-def _removal(address: str, paths: tuple[str, ...], why: str, observed: Observation) -> Iterator[Change]:
+def _removal(address: Address, paths: tuple[str, ...], why: str, observed: Observation) -> Iterator[Change]:
     there = tuple(dict.fromkeys(path for path in paths if observed.exists(path)))
     if there:
         yield Change(address, Action.DELETE, (Reason("not-asked-for", why),), there, Work.REMOVE)

@@ -11,10 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from scaffold.errors import PlanError
+from scaffold.errors import AddressError, PlanError
 from scaffold.plan.model import Action, Change, Plan, Reason, Revocation, Work
+from scaffold.topology.address import Address
+from scaffold.topology.notes import Note
 
-FORMAT = 2
+FORMAT = 3
 
 
 def to_value(plan: Plan) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def to_value(plan: Plan) -> dict[str, Any]:
         "world": plan.world,
         "changes": [
             {
-                "address": change.address,
+                "address": str(change.address),
                 "action": change.action.value,
                 "work": change.work.value if change.work else None,
                 "reasons": [{"code": reason.code, "message": reason.message} for reason in change.reasons],
@@ -34,7 +36,7 @@ def to_value(plan: Plan) -> dict[str, Any]:
             }
             for change in plan.changes
         ],
-        "notes": list(plan.notes),
+        "notes": list(map(str, plan.notes)),
     }
 
 
@@ -48,10 +50,10 @@ def from_value(value: Any) -> Plan:
         return Plan(
             topology=str(value["topology"]),
             changes=tuple(_change(change) for change in value["changes"]),
-            notes=tuple(map(str, value["notes"])),
+            notes=tuple(Note(None, str(note)) for note in value["notes"]),
             world=str(value["world"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AddressError) as error:
         raise PlanError(
             "this is not a plan that scaffold saved", hint="`scaffold plan --save FILE` writes one"
         ) from error
@@ -59,7 +61,7 @@ def from_value(value: Any) -> Plan:
 
 def _change(value: Any) -> Change:
     return Change(
-        address=str(value["address"]),
+        address=Address.parse(str(value["address"])),
         action=Action(value["action"]),
         reasons=tuple(Reason(str(reason["code"]), str(reason["message"])) for reason in value["reasons"]),
         paths=tuple(map(str, value["paths"])),

@@ -19,6 +19,7 @@ from scaffold.store import existing
 from scaffold.store.layout import Layout
 from scaffold.store.ledger import Issued
 from scaffold.store.observation import Observation
+from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Fault, Topology
 
 
@@ -45,7 +46,7 @@ FINE = frozenset({State.VALID, State.FAULT})
 class CertificateStatus:
     """One certificate: serial and fingerprint in lower-case hex, dates in aware UTC; None where it is not there."""
 
-    address: str
+    address: Address
     state: State
     serial: str | None = None
     not_before: datetime | None = None
@@ -64,7 +65,7 @@ class CrlStatus:
     An expired CRL passes every server's own check of its configuration, and then everyone is refused.
     """
 
-    address: str
+    address: Address
     state: State
     number: int | None = None
     entries: int = 0
@@ -125,7 +126,7 @@ def _adopted(t: Topology, desired: Desired, now: datetime, within: timedelta | N
         if one.certificate is None:
             certificate = existing.load(t, one.ca).certificate
             state = _by_clock(certificate, now, within)
-            yield _described(f"{one.ca.address}.certificate", state, certificate, "made elsewhere")
+            yield _described(one.ca.address.with_part(Part.CERTIFICATE), state, certificate, "made elsewhere")
 
 
 def _status(
@@ -135,8 +136,7 @@ def _status(
     if seen.certificate is None:
         state = State.MISSING if seen.missing else State.UNREADABLE
         return CertificateStatus(asked.address, state, detail=seen.problem or "")
-    ca = asked.issuer or asked.address.split(".")[1]
-    entry = observed.ledger.revoked.get((ca, f"{seen.certificate.serial_number:x}"))
+    entry = observed.ledger.revoked.get((asked.ca, f"{seen.certificate.serial_number:x}"))
     if entry is not None:
         verb = "on hold" if entry.on_hold else f"revoked: {entry.reason},"
         detail = f"{verb} since {entry.at:%Y-%m-%d %H:%M} UTC"
@@ -165,24 +165,24 @@ def _state(
 
 
 def _crls(
-    desired: Desired, observed: Observation, changes: Mapping[str, Change], now: datetime, within: timedelta | None
+    desired: Desired, observed: Observation, changes: Mapping[Address, Change], now: datetime, within: timedelta | None
 ) -> Iterator[CrlStatus]:
     for one in desired.cas:
-        address = f"{one.ca.address}.crl"
+        address = one.ca.address.with_part(Part.CRL)
         if one.signs_crl:
             yield _crl_status(address, observed.content(one.paths.crl), changes.get(address), now, within)
         elif one.ca.existing is not None and one.ca.existing.crl is not None:
             yield _crl_status(address, existing.load(desired.topology, one.ca).crls, None, now, within)
     for party in desired.parties:
         if needs_crls(desired.topology, party.party):
-            address = f"{party.party.address}.trust"
+            address = party.party.address.with_part(Part.TRUST)
             change = changes.get(address)
             crl_alone = change if change is not None and party.paths.crl in change.paths else None
             yield _crl_status(address, observed.content(party.paths.crl), crl_alone, now, within)
 
 
 def _crl_status(
-    address: str, content: bytes | None, change: Change | None, now: datetime, within: timedelta | None
+    address: Address, content: bytes | None, change: Change | None, now: datetime, within: timedelta | None
 ) -> CrlStatus:
     detail = "; ".join(reason.message for reason in change.reasons) if change is not None else ""
     if content is None:
@@ -227,7 +227,7 @@ def _by_clock(certificate: x509.Certificate, now: datetime, within: timedelta | 
     return State.DUE if within is not None and certificate.not_valid_after_utc <= now + within else State.VALID
 
 
-def _described(address: str, state: State, certificate: x509.Certificate, detail: str) -> CertificateStatus:
+def _described(address: Address, state: State, certificate: x509.Certificate, detail: str) -> CertificateStatus:
     return CertificateStatus(
         address,
         state,

@@ -17,6 +17,7 @@ from scaffold.plan.trust_files import project, trust_files
 from scaffold.store import existing
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
+from scaffold.topology.address import Address
 from scaffold.topology.model import Topology
 
 _OPEN = frozenset({Work.TRUST, Work.RENDER, Work.WRITE, Work.OFFER})
@@ -45,7 +46,7 @@ class Text:
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-def texts(plan: Plan, t: Topology, kinds: Mapping[str, Kind], layout: Layout, now: datetime) -> Iterator[Text]:
+def texts(plan: Plan, t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> Iterator[Text]:
     """The text files that `plan` changes, in its order. Raises as `make_plan` does."""
     observed = Observation(layout)
     desired = desire(t)
@@ -56,7 +57,7 @@ def texts(plan: Plan, t: Topology, kinds: Mapping[str, Kind], layout: Layout, no
     for change in plan.changes:
         if change.work not in _OPEN:
             continue
-        one = parties[change.address.rpartition(".")[0]]
+        one = parties[change.address.entity]
         source = project(t, one.party, kinds[one.party.address], facts)
         after = _after(one, {path: file.content for path, file in source.render().items()}, settled, t)
         wanted = change.paths if change.work is not Work.RENDER else [path for path in after if not _is_tls(one, path)]

@@ -10,6 +10,7 @@ from scaffold.pki import issue, keys, profiles
 from scaffold.pki.issue import Issuer
 from scaffold.store import ledger, lock
 from scaffold.store.layout import Layout
+from scaffold.topology.address import Part
 from scaffold.topology.model import Ca, KeyType
 
 LIFETIME: Final = timedelta(days=7)
@@ -35,7 +36,9 @@ def make_and_record(layout: Layout, ca: Ca, issuer: Issuer, now: datetime) -> Is
     """The same, entered in the ledger before it answers anything. Raises Locked while an apply is at work."""
     with lock.hold(layout, now):
         delegate = make(ca, issuer, now)
-        issued = entry(f"{ca.address}.ocsp", ca.name, delegate.certificate, keys.spki_sha256(issuer.certificate))
+        issued = entry(
+            ca.address.with_part(Part.OCSP), ca.name, delegate.certificate, keys.spki_sha256(issuer.certificate)
+        )
         ledger.Recorder(layout, now).issued([issued])
     return delegate
 

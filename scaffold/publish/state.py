@@ -18,6 +18,7 @@ from scaffold.publish.responder import Answer, Responder, refusal
 from scaffold.store import ledger, lock
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
+from scaffold.topology.address import Part
 from scaffold.topology.model import Ca, Topology
 
 _TRY_AGAIN: Final = timedelta(seconds=30)
@@ -64,11 +65,13 @@ class SignAsApply:
             plan = plan_crls(self._topology, self._layout, now)  # of the moment in which nobody else writes
             done = apply(plan, self._topology, {}, self._layout, now, Secrets()).done
         for change in done:
-            _log.info("CRL signed", extra={"fields": {"address": change.address, "why": change.reasons[0].message}})
+            _log.info(
+                "CRL signed", extra={"fields": {"address": str(change.address), "why": change.reasons[0].message}}
+            )
 
     def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
         made = delegation.make_and_record(self._layout, ca, issuer, now)
-        fields = {"address": f"{ca.address}.ocsp", "ends": made.not_after.isoformat()}
+        fields = {"address": str(ca.address.with_part(Part.OCSP)), "ends": made.not_after.isoformat()}
         _log.info("OCSP responder certificate issued", extra={"fields": fields})
         return made
 
@@ -147,7 +150,7 @@ class State:
             try:
                 found = authority.read(self._topology, self._layout, ca, known)
             except ScaffoldError as error:
-                _log.error("CA cannot be read", extra={"fields": {"address": ca.address, "error": error.message}})
+                _log.error("CA cannot be read", extra={"fields": {"address": str(ca.address), "error": error.message}})
                 self._read_again = now + _TRY_AGAIN
                 continue
             if found is None:

@@ -13,6 +13,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import OLDEST_LIBRARY
 from scaffold.running.services import handed_on
 from scaffold.topology import graph
+from scaffold.topology.address import Address
 from scaffold.topology.model import KeyType, Party, Server, Topology
 
 _FOR_ADMINISTRATORS = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -29,13 +30,13 @@ HYBRID_GROUP = "X25519MLKEM768"
 class Availability:
     """Answers for one topology; each kind's TLS library is asked for its version once, and only where it matters."""
 
-    def __init__(self, t: Topology, kinds: Mapping[str, Kind]) -> None:
+    def __init__(self, t: Topology, kinds: Mapping[Address, Kind]) -> None:
         self._t = t
         self._kinds = kinds
         self._versions: dict[tuple[str, ...], tuple[int, ...] | None] = {}
 
     @cached_property
-    def missing(self) -> Mapping[str, str]:
+    def missing(self) -> Mapping[Address, str]:
         """The reason, by address, for each server and client that cannot run here."""
         found = {}
         for party in graph.parties(self._t):

@@ -63,7 +63,7 @@ def _asker(t: Topology, server: Server) -> Party:
 
 
 def _context(layout: Layout, asker: Party) -> ssl.SSLContext:
-    paths = party_paths("client" if isinstance(asker, Client) else "server", asker.name)
+    paths = party_paths(asker.address.role, asker.name)
     files = paths.own if isinstance(asker, Client) else paths.client_side
     trust = paths.trust if isinstance(asker, Client) else paths.client_trust
     try:

@@ -43,7 +43,7 @@ def place(servers: Iterable[Server], ports: Ports) -> Placements:
         free = iter(free_addresses(2 * len(chosen)))
         return {one.name: Placed(one, next(free), next(free) if one.health else None) for one in chosen}
     placements = {one.name: Placed(one, one.listen, one.health) for one in chosen}
-    wanted = {one.address: one.listen for one in chosen}
+    wanted = {str(one.address): one.listen for one in chosen}
     wanted |= {f"{one.address}'s health port": one.health for one in chosen if one.health}
     check_free(wanted)
     return placements

@@ -25,6 +25,7 @@ from scaffold.plan.plan_subset import plan_due
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
+from scaffold.topology.address import Address, Role
 from scaffold.topology.model import Topology
 
 LOOK_EVERY: Final = timedelta(seconds=30)
@@ -54,7 +55,7 @@ class World:
     """What is watched: a topology, the kinds of its servers and clients by address, and its output folder."""
 
     topology: Topology
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[Address, Kind]
     layout: Layout
 
 
@@ -115,7 +116,7 @@ class _Watcher:
                 {
                     "at": moment,
                     "event": _WORDS[change.action],
-                    "address": change.address,
+                    "address": str(change.address),
                     "reason": "; ".join(reason.message for reason in change.reasons),
                 }
             )
@@ -143,12 +144,12 @@ class _Watcher:
 def _without_passwords(t: Topology, plan: Plan) -> Plan:
     """What needs no CA's password."""
     guarded = {name for name, ca in t.cas.items() if ca.key_password is not None}
-    issuers: dict[str, str | None] = {ca.address: ca.issuer for ca in t.cas.values()}
+    issuers: dict[Address, str | None] = {ca.address: ca.issuer for ca in t.cas.values()}
     issuers.update((party.address, party.issuer) for party in graph.parties(t))
 
     def signers(change: Change) -> set[str | None]:
-        entity = change.address.rpartition(".")[0]
-        own = entity.partition(".")[2] if entity.startswith("ca.") else None
+        entity = change.address.entity
+        own = entity.name if entity.role is Role.CA else None
         match change.work:
             case Work.SIGN:
                 return {own}

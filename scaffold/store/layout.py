@@ -10,11 +10,11 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-Role = Literal["server", "client"]
+from scaffold.topology.address import Role
 
-FOLDERS: Final = {"ca": "pki", "server": "servers", "client": "clients"}
+FOLDERS: Final = {Role.CA: "pki", Role.SERVER: "servers", Role.CLIENT: "clients"}
 """The folder of each sort of entity."""
 
 LEDGER: Final = ".scaffold/ledger.jsonl"

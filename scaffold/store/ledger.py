@@ -22,9 +22,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from scaffold.errors import StoreError
+from scaffold.errors import AddressError, StoreError
 from scaffold.store import journal
 from scaffold.store.layout import LEDGER, Layout
+from scaffold.topology.address import Address
 
 LIFTED: Final = "removeFromCRL"
 HOLD: Final = "certificateHold"
@@ -34,7 +35,7 @@ HOLD: Final = "certificateHold"
 class Issued:
     """A certificate that was issued. `serial` is in lower-case hex, `ca` its CA's name (its own, if self-signed)."""
 
-    address: str
+    address: Address
     ca: str
     serial: str
     subject: str
@@ -98,9 +99,9 @@ class Ledger:
         return {(one.ca, one.serial): one for one in self.issued.values()}
 
     @cached_property
-    def by_address(self) -> Mapping[str, tuple[Issued, ...]]:
+    def by_address(self) -> Mapping[Address, tuple[Issued, ...]]:
         """What was issued to each address, oldest first."""
-        found: dict[str, list[Issued]] = {}
+        found: dict[Address, list[Issued]] = {}
         for one in self.issued.values():
             found.setdefault(one.address, []).append(one)
         return {address: tuple(all_of_it) for address, all_of_it in found.items()}
@@ -111,7 +112,7 @@ class Ledger:
         pairs = [pair for pair, entry in self.revoked.items() if not entry.on_hold]
         return frozenset(one.key for pair in pairs if (one := self.by_serial.get(pair)) is not None and one.key)
 
-    def withdrawn(self, address: str) -> Revoked | None:
+    def withdrawn(self, address: Address) -> Revoked | None:
         """The revocation that leaves `address` without a certificate, None where it has one or may get one."""
         if not self.revoked or not (certificates := self.by_address.get(address)):
             return None
@@ -151,7 +152,7 @@ def load(layout: Layout) -> Ledger:
                     _revoke(revoked, lifted, _revocation(event))
                 case _:
                     pass
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, AddressError) as error:
         raise StoreError(
             f"{layout.at(LEDGER)} is not what scaffold wrote: {error!r}",
             hint="put back the file from a backup; nothing was changed",
@@ -161,7 +162,7 @@ def load(layout: Layout) -> Ledger:
 
 def _issued(event: Mapping[str, Any]) -> Issued:
     return Issued(
-        address=event["address"],
+        address=Address.parse(event["address"]),
         ca=event["ca"],
         serial=event["serial"],
         subject=event["subject"],
@@ -217,7 +218,7 @@ class Recorder:
             "issued",
             (
                 {
-                    "address": one.address,
+                    "address": str(one.address),
                     "ca": one.ca,
                     "serial": one.serial,
                     "subject": one.subject,

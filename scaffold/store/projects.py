@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scaffold.errors import StoreError
+from scaffold.errors import AddressError, StoreError
 from scaffold.store import journal
 from scaffold.store.layout import PROJECTS, Layout
+from scaffold.topology.address import Address
 
 
 def digest(content: bytes) -> str:
@@ -47,18 +48,18 @@ class Record:
 class Records:
     """All records by address; `length` grows with everything that is written."""
 
-    by_address: Mapping[str, Record]
+    by_address: Mapping[Address, Record]
     length: int = 0
 
 
 def load(layout: Layout) -> Records:
     """Reads the record; an empty one where there is none. Raises StoreError."""
-    records: dict[str, Record] = {}
+    records: dict[Address, Record] = {}
     events = journal.load(layout.at(PROJECTS))
     try:
         for event in events:
             _take(records, event)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, AddressError) as error:
         raise StoreError(
             f"{layout.at(PROJECTS)} is not what scaffold wrote: {error!r}",
             hint="put back the file from a backup; nothing was changed",
@@ -66,8 +67,8 @@ def load(layout: Layout) -> Records:
     return Records(records, len(events))
 
 
-def _take(records: dict[str, Record], event: Mapping[str, Any]) -> None:
-    address = event["address"]
+def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
+    address = Address.parse(event["address"])
     if event.get("gone"):
         records.pop(address, None)
         return
@@ -89,21 +90,21 @@ class Recorder:
         self._path = layout.at(PROJECTS)
         self._events: list[journal.Event] = []
 
-    def writing(self, address: str, hashes: Mapping[str, str]) -> None:
+    def writing(self, address: Address, hashes: Mapping[str, str]) -> None:
         """These texts are about to be written."""
-        self._events.append({"address": address, "hashes": dict(hashes)})
+        self._events.append({"address": str(address), "hashes": dict(hashes)})
 
-    def settled(self, address: str, inputs: str | None, files: Mapping[str, str]) -> None:
+    def settled(self, address: Address, inputs: str | None, files: Mapping[str, str]) -> None:
         """These texts stand there now; `inputs` is None where something was left undone."""
-        self._events.append({"address": address, "inputs": inputs, "files": dict(files)})
+        self._events.append({"address": str(address), "inputs": inputs, "files": dict(files)})
 
-    def offered(self, address: str, hashes: Mapping[str, str]) -> None:
+    def offered(self, address: Address, hashes: Mapping[str, str]) -> None:
         """These texts were laid beside a person's edits."""
-        self._events.append({"address": address, "offered": dict(hashes)})
+        self._events.append({"address": str(address), "offered": dict(hashes)})
 
-    def gone(self, address: str) -> None:
+    def gone(self, address: Address) -> None:
         """Nothing is left of it."""
-        self._events.append({"address": address, "gone": True})
+        self._events.append({"address": str(address), "gone": True})
 
     def flush(self) -> None:
         """Puts what was collected on the disk. Raises StoreError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scaffold.topology.address import Address
 from scaffold.topology.model import Ca, Party, Server, Topology
 
 
@@ -35,6 +36,12 @@ def parties(t: Topology) -> Iterator[Party]:
     """Servers, then clients, in the file's order."""
     yield from t.servers.values()
     yield from t.clients.values()
+
+
+def addresses(t: Topology) -> Iterator[Address]:
+    """Of every CA, server and client, in the file's order."""
+    yield from (ca.address for ca in t.cas.values())
+    yield from (party.address for party in parties(t))
 
 
 def edges(t: Topology) -> tuple[tuple[Party, Server], ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from scaffold.errors import Place
+from scaffold.topology.address import Address
 
 
 class KeyType(enum.StrEnum):
@@ -198,10 +199,10 @@ class Ca:
     revocation: Revocation = Revocation()
     name_constraints: NameConstraints | None = None
     existing: Existing | None = None
+    address: Address = field(init=False, repr=False, compare=False)
 
-    @property
-    def address(self) -> str:
-        return f"ca.{self.name}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", Address.ca(self.name))
 
     @property
     def issues_here(self) -> bool:
@@ -241,10 +242,10 @@ class Server:
     post_quantum: bool = False
     fault: Fault | None = None
     vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    address: Address = field(init=False, repr=False, compare=False)
 
-    @property
-    def address(self) -> str:
-        return f"server.{self.name}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", Address.server(self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,10 +277,10 @@ class Client:
     fault: Fault | None = None
     external: External | None = None
     vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    address: Address = field(init=False, repr=False, compare=False)
 
-    @property
-    def address(self) -> str:
-        return f"client.{self.name}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", Address.client(self.name))
 
 
 Party = Server | Client

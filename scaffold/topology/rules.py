@@ -61,7 +61,7 @@ def _is_ours(party: Party) -> bool:
 
 
 def _path(entity: Ca | Party) -> tuple[str, str]:
-    return entity.address.partition(".")[0] + "s", entity.name
+    return entity.address.role.section, entity.name
 
 
 def _where(t: Topology, entity: Ca | Party, *field: str | int) -> Place | None:

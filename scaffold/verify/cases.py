@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology import graph
+from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Client, Party, RevocationCheck, Server, Topology
 from scaffold.verify import revocation_scenarios
 from scaffold.verify.judge import Finding
@@ -66,12 +67,12 @@ class Case:
         return Check(self.server.name, caller, self.probe, self.expected, observed, detail, layer, result)
 
 
-Withdrawn = frozenset[str]
+Withdrawn = frozenset[Address]
 """Addresses of certificates (`client.teller.certificate`) that stand in `tls/` and are revoked."""
 
 
 def cases(
-    t: Topology, kinds: Mapping[str, Kind], only: str | None = None, withdrawn: Withdrawn = frozenset()
+    t: Topology, kinds: Mapping[Address, Kind], only: Address | None = None, withdrawn: Withdrawn = frozenset()
 ) -> tuple[Case, ...]:
     """All cases in the report's order: by server, first who gets in, then who does not, then who stands in its place.
 
@@ -85,7 +86,7 @@ def cases(
     )
 
 
-def _at(t: Topology, server: Server, kinds: Mapping[str, Kind], withdrawn: Withdrawn) -> Iterator[Case]:
+def _at(t: Topology, server: Server, kinds: Mapping[Address, Kind], withdrawn: Withdrawn) -> Iterator[Case]:
     yield from _who_gets_in(t, server, withdrawn)
     yield from _who_does_not(t, server, kinds[server.address])
     yield from _who_stands_in_its_place(t, server, kinds)
@@ -96,7 +97,7 @@ def _who_gets_in(t: Topology, server: Server, withdrawn: Withdrawn) -> Iterator[
         yield Case(server, caller, Probe.EDGE, _of_edge(t, caller, server, withdrawn))
     for probe in (Probe.CONTROL, Probe.FORGED_HEADERS):
         yield from (Case(server, caller, probe, Expected.ALLOWED) for caller in imitations(t, server))
-    if server.staple and not server.fault and f"{server.address}.certificate" not in withdrawn:
+    if server.staple and not server.fault and server.address.with_part(Part.CERTIFICATE) not in withdrawn:
         yield Case(server, None, Probe.STAPLE, Expected.ALLOWED)
     if server.health is not None:
         yield Case(server, None, Probe.HEALTH, Expected.ALLOWED)
@@ -116,7 +117,7 @@ def _who_does_not(t: Topology, server: Server, kind: Kind) -> Iterator[Case]:
             yield Case(server, caller, revocation_scenarios.OF_CALLERS[scenario], expected)
 
 
-def _who_stands_in_its_place(t: Topology, server: Server, kinds: Mapping[str, Kind]) -> Iterator[Case]:
+def _who_stands_in_its_place(t: Topology, server: Server, kinds: Mapping[Address, Kind]) -> Iterator[Case]:
     for caller in graph.callers(t, server.name):
         if not is_external(caller):
             yield Case(server, caller, Probe.TRUE_SERVER, Expected.ALLOWED)
@@ -189,12 +190,12 @@ def behind(t: Topology, server: Server) -> Iterator[Server]:
 
 def withdrawn_sides(caller: Party, server: Server, withdrawn: Withdrawn) -> tuple[bool, bool]:
     """Whether the caller's certificate, and the server's, is revoked and the other side looks that up."""
-    own = "client-certificate" if isinstance(caller, Server) else "certificate"
+    own = Part.CLIENT_CERTIFICATE if isinstance(caller, Server) else Part.CERTIFICATE
     by_server = server.check_revocation is not RevocationCheck.NONE
     by_caller = isinstance(caller, Client) and caller.check_revocation is not RevocationCheck.NONE
     return (
-        by_server and f"{caller.address}.{own}" in withdrawn,
-        by_caller and f"{server.address}.certificate" in withdrawn,
+        by_server and caller.address.with_part(own) in withdrawn,
+        by_caller and server.address.with_part(Part.CERTIFICATE) in withdrawn,
     )
 
 

@@ -18,6 +18,7 @@ from scaffold.pki.profiles import CertificateProfile
 from scaffold.running.clients import Clients, Ran
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
+from scaffold.topology.address import Address
 from scaffold.topology.model import Client, HostPort, Party, Server, TlsProfile, Topology
 from scaffold.verify import judge, revocation_scenarios, stapling
 from scaffold.verify.cases import (
@@ -73,7 +74,7 @@ class ProbeRunner:
     def __init__(
         self,
         t: Topology,
-        kinds: Mapping[str, Kind],
+        kinds: Mapping[Address, Kind],
         layout: Layout,
         authorities: Authorities,
         running: RunningTopology,
@@ -202,7 +203,7 @@ class ProbeRunner:
 
     def _certificate_of(self, server: Server) -> bytes:
         """What a server shows, as it stands on disk."""
-        path = self._layout.path(party_paths("server", server.name).own.certificate)
+        path = self._layout.path(party_paths(server.address.role, server.name).own.certificate)
         try:
             return path.read_bytes()
         except OSError as error:
@@ -303,7 +304,7 @@ class ProbeRunner:
         """The certificate with which a party calls, as it stands on disk."""
         if is_external(party):
             raise Untried(f"{party.address} is external: its certificate is not here")
-        paths = party_paths("server" if isinstance(party, Server) else "client", party.name)
+        paths = party_paths(party.address.role, party.name)
         files = paths.client_side if isinstance(party, Server) else paths.own
         try:
             return Credentials(

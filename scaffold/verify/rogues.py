@@ -205,7 +205,7 @@ class Authorities:
                 return kept(self._layout, ca_paths(ca.name).key_password)
             case secret:
                 try:
-                    return self._secrets.given(secret, ca.address)
+                    return self._secrets.given(secret, str(ca.address))
                 except SecretError:
                     return None
 

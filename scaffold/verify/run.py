@@ -22,6 +22,7 @@ from scaffold.store import ledger
 from scaffold.store.layout import Layout, party_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
+from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Party, Server, Topology
 from scaffold.verify.cases import Case, Withdrawn, behind, cases, checker_of, is_in_its_place
 from scaffold.verify.model import Check, Expected, Probe, Report
@@ -38,7 +39,7 @@ from scaffold.verify.revocation_scenarios import (
 from scaffold.verify.rogues import Authorities
 from scaffold.verify.running_topology import Copy, project_folder, running
 
-_CONTENTS_OF_TLS = frozenset({"certificate", "client-certificate", "trust", "bundle"})
+_CONTENTS_OF_TLS = frozenset({Part.CERTIFICATE, Part.CLIENT_CERTIFICATE, Part.TRUST, Part.BUNDLE})
 
 _AT_ONCE = 4 * (os.cpu_count() or 1)
 """Cases tried at the same time. Most of each is waiting for a server or a client."""
@@ -46,13 +47,13 @@ _AT_ONCE = 4 * (os.cpu_count() or 1)
 
 def verify(
     t: Topology,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[Address, Kind],
     layout: Layout,
     now: datetime,
     secrets: Secrets,
     *,
     plan: Plan,
-    only: str | None = None,
+    only: Address | None = None,
     ports: Ports = "fixed",
     on_check: Callable[[Check, int], None] | None = None,
 ) -> Report:
@@ -107,9 +108,7 @@ def drift_in_tls(plan: Plan) -> tuple[Change, ...]:
     return tuple(
         change
         for change in plan.changes
-        if change.action is not Action.RENEW
-        and not change.can_wait
-        and change.address.rpartition(".")[2] in _CONTENTS_OF_TLS
+        if change.action is not Action.RENEW and not change.can_wait and change.address.part in _CONTENTS_OF_TLS
     )
 
 
@@ -143,11 +142,11 @@ Parts = Iterable[tuple[Party, RevocationScenario]]
 
 
 def _cast(
-    t: Topology, kinds: Mapping[str, Kind], tried: Iterable[Case], reasons: _Reasons
+    t: Topology, kinds: Mapping[Address, Kind], tried: Iterable[Case], reasons: _Reasons
 ) -> tuple[tuple[Server, ...], Parts]:
     """Which servers must run for these cases, in the topology's order, and what must be copied for which scenarios."""
     needed: set[str] = set()
-    copied: dict[tuple[str, RevocationScenario], Party] = {}
+    copied: dict[tuple[Address, RevocationScenario], Party] = {}
     for case in tried:
         checker = checker_of(case)
         if isinstance(checker, Server) and checker is case.caller:
@@ -173,7 +172,7 @@ def _involved(servers: Iterable[Server], tried: Iterable[Case]) -> Iterator[Part
     yield from (caller for caller in callers.values() if isinstance(caller, Server) or caller.external is None)
 
 
-def _copies(t: Topology, kinds: Mapping[str, Kind], copied: Parts, authorities: Authorities) -> tuple[Copy, ...]:
+def _copies(t: Topology, kinds: Mapping[Address, Kind], copied: Parts, authorities: Authorities) -> tuple[Copy, ...]:
     def changed(party: Party, scenario: RevocationScenario, tls: Path) -> Mapping[str, bytes]:
         return staged_files(t, party, kinds[party.address], scenario, tls, authorities)
 
@@ -205,14 +204,14 @@ def _withdrawn(t: Topology, layout: Layout) -> Withdrawn:
     return frozenset(address for address, pair in _on_disk(t, layout) if pair in revoked) if revoked else frozenset()
 
 
-def _on_disk(t: Topology, layout: Layout) -> Iterator[tuple[str, tuple[str, str]]]:
+def _on_disk(t: Topology, layout: Layout) -> Iterator[tuple[Address, tuple[str, str]]]:
     """Each leaf's address, and its CA and serial."""
     for party in graph.parties(t):
-        paths = party_paths("server" if isinstance(party, Server) else "client", party.name)
-        for part, files in (("certificate", paths.own), ("client-certificate", paths.client_side)):
+        paths = party_paths(party.address.role, party.name)
+        for part, files in ((Part.CERTIFICATE, paths.own), (Part.CLIENT_CERTIFICATE, paths.client_side)):
             with contextlib.suppress(OSError, PkiError):  # what is missing or damaged is drift
                 leaf = bundles.load_certificates(layout.path(files.certificate).read_bytes())[0]
-                yield f"{party.address}.{part}", (party.issuer, f"{leaf.serial_number:x}")
+                yield party.address.with_part(part), (party.issuer, f"{leaf.serial_number:x}")
 
 
 def _check_rendered(layout: Layout, tried: Iterable[Case]) -> None:
@@ -228,7 +227,7 @@ def _check_rendered(layout: Layout, tried: Iterable[Case]) -> None:
 class _Reasons:
     """Why a case cannot be tried on this machine at all, before anything is started."""
 
-    def __init__(self, t: Topology, kinds: Mapping[str, Kind]) -> None:
+    def __init__(self, t: Topology, kinds: Mapping[Address, Kind]) -> None:
         self._t = t
         self.missing = Availability(t, kinds).missing
 
@@ -237,7 +236,7 @@ class _Reasons:
         addresses = list(self._addresses(case))
         return next((self.missing[address] for address in addresses if address in self.missing), self._probe(case))
 
-    def _addresses(self, case: Case) -> Iterable[str]:
+    def _addresses(self, case: Case) -> Iterable[Address]:
         in_its_place = is_in_its_place(case.probe)
         if not in_its_place:
             yield case.server.address

@@ -16,6 +16,7 @@ from scaffold.running.placement import Placed, Placements, Ports, launch, moved_
 from scaffold.running.services import Launch, Services, free_addresses
 from scaffold.settings import server_name
 from scaffold.store.layout import Layout, party_paths
+from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort, Party, Server
 from scaffold.verify.impostor import Impostor
 from scaffold.verify.probe import Target
@@ -45,7 +46,7 @@ class RunningTopology:
         copies: Mapping[tuple[str, RevocationScenario], Placed],
         impostors: Mapping[tuple[str, str], Impostor],
         services: Services,
-        folders: Mapping[tuple[str, RevocationScenario], Path],
+        folders: Mapping[tuple[Address, RevocationScenario], Path],
     ) -> None:
         self._placements = placements
         self._copies = copies
@@ -85,7 +86,7 @@ class RunningTopology:
 
 @contextlib.contextmanager
 def running(
-    kinds: Mapping[str, Kind], layout: Layout, servers: Iterable[Server], copies: Iterable[Copy], ports: Ports
+    kinds: Mapping[Address, Kind], layout: Layout, servers: Iterable[Server], copies: Iterable[Copy], ports: Ports
 ) -> Iterator[RunningTopology]:
     """Start `servers`, and copies beside them; all are stopped when the block ends, however it ends.
 
@@ -119,7 +120,7 @@ def running(
 
 def project_folder(layout: Layout, party: Party) -> Path:
     """Where the rendered project of a server or client lies."""
-    return layout.path(party_paths("server" if isinstance(party, Server) else "client", party.name).folder)
+    return layout.path(party_paths(party.address.role, party.name).folder)
 
 
 def _copy_placed(server: Server) -> Placed:
@@ -127,7 +128,7 @@ def _copy_placed(server: Server) -> Placed:
     return Placed(server, listen, health if server.health else None)
 
 
-def _launch(kinds: Mapping[str, Kind], layout: Layout, placed: Placed, placements: Placements) -> Launch:
+def _launch(kinds: Mapping[Address, Kind], layout: Layout, placed: Placed, placements: Placements) -> Launch:
     ready = _ready(kinds[placed.server.address])
     callees = moved_callees(placed.server, placements)
     return launch(placed, project_folder(layout, placed.server), ready, callees)
@@ -136,8 +137,7 @@ def _launch(kinds: Mapping[str, Kind], layout: Layout, placed: Placed, placement
 def _copy(layout: Layout, copy: Copy, root: Path) -> Path:
     """The copied folder. Its name says what it is, and stands in errors as the server's."""
     project = project_folder(layout, copy.party)
-    role = copy.party.address.partition(".")[0]
-    to = root / role / f"{copy.party.name}-copy-{copy.scenario.name.lower().replace('_', '-')}"
+    to = root / copy.party.address.role / f"{copy.party.name}-copy-{copy.scenario.name.lower().replace('_', '-')}"
     try:
         shutil.copytree(project, to, symlinks=True, ignore=shutil.ignore_patterns("run"))
         for name, content in copy.changed(to / "tls").items():

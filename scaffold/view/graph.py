@@ -46,14 +46,14 @@ def drawing(t: Topology) -> Drawing:
     ids = {entity.address: f"n{number}" for number, entity in enumerate(entities)}
     nodes = tuple(_node(ids[entity.address], entity) for entity in entities)
     issued = (
-        Edge(ids[f"ca.{entity.issuer}"], ids[entity.address], issues=True)
+        Edge(ids[t.cas[entity.issuer].address], ids[entity.address], issues=True)
         for entity in entities
         if entity.issuer is not None
     )
     calls = (
         Edge(
             ids[caller.address],
-            ids[f"server.{called}"],
+            ids[t.servers[called].address],
             issues=False,
             broken=_faulty(caller) or _faulty(t.servers[called]),
         )

@@ -48,7 +48,7 @@ def _case(suite: ET.Element, topology: str, check: Check) -> None:
 
 
 def _drift(suite: ET.Element, topology: str, change: Change) -> None:
-    case = _test_case(suite, f"{topology}.drift", change.address)
+    case = _test_case(suite, f"{topology}.drift", str(change.address))
     failure = ET.SubElement(case, "failure", message=_clean(f"{change.action} is due"), type="drift")
     failure.text = _clean("\n".join(reason.message for reason in change.reasons))
 

@@ -9,6 +9,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from scaffold.plan.model import Action, Change, Plan
+from scaffold.store.layout import FOLDERS
+from scaffold.topology.address import Address
+from scaffold.topology.notes import Note
 from scaffold.view.terminal import Line, Span, columns, one_line, plain
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ def plan_lines(plan: Plan, *, all_changes: bool = False) -> Iterator[Line]:
     counted, unless `all_changes`.
     """
     shown, left_out = (plan.changes, {}) if all_changes else _few_of_each(plan.changes)
-    width = min(max((len(change.address) for change in shown), default=0), WIDEST_ADDRESS)
+    width = min(max((len(str(change.address)) for change in shown), default=0), WIDEST_ADDRESS)
     symbol_width = max((len(SYMBOLS[change.action]) for change in shown), default=1)
     for change in shown:
         yield from _change_lines(change, symbol_width, width)
@@ -61,7 +64,7 @@ def plan_lines(plan: Plan, *, all_changes: bool = False) -> Iterator[Line]:
     if shown:
         yield plain("")
     for note in plan.notes if all_changes else _notes_of_many(plan.notes):
-        first, *others = _wrapped(one_line(note), indent=len("note: "))
+        first, *others = _wrapped(one_line(str(note)), indent=len("note: "))
         yield [("note: ", "bold"), (first, "")]
         yield from (plain(" " * len("note: ") + other) for other in others)
     if plan.notes:
@@ -130,18 +133,17 @@ def _change_lines(change: Change, symbol_width: int, width: int) -> Iterator[Lin
     if below:
         indent = 3 + symbol_width + 4
     reasons = [line for reason in _reasons(change) for line in _wrapped(one_line(reason), indent)]
-    if below or len(change.address) > width:
-        yield [symbol, (change.address, "bold")]
+    if below or len(str(change.address)) > width:
+        yield [symbol, (str(change.address), "bold")]
     else:
-        yield [symbol, (f"{change.address:<{width}}", "bold"), (f"  {reasons.pop(0)}", "")]
+        yield [symbol, (f"{change.address!s:<{width}}", "bold"), (f"  {reasons.pop(0)}", "")]
     for reason in reasons:
         yield plain(" " * indent + reason)
 
 
 def _reasons(change: Change) -> Iterator[str]:
     """Why, shortly: paths relative to the entity's own folder, and files of which the same is said in one line."""
-    role, _, rest = change.address.partition(".")
-    folder = f"{role}s/{rest.partition('.')[0]}/"
+    folder = f"{FOLDERS[change.address.role]}/{change.address.name}/"
     files: dict[str, list[str]] = {}
     for reason in change.reasons:
         message = reason.message.removeprefix(folder)
@@ -171,33 +173,30 @@ def _lines(text: str, width: int) -> list[str]:
     return wrap(text, width, break_on_hyphens=False, break_long_words=False) or [""]
 
 
-def _notes_of_many(notes: Sequence[str]) -> Iterator[str]:
+def _notes_of_many(notes: Sequence[Note]) -> Iterator[str]:
     """A note that says the same of many entities names the first of them and counts the others."""
-    bearers: dict[str, list[str]] = {}
+    alike: dict[str, list[Note]] = {}
     for note in notes:
-        address, _, what = note.partition(" ")
-        is_address = address.partition(".")[0] in ("ca", "server", "client") and "." in address
-        bearers.setdefault(what if is_address else note, []).append(address if is_address else "")
-    for what, addresses in bearers.items():
-        first, *others = addresses
+        alike.setdefault(note.text, []).append(note)
+    for text, of_many in alike.items():
+        first, *others = of_many
         if len(others) < SHOWN_ALIKE:
-            yield from (f"{address} {what}" if address else what for address in addresses)
+            yield from map(str, of_many)
         else:
-            yield f"{first} (and {len(others):,} more) {what}"
+            yield f"{first.about} (and {len(others):,} more) {text}"
 
 
 def _sort(change: Change) -> str:
     """`server.*.certificate`"""
-    role, _, rest = change.address.partition(".")
-    return f"{role}.*.{rest.partition('.')[2]}"
+    return f"{change.address.role}.*.{change.address.part}"
 
 
-def _few_of_each(changes: Sequence[Change]) -> tuple[Sequence[Change], Mapping[str, int]]:
+def _few_of_each(changes: Sequence[Change]) -> tuple[Sequence[Change], Mapping[Address, int]]:
     """The changes to show, and by the address of the last shown of its kind how many more there are."""
     totals = Counter(_likeness(change) for change in changes)
     seen: Counter[object] = Counter()
     shown: list[Change] = []
-    left_out: dict[str, int] = {}
+    left_out: dict[Address, int] = {}
     for change in changes:
         likeness = _likeness(change)
         seen[likeness] += 1
@@ -211,5 +210,4 @@ def _few_of_each(changes: Sequence[Change]) -> tuple[Sequence[Change], Mapping[s
 
 def _likeness(change: Change) -> object:
     """What changes have in common that a person would read as one: `server.*.certificate`, action, reasons' codes."""
-    sort, _, rest = change.address.partition(".")
-    return sort, rest.partition(".")[2], change.action, tuple(reason.code for reason in change.reasons)
+    return change.address.role, change.address.part, change.action, tuple(reason.code for reason in change.reasons)

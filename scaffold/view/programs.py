@@ -19,7 +19,7 @@ def plan_json(plan: Plan) -> str:
         {
             "topology": plan.topology,
             "changes": [change_value(change) for change in plan.changes],
-            "notes": list(plan.notes),
+            "notes": list(map(str, plan.notes)),
             "summary": {action.value: plan.summary.get(action, 0) for action in Action},
         }
     )
@@ -32,7 +32,7 @@ def outcome_json(plan: Plan, outcome: Outcome) -> str:
             "topology": plan.topology,
             "changes": [change_value(change) for change in outcome.done],
             "undone": [change_value(change) for change in outcome.undone],
-            "notes": list(plan.notes),
+            "notes": list(map(str, plan.notes)),
             "summary": {action.value: plan.summary.get(action, 0) for action in Action},
         }
     )
@@ -41,7 +41,7 @@ def outcome_json(plan: Plan, outcome: Outcome) -> str:
 def change_value(change: Change) -> Mapping[str, Any]:
     """`{"address", "action", "reasons": [{"code", "message"}], "paths"}`."""
     return {
-        "address": change.address,
+        "address": str(change.address),
         "action": change.action.value,
         "reasons": [{"code": reason.code, "message": reason.message} for reason in change.reasons],
         "paths": list(change.paths),

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from scaffold.plan.status import FINE, CertificateStatus, CrlStatus, RevokedStatus, State, Status
+from scaffold.topology.address import Address
 from scaffold.view.terminal import Line, one_line, plain
 
 STYLES = {
@@ -23,7 +24,7 @@ STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    address: str
+    address: Address
     state: State
     ends: datetime | None
     detail: str
@@ -33,7 +34,7 @@ def status_lines(status: Status, now: datetime) -> Iterator[Line]:
     """A table of certificates, one of CRLs: address, state, what is left, the end, and why; then a line that counts."""
     certificates = [_Row(one.address, one.state, one.not_after, one.detail) for one in status.certificates]
     crls = [_Row(one.address, one.state, one.next_update, one.detail) for one in status.crls]
-    width = max((len(row.address) for row in (*certificates, *crls)), default=0)
+    width = max((len(str(row.address)) for row in (*certificates, *crls)), default=0)
     states = max((len(row.state) for row in (*certificates, *crls)), default=0)
     yield from _table("certificate", certificates, width, states, now)
     yield plain("")
@@ -56,7 +57,7 @@ def _table(title: str, rows: Sequence[_Row], width: int, states: int, now: datet
     for row in rows:
         ends = f"{row.ends:%Y-%m-%d %H:%M} UTC" if row.ends else ""
         yield [
-            (f"{row.address:<{width}}  ", ""),
+            (f"{row.address!s:<{width}}  ", ""),
             (f"{row.state.value:<{states}}", STYLES.get(row.state, "bold red")),
             (f"  {remaining(row.ends, now):>8}  {ends:<20}", ""),
             (f"  {one_line(row.detail)}" if row.detail else "", "dim"),
@@ -86,7 +87,7 @@ def status_json(status: Status) -> str:
 
 def _certificate(one: CertificateStatus) -> Mapping[str, Any]:
     return {
-        "address": one.address,
+        "address": str(one.address),
         "serial": one.serial,
         "not_before": _iso(one.not_before),
         "not_after": _iso(one.not_after),
@@ -100,7 +101,7 @@ def _certificate(one: CertificateStatus) -> Mapping[str, Any]:
 
 def _crl(one: CrlStatus) -> Mapping[str, Any]:
     return {
-        "address": one.address,
+        "address": str(one.address),
         "number": one.number,
         "entries": one.entries,
         "this_update": _iso(one.this_update),
@@ -113,7 +114,7 @@ def _crl(one: CrlStatus) -> Mapping[str, Any]:
 def _revoked(one: RevokedStatus) -> Mapping[str, Any]:
     issued = one.issued
     return {
-        "address": issued.address if issued else None,
+        "address": str(issued.address) if issued else None,
         "ca": one.ca,
         "serial": one.serial,
         "subject": issued.subject if issued else None,

@@ -20,6 +20,7 @@ import pytest
 from scaffold.pki import bundles, issue, keys
 from scaffold.running.services import Launch, Services, environment, free_addresses
 from scaffold.settings import Files
+from scaffold.topology.address import Address
 from scaffold.verify.fake_publisher import FakePublisher, Misbehaviour, fake_publisher
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import (
@@ -85,7 +86,7 @@ class Household:
         return Authority(issue.Issuer(certificate, keys.load((pki / "ca.key").read_bytes())), ())
 
     def launch(self, name: str, extra: Mapping[str, str] | None = None) -> Launch:
-        ready = self.lab.kinds[f"server.{name}"].capabilities.ready
+        ready = self.lab.kinds[Address.server(name)].capabilities.ready
         return Launch(name, self.project(name), ready or "", extra or {})
 
     @contextlib.contextmanager

@@ -15,8 +15,10 @@ import pytest
 from scaffold.errors import TopologyError
 from scaffold.kinds import limits
 from scaffold.running.services import free_addresses
+from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import Fault, Subject
+from scaffold.topology.notes import Note
 from tests.handshake.nginx_lab import (
     KIND,
     Answer,
@@ -278,9 +280,9 @@ servers:
   vault: {template: nginx, listen: "127.0.0.1:8444", names: [NAMES]}
 """
 
-    def notes(names: str) -> tuple[str, ...]:
+    def notes(names: str) -> tuple[Note, ...]:
         loaded = loads(topology.replace("NAMES", names).encode(), Path("topology.yaml"))
-        return limits.check(loaded, {"server.desk": KIND, "server.vault": KIND})
+        return limits.check(loaded, {Address.server("desk"): KIND, Address.server("vault"): KIND})
 
     assert notes("localhost, 127.0.0.1") == ()
     with pytest.raises(TopologyError, match=r"cannot check that a server is 127\.0\.0\.1"):

@@ -11,6 +11,7 @@ import pytest
 from scaffold.errors import VerifyError
 from scaffold.running.calling import ask_to_call
 from scaffold.running.services import Launch, Services, free_addresses
+from scaffold.topology.address import Address
 from tests.handshake.verify_lab import Lab, applied
 
 TOPOLOGY = """
@@ -33,7 +34,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def launches(lab: Lab, *names: str) -> list[Launch]:
-    ready = lab.kinds["server.front"].capabilities.ready or ""
+    ready = lab.kinds[Address.server("front")].capabilities.ready or ""
     return [Launch(name, lab.path(f"servers/{name}"), ready) for name in names]
 
 

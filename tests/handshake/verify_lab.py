@@ -14,6 +14,7 @@ from scaffold.plan.make import make_plan
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
+from scaffold.topology.address import Address
 from scaffold.topology.load import load
 from scaffold.topology.model import Client, Server, Topology
 from scaffold.verify.model import Check, Probe, Report, Result
@@ -37,7 +38,7 @@ class Lab:
         plan = make_plan(self.topology, self.kinds, self.layout, now)
         return verify(
             self.topology, self.kinds, self.layout, now, self.secrets,
-            plan=plan, only=only, ports=ports, on_check=on_check,  # type: ignore[arg-type]
+            plan=plan, only=Address.parse(only) if only else None, ports=ports, on_check=on_check,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def path(self, relative: str) -> Path:

@@ -16,6 +16,7 @@ from scaffold.cli.project import Project, open_project
 from scaffold.plan.make import make_plan
 from scaffold.plan.model import Action, Plan
 from scaffold.store.secrets import Secrets
+from scaffold.topology.address import Address
 
 BANK = """
 version: 1
@@ -51,7 +52,8 @@ class Household:
 
     def plan(self, *, overwrite: Collection[str] = ()) -> Plan:
         project = self.open()
-        return make_plan(project.topology, project.kinds, project.layout, self.now, overwrite=overwrite)
+        given_up = [Address.parse(address) for address in overwrite]
+        return make_plan(project.topology, project.kinds, project.layout, self.now, overwrite=given_up)
 
     def carry_out(self, plan: Plan) -> Outcome:
         project = self.open()
@@ -66,7 +68,7 @@ class Household:
 
     def planned(self) -> dict[str, tuple[Action, str]]:
         """By address: the action, and the code of the first reason."""
-        return {change.address: (change.action, change.reasons[0].code) for change in self.plan().changes}
+        return {str(change.address): (change.action, change.reasons[0].code) for change in self.plan().changes}
 
     def certificate(self, path: str) -> x509.Certificate:
         return x509.load_pem_x509_certificate((self.out / path).read_bytes())

@@ -15,6 +15,7 @@ from scaffold.plan.plan_subset import plan_due, plan_intents
 from scaffold.store import ledger
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
+from scaffold.topology.address import Address
 
 CHECKING = """
 version: 1
@@ -45,15 +46,15 @@ def want(household, *intents: Intent) -> Outcome:
 
 
 def revoke(household, address="client.teller", reason="keyCompromise", **more) -> Outcome:
-    return want(household, Revoke(address, crls.Reason(reason), **more))
+    return want(household, Revoke(Address.parse(address) if address else None, crls.Reason(reason), **more))
 
 
 def release(household, address="client.teller") -> Outcome:
-    return want(household, Release(address))
+    return want(household, Release(Address.parse(address)))
 
 
 def renew(household, *addresses: str) -> Outcome:
-    return want(household, *map(Renew, addresses))
+    return want(household, *(Renew(Address.parse(one)) for one in addresses))
 
 
 def renew_due(household) -> Outcome:
@@ -64,7 +65,7 @@ def renew_due(household) -> Outcome:
 
 
 def seen(plan: Plan) -> list[tuple[str, Action]]:
-    return [(change.address, change.action) for change in plan.changes]
+    return [(str(change.address), change.action) for change in plan.changes]
 
 
 def known(household) -> ledger.Ledger:

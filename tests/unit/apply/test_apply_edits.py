@@ -37,7 +37,7 @@ def test_an_edit_and_a_change_are_a_conflict(tiny, readme, change_kind):
     change_kind(TWO)
     assert tiny.planned() == {PROJECT: (Action.CONFLICT, "edited")}
     outcome = tiny.apply()
-    assert [change.address for change in outcome.undone] == [PROJECT]
+    assert [str(change.address) for change in outcome.undone] == [PROJECT]
     assert readme.read_text() == "mine\n"
     assert readme.with_name("README.md.new").read_text() == "two\n"
     assert tiny.planned() == {PROJECT: (Action.CONFLICT, "edited")}
@@ -82,9 +82,9 @@ def test_a_file_that_was_there_before_is_not_ours(tiny):
     readme = tiny.out / "servers/accounts/README.md"
     readme.parent.mkdir(parents=True)
     readme.write_text("before\n")
-    found = [change for change in tiny.plan().changes if change.address == PROJECT]
+    found = [change for change in tiny.plan().changes if str(change.address) == PROJECT]
     assert [(change.action, len(change.paths)) for change in found] == [(Action.UPDATE, 1), (Action.CONFLICT, 1)]
-    assert [change.address for change in tiny.apply().undone] == [PROJECT]
+    assert [str(change.address) for change in tiny.apply().undone] == [PROJECT]
     assert readme.read_text() == "before\n"
 
 
@@ -92,7 +92,7 @@ def test_a_deleted_file_stays_deleted_until_its_template_changes(tiny, readme, c
     readme.unlink()
     plan = tiny.plan()
     assert plan.changes == ()
-    assert any("README.md was deleted" in note for note in plan.notes)
+    assert any("README.md was deleted" in str(note) for note in plan.notes)
     change_kind(TWO)
     assert tiny.planned() == {PROJECT: (Action.UPDATE, "missing")}
     tiny.apply()

@@ -17,6 +17,7 @@ from scaffold.pki import keys
 from scaffold.plan.intents import Revoke
 from scaffold.plan.model import Action
 from scaffold.store import files
+from scaffold.topology.address import Address
 from tests.unit.revoking import (
     CHECKING,
     TELLER,
@@ -70,7 +71,7 @@ def test_openssl_reads_the_crl(bank):
 
 
 def test_the_plan_says_it_in_the_order_of_its_doing(bank):
-    plan = planned(bank, Revoke("client.teller", crls.Reason.KEY_COMPROMISE))
+    plan = planned(bank, Revoke(Address.client("teller"), crls.Reason.KEY_COMPROMISE))
     assert seen(plan) == [
         (TELLER, Action.REVOKE),
         ("ca.issuing.crl", Action.UPDATE),
@@ -102,7 +103,7 @@ def test_without_replacement_it_stays_revoked_until_renew(bank, stolen):
     assert "certificate revoked" in verdict(bank, stolen)
     plan = bank.plan()
     assert plan.changes == ()
-    assert any("scaffold renew client.teller" in note for note in plan.notes)
+    assert any("scaffold renew client.teller" in str(note) for note in plan.notes)
     (bank.out / "clients/teller/tls/cert.pem").unlink()
     bank.later(days=120)
     assert TELLER not in bank.planned()
@@ -224,7 +225,7 @@ def test_a_revoked_ca_that_is_not_replaced_issues_nothing(bank):
     bank.text = bank.text.replace("teller: {", "teller: {names: [desk.test], ")
     bank.apply()
     assert serial(bank) == before
-    assert any("ca.issuing is revoked" in note for note in bank.plan().notes)
+    assert any("ca.issuing is revoked" in str(note) for note in bank.plan().notes)
     renew(bank, "ca.issuing")
     bank.apply()
     assert verdict(bank, bank.out / "clients/teller/tls/cert.pem") == "good"
@@ -492,13 +493,13 @@ def test_a_key_that_its_ca_has_replaced_is_told_apart(bank):
     bank.apply()
     with pytest.raises(PlanError, match="does not have any more") as caught:
         revoke(bank, serial=old)
-    former = known(bank).by_address["ca.issuing.certificate"][0].serial
+    former = known(bank).by_address[Address.parse("ca.issuing.certificate")][0].serial
     assert f"revoke ca.issuing --serial {former}" in caught.value.hint
-    plan = planned(bank, Revoke("client.teller", crls.Reason.KEY_COMPROMISE))
-    assert any(f"revoke ca.issuing --serial {former}" in note for note in plan.notes)
+    plan = planned(bank, Revoke(Address.client("teller"), crls.Reason.KEY_COMPROMISE))
+    assert any(f"revoke ca.issuing --serial {former}" in str(note) for note in plan.notes)
     bank.carry_out(plan)
     assert old not in listed(bank)
     revoke(bank, "ca.issuing", "superseded", serial=former)
     assert listed(bank, "root") == {former: "superseded"}
-    assert planned(bank, Revoke("client.teller", crls.Reason.KEY_COMPROMISE)).notes == bank.plan().notes
+    assert planned(bank, Revoke(Address.client("teller"), crls.Reason.KEY_COMPROMISE)).notes == bank.plan().notes
     assert bank.plan().changes == ()

@@ -13,6 +13,7 @@ from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import check
 from scaffold.topology import graph
+from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import Client, KeyType, RevocationCheck, TlsProfile, Topology
 
@@ -45,12 +46,15 @@ clients:
 """
 
 
+DESK = Address.server("desk")
+
+
 def topology(**parts: str) -> Topology:
     texts = dict.fromkeys(("root", "issuing", "cas", "server", "client", "clients"), "") | parts
     return loads(BASE.format(**texts).encode(), Path("topology.yaml"))
 
 
-def kinds_of(t: Topology, **changes: object) -> dict[str, Kind]:
+def kinds_of(t: Topology, **changes: object) -> dict[Address, Kind]:
     """The built-in kinds; `changes` are fields of the desk's capabilities."""
     found = {}
     for party in graph.parties(t):
@@ -59,8 +63,8 @@ def kinds_of(t: Topology, **changes: object) -> dict[str, Kind]:
         role = "client" if isinstance(party, Client) else "server"
         found[party.address] = catalogue.find(party.template, role, Path.cwd())
     if changes:
-        desk = found["server.desk"]
-        found["server.desk"] = dataclasses.replace(desk, capabilities=dataclasses.replace(desk.capabilities, **changes))
+        desk = found[DESK]
+        found[DESK] = dataclasses.replace(desk, capabilities=dataclasses.replace(desk.capabilities, **changes))
     return found
 
 
@@ -121,8 +125,8 @@ def test_the_peers_whole_chain_must_be_verifiable(parts, who):
 def test_newer_libraries_are_noted():
     t = topology(client="    key: ml-dsa-65")
     notes = check(t, kinds_of(t))
-    assert "client.teller needs OpenSSL 3.5 or later for a ml-dsa-65 key" in notes
-    assert any(note.startswith("server.desk needs OpenSSL 3.5") for note in notes)
+    assert "client.teller needs OpenSSL 3.5 or later for a ml-dsa-65 key" in map(str, notes)
+    assert any(str(note).startswith("server.desk needs OpenSSL 3.5") for note in notes)
     assert len(notes) == len(set(notes))
 
 

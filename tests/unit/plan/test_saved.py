@@ -9,17 +9,23 @@ from hypothesis import strategies as st
 from scaffold.errors import PlanError
 from scaffold.plan.model import Action, Change, Plan, Reason, Work
 from scaffold.plan.saved import check_same, from_value, load_plan, save_plan, to_value
+from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.notes import Note
 
 reasons = st.builds(Reason, st.text(), st.text())
 changes = st.builds(
     Change,
-    st.text(),
+    st.builds(
+        Address, st.sampled_from(Role), st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True), st.just(Part.CERTIFICATE)
+    ),
     st.sampled_from(Action),
     st.lists(reasons, min_size=1).map(tuple),
     st.lists(st.text()).map(tuple),
     st.sampled_from(Work),
 )
-plans = st.builds(Plan, st.text(), st.lists(changes).map(tuple), st.lists(st.text()).map(tuple), st.text())
+plans = st.builds(
+    Plan, st.text(), st.lists(changes).map(tuple), st.lists(st.builds(Note, st.none(), st.text())).map(tuple), st.text()
+)
 
 
 @given(plans)

@@ -11,7 +11,7 @@ from scaffold.plan.texts import texts
 def states(household, within=None):
     project = household.open()
     found = status(project.topology, project.layout, household.plan(), household.now, within)
-    return {one.address: one.state for one in found.certificates}
+    return {str(one.address): one.state for one in found.certificates}
 
 
 def test_every_state(household):

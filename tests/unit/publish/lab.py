@@ -15,6 +15,7 @@ from scaffold.publish.state import Source
 from scaffold.store import ledger, lock
 from scaffold.store.layout import Layout
 from scaffold.store.ledger import Issued
+from scaffold.topology.address import Part
 
 BANK = """
 version: 1
@@ -87,4 +88,4 @@ def revoke(out: Path, ca: str, certificate: x509.Certificate, now: datetime, rea
 
 def delegates(out: Path) -> list[Issued]:
     """The responder certificates that the ledger knows."""
-    return [one for one in ledger.load(Layout(out)).issued.values() if one.address.endswith(".ocsp")]
+    return [one for one in ledger.load(Layout(out)).issued.values() if one.address.part is Part.OCSP]

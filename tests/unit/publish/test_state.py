@@ -144,7 +144,7 @@ def test_each_start_enters_one_responder_in_the_ledger_and_no_look_another(bank)
     for _ in range(20):
         bank.later(hours=1)
         state.refresh(bank.now)
-    assert [one.address for one in delegates(bank.out)] == ["ca.issuing.ocsp"]
+    assert [str(one.address) for one in delegates(bank.out)] == ["ca.issuing.ocsp"]
     opened(bank)
     assert len(delegates(bank.out)) == 2
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scaffold.kinds.catalogue import find
 from scaffold.topology import graph
+from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import Client, Server, Topology
 from scaffold.verify import revocation_scenarios
@@ -48,7 +49,7 @@ def of(t: Topology, only: str | None = None) -> dict[tuple[str, str, Probe], Exp
         for party in graph.parties(t)
         if not (isinstance(party, Client) and party.external)
     }
-    found = cases(t, kinds, only)
+    found = cases(t, kinds, Address.parse(only) if only else None)
     keyed = {(case.server.name, case.caller.name if case.caller else "", case.probe): case.expected for case in found}
     assert len(keyed) == len(found)
     return keyed

@@ -12,14 +12,17 @@ from scaffold.kinds.catalogue import Kind, find
 from scaffold.plan.model import Action, Change, Plan, Reason
 from scaffold.running import availability
 from scaffold.running.availability import Availability, cannot_probe
+from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import KeyType, Topology
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Report, Result
 from scaffold.verify.run import drift_in_tls
 
+ACCOUNTS, TELLER = Address.server("accounts"), Address.client("teller")
+
 
 def change(address: str, action: Action) -> Change:
-    return Change(address, action, (Reason("code", "words"),))
+    return Change(Address.parse(address), action, (Reason("code", "words"),))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_a_report_fails_by_a_check_or_by_drift() -> None:
     assert drifted.summary[Result.FAILED] == 1
 
 
-def bank(**server: object) -> tuple[Topology, dict[str, Kind]]:
+def bank(**server: object) -> tuple[Topology, dict[Address, Kind]]:
     text = b"""
 version: 1
 name: bank
@@ -67,7 +70,7 @@ clients: {teller: {template: python, calls: [accounts]}}
     t = loads(text, Path("topology.yaml"))
     t = replace(t, servers={"accounts": replace(t.servers["accounts"], **server)})  # type: ignore[arg-type]
     here = Path.cwd()
-    return t, {"server.accounts": find("python", "server", here), "client.teller": find("python", "client", here)}
+    return t, {ACCOUNTS: find("python", "server", here), TELLER: find("python", "client", here)}
 
 
 def test_a_missing_command_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,8 +78,8 @@ def test_a_missing_command_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> Non
     assert Availability(t, kinds).missing == {}
     monkeypatch.setattr(availability, "installed", lambda command: False)
     assert Availability(t, kinds).missing == {
-        "server.accounts": "server.accounts needs python3, which is not installed",
-        "client.teller": "client.teller needs python3, which is not installed",
+        ACCOUNTS: "server.accounts needs python3, which is not installed",
+        TELLER: "client.teller needs python3, which is not installed",
     }
 
 
@@ -84,8 +87,8 @@ def test_a_tls_library_that_is_too_old_is_the_reason(monkeypatch: pytest.MonkeyP
     t, kinds = bank(key=KeyType.ML_DSA_65)
     monkeypatch.setattr(availability, "_version_said_by", lambda command: (3, 0, 17))
     assert Availability(t, kinds).missing == {
-        "server.accounts": "server.accounts needs OpenSSL 3.5 for a ml-dsa-65 key, and it has 3.0.17",
-        "client.teller": "client.teller needs OpenSSL 3.5 for a peer's ml-dsa-65 key, and it has 3.0.17",
+        ACCOUNTS: "server.accounts needs OpenSSL 3.5 for a ml-dsa-65 key, and it has 3.0.17",
+        TELLER: "client.teller needs OpenSSL 3.5 for a peer's ml-dsa-65 key, and it has 3.0.17",
     }
     monkeypatch.setattr(availability, "_version_said_by", lambda command: (3, 6, 0))
     assert Availability(t, kinds).missing == {}

@@ -7,12 +7,16 @@ import io
 import pytest
 
 from scaffold.plan.model import Action, Change, Plan, Reason
+from scaffold.topology.address import Address
+from scaffold.topology.notes import Note
 from scaffold.view.plan import plan_lines, summary_line
 from scaffold.view.terminal import show
 
 
 def change(address: str, action: Action = Action.CREATE, *messages: str) -> Change:
-    return Change(address, action, tuple(Reason("code", message) for message in messages or ("is missing",)))
+    return Change(
+        Address.parse(address), action, tuple(Reason("code", message) for message in messages or ("is missing",))
+    )
 
 
 def text(plan: Plan, **options: bool) -> str:
@@ -29,7 +33,7 @@ def test_symbols_are_aligned_and_every_reason_is_kept() -> None:
             change("server.accounts.certificate", Action.UPDATE, "names differ", "issuer's key changed"),
             change("server.accounts.project", Action.CONFLICT, "README.md was edited"),
         ),
-        notes=("the root's key is 2,048 bits",),
+        notes=(Note(None, "the root's key is 2,048 bits"),),
     )
     assert text(plan) == (
         "  -/+ ca.root.certificate          key is rsa-2048, the topology says ec-p256\n"
@@ -58,7 +62,9 @@ def test_a_thousand_alike_are_counted_unless_all_are_asked_for() -> None:
 
 def test_a_different_reason_is_never_counted_away() -> None:
     alike = [change(f"server.s{n}.certificate") for n in range(50)]
-    alike.insert(30, Change("server.odd.certificate", Action.CREATE, (Reason("other", "has another reason"),)))
+    alike.insert(
+        30, Change(Address.parse("server.odd.certificate"), Action.CREATE, (Reason("other", "has another reason"),))
+    )
     assert "has another reason" in text(Plan("bank", tuple(alike)))
 
 
@@ -70,7 +76,7 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
 
 
 def test_the_summary_counts_in_the_order_of_the_actions() -> None:
-    plan = Plan("bank", (change("a.b.c", Action.DELETE), change("a.d.c", Action.CREATE)))
+    plan = Plan("bank", (change("ca.b.crl", Action.DELETE), change("ca.d.crl", Action.CREATE)))
     assert summary_line(plan) == "Plan: 1 to create, 1 to delete."
 
 
@@ -99,7 +105,10 @@ def test_two_long_values_are_wrapped_on_a_terminal_and_never_in_a_pipe(monkeypat
 
 
 def test_a_note_on_many_names_the_first_and_counts_the_others() -> None:
-    notes = (*(f"server.s{n} needs OpenSSL 3.5" for n in range(1000)), "server.s1 is odd")
+    notes = (
+        *(Note(Address.server(f"s{n}"), "needs OpenSSL 3.5") for n in range(1000)),
+        Note(Address.server("s1"), "is odd"),
+    )
     short = text(Plan("bank", notes=notes))
     assert "note: server.s0 (and 999 more) needs OpenSSL 3.5\nnote: server.s1 is odd\n" in short
     assert text(Plan("bank", notes=notes), all_changes=True).count("note:") == 1001

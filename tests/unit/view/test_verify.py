@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 from scaffold.plan.model import Action, Change, Reason
+from scaffold.topology.address import Address
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Report, Result
 from scaffold.view.junit import report_junit
 from scaffold.view.programs import report_json
@@ -17,7 +18,7 @@ from scaffold.view.verify import report_lines
 PASSED = Check("api", "ann", Probe.EDGE, Expected.ALLOWED, Observed.ALLOWED, "200", Layer.HTTP, Result.PASSED)
 FAILED = Check("api", "eve", Probe.EXPIRED, Expected.REFUSED, Observed.ALLOWED, "200\x00]]>", Layer.HTTP, Result.FAILED)
 SKIPPED = Check("web", "ann", Probe.EDGE, Expected.ALLOWED, Observed.NOTHING, "no dotnet", None, Result.SKIPPED)
-DRIFT = Change("server.api.trust", Action.UPDATE, (Reason("content", "tls/ca.pem differs"),))
+DRIFT = Change(Address.parse("server.api.trust"), Action.UPDATE, (Reason("content", "tls/ca.pem differs"),))
 
 
 def text(report: Report) -> str:
