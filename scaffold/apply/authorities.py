@@ -15,7 +15,7 @@ from scaffold.pki.keys import PrivateKey
 from scaffold.plan.desired import DesiredCa, DesiredCertificate
 from scaffold.plan.model import Change, Work
 from scaffold.plan.revocations import entries
-from scaffold.store import files
+from scaffold.store import files, gitignore
 from scaffold.store.ledger import CaKey
 from scaffold.store.projects import digest
 from scaffold.topology.address import Part
@@ -112,6 +112,7 @@ def _place(context: ApplyContext, one: DesiredCa) -> None:
         context.write(one.paths.certificate, bundles.pem(certificate))
     else:
         context.writer.restrict(one.paths.key)
+    context.write(one.paths.ignore, gitignore.PKI)
     context.write(one.paths.der, bundles.der(certificate))
     chain = context.authorities_above(name).chain_pem(name)
     if chain is None:

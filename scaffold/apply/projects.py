@@ -12,7 +12,7 @@ from scaffold.plan.desired import DesiredParty
 from scaffold.plan.model import Change, Work
 from scaffold.plan.projects import NEW
 from scaffold.plan.revocations import freshest
-from scaffold.plan.trust_files import project, trust_files
+from scaffold.plan.trust_files import ignored, project, trust_files
 from scaffold.settings import CaFacts, peer_issuers
 from scaffold.store import files
 from scaffold.store.projects import Record, digest
@@ -107,6 +107,8 @@ def _may_offer(context: ApplyContext, address: Address, path: str) -> bool:
 
 
 def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authorities: Authorities) -> None:
+    own = [path for path in rendered.files if _is_tls(rendered.one, path)]
+    context.write(rendered.one.paths.ignore, ignored(rendered.one, own))
     fixed = trust_files(context.topology, rendered.one, authorities)
     for path, text in fixed.items():
         if text is None:
@@ -115,10 +117,9 @@ def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authoriti
             signers = authorities.in_chains(peer_issuers(context.topology, rendered.one.party))
             text = freshest(context.read(path), text, signers, context.now)
         context.write(path, text)
-    own = [path for path in rendered.files if _is_tls(rendered.one, path)]
     _put(context, rendered, own)
     for path in change.paths:
-        if path not in fixed and path not in rendered.files:
+        if path not in fixed and path not in rendered.files and path != rendered.one.paths.ignore:
             context.writer.remove(path)
 
 

@@ -14,7 +14,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.plan.desired import desire
 from scaffold.plan.make import world
 from scaffold.plan.model import Action, Change, Plan, Work
-from scaffold.store import existing, files, ledger, lock
+from scaffold.store import existing, files, gitignore, ledger, lock
 from scaffold.store import projects as records
 from scaffold.store.files import Writer
 from scaffold.store.layout import GITIGNORE, Layout
@@ -22,17 +22,6 @@ from scaffold.store.observation import Observation
 from scaffold.store.secrets import Secrets
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.model import Topology
-
-_IGNORED = b"""\
-# Nothing secret is committed by accident: private keys, bundles, passwords, and scaffold's own records.
-*.key
-*.pfx
-key-password
-pfx-password
-tls/key.pem
-tls/client-key.pem
-.scaffold/
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +108,9 @@ def _prepare(context: ApplyContext) -> None:
         context.writer.remove(path)
     if context.observed.ledger.topology is None:
         context.record.topology(context.topology.name)
-    if not context.observed.exists(GITIGNORE):
-        context.writer.write(GITIGNORE, _IGNORED)
+    there = context.observed.edited_digest(GITIGNORE)
+    if there is None or gitignore.is_former(there):
+        context.writer.write(GITIGNORE, gitignore.OUT)
 
 
 def _carry_out(context: ApplyContext, plan: Plan) -> None:

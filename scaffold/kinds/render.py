@@ -238,6 +238,7 @@ _SCAFFOLDS_OWN = frozenset(
     for name in (
         *("cert.pem", "key.pem", "ca.pem", "intermediates.pem", "crl.pem", "staple.der"),
         *("bundle.pfx", "pfx-password", "client-cert.pem", "client-key.pem", "client-ca.pem"),
+        ".gitignore",
     )
 )
 """Keys, certificates and what goes with them: a template that brings one would overwrite what was just issued."""

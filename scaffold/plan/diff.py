@@ -22,8 +22,9 @@ from scaffold.plan.checks import Examined, Verdict, ends_when_issued
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, DesiredParty
 from scaffold.plan.intents import Intent, Resolved, resolve
 from scaffold.plan.model import CRL_DUE, Action, Change, Reason, Work
-from scaffold.plan.trust_files import project, trust_files
+from scaffold.plan.trust_files import ignored, project, trust_files
 from scaffold.settings import peer_issuers
+from scaffold.store import gitignore
 from scaffold.store.existing import ExistingCa
 from scaffold.store.files import SECRET_FILE
 from scaffold.store.layout import LEDGER
@@ -172,6 +173,7 @@ class _Diff:
         wanted = {
             one.paths.der: bundles.der(authority.certificate),
             one.paths.chain: settled.chain_pem(one.ca.name),
+            one.paths.ignore: gitignore.PKI,
         }
         if one.certificate is None:
             wanted[one.paths.certificate] = bundles.pem(authority.certificate)
@@ -332,6 +334,8 @@ class _Diff:
     def _trust(self, one: DesiredParty, kind: Kind, settled: Authorities, found: projects.Compared) -> None:
         """Everything in `tls/` apart from keys and certificates is repaired wherever it differs."""
         fixed = trust_files(self.desired.topology, one, settled)
+        if found.rendered_tls is not None:
+            fixed[one.paths.ignore] = ignored(one, found.rendered_tls)
         reasons: dict[str, Reason] = {}
         for path, text in fixed.items():
             if text is None:
@@ -345,7 +349,7 @@ class _Diff:
         reasons.update(removal.stale_trust(one, needed, found.rendered_tls, self.observed))
         if not reasons:
             return
-        new = not any(self.observed.exists(path) for path in fixed)
+        new = not any(self.observed.exists(path) for path in fixed if path != one.paths.ignore)
         if new:
             verdict = Verdict(Action.CREATE, Work.TRUST, (Reason("missing", f"{one.paths.trust} is not there"),))
         else:

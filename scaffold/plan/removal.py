@@ -65,7 +65,16 @@ def _party(address: Address, observed: Observation) -> Iterator[Change]:
     yield from _removal(address.with_part(Part.CERTIFICATE), certificates, why, observed)
     record = observed.records.by_address.get(address, Record())
     ours = [path for path in record.ours if _unedited(path, paths.tls, record, observed)]
-    yield from _removal(address.with_part(Part.PROJECT), (*paths.fixed_trust, *ours), why, observed)
+    removed = (*certificates, *paths.fixed_trust, *ours)
+    ignore = _last(paths.ignore, removed, observed)
+    yield from _removal(address.with_part(Part.PROJECT), (*paths.fixed_trust, *ours, *ignore), why, observed)
+
+
+def _last(ignore: str, removed: Collection[str], observed: Observation) -> tuple[str, ...]:
+    """The `.gitignore` of a folder of secrets, unless a person's files stay in there: it keeps them out of git."""
+    folder = ignore.rpartition("/")[0]
+    stays = {f"{folder}/{name}" for name in observed.names(folder)} - {ignore, *removed}
+    return () if stays else (ignore,)
 
 
 def _pair(paths: CertificatePaths) -> tuple[str, str]:
@@ -85,7 +94,8 @@ def _ca(address: Address, observed: Observation, *, known: bool) -> Iterator[Cha
     why = f"{address} is not in the topology any more"
     if observed.exists(paths.key):
         why += ", and its private key is deleted for good"
-    yield from _removal(address.with_part(Part.CERTIFICATE), files, why, observed)
+    ignore = _last(paths.ignore, files, observed)
+    yield from _removal(address.with_part(Part.CERTIFICATE), (*files, *ignore), why, observed)
 
 
 def _removal(address: Address, paths: tuple[str, ...], why: str, observed: Observation) -> Iterator[Change]:

@@ -13,7 +13,7 @@ from scaffold.plan.desired import DesiredParty, desire
 from scaffold.plan.diff import diff
 from scaffold.plan.model import Plan, Work
 from scaffold.plan.projects import STAND_IN
-from scaffold.plan.trust_files import project, trust_files
+from scaffold.plan.trust_files import ignored, project, trust_files
 from scaffold.store import existing
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
@@ -73,7 +73,8 @@ def _after(
     found: dict[str, bytes | None] = {
         f"{one.paths.folder}/{path}": None if STAND_IN in text else text for path, text in rendered.items()
     }
-    return {**found, **trust_files(t, one, settled)}
+    in_tls = [path for path in found if _is_tls(one, path)]
+    return {**found, one.paths.ignore: ignored(one, in_tls), **trust_files(t, one, settled)}
 
 
 def _is_tls(one: DesiredParty, path: str) -> bool:

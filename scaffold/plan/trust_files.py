@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scaffold.kinds.catalogue import Kind
@@ -11,6 +11,7 @@ from scaffold.kinds.render import Rendered, render
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
 from scaffold.settings import CaFactsByName, Settings, client_settings, needs_crls, peer_issuers, server_settings
+from scaffold.store import gitignore
 from scaffold.topology.model import Party, Server, Topology
 
 TLS = "tls/"
@@ -58,6 +59,11 @@ def trust_files(t: Topology, one: DesiredParty, authorities: Authorities) -> dic
     if needs_crls(t, party):
         files[paths.crl] = _crls(authorities, peers)
     return files
+
+
+def ignored(one: DesiredParty, rendered: Iterable[str]) -> bytes:
+    """The `.gitignore` of `tls/`; `rendered` are the files that the kind renders there, with their whole paths."""
+    return gitignore.of_tls(path.removeprefix(f"{one.paths.tls}/") for path in rendered)
 
 
 def _crls(authorities: Authorities, peers: tuple[str, ...]) -> bytes | None:

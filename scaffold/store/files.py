@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from scaffold.errors import StoreError
-from scaffold.store.layout import FOLDERS, Layout
+from scaffold.store import gitignore
+from scaffold.store.layout import FOLDERS, GITIGNORE, Layout
 
 TEMPORARY: Final = ".scaffold-tmp"
 """How the name of a file ends that is not in its place yet; only a kill leaves one behind."""
@@ -100,6 +101,7 @@ class Writer:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._folders: set[str] = set()
+        self._ignoring: set[str] = set()
 
     def prepare(self) -> None:
         """Makes the output folder itself and its `.scaffold`. Raises StoreError."""
@@ -111,11 +113,14 @@ class Writer:
         except OSError as error:
             raise store_error("make the folder", out, error) from error
         self._folder(".scaffold", SECRET_FOLDER)
+        self._keep_out_of_git(".scaffold")
 
     def write(self, relative: str, content: bytes, *, mode: int = PUBLIC_FILE, durable: bool = False) -> None:
         """Puts `content` at `relative`, with `mode` from its birth. `durable`: on the disk before this returns."""
         folder, _, name = relative.rpartition("/")
         self._folder(folder, SECRET_FOLDER if folder.endswith("/tls") or folder.startswith("pki/") else PUBLIC_FOLDER)
+        if mode == SECRET_FILE:
+            self._keep_out_of_git(folder)
         path = self._layout.at(relative)
         # One temporary name per file is enough: only the holder of the lock writes.
         temporary = self._layout.at(f"{folder}/.{name}{TEMPORARY}" if folder else f".{name}{TEMPORARY}")
@@ -128,6 +133,15 @@ class Writer:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)  # noqa: PTH108
             raise store_error("write", path, error) from error
+
+    def _keep_out_of_git(self, folder: str) -> None:
+        """Before the first secret is in a folder, git is told to leave it out."""
+        if folder in self._ignoring:
+            return
+        self._ignoring.add(folder)
+        path = f"{folder}/{GITIGNORE}"
+        if not os.path.lexists(self._layout.at(path)):
+            self.write(path, gitignore.at_birth(folder))
 
     @staticmethod
     def _write_temporary(temporary: str, content: bytes, mode: int, *, durable: bool) -> None:

@@ -35,6 +35,7 @@ class CaPaths:
     key_password: str
     chain: str
     crl: str
+    ignore: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class PartyPaths:
     client_trust: str
     bundle: str
     bundle_password: str
+    ignore: str
 
     @property
     def fixed_trust(self) -> tuple[str, ...]:
@@ -78,6 +80,7 @@ def ca_paths(name: str) -> CaPaths:
         key_password=f"{folder}/key-password",
         chain=f"{folder}/chain.pem",
         crl=f"{folder}/crl.pem",
+        ignore=f"{folder}/{GITIGNORE}",
     )
 
 
@@ -97,6 +100,7 @@ def party_paths(role: Role, name: str) -> PartyPaths:
         client_trust=f"{tls}/client-ca.pem",
         bundle=f"{tls}/bundle.pfx",
         bundle_password=f"{tls}/pfx-password",
+        ignore=f"{tls}/{GITIGNORE}",
     )
 
 
