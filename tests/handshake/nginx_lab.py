@@ -437,10 +437,13 @@ def ask(
         response = http.client.HTTPResponse(tls)
         response.begin()
         text = response.read().decode()
+        received = {name.lower(): value for name, value in response.getheaders()}
+        answer = Answer(response.status, text, received, tls.getpeercert(True) or b"", bool(tls.session_reused))
         if keep is not None and tls.session is not None:
             keep.append(tls.session)
-        received = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, text, received, tls.getpeercert(True) or b"", bool(tls.session_reused))
+            with contextlib.suppress(OSError):
+                tls.unwrap()  # a server may forget the session of whoever just hangs up
+        return answer
 
 
 def until(condition: Callable[[], bool], within: float = 15) -> None:

@@ -430,11 +430,13 @@ def test_a_silent_client_is_hung_up_on(desk):
         assert silent.recv(1) == b""
 
 
-def test_head_is_not_allowed_and_has_no_body(desk, teller, root):
-    connection = http.client.HTTPSConnection("localhost", desk.port, timeout=20, context=context_of(teller, root))
-    connection.request("HEAD", "/")
-    response = connection.getresponse()
-    assert (response.status, response.read()) == (405, b"")
+def test_head_is_get_without_the_body(desk, issuing, teller, root):
+    for caller, path, status in ((teller, "/", 200), (teller, "/nothing", 404), (client(issuing, "mallory"), "/", 403)):
+        connection = http.client.HTTPSConnection("localhost", desk.port, timeout=20, context=context_of(caller, root))
+        connection.request("HEAD", path)
+        head = connection.getresponse()
+        assert (head.status, head.read()) == (status, b"")
+        assert int(head.headers["Content-Length"]) == len(desk.ask(caller, path).body)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
@@ -442,6 +444,11 @@ def test_other_methods_are_not_allowed(desk, teller, method):
     answer = desk.ask(teller, method=method, body=b"x" * 100_000 if method == "POST" else b"")
     assert answer.status == 405
     assert answer.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS", "BREW"])
+def test_a_caller_who_may_not_call_learns_nothing_of_methods(desk, issuing, method):
+    assert desk.ask(client(issuing, "mallory"), method=method).status == 403
 
 
 def test_other_paths_are_not_found(desk, teller):

@@ -101,9 +101,9 @@ def python_asks_for_no_certificate(lab: Lab) -> None:
 
 def python_allows_everybody(lab: Lab) -> None:
     lab.rewrite(
-        "servers/service/api.py",
-        ("if self.peer is None or allowed is None:", "if self.peer is None:"),
-        ("gateway=allowed.gateway", "gateway=bool(allowed and allowed.gateway)"),
+        "servers/service/guard.py",
+        ("if allowed is None:", "if False:"),
+        ("if allowed.gateway else", "if allowed and allowed.gateway else"),
     )
 
 
@@ -126,13 +126,11 @@ def python_demands_no_purpose(lab: Lab) -> None:
 
 
 def python_speaks_tls_1_2(lab: Lab) -> None:
-    lab.rewrite("servers/service/settings.json", ("TLSv1.3", "TLSv1.2"))
+    lab.rewrite("servers/service/tls/policy.json", ("TLSv1.3", "TLSv1.2"))
 
 
 def python_believes_headers_of_everybody(lab: Lab) -> None:
-    lab.rewrite(
-        "servers/service/api.py", ("believed = gateway and subjects and issuers", "believed = subjects and issuers")
-    )
+    lab.rewrite("servers/service/guard.py", ("self._origin() if allowed.gateway else None", "self._origin()"))
 
 
 BELIEVES_ANYBODY = "    context.check_hostname = False\n    context.verify_mode = ssl.CERT_NONE\n"

@@ -123,11 +123,11 @@ def test_every_kind_that_claims_it_refuses_and_lets_its_twin_in(sound: Lab) -> N
 
 
 def python_looks_at_no_list(lab: Lab) -> None:
-    lab.rewrite("servers/lists/settings.json", ('"check_crl": true', '"check_crl": false'))
+    lab.rewrite("servers/lists/tls/policy.json", ('"check_crl": true', '"check_crl": false'))
 
 
 def python_asks_nobody(lab: Lab) -> None:
-    lab.rewrite("servers/asks/api.py", ("self.checker.check(self.chain)", "pass"))
+    lab.rewrite("servers/asks/guard.py", ("current.checker.check(self._chain)", "pass"))
 
 
 def python_takes_stale_answers(lab: Lab) -> None:

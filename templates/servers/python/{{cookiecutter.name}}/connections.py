@@ -8,7 +8,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable
 
 from settings import Address
 
@@ -21,30 +22,44 @@ class Stage(enum.Enum):
     """How far a connection has come."""
 
     STRANGER = enum.auto()
+    UNWANTED = enum.auto()  # it has shown who it is, and may not call
     KNOWN = enum.auto()
     ANSWERED = enum.auto()
+    LEAVING = enum.auto()
+
+
+_LEAVE_FIRST = {
+    Stage.UNWANTED: socket.SHUT_RDWR,
+    Stage.STRANGER: socket.SHUT_RDWR,
+    Stage.ANSWERED: socket.SHUT_RD,  # an answer that is being written is still written
+}
+"""Who goes when there is no room, and how; the oldest of each first."""
 
 
 class Listener:
     """A listening socket and the connections that came through it.
 
     `prepare` makes of an accepted socket the one that is used, without waiting for the peer. `serve` has the
-    connection to itself until it returns; it calls its second argument with each stage that is reached.
+    connection to itself until it returns; it tells its Place how far the connection has come.
     """
 
     def __init__(
         self,
         address: Address,
         prepare: Callable[[socket.socket], socket.socket],
-        serve: Callable[[socket.socket, Callable[[Stage], None]], None],
+        serve: Callable[[socket.socket, Place], None],
     ) -> None:
         family, _, _, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-        self._socket = socket.create_server(where[:2], family=family, backlog=256)
+        # [::] is every address of the machine, those of IPv4 too, whatever the system's default is (RFC 3493 5.3).
+        self._socket = socket.create_server(
+            where[:2], family=family, backlog=256, dualstack_ipv6=where[0] == "::" and socket.has_dualstack_ipv6()
+        )
         self._prepare = prepare
         self._serve = serve
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._lock = threading.Lock()
         self._open: dict[socket.socket, Stage] = {}  # oldest first
+        self._callers: Counter[Hashable] = Counter()
         self._closed = False
 
     def start(self) -> None:
@@ -74,6 +89,18 @@ class Listener:
             if not self._slots.acquire(timeout=max(0.0, until - time.monotonic())):
                 return
 
+    def reach(self, connection: socket.socket, stage: Stage) -> None:
+        """Notes how far an open connection has come."""
+        with self._lock:
+            if self._open[connection] is not Stage.LEAVING:
+                self._open[connection] = stage
+
+    def count(self, caller: Hashable) -> int:
+        """Notes one more connection of that caller; how many there are now."""
+        with self._lock:
+            self._callers[caller] += 1
+            return self._callers[caller]
+
     def _accept(self) -> None:
         while True:
             try:
@@ -84,13 +111,15 @@ class Listener:
                 log.warning("accept: %s", error)
                 time.sleep(0.1)  # out of file descriptors, most likely
                 continue
-            if not self._slots.acquire(blocking=False):
-                self._drop_oldest_stranger()
-                self._slots.acquire()
+            wait = 0.0
+            while not self._slots.acquire(timeout=wait):
+                self._make_room()
+                wait = 0.1  # whoever was sent away may still be busy: then the next one goes
             self._hand_over(accepted)
 
     def _hand_over(self, accepted: socket.socket) -> None:
         try:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = self._prepare(accepted)
         except OSError:  # gone already
             accepted.close()
@@ -101,30 +130,60 @@ class Listener:
         threading.Thread(target=self._run, args=(connection,), daemon=True).start()
 
     def _run(self, connection: socket.socket) -> None:
+        place = Place(self, connection)
         try:
             with connection:
-                self._serve(connection, lambda stage: self._reach(connection, stage))
+                self._serve(connection, place)
                 _linger(connection)
         except OSError as error:
-            log.info("connection ended: %s", error)
+            log.info("%s: connection ended: %s", place.peer, error)
         except Exception:
-            log.exception("connection failed")
+            log.exception("%s: connection failed", place.peer)
         finally:
             with self._lock:
                 del self._open[connection]
+                if place.caller is not None:
+                    self._callers[place.caller] -= 1
+                    self._callers += Counter()  # forgets those who have none
             self._slots.release()
 
-    def _reach(self, connection: socket.socket, stage: Stage) -> None:
+    def _make_room(self) -> None:
+        """Sends one away: those who may not call before those who have yet to show it, then who waits for nothing."""
         with self._lock:
-            self._open[connection] = stage
+            for leaving, how in _LEAVE_FIRST.items():
+                for connection, stage in self._open.items():
+                    if stage is leaving:
+                        self._open[connection] = Stage.LEAVING
+                        _shut(connection, how)
+                        return
 
-    def _drop_oldest_stranger(self) -> None:
-        """Makes room when all slots are taken: whoever has not shown who they are goes first, the oldest of them."""
-        with self._lock:
-            for connection, stage in self._open.items():
-                if stage is Stage.STRANGER:
-                    _shut(connection, socket.SHUT_RDWR)
-                    return
+
+class Place:
+    """The place of one connection in its listener."""
+
+    def __init__(self, listener: Listener, connection: socket.socket) -> None:
+        self._listener = listener
+        self._connection = connection
+        self.peer = _peer_name(connection)
+        self.caller: Hashable | None = None
+
+    def reach(self, stage: Stage) -> None:
+        """Notes how far the connection has come."""
+        self._listener.reach(self._connection, stage)
+
+    def belongs_to(self, caller: Hashable) -> int:
+        """Says, once, whose connection it is; how many connections that caller has now."""
+        self.caller = caller
+        return self._listener.count(caller)
+
+
+def _peer_name(connection: socket.socket) -> str:
+    try:
+        host, port = connection.getpeername()[:2]
+    except OSError:  # gone already
+        return "somebody"
+    host = host.removeprefix("::ffff:")  # how [::] shows a caller of IPv4
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _linger(connection: socket.socket, patience: float = 1) -> None:

@@ -1,16 +1,18 @@
-"""Reads three things out of a certificate that Python's ssl module does not show: public key, EKU and URI names.
+"""Reads out of a certificate in DER what Python's ssl module does not show of a whole chain.
 
 The certificates that come here have been verified by OpenSSL already; what is malformed raises ValueError all the same.
 """
 
 from __future__ import annotations
 
+import calendar
 import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 # DER tags, ITU-T X.690 8.1.2
 SEQUENCE, OCTET_STRING, OBJECT_IDENTIFIER, VERSION, EXTENSIONS, URI = 0x30, 0x04, 0x06, 0xA0, 0xA3, 0x86
+UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 
 # Object identifiers in their encoded form, RFC 5280 4.2.1.6 and 4.2.1.12
 SUBJECT_ALT_NAME = bytes.fromhex("551d11")
@@ -29,8 +31,19 @@ class Element(NamedTuple):
 
 def spki_sha256(certificate: bytes) -> str:
     """The hex SHA-256 of its SubjectPublicKeyInfo, which names the key whatever the certificate is called."""
-    fields = [field for field in _tbs_certificate(certificate) if field.tag != VERSION]
-    return hashlib.sha256(fields[5].encoded).hexdigest()  # serial, signature, issuer, validity, subject, key
+    return hashlib.sha256(_fields(certificate)[5].encoded).hexdigest()
+
+
+def not_after(certificate: bytes) -> float:
+    """The last second in which it is valid, in Unix time (RFC 5280 4.1.2.5)."""
+    _, last = _elements(_fields(certificate)[3].content)
+    digits = last.content.decode("ascii").removesuffix("Z")
+    if last.tag == UTC_TIME:
+        digits = ("19" if digits >= "50" else "20") + digits
+    elif last.tag != GENERALIZED_TIME:
+        raise ValueError("a date is of another type")
+    year, rest = int(digits[:4]), digits[4:]
+    return calendar.timegm((year, *(int(rest[i : i + 2]) for i in range(0, 10, 2))))
 
 
 def key_purposes(certificate: bytes) -> set[bytes]:
@@ -44,6 +57,11 @@ def uri_names(certificate: bytes) -> list[str]:
     value = _extension(certificate, SUBJECT_ALT_NAME)
     names = _elements(_only(value).content) if value else ()
     return [name.content.decode("ascii") for name in names if name.tag == URI]
+
+
+def _fields(certificate: bytes) -> list[Element]:
+    """Serial number, signature, issuer, validity, subject, key, and what may follow."""
+    return [field for field in _tbs_certificate(certificate) if field.tag != VERSION]
 
 
 def _tbs_certificate(certificate: bytes) -> list[Element]:

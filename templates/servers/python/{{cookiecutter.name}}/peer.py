@@ -1,16 +1,19 @@
-"""Who the caller is: one identity, and the key that vouches for it."""
+"""Who the caller is: one identity, the key that vouches for it, and until when."""
 
 from __future__ import annotations
 
+import functools
 import json
 import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import der
+
+Chain = tuple[bytes, ...]
+"""Certificates in DER, leaf first, root last."""
 
 
 class Unidentified(Exception):
@@ -40,10 +43,11 @@ class CallerContext(ssl.SSLContext):
     A resumed session has the certificate and no chain.
     """
 
-    chains: dict[bytes, list[bytes]]
+    chains: dict[bytes, Chain]
 
 
-def identify(chain: list[bytes]) -> Peer:
+@functools.lru_cache(maxsize=1024)
+def identify(chain: Chain) -> Peer:
     """Who the leaf of a verified chain says that the caller is. Raises Unidentified."""
     leaf, issuer = chain[:2]
     try:
@@ -55,6 +59,15 @@ def identify(chain: list[bytes]) -> Peer:
         if len(identities) != 1:
             raise Unidentified(f"the certificate has {len(identities)} URI names, and must have one")
         return Peer(identities[0], der.spki_sha256(issuer))
+    except ValueError as error:
+        raise Unidentified(f"the certificate cannot be read: {error}") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def ends(chain: Chain) -> float:
+    """When the first certificate of a chain expires, in Unix seconds. Raises Unidentified."""
+    try:
+        return min(der.not_after(certificate) for certificate in chain)
     except ValueError as error:
         raise Unidentified(f"the certificate cannot be read: {error}") from error
 
@@ -71,13 +84,12 @@ def load_allowed(file: Path) -> Mapping[Peer, Allowed]:
     }
 
 
-def verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
-    """The chain of the caller in DER, leaf first, after a handshake with a CallerContext. Raises Unidentified."""
+def verified_chain(connection: ssl.SSLSocket) -> Chain:
+    """The chain of the caller, after a handshake with a CallerContext. Raises Unidentified."""
     chains = cast("CallerContext", connection.context).chains
     leaf = connection.getpeercert(binary_form=True) or b""
     if connection.session_reused:
-        # What was verified then may have expired since.
-        if leaf not in chains or _has_expired(connection):
+        if leaf not in chains:
             raise Unidentified("the resumed session no longer holds: connect anew")
         return chains[leaf]
     chain = _verified_now(connection)
@@ -87,15 +99,10 @@ def verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
     return chain
 
 
-def _has_expired(connection: ssl.SSLSocket) -> bool:
-    certificate = connection.getpeercert() or {}
-    return ssl.cert_time_to_seconds(str(certificate["notAfter"])) < time.time()
-
-
-def _verified_now(connection: ssl.SSLSocket) -> list[bytes]:
-    """The chain that OpenSSL built and verified, leaf first, in DER; empty for a resumed session, which keeps none."""
+def _verified_now(connection: ssl.SSLSocket) -> Chain:
+    """The chain that OpenSSL built and verified; empty for a resumed session, which keeps none."""
     if hasattr(connection, "get_verified_chain"):  # Python 3.13
-        return cast("list[bytes]", connection.get_verified_chain())
+        return tuple(cast("list[bytes]", connection.get_verified_chain()))
     der_encoding = 2  # _ssl.ENCODING_DER
     chain = connection._sslobj.get_verified_chain() or []  # type: ignore[attr-defined]
-    return [certificate.public_bytes(der_encoding) for certificate in chain]
+    return tuple(certificate.public_bytes(der_encoding) for certificate in chain)

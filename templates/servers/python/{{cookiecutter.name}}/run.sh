@@ -3,5 +3,7 @@
 # LISTEN{% if cookiecutter.health %}, HEALTH{% endif %}{% for call in cookiecutter.calls %}, CALL_{{ call.name | upper | replace("-", "_") }}{% endfor %} in the environment (host:port each) override settings.json.
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")"
+# The groups of the TLS handshake, which Python cannot choose.
+export OPENSSL_CONF="$PWD/tls/openssl.cnf"
 # -B: no __pycache__ in the project; -u: what is logged is seen at once.
 exec python3 -B -u server.py

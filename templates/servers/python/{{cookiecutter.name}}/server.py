@@ -9,17 +9,15 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import api
 import connections
-{%- if cookiecutter.health %}
+import guard
 import health
-{%- endif %}
 import settings
-{% if cookiecutter.revocation.by_application %}from revocation import Checker
-{% endif %}from tls import Store
+from tls import Store, explain
 
 HERE = Path(__file__).resolve().parent
 HANDSHAKE_SECONDS = 5
@@ -28,27 +26,33 @@ POLL_SECONDS = 1
 PATIENCE_SECONDS = 5
 
 
+class _Format(logging.Formatter):
+    """Lines that begin with the time and its offset from UTC (ISO 8601)."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+
+
 def main() -> int:
     """Serves until TERM or INT. Exits 1 where the settings or what lies in tls/ cannot be used."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    log = logging.StreamHandler()
+    log.setFormatter(_Format("%(asctime)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[log])
     # Signals are noted in a queue, whose put may interrupt anything, and acted upon by the loop below.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: signals.put(number))
     try:
         current = settings.load(HERE / "settings.json")
-        store = Store(HERE / "tls", current.tls)
+        store = Store(HERE / "tls", has_calls=bool(current.calls))
         listener = https_listener(current, store)
-{%- if cookiecutter.health %}
-        health_listener = connections.Listener(current.health, lambda accepted: accepted, serve_health)
-{%- endif %}
+        health_listener = connections.Listener(current.health, _plain, serve_health) if current.health else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(explain(error), file=sys.stderr)
         return 1
     listener.start()
-{%- if cookiecutter.health %}
-    health_listener.start()
-{%- endif %}
+    if health_listener is not None:
+        health_listener.start()
     print(f"ready: {current.name} on https://{current.listen}", flush=True)
     watch(store, listener, signals)
     listener.close(PATIENCE_SECONDS)
@@ -69,25 +73,23 @@ def watch(store: Store, listener: connections.Listener, signals: queue.SimpleQue
 
 
 def https_listener(current: settings.Settings, store: Store) -> connections.Listener:
-    """The listener for callers, by the context that is current when each of them comes."""
-{%- if cookiecutter.revocation.by_application %}
-    checker = Checker(HERE / "tls", current.revocation)
-    handler = type("Handler", (api.Handler,), {"settings": current, "store": store, "checker": checker})
-{%- else %}
+    """The listener for callers, by the context that is current when each of them comes.
+
+    Raises TypeError where what answers has no guard before it.
+    """
+    if not issubclass(api.Handler, guard.Handler):
+        raise TypeError("api.Handler must be a guard.Handler, which decides who gets in")
     handler = type("Handler", (api.Handler,), {"settings": current, "store": store})
-{%- endif %}
 
     def prepare(accepted: socket.socket) -> ssl.SSLSocket:
         accepted.settimeout(HANDSHAKE_SECONDS)
         context = store.current.server
         return context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
 
-    def serve(connection: socket.socket, reached: Callable[[connections.Stage], None]) -> None:
+    def serve(connection: socket.socket, place: connections.Place) -> None:
         assert isinstance(connection, ssl.SSLSocket)
-        address = connection.getpeername()
         connection.do_handshake()
-        reached(connections.Stage.KNOWN)
-        handler(connection, address, lambda: reached(connections.Stage.ANSWERED))
+        handler(connection, place.peer, place)
         # close_notify: the caller can tell the end from a cut (RFC 8446 6.1).
         with contextlib.suppress(OSError):
             connection.settimeout(CLOSE_SECONDS)
@@ -95,11 +97,15 @@ def https_listener(current: settings.Settings, store: Store) -> connections.List
 
     return connections.Listener(current.listen, prepare, serve)
 
-{% if cookiecutter.health %}
-def serve_health(connection: socket.socket, _reached: Callable[[connections.Stage], None]) -> None:
-    """Answers one question on the plain port."""
-    health.Handler(connection, connection.getpeername(), None)  # type: ignore[arg-type]
 
-{% endif %}
+def _plain(accepted: socket.socket) -> socket.socket:
+    return accepted
+
+
+def serve_health(connection: socket.socket, place: connections.Place) -> None:
+    """Answers one question on the plain port."""
+    health.Handler(connection, place.peer, None)  # type: ignore[arg-type]
+
+
 if __name__ == "__main__":
     sys.exit(main())

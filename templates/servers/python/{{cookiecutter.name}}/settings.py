@@ -7,9 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-{% if cookiecutter.revocation.by_application %}
-from revocation import Rules
-{% endif %}
+
 
 @dataclass(frozen=True)
 class Address:
@@ -29,7 +27,7 @@ class Address:
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-{% if cookiecutter.calls %}
+
 @dataclass(frozen=True)
 class Call:
     """A server that this one may call: where it is, and the name its certificate must bear."""
@@ -37,62 +35,32 @@ class Call:
     address: Address
     server_name: str
 
-{% endif %}
-@dataclass(frozen=True)
-class Tls:
-    """What the handshake demands. `ciphers` are for TLS 1.2; those of TLS 1.3 are all good."""
-
-    min_version: str
-    ciphers: tuple[str, ...]
-    check_crl: bool
-
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything in settings.json."""
+    """Everything in settings.json. `health` is None where there is no plain port."""
 
     name: str
     greeting: str
     listen: Address
-{%- if cookiecutter.health %}
-    health: Address
-{%- endif %}
-{%- if cookiecutter.calls %}
+    health: Address | None
     calls: Mapping[str, Call]
-{%- endif %}
-    tls: Tls
-{%- if cookiecutter.revocation.by_application %}
-    revocation: Rules
-{%- endif %}
 
 
 def load(file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     """Reads the file; the environment wins for addresses. Raises OSError, ValueError, KeyError and TypeError."""
     values = json.loads(file.read_text(encoding="utf-8"))
+    health = environment.get("HEALTH") or values["health"] if "health" in values else None
     return Settings(
         name=values["name"],
         greeting=values["greeting"],
         listen=Address.parse(environment.get("LISTEN") or values["listen"]),
-{%- if cookiecutter.health %}
-        health=Address.parse(environment.get("HEALTH") or values["health"]),
-{%- endif %}
-{%- if cookiecutter.calls %}
-        calls={name: _call(name, call, environment) for name, call in values["calls"].items()},
-{%- endif %}
-        tls=Tls(
-            min_version=values["tls"]["min_version"],
-            ciphers=tuple(values["tls"]["ciphers"]),
-            check_crl=values["tls"]["check_crl"],
-        ),
-{%- if cookiecutter.revocation.by_application %}
-        revocation=Rules(values["revocation"]["check"], values["revocation"]["on_unavailable"]),
-{%- endif %}
+        health=Address.parse(health) if health else None,
+        calls={name: _call(name, call, environment) for name, call in values.get("calls", {}).items()},
     )
-{%- if cookiecutter.calls %}
 
 
 def _call(name: str, values: Mapping[str, str | int], environment: Mapping[str, str]) -> Call:
     moved = environment.get("CALL_" + name.upper().replace("-", "_"))
     address = Address.parse(moved) if moved else Address(str(values["host"]), int(values["port"]))
     return Call(address, str(values["server_name"]))
-{%- endif %}

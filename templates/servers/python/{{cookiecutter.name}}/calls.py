@@ -38,8 +38,10 @@ class _Connection(http.client.HTTPConnection):
         self.sock = connection
 
 
-def get(call: Call, context: ssl.SSLContext) -> tuple[int, bytes]:
+def get(call: Call, context: ssl.SSLContext | None) -> tuple[int, bytes]:
     """`GET /` of the server: status and body of what came back. Raises CallFailed."""
+    if context is None:
+        raise CallFailed("this service has no client certificate to call with")
     connection = _Connection(call, context)
     try:
         connection.request("GET", "/")

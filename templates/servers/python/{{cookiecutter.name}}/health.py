@@ -17,6 +17,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.NOT_FOUND, b"not found\n")
 
+    do_HEAD = do_GET
+
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         self._answer(HTTPStatus.NOT_FOUND, b"not found\n")
 
@@ -25,7 +27,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def version_string(self) -> str:
         return "health"

@@ -1,0 +1,298 @@
+"""Decides, before anything of api.py runs, whether a request is answered; and how requests are read and answers sent.
+
+This file is scaffold's: a route that is added to api.py, for whatever method, has the decision behind it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from connections import Place, Stage
+from peer import Chain, Peer, Unidentified, ends, identify, verified_chain
+from revocation import Refused
+from settings import Settings
+from tls import Store
+
+log = logging.getLogger("access")
+
+IDLE_SECONDS = 30
+HEAD_SECONDS = 10
+"""How long a request's line and headers may take, all of them together."""
+
+MAX_PER_CALLER = 256
+"""How many connections one caller may have."""
+
+LONGEST_BODY = 1 << 20
+
+
+class HttpError(Exception):
+    """Ends a request with this status and reason, and its connection."""
+
+    def __init__(self, status: HTTPStatus, reason: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.headers = headers
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An allowed caller. `on_behalf_of`: the subject and issuer that a gateway names, None for everybody else."""
+
+    identity: str
+    on_behalf_of: Mapping[str, str] | None
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection. The standard library bounds a line to 64 KiB and a request to 100 headers.
+
+    A subclass answers requests in do_GET, do_POST and so on, which only allowed callers reach; HEAD is GET without
+    the body. `caller` says who asks. It may raise HttpError.
+    """
+
+    protocol_version = "HTTP/1.1"
+    settings: Settings
+    store: Store
+    caller: Caller
+    rfile: io.BufferedReader
+
+    def __init_subclass__(cls) -> None:
+        """Raises TypeError for a subclass that would stand before the decision."""
+        for name in ("__init__", "setup", "handle", "handle_one_request", "parse_request", "_answer_request", "_admit"):
+            if name in vars(cls):
+                raise TypeError(f"{cls.__module__}.{cls.__name__} may not replace {name}: it decides who gets in")
+
+    def __init__(self, connection: ssl.SSLSocket, address: Any, place: Place) -> None:
+        self._place = place
+        self._peer: Peer | None = None
+        self._doubt = ""
+        self._chain: Chain = ()
+        super().__init__(connection, address, None)  # type: ignore[arg-type]
+
+    def setup(self) -> None:
+        """Finds out who is at the other end, once; whether they may call is asked at each request."""
+        self.connection: ssl.SSLSocket = self.request
+        self._input = _PacedInput(self.connection)
+        self.rfile = io.BufferedReader(self._input)
+        self.wfile = self.connection.makefile("wb")  # buffered: an answer leaves in one piece
+        current = self.store.current
+        # None: the trust changed before the handshake was over.
+        self._trust = current.trust if self.connection.context is current.server else None
+        try:
+            self._chain = verified_chain(self.connection)
+            self._ends = ends(self._chain)
+            self._peer = identify(self._chain)
+        except Unidentified as error:
+            self._doubt = str(error)
+        wanted = self._peer in current.allowed
+        self._crowd = self._place.belongs_to(self._peer or "nobody") > MAX_PER_CALLER
+        self._place.reach(Stage.KNOWN if wanted and not self._crowd else Stage.UNWANTED)
+
+    def handle_one_request(self) -> None:
+        """Reads one request and answers it."""
+        self.requestline, self.command, self.request_version = "", "", self.protocol_version
+        self._has_answered = False
+        try:
+            if self._read_head():
+                self._answer_request()
+            self.wfile.flush()
+        except TimeoutError:
+            self.close_connection = True
+            if self._input.has_begun and not self._has_answered:
+                self.send_error(HTTPStatus.REQUEST_TIMEOUT, "the request was not whole in time")
+                self.wfile.flush()
+        if self._peer in self.store.current.allowed:
+            self._place.reach(Stage.ANSWERED)
+        # Once more: either whoever ends idle connections has seen this one, or what has changed is seen here.
+        self._close_if_outdated()
+
+    def _read_head(self) -> bool:
+        """Whether there is a request to answer: a line and headers that can be read, all of them in time."""
+        self.close_connection = True
+        self._input.wait(IDLE_SECONDS)
+        if not self.rfile.peek(1):
+            return False
+        self._input.finish_within(HEAD_SECONDS)
+        self.raw_requestline = self.rfile.readline(65537)
+        if len(self.raw_requestline) > 65536:
+            self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
+            return False
+        is_whole = self.parse_request()
+        self._input.go_on(IDLE_SECONDS)
+        self.connection.settimeout(IDLE_SECONDS)
+        return is_whole
+
+    def _answer_request(self) -> None:
+        """The decision, then the method that answers: no method of a subclass is reached in another way."""
+        try:
+            self.caller = self._admit()
+            self._answerer()()
+        except HttpError as error:
+            self.refuse(error.status, str(error), error.headers)
+        except (TimeoutError, ConnectionError, ssl.SSLError):
+            raise
+        except Exception:
+            if self._has_answered:
+                raise
+            log.exception("%s: %r failed", self._place.peer, self.requestline)
+            self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{self.settings.name} failed; its log says why")
+
+    def _admit(self) -> Caller:
+        """Who calls. Raises HttpError where they may not.
+
+        Asked at every request: an allow list that changed, a certificate that ended and a revocation hold for
+        connections that are open, too.
+        """
+        if self._peer is None:
+            raise HttpError(HTTPStatus.FORBIDDEN, self._doubt)
+        if time.time() > self._ends:
+            raise HttpError(HTTPStatus.FORBIDDEN, "the certificate has expired")
+        current = self.store.current
+        allowed = current.allowed.get(self._peer)
+        if allowed is None:
+            raise HttpError(HTTPStatus.FORBIDDEN, f"{self._peer.identity} may not call {self.settings.name}")
+        if self._crowd:
+            reason = f"more than {MAX_PER_CALLER} connections of this caller are open"
+            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+        if current.checker is not None:
+            try:
+                # Strangers have been turned away, so nobody is asked about them. The answer is remembered.
+                current.checker.check(self._chain)
+            except Refused as error:
+                log.warning("%r is refused: %s", self._peer.identity, error)
+                raise HttpError(HTTPStatus.FORBIDDEN, str(error)) from error
+        return Caller(self._peer.identity, self._origin() if allowed.gateway else None)
+
+    def _origin(self) -> Mapping[str, str] | None:
+        """Whom a gateway calls for. Only one whose upstream this service is has checked what it says."""
+        subjects = self.headers.get_all("X-Client-Subject", [])
+        issuers = self.headers.get_all("X-Client-Issuer", [])
+        if len(subjects) > 1 or len(issuers) > 1:
+            raise HttpError(HTTPStatus.BAD_REQUEST, "X-Client-Subject and X-Client-Issuer may stand once")
+        return {"subject": subjects[0], "issuer": issuers[0]} if subjects and issuers else None
+
+    def _answerer(self) -> Callable[[], None]:
+        """The method that answers. Raises HttpError where there is none."""
+        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # a body that nobody reads must not be taken for the next request
+        command = "GET" if self.command == "HEAD" and not hasattr(self, "do_HEAD") else self.command
+        answer: Callable[[], None] | None = getattr(self, f"do_{command}", None)
+        if answer is None:
+            allow = ", ".join(name.removeprefix("do_") for name in dir(self) if name.startswith("do_"))
+            raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, f"only {allow} is answered", {"Allow": allow})
+        return answer
+
+    def handle_expect_100(self) -> bool:
+        """Says nothing yet: whoever may not call is not asked for a body (RFC 9110 10.1.1). `read_body` asks."""
+        return True
+
+    def read_body(self) -> bytes:
+        """The body of the request. Raises HttpError where it is too long or has no length."""
+        text, *more = self.headers.get_all("Content-Length", ["0"])
+        if more or "Transfer-Encoding" in self.headers or not (text.isascii() and text.isdigit()):
+            raise HttpError(HTTPStatus.LENGTH_REQUIRED, "the request must say its Content-Length, once")
+        length = int(text)
+        if length > LONGEST_BODY:
+            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {LONGEST_BODY} bytes")
+        if length and self.headers.get("Expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("the caller went away in the middle of a body")
+        self.close_connection = not self._stays_open()
+        return body
+
+    def _stays_open(self) -> bool:
+        word = self.headers.get("Connection", "").lower()
+        return word == "keep-alive" or (word != "close" and self.request_version >= "HTTP/1.1")
+
+    def answer(self, status: int, answer: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
+        """Answers in JSON."""
+        self.send(status, json.dumps(answer).encode() + b"\n", headers)
+
+    def refuse(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
+        """Answers with an error, and ends the connection."""
+        self.close_connection = True
+        self.answer(status, {"error": reason}, headers)
+
+    def send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """Answers with these bytes, JSON unless `headers` say otherwise."""
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def end_headers(self) -> None:
+        """Adds what every answer says."""
+        # Mozilla's guideline: two years of HTTPS alone.
+        self.send_header("Strict-Transport-Security", "max-age=63072000")
+        self._close_if_outdated()
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        elif self.request_version == "HTTP/1.0":
+            self.send_header("Connection", "keep-alive")  # it takes silence for the end (RFC 9112 9.3)
+        super().end_headers()
+
+    def _close_if_outdated(self) -> None:
+        """Who was judged by roots and CRLs that no longer hold gets this answer, and connects anew for the next."""
+        if self.store.current.trust != self._trust:
+            self.close_connection = True
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Errors that the standard library finds (a bad request line, too many headers) are JSON like all others."""
+        self.refuse(code, message or HTTPStatus(code).phrase)
+
+    def version_string(self) -> str:
+        """What the Server header says."""
+        return self.settings.name
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Who asked for what, and the status: in quotes, since a caller has chosen the words."""
+        self._has_answered = True
+        identity = repr(self._peer.identity) if self._peer else "none"
+        log.info("%s %s %r %d", self._place.peer, identity, self.requestline, int(code))
+
+
+class _PacedInput(io.RawIOBase):
+    """What a caller sends, for as long as it keeps to the time that it is given."""
+
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        self._connection = connection
+        self._deadline: float | None = None
+        self._patience: float = IDLE_SECONDS
+        self.has_begun = False
+
+    def wait(self, seconds: float) -> None:
+        """The next request may take so long to begin."""
+        self._patience, self._deadline, self.has_begun = seconds, None, False
+
+    def go_on(self, seconds: float) -> None:
+        """From now on each read may take so long, in a request that has begun."""
+        self._patience, self._deadline = seconds, None
+
+    def finish_within(self, seconds: float) -> None:
+        """All reads from now on may take so long together."""
+        self._deadline, self.has_begun = time.monotonic() + seconds, True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Raises TimeoutError."""
+        left = self._patience if self._deadline is None else self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the caller takes too long")
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)

@@ -1,0 +1,647 @@
+"""The Python server's guard: who may not call reaches nothing of api.py; slow and many callers; strange homes.
+
+Each test has a twin on the same project without the line that it is about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from scaffold.pki import bundles, keys
+from scaffold.publish.services import free_addresses
+from scaffold.settings import Revocation
+from tests.handshake.nginx_lab import (
+    Answer,
+    Authority,
+    Credential,
+    address,
+    allow,
+    ask,
+    authority,
+    client,
+    context_of,
+    identity,
+    server,
+    until,
+)
+from tests.handshake.python_lab import place, running, server_folder
+from tests.handshake.revocation_lab import HOUR, crls
+from tests.requirements import require, require_command
+
+require_command("python3")
+
+A_POST = """
+    def do_POST(self) -> None:
+        self.answer(200, {"received": self.read_body().decode(), "caller": self.caller.identity})
+
+    do_BREW = do_POST
+"""
+METHODS = ("POST", "BREW")
+ANYBODYS_PATH = "/usr/bin:/bin"
+
+
+@pytest.fixture(scope="module")
+def root() -> Authority:
+    return authority("root")
+
+
+@pytest.fixture(scope="module")
+def issuing(root) -> Authority:
+    return authority("issuing", root)
+
+
+@pytest.fixture(scope="module")
+def teller(issuing) -> Credential:
+    return client(issuing, "teller")
+
+
+@pytest.fixture(scope="module")
+def mallory(issuing) -> Credential:
+    """A valid certificate of somebody who may not call."""
+    return client(issuing, "mallory")
+
+
+class Desk:
+    """A rendered server of which a test may change the text, and its life."""
+
+    def __init__(self, folder: Path, root: Authority, issuing: Authority, **changes: object) -> None:
+        self.folder, self.root, self.lines = folder, root, []
+        (free,) = free_addresses(1)
+        self.port = free.port
+        server_folder(folder, server(issuing, "desk", "localhost"), root, [allow("teller", issuing)], **changes)
+
+    @property
+    def tls(self) -> Path:
+        return self.folder / "tls"
+
+    def rewrite(self, file: str, *changes: tuple[str, str]) -> Desk:
+        text = (self.folder / file).read_text()
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new)
+        (self.folder / file).write_text(text)
+        return self
+
+    def add_a_post(self) -> Desk:
+        (self.folder / "api.py").write_text((self.folder / "api.py").read_text() + A_POST)
+        return self
+
+    @contextlib.contextmanager
+    def running(self, **environment: str) -> Iterator[Desk]:
+        self.lines.clear()
+        with running(self.folder, self.port, self.lines, **environment):
+            yield self
+
+    def ask(self, caller: Credential, path: str = "/", **how: object) -> Answer:
+        return ask(self.port, caller, self.root, path, **how)  # type: ignore[arg-type]
+
+    def connect(self, caller: Credential, **how: object) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return context_of(caller, self.root).wrap_socket(plain, server_hostname="localhost")
+
+    def keep(self, caller: Credential) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection("localhost", self.port, timeout=20, context=context_of(caller, self.root))
+
+    def start_in_vain(self, **how: object) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{self.port}"}
+        return subprocess.run(
+            [self.folder / "run.sh"], capture_output=True, text=True, timeout=20, check=False, env=environment, **how
+        )
+
+
+@pytest.fixture
+def desk(tmp_path, root, issuing) -> Desk:
+    return Desk(tmp_path / "desk", root, issuing)
+
+
+def get(connection: http.client.HTTPSConnection, path: str = "/") -> tuple[int, bytes]:
+    connection.request("GET", path)
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+# --- A method that a person has added --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_added_method_is_for_allowed_callers_alone(desk, teller, mallory, method):
+    with desk.add_a_post().running():
+        answer = desk.ask(teller, method=method, body=b"money")
+        assert (answer.status, answer.json) == (200, {"received": "money", "caller": identity("teller")})
+        assert desk.ask(mallory, method=method, body=b"money").status == 403
+
+
+def test_without_the_decision_it_would_be_for_everybody(desk, teller, mallory):
+    refusal = "raise HttpError(HTTPStatus.FORBIDDEN, f"
+    desk.add_a_post().rewrite("guard.py", (refusal, "return Caller('anybody', None)  # "))
+    with desk.running():
+        assert desk.ask(mallory, method="POST", body=b"money").status == 200
+
+
+def test_an_added_method_is_not_for_revoked_callers(tmp_path, root, issuing, teller):
+    revoked = client(issuing, "teller")
+    rules = Revocation("crl", by_application=True)
+    desk = Desk(tmp_path / "desk", root, issuing, revocation=rules).add_a_post()
+    lists = crls((root, HOUR, ()), (issuing, HOUR, (revoked.certificate.serial_number,)))
+    place(desk.tls / "crl.pem", lists)
+    with desk.running():
+        assert desk.ask(teller, method="POST", body=b"x").status == 200
+        for method in METHODS:
+            answer = desk.ask(revoked, method=method, body=b"x")
+            assert (answer.status, "revoked" in answer.error) == (403, True)
+    desk.rewrite("guard.py", ("if current.checker is not None:", "if False:"))
+    with desk.running():
+        assert desk.ask(revoked, method="POST", body=b"x").status == 200
+
+
+def test_an_edited_api_py_goes_with_every_setting(tmp_path, root, issuing):
+    """A setting of the topology changes no line of Python: there is nothing that an edit could keep from coming."""
+
+    def python(folder: Path) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in folder.glob("*.py")}
+
+    from tests.handshake.nginx_lab import call_of
+
+    plain = Desk(tmp_path / "plain", root, issuing)
+    rules = Revocation("ocsp", "allow", by_application=True)
+    rich = Desk(
+        tmp_path / "rich", root, issuing,
+        revocation=rules, health=address(8081), calls=(call_of("vault", 1, "vault.internal"),),
+    )  # fmt: skip
+    assert python(plain.folder) == python(rich.folder)
+    assert json.loads((rich.tls / "policy.json").read_text())["revocation"] == {
+        "check": "ocsp", "on_unavailable": "allow",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["handle_one_request", "setup", "_admit", "parse_request"])
+def test_api_py_cannot_stand_before_the_decision(desk, name):
+    with (desk.folder / "api.py").open("a") as file:
+        file.write(f"\n    def {name}(self) -> None:\n        self.do_GET()\n")
+    ended = desk.start_in_vain()
+    assert ended.returncode == 1
+    assert f"api.Handler may not replace {name}: it decides who gets in" in ended.stderr
+
+
+def test_a_handler_without_the_guard_does_not_start(desk):
+    (desk.folder / "api.py").write_text(
+        "import http.server\n\nclass Handler(http.server.BaseHTTPRequestHandler): pass\n"
+    )
+    ended = desk.start_in_vain()
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert "must be a guard.Handler" in ended.stderr
+
+
+def test_a_demand_that_it_does_not_know_does_not_start(desk):
+    policy = json.loads((desk.tls / "policy.json").read_text())
+    place(desk.tls / "policy.json", json.dumps({**policy, "check_weather": True}).encode())
+    ended = desk.start_in_vain()
+    assert ended.returncode == 1
+    assert "check_weather" in ended.stderr
+
+
+def test_a_body_is_asked_for_once_the_caller_is_let_in(desk, teller, mallory):
+    request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    with desk.add_a_post().running():
+        with desk.connect(teller) as connection:
+            connection.sendall(request)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.sendall(b"money")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        with desk.connect(mallory) as connection:
+            connection.sendall(request)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 403")
+
+
+def test_a_body_that_is_read_lets_the_connection_live(desk, teller):
+    with desk.add_a_post().running(), contextlib.closing(desk.keep(teller)) as connection:
+        for body in (b"", b"one", b"x" * 100_000):
+            connection.request("POST", "/", body)
+            response = connection.getresponse()
+            assert json.loads(response.read())["received"] == body.decode()
+            assert not response.will_close
+        connection.request("POST", "/", b"x" * 2_000_000)
+        assert connection.getresponse().status == 413
+
+
+def test_a_method_that_fails_is_a_500_in_json(desk, teller):
+    broken = "\n    def do_PUT(self) -> None:\n        raise FileNotFoundError('secret.txt')\n"
+    (desk.folder / "api.py").write_text((desk.folder / "api.py").read_text() + broken)
+    with desk.running():
+        answer = desk.ask(teller, method="PUT")
+        assert (answer.status, "secret" in answer.body) == (500, False)
+        assert desk.ask(teller).status == 200
+    assert any("secret.txt" in line for line in desk.lines)
+
+
+# --- Time ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_connection_ends_with_its_certificate(desk, issuing):
+    brief = client(issuing, "teller", ends=timedelta(seconds=3))
+    with desk.running(), contextlib.closing(desk.keep(brief)) as connection:
+        assert get(connection)[0] == 200
+        socket_before = connection.sock
+        until(lambda: get_once(connection, socket_before) == 403)
+
+
+def get_once(connection: http.client.HTTPSConnection, sock: object) -> int:
+    """The status of one more request over the same connection."""
+    assert connection.sock is sock
+    return get(connection)[0]
+
+
+def test_without_looking_at_the_clock_it_would_not(desk, issuing):
+    brief = client(issuing, "teller", ends=timedelta(seconds=2))
+    desk.rewrite("guard.py", ("if time.time() > self._ends:", "if False:"))
+    with desk.running(), contextlib.closing(desk.keep(brief)) as connection:
+        assert get(connection)[0] == 200
+        until(lambda: expired(desk, brief))
+        assert get(connection)[0] == 200
+
+
+def expired(desk: Desk, caller: Credential) -> bool:
+    """Whether a new handshake is refused."""
+    try:
+        desk.ask(caller)
+    except (OSError, http.client.HTTPException):
+        return True
+    return False
+
+
+def renewed(issuing: Authority, root: Authority, ends: timedelta) -> Authority:
+    """Another certificate of the same CA: the same name and key."""
+    from dataclasses import replace
+
+    from scaffold.pki import issue
+    from scaffold.pki.profiles import CertificateProfile
+    from scaffold.topology.model import Subject
+    from tests.handshake.nginx_lab import now
+
+    certificate = issue.sign(
+        CertificateProfile(Subject(common_name="issuing", organization="Contoso"), "ca"),
+        issuing.issuer.key.public_key(), root.issuer,
+        serial=issue.new_serial(), not_before=now() - timedelta(hours=2), not_after=now() + ends,
+    )  # fmt: skip
+    return Authority(replace(issuing.issuer, certificate=certificate), (certificate,))
+
+
+@pytest.mark.parametrize("ends", [timedelta(minutes=-5), timedelta(seconds=3)], ids=["before", "while it runs"])
+def test_the_chain_that_the_caller_sends_is_used_when_the_own_intermediate_ends(desk, root, issuing, teller, ends):
+    old = renewed(issuing, root, ends)
+    place(desk.tls / "intermediates.pem", bundles.pem(old.certificate))
+    with desk.running():
+        # Its end is past when its own leaf is refused; the sent chain must get in all along.
+        until(lambda: expired(desk, Credential(teller.certificate, teller.key, ())))
+        until(lambda: not expired(desk, teller))
+
+
+def test_an_ended_intermediate_that_is_loaded_shuts_it_out(desk, root, issuing, teller):
+    place(desk.tls / "intermediates.pem", bundles.pem(renewed(issuing, root, timedelta(minutes=-5)).certificate))
+    with desk.rewrite("tls.py", ("if end > now]", "]")).running():
+        assert expired(desk, teller)
+
+
+# --- Slow and many ---------------------------------------------------------------------------------------------------
+
+
+class Dribbler:
+    """Connections that send one byte of a header every two seconds, and are made again when they end."""
+
+    def __init__(self, port: int, context: ssl.SSLContext, count: int) -> None:
+        self.port, self.context = port, context
+        self.connections: list[ssl.SSLSocket | None] = [None] * count
+        self.over = threading.Event()
+        self.all_are_open = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            for number, connection in enumerate(self.connections):
+                with contextlib.suppress(OSError):
+                    self.connections[number] = self.dribble(connection)
+            self.all_are_open.set()
+            self.over.wait(2)
+        for connection in filter(None, self.connections):
+            connection.close()
+
+    def dribble(self, connection: ssl.SSLSocket | None) -> ssl.SSLSocket | None:
+        if connection is None:
+            plain = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+            connection = self.context.wrap_socket(plain, server_hostname="localhost")
+            connection.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
+        try:
+            connection.sendall(b"a")
+        except OSError:
+            return None
+        return connection
+
+
+@contextlib.contextmanager
+def dribbling(desk: Desk, caller: Credential, count: int) -> Iterator[None]:
+    """So many slow connections of the caller, once all of them have been made."""
+    context = context_of(caller, desk.root)
+    dribblers = [Dribbler(desk.port, context, count // 8) for _ in range(8)]
+    threads = [threading.Thread(target=each.run) for each in dribblers]
+    for thread in threads:
+        thread.start()
+    try:
+        for each in dribblers:
+            assert each.all_are_open.wait(60)
+        yield
+    finally:
+        for each in dribblers:
+            each.over.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_512_slow_strangers_stop_nobody(desk, teller, mallory):
+    with desk.running(), dribbling(desk, mallory, 512):
+        for _ in range(20):
+            assert desk.ask(teller).status == 200
+
+
+def test_where_strangers_do_not_go_first_they_would(desk, teller, mallory):
+    desk.rewrite("connections.py", ("if stage is leaving:", "if False:")).rewrite(
+        "guard.py", ("HEAD_SECONDS = 10", "HEAD_SECONDS = 1000")
+    )
+    with desk.running(), dribbling(desk, mallory, 512), pytest.raises(TimeoutError):
+        socket_timeout(desk, teller)
+
+
+def socket_timeout(desk: Desk, caller: Credential) -> None:
+    plain = socket.create_connection(("127.0.0.1", desk.port), timeout=5)
+    with contextlib.closing(plain):
+        context_of(caller, desk.root).wrap_socket(plain, server_hostname="localhost")
+
+
+def test_a_whole_head_has_one_deadline(desk, teller):
+    """An allowed caller too: each byte comes in time, the head as a whole does not."""
+    desk.rewrite("guard.py", ("HEAD_SECONDS = 10", "HEAD_SECONDS = 1"))
+    with desk.running(), desk.connect(teller) as connection:
+        connection.settimeout(0.2)
+        answer = dribble_until_answered(connection)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b'{"error": "the request was not whole in time"}' in answer
+    desk.rewrite("guard.py", ("self._input.finish_within(HEAD_SECONDS)", "self._input.go_on(HEAD_SECONDS)"))
+    with desk.running(), desk.connect(teller) as connection:
+        connection.settimeout(0.2)
+        assert dribble_until_answered(connection) == b""
+
+
+def dribble_until_answered(connection: ssl.SSLSocket) -> bytes:
+    """What comes back while a head is sent byte by byte, 5 a second, for 4 s; empty where nothing does."""
+    connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+    for _ in range(20):
+        connection.sendall(b"a")
+        with contextlib.suppress(TimeoutError):
+            answer = connection.recv(65536)
+            while piece := connection.recv(65536):
+                answer += piece
+            return answer
+    return b""
+
+
+def test_a_caller_has_so_many_connections_and_others_theirs(tmp_path, root, issuing, teller):
+    desk = Desk(tmp_path / "desk", root, issuing)
+    server_folder(
+        desk.folder, server(issuing, "desk", "localhost"), root, [allow("teller", issuing), allow("auditor", issuing)]
+    )
+    desk.rewrite("guard.py", ("MAX_PER_CALLER = 256", "MAX_PER_CALLER = 3"))
+    with desk.running(), contextlib.ExitStack() as open_connections:
+        for _ in range(3):
+            connection = open_connections.enter_context(contextlib.closing(desk.keep(teller)))
+            assert get(connection)[0] == 200
+        answer = desk.ask(teller)
+        assert (answer.status, "more than 3 connections" in answer.error) == (503, True)
+        assert desk.ask(client(issuing, "auditor")).status == 200
+        connection.close()
+        until(lambda: desk.ask(teller).status == 200)
+
+
+def test_idle_allowed_callers_make_room_for_others(tmp_path, root, issuing, teller):
+    desk = Desk(tmp_path / "desk", root, issuing)
+    desk.rewrite("connections.py", ("MAX_CONNECTIONS = 512", "MAX_CONNECTIONS = 4"))
+    with desk.running(), contextlib.ExitStack() as open_connections:
+        for _ in range(4):
+            connection = open_connections.enter_context(contextlib.closing(desk.keep(teller)))
+            assert get(connection)[0] == 200
+        assert desk.ask(teller).status == 200
+
+
+# --- HTTP ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_leaves_in_one_piece(desk, teller):
+    """Two pieces cost 40 ms: the second waits for the acknowledgement of the first (RFC 896)."""
+    with desk.running(), desk.connect(teller) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65536).endswith(b"}\n")
+    desk.rewrite("guard.py", ('makefile("wb")', 'makefile("wb", 0)'))
+    with desk.running(), desk.connect(teller) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65536).endswith(b"\r\n\r\n")
+
+
+def test_http_1_0_with_keep_alive(desk, teller):
+    kept = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+    with desk.running(), desk.connect(teller) as connection:
+        for _ in range(3):
+            connection.sendall(kept)
+            assert b"\r\nConnection: keep-alive\r\n" in connection.recv(65536)
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"\r\nConnection: close\r\n" in connection.recv(65536)
+        assert connection.recv(1) == b""
+
+
+def test_head_of_the_health_port(tmp_path, root, issuing):
+    desk = Desk(tmp_path / "desk", root, issuing, health=address(8081))
+    (health,) = free_addresses(1)
+    with desk.running(HEALTH=str(health)):
+        for path, status in (("/healthz", 200), ("/", 404)):
+            connection = http.client.HTTPConnection(health.host, health.port, timeout=20)
+            connection.request("HEAD", path)
+            response = connection.getresponse()
+            assert (response.status, response.read()) == (status, b"")
+
+
+def test_the_access_line(desk, issuing, teller, mallory):
+    from scaffold.topology.model import Fault
+
+    awkward = "/'%0a\"" + "\u00fc"
+    with desk.running():
+        desk.ask(teller, headers=[("X-A", "b")])
+        desk.ask(mallory)
+        desk.ask(client(issuing, "teller", fault=Fault.NO_SAN), awkward)
+        until(lambda: sum(" access: " in line for line in desk.lines) == 3)
+    lines = [line for line in desk.lines if " access: " in line]
+    for line, (who, status) in zip(
+        lines, ((f"'{identity('teller')}'", 200), (f"'{identity('mallory')}'", 403), ("none", 403)), strict=True
+    ):
+        time, name, client_address, identified, rest = line.split(" ", 4)
+        assert datetime.fromisoformat(time).utcoffset() is not None
+        assert name == "access:"
+        assert re.fullmatch(r"127\.0\.0\.1:\d+", client_address)
+        assert identified == who
+        assert rest.endswith(f" {status}")
+        assert "GET /" in rest
+
+
+# --- Groups ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("group", "accepted"),
+    [("X25519", True), ("P-256", True), ("P-384", True), ("X448", False), ("P-521", False), ("ffdhe2048", False)],
+)
+def test_the_groups_are_those_of_the_profile(desk, teller, group, accepted):
+    teller.write(desk.folder / "caller.pem", desk.folder / "caller-key.pem")
+    with desk.running():
+        assert handshakes_with(desk, group) is accepted
+    desk.rewrite("run.sh", ("export OPENSSL_CONF", "unused"))
+    with desk.running():
+        assert handshakes_with(desk, group)
+
+
+def handshakes_with(desk: Desk, group: str) -> bool:
+    """Whether `openssl s_client`, which knows that group alone, comes through."""
+    done = subprocess.run(
+        [require_command("openssl"), "s_client", "-connect", f"127.0.0.1:{desk.port}", "-groups", group,
+         "-cert", "caller.pem", "-key", "caller-key.pem", "-CAfile", "tls/ca.pem", "-verify_return_error"],
+        cwd=desk.folder, input=b"GET / HTTP/1.0\r\n\r\n", capture_output=True, timeout=20, check=False,
+    )  # fmt: skip
+    return b"New, TLSv1.3" in done.stdout
+
+
+# --- Strange homes ---------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def as_nobody(desk: Desk, **how: object) -> Iterator[subprocess.Popen[str]]:
+    """The server, run by a user without rights, once it is ready; `desk.lines` is what it says."""
+    nobody = pwd.getpwnam("nobody")
+    process = subprocess.Popen(
+        [desk.folder / "run.sh"], cwd="/", user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={"PATH": ANYBODYS_PATH, "LISTEN": f"127.0.0.1:{desk.port}", **how},
+    )  # fmt: skip
+    ready = threading.Event()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            desk.lines.append(line.rstrip("\n"))
+            if line.startswith("ready: "):
+                ready.set()
+        ready.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        assert ready.wait(20)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+        reader.join()
+
+
+@pytest.fixture
+def nobodys(root, issuing) -> Iterator[Desk]:
+    """A project that belongs to nobody, in a folder that others may enter."""
+    require(os.geteuid() == 0, "root, to become somebody else")
+    nobody = pwd.getpwnam("nobody")
+    require(shutil.which("python3", path=ANYBODYS_PATH), "a python3 that every user may run")
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Desk(Path(folder) / "desk", root, issuing)
+        for path in [Path(folder), *Path(folder).rglob("*")]:
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        yield desk
+
+
+def test_a_folder_that_became_unreadable_leaves_the_old_pair_in_place(nobodys, issuing, teller):
+    with as_nobody(nobodys) as process:
+        assert nobodys.ask(teller).status == 200
+        before = nobodys.ask(teller).shown
+        new = server(issuing, "desk", "localhost")
+        new.write(nobodys.tls / "cert.pem", nobodys.tls / "key.pem")
+        os.chown(nobodys.tls, 0, 0)
+        nobodys.tls.chmod(0o700)
+        process.send_signal(signal.SIGHUP)
+        until(lambda: any("the old material serves on" in line for line in nobodys.lines))
+        (said,) = [line for line in nobodys.lines if "the old material serves on" in line]
+        assert said.endswith(f"{nobodys.tls} cannot be read: Permission denied")
+        assert nobodys.ask(teller).shown == before
+        nobodys.tls.chmod(0o755)
+        until(lambda: nobodys.ask(teller).shown == bundles.der(new.certificate))
+
+
+@pytest.mark.parametrize("name", ["", "key.pem", "policy.json"])
+def test_what_cannot_be_read_at_the_start_is_one_clear_line(nobodys, name):
+    unreadable = nobodys.tls / name if name else nobodys.tls
+    os.chown(unreadable, 0, 0)
+    unreadable.chmod(0o700)
+    with as_nobody(nobodys) as process:
+        assert process.wait(20) == 1
+    assert nobodys.lines == [f"{unreadable} cannot be read: Permission denied"]
+
+
+@pytest.mark.parametrize("environment", [{}, {"HOME": "/nonexistent"}, {"HOME": ""}], ids=["none", "missing", "empty"])
+def test_it_runs_without_a_home_from_a_folder_that_it_may_not_write(nobodys, teller, environment):
+    for path in [nobodys.folder, *nobodys.folder.rglob("*")]:
+        os.chown(path, 0, 0)
+        path.chmod(0o755 if path.is_dir() or path.name == "run.sh" else 0o444)
+    before = sorted(nobodys.folder.rglob("*"))
+    with as_nobody(nobodys, **environment):
+        assert nobodys.ask(teller).status == 200
+    assert sorted(nobodys.folder.rglob("*")) == before
+
+
+def test_every_address_of_the_machine_is_both_families(desk, teller):
+    require(socket.has_dualstack_ipv6(), "IPv6")
+    with desk.running(LISTEN=f"[::]:{desk.port}"):
+        assert desk.ask(teller).status == 200
+        plain = socket.create_connection(("::1", desk.port), timeout=20)
+        with context_of(teller, desk.root).wrap_socket(plain, server_hostname="localhost") as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    shown = [line.split()[2].rpartition(":")[0] for line in desk.lines if " access: " in line]
+    assert shown == ["127.0.0.1", "[::1]"]
+    desk.rewrite("connections.py", ('where[0] == "::"', "False"))
+    with desk.running(LISTEN=f"[::]:{desk.port}"), pytest.raises(ConnectionRefusedError):
+        desk.ask(teller)
+
+
+def test_hup_under_nohup_reloads(desk, issuing, teller):
+    nohup = [require_command("nohup"), str(desk.folder / "run.sh")]
+    environment = {"PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{desk.port}"}
+    with subprocess.Popen(
+        nohup, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert any(line.startswith("ready: ") for line in process.stdout)
+            new = server(issuing, "desk", "localhost")
+            place(desk.tls / "key.pem", keys.to_pem(new.key))
+            place(desk.tls / "cert.pem", bundles.chain_pem([new.certificate, *new.chain]))
+            process.send_signal(signal.SIGHUP)
+            until(lambda: desk.ask(teller).shown == bundles.der(new.certificate))
+        finally:
+            process.terminate()
