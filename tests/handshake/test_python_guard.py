@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles, keys
-from scaffold.publish.services import free_addresses
+from scaffold.running.services import free_addresses
 from scaffold.settings import Revocation
 from tests.handshake.nginx_lab import (
     Answer,
@@ -112,7 +112,7 @@ class Desk:
     def ask(self, caller: Credential, path: str = "/", **how: object) -> Answer:
         return ask(self.port, caller, self.root, path, **how)  # type: ignore[arg-type]
 
-    def connect(self, caller: Credential, **how: object) -> ssl.SSLSocket:
+    def connect(self, caller: Credential) -> ssl.SSLSocket:
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=20)
         return context_of(caller, self.root).wrap_socket(plain, server_hostname="localhost")
 
