@@ -44,6 +44,12 @@ def test_values_are_never_templates(tmp_path, builtin, value):
 
 
 @both
+@pytest.mark.parametrize("name", ["template", "project", "templates"])
+def test_no_name_of_a_project_is_in_the_way(tmp_path, builtin, name):
+    assert rendered(kind(tmp_path, {"a.txt": "a"}, builtin), name=name) == {"a.txt": b"a"}
+
+
+@both
 def test_a_file_whose_name_is_empty_is_left_out(tmp_path, builtin):
     made = kind(tmp_path, {"{% if cookiecutter.calls %}a.txt{% endif %}": "x", "b.txt": "y"}, builtin)
     assert rendered(made, calls=[]) == {"b.txt": b"y"}
@@ -275,10 +281,9 @@ def test_projects_that_differ_in_what_a_part_alone_reads(tmp_path, parts):
 
 
 def test_a_part_that_rendering_chooses(tmp_path, parts):
-    (parts / "other.txt").write_text("other")
-    made = kind(tmp_path, {"a.txt": "{% include 'shared/' ~ cookiecutter.calls ~ '.txt' %}"}, builtin=True)
-    assert rendered(made, calls="part") == {"a.txt": b"hi!"}
-    assert rendered(made, calls="other") == {"a.txt": b"other"}
+    made = kind(tmp_path, {"a.txt": "{% include 'shared/' ~ cookiecutter.calls %}"}, builtin=True)
+    assert rendered(made, calls="part.txt", greeting="hi") == {"a.txt": b"hi!"}
+    assert rendered(made, calls="part.txt", greeting="ho") == {"a.txt": b"ho!"}
 
 
 @both
