@@ -13,7 +13,8 @@ from scaffold.plan.model import Change, Work
 from scaffold.plan.projects import NEW
 from scaffold.plan.revocations import freshest
 from scaffold.plan.trust_files import ignored, project, trust_files
-from scaffold.settings import CaFacts, peer_issuers
+from scaffold.settings.peers import peer_issuers
+from scaffold.settings.values import CaFacts
 from scaffold.store import files
 from scaffold.store.projects import Record, digest
 from scaffold.topology.address import Address

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from scaffold.errors import KindError
 from scaffold.kinds.capabilities import Capabilities, parse
-from scaffold.settings import ClientSettings, ServerSettings
+from scaffold.settings.values import ClientSettings, ServerSettings
 
 _REPOSITORY = re.compile(r"((git|hg)\+)?(https?|git|ssh|file)://|^\w+@[\w.-]+:|^(gh|gl|bb):|\.zip$")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from scaffold.errors import KindError
 from scaffold.kinds.catalogue import Kind, is_executable, own_parts, shared_folder, template_files
 from scaffold.kinds.variables import merged
-from scaffold.settings import Settings
+from scaffold.settings.values import Settings
 
 if TYPE_CHECKING:
     from jinja2 import BaseLoader, Environment, Template, TemplateNotFound, nodes

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from scaffold.errors import Place, TopologyError
 from scaffold.kinds.catalogue import Kind
-from scaffold.settings import has_crl, needs_crls, peer_issuers
+from scaffold.settings.peers import has_crl, needs_crls, peer_issuers
 from scaffold.topology import graph, names
 from scaffold.topology.durations import format_duration
 from scaffold.topology.messages import Invalid

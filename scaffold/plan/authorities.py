@@ -12,7 +12,7 @@ from cryptography import x509
 
 from scaffold.pki import bundles
 from scaffold.pki.names import rfc2253
-from scaffold.settings import CaFacts
+from scaffold.settings.values import CaFacts
 from scaffold.topology import graph
 from scaffold.topology.model import Topology
 

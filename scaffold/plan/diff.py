@@ -23,7 +23,7 @@ from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, Desire
 from scaffold.plan.intents import Intent, Resolved, resolve
 from scaffold.plan.model import CRL_DUE, Action, Change, Reason, Work
 from scaffold.plan.trust_files import ignored, project, trust_files
-from scaffold.settings import peer_issuers
+from scaffold.settings.peers import peer_issuers
 from scaffold.store import gitignore
 from scaffold.store.existing import ExistingCa
 from scaffold.store.files import SECRET_FILE

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from scaffold.plan.desired import DesiredParty
 from scaffold.plan.model import Action, Change, Reason, Work
 from scaffold.plan.trust_files import TLS, Project
-from scaffold.settings import CaFacts
+from scaffold.settings.values import CaFacts
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record, digest
 from scaffold.topology.address import Address, Part

@@ -14,7 +14,7 @@ from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
 from scaffold.plan.desired import Desired, DesiredCertificate, desire
 from scaffold.plan.model import Action, Change, Plan, Work
-from scaffold.settings import needs_crls
+from scaffold.settings.peers import needs_crls
 from scaffold.store import existing
 from scaffold.store.layout import Layout
 from scaffold.store.ledger import Issued

@@ -10,7 +10,9 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.render import Rendered, render
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
-from scaffold.settings import CaFactsByName, Settings, client_settings, needs_crls, peer_issuers, server_settings
+from scaffold.settings.derivation import client_settings, server_settings
+from scaffold.settings.peers import needs_crls, peer_issuers
+from scaffold.settings.values import CaFactsByName, Settings
 from scaffold.store import gitignore
 from scaffold.topology.model import Party, Server, Topology
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scaffold.errors import VerifyError
 from scaffold.running.services import reachable
-from scaffold.settings import server_name
+from scaffold.settings.peers import server_name
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.model import Client, Party, Server, Topology

@@ -33,7 +33,9 @@ from scaffold.pki import crl as crls
 from scaffold.pki.issue import Issuer
 from scaffold.pki.keys import spki_sha256
 from scaffold.pki.names import rfc2253
-from scaffold.settings import CaFacts, Source, needs_crls, peer_issuers, server_settings
+from scaffold.settings.derivation import server_settings
+from scaffold.settings.peers import needs_crls, peer_issuers
+from scaffold.settings.values import CaFacts, Source
 from scaffold.topology import graph
 from scaffold.topology.model import Client, OnUnavailable, Party, RevocationCheck, Server, Topology
 from scaffold.verify.model import Expected, Probe

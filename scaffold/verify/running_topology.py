@@ -14,7 +14,7 @@ from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.running.placement import Placed, Placements, Ports, launch, moved_callees, place
 from scaffold.running.services import Launch, Services, free_addresses
-from scaffold.settings import server_name
+from scaffold.settings.peers import server_name
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort, Party, Server

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import pytest
 
 from scaffold.kinds.render import Rendered, render_context
-from scaffold.settings import ClientSettings, ServerSettings
+from scaffold.settings.values import ClientSettings, ServerSettings
 from tests.golden.cases import HERE, Case, builtin_kinds, cases, context_of, copied_by, differences, sections_of
 
 CASES = list(cases())

@@ -26,7 +26,7 @@ from scaffold.kinds.render import render
 from scaffold.pki import bundles, crl, issue, keys
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.running.services import Launch, Service, Services, environment, free_addresses
-from scaffold.settings import Allowed, Call, ClientSettings, Files, Revocation, ServerSettings
+from scaffold.settings.values import Allowed, Call, ClientSettings, Files, Revocation, ServerSettings
 from scaffold.topology.model import KeyType, San, SanType
 from tests.handshake.nginx_lab import (
     INTERMEDIATE,

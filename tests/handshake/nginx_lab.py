@@ -30,7 +30,7 @@ from scaffold.publish.responder import Answer as ResponderAnswer
 from scaffold.publish.responder import Responder
 from scaffold.publish.server import running as serving
 from scaffold.running.services import Launch, Service, Services, free_addresses
-from scaffold.settings import Address, Allowed, Call, Files, Revocation, ServerSettings, Source, Tls
+from scaffold.settings.values import Address, Allowed, Call, Files, Revocation, ServerSettings, Source, Tls
 from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
 
 GROUPS = ("X25519", "prime256v1", "secp384r1")

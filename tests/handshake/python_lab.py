@@ -15,7 +15,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.render import render
 from scaffold.pki import bundles
 from scaffold.running.services import Launch, Service, Services
-from scaffold.settings import Allowed, Call, ClientSettings, Files, Revocation, Settings
+from scaffold.settings.values import Allowed, Call, ClientSettings, Files, Revocation, Settings
 from tests.handshake.nginx_lab import INTERMEDIATE, Authority, Credential, settings
 
 SERVER = catalogue.find("python", "server", Path.cwd())

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from scaffold.pki import crl, issue, keys, ocsp
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.settings import Source
+from scaffold.settings.values import Source
 from scaffold.topology.model import KeyType, Subject
 from tests.handshake.nginx_lab import Authority, Credential, now
 

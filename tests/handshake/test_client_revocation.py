@@ -13,7 +13,7 @@ import pytest
 
 from scaffold.pki import bundles, crl, keys, ocsp
 from scaffold.running.services import free_addresses
-from scaffold.settings import Files, Revocation
+from scaffold.settings.values import Files, Revocation
 from tests.handshake.nginx_lab import Authority, Credential, allow, authority, call_of, client, now, server
 from tests.handshake.python_lab import call, client_folder, place, running, server_folder
 from tests.handshake.revocation_lab import HOUR, Responder, crls, delegate, responding, rules_of_the_false

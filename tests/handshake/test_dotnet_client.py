@@ -15,7 +15,7 @@ import pytest
 
 from scaffold.pki import bundles
 from scaffold.running.services import free_addresses
-from scaffold.settings import Call
+from scaffold.settings.values import Call
 from scaffold.topology.model import Fault, KeyType
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import (

@@ -19,7 +19,7 @@ import pytest
 
 from scaffold.pki import bundles, issue, keys
 from scaffold.running.services import Launch, Services, environment, free_addresses
-from scaffold.settings import Files
+from scaffold.settings.values import Files
 from scaffold.topology.address import Address
 from scaffold.verify.fake_publisher import FakePublisher, Misbehaviour, fake_publisher
 from tests.handshake import dotnet_lab as lab

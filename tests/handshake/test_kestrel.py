@@ -26,7 +26,7 @@ from scaffold.errors import VerifyError
 from scaffold.pki import bundles, issue, keys
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.running.services import free_addresses
-from scaffold.settings import Revocation
+from scaffold.settings.values import Revocation
 from scaffold.topology.model import Fault, KeyType, Subject
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import (

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles
-from scaffold.settings import Files, Revocation
+from scaffold.settings.values import Files, Revocation
 from tests.handshake.nginx_lab import (
     Authority,
     Credential,

@@ -20,7 +20,7 @@ from scaffold.errors import VerifyError
 from scaffold.pki import bundles, crl
 from scaffold.publish.responder import Answer
 from scaffold.running.services import free_addresses
-from scaffold.settings import Files, Revocation
+from scaffold.settings.values import Files, Revocation
 from tests.handshake.nginx_lab import (
     Authority,
     Credential,

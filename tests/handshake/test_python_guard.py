@@ -26,7 +26,7 @@ import pytest
 
 from scaffold.pki import bundles, keys
 from scaffold.running.services import free_addresses
-from scaffold.settings import Revocation
+from scaffold.settings.values import Revocation
 from tests.handshake.nginx_lab import (
     Answer,
     Authority,

@@ -18,7 +18,7 @@ import pytest
 
 from scaffold.pki import bundles, keys, ocsp
 from scaffold.running.services import free_addresses
-from scaffold.settings import Files, Revocation
+from scaffold.settings.values import Files, Revocation
 from tests.handshake.nginx_lab import (
     Answer,
     Authority,

@@ -22,7 +22,7 @@ import pytest
 
 from scaffold.pki import bundles, keys
 from scaffold.running.services import free_addresses
-from scaffold.settings import Files, Revocation
+from scaffold.settings.values import Files, Revocation
 from scaffold.topology.model import Fault, KeyType
 from tests.handshake.nginx_lab import (
     MODERN,

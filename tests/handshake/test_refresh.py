@@ -17,7 +17,7 @@ import pytest
 
 from scaffold.pki import bundles, crl, keys
 from scaffold.running.services import free_addresses
-from scaffold.settings import Files, Revocation, Source
+from scaffold.settings.values import Files, Revocation, Source
 from tests.handshake.nginx_lab import Authority, allow, ask, authority, client, identity, now, server, until
 from tests.handshake.python_lab import place, running, server_folder
 from tests.requirements import require_command

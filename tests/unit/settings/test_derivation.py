@@ -1,4 +1,4 @@
-"""Settings: what the topology and the facts about its CAs come to."""
+"""Derivation of settings: what the topology and the facts about its CAs come to."""
 
 from __future__ import annotations
 
@@ -8,23 +8,11 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from scaffold.pki.names import rfc2253 as rfc2253_of_certificate
-from scaffold.pki.profiles import subject_name
-from scaffold.settings import (
-    CaFacts,
-    Revocation,
-    ServerSettings,
-    Source,
-    client_settings,
-    rfc2253,
-    server_settings,
-    tls_settings,
-)
+from scaffold.settings.derivation import client_settings, server_settings
+from scaffold.settings.values import CaFacts, Revocation, ServerSettings, Source
 from scaffold.topology.load import loads
-from scaffold.topology.model import Subject, TlsProfile, Topology
+from scaffold.topology.model import Topology
 
 TOPOLOGY = """
 version: 1
@@ -65,20 +53,6 @@ FACTS = {name: CaFacts(f"CN={name}", name.encode().hex()) for name in ("root", "
 @pytest.fixture(scope="module")
 def t():
     return loads(TOPOLOGY.encode(), Path("topology.yaml"))
-
-
-def test_the_profiles_are_mozillas(t):
-    modern, intermediate = tls_settings(TlsProfile.MODERN), tls_settings(TlsProfile.INTERMEDIATE)
-    assert (modern.min_version, modern.ciphers) == ("TLSv1.3", ())
-    assert intermediate.min_version == "TLSv1.2"
-    assert len(intermediate.ciphers) == 6
-    assert all(cipher.startswith("ECDHE-") for cipher in intermediate.ciphers)
-    assert intermediate.groups == modern.groups == ("X25519", "prime256v1", "secp384r1")
-
-
-def test_the_hybrid_group_is_named_only_where_asked_for():
-    assert tls_settings(TlsProfile.MODERN, post_quantum=True).groups[0] == "X25519MLKEM768"
-    assert "X25519MLKEM768" not in tls_settings(TlsProfile.MODERN).groups
 
 
 def test_the_allow_list_is_the_callers_with_their_issuers_keys(t):
@@ -134,17 +108,9 @@ def test_settings_are_frozen(t):
         server_settings(t, t.servers["idle"], FACTS).name = "other"  # type: ignore[misc]
 
 
-words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
-
-
-@given(words, words, words, words, words)
-def test_names_are_written_as_openssl_writes_those_of_certificates(cn, o, ou, st_, locality):
-    subject = Subject(cn, o, ou, "NL", st_, locality)
-    assert rfc2253(subject) == rfc2253_of_certificate(subject_name(subject))
-
-
 def test_no_cryptography_is_loaded():
-    code = "import sys, scaffold.settings; sys.exit(any(m in sys.modules for m in ('cryptography', 'jinja2', 'yaml')))"
+    slow = ("cryptography", "jinja2", "yaml")
+    code = f"import sys, scaffold.settings.derivation; sys.exit(any(name in sys.modules for name in {slow}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

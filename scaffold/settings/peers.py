@@ -1,0 +1,70 @@
+"""Whom a server or a client meets: the CAs of its peers, the roots above these, and whether CRLs of them are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from scaffold.settings.values import CaFactsByName
+from scaffold.topology import graph
+from scaffold.topology.model import Ca, Party, RevocationCheck, SanType, Server, Topology
+
+
+def server_name(callee: Server) -> str:
+    """The first name that can be asked for by SNI, or checked as an address."""
+    names = (san.value for san in callee.names if san.type in (SanType.DNS, SanType.IP))
+    return next(names, callee.dial.host)
+
+
+def peer_issuers(t: Topology, party: Party) -> tuple[str, ...]:
+    """The CAs that issue to those who call a server, or to those whom a client calls; its own where there are none."""
+    if isinstance(party, Server):
+        return party.trusts or (party.issuer,)
+    return callee_issuers(t, party)
+
+
+def callee_issuers(t: Topology, party: Party) -> tuple[str, ...]:
+    """The CAs that issued to the servers that `party` calls; its own where it calls nobody."""
+    return tuple(dict.fromkeys(t.servers[name].issuer for name in party.calls)) or (party.issuer,)
+
+
+def anchors(t: Topology, issuers: Iterable[str]) -> tuple[str, ...]:
+    """The names of the root CAs above `issuers`, each once."""
+    return tuple(dict.fromkeys(graph.root_of(t, name).name for name in issuers))
+
+
+def depth(t: Topology, issuers: Iterable[str], facts: CaFactsByName) -> int:
+    """The most intermediates between a leaf of one of `issuers` and its root."""
+
+    def intermediates(name: str) -> int:
+        chain = graph.chain(t, name)
+        root = facts.get(chain[-1].name)
+        return len(chain) - 1 + (root.chain_length if root else 0)
+
+    return max(intermediates(name) for name in issuers)
+
+
+def needs_crls(t: Topology, party: Party) -> bool:
+    """Whether `files.crl` is there. With OCSP it is asked about the intermediates, whose issuer may have no responder.
+
+    A root vouches for itself: it needs no CRL entry, and a leaf that it has issued itself needs OCSP alone.
+    """
+    match party.check_revocation:
+        case RevocationCheck.NONE:
+            return False
+        case RevocationCheck.CRL:
+            return True
+        case RevocationCheck.OCSP:
+            return any(_has_intermediate(t, name) for name in peer_issuers(t, party))
+        case _:
+            assert_never(party.check_revocation)
+
+
+def _has_intermediate(t: Topology, issuer: str) -> bool:
+    top = graph.chain(t, issuer)[-1]
+    return len(graph.chain(t, issuer)) > 1 or (top.existing is not None and top.existing.chain is not None)
+
+
+def has_crl(ca: Ca) -> bool:
+    """Whether there is a CRL of the CA: one that is signed here, or one that came with it."""
+    return ca.issues_here or (ca.existing is not None and ca.existing.crl is not None)

@@ -1,0 +1,176 @@
+"""The values that templates print, and the facts about CAs that they come from; `derivation` makes them.
+
+Paths are relative to the project's own folder, so that a folder copied to another host runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CaFacts:
+    """What the certificate of a CA says: its subject as an RFC 2253 string as OpenSSL prints it, and its key.
+
+    `spki_sha256` is the lower-case hex SHA-256 of its DER SubjectPublicKeyInfo. `chain_length` counts the certificates
+    above it that an existing CA brought in its `chain`, its root included; 0 for every other CA.
+    """
+
+    subject_dn: str
+    spki_sha256: str
+    chain_length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Protocols, cipher suites and groups by OpenSSL's names, most preferred first (Mozilla guideline 6.0).
+
+    `min_version` is `TLSv1.2` or `TLSv1.3`; `ciphers` are for TLS 1.2 and empty where it is not spoken.
+    """
+
+    profile: str
+    min_version: str
+    ciphers: tuple[str, ...]
+    suites: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """One caller that a server lets in: its identity, and the key of the CA that must have signed its certificate.
+
+    `subject_dn` and `issuer_dn` are whole names for servers that see nothing else (RFC 2253 strings, as nginx prints
+    them); `subject_dn` is None for external clients. `gateway`: this server is its upstream, so its `X-Client-Subject`
+    and `X-Client-Issuer` are believed.
+    """
+
+    name: str
+    role: str
+    identity: str
+    issuer: str
+    issuer_spki_sha256: str
+    issuer_dn: str
+    subject_dn: str | None
+    gateway: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One server that may be called. `server_name` is the first of its names: what SNI, Host and the check use.
+
+    `must_staple`: its certificate promises an OCSP staple (RFC 7633).
+    """
+
+    name: str
+    host: str
+    port: int
+    server_name: str
+    url: str
+    identity: str
+    must_staple: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the material lies, relative to the project; None where there is none."""
+
+    certificate: str = "tls/cert.pem"
+    key: str = "tls/key.pem"
+    trust: str = "tls/ca.pem"
+    intermediates: str = "tls/intermediates.pem"
+    crl: str | None = None
+    bundle: str | None = None
+    bundle_password: str | None = None
+    staple: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+    client_trust: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a CA, known by the SHA-256 of its key as in CaFacts, answers for its certificates over HTTP."""
+
+    ca: str
+    spki_sha256: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What is demanded of the peer's certificate: `check` is none, crl or ocsp; `on_unavailable` refuse or allow.
+
+    `crls` are the distribution points of the CRLs in `files.crl`, a self-signed root's too; `responders` are the OCSP
+    responders of the CAs that issue to the peers. What a topology without `publish` does not publish is not among them.
+    `by_application`: the flags of a TLS library are not enough, since OCSP must be asked, or a CRL may be missing.
+    """
+
+    check: str = "none"
+    on_unavailable: str = "refuse"
+    crls: tuple[Source, ...] = ()
+    responders: tuple[Source, ...] = ()
+    by_application: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A TCP address; `literal` is what stands in a URL or a configuration, IPv6 in brackets: `127.0.0.1:8443`."""
+
+    host: str
+    port: int
+    literal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Everything that a server's templates may print."""
+
+    topology: str
+    name: str
+    address: str
+    kind: str
+    identity: str
+    names: tuple[str, ...]
+    listen: Address
+    health: Address | None
+    tls: Tls
+    files: Files
+    anchors: tuple[str, ...]
+    """The names of the root CAs in `files.trust`."""
+    verify_depth: int
+    """The most intermediates between a caller's leaf and its root."""
+    allowed: tuple[Allowed, ...]
+    revocation: Revocation
+    staple: bool
+    must_staple: bool
+    post_quantum: bool
+    calls: tuple[Call, ...]
+    callee_verify_depth: int
+    """The most intermediates between a called server's leaf and its root; 0 where it calls nobody."""
+    upstream: Call | None
+    publish: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """Everything that a client's templates may print."""
+
+    topology: str
+    name: str
+    address: str
+    kind: str
+    identity: str
+    tls: Tls
+    files: Files
+    anchors: tuple[str, ...]
+    verify_depth: int
+    """The most intermediates between a called server's leaf and its root."""
+    revocation: Revocation
+    calls: tuple[Call, ...]
+    publish: str | None
+
+
+Settings = ServerSettings | ClientSettings
+
+CaFactsByName = Mapping[str, CaFacts]
