@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,6 +144,33 @@ def test_the_check_sees_an_address_taken_apart() -> None:
     ):  # fmt: skip
         assert len(takes_addresses_apart(expression)) == 1, expression
     assert takes_addresses_apart('a.partition(":"), a.split(), "server.x".upper()') == []
+
+
+_ON_A_REASON = re.compile(r"\bReasonCode\b|\breasons?(\[-?\d+\])?\.code\b|\bsentences?\(")
+
+
+def decisions_on_reasons(source: str) -> list[str]:
+    """Where `source` compares, branches or matches on a reason's code or words."""
+    tree = ast.parse(source)
+    asked = [node for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+    tests = [node.test for node in ast.walk(tree) if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert)]
+    matched = [node.subject for node in ast.walk(tree) if isinstance(node, ast.Match)]
+    said = [(node.lineno, ast.unparse(node)) for node in (*asked, *tests, *matched)]
+    return [f"line {line}: {text}" for line, text in said if _ON_A_REASON.search(text)]
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted_name)
+def test_nothing_is_decided_on_a_reason(path: Path) -> None:
+    assert decisions_on_reasons(path.read_text("utf-8")) == []
+
+
+def test_the_check_sees_a_decision_on_a_reason() -> None:
+    for decision in (
+        'change.reasons[0].code == "due"', "one.code is ReasonCode.DUE", "1 if reason.code in KNOWN else 2",
+        "if 'due' in sentence(reason): pass",
+    ):  # fmt: skip
+        assert decisions_on_reasons(decision), decision
+    assert decisions_on_reasons("Reason(ReasonCode.DUE)") == []
 
 
 def test_the_checks_see_an_arrow_and_a_slow_import() -> None:

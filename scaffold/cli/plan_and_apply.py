@@ -71,7 +71,9 @@ def _carry_out(project: Project, plan: Plan, moment: datetime, *, yes: bool, jso
 
 def _ask(costly: Sequence[Change]) -> None:
     """Raise PlanError unless a person on a terminal consents."""
-    what = "; ".join(f"{change.action} {change.address} ({change.reasons[0].message})" for change in costly)
+    from scaffold.view.reasons import sentence
+
+    what = "; ".join(f"{change.action} {change.address} ({sentence(change.reasons[0])})" for change in costly)
     if not sys.stdin.isatty():
         raise PlanError(
             f"this must be asked first, and there is no terminal to ask on: {what}",

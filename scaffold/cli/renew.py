@@ -52,6 +52,7 @@ def _watch(file: Path, out: Path | None) -> None:
     from scaffold.running.watch import World, ending_on_signals, watch
     from scaffold.store.secrets import Secrets
     from scaffold.view.log import json_line
+    from scaffold.view.reasons import sentences
 
     def look() -> World:
         project = open_project(file, out)
@@ -62,4 +63,4 @@ def _watch(file: Path, out: Path | None) -> None:
 
     look()  # what cannot even be read at the start is an error and no line of the log
     with ending_on_signals() as told_to_end:
-        watch(look, now, Secrets(os.environ), log, told_to_end)
+        watch(look, now, Secrets(os.environ), log, sentences, told_to_end)

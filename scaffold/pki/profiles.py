@@ -9,6 +9,7 @@ ocsp      CA:FALSE           digitalSignature               OCSPSigning   none
 
 from __future__ import annotations
 
+import enum
 import functools
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
@@ -24,8 +25,43 @@ from scaffold.pki.names import COMMON_NAME_LIMIT, common_name, ending_in, rfc225
 from scaffold.topology.model import Ca, Fault, NameConstraints, Party, San, SanType, Server, Subject, Topology
 
 Role = Literal["ca", "server", "client", "ocsp"]
-Difference = tuple[str, str]
-"""A stable code, and a sentence with the two values."""
+
+
+class Aspect(enum.StrEnum):
+    """What a certificate says, by a stable code."""
+
+    WHOLE = "unreadable"
+    """It cannot be understood."""
+    KEY_TYPE = "key-type"
+    """Its key is of a type that is not used here."""
+    SUBJECT = "subject"
+    AUTHORITY_KEY_IDENTIFIER = "authority-key-identifier"
+    KEY_IDENTIFIER = "key-identifier"
+    BASIC_CONSTRAINTS = "basic-constraints"
+    KEY_USAGE = "key-usage"
+    EXTENDED_KEY_USAGE = "extended-key-usage"
+    SANS = "sans"
+    NAME_CONSTRAINTS = "name-constraints"
+    CRL_POINTER = "crl-pointer"
+    ISSUER_POINTERS = "issuer-pointers"
+    MUST_STAPLE = "must-staple"
+    OCSP_NOCHECK = "ocsp-nocheck"
+    EXTENSION = "extension"
+    """Any other extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a certificate says of one aspect, and what its profile wants; None where it is absent, or of no matter.
+
+    `of` is the OID of an extension that has no aspect of its own.
+    """
+
+    aspect: Aspect
+    found: str | None = None
+    wanted: str | None = None
+    of: str | None = None
+
 
 _EKU: Final = {
     "server": ExtendedKeyUsageOID.SERVER_AUTH,
@@ -346,13 +382,13 @@ def differences(profile: CertificateProfile, certificate: x509.Certificate) -> l
         found = list(_subject_difference(says, certificate.subject))
         key = certificate.public_key()
     except MALFORMED as error:
-        return [("unreadable", f"the certificate cannot be understood: {error}")]
+        return [Difference(Aspect.WHOLE, found=str(error))]
     if not isinstance(key, PublicKey):
-        return [*found, ("key-type", f"the key is of a type that is not used here: {type(key).__name__}")]
+        return [*found, Difference(Aspect.KEY_TYPE, found=type(key).__name__)]
     # Which key the AKI names is for the check of the signature; here it counts whether it is there.
     authority = real.pop(ExtensionOID.AUTHORITY_KEY_IDENTIFIER, None)
     if authority is None and certificate.issuer != certificate.subject:
-        found.append(("authority-key-identifier", "the authority key identifier is absent"))
+        found.append(Difference(Aspect.AUTHORITY_KEY_IDENTIFIER, wanted="present"))
     expected = {extension.oid: extension for extension in extensions(profile, key, None)}
     if real == expected:
         return found
@@ -366,20 +402,20 @@ def differences(profile: CertificateProfile, certificate: x509.Certificate) -> l
 def _subject_difference(says: CertificateProfile, real: x509.Name) -> Iterable[Difference]:
     expected = subject_name(says.subject)
     if real != expected:
-        yield "subject", f"the subject is {rfc2253(real)}, the topology says {rfc2253(expected)}"
+        yield Difference(Aspect.SUBJECT, rfc2253(real), rfc2253(expected))
 
 
-_CODES: Final = {
-    ExtensionOID.SUBJECT_KEY_IDENTIFIER: ("key-identifier", "the subject key identifier"),
-    ExtensionOID.BASIC_CONSTRAINTS: ("basic-constraints", "the basic constraints"),
-    ExtensionOID.KEY_USAGE: ("key-usage", "the key usage"),
-    ExtensionOID.EXTENDED_KEY_USAGE: ("extended-key-usage", "the extended key usage"),
-    ExtensionOID.SUBJECT_ALTERNATIVE_NAME: ("sans", "the names"),
-    ExtensionOID.NAME_CONSTRAINTS: ("name-constraints", "the name constraints"),
-    ExtensionOID.CRL_DISTRIBUTION_POINTS: ("crl-pointer", "the CRL's address"),
-    ExtensionOID.AUTHORITY_INFORMATION_ACCESS: ("issuer-pointers", "the addresses of OCSP and issuer"),
-    ExtensionOID.TLS_FEATURE: ("must-staple", "the demand to staple"),
-    ExtensionOID.OCSP_NO_CHECK: ("ocsp-nocheck", "the exemption from OCSP"),
+_ASPECTS: Final = {
+    ExtensionOID.SUBJECT_KEY_IDENTIFIER: Aspect.KEY_IDENTIFIER,
+    ExtensionOID.BASIC_CONSTRAINTS: Aspect.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE: Aspect.KEY_USAGE,
+    ExtensionOID.EXTENDED_KEY_USAGE: Aspect.EXTENDED_KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME: Aspect.SANS,
+    ExtensionOID.NAME_CONSTRAINTS: Aspect.NAME_CONSTRAINTS,
+    ExtensionOID.CRL_DISTRIBUTION_POINTS: Aspect.CRL_POINTER,
+    ExtensionOID.AUTHORITY_INFORMATION_ACCESS: Aspect.ISSUER_POINTERS,
+    ExtensionOID.TLS_FEATURE: Aspect.MUST_STAPLE,
+    ExtensionOID.OCSP_NO_CHECK: Aspect.OCSP_NOCHECK,
 }
 
 
@@ -388,15 +424,19 @@ def _difference(
     real: x509.Extension[x509.ExtensionType] | None,
     expected: x509.Extension[x509.ExtensionType] | None,
 ) -> Difference:
-    code, what = _CODES.get(oid, ("extension", f"extension {oid.dotted_string}"))
-    plural = what.endswith("s") and "usage" not in what
+    aspect = _ASPECTS.get(oid, Aspect.EXTENSION)
+    of = oid.dotted_string if aspect is Aspect.EXTENSION else None
     if real and expected and real.value == expected.value:
-        return code, f"{what} {'are' if plural else 'is'} {'critical' if real.critical else 'not critical'}"
-    return code, f"{what} {'are' if plural else 'is'} {_words(real)}, the topology says {_words(expected)}"
+        return Difference(aspect, _criticality(real), _criticality(expected), of)
+    return Difference(aspect, _said(real), _said(expected), of)
 
 
-def _words(extension: x509.Extension[x509.ExtensionType] | None) -> str:
-    return "absent" if extension is None else describe(extension.value)
+def _criticality(extension: x509.Extension[x509.ExtensionType]) -> str:
+    return "critical" if extension.critical else "not critical"
+
+
+def _said(extension: x509.Extension[x509.ExtensionType] | None) -> str | None:
+    return None if extension is None else describe(extension.value)
 
 
 def describe(value: x509.ExtensionType) -> str:

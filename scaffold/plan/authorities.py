@@ -14,6 +14,7 @@ from scaffold.pki import bundles
 from scaffold.pki.names import rfc2253
 from scaffold.settings.values import CaFacts
 from scaffold.topology import graph
+from scaffold.topology.address import Address
 from scaffold.topology.model import Topology
 
 
@@ -38,6 +39,10 @@ class Authority:
     """Whether the CRL is to be signed only because it is due."""
     withdrawn: bool = False
     """Whether it, or a CA above it, is revoked and gets no new key: it issues nothing."""
+
+    @property
+    def address(self) -> Address:
+        return Address.ca(self.name)
 
     @property
     def new_key(self) -> bool:

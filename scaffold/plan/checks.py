@@ -7,9 +7,10 @@ unusable decides alone; of what it says, every difference is told; its life coun
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,14 +20,15 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from scaffold.pki import broken, chains, keys, profiles
 from scaffold.pki.issue import BACKDATE
 from scaffold.pki.names import rfc2253
+from scaffold.pki.profiles import Aspect
 from scaffold.plan.authorities import Authority
 from scaffold.plan.desired import DesiredCertificate
-from scaffold.plan.model import Action, Reason, Work
+from scaffold.plan.model import Action, Work
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.store.ledger import Issued, Ledger
 from scaffold.store.observation import SeenCertificate, SeenKey
 from scaffold.topology.address import Role
-from scaffold.topology.durations import format_duration
-from scaffold.topology.model import Fault
+from scaffold.topology.model import Fault, KeyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +63,24 @@ class Examined:
 
 _SHA256 = hashes.SHA256()
 
+_OF_ASPECTS: Final[Mapping[Aspect, ReasonCode]] = {aspect: ReasonCode(aspect.value) for aspect in Aspect} | {
+    Aspect.WHOLE: ReasonCode.INCOMPREHENSIBLE,
+    Aspect.KEY_TYPE: ReasonCode.KEY_TYPE_UNKNOWN,
+}
+
 Check = Callable[[Examined], Reason | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be done about a certificate, why, and how."""
+    """What is to be done about a part, why, and how; the rest is as in `Change`."""
 
     action: Action
     work: Work
     reasons: tuple[Reason, ...]
+    asks: bool = False
+    can_wait: bool = False
+    due: bool = False
 
 
 # --- Is it there ---------------------------------------------------------------------------------------------------
@@ -79,18 +89,20 @@ class Verdict:
 def missing(one: Examined) -> Reason | None:
     if not one.certificate.missing:
         return None
-    return Reason("missing", f"{one.desired.paths.certificate} is not there")
+    return Reason(ReasonCode.MISSING, one.desired.paths.certificate)
 
 
 def unreadable(one: Examined) -> Reason | None:
-    return None if one.certificate.problem is None else Reason("unreadable", one.certificate.problem)
+    if one.certificate.problem is None:
+        return None
+    return Reason(ReasonCode.UNREADABLE, one.desired.paths.certificate, wanted="a certificate")
 
 
 def incomprehensible(one: Examined) -> Reason | None:
     try:
         _ = one.real.extensions, one.real.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
-        return Reason("unreadable", f"{one.desired.paths.certificate} cannot be understood: {error}")
+        return Reason(ReasonCode.INCOMPREHENSIBLE, one.desired.paths.certificate, found=str(error))
     return None
 
 
@@ -98,41 +110,41 @@ def incomprehensible(one: Examined) -> Reason | None:
 
 
 def key_missing(one: Examined) -> Reason | None:
-    return None if one.key.present else Reason("key-missing", f"{one.desired.paths.key} is not there")
+    return None if one.key.present else Reason(ReasonCode.KEY_MISSING, one.desired.paths.key)
 
 
 def key_unreadable(one: Examined) -> Reason | None:
     if one.key.problem is None:
         return None
-    return Reason("key-unreadable", f"{one.key.problem}; it is overwritten by a new key")
+    return Reason(ReasonCode.KEY_UNREADABLE, one.desired.paths.key)
 
 
 def key_mismatch(one: Examined) -> Reason | None:
     if one.key_spki is None or one.key_spki == keys.spki(one.real):
         return None
-    return Reason("key-mismatch", f"{one.desired.paths.key} is not the key of {one.desired.paths.certificate}")
+    return Reason(ReasonCode.KEY_MISMATCH, one.desired.paths.key, wanted=one.desired.paths.certificate)
 
 
 def key_type(one: Examined) -> Reason | None:
     return _key_type(one, keys.key_type(one.real.public_key()))
 
 
-def _key_type(one: Examined, found: object) -> Reason | None:
+def _key_type(one: Examined, found: KeyType | None) -> Reason | None:
     if found == one.desired.key:
         return None
-    return Reason("key-type", f"the key is {found or 'of another type'}, the topology says {one.desired.key}")
+    return Reason(ReasonCode.KEY_TYPE, found=found, wanted=one.desired.key)
 
 
 def revoked(one: Examined) -> Reason | None:
     entry = one.ledger.revoked.get((one.desired.ca, f"{one.real.serial_number:x}"))
-    return None if entry is None else Reason("revoked", f"it was revoked on {_day(entry.at)}: {entry.reason}")
+    return None if entry is None else Reason(ReasonCode.REVOKED, found=entry.at, of=entry.reason)
 
 
 def key_of_revoked(one: Examined) -> Reason | None:
     """For a certificate that is not there: what stood over this key may have been revoked."""
     if one.key_spki is None or hashlib.sha256(one.key_spki).hexdigest() not in one.ledger.revoked_keys:
         return None
-    return Reason("revoked", f"{one.desired.paths.key} is the key of a certificate that was revoked")
+    return Reason(ReasonCode.KEY_OF_REVOKED, one.desired.paths.key)
 
 
 # --- Its issuer ----------------------------------------------------------------------------------------------------
@@ -141,14 +153,14 @@ def key_of_revoked(one: Examined) -> Reason | None:
 def issuer_key(one: Examined) -> Reason | None:
     if one.issuer is None or not one.issuer.new_key:
         return None
-    return Reason("issuer-key", f"its issuer ca.{one.issuer.name} gets a new key")
+    return Reason(ReasonCode.ISSUER_KEY, of=one.issuer.address)
 
 
 def issuer_name(one: Examined) -> Reason | None:
     if one.issuer is None or one.desired.fault is Fault.SELF_SIGNED or one.real.issuer == one.issuer.subject:
         return None
     there, asked = rfc2253(one.real.issuer), rfc2253(one.issuer.subject)
-    return Reason("issuer", f"the issuer is {there}, that of ca.{one.issuer.name} is {asked}")
+    return Reason(ReasonCode.ISSUER, found=there, wanted=asked, of=one.issuer.address)
 
 
 def signature(one: Examined) -> Reason | None:
@@ -156,10 +168,10 @@ def signature(one: Examined) -> Reason | None:
         return None
     if one.issuer is None:
         sound = chains.is_self_signed(one.real) or one.real.issuer != one.real.subject
-        return None if sound and one.real.issuer == one.real.subject else Reason("signature", "it is not self-signed")
+        return None if sound and one.real.issuer == one.real.subject else Reason(ReasonCode.NOT_SELF_SIGNED)
     if _signed_here(one, one.issuer) or _signed(one.real, one.issuer):
         return None
-    return Reason("signature", f"it is not signed by the key that ca.{one.issuer.name} has today")
+    return Reason(ReasonCode.SIGNATURE, of=one.issuer.address)
 
 
 def recorded(one: Examined) -> Issued | None:
@@ -192,8 +204,9 @@ def _signed(certificate: x509.Certificate, issuer: Authority) -> bool:
 
 
 def differences(one: Examined) -> Iterator[Reason]:
-    for code, message in profiles.differences(one.desired.profile, one.real):
-        yield Reason(code, message)
+    for found in profiles.differences(one.desired.profile, one.real):
+        path = one.desired.paths.certificate if found.aspect is Aspect.WHOLE else None
+        yield Reason(_OF_ASPECTS[found.aspect], path, found.found, found.wanted, found.of)
 
 
 def fault(one: Examined) -> Reason | None:
@@ -202,7 +215,7 @@ def fault(one: Examined) -> Reason | None:
         return None
     if broken.shows(one.desired.profile, one.real, signer, one.now):
         return None
-    return Reason("fault", f"it does not show the fault that is asked for: {one.desired.fault}")
+    return Reason(ReasonCode.FAULT, wanted=one.desired.fault)
 
 
 # --- Its life ------------------------------------------------------------------------------------------------------
@@ -212,14 +225,14 @@ def not_yet_valid(one: Examined) -> Reason | None:
     begins = one.real.not_valid_before_utc
     if begins <= one.now or one.desired.fault is Fault.NOT_YET_VALID:
         return None
-    return Reason("not-yet-valid", f"it begins on {_day(begins)}")
+    return Reason(ReasonCode.NOT_YET_VALID, found=begins)
 
 
 def outlives_issuer(one: Examined) -> Reason | None:
     if one.issuer is None or one.desired.fault is not None or one.real.not_valid_after_utc <= one.issuer.not_after:
         return None
-    ends, issuer_ends = _day(one.real.not_valid_after_utc), _day(one.issuer.not_after)
-    return Reason("outlives-issuer", f"it ends on {ends}, after its issuer ca.{one.issuer.name} does, on {issuer_ends}")
+    ends, issuer = one.real.not_valid_after_utc, one.issuer
+    return Reason(ReasonCode.OUTLIVES_ISSUER, found=ends, wanted=issuer.not_after, of=issuer.address)
 
 
 def too_long(one: Examined) -> Reason | None:
@@ -227,26 +240,25 @@ def too_long(one: Examined) -> Reason | None:
     latest = one.now + one.desired.lifetime + BACKDATE
     if one.real.not_valid_after_utc <= latest or one.desired.fault is Fault.NOT_YET_VALID:
         return None
-    ends, asked = _day(one.real.not_valid_after_utc), format_duration(one.desired.lifetime)
-    return Reason("lifetime", f"it ends on {ends}, later than the {asked} that the topology gives it")
+    return Reason(ReasonCode.LIFETIME, found=one.real.not_valid_after_utc, wanted=one.desired.lifetime)
 
 
 def expired(one: Examined) -> Reason | None:
     ends = one.real.not_valid_after_utc
     if ends > one.now or one.desired.fault is Fault.EXPIRED or not prolonged(one):
         return None
-    return Reason("expired", f"it expired on {_day(ends)}")
+    return Reason(ReasonCode.EXPIRED, found=ends)
 
 
 def due(one: Examined) -> Reason | None:
     begins = one.real.not_valid_after_utc - one.desired.window
     if begins > one.now or one.desired.fault in (Fault.EXPIRED, Fault.NOT_YET_VALID) or not prolonged(one):
         return None
-    return Reason("due", f"it ends on {_day(one.real.not_valid_after_utc)} and is due since {_day(begins)}")
+    return Reason(ReasonCode.DUE, found=one.real.not_valid_after_utc, wanted=begins)
 
 
 def asked_for(one: Examined) -> Reason | None:
-    return Reason("asked", "its renewal is asked for") if one.asked_for else None
+    return Reason(ReasonCode.RENEWAL_ASKED) if one.asked_for else None
 
 
 def prolonged(one: Examined) -> bool:
@@ -262,7 +274,7 @@ def ends_when_issued(desired: DesiredCertificate, issuer: Authority | None, now:
 
 # --- The chain -----------------------------------------------------------------------------------------------------
 
-_NEW_KEY: tuple[Check, ...] = (key_missing, key_unreadable, key_mismatch, key_type, revoked)
+_NEW_KEY: tuple[Check, ...] = (key_missing, key_unreadable, key_mismatch, key_type)
 _REISSUE: tuple[Check, ...] = (issuer_key, issuer_name, signature)
 _LIFE: tuple[Check, ...] = (expired, due, asked_for)
 
@@ -276,13 +288,15 @@ def examine(one: Examined) -> Verdict | None:
     if one.half_replaced and (reason := key_mismatch(one)) is not None:
         return Verdict(Action.UPDATE, Work.ISSUE, (reason,))
     if (reason := _first(_NEW_KEY, one)) is not None:
-        return Verdict(Action.REPLACE, Work.NEW_KEY, (reason,))
+        return _replaced(one, reason)
+    if (reason := revoked(one)) is not None:
+        return replace(_replaced(one, reason), due=not _is_ca(one))
     reasons = (*_found(_REISSUE, one), *differences(one))
     reasons = reasons or _found((fault, not_yet_valid, outlives_issuer, too_long), one)
     if reasons:
         return Verdict(Action.UPDATE, Work.ISSUE, reasons)
     if (reason := _first(_LIFE, one)) is not None:
-        return Verdict(Action.RENEW, Work.ISSUE, (reason,))
+        return Verdict(Action.RENEW, Work.ISSUE, (reason,), due=True)
     return None
 
 
@@ -295,8 +309,17 @@ def _over(one: Examined, action: Action, reason: Reason) -> Verdict:
     if not one.key.present:
         return Verdict(action, Work.NEW_KEY, (reason,))
     if (problem := key_unreadable(one) or _type_of_key_file(one) or key_of_revoked(one)) is not None:
-        return Verdict(Action.REPLACE, Work.NEW_KEY, (reason, problem))
+        return _replaced(one, reason, problem)
     return Verdict(action, Work.ISSUE, (reason,))
+
+
+def _replaced(one: Examined, *reasons: Reason) -> Verdict:
+    """A new key: of a CA, everything below it falls with the old one, and a person is asked."""
+    return Verdict(Action.REPLACE, Work.NEW_KEY, reasons, asks=_is_ca(one))
+
+
+def _is_ca(one: Examined) -> bool:
+    return one.desired.address.role is Role.CA
 
 
 def _type_of_key_file(one: Examined) -> Reason | None:
@@ -309,7 +332,3 @@ def _first(checks: tuple[Check, ...], one: Examined) -> Reason | None:
 
 def _found(checks: tuple[Check, ...], one: Examined) -> tuple[Reason, ...]:
     return tuple(reason for check in checks if (reason := check(one)) is not None)
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -21,7 +21,8 @@ from scaffold.plan.authorities import Authorities, Authority
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, DesiredParty
 from scaffold.plan.intents import Intent, Resolved, resolve
-from scaffold.plan.model import CRL_DUE, Action, Change, Reason, Work
+from scaffold.plan.model import Action, Change, Work
+from scaffold.plan.reasons import Finding, Reason, ReasonCode
 from scaffold.plan.trust_files import ignored, project, trust_files
 from scaffold.settings.peers import peer_issuers
 from scaffold.store import gitignore
@@ -32,7 +33,6 @@ from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation, SeenKey
 from scaffold.store.projects import digest
 from scaffold.topology.address import Address, Part
-from scaffold.topology.durations import format_duration
 from scaffold.topology.notes import Note
 
 
@@ -133,8 +133,8 @@ class _Diff:
         verdict = checks.examine(examined)
         if issuer is not None and issuer.withdrawn:
             if verdict is not None:
-                why = f"its issuer ca.{issuer.name} is revoked, or a CA above it"
-                self.notes.append(Note(asked.address, f"stays as it is, though {verdict.reasons[0].message}: {why}"))
+                why, code = f"its issuer {issuer.address} is revoked, or a CA above it", verdict.reasons[0].code.code
+                self.notes.append(Note(asked.address, f"stays as it is, though it differs ({code}): {why}"))
             return None, True
         self._note_cut(asked, issuer, verdict)
         return verdict, False
@@ -181,7 +181,7 @@ class _Diff:
         if one.certificate is None:
             if reasons:
                 action = Action.UPDATE if self.observed.exists(one.paths.certificate) else Action.CREATE
-                adopted = Reason("existing", f"it is adopted from {one.ca.existing.certificate}")  # type: ignore[union-attr]
+                adopted = Reason(ReasonCode.EXISTING, found=str(one.ca.existing.certificate))  # type: ignore[union-attr]
                 self._change(address, Verdict(action, Work.ADOPT, (adopted,)), tuple(wanted))
             return
         key = self.observed.key(one.paths.key)
@@ -199,27 +199,36 @@ class _Diff:
         authority = self.authorities[one.ca.name]
         seen = self.observed.crl(one.paths.crl)
         reason = self._crl_reason(one, authority)
-        if reason is None:
+        found = Finding(reason) if reason is not None else self._crl_due(one, seen.crl)
+        if found is None:
             self.authorities[one.ca.name] = _with_crl(authority, seen.content, due=False)
             return
-        self.authorities[one.ca.name] = _with_crl(authority, None, due=reason.code == CRL_DUE)
+        self.authorities[one.ca.name] = _with_crl(authority, None, due=found.can_wait)
         action = Action.CREATE if seen.crl is None and seen.problem is None else Action.UPDATE
-        yield Change(one.ca.address.with_part(Part.CRL), action, (reason,), (one.paths.crl,), Work.SIGN)
+        yield Change(
+            one.ca.address.with_part(Part.CRL),
+            action,
+            (found.reason,),
+            (one.paths.crl,),
+            Work.SIGN,
+            can_wait=found.can_wait,
+        )
 
     def _crl_reason(self, one: DesiredCa, authority: Authority) -> Reason | None:
+        """Why the CRL in place will not do."""
         seen = self.observed.crl(one.paths.crl)
         if seen.problem is not None:
-            return Reason("unreadable", seen.problem)
+            return Reason(ReasonCode.UNREADABLE, one.paths.crl, wanted="a CRL")
         if seen.crl is None:
-            return Reason("missing", f"{one.paths.crl} is not there")
+            return Reason(ReasonCode.MISSING, one.paths.crl)
         if authority.new_key:
-            return Reason("issuer-key", f"{one.ca.address} gets a new key")
+            return Reason(ReasonCode.CRL_KEY, of=one.ca.address)
         if seen.crl.issuer != authority.subject:
-            return Reason("issuer", f"{one.ca.address} has another name now")
+            return Reason(ReasonCode.CRL_NAME, of=one.ca.address)
         if authority.today is None:
-            return Reason("issuer", f"{one.ca.address} gets a new certificate")
+            return Reason(ReasonCode.CRL_CERTIFICATE, of=one.ca.address)
         if not crls.signed_by(seen.crl, authority.today):
-            return Reason("signature", f"it is not signed by the key that {one.ca.address} has today")
+            return Reason(ReasonCode.SIGNATURE, of=one.ca.address)
         try:
             lacking = revocations.lacking(self.ledger, one.ca.name, authority.spki_sha256, seen.crl, self.now)
             if lost := revocations.unrecorded(self.ledger, one.ca.name, seen.crl):
@@ -229,8 +238,17 @@ class _Diff:
                 )
                 self.notes.append(Note(one.ca.address.with_part(Part.CRL), said))
         except Unreadable as error:
-            return Reason("unreadable", f"{one.paths.crl} is {error}")
-        return Reason("entries", lacking) if lacking is not None else _crl_life(one, seen.crl, self.now)
+            return Reason(ReasonCode.INCOMPREHENSIBLE, one.paths.crl, found=str(error))
+        return lacking or _crl_life(one, seen.crl, self.now)
+
+    def _crl_due(self, one: DesiredCa, crl: crls.Crl | None) -> Finding | None:
+        """Whether a CRL that will do is past half of its life."""
+        if crl is None or crl.next_update_utc is None:
+            return None
+        begins, ends = crl.last_update_utc, crl.next_update_utc
+        if begins + (ends - begins) / 2 > self.now:
+            return None
+        return Finding(Reason(ReasonCode.CRL_DUE, found=ends), can_wait=True)
 
     # --- Servers and clients ---
 
@@ -271,10 +289,10 @@ class _Diff:
         reasons = list(_rights(asked.paths.key, one.key))
         behind = settled.intermediates_pem((asked.issuer,)) if asked.issuer is not None else b""
         if behind is None:
-            pending = ", ".join(f"ca.{name}" for name in settled.pending((asked.issuer or "",)))
-            reasons.append(Reason("chain", f"a new certificate of {pending} is sent along"))
+            pending = tuple(Address.ca(name) for name in settled.pending((asked.issuer or "",)))
+            reasons.append(Reason(ReasonCode.CHAIN_PENDING, of=pending))
         elif one.certificate.content != bundles.pem(one.real) + behind:
-            reasons.append(Reason("chain", "the certificates that are sent along are not those of today"))
+            reasons.append(Reason(ReasonCode.CHAIN))
         return Verdict(Action.UPDATE, Work.PLACE, tuple(reasons)) if reasons else None
 
     def _bundle(self, one: DesiredParty, settled: Authorities, reissued: bool) -> None:
@@ -292,89 +310,99 @@ class _Diff:
     def _bundle_reason(self, one: DesiredParty, reissued: bool) -> Reason | None:
         there = self.observed.content(one.paths.bundle)
         if there is None:
-            return Reason("missing", f"{one.paths.bundle} is not there")
+            return Reason(ReasonCode.MISSING, one.paths.bundle)
         if reissued:
-            return Reason("certificate", "its certificate is issued anew")
+            return Reason(ReasonCode.BUNDLE_CERTIFICATE)
         if not self.observed.exists(one.paths.bundle_password):
-            return Reason("missing", f"{one.paths.bundle_password} is not there")
+            return Reason(ReasonCode.MISSING, one.paths.bundle_password)
         record = self.observed.records.by_address.get(one.party.address.with_part(Part.BUNDLE))
         leaf = self.observed.content(one.paths.own.certificate) or b""
         if record is None or record.inputs != bundle_inputs(one, leaf):
-            return Reason("content", "it was made of another certificate, chain or key, or otherwise protected")
+            return Reason(ReasonCode.BUNDLE_INPUTS)
         if record.files.get(one.paths.bundle) != digest(there):
-            return Reason("content", f"{one.paths.bundle} is not what scaffold wrote")
+            return Reason(ReasonCode.BUNDLE_FOREIGN, one.paths.bundle)
         return None
 
     def _staple(self, one: DesiredParty, kind: Kind, settled: Authorities, reissued: bool) -> None:
         if not staples.has_staple(one, kind):
             return
         path = one.paths.staple
-        reason = self._staple_reason(one, settled[one.party.issuer], reissued)
-        if reason is not None:
+        found = self._staple_finding(one, settled[one.party.issuer], reissued)
+        if found is not None:
             action = Action.UPDATE if self.observed.exists(path) else Action.CREATE
-            address = one.party.address.with_part(Part.STAPLE)
-            self._change(address, Verdict(action, Work.STAPLE, (reason,)), (path,))
+            verdict = Verdict(action, Work.STAPLE, (found.reason,), can_wait=found.can_wait)
+            self._change(one.party.address.with_part(Part.STAPLE), verdict, (path,))
 
-    def _staple_reason(self, one: DesiredParty, authority: Authority, reissued: bool) -> Reason | None:
+    def _staple_finding(self, one: DesiredParty, authority: Authority, reissued: bool) -> Finding | None:
         path = one.paths.staple
         if reissued:
-            return Reason("certificate", f"{path}: its certificate is issued anew")
+            return Finding(Reason(ReasonCode.STAPLE_CERTIFICATE, path))
         leaf = self.observed.certificate(one.paths.own.certificate).certificate
         if leaf is None or authority.today is None or not _signed_today(one.own, leaf, authority):
             return None  # revoked without replacement, and its CA has gone on: nobody can vouch for it any more
         content = self.observed.content(path)
         if content is None:
-            return Reason("missing", f"{path} is not there")
+            return Finding(Reason(ReasonCode.MISSING, path))
         ca, said = authority.today, staples.status(self.ledger, one.party.issuer, leaf)
         longest = staples.life(self.desired.topology.cas[one.party.issuer])
-        return staples.wrong(path, content, leaf, ca, said, self.now) or staples.due(
-            path, content, leaf, ca, longest, self.now
-        )
+        if (reason := staples.wrong(path, content, leaf, ca, said, self.now)) is not None:
+            return Finding(reason)
+        due = staples.due(path, content, leaf, ca, longest, self.now)
+        return Finding(due, can_wait=True) if due is not None else None
 
     def _trust(self, one: DesiredParty, kind: Kind, settled: Authorities, found: projects.Compared) -> None:
         """Everything in `tls/` apart from keys and certificates is repaired wherever it differs."""
         fixed = trust_files(self.desired.topology, one, settled)
         if found.rendered_tls is not None:
             fixed[one.paths.ignore] = ignored(one, found.rendered_tls)
-        reasons: dict[str, Reason] = {}
+        findings: dict[str, Finding] = {}
         for path, text in fixed.items():
-            if text is None:
-                reasons[path] = self._pending(one, path, settled)
-                continue
-            reason = self._crls(one, path, text, settled) if path == one.paths.crl else self._content(path, text)
-            if reason is not None:
-                reasons[path] = reason
-        reasons.update(found.tls)
+            finding = self._fixed(one, path, text, settled)
+            if finding is not None:
+                findings[path] = finding
+        findings.update((path, Finding(reason)) for path, reason in found.tls.items())
         needed = (*fixed, *((one.paths.staple,) if staples.has_staple(one, kind) else ()))
-        reasons.update(removal.stale_trust(one, needed, found.rendered_tls, self.observed))
-        if not reasons:
+        stale = removal.stale_trust(one, needed, found.rendered_tls, self.observed)
+        findings.update((path, Finding(reason)) for path, reason in stale)
+        if not findings:
             return
-        new = not any(self.observed.exists(path) for path in fixed if path != one.paths.ignore)
-        if new:
-            verdict = Verdict(Action.CREATE, Work.TRUST, (Reason("missing", f"{one.paths.trust} is not there"),))
+        if not any(self.observed.exists(path) for path in fixed if path != one.paths.ignore):
+            verdict = Verdict(Action.CREATE, Work.TRUST, (Reason(ReasonCode.MISSING, one.paths.trust),))
         else:
-            verdict = Verdict(Action.UPDATE, Work.TRUST, tuple(dict.fromkeys(reasons.values())))
-        self._change(one.party.address.with_part(Part.TRUST), verdict, tuple(reasons))
+            reasons = tuple(dict.fromkeys(finding.reason for finding in findings.values()))
+            can_wait = all(finding.can_wait for finding in findings.values())
+            verdict = Verdict(Action.UPDATE, Work.TRUST, reasons, can_wait=can_wait)
+        self._change(one.party.address.with_part(Part.TRUST), verdict, tuple(findings))
 
-    def _crls(self, one: DesiredParty, path: str, text: bytes, settled: Authorities) -> Reason | None:
+    def _fixed(self, one: DesiredParty, path: str, text: bytes | None, settled: Authorities) -> Finding | None:
+        if text is None:
+            return self._pending(one, path, settled)
+        if path == one.paths.crl:
+            return self._crls(one, path, text, settled)
+        reason = self._content(path, text)
+        return Finding(reason) if reason is not None else None
+
+    def _crls(self, one: DesiredParty, path: str, text: bytes, settled: Authorities) -> Finding | None:
         """What a fetcher has put there from the CDP may be newer than what stands here; what was left there, older."""
         there = self.observed.content(path)
         if there == text:
             return None
         signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
         reason = self._content(path, revocations.freshest(there, text, signers, self.now))
-        if reason is not None and self._still_does(there, signers):
-            return Reason(CRL_DUE, f"{path}: a CRL was signed anew, and the one that is there is still valid")
-        return reason
+        if reason is None:
+            return None
+        if self._still_does(there, signers):
+            return Finding(Reason(ReasonCode.CRL_SUPERSEDED, path), can_wait=True)
+        return Finding(reason)
 
-    def _pending(self, one: DesiredParty, path: str, settled: Authorities) -> Reason:
+    def _pending(self, one: DesiredParty, path: str, settled: Authorities) -> Finding:
         if path != one.paths.crl:
-            return Reason("authority", f"{path}: a CA that it holds gets a new certificate")
+            return Finding(Reason(ReasonCode.AUTHORITY, path))
         signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
         due = all(authority.crl_due for authority in signers if authority.crl is None)
         if due and self._still_does(self.observed.content(path), signers):
-            return Reason(CRL_DUE, f"{path}: a CRL is signed anew, because it is due")
-        return Reason("crl", f"{path}: a CRL is signed anew")
+            return Finding(Reason(ReasonCode.CRL_PENDING_DUE, path), can_wait=True)
+        return Finding(Reason(ReasonCode.CRL_PENDING, path))
 
     def _still_does(self, there: bytes | None, signers: tuple[Authority, ...]) -> bool:
         """Many projects hold the same CRLs, and long ones take their time."""
@@ -406,8 +434,8 @@ class _Diff:
     def _content(self, path: str, text: bytes | None) -> Reason | None:
         there = self.observed.content(path)
         if there is None:
-            return Reason("missing", f"{path} is not there")
-        return None if there == text else Reason("content", f"{path} is not what it should be")
+            return Reason(ReasonCode.MISSING, path)
+        return None if there == text else Reason(ReasonCode.CONTENT, path)
 
     def _note_cut(self, asked: DesiredCertificate, issuer: Authority | None, verdict: Verdict | None) -> None:
         """Says that a certificate is cut to its issuer's end. Raises TopologyError where that has come already."""
@@ -428,7 +456,18 @@ class _Diff:
             self.notes.append(Note(asked.address, said))
 
     def _change(self, address: Address, verdict: Verdict, paths: tuple[str, ...]) -> None:
-        self.changes.append(Change(address, verdict.action, verdict.reasons, paths, verdict.work))
+        self.changes.append(
+            Change(
+                address,
+                verdict.action,
+                verdict.reasons,
+                paths,
+                verdict.work,
+                asks=verdict.asks,
+                can_wait=verdict.can_wait,
+                due=verdict.due,
+            )
+        )
 
 
 def _after(
@@ -474,31 +513,28 @@ def _with_fault(asked: DesiredCertificate, verdict: Verdict) -> Verdict:
     """Says of a certificate that is issued broken that this is meant."""
     if asked.fault is None or verdict.work is Work.PLACE:
         return verdict
-    return replace(verdict, reasons=(*verdict.reasons, Reason("on-purpose", f"broken on purpose: {asked.fault}")))
+    return replace(verdict, reasons=(*verdict.reasons, Reason(ReasonCode.ON_PURPOSE, wanted=asked.fault)))
 
 
 def _encryption(one: DesiredCa, key: SeenKey) -> Reason:
     if key.encrypted:
-        return Reason("key-encryption", f"{one.paths.key} is encrypted, the topology says it is not")
-    return Reason("key-encryption", f"{one.paths.key} is not encrypted, the topology says it is")
+        return Reason(ReasonCode.KEY_ENCRYPTED, one.paths.key)
+    return Reason(ReasonCode.KEY_NOT_ENCRYPTED, one.paths.key)
 
 
 def _rights(path: str, key: SeenKey) -> Iterator[Reason]:
     if key.present and key.mode != SECRET_FILE:
-        yield Reason("rights", f"{path} has the rights {key.mode:04o}, a private key has {SECRET_FILE:04o}")
+        yield Reason(ReasonCode.RIGHTS, path, f"{key.mode:04o}", f"{SECRET_FILE:04o}")
 
 
 def _crl_life(one: DesiredCa, crl: crls.Crl, now: datetime) -> Reason | None:
     begins, ends = crl.last_update_utc, crl.next_update_utc
-    if ends is None or ends <= now:
-        return Reason(
-            "expired", "it is not valid any more" if ends is None else f"it expired on {ends:%Y-%m-%d %H:%M} UTC"
-        )
+    if ends is None:
+        return Reason(ReasonCode.CRL_ENDLESS)
+    if ends <= now:
+        return Reason(ReasonCode.EXPIRED, found=ends)
     if ends - begins > one.crl_life:
-        lives, asked = format_duration(ends - begins), format_duration(one.crl_life)
-        return Reason("life", f"it is valid for {lives}, the topology says {asked}")
-    if begins + (ends - begins) / 2 <= now:
-        return Reason(CRL_DUE, f"it ends on {ends:%Y-%m-%d %H:%M} UTC and is past half of its life")
+        return Reason(ReasonCode.CRL_LIFE, found=ends - begins, wanted=one.crl_life)
     return None
 
 

@@ -14,7 +14,8 @@ from scaffold.errors import AddressError, PlanError
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
-from scaffold.plan.model import Action, Change, Reason, Revocation, Work
+from scaffold.plan.model import Action, Change, Revocation, Work
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.store import ledger
 from scaffold.store.existing import ExistingCa
 from scaffold.store.ledger import Issued, Ledger, Revoked
@@ -320,8 +321,11 @@ class _Resolution:
     def _revocation(self, address: Address, chosen: Sequence[Issued], intent: Revoke) -> Change:
         replace = intent.replace and intent.reason is not crls.Reason.CERTIFICATE_HOLD
         entries = tuple(Revocation(one.ca, one.serial, intent.reason.value, replace) for one in chosen)
-        reasons = tuple(Reason("asked", f"revoked for {intent.reason}: {_shown(one)}") for one in chosen)
-        return Change(address, Action.REVOKE, reasons, (), Work.REVOKE, entries)
+        reasons = tuple(
+            Reason(ReasonCode.REVOCATION_ASKED, found=one.not_after, wanted=intent.reason.value, of=one.serial)
+            for one in chosen
+        )
+        return Change(address, Action.REVOKE, reasons, (), Work.REVOKE, entries, asks=True)
 
     # --- Release ---
 
@@ -338,7 +342,7 @@ class _Resolution:
             raise self._not_on_hold(intent.address, issued)
         for address in dict.fromkeys(one.address for one in held):
             of_it = [one for one in held if one.address == address]
-            reasons = tuple(Reason("asked", f"the hold on {_shown(one)} is lifted") for one in of_it)
+            reasons = tuple(Reason(ReasonCode.RELEASE_ASKED, found=one.not_after, of=one.serial) for one in of_it)
             entries = tuple(Revocation(one.ca, one.serial, ledger.LIFTED) for one in of_it)
             yield Change(address, Action.UPDATE, reasons, (), Work.REVOKE, entries)
 

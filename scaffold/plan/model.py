@@ -5,13 +5,10 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
 
-from scaffold.topology.address import Address, Role
+from scaffold.plan.reasons import Reason
+from scaffold.topology.address import Address
 from scaffold.topology.notes import Note
-
-CRL_DUE: Final = "crl-due"
-STAPLE_DUE: Final = "staple-due"
 
 
 class Action(enum.StrEnum):
@@ -65,14 +62,6 @@ class Work(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """Why: a stable code for programs, and a sentence with the two values for people. Never holds a secret."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Revocation:
     """What the ledger is to say of a certificate: its CA, its serial in lower-case hex, and a CRLReason.
 
@@ -87,7 +76,12 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of the plan. `reasons` is never empty; `paths` are the files concerned, relative to the output."""
+    """One line of the plan. `reasons` is never empty; `paths` are the files concerned, relative to the output.
+
+    `asks`: apply asks a person first, because a certificate is revoked, a CA gets another key, or something is deleted.
+    `can_wait`: what is there will do for a while: a CRL or staple that is valid and past half of its life.
+    `due`: time alone asks for it, or a revocation that is to be carried through.
+    """
 
     address: Address
     action: Action
@@ -95,18 +89,9 @@ class Change:
     paths: tuple[str, ...] = ()
     work: Work | None = None
     revocations: tuple[Revocation, ...] = ()
-
-    @property
-    def asks(self) -> bool:
-        """Whether apply asks a person first: a certificate is revoked, a CA gets another key, something is deleted."""
-        return self.action in (Action.DELETE, Action.REVOKE) or (
-            self.action is Action.REPLACE and self.address.role is Role.CA
-        )
-
-    @property
-    def can_wait(self) -> bool:
-        """Whether it is only due: a CRL or staple that is valid and past half of its life. `--check` ignores it."""
-        return all(reason.code in (CRL_DUE, STAPLE_DUE) for reason in self.reasons)
+    asks: bool = False
+    can_wait: bool = False
+    due: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,14 +43,8 @@ def plan_due(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: da
     """
     return _part(
         make_plan(t, kinds, layout, now),
-        lambda change: _is_due(change) or _keeps_fresh(change) or change.work in _FOLLOWS,
+        lambda change: change.due or _keeps_fresh(change) or change.work in _FOLLOWS,
     )
-
-
-def _is_due(change: Change) -> bool:
-    if change.action is Action.RENEW:
-        return True
-    return change.action is Action.REPLACE and change.reasons[0].code == "revoked" and not change.asks
 
 
 def _keeps_fresh(change: Change) -> bool:

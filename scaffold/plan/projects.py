@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from scaffold.plan.desired import DesiredParty
-from scaffold.plan.model import Action, Change, Reason, Work
+from scaffold.plan.model import Action, Change, Work
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.trust_files import TLS, Project
 from scaffold.settings.values import CaFacts
 from scaffold.store.observation import Observation
@@ -55,7 +56,7 @@ def compare(one: DesiredParty, source: Project, observed: Observation, overwrite
 
 
 def _create(one: DesiredParty) -> Change:
-    reason = Reason("missing", f"{one.paths.folder} has no project yet")
+    reason = Reason(ReasonCode.NO_PROJECT, one.paths.folder)
     return Change(_address(one), Action.CREATE, (reason,), (one.paths.folder,), Work.RENDER)
 
 
@@ -81,9 +82,9 @@ def _tls_reasons(wanted: Mapping[str, str], observed: Observation) -> Iterator[t
     for path, sha256 in wanted.items():
         there = observed.content(path)
         if there is None:
-            yield path, Reason("missing", f"{path} is not there")
+            yield path, Reason(ReasonCode.MISSING, path)
         elif digest(there) != sha256:
-            yield path, Reason("content", f"{path} is not what it should be")
+            yield path, Reason(ReasonCode.CONTENT, path)
 
 
 def _deleted_note(one: DesiredParty, path: str) -> Note:
@@ -106,7 +107,7 @@ class _Comparison:
         known = {path: digest(text) for path, text in tls.items() if STAND_IN not in text}
         reasons = dict(_tls_reasons(known, self.observed))
         for path in (path for path in tls if path not in known):
-            reasons[path] = Reason("authority", f"{path}: a CA that it names gets a new key")
+            reasons[path] = Reason(ReasonCode.AUTHORITY_KEY, path)
         if gone:
             return Compared((_create(self.one),), (), reasons, frozenset(tls))
         for path, text in self.rendered.items():
@@ -122,15 +123,15 @@ class _Comparison:
         if there is None:
             self._absent(path, changed=last != new)
         elif self.overwrite:
-            self.updates[path] = Reason("overwrite", f"{path} is overwritten, as asked")
+            self.updates[path] = Reason(ReasonCode.OVERWRITE, path)
         elif self.record.is_ours(path, there):
-            self.updates[path] = Reason("template", f"{path}: what is rendered has changed")
+            self.updates[path] = Reason(ReasonCode.TEMPLATE, path)
         elif last != new and not self._seen(path, new):
             self.conflicts[path] = self._conflict(path, last)
 
     def _absent(self, path: str, *, changed: bool) -> None:
         if changed or self.overwrite:
-            self.updates[path] = Reason("missing", f"{path} is not there")
+            self.updates[path] = Reason(ReasonCode.MISSING, path)
         else:
             self.notes.append(_deleted_note(self.one, path))
 
@@ -139,8 +140,8 @@ class _Comparison:
         return self.record.offered.get(path) == new and not self.observed.exists(path + NEW)
 
     def _conflict(self, path: str, last: str | None) -> Reason:
-        whose = "it was edited, and what is rendered has changed" if last else "it was there before"
-        return Reason("edited", f"{path}: {whose}; the new text is laid beside it as {path.rpartition('/')[2]}{NEW}")
+        code = ReasonCode.EDITED if last else ReasonCode.NOT_OURS
+        return Reason(code, path, wanted=f"{path.rpartition('/')[2]}{NEW}")
 
     def _changes(self) -> Iterator[Change]:
         address = _address(self.one)
@@ -162,8 +163,8 @@ class _Comparison:
             if path not in ours
         )
         if ours:
-            reasons = tuple(Reason("stale", f"{path} is not rendered any more") for path in ours)
-            yield Change(_address(self.one), Action.DELETE, reasons, ours, Work.REMOVE)
+            reasons = tuple(Reason(ReasonCode.NOT_RENDERED, path) for path in ours)
+            yield Change(_address(self.one), Action.DELETE, reasons, ours, Work.REMOVE, asks=True)
 
 
 __all__ = ["NEW", "TLS", "CaFacts", "Compared", "compare"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from scaffold.plan.desired import Desired, DesiredParty
-from scaffold.plan.model import Action, Change, Reason, Work
+from scaffold.plan.model import Action, Change, Work
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.store.layout import FOLDERS, CertificatePaths, ca_paths, party_paths
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record
@@ -20,7 +21,7 @@ def stale_trust(
     recorded = [path for path in record.files if path.startswith(one.paths.tls + "/")] if rendered is not None else []
     for path in dict.fromkeys((*one.paths.fixed_trust, *recorded)):
         if path not in fixed and path not in (rendered or ()) and observed.exists(path):
-            yield path, Reason("stale", f"{path} is not needed any more")
+            yield path, Reason(ReasonCode.STALE, path)
 
 
 def leftovers(desired: Desired, observed: Observation) -> Iterator[Change]:
@@ -52,15 +53,17 @@ def _parts_given_up(one: DesiredParty, observed: Observation) -> Iterator[Change
     address, paths = one.party.address, one.paths
     if one.client_side is None:
         second = (paths.client_side.key, paths.client_side.certificate)
-        yield from _removal(address.with_part(Part.CLIENT_CERTIFICATE), second, f"{address} calls nobody", observed)
+        yield from _removal(
+            address.with_part(Part.CLIENT_CERTIFICATE), second, Reason(ReasonCode.CALLS_NOBODY, of=address), observed
+        )
     if one.party.pfx is None:
         bundle = (paths.bundle, paths.bundle_password)
-        yield from _removal(address.with_part(Part.BUNDLE), bundle, f"{address} asks for no PFX", observed)
+        yield from _removal(address.with_part(Part.BUNDLE), bundle, Reason(ReasonCode.NO_PFX, of=address), observed)
 
 
 def _party(address: Address, observed: Observation) -> Iterator[Change]:
     paths = party_paths(address.role, address.name)
-    why = f"{address} is not in the topology any more"
+    why = Reason(ReasonCode.GONE, of=address)
     certificates = (*_pair(paths.own), *_pair(paths.client_side), paths.bundle, paths.bundle_password)
     yield from _removal(address.with_part(Part.CERTIFICATE), certificates, why, observed)
     record = observed.records.by_address.get(address, Record())
@@ -91,14 +94,12 @@ def _ca(address: Address, observed: Observation, *, known: bool) -> Iterator[Cha
     if not known and observed.exists(paths.key):
         return
     files = (paths.certificate, paths.der, paths.chain, paths.crl, paths.key, paths.key_password)
-    why = f"{address} is not in the topology any more"
-    if observed.exists(paths.key):
-        why += ", and its private key is deleted for good"
+    why = ReasonCode.GONE_WITH_KEY if observed.exists(paths.key) else ReasonCode.GONE
     ignore = _last(paths.ignore, files, observed)
-    yield from _removal(address.with_part(Part.CERTIFICATE), (*files, *ignore), why, observed)
+    yield from _removal(address.with_part(Part.CERTIFICATE), (*files, *ignore), Reason(why, of=address), observed)
 
 
-def _removal(address: Address, paths: tuple[str, ...], why: str, observed: Observation) -> Iterator[Change]:
+def _removal(address: Address, paths: tuple[str, ...], why: Reason, observed: Observation) -> Iterator[Change]:
     there = tuple(dict.fromkeys(path for path in paths if observed.exists(path)))
     if there:
-        yield Change(address, Action.DELETE, (Reason("not-asked-for", why),), there, Work.REMOVE)
+        yield Change(address, Action.DELETE, (why,), there, Work.REMOVE, asks=True)

@@ -10,6 +10,7 @@ from cryptography import x509
 from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
 from scaffold.plan.authorities import Authority
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.store.ledger import Ledger, Revoked
 
 
@@ -52,8 +53,8 @@ def _has_left(ledger: Ledger, entry: Revoked, there: crls.Crl | None, now: datet
     return issued.not_after < there.last_update_utc <= now
 
 
-def lacking(ledger: Ledger, ca: str, key: str, there: crls.Crl, now: datetime) -> str | None:
-    """What is wrong with the entries of the CRL in place, in words; None where nothing is.
+def lacking(ledger: Ledger, ca: str, key: str, there: crls.Crl, now: datetime) -> Reason | None:
+    """What is wrong with the entries of the CRL in place; None where nothing is.
 
     An entry that may leave does so with the next signature, and is no reason for one. Raises Unreadable.
     """
@@ -61,13 +62,14 @@ def lacking(ledger: Ledger, ca: str, key: str, there: crls.Crl, now: datetime) -
     wanted = {entry.serial: crls.Reason(entry.reason) for entry in entries(ledger, ca, key, there, now)}
     missing = [serial for serial, reason in wanted.items() if listed.get(serial) is not reason]
     if missing:
-        return f"it does not list {_counted(missing)} that the ledger has revoked"
+        return Reason(ReasonCode.ENTRIES_MISSING, found=_counted(missing))
     lifted = [serial for serial in listed if (ca, serial) in ledger.lifted]
-    return f"it lists {_counted(lifted)}, whose hold is lifted" if lifted else None
+    return Reason(ReasonCode.ENTRIES_LIFTED, found=_counted(lifted)) if lifted else None
 
 
-def _counted(serials: list[str]) -> str:
-    return serials[0] if len(serials) == 1 else f"{len(serials)} certificates"
+def _counted(serials: list[str]) -> str | int:
+    """The serial number of a single one."""
+    return serials[0] if len(serials) == 1 else len(serials)
 
 
 def freshest(there: bytes | None, wanted: bytes, authorities: Iterable[Authority], now: datetime) -> bytes:

@@ -8,15 +8,26 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from scaffold.errors import AddressError, PlanError
-from scaffold.plan.model import Action, Change, Plan, Reason, Revocation, Work
+from scaffold.errors import PlanError
+from scaffold.plan.model import Change, Plan
+from scaffold.plan.reasons import Reason, Value
 from scaffold.topology.address import Address
-from scaffold.topology.notes import Note
 
 FORMAT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A plan as it stands in its file: of each change its address and its text, compared and never carried out."""
+
+    topology: str
+    world: str
+    changes: tuple[tuple[str, str], ...]
 
 
 def to_value(plan: Plan) -> dict[str, Any]:
@@ -25,52 +36,55 @@ def to_value(plan: Plan) -> dict[str, Any]:
         "format": FORMAT,
         "topology": plan.topology,
         "world": plan.world,
-        "changes": [
-            {
-                "address": str(change.address),
-                "action": change.action.value,
-                "work": change.work.value if change.work else None,
-                "reasons": [{"code": reason.code, "message": reason.message} for reason in change.reasons],
-                "paths": list(change.paths),
-                "revocations": [[one.ca, one.serial, one.reason, one.replace] for one in change.revocations],
-            }
-            for change in plan.changes
-        ],
+        "changes": [_change(change) for change in plan.changes],
         "notes": list(map(str, plan.notes)),
     }
 
 
-def from_value(value: Any) -> Plan:
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "address": str(change.address),
+        "action": change.action.value,
+        "work": change.work.value if change.work else None,
+        "reasons": [_reason(reason) for reason in change.reasons],
+        "paths": list(change.paths),
+        "revocations": [[one.ca, one.serial, one.reason, one.replace] for one in change.revocations],
+    }
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    values = {"path": reason.path, "found": reason.found, "wanted": reason.wanted, "of": reason.of}
+    said = {name: _plain(value) for name, value in values.items() if value is not None}
+    return {"code": reason.code.value, **said}
+
+
+def _plain(value: Value) -> str | int | list[str] | None:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case timedelta():
+            return int(value.total_seconds())
+        case Address():
+            return str(value)
+        case tuple():
+            return list(map(str, value))
+        case _:
+            return value
+
+
+def from_value(value: Any) -> Saved:
     """The plan that `to_value` wrote. Raises PlanError."""
     try:
         if value["format"] != FORMAT:
             raise PlanError(
                 f"this plan was saved in format {value['format']}, this version reads {FORMAT}", hint="save it again"
             )
-        return Plan(
-            topology=str(value["topology"]),
-            changes=tuple(_change(change) for change in value["changes"]),
-            notes=tuple(Note(None, str(note)) for note in value["notes"]),
-            world=str(value["world"]),
-        )
-    except (KeyError, TypeError, ValueError, AddressError) as error:
+        changes = tuple((str(change["address"]), json.dumps(change, sort_keys=True)) for change in value["changes"])
+        return Saved(str(value["topology"]), str(value["world"]), changes)
+    except (KeyError, TypeError, ValueError) as error:
         raise PlanError(
             "this is not a plan that scaffold saved", hint="`scaffold plan --save FILE` writes one"
         ) from error
-
-
-def _change(value: Any) -> Change:
-    return Change(
-        address=Address.parse(str(value["address"])),
-        action=Action(value["action"]),
-        reasons=tuple(Reason(str(reason["code"]), str(reason["message"])) for reason in value["reasons"]),
-        paths=tuple(map(str, value["paths"])),
-        work=Work(value["work"]) if value["work"] is not None else None,
-        revocations=tuple(
-            Revocation(str(ca), str(serial), str(reason), bool(replace))
-            for ca, serial, reason, replace in value["revocations"]
-        ),
-    )
 
 
 def save_plan(plan: Plan, path: Path) -> None:
@@ -89,7 +103,7 @@ def save_plan(plan: Plan, path: Path) -> None:
         raise PlanError(f"cannot save the plan to {path}: {error.strerror or error}") from error
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: Path) -> Saved:
     """A saved plan. Raises PlanError."""
     try:
         return from_value(json.loads(path.read_bytes()))
@@ -101,15 +115,15 @@ def load_plan(path: Path) -> Plan:
         ) from error
 
 
-def check_same(saved: Plan, today: Plan) -> None:
+def check_same(saved: Saved, today: Plan) -> None:
     """Raises PlanError where the world has moved on since `saved`: `today` is the plan made anew."""
-    if (saved.topology, saved.world, saved.changes) == (today.topology, today.world, today.changes):
+    now = from_value(to_value(today))
+    if saved == now:
         return
-    before, after = set(saved.changes), set(today.changes)
-    moved = next(
-        (change.address for change in (*today.changes, *saved.changes) if (change in before) != (change in after)), None
-    )
-    where = f": {moved} is planned otherwise now" if moved else ""
+    before, after = set(saved.changes), set(now.changes)
+    differing = (one for one in (*now.changes, *saved.changes) if (one in before) != (one in after))
+    address, _ = next(differing, (None, ""))
+    where = f": {address} is planned otherwise now" if address else ""
     raise PlanError(
         f"the world has moved on since the plan was saved{where}", hint="look at `scaffold plan` again, and save that"
     )

@@ -12,7 +12,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.pki import crl as crls
 from scaffold.pki import ocsp, staples
 from scaffold.plan.desired import DesiredParty
-from scaffold.plan.model import STAPLE_DUE, Reason
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.store.ledger import Ledger
 from scaffold.topology.model import Ca, Server
 
@@ -47,15 +47,14 @@ def wrong(
     try:
         there = staples.read(content, certificate, ca, now)
     except Unreadable as error:
-        return Reason("staple", f"{path}: {error}")
+        return Reason(ReasonCode.STAPLE_WRONG, path, found=str(error))
     wanted = said.reason if isinstance(said, crls.Revoked) else None
     if there.revoked is not wanted:
-        before, after = there.revoked or "good", wanted or "good"
-        return Reason("revoked", f"{path} says {before}, the ledger says {after}")
+        return Reason(ReasonCode.STAPLE_STATUS, path, there.revoked or "good", wanted or "good")
     if there.this_update > now:
-        return Reason("not-yet-valid", f"{path} begins on {there.this_update:%Y-%m-%d %H:%M} UTC")
+        return Reason(ReasonCode.STAPLE_NOT_YET_VALID, path, found=there.this_update)
     if there.next_update <= now:
-        return Reason("expired", f"{path} expired on {there.next_update:%Y-%m-%d %H:%M} UTC")
+        return Reason(ReasonCode.STAPLE_EXPIRED, path, found=there.next_update)
     return None
 
 
@@ -71,5 +70,4 @@ def due(
     there = staples.read(content, certificate, ca, now)
     if due_at(there, longest) > now:
         return None
-    ends = f"{there.next_update:%Y-%m-%d %H:%M} UTC"
-    return Reason(STAPLE_DUE, f"{path} ends on {ends} and is past half of its life")
+    return Reason(ReasonCode.STAPLE_DUE, path, found=there.next_update)

@@ -14,6 +14,7 @@ from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
 from scaffold.plan.desired import Desired, DesiredCertificate, desire
 from scaffold.plan.model import Action, Change, Plan, Work
+from scaffold.plan.reasons import Reason
 from scaffold.settings.peers import needs_crls
 from scaffold.store import existing
 from scaffold.store.layout import Layout
@@ -53,6 +54,8 @@ class CertificateStatus:
     not_after: datetime | None = None
     fingerprint_sha256: str | None = None
     detail: str = ""
+    reasons: tuple[Reason, ...] = ()
+    """Why the plan changes it, where that is what there is to say of it."""
     reason: str | None = None
     """Why it was revoked: a CRLReason by its name in RFC 5280 5.3.1."""
     revoked_at: datetime | None = None
@@ -72,6 +75,7 @@ class CrlStatus:
     this_update: datetime | None = None
     next_update: datetime | None = None
     detail: str = ""
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +146,11 @@ def _status(
         detail = f"{verb} since {entry.at:%Y-%m-%d %H:%M} UTC"
         described = _described(asked.address, State.REVOKED, seen.certificate, detail)
         return replace(described, reason=entry.reason, revoked_at=entry.at)
-    state, detail = _state(asked, seen.certificate, change, now, within)
-    return _described(asked.address, state, seen.certificate, detail)
+    state = _state(asked, seen.certificate, change, now, within)
+    if state is State.FAULT:
+        return _described(asked.address, state, seen.certificate, str(asked.fault))
+    reasons = change.reasons if change is not None else ()
+    return replace(_described(asked.address, state, seen.certificate, ""), reasons=reasons)
 
 
 def _state(
@@ -152,16 +159,15 @@ def _state(
     change: Change | None,
     now: datetime,
     within: timedelta | None,
-) -> tuple[State, str]:
-    detail = "; ".join(reason.message for reason in change.reasons) if change is not None else ""
+) -> State:
     if asked.fault is not None and (change is None or change.work is Work.PLACE):
-        return State.FAULT, str(asked.fault)
+        return State.FAULT
     clock = _by_clock(certificate, now, None)
     if clock in (State.EXPIRED, State.NOT_YET_VALID) and asked.fault not in (Fault.EXPIRED, Fault.NOT_YET_VALID):
-        return clock, detail
+        return clock
     if change is None:
-        return _by_clock(certificate, now, within), ""
-    return (State.DUE if change.action is Action.RENEW else State.CHANGED), detail
+        return _by_clock(certificate, now, within)
+    return State.DUE if change.action is Action.RENEW else State.CHANGED
 
 
 def _crls(
@@ -184,9 +190,9 @@ def _crls(
 def _crl_status(
     address: Address, content: bytes | None, change: Change | None, now: datetime, within: timedelta | None
 ) -> CrlStatus:
-    detail = "; ".join(reason.message for reason in change.reasons) if change is not None else ""
+    reasons = change.reasons if change is not None else ()
     if content is None:
-        return CrlStatus(address, State.MISSING, detail=detail)
+        return CrlStatus(address, State.MISSING, reasons=reasons)
     try:
         found = crls.load_all(content)
     except Unreadable as error:
@@ -199,7 +205,7 @@ def _crl_status(
         entries=len(first),
         this_update=first.last_update_utc,
         next_update=first.next_update_utc,
-        detail=detail,
+        reasons=reasons,
     )
 
 

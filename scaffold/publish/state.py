@@ -66,7 +66,7 @@ class SignAsApply:
             done = apply(plan, self._topology, {}, self._layout, now, Secrets()).done
         for change in done:
             _log.info(
-                "CRL signed", extra={"fields": {"address": str(change.address), "why": change.reasons[0].message}}
+                "CRL signed", extra={"fields": {"address": str(change.address), "why": change.reasons[0].code.code}}
             )
 
     def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:

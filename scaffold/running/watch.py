@@ -59,9 +59,16 @@ class World:
     layout: Layout
 
 
-def watch(look: Callable[[], World], clock: Clock, secrets: Secrets, log: Log, told_to_end: threading.Event) -> None:
-    """Renews until `told_to_end`. `look` reads the topology anew each time."""
-    watcher = _Watcher(look, clock, secrets, log)
+def watch(
+    look: Callable[[], World],
+    clock: Clock,
+    secrets: Secrets,
+    log: Log,
+    describe: Callable[[Change], str],
+    told_to_end: threading.Event,
+) -> None:
+    """Renews until `told_to_end`. `look` reads the topology anew each time; `describe` says why a change was made."""
+    watcher = _Watcher(look, clock, secrets, log, describe)
     log({"at": clock(), "event": "watching"})
     while not told_to_end.wait(watcher.turn().total_seconds()):
         pass
@@ -74,6 +81,7 @@ class _Watcher:
     clock: Clock
     secrets: Secrets
     log: Log
+    describe: Callable[[Change], str]
     said: str | None = None
     """The error that was told last: it is not told again while it lasts."""
 
@@ -117,7 +125,7 @@ class _Watcher:
                     "at": moment,
                     "event": _WORDS[change.action],
                     "address": str(change.address),
-                    "reason": "; ".join(reason.message for reason in change.reasons),
+                    "reason": self.describe(change),
                 }
             )
 

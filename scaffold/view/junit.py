@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 from scaffold.plan.model import Change
 from scaffold.verify.model import Check, Report, Result
+from scaffold.view.reasons import sentence
 
 
 def report_junit(report: Report, topology: str, now: datetime) -> bytes:
@@ -50,7 +51,7 @@ def _case(suite: ET.Element, topology: str, check: Check) -> None:
 def _drift(suite: ET.Element, topology: str, change: Change) -> None:
     case = _test_case(suite, f"{topology}.drift", str(change.address))
     failure = ET.SubElement(case, "failure", message=_clean(f"{change.action} is due"), type="drift")
-    failure.text = _clean("\n".join(reason.message for reason in change.reasons))
+    failure.text = _clean("\n".join(map(sentence, change.reasons)))
 
 
 def _test_case(suite: ET.Element, classname: str, name: str) -> ET.Element:

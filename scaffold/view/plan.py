@@ -9,9 +9,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from scaffold.plan.model import Action, Change, Plan
-from scaffold.store.layout import FOLDERS
 from scaffold.topology.address import Address
 from scaffold.topology.notes import Note
+from scaffold.view.reasons import Said, shortly
 from scaffold.view.terminal import Line, Span, columns, one_line, plain
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _change_lines(change: Change, symbol_width: int, width: int) -> Iterator[Lin
     below = (available := columns()) is not None and available - indent < NARROWEST_REASON
     if below:
         indent = 3 + symbol_width + 4
-    reasons = [line for reason in _reasons(change) for line in _wrapped(one_line(reason), indent)]
+    reasons = [line for said in shortly(change) for line in _fitted(said, indent)]
     if below or len(str(change.address)) > width:
         yield [symbol, (str(change.address), "bold")]
     else:
@@ -141,31 +141,19 @@ def _change_lines(change: Change, symbol_width: int, width: int) -> Iterator[Lin
         yield plain(" " * indent + reason)
 
 
-def _reasons(change: Change) -> Iterator[str]:
-    """Why, shortly: paths relative to the entity's own folder, and files of which the same is said in one line."""
-    folder = f"{FOLDERS[change.address.role]}/{change.address.name}/"
-    files: dict[str, list[str]] = {}
-    for reason in change.reasons:
-        message = reason.message.removeprefix(folder)
-        path, colon, what = message.partition(": ")
-        if colon and " " not in path and message != reason.message:
-            files.setdefault(what, []).append(path)
-        else:
-            files.setdefault(message, [])
-    for what, paths in files.items():
-        yield f"{', '.join(paths)}: {what}" if paths else what
+def _fitted(said: Said, indent: int) -> list[str]:
+    """What is said in lines that fit beside `indent`; the piece with what is wanted begins a line of its own."""
+    available, text = columns(), one_line(str(said))
+    if available is None or len(said.pieces) == 1 or len(text) <= max(available - indent, NARROWEST_REASON):
+        return _wrapped(text, indent)
+    first, *others = map(one_line, said.pieces)
+    return [line for piece in (f"{first},", *others) for line in _wrapped(piece, indent)]
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
     """`text` in lines that fit beside `indent`; one line where there is no terminal."""
     available = columns()
-    if available is None:
-        return [text]
-    width = max(available - indent, NARROWEST_REASON)
-    if len(text) > width and ", the topology says " in text:
-        there, _, asked = text.partition(", the topology says ")
-        return [*_lines(f"{there},", width), *_lines(f"the topology says {asked}", width)]
-    return _lines(text, width)
+    return [text] if available is None else _lines(text, max(available - indent, NARROWEST_REASON))
 
 
 def _lines(text: str, width: int) -> list[str]:

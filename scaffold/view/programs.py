@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaffold.plan.model import Action, Change, Plan
 from scaffold.verify.model import Report
+from scaffold.view.reasons import sentence
 
 if TYPE_CHECKING:
     from scaffold.apply import Outcome
@@ -43,7 +44,7 @@ def change_value(change: Change) -> Mapping[str, Any]:
     return {
         "address": str(change.address),
         "action": change.action.value,
-        "reasons": [{"code": reason.code, "message": reason.message} for reason in change.reasons],
+        "reasons": [{"code": reason.code.code, "message": sentence(reason)} for reason in change.reasons],
         "paths": list(change.paths),
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from scaffold.plan.status import FINE, CertificateStatus, CrlStatus, RevokedStatus, State, Status
 from scaffold.topology.address import Address
+from scaffold.view.reasons import sentence
 from scaffold.view.terminal import Line, one_line, plain
 
 STYLES = {
@@ -32,8 +33,8 @@ class _Row:
 
 def status_lines(status: Status, now: datetime) -> Iterator[Line]:
     """A table of certificates, one of CRLs: address, state, what is left, the end, and why; then a line that counts."""
-    certificates = [_Row(one.address, one.state, one.not_after, one.detail) for one in status.certificates]
-    crls = [_Row(one.address, one.state, one.next_update, one.detail) for one in status.crls]
+    certificates = [_Row(one.address, one.state, one.not_after, _detail(one)) for one in status.certificates]
+    crls = [_Row(one.address, one.state, one.next_update, _detail(one)) for one in status.crls]
     width = max((len(str(row.address)) for row in (*certificates, *crls)), default=0)
     states = max((len(row.state) for row in (*certificates, *crls)), default=0)
     yield from _table("certificate", certificates, width, states, now)
@@ -44,6 +45,10 @@ def status_lines(status: Status, now: datetime) -> Iterator[Line]:
     counts = Counter(row.state for row in certificates)
     words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
     yield [(f"Status: {words or 'no certificates'}{_of_crls(crls)}.", "bold" if status.fine else "bold yellow")]
+
+
+def _detail(one: CertificateStatus | CrlStatus) -> str:
+    return one.detail or "; ".join(map(sentence, one.reasons))
 
 
 def _of_crls(rows: Sequence[_Row]) -> str:
@@ -93,7 +98,7 @@ def _certificate(one: CertificateStatus) -> Mapping[str, Any]:
         "not_after": _iso(one.not_after),
         "state": one.state.value,
         "fingerprint_sha256": one.fingerprint_sha256,
-        "detail": one.detail,
+        "detail": _detail(one),
         "reason": one.reason,
         "revoked_at": _iso(one.revoked_at),
     }
@@ -107,7 +112,7 @@ def _crl(one: CrlStatus) -> Mapping[str, Any]:
         "this_update": _iso(one.this_update),
         "next_update": _iso(one.next_update),
         "state": one.state.value,
-        "detail": one.detail,
+        "detail": _detail(one),
     }
 
 

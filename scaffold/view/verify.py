@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from scaffold.verify.model import Check, Report, Result
 from scaffold.view.plan import SYMBOLS
+from scaffold.view.reasons import sentences
 from scaffold.view.terminal import Line, Span, one_line, plain
 
 MARKS: Mapping[Result, Span] = {
@@ -95,7 +96,7 @@ def _drift_lines(report: Report) -> Iterator[Line]:
         return
     yield [("Not as the topology says, before any probe:", "bold red")]
     for change in report.drift:
-        reasons = "; ".join(one_line(reason.message) for reason in change.reasons)
+        reasons = one_line(sentences(change))
         yield [(f"  {SYMBOLS[change.action]} {change.address}  {reasons}", "red")]
     yield plain("")
 

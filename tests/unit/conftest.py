@@ -68,7 +68,7 @@ class Household:
 
     def planned(self) -> dict[str, tuple[Action, str]]:
         """By address: the action, and the code of the first reason."""
-        return {str(change.address): (change.action, change.reasons[0].code) for change in self.plan().changes}
+        return {str(change.address): (change.action, change.reasons[0].code.code) for change in self.plan().changes}
 
     def certificate(self, path: str) -> x509.Certificate:
         return x509.load_pem_x509_certificate((self.out / path).read_bytes())

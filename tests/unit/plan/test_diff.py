@@ -9,6 +9,7 @@ from scaffold.errors import TopologyError
 from scaffold.pki import keys
 from scaffold.plan.model import Action
 from scaffold.topology.model import KeyType
+from scaffold.view.reasons import sentence
 
 ROOT, ISSUING = "ca.root.certificate", "ca.issuing.certificate"
 SERVER, CLIENT = "server.accounts.certificate", "client.teller.certificate"
@@ -156,7 +157,7 @@ def test_a_cas_damaged_key_is_replaced_only_in_words(applied):
     (applied.out / "pki/root/ca.key").write_bytes(b"damaged")
     change = applied.plan().changes[0]
     assert (str(change.address), change.action, change.asks) == (ROOT, Action.REPLACE, True)
-    assert "overwritten" in change.reasons[0].message
+    assert "overwritten" in sentence(change.reasons[0])
 
 
 def test_a_revoked_certificate_gets_a_new_key(applied):
@@ -277,7 +278,7 @@ def test_a_crl_that_lives_longer_than_the_topology_says_is_signed_anew_at_once(h
     assert not household.plan().changes
     household.text = household.text.replace("crl: 14d", "crl: 1h")
     [change] = household.plan().changes
-    assert (str(change.address), change.reasons[0].code, change.can_wait) == ("ca.issuing.crl", "life", False)
+    assert (str(change.address), change.reasons[0].code.code, change.can_wait) == ("ca.issuing.crl", "life", False)
     household.apply()
     assert not household.plan().changes
 
@@ -285,7 +286,7 @@ def test_a_crl_that_lives_longer_than_the_topology_says_is_signed_anew_at_once(h
 def test_an_expired_crl_cannot_wait(applied):
     applied.later(days=91)
     found = {str(change.address): change for change in applied.plan().changes}
-    assert (found["ca.root.crl"].reasons[0].code, found["ca.root.crl"].can_wait) == ("expired", False)
+    assert (found["ca.root.crl"].reasons[0].code.code, found["ca.root.crl"].can_wait) == ("expired", False)
 
 
 def test_projects_hold_the_crls_of_all_cas(household):
@@ -342,7 +343,7 @@ def test_deleting_a_ca_says_that_its_key_goes(applied):
     applied.text = applied.text.replace("\n  spare: {}", "")
     (change,) = applied.plan().changes
     assert (change.action, change.asks) == (Action.DELETE, True)
-    assert "private key is deleted" in change.reasons[0].message
+    assert "private key is deleted" in sentence(change.reasons[0])
     converges(applied)
     assert not (applied.out / "pki/spare").exists()
 

@@ -66,7 +66,7 @@ def resign(bank, hours=13):
 def test_an_older_crl_can_wait_while_it_is_valid(bank):
     resign(bank)
     (change,) = bank.plan().changes
-    assert (str(change.address), change.reasons[0].code, change.can_wait) == (TRUST, "crl-due", True)
+    assert (str(change.address), change.reasons[0].code.code, change.can_wait) == (TRUST, "crl-due", True)
     assert states(bank)[TRUST] is State.DUE
     assert drift_in_tls(bank.plan()) == ()
     bank.apply()
@@ -81,7 +81,7 @@ def test_an_older_crl_that_lacks_an_entry_is_drift(bank):
     assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
     bank.later(hours=13)  # the CA's own is due as well now
     (change,) = (change for change in bank.plan().changes if str(change.address) == TRUST)
-    assert (change.reasons[0].code, change.can_wait) == ("crl", False)
+    assert (change.reasons[0].code.code, change.can_wait) == ("crl", False)
     assert drift_in_tls(bank.plan()) == (change,)
 
 
@@ -215,7 +215,7 @@ def test_it_is_made_anew_at_half_of_its_life(stapling):
     assert (str(change.address), change.action, change.can_wait) == (STAPLE, Action.UPDATE, True)
     stapling.later(minutes=30)
     (change,) = stapling.plan().changes
-    assert (change.reasons[0].code, change.can_wait) == ("expired", False)
+    assert (change.reasons[0].code.code, change.can_wait) == ("expired", False)
     renew_due(stapling)
     assert stapling.plan().changes == ()
 

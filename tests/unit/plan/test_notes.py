@@ -6,6 +6,7 @@ import pytest
 
 from scaffold.errors import TopologyError
 from scaffold.plan.model import Action
+from scaffold.view.reasons import sentence
 from tests.unit.conftest import Household
 
 ONE = """
@@ -64,7 +65,7 @@ def test_a_fault_is_said_to_be_meant_whenever_its_certificate_is_issued(househol
     for action in (Action.CREATE, Action.REPLACE):
         changes = {str(change.address): change for change in household.plan().changes}
         meant = changes["client.teller.certificate"]
-        assert (meant.action, meant.reasons[-1].message) == (action, "broken on purpose: expired")
+        assert (meant.action, sentence(meant.reasons[-1])) == (action, "broken on purpose: expired")
         assert "broken" not in str(changes.get("server.accounts.certificate", ""))
         household.apply()
         assert household.plan().changes == ()

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from datetime import UTC
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scaffold.errors import PlanError
-from scaffold.plan.model import Action, Change, Plan, Reason, Work
+from scaffold.plan.model import Action, Change, Plan, Work
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.saved import check_same, from_value, load_plan, save_plan, to_value
-from scaffold.topology.address import Address, Part, Role
-from scaffold.topology.notes import Note
+from scaffold.topology.address import Address, Part
 
-reasons = st.builds(Reason, st.text(), st.text())
+values = st.none() | st.text() | st.integers(0, 9) | st.datetimes(timezones=st.just(UTC)) | st.just(Address.ca("root"))
+reasons = st.builds(Reason, st.sampled_from(ReasonCode), st.none() | st.text(), values, values, values)
 changes = st.builds(
     Change,
-    st.builds(
-        Address, st.sampled_from(Role), st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True), st.just(Part.CERTIFICATE)
-    ),
+    st.sampled_from([Address.ca("root", Part.CRL), Address.server("web", Part.TRUST)]),
     st.sampled_from(Action),
     st.lists(reasons, min_size=1).map(tuple),
     st.lists(st.text()).map(tuple),
     st.sampled_from(Work),
 )
-plans = st.builds(
-    Plan, st.text(), st.lists(changes).map(tuple), st.lists(st.builds(Note, st.none(), st.text())).map(tuple), st.text()
-)
+plans = st.builds(Plan, st.text(), st.lists(changes).map(tuple), world=st.text())
 
 
 @given(plans)
 def test_a_plan_comes_back_as_it_was(plan):
-    assert from_value(to_value(plan)) == plan
+    check_same(from_value(json.loads(json.dumps(to_value(plan)))), plan)
+
+
+@given(plans, plans)
+def test_another_plan_is_told_apart(plan, other):
+    if to_value(plan) != to_value(other):
+        with pytest.raises(PlanError, match="moved on"):
+            check_same(from_value(to_value(plan)), other)
+
+
+def test_a_plan_of_another_world_is_told_apart(household):
+    """Another apply ended in between, and left the same to do."""
+    plan = household.plan()
+    with pytest.raises(PlanError, match="moved on"):
+        check_same(from_value(to_value(plan)), replace(plan, world="another"))
 
 
 json_values = st.recursive(

@@ -11,6 +11,7 @@ from scaffold.running.watch import LOOK_EVERY, TRY_AGAIN, World, watch
 from scaffold.store import lock
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
+from scaffold.view.reasons import sentences
 from tests.unit.revoking import CHECKING, crl
 
 
@@ -39,7 +40,7 @@ def run(household, sleeps: int, meanwhile=lambda turn: None, look=None):
         return World(project.topology, project.kinds, project.layout)
 
     secrets = Secrets(household.environment)
-    watch(look or see, lambda: household.now.replace(microsecond=0), secrets, events.append, turned)
+    watch(look or see, lambda: household.now.replace(microsecond=0), secrets, events.append, sentences, turned)
     return events, turned.slept
 
 

@@ -56,7 +56,7 @@ def made(probe: Probe, one: Forge) -> tuple[x509.Certificate, ...]:
 def wrongs(profile: CertificateProfile, leaf: x509.Certificate, layout: Layout) -> set[str]:
     """Everything about a leaf that is not as the true one's would be."""
     issuing = bundles.load_certificates(layout.path(ca_paths("issuing").certificate).read_bytes())[0]
-    found = {code for code, _ in profiles.differences(profile, leaf)}
+    found = {str(one.aspect) for one in profiles.differences(profile, leaf)}
     if leaf.issuer != issuing.subject:
         found.add("issuer's name")
     if not chains.signed_by(leaf, issuing):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from scaffold.kinds.catalogue import Kind, find
-from scaffold.plan.model import Action, Change, Plan, Reason
+from scaffold.plan.model import Action, Change, Plan
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.running import availability
 from scaffold.running.availability import Availability, cannot_probe
 from scaffold.topology.address import Address
@@ -22,7 +23,7 @@ ACCOUNTS, TELLER = Address.server("accounts"), Address.client("teller")
 
 
 def change(address: str, action: Action) -> Change:
-    return Change(Address.parse(address), action, (Reason("code", "words"),))
+    return Change(Address.parse(address), action, (Reason(ReasonCode.CONTENT, "x"),))
 
 
 @pytest.mark.parametrize(

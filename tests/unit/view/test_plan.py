@@ -6,17 +6,25 @@ import io
 
 import pytest
 
-from scaffold.plan.model import Action, Change, Plan, Reason
+from scaffold.plan.model import Action, Change, Plan
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.topology.address import Address
 from scaffold.topology.notes import Note
 from scaffold.view.plan import plan_lines, summary_line
 from scaffold.view.terminal import show
 
+MISSING = Reason(ReasonCode.MISSING, "x")
+SANS = Reason(ReasonCode.SANS, found="DNS:a", wanted="DNS:b")
+EDITED = Reason(ReasonCode.EDITED, "servers/accounts/README.md", wanted="README.md.new")
 
-def change(address: str, action: Action = Action.CREATE, *messages: str) -> Change:
-    return Change(
-        Address.parse(address), action, tuple(Reason("code", message) for message in messages or ("is missing",))
-    )
+
+def change(address: str, action: Action = Action.CREATE, *reasons: Reason) -> Change:
+    return Change(Address.parse(address), action, reasons or (MISSING,))
+
+
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 def text(plan: Plan, **options: bool) -> str:
@@ -29,17 +37,22 @@ def test_symbols_are_aligned_and_every_reason_is_kept() -> None:
     plan = Plan(
         "bank",
         (
-            change("ca.root.certificate", Action.REPLACE, "key is rsa-2048, the topology says ec-p256"),
-            change("server.accounts.certificate", Action.UPDATE, "names differ", "issuer's key changed"),
-            change("server.accounts.project", Action.CONFLICT, "README.md was edited"),
+            change(
+                "ca.root.certificate", Action.REPLACE, Reason(ReasonCode.KEY_TYPE, found="rsa-2048", wanted="ec-p256")
+            ),
+            change(
+                "server.accounts.certificate", Action.UPDATE, SANS, Reason(ReasonCode.ISSUER_KEY, of=Address.ca("root"))
+            ),
+            change("server.accounts.project", Action.CONFLICT, EDITED),
         ),
         notes=(Note(None, "the root's key is 2,048 bits"),),
     )
     assert text(plan) == (
-        "  -/+ ca.root.certificate          key is rsa-2048, the topology says ec-p256\n"
-        "    ~ server.accounts.certificate  names differ\n"
-        "                                   issuer's key changed\n"
-        "    ! server.accounts.project      README.md was edited\n"
+        "  -/+ ca.root.certificate          the key is rsa-2048, the topology says ec-p256\n"
+        "    ~ server.accounts.certificate  the names are DNS:a, the topology says DNS:b\n"
+        "                                   its issuer ca.root gets a new key\n"
+        "    ! server.accounts.project      README.md: it was edited, and what is rendered has changed; "
+        "the new text is laid beside it as README.md.new\n"
         "\n"
         "note: the root's key is 2,048 bits\n"
         "\n"
@@ -62,14 +75,23 @@ def test_a_thousand_alike_are_counted_unless_all_are_asked_for() -> None:
 
 def test_a_different_reason_is_never_counted_away() -> None:
     alike = [change(f"server.s{n}.certificate") for n in range(50)]
-    alike.insert(
-        30, Change(Address.parse("server.odd.certificate"), Action.CREATE, (Reason("other", "has another reason"),))
-    )
-    assert "has another reason" in text(Plan("bank", tuple(alike)))
+    alike.insert(30, change("server.odd.certificate", Action.CREATE, Reason(ReasonCode.NOT_SELF_SIGNED)))
+    assert "it is not self-signed" in text(Plan("bank", tuple(alike)))
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
-    shown = text(Plan("bank", (change("ca.a.certificate", Action.UPDATE, "CN=\x1b[2J\u202eevil\nPlan: nothing"),)))
+    shown = text(
+        Plan(
+            "bank",
+            (
+                change(
+                    "ca.a.certificate",
+                    Action.UPDATE,
+                    Reason(ReasonCode.SUBJECT, found="CN=\x1b[2J\u202eevil\nPlan: nothing"),
+                ),
+            ),
+        )
+    )
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert len(shown.splitlines()) == 3
@@ -81,21 +103,20 @@ def test_the_summary_counts_in_the_order_of_the_actions() -> None:
 
 
 def test_what_is_said_of_several_files_is_said_once_and_shortly() -> None:
-    messages = ("tls/ca.pem: a CA changes", "tls/crl.pem: it is signed anew", "tls/chain.pem: a CA changes")
-    plan = Plan("bank", (change("server.a.trust", Action.UPDATE, *(f"servers/a/{message}" for message in messages)),))
+    files = {"ca.pem": ReasonCode.AUTHORITY, "crl.pem": ReasonCode.CRL_PENDING, "chain.pem": ReasonCode.AUTHORITY}
+    reasons = (Reason(code, f"servers/a/tls/{name}") for name, code in files.items())
+    plan = Plan("bank", (change("server.a.trust", Action.UPDATE, *reasons),))
     assert text(plan).startswith(
-        "  ~ server.a.trust  tls/ca.pem, tls/chain.pem: a CA changes\n"
-        "                    tls/crl.pem: it is signed anew\n"
+        "  ~ server.a.trust  tls/ca.pem, tls/chain.pem: a CA that it holds gets a new certificate\n"
+        "                    tls/crl.pem: a CRL is signed anew\n"
     )
 
 
 @pytest.mark.parametrize("columns", [50, 80, 110])
 def test_two_long_values_are_wrapped_on_a_terminal_and_never_in_a_pipe(monkeypatch, columns) -> None:
     names = ", ".join(f"DNS:accounts-{n}.banking.internal" for n in range(6))
-    plan = Plan(
-        "bank", (change("server.accounts.certificate", Action.UPDATE, f"they are {names}, the topology says x"),)
-    )
-    monkeypatch.delenv("COLUMNS", raising=False)
+    reason = Reason(ReasonCode.SANS, found=names, wanted="x")
+    plan = Plan("bank", (change("server.accounts.certificate", Action.UPDATE, reason),))
     assert len(text(plan).splitlines()) == 3
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = text(plan).splitlines()

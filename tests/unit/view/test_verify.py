@@ -7,7 +7,8 @@ import json
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
-from scaffold.plan.model import Action, Change, Reason
+from scaffold.plan.model import Action, Change
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.topology.address import Address
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Report, Result
 from scaffold.view.junit import report_junit
@@ -18,7 +19,9 @@ from scaffold.view.verify import report_lines
 PASSED = Check("api", "ann", Probe.EDGE, Expected.ALLOWED, Observed.ALLOWED, "200", Layer.HTTP, Result.PASSED)
 FAILED = Check("api", "eve", Probe.EXPIRED, Expected.REFUSED, Observed.ALLOWED, "200\x00]]>", Layer.HTTP, Result.FAILED)
 SKIPPED = Check("web", "ann", Probe.EDGE, Expected.ALLOWED, Observed.NOTHING, "no dotnet", None, Result.SKIPPED)
-DRIFT = Change(Address.parse("server.api.trust"), Action.UPDATE, (Reason("content", "tls/ca.pem differs"),))
+DRIFT = Change(
+    Address.parse("server.api.trust"), Action.UPDATE, (Reason(ReasonCode.CONTENT, "servers/api/tls/ca.pem"),)
+)
 
 
 def text(report: Report) -> str:
@@ -44,7 +47,7 @@ def test_failures_stand_once_more_at_the_end() -> None:
 
 def test_drift_is_shown_and_counts_as_a_failure() -> None:
     shown = text(Report((PASSED,), (DRIFT,)))
-    assert "~ server.api.trust  tls/ca.pem differs" in shown
+    assert "~ server.api.trust  servers/api/tls/ca.pem is not what it should be" in shown
     assert shown.endswith("Verify: 1 passed, 1 failed, 0 skipped.\n")
 
 

@@ -1,0 +1,148 @@
+"""Why something is to be done, as data: a code and the values that differ. `view` makes sentences of it.
+
+Nothing is decided on a reason: what is decided on (it is due, it can wait, a person is asked) are fields of the change.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from scaffold.topology.address import Address
+
+Value = str | int | datetime | timedelta | Address | tuple[Address, ...] | None
+"""A date is aware UTC; an integer counts certificates; None is what is absent."""
+
+
+class ReasonCode(enum.Enum):
+    """What is the matter. A value begins with the stable code that programs read; several may share one."""
+
+    # --- Of any file
+    MISSING = "missing"
+    CONTENT = "content"
+    STALE = "stale"
+    UNREADABLE = "unreadable"
+    INCOMPREHENSIBLE = "unreadable/understood"
+
+    # --- Of a certificate's key
+    KEY_MISSING = "key-missing"
+    KEY_UNREADABLE = "key-unreadable"
+    KEY_MISMATCH = "key-mismatch"
+    KEY_TYPE = "key-type"
+    KEY_TYPE_UNKNOWN = "key-type/unknown"
+    REVOKED = "revoked"
+    KEY_OF_REVOKED = "revoked/key"
+    KEY_ENCRYPTED = "key-encryption"
+    KEY_NOT_ENCRYPTED = "key-encryption/missing"
+    RIGHTS = "rights"
+
+    # --- Of a certificate's issuer
+    ISSUER_KEY = "issuer-key"
+    ISSUER = "issuer"
+    SIGNATURE = "signature"
+    NOT_SELF_SIGNED = "signature/self-signed"
+    CHAIN = "chain"
+    CHAIN_PENDING = "chain/pending"
+    EXISTING = "existing"
+
+    # --- Of what a certificate says: the codes of `pki.profiles.Aspect`
+    SUBJECT = "subject"
+    AUTHORITY_KEY_IDENTIFIER = "authority-key-identifier"
+    KEY_IDENTIFIER = "key-identifier"
+    BASIC_CONSTRAINTS = "basic-constraints"
+    KEY_USAGE = "key-usage"
+    EXTENDED_KEY_USAGE = "extended-key-usage"
+    SANS = "sans"
+    NAME_CONSTRAINTS = "name-constraints"
+    CRL_POINTER = "crl-pointer"
+    ISSUER_POINTERS = "issuer-pointers"
+    MUST_STAPLE = "must-staple"
+    OCSP_NOCHECK = "ocsp-nocheck"
+    EXTENSION = "extension"
+    FAULT = "fault"
+    ON_PURPOSE = "on-purpose"
+
+    # --- Of a certificate's life
+    NOT_YET_VALID = "not-yet-valid"
+    OUTLIVES_ISSUER = "outlives-issuer"
+    LIFETIME = "lifetime"
+    EXPIRED = "expired"
+    DUE = "due"
+
+    # --- What a person asks for
+    RENEWAL_ASKED = "asked"
+    REVOCATION_ASKED = "asked/revoked"
+    RELEASE_ASKED = "asked/released"
+
+    # --- Of a CRL
+    CRL_KEY = "issuer-key/crl"
+    CRL_NAME = "issuer/crl-name"
+    CRL_CERTIFICATE = "issuer/crl-certificate"
+    ENTRIES_MISSING = "entries"
+    ENTRIES_LIFTED = "entries/lifted"
+    CRL_LIFE = "life"
+    CRL_ENDLESS = "expired/endless"
+    CRL_DUE = "crl-due"
+
+    # --- Of a bundle
+    BUNDLE_CERTIFICATE = "certificate"
+    BUNDLE_INPUTS = "content/inputs"
+    BUNDLE_FOREIGN = "content/foreign"
+
+    # --- Of a staple
+    STAPLE_CERTIFICATE = "certificate/staple"
+    STAPLE_WRONG = "staple"
+    STAPLE_STATUS = "revoked/staple"
+    STAPLE_NOT_YET_VALID = "not-yet-valid/staple"
+    STAPLE_EXPIRED = "expired/staple"
+    STAPLE_DUE = "staple-due"
+
+    # --- Of what stands in `tls/`
+    AUTHORITY = "authority"
+    AUTHORITY_KEY = "authority/key"
+    CRL_PENDING = "crl"
+    CRL_PENDING_DUE = "crl-due/pending"
+    CRL_SUPERSEDED = "crl-due/superseded"
+
+    # --- Of a project
+    NO_PROJECT = "missing/project"
+    OVERWRITE = "overwrite"
+    TEMPLATE = "template"
+    NOT_RENDERED = "stale/rendered"
+    EDITED = "edited"
+    NOT_OURS = "edited/foreign"
+
+    # --- Of what is not asked for any more
+    GONE = "not-asked-for"
+    GONE_WITH_KEY = "not-asked-for/key"
+    CALLS_NOBODY = "not-asked-for/calls"
+    NO_PFX = "not-asked-for/pfx"
+
+    @property
+    def code(self) -> str:
+        """What programs read."""
+        return self.value.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One difference. Never holds a secret.
+
+    `path`: the file, relative to the output folder. `found` and `wanted`: what is there, and what should be. `of`: what
+    else it concerns, such as the issuer, an extension or a serial number.
+    """
+
+    code: ReasonCode
+    path: str | None = None
+    found: Value = None
+    wanted: Value = None
+    of: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A reason, and whether what is there will do for a while: it is only due."""
+
+    reason: Reason
+    can_wait: bool = False

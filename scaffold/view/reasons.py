@@ -1,0 +1,159 @@
+"""Reasons in words: the one place where a plan's data becomes sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from scaffold.plan.model import Change
+from scaffold.plan.reasons import Reason, ReasonCode, Value
+from scaffold.store.layout import FOLDERS
+from scaffold.topology.durations import format_duration
+
+_SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
+    ReasonCode.MISSING: ("{path} is not there",),
+    ReasonCode.CONTENT: ("{path} is not what it should be",),
+    ReasonCode.STALE: ("{path} is not needed any more",),
+    ReasonCode.UNREADABLE: ("{path} is not {wanted}, or a damaged one",),
+    ReasonCode.INCOMPREHENSIBLE: ("{path} cannot be understood: {found}",),
+    ReasonCode.KEY_MISSING: ("{path} is not there",),
+    ReasonCode.KEY_UNREADABLE: (
+        "{path} is not a private key, or a damaged one; it is overwritten by a new key",
+    ),
+    ReasonCode.KEY_MISMATCH: ("{path} is not the key of {wanted}",),
+    ReasonCode.KEY_TYPE: ("the key is {found}", "the topology says {wanted}"),
+    ReasonCode.KEY_TYPE_UNKNOWN: ("the key is of a type that is not used here: {found}",),
+    ReasonCode.REVOKED: ("it was revoked on {found}: {of}",),
+    ReasonCode.KEY_OF_REVOKED: ("{path} is the key of a certificate that was revoked",),
+    ReasonCode.KEY_ENCRYPTED: ("{path} is encrypted", "the topology says it is not"),
+    ReasonCode.KEY_NOT_ENCRYPTED: ("{path} is not encrypted", "the topology says it is"),
+    ReasonCode.RIGHTS: ("{path} has the rights {found}, a private key has {wanted}",),
+    ReasonCode.ISSUER_KEY: ("its issuer {of} gets a new key",),
+    ReasonCode.ISSUER: ("the issuer is {found}", "that of {of} is {wanted}"),
+    ReasonCode.SIGNATURE: ("it is not signed by the key that {of} has today",),
+    ReasonCode.NOT_SELF_SIGNED: ("it is not self-signed",),
+    ReasonCode.CHAIN: ("the certificates that are sent along are not those of today",),
+    ReasonCode.CHAIN_PENDING: ("a new certificate of {of} is sent along",),
+    ReasonCode.EXISTING: ("it is adopted from {found}",),
+    ReasonCode.SUBJECT: ("the subject is {found}", "the topology says {wanted}"),
+    ReasonCode.AUTHORITY_KEY_IDENTIFIER: ("the authority key identifier is {found}",),
+    ReasonCode.KEY_IDENTIFIER: ("the subject key identifier is {found}", "the topology says {wanted}"),
+    ReasonCode.BASIC_CONSTRAINTS: ("the basic constraints are {found}", "the topology says {wanted}"),
+    ReasonCode.KEY_USAGE: ("the key usage is {found}", "the topology says {wanted}"),
+    ReasonCode.EXTENDED_KEY_USAGE: ("the extended key usage is {found}", "the topology says {wanted}"),
+    ReasonCode.SANS: ("the names are {found}", "the topology says {wanted}"),
+    ReasonCode.NAME_CONSTRAINTS: ("the name constraints are {found}", "the topology says {wanted}"),
+    ReasonCode.CRL_POINTER: ("the CRL's address is {found}", "the topology says {wanted}"),
+    ReasonCode.ISSUER_POINTERS: ("the addresses of OCSP and issuer are {found}", "the topology says {wanted}"),
+    ReasonCode.MUST_STAPLE: ("the demand to staple is {found}", "the topology says {wanted}"),
+    ReasonCode.OCSP_NOCHECK: ("the exemption from OCSP is {found}", "the topology says {wanted}"),
+    ReasonCode.EXTENSION: ("extension {of} is {found}", "the topology says {wanted}"),
+    ReasonCode.FAULT: ("it does not show the fault that is asked for: {wanted}",),
+    ReasonCode.ON_PURPOSE: ("broken on purpose: {wanted}",),
+    ReasonCode.NOT_YET_VALID: ("it begins on {found}",),
+    ReasonCode.OUTLIVES_ISSUER: ("it ends on {found}, after its issuer {of} does, on {wanted}",),
+    ReasonCode.LIFETIME: ("it ends on {found}", "later than the {wanted} that the topology gives it"),
+    ReasonCode.EXPIRED: ("it expired on {found}",),
+    ReasonCode.DUE: ("it ends on {found} and is due since {wanted}",),
+    ReasonCode.RENEWAL_ASKED: ("its renewal is asked for",),
+    ReasonCode.REVOCATION_ASKED: ("revoked for {wanted}: serial {of} (valid until {found})",),
+    ReasonCode.RELEASE_ASKED: ("the hold on serial {of} (valid until {found}) is lifted",),
+    ReasonCode.CRL_KEY: ("{of} gets a new key",),
+    ReasonCode.CRL_NAME: ("{of} has another name now",),
+    ReasonCode.CRL_CERTIFICATE: ("{of} gets a new certificate",),
+    ReasonCode.ENTRIES_MISSING: ("it does not list {found} that the ledger has revoked",),
+    ReasonCode.ENTRIES_LIFTED: ("it lists {found}, whose hold is lifted",),
+    ReasonCode.CRL_LIFE: ("it is valid for {found}", "the topology says {wanted}"),
+    ReasonCode.CRL_ENDLESS: ("it is not valid any more",),
+    ReasonCode.CRL_DUE: ("it ends on {found} and is past half of its life",),
+    ReasonCode.BUNDLE_CERTIFICATE: ("its certificate is issued anew",),
+    ReasonCode.BUNDLE_INPUTS: ("it was made of another certificate, chain or key, or otherwise protected",),
+    ReasonCode.BUNDLE_FOREIGN: ("{path} is not what scaffold wrote",),
+    ReasonCode.STAPLE_STATUS: ("{path} says {found}, the ledger says {wanted}",),
+    ReasonCode.STAPLE_NOT_YET_VALID: ("{path} begins on {found}",),
+    ReasonCode.STAPLE_EXPIRED: ("{path} expired on {found}",),
+    ReasonCode.STAPLE_DUE: ("{path} ends on {found} and is past half of its life",),
+    ReasonCode.NO_PROJECT: ("{path} has no project yet",),
+    ReasonCode.OVERWRITE: ("{path} is overwritten, as asked",),
+    ReasonCode.NOT_RENDERED: ("{path} is not rendered any more",),
+    ReasonCode.GONE: ("{of} is not in the topology any more",),
+    ReasonCode.GONE_WITH_KEY: (
+        "{of} is not in the topology any more, and its private key is deleted for good",
+    ),
+    ReasonCode.CALLS_NOBODY: ("{of} calls nobody",),
+    ReasonCode.NO_PFX: ("{of} asks for no PFX",),
+}  # fmt: skip
+"""In one piece, or in two that stand on lines of their own where they are long."""
+
+_OF_FILES: Final[Mapping[ReasonCode, str]] = {
+    ReasonCode.STAPLE_CERTIFICATE: "its certificate is issued anew",
+    ReasonCode.STAPLE_WRONG: "{found}",
+    ReasonCode.AUTHORITY: "a CA that it holds gets a new certificate",
+    ReasonCode.AUTHORITY_KEY: "a CA that it names gets a new key",
+    ReasonCode.CRL_PENDING: "a CRL is signed anew",
+    ReasonCode.CRL_PENDING_DUE: "a CRL is signed anew, because it is due",
+    ReasonCode.CRL_SUPERSEDED: "a CRL was signed anew, and the one that is there is still valid",
+    ReasonCode.TEMPLATE: "what is rendered has changed",
+    ReasonCode.EDITED: "it was edited, and what is rendered has changed; the new text is laid beside it as {wanted}",
+    ReasonCode.NOT_OURS: "it was there before; the new text is laid beside it as {wanted}",
+}
+"""What is said after the file's path: where it is the same of several files, they are named once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is said, in pieces between which a comma stands, and of which files."""
+
+    pieces: tuple[str, ...]
+    paths: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = ", ".join(self.pieces)
+        return f"{', '.join(self.paths)}: {text}" if self.paths else text
+
+
+def sentence(reason: Reason) -> str:
+    """The reason in one sentence, with whole paths."""
+    return str(_said(reason, reason.path or ""))
+
+
+def sentences(change: Change) -> str:
+    """All reasons of a change, in one line."""
+    return "; ".join(map(sentence, change.reasons))
+
+
+def shortly(change: Change) -> Iterator[Said]:
+    """The reasons of a change: paths relative to the entity's own folder, what is the same of several files once."""
+    folder = f"{FOLDERS[change.address.role]}/{change.address.name}/"
+    files: dict[tuple[str, ...], list[str]] = {}
+    for reason in change.reasons:
+        said = _said(reason, (reason.path or "").removeprefix(folder))
+        files.setdefault(said.pieces, []).extend(said.paths)
+    for pieces, paths in files.items():
+        yield Said(pieces, tuple(paths))
+
+
+def _said(reason: Reason, path: str) -> Said:
+    values = {"path": path, "found": _value(reason.found), "wanted": _value(reason.wanted), "of": _value(reason.of)}
+    of_file = _OF_FILES.get(reason.code)
+    if of_file is not None:
+        return Said((of_file.format_map(values),), (path,))
+    return Said(tuple(piece.format_map(values) for piece in _SENTENCES[reason.code]))
+
+
+def _value(value: Value) -> str:
+    match value:
+        case None:
+            return "absent"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M} UTC"
+        case timedelta():
+            return format_duration(value)
+        case int():
+            return f"{value:,} certificates"
+        case tuple():
+            return ", ".join(map(str, value))
+        case _:
+            return str(value)
