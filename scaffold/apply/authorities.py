@@ -15,6 +15,7 @@ from scaffold.pki.keys import PrivateKey
 from scaffold.plan.desired import DesiredCa, DesiredCertificate
 from scaffold.plan.model import Change, Work
 from scaffold.plan.revocations import entries
+from scaffold.plan.unknown import known
 from scaffold.store import files, gitignore
 from scaffold.store.ledger import CaKey
 from scaffold.store.projects import digest
@@ -44,11 +45,11 @@ def make(context: ApplyContext, one: DesiredCa, change: Change) -> None:
 
 def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
     """Signs the CRL of one CA. Its number is in the ledger before it is in place (RFC 5280 5.2.3: it only rises)."""
-    name, known, issuer = one.ca.name, context.observed.ledger, context.issuer(one.ca.name)
+    name, ledger, issuer = one.ca.name, context.observed.ledger, context.issuer(one.ca.name)
     there = context.observed.crl(one.paths.crl).crl
-    highest = max(known.crl_numbers.get(name, 0), (crls.number(there) or 0) if there is not None else 0)
+    highest = max(ledger.crl_numbers.get(name, 0), (crls.number(there) or 0) if there is not None else 0)
     ours = there if there is not None and crls.signed_by(there, issuer.certificate) else None
-    revoked = entries(known, name, keys.spki_sha256(issuer.certificate), ours, context.now)
+    revoked = entries(ledger, name, keys.spki_sha256(issuer.certificate), ours, context.now)
     context.record.crl(name, highest + 1)
     crl = crls.build(
         issuer,
@@ -114,7 +115,4 @@ def _place(context: ApplyContext, one: DesiredCa) -> None:
         context.writer.restrict(one.paths.key)
     context.write(one.paths.ignore, gitignore.PKI)
     context.write(one.paths.der, bundles.der(certificate))
-    chain = context.authorities_above(name).chain_pem(name)
-    if chain is None:
-        raise ValueError(f"an issuer of ca.{name} is not made yet")
-    context.write(one.paths.chain, chain)
+    context.write(one.paths.chain, known(context.authorities_above(name).chain_pem(name)))

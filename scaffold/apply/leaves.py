@@ -15,6 +15,7 @@ from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredCertificate, DesiredParty
 from scaffold.plan.diff import bundle_inputs
 from scaffold.plan.model import Change, Work
+from scaffold.plan.unknown import known
 from scaffold.store import files, secrets
 from scaffold.store.ledger import Issued
 from scaffold.store.projects import digest
@@ -73,7 +74,7 @@ def _made(context: ApplyContext, change: Change, asked: DesiredCertificate) -> _
 
 def _entry(one: _Made, authorities: Authorities) -> Issued:
     # Who signs a leaf that is broken on purpose is nobody's business but the plan's: it looks for itself.
-    signer = "" if one.asked.fault is not None else authorities[one.issuer].facts.spki_sha256
+    signer = "" if one.asked.fault is not None else known(authorities[one.issuer].spki_sha256)
     return entry(one.asked.address, one.issuer, one.certificate, signer)
 
 
@@ -90,8 +91,8 @@ def _put(context: ApplyContext, one: _Made, authorities: Authorities) -> None:
         context.writer.write(paths.key, keys.to_pem(one.key), mode=files.SECRET_FILE)
     else:
         context.writer.restrict(paths.key)
-    behind = authorities.intermediates_pem((one.issuer,))
-    context.writer.write(paths.certificate, bundles.pem(one.certificate) + (behind or b""))
+    behind = known(authorities.intermediates_pem((one.issuer,)))
+    context.writer.write(paths.certificate, bundles.pem(one.certificate) + behind)
 
 
 def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -> None:
@@ -101,7 +102,7 @@ def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -
         raise ValueError(f"{one.party.address} asks for no PFX")
     password = _bundle_password(context, one)
     leaf = context.read(one.paths.own.certificate) or b""
-    chain = authorities.intermediates(one.party.issuer) or ()
+    chain = known(authorities.intermediates(one.party.issuer))
     key, certificate = context.key_of(one.own), bundles.load_certificates(leaf)[0]
     content = bundles.pfx(one.party.name, key, certificate, chain, password, legacy=pfx.legacy)
     context.write(one.paths.bundle_password, password + b"\n", mode=files.SECRET_FILE)

@@ -12,9 +12,9 @@ from scaffold.plan.desired import DesiredParty
 from scaffold.plan.model import Change, Work
 from scaffold.plan.projects import NEW
 from scaffold.plan.revocations import freshest
-from scaffold.plan.trust_files import ignored, project, trust_files
+from scaffold.plan.trust_files import Project, ignored, trust_files
+from scaffold.plan.unknown import known
 from scaffold.settings.peers import peer_issuers
-from scaffold.settings.values import CaFacts
 from scaffold.store import files
 from scaffold.store.projects import Record, digest
 from scaffold.topology.address import Address
@@ -42,11 +42,10 @@ def make(
     for change in changes:
         if change.work in _OF_PARTIES:
             by_party.setdefault(change.address.entity, []).append(change)
-    facts = authorities.facts()
     addresses = list(by_party)
     for start in range(0, len(addresses), _AT_ONCE):
         some = [
-            _render(context, parties[address], by_party[address], facts)
+            _render(context, parties[address], by_party[address], authorities)
             for address in addresses[start : start + _AT_ONCE]
         ]
         for rendered in some:
@@ -57,13 +56,11 @@ def make(
         context.projects.flush()
 
 
-def _render(
-    context: ApplyContext, one: DesiredParty, changes: Sequence[Change], facts: Mapping[str, CaFacts]
-) -> _Rendered:
-    source = project(context.topology, one.party, context.kinds[one.party.address], facts)
-    rendered = {f"{one.paths.folder}/{path}": file for path, file in source.render().items()}
+def _render(context: ApplyContext, one: DesiredParty, changes: Sequence[Change], authorities: Authorities) -> _Rendered:
+    source = Project(context.topology, one.party, context.kinds[one.party.address], authorities)
+    rendered = {f"{one.paths.folder}/{path}": known(file) for path, file in source.render().items()}
     hashes = {path: digest(file.content) for path, file in rendered.items()}
-    return _Rendered(one, changes, source.inputs, rendered, hashes)
+    return _Rendered(one, changes, known(source.inputs), rendered, hashes)
 
 
 def _write(context: ApplyContext, rendered: _Rendered, authorities: Authorities) -> None:
@@ -112,8 +109,7 @@ def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authoriti
     context.write(rendered.one.paths.ignore, ignored(rendered.one, own))
     fixed = trust_files(context.topology, rendered.one, authorities)
     for path, text in fixed.items():
-        if text is None:
-            raise ValueError(f"{path}: a CA is not made yet")
+        text = known(text)
         if path == rendered.one.paths.crl:
             signers = authorities.in_chains(peer_issuers(context.topology, rendered.one.party))
             text = freshest(context.read(path), text, signers, context.now)

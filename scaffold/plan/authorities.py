@@ -7,11 +7,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from cryptography import x509
 
 from scaffold.pki import bundles
 from scaffold.pki.names import rfc2253
+from scaffold.plan.unknown import Unknown
 from scaffold.settings.values import CaFacts
 from scaffold.topology import graph
 from scaffold.topology.address import Address
@@ -20,7 +22,7 @@ from scaffold.topology.model import Topology
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA after the plan. What is not made yet cannot be known: `certificate` and `spki` are None then.
+    """A CA after the plan. Of what is not made yet, `certificate` and `spki` are not known.
 
     `today` is the certificate whose key signs before and after: it stays, or is issued again over the same key.
     `above` is the way up to the root that an existing CA brought with it.
@@ -29,12 +31,12 @@ class Authority:
     name: str
     subject: x509.Name
     not_after: datetime
-    certificate: x509.Certificate | None = None
+    certificate: x509.Certificate | Unknown = Unknown.AFTER_APPLY
     today: x509.Certificate | None = None
-    spki: bytes | None = None
+    spki: bytes | Unknown = Unknown.AFTER_APPLY
     above: tuple[x509.Certificate, ...] = ()
-    crl: bytes | None = None
-    """Its CRL in PEM (of an existing one: those of its chain too), or None where it is to be signed or is not had."""
+    crl: bytes | Unknown | None = None
+    """Its CRL in PEM (of an existing one: those of its chain too), not known where it is to be signed."""
     crl_due: bool = False
     """Whether the CRL is to be signed only because it is due."""
     withdrawn: bool = False
@@ -46,7 +48,7 @@ class Authority:
 
     @property
     def new_key(self) -> bool:
-        return self.spki is None
+        return isinstance(self.spki, Unknown)
 
     @property
     def signers(self) -> tuple[x509.Certificate, ...]:
@@ -54,19 +56,18 @@ class Authority:
         return (*((self.today,) if self.today is not None else ()), *self.above)
 
     @functools.cached_property
-    def spki_sha256(self) -> str:
-        """SHA-256 of its key in hex, or what stands in for it while the key is not made yet."""
-        return stand_in(self.name) if self.spki is None else hashlib.sha256(self.spki).hexdigest()
+    def spki_sha256(self) -> str | Unknown:
+        """SHA-256 of its key in hex."""
+        return self.spki if isinstance(self.spki, Unknown) else hashlib.sha256(self.spki).hexdigest()
 
-    @functools.cached_property
-    def facts(self) -> CaFacts:
-        """What settings must know."""
-        return CaFacts(rfc2253(self.subject), self.spki_sha256, len(self.above))
+    def facts(self, unmade: str) -> CaFacts:
+        """What settings must know; `unmade` is the hash of a key that is not made yet."""
+        sha256 = self.spki_sha256
+        return CaFacts(rfc2253(self.subject), unmade if isinstance(sha256, Unknown) else sha256, len(self.above))
 
 
-def stand_in(name: str) -> str:
-    """Stands for the hash of a key that is not made yet; what holds it is known after apply."""
-    return f"known-after-apply:{name}"
+_UNMADE: Final = ("0" * 64, "1" * 64)
+"""Two hashes that a key which is not made yet might have: what differs between them depends on that key."""
 
 
 class Authorities(Mapping[str, Authority]):
@@ -75,8 +76,8 @@ class Authorities(Mapping[str, Authority]):
     def __init__(self, t: Topology, known: Mapping[str, Authority]) -> None:
         self._t = t
         self._known = known
-        self._chains: dict[str, tuple[x509.Certificate, ...] | None] = {}
-        self._texts: dict[tuple[str, ...], bytes | None] = {}
+        self._chains: dict[str, tuple[x509.Certificate, ...] | Unknown] = {}
+        self._texts: dict[tuple[str, ...], bytes | Unknown] = {}
 
     def __getitem__(self, name: str) -> Authority:
         return self._known[name]
@@ -87,63 +88,62 @@ class Authorities(Mapping[str, Authority]):
     def __len__(self) -> int:
         return len(self._known)
 
-    def chain(self, name: str) -> tuple[x509.Certificate, ...] | None:
-        """Its certificate, its issuers', and last the root's; None where one is not made yet."""
+    def chain(self, name: str) -> tuple[x509.Certificate, ...] | Unknown:
+        """Its certificate, its issuers', and last the root's."""
         if name not in self._chains:
             self._chains[name] = self._chain(name)
         return self._chains[name]
 
-    def _chain(self, name: str) -> tuple[x509.Certificate, ...] | None:
+    def _chain(self, name: str) -> tuple[x509.Certificate, ...] | Unknown:
         authorities = [self._known[ca.name] for ca in graph.chain(self._t, name)]
         certificates = [authority.certificate for authority in authorities]
-        if any(certificate is None for certificate in certificates):
-            return None
-        return (*(one for one in certificates if one is not None), *authorities[-1].above)
+        known = [certificate for certificate in certificates if not isinstance(certificate, Unknown)]
+        return (*known, *authorities[-1].above) if len(known) == len(certificates) else Unknown.AFTER_APPLY
 
-    def intermediates(self, name: str) -> tuple[x509.Certificate, ...] | None:
+    def intermediates(self, name: str) -> tuple[x509.Certificate, ...] | Unknown:
         """The chain without the root: what stands behind a leaf."""
         chain = self.chain(name)
-        return None if chain is None else chain[:-1]
+        return chain if isinstance(chain, Unknown) else chain[:-1]
 
-    def intermediates_pem(self, names: Iterable[str]) -> bytes | None:
+    def intermediates_pem(self, names: Iterable[str]) -> bytes | Unknown:
         """The intermediates of several CAs, each once."""
         return self._pem("intermediates", names, slice(None, -1))
 
-    def roots_pem(self, names: Iterable[str]) -> bytes | None:
+    def roots_pem(self, names: Iterable[str]) -> bytes | Unknown:
         """The roots of several CAs, each once; what is not made yet below a root does not matter."""
         roots = dict.fromkeys(self._root(name) for name in names)
-        known = [root for root in roots if root is not None]
-        return bundles.chain_pem(known) if len(known) == len(roots) else None
+        known = [root for root in roots if not isinstance(root, Unknown)]
+        return bundles.chain_pem(known) if len(known) == len(roots) else Unknown.AFTER_APPLY
 
-    def _root(self, name: str) -> x509.Certificate | None:
+    def _root(self, name: str) -> x509.Certificate | Unknown:
         top = self._known[graph.root_of(self._t, name).name]
         return top.above[-1] if top.above else top.certificate
 
-    def chain_pem(self, name: str) -> bytes | None:
+    def chain_pem(self, name: str) -> bytes | Unknown:
         """The whole chain with the root."""
         return self._pem("chain", (name,), slice(None))
 
-    def _pem(self, what: str, names: Iterable[str], part: slice) -> bytes | None:
+    def _pem(self, what: str, names: Iterable[str], part: slice) -> bytes | Unknown:
         key = (what, *names)
         if key not in self._texts:
             chains = [self.chain(name) for name in key[1:]]
-            if any(chain is None for chain in chains):
-                self._texts[key] = None
-            else:
-                each = dict.fromkeys(one for chain in chains if chain is not None for one in chain[part])
-                self._texts[key] = bundles.chain_pem(each)
+            known = [chain for chain in chains if not isinstance(chain, Unknown)]
+            each = dict.fromkeys(one for chain in known for one in chain[part])
+            self._texts[key] = bundles.chain_pem(each) if len(known) == len(chains) else Unknown.AFTER_APPLY
         return self._texts[key]
 
     def pending(self, names: Iterable[str]) -> tuple[str, ...]:
         """Which intermediates in the chains of `names` are not made yet."""
         below = (ca.name for name in names for ca in graph.chain(self._t, name) if ca.issuer is not None)
-        return tuple(dict.fromkeys(name for name in below if self[name].certificate is None))
+        return tuple(dict.fromkeys(name for name in below if isinstance(self[name].certificate, Unknown)))
 
     def in_chains(self, names: Iterable[str]) -> tuple[Authority, ...]:
         """The CAs of the topology in the chains of `names`, each once."""
         each = dict.fromkeys(ca.name for name in names for ca in graph.chain(self._t, name))
         return tuple(self[name] for name in each)
 
-    def facts(self) -> dict[str, CaFacts]:
-        """What settings must know of every CA."""
-        return {name: authority.facts for name, authority in self._known.items()}
+    @functools.cached_property
+    def facts(self) -> tuple[Mapping[str, CaFacts], ...]:
+        """What settings must know of every CA. Where a key is not made yet there are two, which differ in its hash."""
+        unmade = _UNMADE if any(authority.new_key for authority in self._known.values()) else _UNMADE[:1]
+        return tuple({name: authority.facts(sha256) for name, authority in self._known.items()} for sha256 in unmade)

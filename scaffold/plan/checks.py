@@ -25,6 +25,7 @@ from scaffold.plan.authorities import Authority
 from scaffold.plan.desired import DesiredCertificate
 from scaffold.plan.model import Action, Work
 from scaffold.plan.reasons import Reason, ReasonCode
+from scaffold.plan.unknown import Unknown
 from scaffold.store.ledger import Issued, Ledger
 from scaffold.store.observation import SeenCertificate, SeenKey
 from scaffold.topology.address import Role
@@ -189,7 +190,7 @@ def _signed(certificate: x509.Certificate, issuer: Authority) -> bool:
     """Whether the issuer's key of today signed it; where the issuer's certificate is lost, its AKI must do."""
     if issuer.today is not None:
         return issuer.today.subject != certificate.issuer or chains.signed_by(certificate, issuer.today)
-    if issuer.spki is None:
+    if isinstance(issuer.spki, Unknown):
         return True
     public = load_der_public_key(issuer.spki)
     expected = x509.SubjectKeyIdentifier.from_public_key(public).digest  # type: ignore[arg-type]

@@ -23,7 +23,8 @@ from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, Desire
 from scaffold.plan.intents import Intent, Resolved, resolve
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reasons import Finding, Reason, ReasonCode
-from scaffold.plan.trust_files import ignored, project, trust_files
+from scaffold.plan.trust_files import Project, ignored, trust_files
+from scaffold.plan.unknown import Unknown
 from scaffold.settings.peers import peer_issuers
 from scaffold.store import gitignore
 from scaffold.store.existing import ExistingCa
@@ -98,9 +99,8 @@ class _Diff:
         for one in self.desired.cas:
             self._around_ca(one, settled)
         self.changes.extend(crl_changes)
-        facts = settled.facts()
         for party in self.desired.parties:
-            self._party(party, settled, facts)
+            self._party(party, settled)
         self.changes.extend(removal.leftovers(self.desired, self.observed))
 
     # --- CAs ---
@@ -168,15 +168,16 @@ class _Diff:
         """What stands around a CA's certificate: its DER copy, its chain, how its key is kept."""
         address = one.ca.address.with_part(Part.CERTIFICATE)
         authority = settled[one.ca.name]
-        if authority.certificate is None:
+        certificate = authority.certificate
+        if isinstance(certificate, Unknown):
             return
-        wanted = {
-            one.paths.der: bundles.der(authority.certificate),
+        wanted: dict[str, bytes | Unknown] = {
+            one.paths.der: bundles.der(certificate),
             one.paths.chain: settled.chain_pem(one.ca.name),
             one.paths.ignore: gitignore.PKI,
         }
         if one.certificate is None:
-            wanted[one.paths.certificate] = bundles.pem(authority.certificate)
+            wanted[one.paths.certificate] = bundles.pem(certificate)
         reasons = [reason for path, text in wanted.items() if (reason := self._content(path, text)) is not None]
         if one.certificate is None:
             if reasons:
@@ -203,7 +204,7 @@ class _Diff:
         if found is None:
             self.authorities[one.ca.name] = _with_crl(authority, seen.content, due=False)
             return
-        self.authorities[one.ca.name] = _with_crl(authority, None, due=found.can_wait)
+        self.authorities[one.ca.name] = _with_crl(authority, Unknown.AFTER_APPLY, due=found.can_wait)
         action = Action.CREATE if seen.crl is None and seen.problem is None else Action.UPDATE
         yield Change(
             one.ca.address.with_part(Part.CRL),
@@ -221,7 +222,8 @@ class _Diff:
             return Reason(ReasonCode.UNREADABLE, one.paths.crl, wanted="a CRL")
         if seen.crl is None:
             return Reason(ReasonCode.MISSING, one.paths.crl)
-        if authority.new_key:
+        key = authority.spki_sha256
+        if isinstance(key, Unknown):
             return Reason(ReasonCode.CRL_KEY, of=one.ca.address)
         if seen.crl.issuer != authority.subject:
             return Reason(ReasonCode.CRL_NAME, of=one.ca.address)
@@ -230,7 +232,7 @@ class _Diff:
         if not crls.signed_by(seen.crl, authority.today):
             return Reason(ReasonCode.SIGNATURE, of=one.ca.address)
         try:
-            lacking = revocations.lacking(self.ledger, one.ca.name, authority.spki_sha256, seen.crl, self.now)
+            lacking = revocations.lacking(self.ledger, one.ca.name, key, seen.crl, self.now)
             if lost := revocations.unrecorded(self.ledger, one.ca.name, seen.crl):
                 said = (
                     f"lists {len(lost)} that the ledger does not know, and goes on listing them: "
@@ -252,14 +254,14 @@ class _Diff:
 
     # --- Servers and clients ---
 
-    def _party(self, one: DesiredParty, settled: Authorities, facts: Mapping[str, projects.CaFacts]) -> None:
+    def _party(self, one: DesiredParty, settled: Authorities) -> None:
         self.observed.check_folder(one.paths.folder)
         self.observed.check_folder(one.paths.tls)
         reissued = [self._leaf(asked, settled) for asked in one.certificates]
         self._bundle(one, settled, reissued[0])
         kind = self.kinds[one.party.address]
         self._staple(one, kind, settled, reissued[0])
-        source = project(self.desired.topology, one.party, kind, facts)
+        source = Project(self.desired.topology, one.party, kind, settled)
         found = projects.compare(one, source, self.observed, self._overwritten(one))
         self._trust(one, kind, settled, found)
         self.changes.extend(found.changes)
@@ -288,7 +290,7 @@ class _Diff:
         """What stands around a leaf that stays: its intermediates, the rights of its key."""
         reasons = list(_rights(asked.paths.key, one.key))
         behind = settled.intermediates_pem((asked.issuer,)) if asked.issuer is not None else b""
-        if behind is None:
+        if isinstance(behind, Unknown):
             pending = tuple(Address.ca(name) for name in settled.pending((asked.issuer or "",)))
             reasons.append(Reason(ReasonCode.CHAIN_PENDING, of=pending))
         elif one.certificate.content != bundles.pem(one.real) + behind:
@@ -374,8 +376,8 @@ class _Diff:
             verdict = Verdict(Action.UPDATE, Work.TRUST, reasons, can_wait=can_wait)
         self._change(one.party.address.with_part(Part.TRUST), verdict, tuple(findings))
 
-    def _fixed(self, one: DesiredParty, path: str, text: bytes | None, settled: Authorities) -> Finding | None:
-        if text is None:
+    def _fixed(self, one: DesiredParty, path: str, text: bytes | Unknown, settled: Authorities) -> Finding | None:
+        if isinstance(text, Unknown):
             return self._pending(one, path, settled)
         if path == one.paths.crl:
             return self._crls(one, path, text, settled)
@@ -399,7 +401,7 @@ class _Diff:
         if path != one.paths.crl:
             return Finding(Reason(ReasonCode.AUTHORITY, path))
         signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
-        due = all(authority.crl_due for authority in signers if authority.crl is None)
+        due = all(authority.crl_due for authority in signers if isinstance(authority.crl, Unknown))
         if due and self._still_does(self.observed.content(path), signers):
             return Finding(Reason(ReasonCode.CRL_PENDING_DUE, path), can_wait=True)
         return Finding(Reason(ReasonCode.CRL_PENDING, path))
@@ -431,7 +433,7 @@ class _Diff:
             return recorded.spki
         return keys.spki(certificate) if certificate is not None else None
 
-    def _content(self, path: str, text: bytes | None) -> Reason | None:
+    def _content(self, path: str, text: bytes | Unknown) -> Reason | None:
         there = self.observed.content(path)
         if there is None:
             return Reason(ReasonCode.MISSING, path)
@@ -484,7 +486,7 @@ def _after(
     ends = ends_when_issued(asked, examined.issuer, examined.now)
     if verdict is None or verdict.work is Work.NEW_KEY:
         return Authority(name, subject, ends)
-    spki = examined.key_spki
+    spki = examined.key_spki if examined.key_spki is not None else Unknown.AFTER_APPLY
     today = real if real is not None and spki == keys.spki(real) else None
     return Authority(name, subject, ends, today=today, spki=spki)
 
@@ -505,7 +507,7 @@ def _signed_today(asked: DesiredCertificate, leaf: x509.Certificate, authority: 
     return asked.fault is not None or (authority.today is not None and chains.signed_by(leaf, authority.today))
 
 
-def _with_crl(authority: Authority, text: bytes | None, *, due: bool) -> Authority:
+def _with_crl(authority: Authority, text: bytes | Unknown, *, due: bool) -> Authority:
     return replace(authority, crl=text, crl_due=due)
 
 

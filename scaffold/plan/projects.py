@@ -16,17 +16,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from scaffold.kinds.render import Rendered
 from scaffold.plan.desired import DesiredParty
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.trust_files import TLS, Project
+from scaffold.plan.unknown import Unknown
 from scaffold.settings.values import CaFacts
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record, digest
 from scaffold.topology.address import Address, Part
 from scaffold.topology.notes import Note
 
-STAND_IN = b"known-after-apply:"
 NEW = ".new"
 """How the name of a text ends that is laid beside a person's edit."""
 
@@ -51,8 +52,12 @@ def compare(one: DesiredParty, source: Project, observed: Observation, overwrite
         return Compared((_create(one),))
     if record.inputs == source.inputs and not overwrite:
         return _unchanged(one, record, observed, gone)
-    rendered = {f"{one.paths.folder}/{path}": file.content for path, file in source.render().items()}
+    rendered = {f"{one.paths.folder}/{path}": _digest(file) for path, file in source.render().items()}
     return _Comparison(one, record, observed, rendered, overwrite).run(gone)
+
+
+def _digest(file: Rendered | Unknown) -> str | Unknown:
+    return file if isinstance(file, Unknown) else digest(file.content)
 
 
 def _create(one: DesiredParty) -> Change:
@@ -96,28 +101,29 @@ class _Comparison:
     one: DesiredParty
     record: Record
     observed: Observation
-    rendered: Mapping[str, bytes]
+    rendered: Mapping[str, str | Unknown]
+    """SHA-256 by path."""
     overwrite: bool
     updates: dict[str, Reason] = field(default_factory=dict)
     conflicts: dict[str, Reason] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
 
     def run(self, gone: bool) -> Compared:
-        tls = {path: text for path, text in self.rendered.items() if _is_tls(self.one, path)}
-        known = {path: digest(text) for path, text in tls.items() if STAND_IN not in text}
+        tls = {path: sha256 for path, sha256 in self.rendered.items() if _is_tls(self.one, path)}
+        known = {path: sha256 for path, sha256 in tls.items() if not isinstance(sha256, Unknown)}
         reasons = dict(_tls_reasons(known, self.observed))
         for path in (path for path in tls if path not in known):
             reasons[path] = Reason(ReasonCode.AUTHORITY_KEY, path)
         if gone:
             return Compared((_create(self.one),), (), reasons, frozenset(tls))
-        for path, text in self.rendered.items():
+        for path, sha256 in self.rendered.items():
             if path not in tls:
-                self._file(path, text)
+                self._file(path, sha256)
         changes = (*self._changes(), *self._stale())
         return Compared(changes, tuple(self.notes), reasons, frozenset(tls))
 
-    def _file(self, path: str, text: bytes) -> None:
-        new, there, last = digest(text), self.observed.edited_digest(path), self.record.files.get(path)
+    def _file(self, path: str, new: str | Unknown) -> None:
+        there, last = self.observed.edited_digest(path), self.record.files.get(path)
         if there == new:
             return
         if there is None:
@@ -135,7 +141,7 @@ class _Comparison:
         else:
             self.notes.append(_deleted_note(self.one, path))
 
-    def _seen(self, path: str, new: str) -> bool:
+    def _seen(self, path: str, new: str | Unknown) -> bool:
         """Whether this text was laid beside the edit, and the person has removed it."""
         return self.record.offered.get(path) == new and not self.observed.exists(path + NEW)
 

@@ -11,6 +11,7 @@ from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
 from scaffold.plan.authorities import Authority
 from scaffold.plan.reasons import Reason, ReasonCode
+from scaffold.plan.unknown import Unknown
 from scaffold.store.ledger import Ledger, Revoked
 
 
@@ -117,15 +118,17 @@ def _serving(
 def _lacks_nothing(
     crl: crls.Crl, authority: Authority, signer: x509.Certificate, ledger: Ledger, now: datetime
 ) -> bool:
-    newest = next((one for one in _readable(authority.crl or b"") if crls.signed_by(one, signer)), None)
+    known = b"" if isinstance(authority.crl, Unknown) else authority.crl or b""
+    newest = next((one for one in _readable(known) if crls.signed_by(one, signer)), None)
     if newest == crl:
         return True
-    if signer is not authority.today:
+    key = authority.spki_sha256
+    if signer is not authority.today or isinstance(key, Unknown):
         return False  # what others sign is known by what they brought alone
     try:
         if newest is not None and not {*crls.entries(newest)} <= {*crls.entries(crl)}:
             return False
-        return lacking(ledger, authority.name, authority.spki_sha256, crl, now) is None
+        return lacking(ledger, authority.name, key, crl, now) is None
     except Unreadable:
         return False
 

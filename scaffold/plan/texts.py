@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.render import Rendered
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty, desire
 from scaffold.plan.diff import diff
 from scaffold.plan.model import Plan, Work
-from scaffold.plan.projects import STAND_IN
-from scaffold.plan.trust_files import ignored, project, trust_files
+from scaffold.plan.trust_files import Project, ignored, trust_files
+from scaffold.plan.unknown import Unknown
 from scaffold.store import existing
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
@@ -25,16 +26,16 @@ _OPEN = frozenset({Work.TRUST, Work.RENDER, Work.WRITE, Work.OFFER})
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A file before and after; `after` is None where it is known after apply, `before` where it is not there."""
+    """A file before and after; `before` is None where it is not there."""
 
     path: str
     before: bytes | None
-    after: bytes | None
+    after: bytes | Unknown
 
     def unified(self) -> str:
         """The unified diff; one sentence for what has none."""
-        if self.after is None:
-            return f"{self.path}: known after apply\n"
+        if isinstance(self.after, Unknown):
+            return f"{self.path}: {self.after.value}\n"
         try:
             before, after = (self.before or b"").decode(), self.after.decode()
         except UnicodeDecodeError:
@@ -52,26 +53,26 @@ def texts(plan: Plan, t: Topology, kinds: Mapping[Address, Kind], layout: Layout
     desired = desire(t)
     adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
     settled = diff(desired, observed, adopted, kinds, now).authorities
-    facts = settled.facts()
     parties = {one.party.address: one for one in desired.parties}
     for change in plan.changes:
         if change.work not in _OPEN:
             continue
         one = parties[change.address.entity]
-        source = project(t, one.party, kinds[one.party.address], facts)
-        after = _after(one, {path: file.content for path, file in source.render().items()}, settled, t)
+        source = Project(t, one.party, kinds[one.party.address], settled)
+        after = _after(one, source.render(), settled, t)
         wanted = change.paths if change.work is not Work.RENDER else [path for path in after if not _is_tls(one, path)]
         for path in wanted:
             before, new = observed.content(path), after.get(path, b"")
-            if new is None or new != before:
+            if new != before:
                 yield Text(path, before, new)
 
 
 def _after(
-    one: DesiredParty, rendered: Mapping[str, bytes], settled: Authorities, t: Topology
-) -> Mapping[str, bytes | None]:
-    found: dict[str, bytes | None] = {
-        f"{one.paths.folder}/{path}": None if STAND_IN in text else text for path, text in rendered.items()
+    one: DesiredParty, rendered: Mapping[str, Rendered | Unknown], settled: Authorities, t: Topology
+) -> Mapping[str, bytes | Unknown]:
+    found = {
+        f"{one.paths.folder}/{path}": file if isinstance(file, Unknown) else file.content
+        for path, file in rendered.items()
     }
     in_tls = [path for path in found if _is_tls(one, path)]
     return {**found, one.paths.ignore: ignored(one, in_tls), **trust_files(t, one, settled)}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.render import Rendered, render
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
+from scaffold.plan.unknown import Unknown
 from scaffold.settings.derivation import client_settings, server_settings
 from scaffold.settings.peers import needs_crls, peer_issuers
 from scaffold.settings.values import CaFactsByName, Settings
@@ -19,26 +21,41 @@ from scaffold.topology.model import Party, Server, Topology
 TLS = "tls/"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Project:
-    """What a project is rendered from: `inputs` names kind, settings and variables."""
+    """What a project is rendered from; settings are derived once they are needed."""
 
+    topology: Topology
+    party: Party
     kind: Kind
-    settings: Settings
-    variables: Mapping[str, object]
-    inputs: str
+    authorities: Authorities
 
-    def render(self) -> dict[str, Rendered]:
+    @functools.cached_property
+    def _settings(self) -> tuple[Settings, ...]:
+        """One, or two that differ in the hash of a key that is not made yet."""
+        return tuple(dict.fromkeys(_derived(self.topology, self.party, facts) for facts in self.authorities.facts))
+
+    @functools.cached_property
+    def inputs(self) -> str | Unknown:
+        """Names kind, settings and variables."""
+        settings, *others = self._settings
+        if others:
+            return Unknown.AFTER_APPLY
+        # Frozen values of plain types print alike exactly when they are alike.
+        said = f"{self.kind.digest}\0{settings!r}\0{sorted(self.party.vars.items())!r}"
+        return hashlib.sha256(said.encode()).hexdigest()
+
+    def render(self) -> dict[str, Rendered | Unknown]:
         """Its files by path relative to the project. Raises KindError."""
-        return render(self.kind, self.settings, self.variables)
+        first, *others = (render(self.kind, settings, self.party.vars) for settings in self._settings)
+        found: dict[str, Rendered | Unknown] = dict(first)
+        for other in others:
+            found.update(dict.fromkeys((path for path in other if other[path] != first.get(path)), Unknown.AFTER_APPLY))
+        return found
 
 
-def project(t: Topology, party: Party, kind: Kind, facts: CaFactsByName) -> Project:
-    """What the project of `party` is rendered from."""
-    settings = server_settings(t, party, facts) if isinstance(party, Server) else client_settings(t, party, facts)
-    # Frozen values of plain types print alike exactly when they are alike.
-    said = f"{kind.digest}\0{settings!r}\0{sorted(party.vars.items())!r}"
-    return Project(kind, settings, party.vars, hashlib.sha256(said.encode()).hexdigest())
+def _derived(t: Topology, party: Party, facts: CaFactsByName) -> Settings:
+    return server_settings(t, party, facts) if isinstance(party, Server) else client_settings(t, party, facts)
 
 
 def callee_cas(t: Topology, party: Party) -> tuple[str, ...]:
@@ -46,8 +63,8 @@ def callee_cas(t: Topology, party: Party) -> tuple[str, ...]:
     return tuple(dict.fromkeys(t.servers[name].issuer for name in party.calls))
 
 
-def trust_files(t: Topology, one: DesiredParty, authorities: Authorities) -> dict[str, bytes | None]:
-    """The files of fixed name and what they hold; None where a CA is not made yet, and it is known after apply."""
+def trust_files(t: Topology, one: DesiredParty, authorities: Authorities) -> dict[str, bytes | Unknown]:
+    """The files of fixed name and what they hold."""
     party, paths = one.party, one.paths
     peers = peer_issuers(t, party)
     calls = isinstance(party, Server) and bool(party.calls)
@@ -68,8 +85,8 @@ def ignored(one: DesiredParty, rendered: Iterable[str]) -> bytes:
     return gitignore.of_tls(path.removeprefix(f"{one.paths.tls}/") for path in rendered)
 
 
-def _crls(authorities: Authorities, peers: tuple[str, ...]) -> bytes | None:
+def _crls(authorities: Authorities, peers: tuple[str, ...]) -> bytes | Unknown:
     """The CRL of every CA of the chains, the roots' too: OpenSSL's `CRL_CHECK_ALL` wants each."""
-    texts = [authority.crl for authority in authorities.in_chains(peers)]
-    known = [text for text in texts if text is not None]
-    return b"".join(known) if len(known) == len(texts) else None
+    texts = [authority.crl or b"" for authority in authorities.in_chains(peers)]
+    known = [text for text in texts if not isinstance(text, Unknown)]
+    return b"".join(known) if len(known) == len(texts) else Unknown.AFTER_APPLY
