@@ -1,6 +1,6 @@
 using System.Net.Security;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
+{% block usings %}using System.Security.Cryptography;
+{% endblock %}using System.Security.Cryptography.X509Certificates;
 
 namespace {% block namespace %}{% endblock %};
 
@@ -8,9 +8,9 @@ namespace {% block namespace %}{% endblock %};
 /// The rules for one server's certificate, made anew for each connection: SslStream adds to the policy what the server
 /// sends, and a policy keeps the time it was made at.
 /// </summary>
-public sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions options, string identity)
+internal sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions options, string identity)
 {
-    private const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";
+{% block fields %}    private const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";{% endblock %}
 
     /// <summary>Null until a certificate was seen.</summary>
     public bool? Accepted { get; private set; }
@@ -18,7 +18,7 @@ public sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions
     /// <summary>Why the certificate was not accepted.</summary>
     public string Reason { get; private set; } = "";
 
-    public X509ChainPolicy Policy()
+{% block policy %}    public X509ChainPolicy Policy()
     {
         var policy = new X509ChainPolicy
         {
@@ -37,10 +37,10 @@ public sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions
         }
 
         policy.ApplicationPolicy.Add(new Oid(ServerAuthentication));
-        policy.CustomTrustStore.AddRange(material.{% block roots %}{% endblock %});
+        policy.CustomTrustStore.AddRange(material.Roots);
         policy.ExtraStore.AddRange(material.Intermediates);
         return policy;
-    }
+    }{% endblock %}
 
     /// <summary>What this returns decides alone, so every error found in the chain or the name must end in false.</summary>
     public bool Accept(object sender, X509Certificate? presented, X509Chain? chain, SslPolicyErrors errors)
@@ -49,6 +49,7 @@ public sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions
         Accepted = Reason.Length == 0;
         return Accepted.Value;
     }
+{%- block lookup %}{% endblock %}
 
     private string Complaint(X509Certificate2? certificate, X509Chain? chain, SslPolicyErrors errors)
     {
@@ -73,7 +74,7 @@ public sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions
             return "its certificate does not say that it is for servers";
         }
 
-        // Several servers may share a name such as localhost; the identity is one server's own.
+{% block verified %}{% endblock %}        // Several servers may share a name such as localhost; the identity is one server's own.
         return UriName.Of(certificate) == identity ? "" : $"its certificate is not that of {identity}";
     }
 }

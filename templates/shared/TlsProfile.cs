@@ -1,19 +1,16 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Net.Security;
 using System.Security.Authentication;
 
 namespace {% block namespace %}{% endblock %};
 
-/// <summary>Protocols and cipher suites of appsettings.json in the terms of SslStream.</summary>
-public sealed class TlsProfile
+/// <summary>Protocols and cipher suites of the settings in the terms of SslStream.</summary>
+internal sealed class TlsProfile
 {
+    [SuppressMessage("Security", "CA5398", Justification = "The protocols are the topology's choice.")]
     public TlsProfile(TlsOptions options)
     {
-        Protocols = options.MinVersion switch
-        {
-            "TLSv1.2" => SslProtocols.Tls12 | SslProtocols.Tls13,
-            "TLSv1.3" => SslProtocols.Tls13,
-            var other => throw new ArgumentException($"appsettings.json: Tls:MinVersion is {other}, not TLSv1.2 or TLSv1.3"),
-        };
+        Protocols = options.MinVersion == TlsOptions.ProtocolTls12 ? SslProtocols.Tls12 | SslProtocols.Tls13 : SslProtocols.Tls13;
 
         // On Windows the suites are the system's, by group policy, and .NET cannot choose among them.
         if (options.CipherSuites is not [] && !OperatingSystem.IsWindows())

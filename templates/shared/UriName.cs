@@ -7,7 +7,7 @@ namespace {% block namespace %}{% endblock %};
 /// The URI among the subject alternative names (RFC 5280 4.2.1.6), which is the identity of whoever holds the certificate.
 /// <see cref="X509SubjectAlternativeNameExtension"/> reads DNS names and IP addresses alone.
 /// </summary>
-public static class UriName
+internal static class UriName
 {
     private const string SubjectAlternativeName = "2.5.29.17";
 

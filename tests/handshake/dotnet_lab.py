@@ -56,6 +56,9 @@ QUIET = {
 MSBuild reads properties from the environment too.
 """
 
+STRICT = ("-warnaserror", "-p:AnalysisLevel=latest-all")
+"""Every rule of the SDK's analyzers, and none may be broken."""
+
 PASSWORD = "correct horse battery staple"
 PFX = Files(bundle="tls/bundle.pfx", bundle_password="tls/pfx-password")
 CALLING = Files(
@@ -67,7 +70,7 @@ CALLING = Files(
 
 
 def build(folder: Path) -> None:
-    """Build the project in `folder`, or copy what was built from the very same code; warnings are errors."""
+    """Build the project in `folder` by the STRICT rules, or copy what was built from the very same code."""
     built = _built_from(folder)
     for name in ("bin", "obj"):
         shutil.copytree(built / name, folder / name, copy_function=shutil.copyfile, dirs_exist_ok=True)
@@ -82,7 +85,7 @@ def _built_from(folder: Path) -> Path:
             making = place.with_suffix(".making")
             shutil.rmtree(making, ignore_errors=True)
             shutil.copytree(folder, making, ignore=shutil.ignore_patterns("tls"))
-            sdk(making, "build", "--configuration", "Release", "-warnaserror", "-p:UseAppHost=false")
+            sdk(making, "build", "--configuration", "Release", *STRICT, "-p:UseAppHost=false")
             making.rename(place)
     return place
 
@@ -146,6 +149,10 @@ def own(ca: Authority, name: str, *hosts: str, key: KeyType = KeyType.EC_P256) -
 # --- Projects --------------------------------------------------------------------------------------------------------
 
 
+Edit = tuple[str, str, str]
+"""What a team changes in a rendered project: the file, what it says, and what it shall say."""
+
+
 @dataclass
 class Project:
     """A rendered project in its folder, and what it must lie beside."""
@@ -168,9 +175,11 @@ class Project:
         assert isinstance(self.settings, ServerSettings)
         return self.settings.listen.port
 
-    def write(self, variables: Mapping[str, object] | None = None) -> Project:
-        """Render it, put its tls/ beside it, and build it."""
+    def write(self, variables: Mapping[str, object] | None = None, edits: Sequence[Edit] = ()) -> Project:
+        """Render it, edit it as a team would, put its tls/ beside it, and build it."""
         self.render(variables)
+        for name, old, new in edits:
+            self.edit(name, old, new)
         self.tls.mkdir(exist_ok=True)
         self.write_own(self.credential)
         self.put("ca.pem", bundles.chain_pem(root.certificate for root in self.roots))
@@ -189,6 +198,12 @@ class Project:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.content)
             target.chmod(0o755 if file.executable else 0o644)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace the one place in a file that says `old`."""
+        text = (self.folder / name).read_text()
+        assert text.count(old) == 1, (name, old, text)
+        (self.folder / name).write_text(text.replace(old, new))
 
     def write_own(self, credential: Credential) -> None:
         """The project's certificate as PEM or, where it is made so, as PFX alone: each file renamed into place."""
@@ -283,9 +298,9 @@ def client_project(
 
 
 @contextmanager
-def running(project: Project, **extra: str) -> Iterator[Project]:
-    """`project`, started by its own run.sh and stopped at the end."""
-    launch = Launch(project.settings.name, project.folder, SERVER.capabilities.ready or "", extra)
+def running(project: Project, folder: Path | None = None, **extra: str) -> Iterator[Project]:
+    """`project`, started by its own run.sh or by one in `folder`, and stopped at the end."""
+    launch = Launch(project.settings.name, folder or project.folder, SERVER.capabilities.ready or "", extra)
     with Services(on_line=lambda _, line: project.lines.append(line)) as services:
         (project.service,) = services.start([launch], within=60)
         yield project

@@ -165,13 +165,19 @@ def test_4_who_is_not_drawn_is_forbidden(bank: Bank) -> None:
 
 
 def test_5_a_revoked_client_is_refused_where_revocation_is_checked(applied: Bank) -> None:
-    with lab.crls() as (url, served), started(applied, Tls__Revocation="crl") as bank:
-        good, revoked = bank.forge(crl_url=f"{url}/root.crl"), bank.forge(crl_url=f"{url}/root.crl")
-        served["/root.crl"] = lab.crl_of(bank.root, revoked)
-        assert bank.ask(good).status == 200
-        with pytest.raises(OSError):  # noqa: PT011
-            bank.ask(revoked)
-        until(lambda: any("Revoked" in line for line in bank.lines))
+    settings = applied.server / "mutual-tls.json"
+    before = settings.read_text()
+    settings.write_text(before.replace('"Revocation": "none"', '"Revocation": "crl"'))
+    try:
+        with lab.crls() as (url, served), started(applied) as bank:
+            good, revoked = bank.forge(crl_url=f"{url}/root.crl"), bank.forge(crl_url=f"{url}/root.crl")
+            served["/root.crl"] = lab.crl_of(bank.root, revoked)
+            assert bank.ask(good).status == 200
+            with pytest.raises(OSError):  # noqa: PT011
+                bank.ask(revoked)
+            until(lambda: any("Revoked" in line for line in bank.lines))
+    finally:
+        settings.write_text(before)
 
 
 def test_6_nothing_is_served_in_plaintext(bank: Bank) -> None:

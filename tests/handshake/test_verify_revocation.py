@@ -296,6 +296,6 @@ def test_kestrel_looks_up_who_calls_and_verify_sees_where_it_does_not(tmp_path: 
     assert not report.failed, lines(report)
     looked_up = {*IN_LISTS, Probe.RESPONDER_DOWN}
     assert looked_up < tried(report, "bank", "teller").keys()
-    lab.rewrite("servers/bank/appsettings.json", ('"Revocation": "crl"', '"Revocation": "none"'))
+    lab.rewrite("servers/bank/mutual-tls.json", ('"Revocation": "crl"', '"Revocation": "none"'))
     report = lab.verify("server.bank")
     assert failures(report) == at("bank", "teller", *looked_up), lines(report)

@@ -1,3 +1,2 @@
 {% extends "shared/ServerCertificateValidation.cs" %}
 {% block namespace %}Client{% endblock %}
-{% block roots %}Roots{% endblock %}

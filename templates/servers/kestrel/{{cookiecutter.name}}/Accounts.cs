@@ -1,10 +1,10 @@
 namespace Service;
 
 /// <summary>One account of the bank.</summary>
-public sealed record Account(string Number, string Holder, decimal Balance, string Currency);
+internal sealed record Account(string Number, string Holder, decimal Balance, string Currency);
 
 /// <summary>The banking example: replace it by what this service is for.</summary>
-public static class Accounts
+internal static class Accounts
 {
     private static readonly Dictionary<string, Account> Ledger = new(StringComparer.Ordinal)
     {
@@ -14,7 +14,7 @@ public static class Accounts
 
     public static void MapAccounts(this IEndpointRouteBuilder app)
     {
-        // The fallback policy guards these already. RequireAuthorization says so where a reader looks for it.
+        // Only allowed callers come this far. RequireAuthorization says so where a reader looks for it; a policy can narrow it.
         var accounts = app.MapGroup("/accounts").RequireAuthorization();
 
         accounts.MapGet("/", () => Ledger.Values);

@@ -5,11 +5,19 @@ namespace Service;
 
 /// <summary>What <c>GET /</c> answers: who serves, and who called.</summary>
 /// <param name="Caller">The identity (URI) in the caller's certificate.</param>
-/// <param name="OnBehalfOf">Who stands behind the caller, where the caller is a gateway of this service.</param>
-public sealed record Answer(string Server, string Greeting, string Caller, OnBehalfOf? OnBehalfOf)
+/// <param name="OnBehalfOf">Whom the caller speaks for, where it is a gateway of this service.</param>
+internal sealed record Answer(string Server, string Greeting, string Caller, OnBehalfOf? OnBehalfOf)
 {
     public static JsonNamingPolicy Naming => JsonNamingPolicy.SnakeCaseLower;
 }
 
+/// <summary>What the service says of itself: the section Service of appsettings.json.</summary>
+internal sealed class DescriptionOptions
+{
+    public string Name { get; init; } = "";
+
+    public string Greeting { get; init; } = "";
+}
+
 /// <summary>Why a request was not served.</summary>
-public sealed record Refusal(string Error);
+internal sealed record Refusal(string Error);

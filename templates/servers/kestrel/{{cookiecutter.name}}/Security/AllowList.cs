@@ -4,15 +4,14 @@ namespace Service.Security;
 
 /// <summary>One caller: its identity, and the CA that must have signed it. The two are only worth something together.</summary>
 /// <param name="Gateway">Whether it speaks for others, so that its X-Client-Subject and X-Client-Issuer are believed.</param>
-public sealed record AllowedCaller(string Name, string Identity, string Issuer, string IssuerKeySha256, bool Gateway);
+internal sealed record AllowedCaller(string Name, string Identity, string Issuer, string IssuerKeySha256, bool Gateway);
 
 /// <summary>tls/allowed.json: who may call.</summary>
-public sealed record AllowList(IReadOnlyList<AllowedCaller> Callers)
+internal sealed record AllowList(IReadOnlyList<AllowedCaller> Callers)
 {
-    private static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web)
+    private static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Strict)
     {
-        RespectNullableAnnotations = true,
-        RespectRequiredConstructorParameters = true,
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
     };
 
     public static AllowList Parse(ReadOnlySpan<byte> json) =>

@@ -1,24 +1,52 @@
 using System.Security.Claims;
+using System.Security.Cryptography.X509Certificates;
 
 namespace Service.Security;
 
 /// <summary>The claims that a caller's certificate and the allow list give its requests.</summary>
-public static class CallerClaims
+internal static class CallerClaims
 {
     /// <summary>The URI name of its certificate.</summary>
     public const string Identity = "identity";
 
-    /// <summary>Only with callers on the allow list: the name it has there.</summary>
-    public const string Drawn = "drawn";
+    /// <summary>The name it has on the allow list.</summary>
+    public const string Allowed = "allowed";
 
     /// <summary>Only with callers that may speak for others.</summary>
     public const string Gateway = "gateway";
 
-    public static string Caller(this HttpContext http) => http.User.FindFirstValue(Identity) ?? "nobody";
+    /// <summary>The claims that ASP.NET Core's own certificate authentication gives, for code that was written for it.</summary>
+    public static IReadOnlyList<Claim> Of(X509Certificate2 certificate)
+    {
+        List<Claim> claims =
+        [
+            new("issuer", certificate.Issuer),
+            new(ClaimTypes.Thumbprint, certificate.Thumbprint, ClaimValueTypes.Base64Binary),
+        ];
+        Add(ClaimTypes.X500DistinguishedName, certificate.SubjectName.Name);
+        Add(ClaimTypes.SerialNumber, certificate.SerialNumber);
+        Add(ClaimTypes.Dns, certificate.GetNameInfo(X509NameType.DnsName, forIssuer: false));
+        Add(ClaimTypes.Name, certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false));
+        Add(ClaimTypes.Email, certificate.GetNameInfo(X509NameType.EmailName, forIssuer: false));
+        Add(ClaimTypes.Upn, certificate.GetNameInfo(X509NameType.UpnName, forIssuer: false));
+        Add(ClaimTypes.Uri, certificate.GetNameInfo(X509NameType.UrlName, forIssuer: false));
+        return claims;
+
+        void Add(string type, string? value)
+        {
+            if (!string.IsNullOrWhiteSpace(value))
+            {
+                claims.Add(new Claim(type, value, ClaimValueTypes.String, certificate.Issuer));
+            }
+        }
+    }
+
+    /// <summary>The identity of the caller, whatever scheme has made the <c>User</c>.</summary>
+    public static string Caller(this HttpContext http) => http.Features.Get<AdmittedCaller>()?.Entry.Identity ?? "nobody";
 
     /// <summary>Anybody can send these headers. Only this service's own gateway is believed.</summary>
     public static OnBehalfOf? OnBehalfOf(this HttpContext http) =>
-        http.User.HasClaim(claim => claim.Type == Gateway)
+        http.Features.Get<AdmittedCaller>() is { Entry.Gateway: true }
         && http.Request.Headers["X-Client-Subject"] is [{ Length: > 0 } subject]
         && http.Request.Headers["X-Client-Issuer"] is [{ Length: > 0 } issuer]
             ? new OnBehalfOf(subject, issuer)
@@ -26,4 +54,4 @@ public static class CallerClaims
 }
 
 /// <summary>Whom a gateway speaks for: the names (RFC 2253) in the certificate that it verified.</summary>
-public sealed record OnBehalfOf(string Subject, string Issuer);
+internal sealed record OnBehalfOf(string Subject, string Issuer);

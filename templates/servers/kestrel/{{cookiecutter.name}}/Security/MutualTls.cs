@@ -1,20 +1,27 @@
 using System.Net;
 using Microsoft.AspNetCore.Authorization;
-using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace Service.Security;
 
-/// <summary>Wires mutual TLS into the host: the listener, the handshake, authentication and authorization.</summary>
-public static class MutualTls
+/// <summary>Wires mutual TLS into the host: the listener, the handshake, the guard before every request, and the caller as <c>User</c>.</summary>
+internal static class MutualTls
 {
-    public static void AddMutualTls(this WebApplicationBuilder builder, ServiceOptions options)
+    public static void AddMutualTls(this WebApplicationBuilder builder, MutualTlsOptions options)
     {
         var services = builder.Services;
+        services.AddSingleton(options);
+        services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<TlsMaterialStore>();
         services.AddHostedService(provider => provider.GetRequiredService<TlsMaterialStore>());
         services.AddSingleton<ClientCertificateValidation>();
+        services.AddSingleton<RevocationLookups>();
+        services.AddSingleton<CallerConnections>();
+        services.AddHostedService(provider => provider.GetRequiredService<CallerConnections>());
+        // First among the startup filters: those of others run inside it.
+        services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, GuardedPipeline>());
 {%- if cookiecutter.staple %}
         services.AddHostedService<StapleUpkeep>();
 {%- endif %}
@@ -28,14 +35,15 @@ public static class MutualTls
         services.AddTransient<CallerAuthenticationHandler>();
         services.AddWebEncoders();
 
-        // As the fallback it also guards the endpoint that somebody adds tomorrow and forgets to guard.
-        var callers = new AuthorizationPolicyBuilder().RequireClaim(CallerClaims.Drawn).Build();
+        // GuardedPipeline decides who gets in. These policies are for whoever looks for them where ASP.NET Core keeps them.
+        var callers = new AuthorizationPolicyBuilder().RequireClaim(CallerClaims.Allowed).Build();
         services.AddAuthorizationBuilder().SetDefaultPolicy(callers).SetFallbackPolicy(callers);
 
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             var validation = kestrel.ApplicationServices.GetRequiredService<ClientCertificateValidation>();
+            var connections = kestrel.ApplicationServices.GetRequiredService<CallerConnections>();
             Listen(kestrel, options.Listen, listener =>
             {
                 // HTTP/3 would bring another TLS stack, with its own way of asking for certificates.
@@ -44,6 +52,7 @@ public static class MutualTls
                 {
                     OnConnection = connection => ValueTask.FromResult(validation.OptionsFor(connection.Connection)),
                 });
+                listener.Use(next => connection => connections.ServeAsync(connection, next));
             });
 {%- if cookiecutter.health %}
             if (!string.IsNullOrEmpty(options.Health))
@@ -52,26 +61,6 @@ public static class MutualTls
             }
 {%- endif %}
         });
-    }
-
-    public static void UseMutualTls(this WebApplication app)
-    {
-        // Plain connections end here, wherever they came in: nothing behind this line is ever served without TLS.
-        app.MapWhen(http => http.Features.Get<ITlsHandshakeFeature>() is null, plain => plain.Run(AnswerInPlainAsync));
-        app.UseAuthentication();
-        app.UseAuthorization();
-    }
-
-    private static Task AnswerInPlainAsync(HttpContext http)
-    {
-{%- if cookiecutter.health %}
-        if (HttpMethods.IsGet(http.Request.Method) && http.Request.Path == "/healthz")
-        {
-            return http.Response.WriteAsync("ok");
-        }
-{% endif %}
-        http.Response.StatusCode = StatusCodes.Status404NotFound;
-        return Task.CompletedTask;
     }
 
     private static void Listen(KestrelServerOptions kestrel, string address, Action<ListenOptions> configure)

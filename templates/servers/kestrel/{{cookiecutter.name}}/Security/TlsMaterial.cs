@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography;
@@ -15,7 +16,7 @@ namespace Service.Security;
 /// <param name="Client">The certificate that this service calls others with.</param>
 /// <param name="ClientRoots">Where the chains of called servers must end.</param>
 {%- endif %}
-public sealed record TlsMaterial(
+internal sealed record TlsMaterial(
     SslStreamCertificateContext Server,
     X509Certificate2Collection Roots,
     X509Certificate2Collection Intermediates,
@@ -93,6 +94,7 @@ public sealed record TlsMaterial(
     /// <param name="stapledUpTo">
     /// Roots, where an OCSP response is to be stapled: .NET fetches one only for a chain that reaches its root, which it does not send.
     /// </param>
+    [SuppressMessage("Reliability", "CA2000", Justification = "The context takes the certificate over.")]
     private static SslStreamCertificateContext FromPem(string chain, string key, X509Certificate2Collection? stapledUpTo = null)
     {
         var leaf = X509Certificate2.CreateFromPem(chain, key);
@@ -102,6 +104,7 @@ public sealed record TlsMaterial(
         return SslStreamCertificateContext.Create(leaf, certificates, offline: stapledUpTo is null);
     }
 {%- else %}
+    [SuppressMessage("Reliability", "CA2000", Justification = "The context takes the certificate over.")]
     private static SslStreamCertificateContext FromPem(string chain, string key)
     {
         var leaf = X509Certificate2.CreateFromPem(chain, key);
@@ -122,7 +125,7 @@ public sealed record TlsMaterial(
 }
 
 /// <summary>The bytes of all files at one moment, so that what was compared is what is loaded.</summary>
-public sealed class TlsFiles
+internal sealed class TlsFiles
 {
     private readonly SortedDictionary<string, byte[]> _contents = new(StringComparer.Ordinal);
 

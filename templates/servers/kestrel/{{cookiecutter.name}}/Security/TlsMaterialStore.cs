@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 
 namespace Service.Security;
@@ -6,7 +7,7 @@ namespace Service.Security;
 /// Holds the material that new connections use, and replaces it when tls/ changes. The contents are compared, once a
 /// second and on HUP: file system events miss a swapped symbolic link, a recreated folder and a mounted secret.
 /// </summary>
-public sealed partial class TlsMaterialStore : BackgroundService
+internal sealed partial class TlsMaterialStore : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 {%- if cookiecutter.staple %}
@@ -23,10 +24,10 @@ public sealed partial class TlsMaterialStore : BackgroundService
     private string? _complaint;
     private volatile TlsMaterial _current;
 
-    public TlsMaterialStore(ServiceOptions options, IHostEnvironment environment, ILogger<TlsMaterialStore> logger)
+    public TlsMaterialStore(MutualTlsOptions options, ILogger<TlsMaterialStore> logger)
     {
         _options = options.Tls;
-        _root = environment.ContentRootPath;
+        _root = options.Folder;
         _logger = logger;
         var files = ReadFiles();
         _current = TlsMaterial.From(files, _options);
@@ -63,6 +64,7 @@ public sealed partial class TlsMaterialStore : BackgroundService
     /// A key and its certificate are renamed into place one after the other: a pair that does not match yet is tried
     /// again when it has changed, and the old one serves meanwhile.
     /// </summary>
+    [SuppressMessage("Design", "CA1031", Justification = "Whatever is wrong with the files must not end the watch.")]
     private void Refresh()
     {
         lock (_reading)
@@ -89,7 +91,7 @@ public sealed partial class TlsMaterialStore : BackgroundService
             }
             catch (Exception exception)
             {
-                // Whatever is wrong with the files must not end the watch; it is said once, not every second.
+                // Said once, not every second.
                 if (_complaint != exception.Message)
                 {
                     _complaint = exception.Message;

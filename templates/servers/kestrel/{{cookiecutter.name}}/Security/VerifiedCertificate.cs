@@ -1,3 +1,4 @@
+using System.Security.Claims;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
@@ -7,10 +8,20 @@ namespace Service.Security;
 /// <param name="Identity">The one URI among its names; null where there is not exactly one.</param>
 /// <param name="IssuerKeySha256">Of the CA that signed it, as found in the verified chain: a name could be another CA's as well.</param>
 /// <param name="NotAfter">A connection may outlive the certificate that opened it.</param>
-public sealed record VerifiedCertificate(string? Identity, string IssuerKeySha256, DateTimeOffset NotAfter)
+internal sealed record VerifiedCertificate(string? Identity, string IssuerKeySha256, DateTimeOffset NotAfter, PresentedChain Chain)
 {
-    public static VerifiedCertificate From(X509Certificate2 certificate, X509Certificate2 signer) => new(
+    /// <summary>Read at the first request, and then kept for as long as the connection.</summary>
+    public IReadOnlyList<Claim> Claims => field ??= ReadClaims();
+
+    public static VerifiedCertificate From(X509Certificate2 certificate, X509Chain chain) => new(
         UriName.Of(certificate),
-        Convert.ToHexStringLower(SHA256.HashData(signer.PublicKey.ExportSubjectPublicKeyInfo())),
-        new DateTimeOffset(certificate.NotAfter));
+        Convert.ToHexStringLower(SHA256.HashData(chain.ChainElements[1].Certificate.PublicKey.ExportSubjectPublicKeyInfo())),
+        new DateTimeOffset(certificate.NotAfter),
+        PresentedChain.From(ChainRules.ForClients, certificate, chain));
+
+    private IReadOnlyList<Claim> ReadClaims()
+    {
+        using var certificate = X509CertificateLoader.LoadCertificate(Chain.Leaf);
+        return CallerClaims.Of(certificate);
+    }
 }

@@ -1,0 +1,42 @@
+namespace Service.Security;
+
+/// <summary>A caller that may call: its certificate, and its entry on the allow list.</summary>
+internal sealed record AdmittedCaller(VerifiedCertificate Certificate, AllowedCaller Entry);
+
+/// <summary>
+/// Refuses whoever is not on the allow list, for every path and method, before routing and before any policy. The list
+/// is asked at each request: a caller that is taken off it is refused on connections that are open already.
+/// </summary>
+internal sealed class CallerGuard(RequestDelegate next, TlsMaterialStore store, TimeProvider clock)
+{
+    public Task InvokeAsync(HttpContext http)
+    {
+        var certificate = http.Features.Get<VerifiedCertificate>();
+        if (Complaint(certificate) is { } reason)
+        {
+            return RefuseAsync(http, reason);
+        }
+
+        if (store.Current.Allowed.Find(certificate!.Identity!, certificate.IssuerKeySha256) is not { } entry)
+        {
+            return RefuseAsync(http, $"{certificate.Identity} may not call this service with a certificate of this issuer");
+        }
+
+        http.Features.Set(new AdmittedCaller(certificate, entry));
+        return next(http);
+    }
+
+    private string? Complaint(VerifiedCertificate? certificate) => certificate switch
+    {
+        null => "no verified certificate came with the connection",
+        { Identity: null } => "the certificate does not carry exactly one URI name",
+        _ when certificate.NotAfter < clock.GetUtcNow() => "the certificate has expired since the connection was opened",
+        _ => null,
+    };
+
+    private static Task RefuseAsync(HttpContext http, string reason)
+    {
+        http.Response.StatusCode = StatusCodes.Status403Forbidden;
+        return http.Response.WriteAsJsonAsync(new Refusal(reason));
+    }
+}
