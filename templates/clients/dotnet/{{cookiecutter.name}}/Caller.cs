@@ -5,7 +5,7 @@ using System.Net.Sockets;
 namespace Client;
 
 /// <summary>Makes calls, and tells apart who did not want whom.</summary>
-public sealed class Caller(TlsOptions options, TlsMaterial material)
+internal sealed class Caller(TlsOptions options, TlsMaterial material)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
 
@@ -15,7 +15,8 @@ public sealed class Caller(TlsOptions options, TlsMaterial material)
     {
         var validation = new ServerCertificateValidation(material, options, call.Identity);
         var target = new Uri($"https://{call.DialNow}");
-        using var client = new HttpClient(HandlerFor(target, validation)) { Timeout = Patience };
+        using var handler = HandlerFor(target, validation);
+        using var client = new HttpClient(handler, disposeHandler: false) { Timeout = Patience };
         try
         {
             // The name in the URL is what SNI, the Host header and the check of the certificate go by.

@@ -1,21 +1,37 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Net.Security;
 using System.Text.Json;
 
 namespace Client;
 
-/// <summary>appsettings.json as a value.</summary>
-public sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> Calls)
+/// <summary>appsettings.json as a value. No other file, variable or argument replaces a part of it; CALL_NAME moves a server.</summary>
+internal sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> Calls)
 {
-    private static readonly JsonSerializerOptions Reader = new(JsonSerializerDefaults.Web)
+    public const string FileName = "appsettings.json";
+
+    /// <summary>A key that is unknown, missing, written twice or in another case is an error.</summary>
+    private static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Strict)
     {
         ReadCommentHandling = JsonCommentHandling.Skip,
         AllowTrailingCommas = true,
-        RespectNullableAnnotations = true,
-        RespectRequiredConstructorParameters = true,
     };
 
-    public static ClientOptions Load(string path) =>
-        JsonSerializer.Deserialize<ClientOptions>(File.ReadAllBytes(path), Reader) ?? throw new JsonException($"{path} is null");
+    /// <summary>Reads it from the current folder.</summary>
+    /// <exception cref="IOException">The file is missing or cannot be read.</exception>
+    /// <exception cref="JsonException">It is damaged, a key is unknown or missing, or a value is none that its key takes.</exception>
+    public static ClientOptions Load()
+    {
+        try
+        {
+            var read = JsonSerializer.Deserialize<ClientOptions>(File.ReadAllBytes(FileName), Strict) ?? throw new JsonException("it is null");
+            read.Tls.Check();
+            return read;
+        }
+        catch (Exception exception) when (exception is JsonException or ArgumentException)
+        {
+            throw new JsonException($"{FileName}: {exception.Message}", exception);
+        }
+    }
 
     /// <summary>What the command line asks for: nothing (every call), a server, or a server and the URL to find it at.</summary>
     public bool TryChoose(string[] args, [NotNullWhen(true)] out IReadOnlyList<CallOptions>? calls, [NotNullWhen(false)] out string? complaint)
@@ -61,7 +77,7 @@ public sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> Ca
 {%- endif %}
 /// <param name="Roots">The root CAs that servers' chains must end at.</param>
 /// <param name="Intermediates">The CAs between those roots and the servers.</param>
-public sealed record TlsOptions(
+internal sealed record TlsOptions(
     string MinVersion,
     IReadOnlyList<string> CipherSuites,
     string Revocation,
@@ -74,13 +90,40 @@ public sealed record TlsOptions(
     string Key,
 {%- endif %}
     string Roots,
-    string Intermediates);
+    string Intermediates)
+{
+    public const string ProtocolTls12 = "TLSv1.2";
+    public const string ProtocolTls13 = "TLSv1.3";
+
+    /// <exception cref="ArgumentException">A value is none that its key takes.</exception>
+    public void Check()
+    {
+        CheckOneOf(nameof(MinVersion), MinVersion, ProtocolTls12, ProtocolTls13);
+        CheckOneOf(nameof(Revocation), Revocation, "none", "crl", "ocsp");
+        CheckOneOf(nameof(OnUnavailable), OnUnavailable, "refuse", "allow");
+        foreach (var suite in CipherSuites)
+        {
+            if (!Enum.GetNames<TlsCipherSuite>().Contains(suite, StringComparer.Ordinal))
+            {
+                throw new ArgumentException($"Tls:CipherSuites holds {suite}, which is no cipher suite that .NET knows");
+            }
+        }
+    }
+
+    private static void CheckOneOf(string key, string value, params ReadOnlySpan<string> known)
+    {
+        if (!known.Contains(value))
+        {
+            throw new ArgumentException($"Tls:{key} is \"{value}\", not {string.Join(", ", known!)}");
+        }
+    }
+}
 
 /// <summary>One server that may be called: where it is, and who it must prove to be.</summary>
 /// <param name="Dial">host:port of the TCP connection. CALL_NAME in the environment moves it.</param>
 /// <param name="ServerName">The name that its certificate must carry.</param>
 /// <param name="Identity">The identity (URI) that its certificate must carry.</param>
-public sealed record CallOptions(string Name, string Dial, string ServerName, string Identity, string Path = "/")
+internal sealed record CallOptions(string Name, string Dial, string ServerName, string Identity, string Path = "/")
 {
     /// <summary>Where to dial: what the environment says, else appsettings.json.</summary>
     public string DialNow => Environment.GetEnvironmentVariable($"CALL_{Name.ToUpperInvariant().Replace('-', '_')}") is { Length: > 0 } moved ? moved : Dial;

@@ -1,7 +1,7 @@
 namespace Client;
 
 /// <summary>How the calls went: the exit code. Of several calls that failed, the first one's.</summary>
-public enum Outcome
+internal enum Outcome
 {
     Answered = 0,
     Failed = 1,
@@ -12,4 +12,4 @@ public enum Outcome
 }
 
 /// <param name="Text">The answer, or one sentence on why there is none.</param>
-public sealed record Result(Outcome Outcome, string Text);
+internal sealed record Result(Outcome Outcome, string Text);

@@ -1,17 +1,20 @@
 // Calls the server that is named, at the URL that is given, or every server that this client may call.
 using Client;
 
-// .NET caches CRLs and OCSP responses under HOME and believes them until they end: a cache of its own, shared with nobody.
-// Whoever starts several side by side gives each its own by SERVICE_HOME.
-var home = Environment.GetEnvironmentVariable("SERVICE_HOME") is { Length: > 0 } given ? given : Path.GetFullPath(".home");
-Environment.SetEnvironmentVariable("HOME", home);
-
 try
 {
-    var options = ClientOptions.Load("appsettings.json");
+    // Paths are relative to the client's own folder, whatever folder it is started from.
+    Directory.SetCurrentDirectory(OwnFolder.Find());
+
+    // .NET caches CRLs and OCSP responses under HOME and believes them until they end: a cache of its own, shared with nobody.
+    // Whoever starts several side by side gives each its own by SERVICE_HOME.
+    var home = Environment.GetEnvironmentVariable("SERVICE_HOME") is { Length: > 0 } given ? given : Path.GetFullPath(".home");
+    Environment.SetEnvironmentVariable("HOME", home);
+
+    var options = ClientOptions.Load();
     if (!options.TryChoose(args, out var calls, out var complaint))
     {
-        Console.Error.WriteLine(complaint);
+        await Console.Error.WriteLineAsync(complaint);
         return (int)Outcome.Usage;
     }
 
@@ -20,7 +23,7 @@ try
     foreach (var call in calls)
     {
         var result = await caller.CallAsync(call);
-        (result.Outcome == Outcome.Answered ? Console.Out : Console.Error).WriteLine(result.Text);
+        await (result.Outcome == Outcome.Answered ? Console.Out : Console.Error).WriteLineAsync(result.Text);
         outcome = outcome == Outcome.Answered ? result.Outcome : outcome;
     }
 
@@ -28,6 +31,6 @@ try
 }
 catch (Exception exception) when (TlsMaterial.IsUnusable(exception))
 {
-    Console.Error.WriteLine($"This client cannot be used as it lies here: {exception.Message}");
+    await Console.Error.WriteLineAsync($"This client cannot be used as it lies here: {exception.Message}");
     return (int)Outcome.Failed;
 }

@@ -1,4 +1,5 @@
-using System.Net.Security;
+{% if not cookiecutter.files.bundle %}using System.Diagnostics.CodeAnalysis;
+{% endif %}using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
@@ -6,7 +7,7 @@ using System.Text.Json;
 namespace Client;
 
 /// <summary>What lies in tls/: this client's certificate, and the CAs it trusts in servers.</summary>
-public sealed record TlsMaterial(SslStreamCertificateContext Client, X509Certificate2Collection Roots, X509Certificate2Collection Intermediates)
+internal sealed record TlsMaterial(SslStreamCertificateContext Client, X509Certificate2Collection Roots, X509Certificate2Collection Intermediates)
 {
     public static TlsMaterial From(TlsOptions options) => new(
 {%- if cookiecutter.files.bundle %}
@@ -38,6 +39,7 @@ public sealed record TlsMaterial(SslStreamCertificateContext Client, X509Certifi
 {%- else %}
 
     /// <param name="chain">A file with the leaf, then the CAs above it up to below the root.</param>
+    [SuppressMessage("Reliability", "CA2000", Justification = "The context takes the certificate over.")]
     private static SslStreamCertificateContext FromPem(string chain, string key)
     {
         var leaf = X509Certificate2.CreateFromPemFile(chain, key);
