@@ -1,4 +1,4 @@
-"""run.sh of the .NET kinds: what it builds, when, and in which folders and homes; shown by the client, whose script is the same."""
+"""run.sh of the .NET kinds: what it builds, when, and in which folders and homes; the client shows most of it."""
 
 from __future__ import annotations
 
