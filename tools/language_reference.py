@@ -83,7 +83,7 @@ SECTIONS = {
     "client": ("## Clients", "Under `clients:`, by name."),
     "subject": ("## Subjects", "A distinguished name; what is left out is not in it."),
     "generalNames": ("## Name constraints", "Under `permitted` and `excluded` (RFC 5280 4.2.1.10)."),
-    "pfx": ("## PFX", "A PKCS#12 bundle, `tls/bundle.pfx`, beside `tls/pfx-password`."),
+    "pfx": ("## PFX", "`tls/bundle.pfx` beside `tls/pfx-password`. A default is for those whose template reads one."),
     "secret": ("## Secrets", "Exactly one of these."),
 }
 

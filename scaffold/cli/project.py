@@ -33,10 +33,13 @@ class Project:
 
 def open_project(file: Path, out: Path | None) -> Project:
     """Load FILE and find its kinds. Without `out` the output folder is the topology's name beside FILE."""
+    from scaffold.kinds.limits import without_unusable_defaults
     from scaffold.store.layout import Layout
 
-    topology = load(file)
-    return Project(topology, _kinds(topology), Layout(out_folder(topology, file, out)))
+    written = load(file)
+    kinds = _kinds(written)
+    topology = without_unusable_defaults(written, kinds)
+    return Project(topology, kinds, Layout(out_folder(topology, file, out)))
 
 
 def out_folder(topology: Topology, file: Path, out: Path | None) -> Path:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TypeVar
 
 from scaffold.errors import TopologyError
 from scaffold.kinds import revocation
@@ -33,6 +36,31 @@ def check(t: Topology, kinds: Mapping[Address, Kind]) -> tuple[Note, ...]:
         notes.update(dict.fromkeys(_check_edge(t, caller, callee, kinds)))
     _check_names(t, kinds)
     return tuple(notes)
+
+
+def without_unusable_defaults(t: Topology, kinds: Mapping[Address, Kind]) -> Topology:
+    """`t` without the PFX bundles that servers and clients inherit from `defaults` and that their kinds cannot read.
+
+    A bundle that an entity asks for itself stays, for `check` to refuse. What guards, such as `check_revocation`, is
+    never dropped: an entity declines that in its own words.
+    """
+    servers = {name: _without_unusable_default(t, server, kinds) for name, server in t.servers.items()}
+    clients = {name: _without_unusable_default(t, client, kinds) for name, client in t.clients.items()}
+    if all(servers[name] is t.servers[name] for name in servers) and all(
+        clients[name] is t.clients[name] for name in clients
+    ):
+        return t
+    return replace(t, servers=MappingProxyType(servers), clients=MappingProxyType(clients))
+
+
+_ServerOrClient = TypeVar("_ServerOrClient", Server, Client)
+
+
+def _without_unusable_default(t: Topology, party: _ServerOrClient, kinds: Mapping[Address, Kind]) -> _ServerOrClient:
+    if party.pfx is None or (*_path(party), "pfx") in t.places:
+        return party
+    kind = kinds.get(party.address)
+    return party if kind is None or "pfx" in kind.capabilities.supports else replace(party, pfx=None)
 
 
 def _check_party(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:

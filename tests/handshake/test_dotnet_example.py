@@ -218,3 +218,38 @@ def test_9_the_pfx_files_are_in_aes_and_sha_256(bank: Bank) -> None:
         assert "AES-256-CBC" in shown
         assert "3DES" not in shown
         assert "TripleDES" not in shown
+
+
+# --- Beside others ---------------------------------------------------------------------------------------------------
+
+
+def _with_ops(folder: Path, ops: str) -> subprocess.CompletedProcess[str]:
+    """The example with one more client, applied."""
+    text = (EXAMPLE / "topology.yaml").read_text().replace("clients:\n", f"clients:\n  ops: {ops}\n")
+    (folder / "topology.yaml").write_text(text)
+    return subprocess.run(
+        [sys.executable, "-m", "scaffold", "apply", "--yes"], cwd=folder, check=False, capture_output=True, text=True
+    )
+
+
+def test_a_client_that_reads_no_pfx_joins_although_the_default_is_one(tmp_path: Path) -> None:
+    require_command("curl")
+    done = _with_ops(tmp_path, "{template: curl, calls: [banking-service]}")
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "mtls-dotnet"
+    ops = out / "clients" / "ops"
+    assert not (ops / "tls" / "bundle.pfx").exists()
+    assert (out / "clients" / "banking-client" / "tls" / "bundle.pfx").exists()
+    with started(Bank(out, 0)) as bank, lab.temporary_home() as home:
+        called = subprocess.run(
+            [ops / "run.sh", "banking-service", f"https://127.0.0.1:{bank.port}/"],
+            env=environment(home, {}), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert called.returncode == 0, called.stderr
+    assert json.loads(called.stdout)["caller"] == "spiffe://mtls-dotnet/client/ops"
+
+
+def test_a_pfx_that_it_asks_for_itself_is_refused(tmp_path: Path) -> None:
+    done = _with_ops(tmp_path, "{template: curl, calls: [banking-service], pfx: {password: {generate: true}}}")
+    assert done.returncode != 0
+    assert "reads no PFX bundle" in done.stderr

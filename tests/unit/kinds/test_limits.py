@@ -11,7 +11,7 @@ import pytest
 from scaffold.errors import TopologyError
 from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
-from scaffold.kinds.limits import check
+from scaffold.kinds.limits import check, without_unusable_defaults
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.load import loads
@@ -193,3 +193,35 @@ def test_a_fault_that_the_other_end_cannot_see_is_refused(fault, blind):
     t = topology(client=f"    fault: {fault}")
     assert f"cannot see the fault of client.teller: {fault}" in refused(t, **blind).message
     assert check(t, kinds_of(t)) == ()
+
+
+BUNDLES = """
+defaults: {pfx: {password: {generate: true}}}
+"""
+
+
+def with_bundles(**parts: str) -> Topology:
+    return loads(BASE.format(**dict.fromkeys(("root", "issuing", "cas", "server", "client", "clients"), "") | parts)
+                 .replace("name: bank", "name: bank" + BUNDLES).encode(), Path("topology.yaml"))  # fmt: skip
+
+
+def test_a_bundle_by_default_is_dropped_where_the_kind_reads_none():
+    t = with_bundles(clients="  ops: {template: curl, issuer: issuing, calls: [desk]}\n"
+                             "  app: {template: dotnet, issuer: issuing, calls: [desk]}")  # fmt: skip
+    kept = without_unusable_defaults(t, kinds_of(t))
+    assert kept.clients["ops"].pfx is None
+    assert kept.clients["app"].pfx == t.clients["app"].pfx is not None
+    assert kept.callers["desk"] == (*kept.clients.values(),)
+    check(kept, kinds_of(kept))
+
+
+def test_a_bundle_of_its_own_is_refused_where_the_kind_reads_none():
+    t = with_bundles(client="    pfx: {password: {generate: true}}")
+    kept = without_unusable_defaults(t, kinds_of(t))
+    assert kept.clients["teller"].pfx is not None
+    assert "reads no PFX bundle" in refused(kept).message
+
+
+def test_without_such_a_default_the_topology_is_the_same():
+    t = topology()
+    assert without_unusable_defaults(t, kinds_of(t)) is t
