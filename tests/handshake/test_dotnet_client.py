@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -340,3 +341,61 @@ def test_keys_of_servers_and_of_their_chain(
         assert lab.run(made).returncode == 3
         made.put("ca.pem", bundles.pem(above.certificate))
         assert lab.run(made).returncode == 0
+
+
+# --- Settings --------------------------------------------------------------------------------------------------------
+
+FALSE_SETTINGS = {
+    "misspelt key": ('"Revocation"', '"Revocatoin"', "Revocatoin"),
+    "key in another case": ('"Roots"', '"roots"', "roots"),
+    "missing key": ('"OnUnavailable": "refuse",', "", "OnUnavailable"),
+    "key twice": ('"Revocation": "none",', '"Revocation": "none", "Revocation": "none",', "Revocation"),
+    "unknown key": ('"Tls": {', '"Trust": "everybody", "Tls": {', "Trust"),
+    "unknown value": ('"Revocation": "none"', '"Revocation": "clr"', 'Tls:Revocation is "clr", not none, crl, ocsp'),
+    "value in another case": ('"OnUnavailable": "refuse"', '"OnUnavailable": "Allow"', "Tls:OnUnavailable"),
+    "unknown protocol": ('"MinVersion": "TLSv1.2"', '"MinVersion": "SSLv3"', "Tls:MinVersion"),
+    "unknown suite": ('"TLS_AES_128_GCM_SHA256"', '"4865"', "Tls:CipherSuites holds 4865"),
+}
+
+
+@pytest.mark.parametrize("what", FALSE_SETTINGS)
+def test_a_false_setting_ends_it_with_one_sentence(what: str, teller: lab.Project) -> None:
+    old, new, reason = FALSE_SETTINGS[what]
+    kept = (teller.folder / "appsettings.json").read_text()
+    teller.edit("appsettings.json", old, new)
+    try:
+        done = lab.run(teller, "the-vault")
+    finally:
+        (teller.folder / "appsettings.json").write_text(kept)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("This client cannot be used as it lies here: appsettings.json: ")
+    assert reason in done.stderr
+
+
+def test_no_other_file_and_no_variable_changes_whom_it_trusts(
+    teller: lab.Project, serve: Serve, ca: Authority, tmp_path: Path
+) -> None:
+    foreign = authority("Foreign Root")
+    (tmp_path / "foreign.pem").write_bytes(bundles.pem(foreign.certificate))
+    roots = str(tmp_path / "foreign.pem")
+    own = teller.folder / "appsettings.Production.json"
+    own.write_text(json.dumps({"Tls": {"Roots": roots}}))
+    try:
+        with serve(lab.own(ca, "the-vault", "vault.internal")):
+            assert lab.run(teller, "the-vault", TLS__ROOTS=roots, Tls__Roots=roots).returncode == 0
+        with serve(lab.own(foreign, "the-vault", "vault.internal")):
+            assert lab.run(teller, "the-vault", TLS__ROOTS=roots, Tls__Roots=roots).returncode == 3
+    finally:
+        own.unlink()
+
+
+def test_it_finds_its_own_folder_from_anywhere(
+    teller: lab.Project, serve: Serve, ca: Authority, tmp_path: Path
+) -> None:
+    program = teller.folder / "bin" / "Release" / "net10.0" / "teller-client.dll"
+    with serve(lab.own(ca, "the-vault", "vault.internal")), lab.temporary_home() as home:
+        done = subprocess.run(
+            ["dotnet", program, "the-vault"], cwd="/", env=lab.environment(home, {}),
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
