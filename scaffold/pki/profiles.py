@@ -2,7 +2,8 @@
 
 role      basicConstraints   keyUsage                       EKU           names
 ca        CA:TRUE, pathLen   keyCertSign, cRLSign           none          name constraints
-server    CA:FALSE           digitalSignature               serverAuth    DNS, IP, email, identity URI
+server    CA:FALSE           digitalSignature (RSA: and     serverAuth    DNS, IP, email, identity URI
+                             keyEncipherment)
 client    CA:FALSE           digitalSignature               clientAuth    DNS, IP, email, identity URI
 ocsp      CA:FALSE           digitalSignature               OCSPSigning   none
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from scaffold.errors import PkiError
@@ -245,7 +247,7 @@ def extensions(
     """
     says = stated(profile)
     try:
-        specific = _of_ca(says) if says.role == "ca" else _of_leaf(says)
+        specific = _of_ca(says) if says.role == "ca" else _of_leaf(says, key)
     except ValueError as error:
         name = profile.subject.common_name
         raise PkiError(f'the certificate of "{name}" cannot be written: {error}') from error
@@ -268,8 +270,9 @@ def _of_ca(says: CertificateProfile) -> list[x509.Extension[x509.ExtensionType]]
     return found
 
 
-def _of_leaf(says: CertificateProfile) -> list[x509.Extension[x509.ExtensionType]]:
-    found = [basic_constraints(False, None), _LEAF_KEY_USAGE]
+def _of_leaf(says: CertificateProfile, key: PublicKey) -> list[x509.Extension[x509.ExtensionType]]:
+    is_rsa_server = says.role == "server" and isinstance(key, rsa.RSAPublicKey)
+    found = [basic_constraints(False, None), _RSA_SERVER_KEY_USAGE if is_rsa_server else _LEAF_KEY_USAGE]
     if says.fault is not Fault.NO_EKU:
         # RFC 5280 4.2.1.12: exactly one purpose, so that a server's certificate never serves as a client's.
         found.append(_extended_key_usage(says.role))
@@ -287,13 +290,15 @@ def _extension(value: x509.ExtensionType, *, critical: bool = False) -> x509.Ext
     return x509.Extension(value.oid, critical, value)
 
 
-def _key_usage(*, certificate_authority: bool) -> x509.KeyUsage:
+def _key_usage(
+    *, digital_signature: bool = False, key_encipherment: bool = False, signs_for_others: bool = False
+) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=not certificate_authority,
-        key_cert_sign=certificate_authority,
-        crl_sign=certificate_authority,
+        digital_signature=digital_signature,
+        key_cert_sign=signs_for_others,
+        crl_sign=signs_for_others,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=key_encipherment,
         data_encipherment=False,
         key_agreement=False,
         encipher_only=False,
@@ -301,10 +306,11 @@ def _key_usage(*, certificate_authority: bool) -> x509.KeyUsage:
     )
 
 
-CA_KEY_USAGE: Final = _extension(_key_usage(certificate_authority=True), critical=True)
-# RFC 5280 4.2.1.3. digitalSignature alone: RFC 8813 3 (EC), RFC 8410 5 and RFC 9295 (EdDSA), RFC 9881 5 (ML-DSA);
-# for RSA too, since keyEncipherment would only serve RSA key exchange, which both TLS profiles leave out.
-_LEAF_KEY_USAGE: Final = _extension(_key_usage(certificate_authority=False), critical=True)
+CA_KEY_USAGE: Final = _extension(_key_usage(signs_for_others=True), critical=True)
+# RFC 5280 4.2.1.3. digitalSignature alone: RFC 8813 3 (EC), RFC 8410 5 and RFC 9295 (EdDSA), RFC 9881 5 (ML-DSA).
+_LEAF_KEY_USAGE: Final = _extension(_key_usage(digital_signature=True), critical=True)
+# NSS wants keyEncipherment of an RSA server, although both TLS profiles leave out the key exchange that it serves.
+_RSA_SERVER_KEY_USAGE: Final = _extension(_key_usage(digital_signature=True, key_encipherment=True), critical=True)
 # RFC 7633: status_request.
 _MUST_STAPLE: Final = _extension(x509.TLSFeature([x509.TLSFeatureType.status_request]))
 # RFC 6960 4.2.2.2.1: the responder's own certificate is believed for its short life.

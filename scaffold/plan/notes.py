@@ -8,8 +8,20 @@ from datetime import timedelta
 from typing import Final
 
 from scaffold.topology import graph
+from scaffold.topology.constraints import always_has_dns_name, forbidden_by, java_takes_for_dns
 from scaffold.topology.durations import format_duration
-from scaffold.topology.model import Client, KeyType, RevocationCheck, Server, TlsProfile, Topology
+from scaffold.topology.model import (
+    Ca,
+    Client,
+    KeyType,
+    Party,
+    RevocationCheck,
+    San,
+    SanType,
+    Server,
+    TlsProfile,
+    Topology,
+)
 from scaffold.topology.notes import Note
 
 
@@ -38,6 +50,7 @@ def notes(t: Topology) -> Iterator[Note]:
     for server in t.servers.values():
         yield from _mozilla(server)
     yield from _external(t)
+    yield from _common_names(t)
 
 
 def _mozilla(server: Server) -> Iterator[Note]:
@@ -59,3 +72,52 @@ def _external(t: Topology) -> Iterator[Note]:
                 f"checks revocation by {server.check_revocation}, and which pointers the certificate of "
                 f"{caller.address} carries is not known here",
             )
+
+
+def _common_names(t: Topology) -> Iterator[Note]:
+    """Common names that somebody's TLS refuses, where a person chose them: the default ones are chosen with that in mind.
+
+    A server without a DNS name is refused by GnuTLS whatever its common name is.
+    """
+    for ca in t.cas.values():
+        if ca.issuer is not None and ca.existing is None:
+            yield from _held_to_constraints(t, ca, ca.issuer)
+    for party in graph.parties(t):
+        if isinstance(party, Client) and party.external:
+            continue
+        if isinstance(party, Server) and not any(name.type is SanType.DNS for name in party.names):
+            yield from _without_dns_name(t, party)
+        if not always_has_dns_name(party):
+            yield from _held_to_constraints(t, party, party.issuer)
+
+
+def _held_to_constraints(t: Topology, entity: Ca | Party, issuer: str) -> Iterator[Note]:
+    common_name = entity.subject.common_name
+    if not java_takes_for_dns(common_name):
+        return
+    above = _that_forbids(t, issuer, common_name.lower())
+    if above is not None:
+        yield Note(
+            entity.address,
+            f"has the common name {common_name} and no DNS name: Java takes it for one, and refuses it for the "
+            f"name_constraints of {above.name}; a common name with a space in it is let in",
+        )
+
+
+def _without_dns_name(t: Topology, server: Server) -> Iterator[Note]:
+    above = _that_forbids(t, server.issuer, server.subject.common_name.lower())
+    if above is not None:
+        yield Note(
+            server.address,
+            f"has no DNS name below {above.name}, whose name_constraints are on DNS names: GnuTLS takes its common "
+            "name for one, and refuses it; a DNS name among its names is let in",
+        )
+
+
+def _that_forbids(t: Topology, issuer: str, name: str) -> Ca | None:
+    """The first CA, from `issuer` up, whose constraints forbid the DNS name."""
+    for above in graph.chain(t, issuer):
+        constraints = above.name_constraints
+        if constraints is not None and forbidden_by(constraints, San(SanType.DNS, name)) is not None:
+            return above
+    return None

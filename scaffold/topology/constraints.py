@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import assert_never
 
-from scaffold.topology.model import NameConstraints, San, SanType
+from scaffold.topology.model import NameConstraints, Party, San, SanType, Server
 from scaffold.topology.names import uri_host
 
 
@@ -27,6 +27,18 @@ def looks_like_dns(common_name: str) -> bool:
     """Whether OpenSSL holds a common name to DNS constraints where no DNS SAN is (`NAME_CONSTRAINTS_check_CN`)."""
     name = common_name.rstrip(".")
     return "." in name and re.fullmatch(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]*[A-Za-z0-9_])?", name) is not None
+
+
+def always_has_dns_name(party: Party) -> bool:
+    """Whether each of its certificates has a DNS SAN; that with which a server calls bears no host names."""
+    calls_too = isinstance(party, Server) and party.calls
+    return not calls_too and any(name.type is SanType.DNS for name in party.names)
+
+
+def java_takes_for_dns(common_name: str) -> bool:
+    """Whether Java holds a common name to DNS constraints where no DNS SAN is (JDK 17): one label is enough for it."""
+    label = "[A-Za-z0-9][A-Za-z0-9-]*"
+    return re.fullmatch(rf"{label}(?:\.{label})*", common_name) is not None
 
 
 _PLURALS = {SanType.DNS: "DNS names", SanType.IP: "IP addresses", SanType.EMAIL: "mailboxes", SanType.URI: "URI hosts"}

@@ -46,6 +46,8 @@ KEY_DEFAULT = KeyType.EC_P256
 LEAF_LIFETIME = timedelta(days=90)
 RENEW_DEFAULT = RenewBefore(share=0.33)
 
+LONGEST_COMMON_NAME = 64
+
 SHARE_PATTERN = r"^[1-9][0-9]?%$"
 
 
@@ -115,7 +117,11 @@ SECRET = Table(
 SUBJECT = Table(
     "a subject",
     (
-        Field("common_name", Text("a common name", _at_most(64)), "CN; where it is left out, the entity's name."),
+        Field(
+            "common_name",
+            Text("a common name", _at_most(LONGEST_COMMON_NAME)),
+            "CN; where it is left out, the entity's name.",
+        ),
         Field("organization", Text("an organization", _at_most(64)), "O, the organization."),
         Field("organizational_unit", Text("an organizational unit", _at_most(64)), "OU, the unit within it."),
         Field("country", Text("a country", names.country, names.COUNTRY_PATTERN), "C, two letters (ISO 3166)."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import Any
 from scaffold.collector import garbage_collector_off
 from scaffold.errors import TopologyError
 from scaffold.topology import graph, language, names, rules
+from scaffold.topology.constraints import forbidden_by
 from scaffold.topology.document import MOST_BYTES, Document, Places
 from scaffold.topology.durations import format_duration
 from scaffold.topology.fields import Field
@@ -19,9 +20,11 @@ from scaffold.topology.model import (
     Client,
     Existing,
     External,
+    NameConstraints,
     RenewBefore,
     Revocation,
     San,
+    SanType,
     Server,
     Subject,
     Topology,
@@ -120,7 +123,7 @@ class _Entities:
         return Ca(
             name=name,
             issuer=values.get("issuer"),
-            subject=_subject(name, values),
+            subject=self._subject(name, "CA", values, values.get("issuer")),
             key=values["key"],
             lifetime=lifetime,
             renew_before=self._renew_before(("cas", name), own, values, lifetime),
@@ -166,12 +169,13 @@ class _Entities:
         if (external := own.get("external")) is not None:
             return self._external(name, own, external)
         path = ("clients", name)
+        issuer = self._issuer(path, values)
         identity, sans = self._identity("client", name, values)
         return Client(
             name=name,
             template=self._needed(path, values, "template", "a folder under templates/clients, such as python or curl"),
-            issuer=self._issuer(path, values),
-            subject=_subject(name, values),
+            issuer=issuer,
+            subject=self._subject(name, "client", values, issuer),
             lifetime=values["lifetime"],
             renew_before=self._renew_before(path, own, values, values["lifetime"]),
             identity=identity,
@@ -214,7 +218,7 @@ class _Entities:
             name=name,
             template=template,
             issuer=issuer,
-            subject=_subject(name, values),
+            subject=self._subject(name, "server", values, issuer),
             lifetime=values["lifetime"],
             renew_before=self._renew_before(path, own, values, values["lifetime"]),
             listen=listen,
@@ -250,6 +254,29 @@ class _Entities:
         several = " or ".join(self._issuers)
         message = f"{path[1]} must name its issuer, as more than one CA issues leaves"
         raise TopologyError(message, place=place, hint=f"issuer: {several}")
+
+    def _subject(self, name: str, role: str, values: Values, issuer: str | None) -> Subject:
+        """Its distinguished name; the common name is its own name, with its role behind it where that is needed.
+
+        Java takes a common name for a DNS name where a certificate has no other and it could be one, and holds it to
+        the name constraints above, as RFC 5280 4.2.1.10 does not ask for. With a space in it, it cannot be one.
+        """
+        common_name, with_role = name, f"{name} {role}"
+        may_be_taken = not _always_has_dns_name(role, values) and len(with_role) <= language.LONGEST_COMMON_NAME
+        if may_be_taken and any(forbidden_by(above, San(SanType.DNS, name)) for above in self._constraints_on(issuer)):
+            common_name = with_role
+        return Subject(**{"common_name": common_name, **values["subject"]})
+
+    def _constraints_on(self, issuer: str | None) -> Iterator[NameConstraints]:
+        """The name constraints that what `issuer` issues is held to. Circles of issuers are found later."""
+        seen: set[str] = set()
+        while issuer in self._cas and issuer not in seen:
+            seen.add(issuer)
+            own = self._cas[issuer]
+            inherited = {} if "existing" in own else self._defaults
+            if (constraints := own.get("name_constraints", inherited.get("name_constraints"))) is not None:
+                yield constraints
+            issuer = own.get("issuer")
 
     def _identity(self, role: str, name: str, values: Values) -> tuple[str, tuple[San, ...]]:
         """The URI of its `names` or else the default, and the names that remain."""
@@ -299,8 +326,10 @@ def _as_read(values: Values, fields: tuple[str, ...]) -> Values:
     return {field: values.get(field) for field in fields}
 
 
-def _subject(name: str, values: Values) -> Subject:
-    return Subject(**{"common_name": name, **values["subject"]})
+def _always_has_dns_name(role: str, values: Values) -> bool:
+    """Whether every certificate of an entity has one; that with which a server calls has none."""
+    calls_too = role == "server" and values["calls"]
+    return not calls_too and any(name.type is SanType.DNS for name in values.get("names", ()))
 
 
 def _root(t: Topology, issuer: str) -> tuple[str, ...]:

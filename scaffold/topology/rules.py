@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 
 from scaffold.errors import Place, TopologyError
 from scaffold.topology import graph, names
-from scaffold.topology.constraints import forbidden_by, looks_like_dns
+from scaffold.topology.constraints import always_has_dns_name, forbidden_by, looks_like_dns
 from scaffold.topology.durations import format_duration
 from scaffold.topology.messages import nearest, shown
 from scaffold.topology.model import Ca, Client, Fault, Party, Revocation, San, SanType, Server, Subject, Topology
@@ -256,7 +256,7 @@ def _names_and_places(t: Topology, party: Party) -> Iterator[tuple[San, Callable
     for index, name in enumerate((*party.names, San(SanType.URI, party.identity))):
         yield name, partial(_place_of_name, t, party, index)
     common_name = party.subject.common_name
-    if looks_like_dns(common_name) and not any(name.type is SanType.DNS for name in party.names):
+    if looks_like_dns(common_name) and not always_has_dns_name(party):
         name = San(SanType.DNS, common_name.rstrip(".").lower())
         yield name, partial(_where, t, party, "subject", "common_name")
 

@@ -95,7 +95,15 @@ def test_what_binds_a_ca_is_critical() -> None:
 
 
 @pytest.mark.parametrize("kind", list(KeyType))
-def test_a_leaf_of_any_key_may_sign_and_nothing_else(kind: KeyType) -> None:
+def test_a_server_of_an_rsa_key_may_also_encipher_keys(kind: KeyType) -> None:
+    certificate = leaf(SERVER, lab().issuing, kind).certificate
+    usage = "digitalSignature, keyEncipherment" if kind.startswith("rsa") else "digitalSignature"
+    assert profiles.describe(says(certificate, x509.KeyUsage).value) == usage
+    assert profiles.differences(SERVER, certificate) == []
+
+
+@pytest.mark.parametrize("kind", list(KeyType))
+def test_a_client_of_any_key_may_sign_and_nothing_else(kind: KeyType) -> None:
     certificate = leaf(CLIENT, lab().issuing, kind).certificate
     assert profiles.describe(says(certificate, x509.KeyUsage).value) == "digitalSignature"
     assert says(certificate, x509.BasicConstraints).value == x509.BasicConstraints(False, None)

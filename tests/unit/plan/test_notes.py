@@ -70,3 +70,39 @@ def test_a_fault_is_said_to_be_meant_whenever_its_certificate_is_issued(househol
         household.apply()
         assert household.plan().changes == ()
         (household.out / "clients/teller/tls/key.pem").unlink()
+
+
+CONSTRAINED = """
+version: 1
+name: bank
+cas: {root: {name_constraints: {permitted: {dns: [localhost]}}}, issuing: {issuer: root, CA}}
+servers:
+  accounts: {template: python, issuer: issuing, listen: "127.0.0.1:8443", names: [localhost]}
+clients:
+  teller: {template: python, issuer: issuing, calls: [accounts], CLIENT}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ca", "client", "said"),
+    [
+        ("key: ec-p256", "subject: {common_name: teller}", ["client.teller has the common name teller"]),
+        ("key: ec-p256", "subject: {common_name: LocalHost}", []),
+        ("key: ec-p256", "subject: {common_name: teller 7}", []),
+        ("key: ec-p256", "subject: {common_name: teller}, names: [localhost]", []),
+        ("subject: {common_name: issuing}", "key: ec-p256", ["ca.issuing has the common name issuing"]),
+        ("key: ec-p256", "key: ec-p256", []),
+    ],
+)
+def test_a_common_name_that_java_refuses_is_a_note(household: Household, ca: str, client: str, said: list[str]) -> None:
+    household.text = CONSTRAINED.replace("CA}", ca + "}").replace("CLIENT", client)
+    notes = [str(note) for note in household.plan().notes]
+    assert len(notes) == len(said)
+    assert all(words in note and "name_constraints of root" in note for words, note in zip(said, notes, strict=True))
+
+
+@pytest.mark.parametrize(("names", "said"), [("[127.0.0.1]", 1), ("[127.0.0.1, localhost]", 0)])
+def test_a_server_that_gnutls_refuses_is_a_note(household: Household, names: str, said: int) -> None:
+    household.text = CONSTRAINED.replace("CA}", "key: ec-p256}").replace("CLIENT", "tls: modern")
+    household.text = household.text.replace("names: [localhost]", f"names: {names}")
+    assert sum("GnuTLS" in str(note) for note in household.plan().notes) == said

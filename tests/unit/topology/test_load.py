@@ -69,7 +69,7 @@ cas:
     )
     t = read(text)
     cli, api, root = t.clients["cli"], t.servers["api"], t.cas["root"]
-    assert (cli.subject.organization, cli.subject.country, cli.subject.common_name) == ("Shop", "RS", "cli")
+    assert (cli.subject.organization, cli.subject.country, cli.subject.common_name) == ("Shop", "RS", "cli client")
     assert (cli.key, api.key, root.key) == (KeyType.RSA_2048, KeyType.ED25519, KeyType.ED25519)
     assert (root.subject.organization, root.subject.common_name) == ("Shop", "Shop Root")
     assert (root.lifetime, root.renew_before) == (3_650 * DAY, RenewBefore(share=0.33)), "leaves' alone"
@@ -165,6 +165,37 @@ def test_variables_are_typed_as_yaml_1_2_does() -> None:
         "i": ("x", 1),
         "j": -3,
     }
+
+
+LONG = "a" * 57
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        # api has DNS names; gateway too, but not in the certificate with which it calls
+        ("", "", {"api": "api", "gateway": "gateway server", "cli": "cli client", "issuing": "issuing"}),
+        ("[localhost, api.shop.internal, 127.0.0.1]", "[127.0.0.1]", {"api": "api server"}),
+        ("dns: [shop.internal, localhost], ", "", {"cli": "cli"}),
+        ("permitted: {dns: [shop.internal, localhost], ip: [127.0.0.0/8]}", "excluded: {dns: [evil]}", {"cli": "cli"}),
+        (
+            "permitted: {dns: [shop.internal, localhost], ip: [127.0.0.0/8]}",
+            "excluded: {dns: [cli]}",
+            {"cli": "cli client", "gateway": "gateway"},
+        ),
+        ("[shop.internal, localhost]", "[shop.internal, localhost, cli]", {"cli": "cli"}),
+        ("  partner:\n", "  lower: {issuer: issuing}\n  partner:\n", {"lower": "lower CA"}),
+        ("  cli:\n", "  cli:\n    subject: {common_name: cli}\n", {"cli": "cli"}),
+        ("  cli:\n", f"  {LONG}:\n", {LONG: f"{LONG} client"}),
+        ("  cli:\n", f"  {LONG}a:\n", {f"{LONG}a": f"{LONG}a"}),
+    ],
+)
+def test_a_default_common_name_is_none_that_java_holds_to_dns_constraints(old: str, new: str, names: dict[str, str]):
+    text = GOOD.replace("    path_length: 0\n", "").replace("template:", "issuer: issuing\n    template:")
+    assert old in text
+    t = read(text.replace(old, new) if old else text)
+    named = {one.name: one.subject.common_name for one in (*t.cas.values(), *graph.parties(t))}
+    assert {name: named[name] for name in names} == names
 
 
 def test_default_identities_are_in_the_trust_domain() -> None:
