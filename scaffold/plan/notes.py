@@ -75,7 +75,7 @@ def _external(t: Topology) -> Iterator[Note]:
 
 
 def _common_names(t: Topology) -> Iterator[Note]:
-    """Common names that somebody's TLS refuses, where a person chose them: the default ones are chosen with that in mind.
+    """Common names that Java or GnuTLS refuses; the default ones are chosen so that Java does not.
 
     A server without a DNS name is refused by GnuTLS whatever its common name is.
     """
