@@ -1,4 +1,4 @@
-"""The guide's five ways to handle revocation, each as a topology that `scaffold apply` makes real."""
+"""The guide's four ways to handle revocation, and none, each as a topology that `scaffold apply` makes real."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Method:
 
 
 def methods(scale: Scale) -> tuple[Method, ...]:
-    """All of them, in the guide's order."""
+    """All of them: none, and then the guide's in its order."""
     return (
         Method("none", "none"),
         Method("crl-short", "CRL, 10 entries", "crl", 10),
