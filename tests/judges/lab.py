@@ -64,9 +64,6 @@ class House:
     out: Path
     exhibits: tuple[Exhibit, ...]
 
-    def of(self, address: str) -> Exhibit:
-        return next(one for one in self.exhibits if one.address == address)
-
     @property
     def sound(self) -> list[Exhibit]:
         return [one for one in self.exhibits if one.fault is None and not one.revoked]
@@ -111,10 +108,9 @@ def _kept(topology: Topology) -> Iterator[tuple[Party, str]]:
 
 
 def _exhibit(house: House, party: Party, kept: str, shown: Path) -> Exhibit:
-    kind, name = party.address.split(".")
-    own = house.out / f"{kind}s" / name / "tls" / kept
+    own = house.out / party.address.role.section / party.name / "tls" / kept
     is_server = isinstance(party, Server) and kept == "cert.pem"
-    address = party.address if kept == "cert.pem" else f"{party.address}.client-certificate"
+    address = str(party.address) if kept == "cert.pem" else f"{party.address}.client-certificate"
     cas = graph.chain(house.topology, party.issuer)
     chain, crls, answer = (shown / f"{address}.{ending}" for ending in ("pem", "crl", "ocsp"))
     chain.write_bytes(own.read_bytes())
