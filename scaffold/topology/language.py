@@ -120,7 +120,7 @@ SUBJECT = Table(
         Field(
             "common_name",
             Text("a common name", _at_most(LONGEST_COMMON_NAME)),
-            "CN; where it is left out, the entity's name.",
+            "CN; left out, the entity's name, with its role behind it where Java would hold that to name_constraints.",
         ),
         Field("organization", Text("an organization", _at_most(64)), "O, the organization."),
         Field("organizational_unit", Text("an organizational unit", _at_most(64)), "OU, the unit within it."),

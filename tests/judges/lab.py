@@ -22,6 +22,7 @@ from scaffold.topology import graph
 from scaffold.topology.load import load
 from scaffold.topology.model import Ca, Client, Fault, Party, SanType, Server, Topology
 from tests.cli.harness import scaffold
+from tests.requirements import require_command
 
 TOPOLOGY = Path(__file__).parent / "everything.yaml"
 SECRETS = {"ISSUING_PASSWORD": "correct horse battery staple"}
@@ -82,6 +83,7 @@ def built(folder: Path) -> House:
     (publish,) = free_addresses(1)
     file = folder / "topology.yaml"
     file.write_text(TOPOLOGY.read_text(encoding="utf-8").replace("127.0.0.1:PORT", str(publish)), encoding="utf-8")
+    _make_old_ca(folder)
     _run(folder, "apply", "--yes")
     for address, reason in REVOKED.items():
         _run(folder, "revoke", address, "--reason", reason, "--no-replace", "--yes")
@@ -92,6 +94,16 @@ def built(folder: Path) -> House:
     with _published(folder):
         exhibits = [_exhibit(house, party, kept, shown) for party, kept in _kept(topology)]
     return House(topology, house.out, tuple(exhibits))
+
+
+def _make_old_ca(folder: Path) -> None:
+    """The CA that the topology adopts, as `openssl req` makes one."""
+    command = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/O=Old/CN=Old Root",
+        "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", "old.key", "-out", "old.pem",
+    ]  # fmt: skip
+    require_command("openssl")
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
 def _run(folder: Path, *arguments: str) -> None:
