@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -17,10 +17,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from scaffold.errors import PkiError, Unreadable, WrongPassword
+from scaffold.pki.der import NULL, OCTET_STRING, SEQUENCE, element, elements, integer
 from scaffold.topology.model import KeyType
-
-if TYPE_CHECKING:
-    from asn1crypto import algos
 
 PrivateKey = (
     rsa.RSAPrivateKey
@@ -45,6 +43,12 @@ PBKDF2_ROUNDS: Final = 600_000
 _SALT_OCTETS: Final = 16
 _AES_256_OCTETS: Final = 32
 _AES_BLOCK_BITS: Final = 128
+
+# RFC 8018 A, RFC 3565 4.1, RFC 8018 B.1.2.
+_PBES2: Final = bytes.fromhex("06092a864886f70d01050d")
+_PBKDF2: Final = bytes.fromhex("06092a864886f70d01050c")
+_AES_256_CBC: Final = bytes.fromhex("060960864801650304012a")
+_HMAC_WITH_SHA256: Final = bytes.fromhex("06082a864886f70d0209")
 
 MALFORMED: Final = (
     ValueError,
@@ -95,10 +99,6 @@ def to_encrypted_pem(key: PrivateKey, password: bytes) -> bytes:
 
     Raises PkiError where the password is empty.
     """
-    # cryptography writes this envelope with its own number of rounds alone, and takes none apart without the password.
-    # asn1crypto sees the envelope, never the key: it knows no ML-DSA.
-    from asn1crypto import keys as asn1_keys
-
     if not password:
         raise PkiError("an empty password protects no private key")
     salt, iv = os.urandom(_SALT_OCTETS), os.urandom(_AES_BLOCK_BITS // 8)
@@ -109,29 +109,17 @@ def to_encrypted_pem(key: PrivateKey, password: bytes) -> bytes:
     padder = padding.PKCS7(_AES_BLOCK_BITS).padder()
     encryptor = Cipher(algorithms.AES(derived), modes.CBC(iv)).encryptor()
     sealed = encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()
-    envelope = asn1_keys.EncryptedPrivateKeyInfo(
-        {"encryption_algorithm": _pbes2(salt, iv), "encrypted_data": sealed},
-    )
-    return _pem("ENCRYPTED PRIVATE KEY", envelope.dump())
+    return _pem("ENCRYPTED PRIVATE KEY", element(SEQUENCE, _pbes2(salt, iv), element(OCTET_STRING, sealed)))
 
 
-def _pbes2(salt: bytes, iv: bytes) -> algos.EncryptionAlgorithm:
+def _pbes2(salt: bytes, iv: bytes) -> bytes:
     """The PBES2 AlgorithmIdentifier of RFC 8018 A.4."""
-    from asn1crypto import algos, core
-
-    kdf = {
-        "algorithm": "pbkdf2",
-        "parameters": {
-            "salt": algos.Pbkdf2Salt(name="specified", value=salt),
-            "iteration_count": PBKDF2_ROUNDS,
-            # RFC 8018 A.2: the parameters of a HMAC are NULL, not absent.
-            "prf": {"algorithm": "sha256", "parameters": core.Null()},
-        },
-    }
-    cipher = {"algorithm": "aes256_cbc", "parameters": iv}
-    return algos.EncryptionAlgorithm(
-        {"algorithm": "pbes2", "parameters": {"key_derivation_func": kdf, "encryption_scheme": cipher}}
-    )
+    # RFC 8018 A.2: the parameters of a HMAC are NULL, not absent.
+    prf = element(SEQUENCE, _HMAC_WITH_SHA256, element(NULL))
+    rounds = element(SEQUENCE, element(OCTET_STRING, salt), integer(PBKDF2_ROUNDS), prf)
+    kdf = element(SEQUENCE, _PBKDF2, rounds)
+    cipher = element(SEQUENCE, _AES_256_CBC, element(OCTET_STRING, iv))
+    return element(SEQUENCE, _PBES2, element(SEQUENCE, kdf, cipher))
 
 
 def is_encrypted(pem: bytes) -> bool:
@@ -161,18 +149,16 @@ def load(pem: bytes, password: bytes | None = None) -> PrivateKey:
 
 def _is_intact_envelope(pem: bytes) -> bool:
     """Whether an encrypted key is whole, so that what failed to open it can only be the password."""
-    from asn1crypto import keys as asn1_keys
-
     found = _PEM_KEY.search(pem)
     if found is None or _OLDER_WAY in found["body"]:
         return found is not None
     body = b"".join(found["body"].split())
     try:
-        parsed = asn1_keys.EncryptedPrivateKeyInfo.load(base64.b64decode(body, validate=True), strict=True)
-        parsed["encryption_algorithm"]["algorithm"].native, parsed["encrypted_data"].native
-    except (ValueError, TypeError):
+        [envelope] = elements(base64.b64decode(body, validate=True))
+        algorithm, sealed = elements(envelope.content)
+    except ValueError:
         return False
-    return True
+    return (envelope.tag, algorithm.tag, sealed.tag) == (SEQUENCE, SEQUENCE, OCTET_STRING)
 
 
 def public_of(pem: bytes) -> bytes:

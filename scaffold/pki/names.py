@@ -8,6 +8,9 @@ from typing import Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from scaffold.pki import der
+from scaffold.pki.rfc2253 import attribute as printed
+
 COMMON_NAME_LIMIT: Final = 64
 """ub-common-name (RFC 5280 A.1), in characters: X.520 6.2.2 bounds a DirectoryString by those, not by its octets."""
 
@@ -51,7 +54,6 @@ _SHORT_NAMES: Final = {
     "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST",
     "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
 }
-_SPECIAL: Final = frozenset(',+"\\<>;')
 
 
 def common_name(text: str) -> x509.NameAttribute[str]:
@@ -80,33 +82,15 @@ def _attribute(attribute: x509.NameAttribute[str | bytes]) -> str:
     value = attribute.value
     if short is None or isinstance(value, bytes):
         return f"{short or oid}={_dumped(attribute)}"
-    return f"{short}={_escaped(value)}"
+    return printed(short, value)
 
 
 def _dumped(attribute: x509.NameAttribute[str | bytes]) -> str:
     """`#` and the DER of the value in hex (RFC 2253 2.4), as OpenSSL does for an attribute that it does not know."""
-    # cryptography shows no value of a name in DER. Loaded where it is needed: it takes longer than a small command.
-    from asn1crypto import x509 as asn1_x509
-
-    alone = x509.Name([x509.RelativeDistinguishedName([attribute])]).public_bytes()
-    value: bytes = asn1_x509.RDNSequence.load(alone)[0][0]["value"].dump()
-    return "#" + value.hex().upper()
-
-
-def _escaped(value: str) -> str:
-    last = len(value) - 1
-    return "".join(_escaped_character(character, index, last) for index, character in enumerate(value))
-
-
-def _escaped_character(character: str, index: int, last: int) -> str:
-    """RFC 2253 2.4, with OpenSSL's habits: control characters and all octets above 0x7F as `\\XX`."""
-    if character in _SPECIAL:
-        return "\\" + character
-    if character == " " and index in (0, last):
-        return "\\ "
-    # A value that is "#" alone counts as its own last character, and OpenSSL leaves that one bare.
-    if character == "#" and index == 0 and last > 0:
-        return "\\#"
-    if " " <= character <= "~":
-        return character
-    return "".join(f"\\{octet:02X}" for octet in character.encode())
+    name = x509.Name([x509.RelativeDistinguishedName([attribute])]).public_bytes()
+    # Name, RelativeDistinguishedName and AttributeTypeAndValue each hold one thing here (RFC 5280 4.1.2.4).
+    [rdn_sequence] = der.elements(name)
+    [rdn] = der.elements(rdn_sequence.content)
+    [type_and_value] = der.elements(rdn.content)
+    _, value = der.elements(type_and_value.content)
+    return "#" + value.encoded.hex().upper()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scaffold.pki.rfc2253 import attribute
 from scaffold.topology.model import Subject
 
 
@@ -18,21 +19,4 @@ def rfc2253(subject: Subject) -> str:
         ("ST", subject.state),
         ("C", subject.country),
     )
-    return ",".join(f"{label}={_escaped(value)}" for label, value in attributes if value)
-
-
-def _escaped(value: str) -> str:
-    """A value by RFC 2253 2.4; control characters and non-ASCII bytes of its UTF-8 as `\\XX` (OpenSSL's ESC_MSB)."""
-    if value.isascii() and value.replace(" ", "").replace("-", "").isalnum() and value.strip(" ") == value:
-        return value
-    last = len(value.encode()) - 1
-    return "".join(_escaped_byte(byte, index, last) for index, byte in enumerate(value.encode()))
-
-
-def _escaped_byte(byte: int, index: int, last: int) -> str:
-    character = chr(byte)
-    if byte < 0x20 or byte >= 0x7F:
-        return f"\\{byte:02X}"
-    if character in ',+"\\<>;' or (character == " " and index in (0, last)) or (character == "#" and index == 0):
-        return f"\\{character}"
-    return character
+    return ",".join(attribute(label, value) for label, value in attributes if value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scaffold.pki.names import rfc2253 as rfc2253_of_certificate
@@ -14,6 +14,7 @@ words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 
 
 @given(words, words, words, words, words)
+@example("#", "##", " ", "#a ", "Ćao")
 def test_names_are_written_as_openssl_writes_those_of_certificates(cn, o, ou, st_, locality):
     subject = Subject(cn, o, ou, "NL", st_, locality)
     assert rfc2253(subject) == rfc2253_of_certificate(subject_name(subject))
