@@ -37,6 +37,7 @@ from tests.handshake.nginx_lab import (
     project,
     running,
     server,
+    until,
 )
 from tests.requirements import require_command
 
@@ -466,8 +467,10 @@ def test_it_keeps_what_it_writes_in_its_run_folder(
 
 
 def test_the_log_names_no_caller_whose_certificate_was_refused(desk: Project, ca: Authority) -> None:
-    desk.ask(client(ca, "teller", ends=AGO))
-    last = json.loads((desk.folder / "run" / "access.log").read_text().splitlines()[-1])
+    desk.ask(client(ca, "teller", ends=AGO), "/with-an-expired-certificate")
+    log = desk.folder / "run" / "access.log"
+    until(lambda: "/with-an-expired-certificate" in log.read_text())  # it is written once a second
+    last = json.loads(log.read_text().splitlines()[-1])
     assert (last["caller"], last["verify"], last["status"]) == ("", "FAILED:certificate has expired", 400)
 
 

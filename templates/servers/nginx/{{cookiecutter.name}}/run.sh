@@ -6,7 +6,8 @@ umask 077
 PATH=$PATH:/usr/local/sbin:/usr/sbin    # where Debian keeps nginx, out of an ordinary user's sight
 
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
-run=${RUNTIME_DIRECTORY:-$here/run}     # systemd's RuntimeDirectory= sets it
+run=${RUNTIME_DIRECTORY:-$here/run}     # systemd's RuntimeDirectory= sets it,
+logs=${LOGS_DIRECTORY:-$run}            # and LogsDirectory= this one
 movable='LISTEN{% if cookiecutter.health %} HEALTH{% endif %}{% if cookiecutter.upstream %} UPSTREAM{% endif %}{% for call in cookiecutter.calls %} CALL_{{ call.name | upper | replace('-', '_') }}{% endfor %}'
 nginx=
 
@@ -21,6 +22,10 @@ configure() {
     for variable in $movable; do
         eval "address=\${$variable:-}"
         [ -n "$address" ] || continue
+        # [::] is every address of the machine, those of IPv4 too; nginx takes it for IPv6 alone.
+        case $variable$address in
+            LISTEN'[::]':* | HEALTH'[::]':*) address="$address ipv6only=off" ;;
+        esac
         sed "s/^\( *[a-z]* \)[^ ;]*\(.*# $variable\)\$/\1$address\2/" "$state/nginx.conf" >"$state/moved.conf" || return
         mv -- "$state/moved.conf" "$state/nginx.conf"
     done
@@ -37,6 +42,7 @@ check_address() {
 
 # A configuration that nginx would not start with is not loaded: the old one serves on.
 reload() {
+    interrupted=1
     [ -n "$nginx" ] || return 0     # it has yet to start, and will read everything then
     : >"$state/loading"
     if configure && check; then
@@ -52,8 +58,26 @@ check() {
 }
 
 stop() {
+    interrupted=1
     [ -n "$nginx" ] || exit 0
     kill "-$1" "$nginx" 2>/dev/null || :
+}
+
+# Whether HUP arrives here. nohup has it ignored, and a shell cannot take that back (POSIX, trap).
+hears_hup() {
+    heard=
+    trap 'heard=1' HUP
+    kill -HUP $$
+    [ -n "$heard" ]
+}
+
+hears_hup || {
+    again='env --default-signal=HUP'
+    $again true 2>/dev/null || again='perl -e $SIG{HUP}="DEFAULT";exec@ARGV'
+    if [ -z "${HUP_IS_BACK:-}" ] && $again true 2>/dev/null; then
+        HUP_IS_BACK=1 exec $again sh "$here/run.sh"
+    fi
+    printf '%s: HUP is ignored here, so it will not reload; start it by setsid instead of nohup\n' {{ cookiecutter.name }} >&2
 }
 
 command -v nginx >/dev/null || fail 'nginx is not installed'
@@ -62,7 +86,10 @@ for variable in $movable; do
     [ -z "$address" ] || check_address "$variable" "$address"
 done
 
-mkdir -p -- "$run"
+for folder in "$run" "$logs"; do
+    { mkdir -p -- "$folder" && [ -w "$folder" ]; } 2>/dev/null ||
+        fail "$folder cannot be written to: name folders that can in RUNTIME_DIRECTORY and LOGS_DIRECTORY"
+done
 state=$(mktemp -d "$run/nginx.XXXXXX")
 trap 'rm -rf -- "$state"' EXIT
 trap 'stop TERM' TERM INT
@@ -70,6 +97,7 @@ trap 'stop QUIT' QUIT
 trap reload HUP
 # Relative paths in the configuration start from its own folder (tls/) or from -p (what nginx writes).
 ln -s -- "$here/tls" "$state/tls"
+ln -s -- "$(CDPATH= cd -- "$logs" && pwd -P)" "$state/logs"
 
 : >"$state/loaded"      # as old as what nginx has read: refresh.sh compares
 echo $$ >"$state/run.pid"
@@ -78,9 +106,9 @@ check
 nginx -e stderr -p "$state/" -c "$state/nginx.conf" &
 nginx=$!
 
-# A signal ends `wait` early: wait again until nginx is really gone.
+# A signal ends `wait` early, with a status of its own: wait again for nginx's.
 while :; do
-    status=0
+    interrupted='' status=0
     wait "$nginx" || status=$?
-    kill -0 "$nginx" 2>/dev/null || exit "$status"
+    [ -n "$interrupted" ] && [ "$status" -gt 128 ] || exit "$status"
 done

@@ -1,0 +1,566 @@
+"""nginx carries real traffic, ends sessions with their certificates, and runs in the homes that hosts give it.
+
+Each test has a twin on the same project without the line that it is about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import pwd
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from scaffold.running.services import free_addresses
+from tests.handshake.nginx_lab import (
+    Authority,
+    Credential,
+    Project,
+    address,
+    allow,
+    ask,
+    authority,
+    client,
+    context_of,
+    gateway,
+    project,
+    running,
+    server,
+    until,
+    upstream,
+)
+from tests.requirements import require, require_command
+
+require_command("nginx")
+
+HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+
+
+@pytest.fixture(scope="module")
+def root() -> Authority:
+    return authority("Lab Root")
+
+
+@pytest.fixture(scope="module")
+def ca(root: Authority) -> Authority:
+    return authority("Lab Issuing", root)
+
+
+@pytest.fixture(scope="module")
+def teller(ca: Authority) -> Credential:
+    return client(ca, "teller")
+
+
+@contextlib.contextmanager
+def raw_upstream(ca: Authority, folder: Path, serve: Callable[[ssl.SSLSocket], None]) -> Iterator[int]:
+    """A TLS server `vault.internal` that does `serve` with each connection; its port."""
+    folder.mkdir()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server(ca, "vault", "vault.internal").write(folder / "cert.pem", folder / "key.pem")
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+
+    def handle(plain: socket.socket) -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as connection:
+            serve(connection)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=handle, args=(listening.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def connect(desk: Project, caller: Credential | None, host: str = "127.0.0.1") -> ssl.SSLSocket:
+    plain = socket.create_connection((host, desk.port), timeout=15)
+    return context_of(caller, desk.root).wrap_socket(plain, server_hostname="localhost")
+
+
+def read_until(connection: ssl.SSLSocket, end: bytes) -> bytes:
+    """All that comes, up to the bytes `end` or the end of the connection."""
+    text = b""
+    while not text.endswith(end) and (piece := connection.recv(65536)):
+        text += piece
+    return text
+
+
+def read_all(connection: ssl.SSLSocket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+# --- Time ------------------------------------------------------------------------------------------------------------
+
+
+def kept(desk: Project, caller: Credential) -> http.client.HTTPSConnection:
+    return http.client.HTTPSConnection("localhost", desk.port, timeout=15, context=context_of(caller, desk.root))
+
+
+def get(connection: http.client.HTTPSConnection) -> tuple[int, bytes]:
+    connection.request("GET", "/")
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+def test_a_connection_ends_with_its_certificate(tmp_path: Path, root: Authority, ca: Authority) -> None:
+    brief = client(ca, "teller", ends=timedelta(seconds=3))
+    with (
+        running(project(tmp_path, root, ca, [allow("teller", ca)]).write()) as desk,
+        contextlib.closing(kept(desk, brief)) as connection,
+    ):
+        assert get(connection)[0] == 200
+        first = connection.sock
+        until(lambda: "expired" in desk.ask(brief).body and get(connection)[0] == 403)
+        assert get(connection) == (403, b'{"error": "the certificate has expired"}\n')
+        assert connection.sock is first
+
+
+def test_without_looking_at_the_clock_it_would_not(tmp_path: Path, root: Authority, ca: Authority) -> None:
+    brief = client(ca, "teller", ends=timedelta(seconds=2))
+    made = project(tmp_path, root, ca, [allow("teller", ca)])
+    made.write(change=lambda text: text.replace('map "$end $now" $has_ended {', 'map "" $has_ended { "" "";'))
+    with running(made), contextlib.closing(kept(made, brief)) as connection:
+        assert get(connection)[0] == 200
+        until(lambda: "expired" in made.ask(brief).body)
+        assert get(connection)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("end", "now", "has_ended"),
+    [
+        ("Nov 26 02:22:33 2026 GMT", "Thursday, 26-Nov-2026 02:22:32 GMT", False),
+        ("Nov 26 02:22:33 2026 GMT", "Thursday, 26-Nov-2026 02:22:33 GMT", False),
+        ("Nov 26 02:22:33 2026 GMT", "Thursday, 26-Nov-2026 02:22:34 GMT", True),
+        ("Nov  6 02:22:33 2026 GMT", "Friday, 06-Nov-2026 02:22:32 GMT", False),
+        ("Nov  6 02:22:33 2026 GMT", "Friday, 06-Nov-2026 02:22:34 GMT", True),
+        ("Jan  1 00:00:00 2027 GMT", "Thursday, 31-Dec-2026 23:59:59 GMT", False),
+        ("Dec 31 23:59:59 2026 GMT", "Friday, 01-Jan-2027 00:00:00 GMT", True),
+        ("Sep 30 23:59:59 2029 GMT", "Monday, 01-Oct-2029 00:00:00 GMT", True),
+        ("Dec 31 23:59:59 9999 GMT", "Thursday, 26-Nov-2026 02:22:33 GMT", False),
+        ("Feb 28 09:10:59 2030 GMT", "Thursday, 28-Feb-2030 09:11:00 GMT", True),
+        ("", "Thursday, 26-Nov-2026 02:22:33 GMT", True),
+        ("Bad time value", "Thursday, 26-Nov-2026 02:22:33 GMT", True),
+    ],
+)
+def test_two_times_are_compared(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential, end: str, now: str, has_ended: bool
+) -> None:
+    made = project(tmp_path, root, ca, [allow("teller", ca)])
+    made.write(change=lambda text: text.replace("$ssl_client_v_end", f'"{end}"').replace("$date_gmt", f'"{now}"'))
+    with running(made):
+        assert made.ask(teller).status == (403 if has_ended else 200)
+
+
+# --- What passes through a gateway -----------------------------------------------------------------------------------
+
+UPGRADE = (
+    b"GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def echo_after_101(connection: ssl.SSLSocket) -> None:
+    """A WebSocket server as far as a proxy sees it: 101 where it is asked for, then bytes both ways."""
+    head = read_until(connection, b"\r\n\r\n").lower()
+    if b"\r\nupgrade: websocket\r\n" not in head or b"\r\nconnection: upgrade\r\n" not in head:
+        connection.sendall(b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n")
+        return
+    assert b"sec-websocket-key: dghlihnhbxbszsbub25jzq==" in head
+    connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+    while piece := connection.recv(65536):
+        connection.sendall(piece.upper())
+
+
+def test_a_websocket_passes(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
+    with raw_upstream(ca, tmp_path / "vault", echo_after_101) as port:
+        made = gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)
+        with running(made), connect(made, teller) as connection:
+            connection.sendall(UPGRADE)
+            assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+            for word in (b"first", b"second"):
+                connection.sendall(word)
+                assert connection.recv(65536) == word.upper()
+        made.write(change=lambda text: text.replace("proxy_set_header Upgrade $upgrade;", ""))
+        with running(made), connect(made, teller) as connection:
+            connection.sendall(UPGRADE)
+            assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 426 ")
+
+
+def test_a_websocket_is_for_allowed_callers_alone(tmp_path: Path, root: Authority, ca: Authority) -> None:
+    with raw_upstream(ca, tmp_path / "vault", echo_after_101) as port:
+        made = gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)
+        with running(made), connect(made, client(ca, "mallory")) as connection:
+            connection.sendall(UPGRADE)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 403 ")
+
+
+def test_no_other_change_of_protocol_passes(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
+    with (
+        upstream(server(ca, "vault", "vault.internal"), root, tmp_path / "vault") as port,
+        running(gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)) as made,
+    ):
+        answer = made.ask(teller, headers=[("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABkAAQAAP__")])
+    sent = {name for name, _ in answer.json["headers"]}  # type: ignore[attr-defined]
+    assert answer.status == 200
+    assert "upgrade" not in sent
+
+
+def test_each_event_comes_at_once(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
+    go_on = threading.Event()
+
+    def events(connection: ssl.SSLSocket) -> None:
+        read_until(connection, b"\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"data: one\n\n")
+        assert go_on.wait(10)
+        connection.sendall(b"data: two\n\n")
+
+    with raw_upstream(ca, tmp_path / "vault", events) as port:
+        made = gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)
+        with running(made), connect(made, teller) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert b"data: one\n\n" in read_until(connection, b"data: one\n\n\r\n")
+            go_on.set()
+            assert b"data: two\n\n" in read_all(connection)
+            go_on.clear()
+        made.write(change=lambda text: text.replace("proxy_buffering off;", ""))
+        with running(made), connect(made, teller) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            connection.settimeout(1)
+            with pytest.raises(TimeoutError):
+                read_until(connection, b"data: one\n\n\r\n")
+            go_on.set()
+
+
+def test_a_large_upload_passes_where_the_variable_says_so(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential
+) -> None:
+    body = b"b" * 2_000_000
+    with upstream(server(ca, "vault", "vault.internal"), root, tmp_path / "vault") as port:
+        for limit, status in (("1m", 413), ("3m", 200)):
+            made = gateway(
+                tmp_path / limit, root, ca, [allow("teller", ca)], port, variables={"client_max_body_size": limit}
+            )
+            with running(made):
+                answer = made.ask(teller, method="POST", body=body)
+                assert answer.status == status
+                if status == 413:
+                    assert answer.error == "the body is longer than 1m (client_max_body_size)"
+                else:
+                    assert len(str(answer.json["body"])) == len(body)
+
+
+def test_an_upload_is_passed_on_as_it_comes(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
+    has_come = threading.Event()
+
+    def receive(connection: ssl.SSLSocket) -> None:
+        if read_until(connection, b"first").endswith(b"first"):
+            has_come.set()
+        read_until(connection, b"last")
+        connection.sendall(HELLO)
+
+    with (
+        raw_upstream(ca, tmp_path / "vault", receive) as port,
+        running(gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)) as made,
+        connect(made, teller) as connection,
+    ):
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nConnection: close\r\n\r\nfirst")
+        assert has_come.wait(10)
+        connection.sendall(b"last")
+        assert read_all(connection).endswith(b"\r\n\r\nok")
+
+
+def test_head_and_http_1_0_pass(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
+    def answer(connection: ssl.SSLSocket) -> None:
+        head = read_until(connection, b"\r\n\r\n")
+        connection.sendall(HELLO[:-2] if head.startswith(b"HEAD ") else HELLO)
+
+    with (
+        raw_upstream(ca, tmp_path / "vault", answer) as port,
+        running(gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)) as made,
+    ):
+        for request, ending in (
+            (b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"\r\n\r\n"),
+            (b"GET / HTTP/1.0\r\n\r\n", b"\r\n\r\nok"),
+        ):
+            with connect(made, teller) as connection:
+                connection.sendall(request)
+                whole = read_all(connection)
+                assert whole.startswith(b"HTTP/1.1 200 ")
+                assert b"\r\nContent-Length: 2\r\n" in whole
+                assert whole.endswith(ending)
+
+
+def test_an_upstream_that_says_nothing_is_a_504(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential
+) -> None:
+    over = threading.Event()
+    with raw_upstream(ca, tmp_path / "vault", lambda _: over.wait(15)) as port:
+        made = gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port, variables={"proxy_read_timeout": "1s"})
+        with running(made):
+            for path in ("/", "/call/vault"):
+                answer = made.ask(teller, path)
+                assert (answer.status, answer.error) == (504, "vault did not answer in time")
+        over.set()
+
+
+# --- Errors are JSON -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def desk(root: Authority, ca: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    (health,) = free_addresses(1)
+    made = project(tmp_path_factory.mktemp("desk"), root, ca, [allow("teller", ca)], health=address(health.port))
+    with running(made.write()):
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status", "error"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n", 413, "the body is longer than 1m"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 9_000 + b"\r\n\r\n", 400, "a header of the request is too"),
+        (b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "the address is too long"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "the request is malformed"),
+        (b"\x00\x01\r\n\r\n", 400, "the request is malformed"),
+        (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", 505, "the version of HTTP is not known"),
+        (b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", 405, "the method is not allowed"),
+        (b"GET /else HTTP/1.1\r\nHost: x\r\n\r\n", 404, "there is nothing here"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "the request asks for what desk"),
+    ],
+)
+def test_an_error_is_json(desk: Project, teller: Credential, request_text: bytes, status: int, error: str) -> None:
+    with connect(desk, teller) as connection:
+        connection.sendall(request_text)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert (response.status, response.headers["Content-Type"]) == (status, "application/json")
+        assert json.loads(response.read())["error"].startswith(error)
+
+
+def test_a_caller_who_may_not_call_is_told_no_other_error(desk: Project, ca: Authority, teller: Credential) -> None:
+    for path in ("/", "/else", "/-/failed"):
+        answer = desk.ask(client(ca, "mallory"), path)
+        assert (answer.status, "not among the callers" in answer.error) == (403, True)
+    assert desk.ask(teller, "/-/failed").status == 404
+
+
+@pytest.mark.parametrize("what", [b"\x00\x01\r\n\r\n", b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\n\r\n"])
+def test_what_is_no_request_is_no_way_in(desk: Project, ca: Authority, what: bytes) -> None:
+    for caller, said in ((client(ca, "mallory"), b"not among the callers"), (None, b"no client certificate was sent")):
+        with connect(desk, caller) as connection:
+            connection.sendall(what)
+            answer = read_all(connection)
+        assert answer.startswith(b"HTTP/1.1 4")
+        assert said in answer
+
+
+def test_head(desk: Project, ca: Authority, teller: Credential) -> None:
+    for caller, path, status in ((teller, "/", 200), (teller, "/else", 404), (client(ca, "mallory"), "/", 403)):
+        with contextlib.closing(kept(desk, caller)) as connection:
+            connection.request("HEAD", path)
+            response = connection.getresponse()
+            assert (response.status, response.read()) == (status, b"")
+    assert desk.settings.health is not None
+    plain = http.client.HTTPConnection("127.0.0.1", desk.settings.health.port, timeout=15)
+    plain.request("HEAD", "/healthz")
+    response = plain.getresponse()
+    assert (response.status, response.read()) == (200, b"")
+
+
+def test_http_1_0_with_keep_alive(desk: Project, teller: Credential) -> None:
+    with connect(desk, teller) as connection:
+        for _ in range(2):
+            connection.sendall(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            assert b"\r\nConnection: keep-alive\r\n" in read_until(connection, b"}\n")
+
+
+# --- The access log --------------------------------------------------------------------------------------------------
+
+
+def lines_of(log: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_the_access_log_survives_a_stop(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential, name: signal.Signals
+) -> None:
+    """As under systemd: RuntimeDirectory is emptied at a stop, LogsDirectory stays."""
+    logs = tmp_path / "the logs"
+    made = project(tmp_path / "desk", root, ca, [allow("teller", ca)]).write()
+    made.write(change=lambda text: text.replace("flush=1s", "flush=1h"))
+    with tempfile.TemporaryDirectory() as runtime, running(made, RUNTIME_DIRECTORY=runtime, LOGS_DIRECTORY=str(logs)):
+        for caller in (teller, client(ca, "mallory")):
+            made.ask(caller)
+        assert lines_of(logs / "access.log") == []  # still in the buffer
+        assert made.service is not None
+        made.service._process.send_signal(name)
+        assert made.service._process.wait(15) == 0
+    assert not (made.folder / "run").exists()
+    first, second = sorted(lines_of(logs / "access.log"), key=lambda line: str(line["status"]))  # one buffer a worker
+    assert datetime.fromisoformat(str(first["time"])).utcoffset() is not None
+    shown = ("client", "caller", "subject", "request", "status")
+    assert [first[key] for key in shown] == [
+        "127.0.0.1", "spiffe://lab/client/teller", teller.dn, "GET / HTTP/1.1", 200,
+    ]  # fmt: skip
+    assert (second["caller"], second["status"]) == ("", 403)
+
+
+def test_it_is_written_within_a_second(desk: Project, teller: Credential) -> None:
+    desk.ask(teller, "/written-soon")
+    until(lambda: any("/written-soon" in str(line["request"]) for line in lines_of(desk.folder / "run/access.log")))
+
+
+# --- Strange homes ---------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def started(made: Project, *command: str, **how: object) -> Iterator[subprocess.Popen[str]]:
+    """run.sh, by `command` if there is one, once its workers run; `made.lines` is what it says."""
+    environment = {"PATH": "/usr/bin:/bin", **how.pop("environment", {})}  # type: ignore[dict-item]
+    process = subprocess.Popen(
+        [*command, made.folder / "run.sh"], cwd="/", env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, **how,
+    )  # type: ignore[call-overload] # fmt: skip
+    ready = threading.Event()
+
+    def read() -> None:
+        for line in process.stdout:
+            made.lines.append(line.rstrip("\n"))
+            if "start worker process " in line:
+                ready.set()
+        ready.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        assert ready.wait(20)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(15)
+        reader.join()
+
+
+def test_hup_under_nohup_reloads(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
+    made = project(tmp_path, root, ca, [allow("teller", ca)]).write()
+    before = made.own
+    with started(made, require_command("nohup")) as process:
+        assert made.ask(teller).status == 200
+        made.own = server(ca, "desk", "localhost")
+        made.write()
+        process.send_signal(signal.SIGHUP)
+        until(lambda: shows(made, teller))
+    assert process.returncode == 0
+    assert not list((made.folder / "run").glob("nginx.*"))
+    run = made.folder / "run.sh"
+    run.write_text(run.read_text().replace("hears_hup || {", "true || {"))
+    made.own = before
+    made.write()
+    run.write_text(run.read_text().replace("hears_hup || {", "true || {"))
+    made.lines.clear()
+    with started(made, require_command("nohup")) as process:
+        made.own = server(ca, "desk", "localhost")
+        made.own.write(made.tls / "cert.pem", made.tls / "key.pem")
+        process.send_signal(signal.SIGHUP)
+        assert made.ask(teller).status == 200
+        assert not shows(made, teller)
+
+
+def shows(made: Project, teller: Credential) -> bool:
+    from scaffold.pki import bundles
+
+    return made.ask(teller).shown == bundles.der(made.own.certificate)
+
+
+def test_where_hup_cannot_be_had_back_it_says_so(tmp_path: Path, root: Authority, ca: Authority) -> None:
+    made = project(tmp_path, root, ca, [allow("teller", ca)]).write()
+    with started(made, require_command("nohup"), environment={"HUP_IS_BACK": "1"}):
+        pass
+    assert "desk: HUP is ignored here, so it will not reload; start it by setsid instead of nohup" in made.lines
+
+
+@pytest.fixture
+def nobodys(root: Authority, ca: Authority) -> Iterator[Project]:
+    """A project that belongs to nobody, in a folder that others may enter."""
+    require(os.geteuid() == 0, "root, to become somebody else")
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory() as place:
+        made = project(Path(place) / "desk", root, ca, [allow("teller", ca)]).write()
+        for path in [Path(place), *Path(place).rglob("*")]:
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        yield made
+
+
+def nobody() -> dict[str, object]:
+    account = pwd.getpwnam("nobody")
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def test_a_folder_that_became_unreadable_leaves_the_old_pair_in_place(nobodys: Project, teller: Credential) -> None:
+    with started(nobodys, **nobody()) as process:
+        before = nobodys.ask(teller).shown
+        os.chown(nobodys.tls, 0, 0)
+        nobodys.tls.chmod(0o700)
+        process.send_signal(signal.SIGHUP)
+        until(lambda: any("not reloaded; the old configuration stays" in line for line in nobodys.lines))
+        assert any("Permission denied" in line and str(nobodys.folder) in line for line in nobodys.lines)
+        assert nobodys.ask(teller).shown == before
+
+
+@pytest.mark.parametrize("environment", [{}, {"HOME": "/nonexistent"}], ids=["none", "missing"])
+def test_it_runs_without_a_home_from_a_folder_that_it_may_not_write(
+    nobodys: Project, teller: Credential, environment: dict[str, str]
+) -> None:
+    for path in [nobodys.folder, *nobodys.folder.rglob("*")]:
+        os.chown(path, 0, 0)
+        path.chmod(0o755 if path.is_dir() or path.name == "run.sh" else 0o444)
+    with started(nobodys, environment=environment, **nobody()) as process:
+        assert process.wait(15) == 1
+    (said,) = nobodys.lines
+    assert said.startswith(f"desk: {nobodys.folder}/run cannot be written to: name folders that can in RUNTIME_DIREC")
+    with tempfile.TemporaryDirectory() as runtime:
+        os.chown(runtime, nobody()["user"], -1)  # type: ignore[arg-type]
+        with started(nobodys, environment={**environment, "RUNTIME_DIRECTORY": runtime}, **nobody()):
+            assert nobodys.ask(teller).status == 200
+
+
+@pytest.mark.parametrize("rendered", ["[::]", "127.0.0.1"])
+def test_every_address_of_the_machine_is_both_families(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential, rendered: str
+) -> None:
+    require(socket.has_dualstack_ipv6(), "IPv6")
+    listen, health = free_addresses(2)
+    host = rendered.strip("[]")
+    made = project(tmp_path, root, ca, [allow("teller", ca)], health=address(health.port, host))
+    made.settings = replace(made.settings, listen=address(listen.port, host))
+    moved = {"LISTEN": f"[::]:{listen.port}", "HEALTH": f"[::]:{health.port}"}
+    with running(made.write(), **({} if rendered == "[::]" else moved)):
+        assert not [line for line in made.lines if "[warn]" in line]
+        assert ask(listen.port, teller, root).status == 200
+        with connect(made, teller, "::1") as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        for host in ("127.0.0.1", "::1"):
+            plain = http.client.HTTPConnection(host, health.port, timeout=15)
+            plain.request("GET", "/healthz")
+            assert plain.getresponse().status == 200
+    made.write(change=lambda text: text.replace(" ipv6only=off", ""))
+    if rendered == "[::]":
+        with running(made), pytest.raises(ConnectionRefusedError):
+            ask(listen.port, teller, root)
