@@ -136,7 +136,7 @@ def test_a_folder_of_the_last_version_is_brought_along(applied: Path) -> None:
 
     planned = scaffold("plan", cwd=applied.parent)
     assert "~ server.nginx-server.trust    tls/.gitignore is not there" in planned.out
-    assert "pki/root/.gitignore is not there" in planned.out
+    assert "~ ca.root.certificate          .gitignore is not there" in planned.out
     assert scaffold("apply", cwd=applied.parent).code == 0
     shutil.rmtree(applied / ".git")
     files = added(applied)
