@@ -10,7 +10,7 @@
     ├── StoreError               the output folder cannot be read or written
     │   └── Locked               another apply holds the lock
     ├── PlanError                the plan cannot be made, read, or is not that of today's world
-    │   ├── Overtaken            the world moved on between the plan and its execution; nothing was written
+    │   ├── Overtaken            the folder has changed between the plan and its execution
     │   └── AddressError         a text that is no address, such as `server.accounts.certificate`
     ├── PublishError             CRLs, OCSP and CA certificates cannot be served
     └── VerifyError              a probe could not even be tried
@@ -86,7 +86,11 @@ class PlanError(ScaffoldError):
 
 
 class Overtaken(PlanError):
-    """The output folder has changed since the plan was made; nothing was written."""
+    """The output folder has changed since the plan was made. `path` is a file that somebody else has changed."""
+
+    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
 
 
 class AddressError(PlanError):

@@ -11,7 +11,7 @@ from os import cpu_count
 
 from cryptography import x509
 
-from scaffold.errors import PkiError, StoreError
+from scaffold.errors import Overtaken, PkiError, StoreError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import keys
 from scaffold.pki.issue import Issuer
@@ -19,6 +19,7 @@ from scaffold.pki.keys import PrivateKey
 from scaffold.pki.names import rfc2253
 from scaffold.plan.authorities import Authorities, Authority
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
+from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
 from scaffold.store import files, ledger, projects, secrets
 from scaffold.store.existing import ExistingCa
@@ -27,6 +28,7 @@ from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.ledger import Issued
 from scaffold.store.observation import Observation
 from scaffold.store.secrets import Secrets
+from scaffold.store.seen import Seen, first_change
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.model import GeneratedSecret, KeyType, Topology
@@ -41,17 +43,19 @@ Progress = Callable[[Change], None]
 class ApplyContext:
     """One apply at work. `passwords`, by the address of a certificate or bundle, are had before anything is written."""
 
-    desired: Desired
-    existing: Mapping[str, ExistingCa]
-    kinds: Mapping[Address, Kind]
-    layout: Layout
-    observed: Observation
-    now: datetime
+    basis: Basis
+    planned: Authorities
+    """Each CA as the plan has found that it will be."""
     secrets: Secrets
     progress: Progress
-    writer: Writer
-    record: ledger.Recorder
-    projects: projects.Recorder
+    desired: Desired = field(init=False)
+    existing: Mapping[str, ExistingCa] = field(init=False)
+    layout: Layout = field(init=False)
+    observed: Observation = field(init=False)
+    now: datetime = field(init=False)
+    writer: Writer = field(init=False)
+    record: ledger.Recorder = field(init=False)
+    projects: projects.Recorder = field(init=False)
     passwords: dict[Address, bytes] = field(default_factory=dict)
     certificates: dict[str, x509.Certificate] = field(default_factory=dict)
     """Of each CA that is made here, as soon as it is in place."""
@@ -60,9 +64,19 @@ class ApplyContext:
     """Encrypted keys by the address of their certificate: opening one is slow on purpose."""
     _keys: dict[Address, Future[PrivateKey]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        basis, layout = self.basis, self.basis.observed.layout
+        self.desired, self.existing, self.observed, self.now = basis.desired, basis.existing, basis.observed, basis.now
+        self.layout, self.writer = layout, Writer(layout)
+        self.record, self.projects = ledger.Recorder(layout, basis.now), projects.Recorder(layout)
+
     @property
     def topology(self) -> Topology:
         return self.desired.topology
+
+    @property
+    def kinds(self) -> Mapping[Address, Kind]:
+        return self.basis.kinds
 
     # --- Files ---
 
@@ -70,6 +84,11 @@ class ApplyContext:
         """A file of the output folder."""
         found = files.read(self.layout.at(path))
         return None if found is None else found.content
+
+    def check_seen(self, seen: Iterable[Seen]) -> None:
+        """Raises Overtaken where a file is not as the plan saw it: it is planned anew, and never overwritten."""
+        if (path := first_change(self.layout, seen)) is not None:
+            raise Overtaken(f"{path} has changed since the plan was made", path=path, hint="plan again")
 
     def write(self, path: str, content: bytes, *, mode: int = files.PUBLIC_FILE, durable: bool = False) -> None:
         """Writes what differs from what is there."""

@@ -17,12 +17,12 @@ from scaffold.plan.unknown import known
 from scaffold.settings.peers import peer_issuers
 from scaffold.store import files
 from scaffold.store.projects import Record, digest
-from scaffold.topology.address import Address
+from scaffold.topology.address import Address, Part
 
 _AT_ONCE = 200
 """So many projects share the two fsyncs of the record, and the memory."""
 
-_OF_PARTIES = frozenset({Work.TRUST, Work.REFRESH, Work.RENDER, Work.WRITE, Work.OFFER})
+_OF_PARTIES = frozenset({Work.FILL, Work.TRUST, Work.REFRESH, Work.RENDER, Work.WRITE, Work.OFFER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,10 @@ def _write(context: ApplyContext, rendered: _Rendered, authorities: Authorities)
     address = rendered.one.party.address
     offered: list[str] = []
     for change in rendered.changes:
+        if change.address.part is Part.PROJECT:
+            context.check_seen(change.seen)
         match change.work:
-            case Work.TRUST | Work.REFRESH:
+            case Work.FILL | Work.TRUST | Work.REFRESH:
                 _trust(context, rendered, change, authorities)
             case Work.RENDER:
                 _put(context, rendered, [path for path in rendered.files if not _is_tls(rendered.one, path)])
@@ -106,17 +108,20 @@ def _may_offer(context: ApplyContext, address: Address, path: str) -> bool:
 
 def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authorities: Authorities) -> None:
     own = [path for path in rendered.files if _is_tls(rendered.one, path)]
-    context.write(rendered.one.paths.ignore, ignored(rendered.one, own))
-    fixed = trust_files(context.topology, rendered.one, authorities)
-    for path, text in fixed.items():
-        text = known(text)
+    fixed = {rendered.one.paths.ignore: ignored(rendered.one, own)} | {
+        path: known(text) for path, text in trust_files(context.topology, rendered.one, authorities).items()
+    }
+    wanted = change.paths if change.work is not Work.FILL else (*fixed, *own)
+    for path in wanted:
+        if (text := fixed.get(path)) is None:
+            continue
         if path == rendered.one.paths.crl:
             signers = authorities.in_chains(peer_issuers(context.topology, rendered.one.party))
             text = freshest(context.read(path), text, signers, context.now)
         context.write(path, text)
-    _put(context, rendered, own)
+    _put(context, rendered, [path for path in wanted if path in own])
     for path in change.paths:
-        if path not in fixed and path not in rendered.files and path != rendered.one.paths.ignore:
+        if path not in fixed and path not in rendered.files:
             context.writer.remove(path)
 
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from scaffold.apply import authorities, leaves, projects, staples
 from scaffold.apply.context import ApplyContext, Progress
 from scaffold.collector import garbage_collector_off
-from scaffold.errors import Overtaken, PlanError
-from scaffold.kinds.catalogue import Kind
-from scaffold.plan.desired import desire
-from scaffold.plan.make import world
+from scaffold.errors import Overtaken
+from scaffold.plan.make import Planned
 from scaffold.plan.model import Action, Change, Plan, Work
-from scaffold.store import existing, files, gitignore, ledger, lock
-from scaffold.store import projects as records
-from scaffold.store.files import Writer
-from scaffold.store.layout import GITIGNORE, Layout
-from scaffold.store.observation import Observation
+from scaffold.store import files, gitignore, ledger, lock
+from scaffold.store.layout import GITIGNORE
 from scaffold.store.secrets import Secrets
-from scaffold.topology.address import Address, Part, Role
-from scaffold.topology.model import Topology
+from scaffold.store.seen import sha256_of, state_serial
+from scaffold.topology.address import Part, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,33 +27,26 @@ class Outcome:
 
 
 def apply(
-    plan: Plan,
-    t: Topology,
-    kinds: Mapping[Address, Kind],
-    layout: Layout,
-    now: datetime,
+    planned: Planned,
     secrets: Secrets,
     progress: Progress = lambda change: None,
     *,
     wait: float = 0,
     waiting: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Carries out `plan`, which was made for `t` and for the folder as it is now.
+    """Carries out a plan on the folder that it was made for, with all that it was worked out from.
 
-    Passwords are had before anything is written. `wait`: how many seconds to wait for another apply, after telling
-    `waiting` who that is. Raises Locked, Overtaken where the folder has changed since the plan was made, SecretError,
-    PkiError, KindError, StoreError.
+    Passwords are had before anything is written, and what the plan saw is compared with what stands there once nobody
+    else writes. `wait`: how many seconds to wait for another apply, after telling `waiting` who that is. Raises Locked,
+    Overtaken where the folder has changed since the plan was made, SecretError, PkiError, KindError, StoreError.
     """
+    plan, basis = planned.plan, planned.basis
     if not plan.changes:
         return Outcome((), ())
-    if any(ca.key_password is not None for ca in t.cas.values()):
-        # Asked before the lock as well: where a password is missing, not even the folder of the lock is made.
-        _open(plan, t, kinds, layout, now, secrets, progress).ask(plan.changes)
-    context = _open(plan, t, kinds, layout, now, secrets, progress)
-    _check_world(plan, context.observed)
+    context = ApplyContext(basis, planned.authorities, secrets, progress)
     context.ask(plan.changes)
-    with lock.hold(layout, now, wait=wait, waiting=waiting):
-        _check_world(plan, Observation(layout))
+    with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):
+        _check_unchanged(context, plan)
         _prepare(context)
         with garbage_collector_off():
             _carry_out(context, plan)
@@ -67,40 +54,13 @@ def apply(
     return Outcome(tuple(change for change in plan.changes if change.action is not Action.CONFLICT), undone)
 
 
-def _open(
-    plan: Plan,
-    t: Topology,
-    kinds: Mapping[Address, Kind],
-    layout: Layout,
-    now: datetime,
-    secrets: Secrets,
-    progress: Progress,
-) -> ApplyContext:
-    observed = Observation(layout)
-    observed.check_topology(t.name)
-    if plan.topology != t.name:
-        raise PlanError(f'the plan is for the topology "{plan.topology}", not for "{t.name}"')
-    return ApplyContext(
-        desired=desire(t),
-        existing={ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None},
-        kinds=kinds,
-        layout=layout,
-        observed=observed,
-        now=now,
-        secrets=secrets,
-        progress=progress,
-        writer=Writer(layout),
-        record=ledger.Recorder(layout, now),
-        projects=records.Recorder(layout),
-    )
-
-
-def _check_world(plan: Plan, observed: Observation) -> None:
-    if plan.world != world(observed):
+def _check_unchanged(context: ApplyContext, plan: Plan) -> None:
+    layout = context.layout
+    if plan.state_serial != state_serial(layout):
         raise Overtaken(
-            f"{observed.layout.out} has changed since the plan was made",
-            hint="plan again; nothing was changed by this one",
+            f"{layout.out} has changed since the plan was made", hint="plan again; nothing was changed by this one"
         )
+    context.check_seen(seen for change in plan.changes for seen in change.seen)
 
 
 def _prepare(context: ApplyContext) -> None:
@@ -108,7 +68,7 @@ def _prepare(context: ApplyContext) -> None:
         context.writer.remove(path)
     if context.observed.ledger.topology is None:
         context.record.topology(context.topology.name)
-    there = context.observed.edited_digest(GITIGNORE)
+    there = sha256_of(context.layout.at(GITIGNORE))
     if there is None or gitignore.is_former(there):
         context.writer.write(GITIGNORE, gitignore.OUT)
 
@@ -143,7 +103,7 @@ def _revoke(context: ApplyContext, changes: Sequence[Change]) -> None:
     ]
     if entries:
         context.record.revoked(entries)
-        context.observed.ledger = ledger.load(context.layout)
+        context.observed.ledger = context.observed.ledger.after(entries)
     for change in changes:
         context.progress(change)
 
@@ -166,6 +126,7 @@ def _make_cas(context: ApplyContext, changes: Sequence[Change]) -> None:
 def _remove(context: ApplyContext, changes: Sequence[Change]) -> None:
     asked = {one.party.address for one in context.desired.parties}
     for change in changes:
+        context.check_seen(change.seen)
         for path in change.paths:
             context.writer.remove(path)
         entity = change.address.entity

@@ -10,9 +10,10 @@ import typer
 
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
-from scaffold.errors import PlanError
+from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
+    from scaffold.plan.make import Planned
     from scaffold.plan.model import Plan
 
 
@@ -32,18 +33,20 @@ def run(
     """Plan (or read PLAN, which must still be today's), ask where a CA or a file is at stake, and carry it out."""
     from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project
-    from scaffold.plan.make import make_plan
+    from scaffold.plan.make import look, plan_all
 
     project = open_project(file, out)
     moment, given_up = now(), [project.address(text) for text in overwrite or ()]
 
-    def make() -> Plan:
-        plan = make_plan(project.topology, project.kinds, project.layout, moment, overwrite=given_up)
+    def make(overtaken: Overtaken | None) -> Planned:
+        if overtaken is not None and overtaken.path is not None:
+            given_up.clear()  # whoever gave up a file gave up the text that was in it
+        planned = plan_all(look(project.topology, project.kinds, project.layout, moment), overwrite=given_up)
         if plan_file is not None:
-            _check_saved(plan_file, plan, overwrite)
-        return plan
+            _check_saved(plan_file, planned.plan, overwrite)
+        return planned
 
-    carry_out(project, make, moment, yes=yes, json=json)
+    carry_out(project, make, yes=yes, json=json)
 
 
 def _check_saved(plan_file: Path, today: Plan, overwrite: Sequence[str] | None) -> None:

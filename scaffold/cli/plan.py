@@ -23,14 +23,14 @@ def run(
 ) -> None:
     """Plan, print, and save where that is asked for."""
     from scaffold.cli.project import open_project
-    from scaffold.plan.make import make_plan
+    from scaffold.plan.make import look, plan_all
     from scaffold.view import programs
     from scaffold.view.plan import diff_lines, plan_lines
     from scaffold.view.terminal import show
 
     project = open_project(file, out)
-    moment = now()
-    plan = make_plan(project.topology, project.kinds, project.layout, moment)
+    planned = plan_all(look(project.topology, project.kinds, project.layout, now()))
+    plan = planned.plan
     if save is not None:
         from scaffold.plan.saved import save_plan
 
@@ -41,7 +41,7 @@ def run(
         if diff:
             from scaffold.plan.texts import texts
 
-            for text in texts(plan, project.topology, project.kinds, project.layout, moment):
+            for text in texts(planned):
                 show(diff_lines(text.unified()))
         show(plan_lines(plan, all_changes=all_changes))
     if check and not all(change.can_wait for change in plan.changes):

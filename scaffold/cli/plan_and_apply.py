@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,28 +14,35 @@ from scaffold.cli.project import Project
 from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
-    from scaffold.plan.model import Change, Plan
+    from scaffold.plan.make import Planned
+    from scaffold.plan.model import Change
 
 WAIT = 30.0
 """Seconds to wait for another apply on the same output folder."""
+
+Make = Callable[["Overtaken | None"], "Planned"]
+"""Makes the plan, and makes it again after it was overtaken: it is told what has changed."""
 
 ATTEMPTS = 5
 """How often a plan is made anew because another process, such as the publisher, wrote meanwhile."""
 
 
-def carry_out(project: Project, make: Callable[[], Plan], moment: datetime, *, yes: bool, json: bool) -> None:
+def carry_out(project: Project, make: Make, *, yes: bool, json: bool) -> None:
     """Make the plan, show it, ask unless `yes`, and apply it; exit with 4 where a person's edit stood in the way."""
+    overtaken: Overtaken | None = None
     for _ in range(ATTEMPTS - 1):
         try:
-            _carry_out(project, make(), moment, yes=yes, json=json)
-        except Overtaken:
-            typer.echo("The output folder has changed meanwhile: planning again …", err=True)
+            _carry_out(project, make(overtaken), yes=yes, json=json)
+        except Overtaken as error:
+            overtaken = error
+            what = "The output folder" if error.path is None else project.layout.out / error.path
+            typer.echo(f"{what} has changed meanwhile: planning again …", err=True)
         else:
             return
-    _carry_out(project, make(), moment, yes=yes, json=json)
+    _carry_out(project, make(overtaken), yes=yes, json=json)
 
 
-def _carry_out(project: Project, plan: Plan, moment: datetime, *, yes: bool, json: bool) -> None:
+def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool) -> None:
     from scaffold.apply import apply
     from scaffold.store.secrets import Secrets
     from scaffold.view import programs
@@ -44,6 +50,7 @@ def _carry_out(project: Project, plan: Plan, moment: datetime, *, yes: bool, jso
     from scaffold.view.progress import progress
     from scaffold.view.terminal import show
 
+    plan = planned.plan
     if plan.changes and not json:
         show(plan_lines(plan))
     costly = [change for change in plan.changes if change.asks]
@@ -51,11 +58,7 @@ def _carry_out(project: Project, plan: Plan, moment: datetime, *, yes: bool, jso
         _ask(costly)
     with progress("Applying", len(plan.changes)) as advance:
         outcome = apply(
-            plan,
-            project.topology,
-            project.kinds,
-            project.layout,
-            moment,
+            planned,
             Secrets(os.environ),
             lambda change: advance(len(plan.changes)),
             wait=WAIT,

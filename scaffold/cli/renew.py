@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
+
+if TYPE_CHECKING:
+    from scaffold.errors import Overtaken
+    from scaffold.plan.make import Planned
 
 
 def run(
@@ -35,15 +39,18 @@ def run(
     from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project
     from scaffold.plan.intents import Renew
+    from scaffold.plan.make import look
     from scaffold.plan.plan_subset import plan_due, plan_intents
 
     project = open_project(file, out)
     moment = now()
-    world = project.topology, project.kinds, project.layout, moment
     intents = [Renew(project.address(address)) for address in addresses or ()]
-    carry_out(
-        project, lambda: plan_intents(*world, intents) if intents else plan_due(*world), moment, yes=yes, json=json
-    )
+
+    def make(overtaken: Overtaken | None) -> Planned:
+        basis = look(project.topology, project.kinds, project.layout, moment)
+        return plan_intents(basis, intents) if intents else plan_due(basis)
+
+    carry_out(project, make, yes=yes, json=json)
 
 
 def _watch(file: Path, out: Path | None) -> None:

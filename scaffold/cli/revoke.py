@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
+
+if TYPE_CHECKING:
+    from scaffold.errors import Overtaken
+    from scaffold.plan.make import Planned
 
 
 def run(
@@ -33,6 +37,7 @@ def run(
     from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project
     from scaffold.plan.intents import Intent, Release, Revoke, reason_of
+    from scaffold.plan.make import look
     from scaffold.plan.plan_subset import plan_intents
 
     project = open_project(file, out)
@@ -43,8 +48,11 @@ def run(
     else:
         intent = Revoke(of, reason_of(reason or ""), not no_replace, serial)
     moment = now()
-    world = project.topology, project.kinds, project.layout, moment
-    carry_out(project, lambda: plan_intents(*world, [intent]), moment, yes=yes, json=json)
+
+    def make(overtaken: Overtaken | None) -> Planned:
+        return plan_intents(look(project.topology, project.kinds, project.layout, moment), [intent])
+
+    carry_out(project, make, yes=yes, json=json)
 
 
 def _check_usage(

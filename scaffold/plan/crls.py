@@ -6,17 +6,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from scaffold.plan.desired import DesiredCa, desire
-from scaffold.plan.diff import diff
-from scaffold.plan.make import world
-from scaffold.plan.model import Plan, Work
+from scaffold.plan.make import Basis, Planned, plan_all
+from scaffold.plan.model import Work
 from scaffold.store import existing
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
 from scaffold.topology.model import Topology
 
 
-def plan_crls(t: Topology, layout: Layout, now: datetime) -> Plan:
-    """What `make_plan` says of CRLs whose CA stays as it is and whose key is open; all else is left to `apply`.
+def plan_crls(t: Topology, layout: Layout, now: datetime) -> Planned:
+    """What `plan_all` says of CRLs whose CA stays as it is and whose key is open; all else is left to `apply`.
 
     Raises TopologyError, StoreError.
     """
@@ -24,17 +23,15 @@ def plan_crls(t: Topology, layout: Layout, now: datetime) -> Plan:
     observed.check_topology(t.name)
     adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
     cas_alone = replace(desire(t), parties=())
-    changes = diff(cas_alone, observed, adopted, {}, now).changes
+    whole = plan_all(Basis(cas_alone, observed, adopted, {}, now))
+    changes = whole.plan.changes
     unsettled = {change.address.entity for change in changes if change.work is not Work.SIGN}
     ours = {
         one.ca.address for one in cas_alone.cas if one.ca.address not in unsettled and _is_open(one, observed, adopted)
     }
     signed = (change for change in changes if change.work is Work.SIGN)
-    return Plan(
-        topology=t.name,
-        changes=tuple(change for change in signed if change.address.entity in ours),
-        world=world(observed),
-    )
+    kept = tuple(change for change in signed if change.address.entity in ours)
+    return replace(whole, plan=replace(whole.plan, changes=kept, notes=()))
 
 
 def _is_open(one: DesiredCa, observed: Observation, adopted: dict[str, existing.ExistingCa]) -> bool:

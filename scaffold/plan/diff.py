@@ -33,6 +33,7 @@ from scaffold.store.layout import LEDGER
 from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation, SeenKey
 from scaffold.store.projects import digest
+from scaffold.store.seen import SeenFolder
 from scaffold.topology.address import Address, Part
 from scaffold.topology.notes import Note
 
@@ -92,15 +93,17 @@ class _Diff:
         self.notes.extend(self.resolved.notes)
         crl_changes: list[Change] = []
         for one in self.desired.cas:
-            self.observed.check_folder(one.paths.folder)
+            self.observed.look_at(one.paths.folder)
             self._adopted(one) if one.certificate is None else self._made(one, one.certificate)
             crl_changes.extend(self._crl(one))
         settled = Authorities(self.desired.topology, self.authorities)
         for one in self.desired.cas:
+            self.observed.look_at(one.paths.folder)
             self._around_ca(one, settled)
         self.changes.extend(crl_changes)
         for party in self.desired.parties:
             self._party(party, settled)
+        self.observed.forget()
         self.changes.extend(removal.leftovers(self.desired, self.observed))
 
     # --- CAs ---
@@ -119,7 +122,7 @@ class _Diff:
         if verdict is not None:
             key = (one.paths.key,) if verdict.work is Work.NEW_KEY else ()
             paths = (*key, one.paths.certificate, one.paths.der, one.paths.chain)
-            self._change(asked.address, verdict, paths)
+            self._change(asked.address, verdict, paths, also=_secret(one))
         self.authorities[one.ca.name] = replace(_after(one, asked, examined, verdict, real), withdrawn=withdrawn)
 
     def _verdict(self, examined: Examined) -> tuple[Verdict | None, bool]:
@@ -188,11 +191,12 @@ class _Diff:
         key = self.observed.key(one.paths.key)
         if key.present and key.encrypted is not (one.ca.key_password is not None):
             reasons.append(_encryption(one, key))
-            self._change(address, Verdict(Action.UPDATE, Work.ENCRYPT, tuple(reasons)), (one.paths.key, *wanted))
+            verdict = Verdict(Action.UPDATE, Work.ENCRYPT, tuple(reasons))
+            self._change(address, verdict, (one.paths.key, *wanted), also=_secret(one))
             return
         reasons.extend(_rights(one.paths.key, key))
         if reasons:
-            self._change(address, Verdict(Action.UPDATE, Work.PLACE, tuple(reasons)), tuple(wanted))
+            self._change(address, Verdict(Action.UPDATE, Work.PLACE, tuple(reasons)), tuple(wanted), also=_secret(one))
 
     def _crl(self, one: DesiredCa) -> Iterator[Change]:
         if not one.signs_crl:
@@ -212,6 +216,7 @@ class _Diff:
             (found.reason,),
             (one.paths.crl,),
             Work.SIGN,
+            self.observed.seen((one.paths.crl,)),
             can_wait=found.can_wait,
         )
 
@@ -255,7 +260,7 @@ class _Diff:
     # --- Servers and clients ---
 
     def _party(self, one: DesiredParty, settled: Authorities) -> None:
-        self.observed.check_folder(one.paths.folder)
+        self.observed.look_at(one.paths.folder)
         self.observed.check_folder(one.paths.tls)
         reissued = [self._leaf(asked, settled) for asked in one.certificates]
         self._bundle(one, settled, reissued[0])
@@ -283,7 +288,9 @@ class _Diff:
             return False
         key = verdict.work is Work.NEW_KEY
         verdict = _with_fault(asked, verdict)
-        self._change(asked.address, verdict, (asked.paths.key,) * key + (asked.paths.certificate,))
+        self._change(
+            asked.address, verdict, (asked.paths.key,) * key + (asked.paths.certificate,), also=(asked.paths.key,)
+        )
         return verdict.work in (Work.NEW_KEY, Work.ISSUE)
 
     def _around_leaf(self, asked: DesiredCertificate, one: Examined, settled: Authorities) -> Verdict | None:
@@ -368,13 +375,15 @@ class _Diff:
         findings.update((path, Finding(reason)) for path, reason in stale)
         if not findings:
             return
+        work = Work.FILL if found.rendered_tls is None else Work.TRUST
         if not any(self.observed.exists(path) for path in fixed if path != one.paths.ignore):
-            verdict = Verdict(Action.CREATE, Work.TRUST, (Reason(ReasonCode.MISSING, one.paths.trust),))
+            verdict = Verdict(Action.CREATE, work, (Reason(ReasonCode.MISSING, one.paths.trust),))
         else:
             reasons = tuple(dict.fromkeys(finding.reason for finding in findings.values()))
             can_wait = all(finding.can_wait for finding in findings.values())
-            verdict = Verdict(Action.UPDATE, Work.TRUST, reasons, can_wait=can_wait)
-        self._change(one.party.address.with_part(Part.TRUST), verdict, tuple(findings))
+            verdict = Verdict(Action.UPDATE, work, reasons, can_wait=can_wait)
+        folder = (self.observed.seen_folder(one.paths.tls),) if work is Work.FILL else ()
+        self._change(one.party.address.with_part(Part.TRUST), verdict, tuple(findings), folders=folder)
 
     def _fixed(self, one: DesiredParty, path: str, text: bytes | Unknown, settled: Authorities) -> Finding | None:
         if isinstance(text, Unknown):
@@ -457,7 +466,16 @@ class _Diff:
             said = f"would outlive its issuer and is cut to the end of {Address.ca(issuer.name)}, {end}"
             self.notes.append(Note(asked.address, said))
 
-    def _change(self, address: Address, verdict: Verdict, paths: tuple[str, ...]) -> None:
+    def _change(
+        self,
+        address: Address,
+        verdict: Verdict,
+        paths: tuple[str, ...],
+        *,
+        also: tuple[str, ...] = (),
+        folders: tuple[SeenFolder, ...] = (),
+    ) -> None:
+        """`also` are files on which it depends besides, `folders` those of which all names do."""
         self.changes.append(
             Change(
                 address,
@@ -465,6 +483,7 @@ class _Diff:
                 verdict.reasons,
                 paths,
                 verdict.work,
+                (*self.observed.seen((*paths, *also)), *folders),
                 asks=verdict.asks,
                 can_wait=verdict.can_wait,
                 due=verdict.due,
@@ -489,6 +508,11 @@ def _after(
     spki = examined.key_spki if examined.key_spki is not None else Unknown.AFTER_APPLY
     today = real if real is not None and spki == keys.spki(real) else None
     return Authority(name, subject, ends, today=today, spki=spki)
+
+
+def _secret(one: DesiredCa) -> tuple[str, ...]:
+    """The key of a CA, and the file with its password."""
+    return one.paths.key, one.paths.key_password
 
 
 def _withdrawn_note(asked: DesiredCertificate, entry: Revoked) -> Note:

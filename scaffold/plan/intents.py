@@ -325,7 +325,7 @@ class _Resolution:
             Reason(ReasonCode.REVOCATION_ASKED, found=one.not_after, wanted=intent.reason.value, of=one.serial)
             for one in chosen
         )
-        return Change(address, Action.REVOKE, reasons, (), Work.REVOKE, entries, asks=True)
+        return Change(address, Action.REVOKE, reasons, work=Work.REVOKE, revocations=entries, asks=True)
 
     # --- Release ---
 
@@ -344,7 +344,7 @@ class _Resolution:
             of_it = [one for one in held if one.address == address]
             reasons = tuple(Reason(ReasonCode.RELEASE_ASKED, found=one.not_after, of=one.serial) for one in of_it)
             entries = tuple(Revocation(one.ca, one.serial, ledger.LIFTED) for one in of_it)
-            yield Change(address, Action.UPDATE, reasons, (), Work.REVOKE, entries)
+            yield Change(address, Action.UPDATE, reasons, work=Work.REVOKE, revocations=entries)
 
     def _entry(self, one: Issued) -> Revoked | None:
         return self.ledger.revoked.get((one.ca, one.serial))

@@ -2,61 +2,98 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from scaffold.collector import garbage_collector_off
 from scaffold.errors import PlanError
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
-from scaffold.plan.desired import desire
+from scaffold.plan.authorities import Authorities
+from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
 from scaffold.plan.intents import Intent
 from scaffold.plan.model import Plan
 from scaffold.plan.notes import notes
 from scaffold.store import existing
+from scaffold.store.existing import ExistingCa
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Topology
+from scaffold.topology.notes import Note
 
 
-def make_plan(
-    t: Topology,
-    kinds: Mapping[Address, Kind],
-    layout: Layout,
-    now: datetime,
-    intents: Sequence[Intent] = (),
-    *,
-    overwrite: Collection[Address] = (),
-) -> Plan:
-    """What apply would do, and why; nothing is written and no password is asked for.
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What the plans of one moment are made from: each part of it is looked at once. `notes` need no plan."""
 
-    `kinds` is by the address of each server and client; what a kind cannot enforce is refused. `intents` are what a
-    person wants beyond the topology; `overwrite` holds addresses of projects whose edited files are given up. Raises
-    TopologyError, StoreError, KindError, PlanError.
+    desired: Desired
+    observed: Observation
+    existing: Mapping[str, ExistingCa]
+    kinds: Mapping[Address, Kind]
+    now: datetime
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def topology(self) -> Topology:
+        return self.desired.topology
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and what it was worked out from: apply goes on with that."""
+
+    plan: Plan
+    basis: Basis
+    authorities: Authorities
+
+
+def look(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> Basis:
+    """Looks at all that a plan needs; no password is asked for.
+
+    `kinds` is by the address of each server and client; what a kind cannot enforce is refused. Raises TopologyError,
+    StoreError, KindError, PkiError.
     """
-    _check_overwrite(t, overwrite)
-    observed = Observation(layout)
-    observed.check_topology(t.name)
-    adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
     with garbage_collector_off():
-        of_kinds = limits.check(t, kinds)
-        found = diff(desire(t), observed, adopted, kinds, now, overwrite=overwrite, intents=intents)
-    return Plan(
-        topology=t.name,
+        observed = Observation(layout)
+        observed.check_topology(t.name)
+        adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
+        said = (*limits.check(t, kinds), *notes(t))
+        return Basis(desire(t), observed, adopted, kinds, now, said)
+
+
+def plan_all(basis: Basis, intents: Sequence[Intent] = (), *, overwrite: Collection[Address] = ()) -> Planned:
+    """What apply would do, and why; nothing is written.
+
+    `intents` are what a person wants beyond the topology; `overwrite` holds addresses of projects whose edited files
+    are given up. Raises TopologyError, StoreError, KindError, PlanError.
+    """
+    _check_overwrite(basis.topology, overwrite)
+    with garbage_collector_off():
+        found = diff(
+            basis.desired,
+            basis.observed,
+            basis.existing,
+            basis.kinds,
+            basis.now,
+            overwrite=overwrite,
+            intents=intents,
+        )
+    plan = Plan(
+        topology=basis.topology.name,
         changes=found.changes,
-        notes=tuple(dict.fromkeys((*of_kinds, *notes(t), *found.notes))),
-        world=world(observed),
+        notes=tuple(dict.fromkeys((*basis.notes, *found.notes))),
+        state_serial=basis.observed.serial,
     )
+    return Planned(plan, basis, found.authorities)
 
 
-def world(observed: Observation) -> str:
-    """Names the state of an output folder's records: every apply that does something changes it."""
-    said = f"{observed.ledger.topology}\0{observed.ledger.length}\0{observed.records.length}"
-    return hashlib.sha256(said.encode()).hexdigest()
+def make_plan(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> Plan:
+    """The whole plan, for those who only look at it. Raises as `look` and `plan_all` do."""
+    return plan_all(look(t, kinds, layout, now)).plan
 
 
 def _check_overwrite(t: Topology, addresses: Collection[Address]) -> None:

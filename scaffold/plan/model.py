@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from scaffold.plan.reasons import Reason
+from scaffold.store.seen import Seen
 from scaffold.topology.address import Address
 from scaffold.topology.notes import Note
 
@@ -47,8 +48,10 @@ class Work(enum.StrEnum):
     STAPLE = "staple"
     """Sign the OCSP response that a server staples."""
     BUNDLE = "bundle"
+    FILL = "fill"
+    """Write all of `tls/`, apart from keys and certificates."""
     TRUST = "trust"
-    """Write what differs in `tls/`, apart from keys and certificates."""
+    """Write `paths` in `tls/`."""
     REFRESH = "refresh"
     """The same, of a project that is behind its topology and stays so."""
     RENDER = "render"
@@ -78,6 +81,9 @@ class Revocation:
 class Change:
     """One line of the plan. `reasons` is never empty; `paths` are the files concerned, relative to the output.
 
+    `seen` is what stood there when it was planned, of all that apply writes or removes: what has changed meanwhile is
+    planned anew and never overwritten.
+
     `asks`: apply asks a person first, because a certificate is revoked, a CA gets another key, or something is deleted.
     `can_wait`: what is there will do for a while: a CRL or staple that is valid and past half of its life.
     `due`: time alone asks for it, or a revocation that is to be carried through.
@@ -88,6 +94,7 @@ class Change:
     reasons: tuple[Reason, ...]
     paths: tuple[str, ...] = ()
     work: Work | None = None
+    seen: tuple[Seen, ...] = ()
     revocations: tuple[Revocation, ...] = ()
     asks: bool = False
     can_wait: bool = False
@@ -98,13 +105,13 @@ class Change:
 class Plan:
     """All changes in the order in which apply makes them, and the notes that are no changes (warnings).
 
-    `world` names what the plan was made from: apply refuses a plan of another world.
+    `state_serial` names the records that the plan was made from: apply refuses a plan of others.
     """
 
     topology: str
     changes: tuple[Change, ...] = ()
     notes: tuple[Note, ...] = ()
-    world: str = ""
+    state_serial: str = ""
 
     @property
     def summary(self) -> dict[Action, int]:

@@ -5,18 +5,14 @@ Who revokes a stolen key does not want to be held up by a template that has chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
-from scaffold.kinds.catalogue import Kind
 from scaffold.plan.intents import Intent
-from scaffold.plan.make import make_plan
-from scaffold.plan.model import Action, Change, Plan, Work
-from scaffold.store.layout import Layout
+from scaffold.plan.make import Basis, Planned, plan_all
+from scaffold.plan.model import Action, Change, Work
 from scaffold.topology.address import Address, Part, Role
-from scaffold.topology.model import Topology
 
 _KEEPS_FRESH: Final = frozenset({Work.SIGN, Work.STAPLE, Work.TRUST})
 """Signed with the keys of today, of what is in place: right whatever else is pending."""
@@ -27,37 +23,32 @@ _FOLLOWS: Final = frozenset({Work.PLACE, Work.BUNDLE})
 _PROJECT: Final = frozenset({Work.RENDER, Work.WRITE, Work.OFFER, Work.REMOVE})
 
 
-def plan_intents(
-    t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime, intents: Sequence[Intent]
-) -> Plan:
-    """What follows from `intents`, and CRLs, staples and trust as they must be then. Raises as `make_plan` does."""
-    whole = make_plan(t, kinds, layout, now, intents)
-    pending = frozenset(make_plan(t, kinds, layout, now).changes)
-    return _part(whole, lambda change: change not in pending or _keeps_fresh(change))
+def plan_intents(basis: Basis, intents: Sequence[Intent]) -> Planned:
+    """What follows from `intents`, and CRLs, staples and trust as they must be then. Raises as `plan_all` does."""
+    pending = frozenset(plan_all(basis).plan.changes)
+    return _part(plan_all(basis, intents), lambda change: change not in pending or _keeps_fresh(change))
 
 
-def plan_due(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> Plan:
+def plan_due(basis: Basis) -> Planned:
     """What time alone asks for: certificates, CRLs and staples that are due, and what follows from them.
 
-    A revocation that was not carried through is due as well. Raises as `make_plan` does.
+    A revocation that was not carried through is due as well. Raises as `plan_all` does.
     """
-    return _part(
-        make_plan(t, kinds, layout, now),
-        lambda change: change.due or _keeps_fresh(change) or change.work in _FOLLOWS,
-    )
+    return _part(plan_all(basis), lambda change: change.due or _keeps_fresh(change) or change.work in _FOLLOWS)
 
 
 def _keeps_fresh(change: Change) -> bool:
     return change.work in _KEEPS_FRESH and not (change.work is Work.TRUST and change.action is Action.CREATE)
 
 
-def _part(whole: Plan, wanted: Callable[[Change], bool]) -> Plan:
+def _part(whole: Planned, wanted: Callable[[Change], bool]) -> Planned:
     """The wanted changes, and those that must come first: a CA that was never made."""
-    kept = [change for change in whole.changes if wanted(change) or _makes_ca(change)]
-    left = frozenset(whole.changes) - frozenset(kept)
+    changes = whole.plan.changes
+    kept = [change for change in changes if wanted(change) or _makes_ca(change)]
+    left = frozenset(changes) - frozenset(kept)
     behind = {change.address.entity for change in left if change.work in _PROJECT}
     unmade = {change.address for change in left if change.action is Action.CREATE}
-    return replace(whole, changes=tuple(_fitted(kept, behind, unmade)))
+    return replace(whole, plan=replace(whole.plan, changes=tuple(_fitted(kept, behind, unmade))))
 
 
 def _fitted(kept: Sequence[Change], behind: set[Address], unmade: set[Address]) -> Iterator[Change]:

@@ -49,7 +49,7 @@ def compare(one: DesiredParty, source: Project, observed: Observation, overwrite
     if gone and not observed.exists(one.paths.trust):
         if not source.kind.builtin:
             source.render()  # a template of a person's own may be wrong, which is to be known before anything is made
-        return Compared((_create(one),))
+        return Compared((_create(one, observed),))
     if record.inputs == source.inputs and not overwrite:
         return _unchanged(one, record, observed, gone)
     rendered = {f"{one.paths.folder}/{path}": _digest(file) for path, file in source.render().items()}
@@ -60,9 +60,10 @@ def _digest(file: Rendered | Unknown) -> str | Unknown:
     return file if isinstance(file, Unknown) else digest(file.content)
 
 
-def _create(one: DesiredParty) -> Change:
+def _create(one: DesiredParty, observed: Observation) -> Change:
     reason = Reason(ReasonCode.NO_PROJECT, one.paths.folder)
-    return Change(_address(one), Action.CREATE, (reason,), (one.paths.folder,), Work.RENDER)
+    seen = observed.seen_folder(one.paths.folder, apart="tls")
+    return Change(_address(one), Action.CREATE, (reason,), (one.paths.folder,), Work.RENDER, (seen,))
 
 
 def _address(one: DesiredParty) -> Address:
@@ -78,7 +79,7 @@ def _unchanged(one: DesiredParty, record: Record, observed: Observation, gone: b
     tls = {path: sha256 for path, sha256 in record.files.items() if _is_tls(one, path)}
     reasons = dict(_tls_reasons(tls, observed))
     if gone:
-        return Compared((_create(one),), (), reasons, frozenset(tls))
+        return Compared((_create(one, observed),), (), reasons, frozenset(tls))
     deleted = [path for path in record.files if path not in tls and not observed.exists(path)]
     return Compared((), tuple(_deleted_note(one, path) for path in deleted), reasons, frozenset(tls))
 
@@ -115,7 +116,7 @@ class _Comparison:
         for path in (path for path in tls if path not in known):
             reasons[path] = Reason(ReasonCode.AUTHORITY_KEY, path)
         if gone:
-            return Compared((_create(self.one),), (), reasons, frozenset(tls))
+            return Compared((_create(self.one, self.observed),), (), reasons, frozenset(tls))
         for path, sha256 in self.rendered.items():
             if path not in tls:
                 self._file(path, sha256)
@@ -153,10 +154,13 @@ class _Comparison:
         address = _address(self.one)
         if self.updates:
             reasons = tuple(self.updates.values())
-            yield Change(address, Action.UPDATE, reasons, tuple(self.updates), Work.WRITE)
+            yield Change(
+                address, Action.UPDATE, reasons, tuple(self.updates), Work.WRITE, self.observed.seen(self.updates)
+            )
         if self.conflicts:
             reasons = tuple(self.conflicts.values())
-            yield Change(address, Action.CONFLICT, reasons, tuple(self.conflicts), Work.OFFER)
+            seen = self.observed.seen((*self.conflicts, *(path + NEW for path in self.conflicts)))
+            yield Change(address, Action.CONFLICT, reasons, tuple(self.conflicts), Work.OFFER, seen)
 
     def _stale(self) -> Iterator[Change]:
         """What the template does not render any more: removed unless a person has edited it."""
@@ -170,7 +174,8 @@ class _Comparison:
         )
         if ours:
             reasons = tuple(Reason(ReasonCode.NOT_RENDERED, path) for path in ours)
-            yield Change(_address(self.one), Action.DELETE, reasons, ours, Work.REMOVE, asks=True)
+            seen = self.observed.seen(ours)
+            yield Change(_address(self.one), Action.DELETE, reasons, ours, Work.REMOVE, seen, asks=True)
 
 
 __all__ = ["NEW", "TLS", "CaFacts", "Compared", "compare"]

@@ -102,4 +102,4 @@ def _ca(address: Address, observed: Observation, *, known: bool) -> Iterator[Cha
 def _removal(address: Address, paths: tuple[str, ...], why: Reason, observed: Observation) -> Iterator[Change]:
     there = tuple(dict.fromkeys(path for path in paths if observed.exists(path)))
     if there:
-        yield Change(address, Action.DELETE, (why,), there, Work.REMOVE, asks=True)
+        yield Change(address, Action.DELETE, (why,), there, Work.REMOVE, observed.seen(there), asks=True)

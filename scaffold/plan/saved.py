@@ -16,6 +16,7 @@ from typing import Any
 from scaffold.errors import PlanError
 from scaffold.plan.model import Change, Plan
 from scaffold.plan.reasons import Reason, Value
+from scaffold.store.seen import Seen, SeenFile, SeenFolder
 from scaffold.topology.address import Address
 
 FORMAT = 3
@@ -26,7 +27,7 @@ class Saved:
     """A plan as it stands in its file: of each change its address and its text, compared and never carried out."""
 
     topology: str
-    world: str
+    state_serial: str
     changes: tuple[tuple[str, str], ...]
 
 
@@ -35,7 +36,7 @@ def to_value(plan: Plan) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "topology": plan.topology,
-        "world": plan.world,
+        "state_serial": plan.state_serial,
         "changes": [_change(change) for change in plan.changes],
         "notes": list(map(str, plan.notes)),
     }
@@ -48,8 +49,17 @@ def _change(change: Change) -> dict[str, Any]:
         "work": change.work.value if change.work else None,
         "reasons": [_reason(reason) for reason in change.reasons],
         "paths": list(change.paths),
+        "seen": [_seen(one) for one in change.seen],
         "revocations": [[one.ca, one.serial, one.reason, one.replace] for one in change.revocations],
     }
+
+
+def _seen(seen: Seen) -> dict[str, Any]:
+    match seen:
+        case SeenFile(path, sha256):
+            return {"path": path, "sha256": sha256}
+        case SeenFolder(path, names):
+            return {"path": path, "names": list(names)}
 
 
 def _reason(reason: Reason) -> dict[str, Any]:
@@ -80,7 +90,7 @@ def from_value(value: Any) -> Saved:
                 f"this plan was saved in format {value['format']}, this version reads {FORMAT}", hint="save it again"
             )
         changes = tuple((str(change["address"]), json.dumps(change, sort_keys=True)) for change in value["changes"])
-        return Saved(str(value["topology"]), str(value["world"]), changes)
+        return Saved(str(value["topology"]), str(value["state_serial"]), changes)
     except (KeyError, TypeError, ValueError) as error:
         raise PlanError(
             "this is not a plan that scaffold saved", hint="`scaffold plan --save FILE` writes one"

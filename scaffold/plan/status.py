@@ -12,16 +12,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
-from scaffold.plan.desired import Desired, DesiredCertificate, desire
-from scaffold.plan.model import Action, Change, Plan, Work
+from scaffold.plan.desired import Desired, DesiredCertificate
+from scaffold.plan.make import Basis, Planned
+from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reasons import Reason
 from scaffold.settings.peers import needs_crls
-from scaffold.store import existing
-from scaffold.store.layout import Layout
 from scaffold.store.ledger import Issued
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part
-from scaffold.topology.model import Fault, Topology
+from scaffold.topology.model import Fault
 
 
 class State(enum.StrEnum):
@@ -104,19 +103,19 @@ class Status:
         return all(state in FINE for state in states)
 
 
-def status(t: Topology, layout: Layout, plan: Plan, now: datetime, within: timedelta | None = None) -> Status:
-    """What stands there of `t`, CAs first. `within`: what ends so soon is due whatever its own window says.
+def status(planned: Planned, within: timedelta | None = None) -> Status:
+    """What stands there, CAs first. `within`: what ends so soon is due whatever its own window says.
 
-    Raises StoreError, TopologyError.
+    Raises StoreError.
     """
-    observed = Observation(layout)
-    desired = desire(t)
-    changes = {change.address: change for change in plan.changes}
+    basis = planned.basis
+    desired, observed, now = basis.desired, basis.observed, basis.now
+    changes = {change.address: change for change in planned.plan.changes}
     certificates = (
-        *_adopted(t, desired, now, within),
+        *_adopted(basis, within),
         *(_status(asked, observed, changes.get(asked.address), now, within) for asked in _asked(desired)),
     )
-    return Status(certificates, tuple(_crls(desired, observed, changes, now, within)), tuple(_revoked(observed)))
+    return Status(certificates, tuple(_crls(basis, changes, within)), tuple(_revoked(observed)))
 
 
 def _asked(desired: Desired) -> Iterator[DesiredCertificate]:
@@ -125,11 +124,11 @@ def _asked(desired: Desired) -> Iterator[DesiredCertificate]:
         yield from party.certificates
 
 
-def _adopted(t: Topology, desired: Desired, now: datetime, within: timedelta | None) -> Iterator[CertificateStatus]:
-    for one in desired.cas:
+def _adopted(basis: Basis, within: timedelta | None) -> Iterator[CertificateStatus]:
+    for one in basis.desired.cas:
         if one.certificate is None:
-            certificate = existing.load(t, one.ca).certificate
-            state = _by_clock(certificate, now, within)
+            certificate = basis.existing[one.ca.name].certificate
+            state = _by_clock(certificate, basis.now, within)
             yield _described(one.ca.address.with_part(Part.CERTIFICATE), state, certificate, "made elsewhere")
 
 
@@ -170,15 +169,14 @@ def _state(
     return State.DUE if change.action is Action.RENEW else State.CHANGED
 
 
-def _crls(
-    desired: Desired, observed: Observation, changes: Mapping[Address, Change], now: datetime, within: timedelta | None
-) -> Iterator[CrlStatus]:
+def _crls(basis: Basis, changes: Mapping[Address, Change], within: timedelta | None) -> Iterator[CrlStatus]:
+    desired, observed, now = basis.desired, basis.observed, basis.now
     for one in desired.cas:
         address = one.ca.address.with_part(Part.CRL)
         if one.signs_crl:
             yield _crl_status(address, observed.content(one.paths.crl), changes.get(address), now, within)
         elif one.ca.existing is not None and one.ca.existing.crl is not None:
-            yield _crl_status(address, existing.load(desired.topology, one.ca).crls, None, now, within)
+            yield _crl_status(address, basis.existing[one.ca.name].crls, None, now, within)
     for party in desired.parties:
         if needs_crls(desired.topology, party.party):
             address = party.party.address.with_part(Part.TRUST)

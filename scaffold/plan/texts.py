@@ -5,23 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
-from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.render import Rendered
 from scaffold.plan.authorities import Authorities
-from scaffold.plan.desired import DesiredParty, desire
-from scaffold.plan.diff import diff
-from scaffold.plan.model import Plan, Work
+from scaffold.plan.desired import DesiredParty
+from scaffold.plan.make import Planned
+from scaffold.plan.model import Work
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
-from scaffold.store import existing
-from scaffold.store.layout import Layout
-from scaffold.store.observation import Observation
-from scaffold.topology.address import Address
 from scaffold.topology.model import Topology
 
-_OPEN = frozenset({Work.TRUST, Work.RENDER, Work.WRITE, Work.OFFER})
+_OPEN = frozenset({Work.FILL, Work.TRUST, Work.RENDER, Work.WRITE, Work.OFFER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +41,16 @@ class Text:
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-def texts(plan: Plan, t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> Iterator[Text]:
-    """The text files that `plan` changes, in its order. Raises as `make_plan` does."""
-    observed = Observation(layout)
-    desired = desire(t)
-    adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
-    settled = diff(desired, observed, adopted, kinds, now).authorities
-    parties = {one.party.address: one for one in desired.parties}
-    for change in plan.changes:
+def texts(planned: Planned) -> Iterator[Text]:
+    """The text files that a plan changes, in its order. Raises KindError, StoreError."""
+    t, kinds, observed, settled = (
+        planned.basis.topology,
+        planned.basis.kinds,
+        planned.basis.observed,
+        planned.authorities,
+    )
+    parties = {one.party.address: one for one in planned.basis.desired.parties}
+    for change in planned.plan.changes:
         if change.work not in _OPEN:
             continue
         one = parties[change.address.entity]

@@ -59,11 +59,11 @@ class SignAsApply:
         self._layout = layout
 
     def crls(self, now: datetime) -> None:
-        if not plan_crls(self._topology, self._layout, now).changes:
+        if not plan_crls(self._topology, self._layout, now).plan.changes:
             return
         with lock.hold(self._layout, now):
-            plan = plan_crls(self._topology, self._layout, now)  # of the moment in which nobody else writes
-            done = apply(plan, self._topology, {}, self._layout, now, Secrets()).done
+            planned = plan_crls(self._topology, self._layout, now)  # of the moment in which nobody else writes
+            done = apply(planned, Secrets()).done
         for change in done:
             _log.info(
                 "CRL signed", extra={"fields": {"address": str(change.address), "why": change.reasons[0].code.code}}

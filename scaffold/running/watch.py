@@ -19,6 +19,7 @@ from typing import Final
 from scaffold.apply.run import apply
 from scaffold.errors import Locked, PkiError, ScaffoldError, SecretError
 from scaffold.kinds.catalogue import Kind
+from scaffold.plan.make import Planned, look
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.plan.next_deadline import next_due
 from scaffold.plan.plan_subset import plan_due
@@ -102,34 +103,32 @@ class _Watcher:
 
     def _renew(self, world: World) -> bool:
         """Whether all that is due could be done."""
-        plan = plan_due(world.topology, world.kinds, world.layout, self.clock())
-        if not plan.changes:
+        planned = plan_due(look(world.topology, world.kinds, world.layout, self.clock()))
+        if not planned.plan.changes:
             return True
         try:
-            self._apply(world, plan)
+            self._apply(planned)
         except (SecretError, PkiError) as error:
             # One CA that cannot be opened must not keep the certificates of others from being renewed.
             self._say(error)
-            rest = _without_passwords(world.topology, plan)
+            rest = _without_passwords(world.topology, planned.plan)
             if rest.changes:
-                self._apply(world, rest)
+                self._apply(replace(planned, plan=rest))
             return False
         return True
 
-    def _apply(self, world: World, plan: Plan) -> None:
-        moment = self.clock()
-
+    def _apply(self, planned: Planned) -> None:
         def done(change: Change) -> None:
             self.log(
                 {
-                    "at": moment,
+                    "at": planned.basis.now,
                     "event": _WORDS[change.action],
                     "address": str(change.address),
                     "reason": self.describe(change),
                 }
             )
 
-        apply(plan, world.topology, world.kinds, world.layout, moment, self.secrets, done)
+        apply(planned, self.secrets, done)
 
     def _until_next(self, world: World) -> timedelta:
         moment = self.clock()

@@ -5,9 +5,7 @@ Nothing is asked for and nothing is opened with a password: of an encrypted key 
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -17,6 +15,7 @@ from scaffold.pki import crl as crls
 from scaffold.pki import keys
 from scaffold.store import files, ledger, projects
 from scaffold.store.layout import Layout
+from scaffold.store.seen import SeenFile, SeenFolder, names, sha256_of, state_serial
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +58,46 @@ class Observation:
     def __init__(self, layout: Layout) -> None:
         files.check_output(layout)
         self.layout = layout
+        self.serial = state_serial(layout)  # before the records are read: what is added meanwhile is noticed later
         self.ledger = ledger.load(layout)
         self.records = projects.load(layout)
         self._listings: dict[str, frozenset[str]] = {}
+        self._folder: str | None = None
+        self._found: dict[str, files.Found | None] = {}
+
+    def look_at(self, folder: str) -> None:
+        """Until the next call, each file below `folder` is read once: what is decided on is what was seen.
+
+        Raises StoreError where a link or a file stands in the place of the folder.
+        """
+        files.check_folder(self.layout.at(folder))
+        self._folder = f"{folder}/"
+        self._found.clear()
+
+    def forget(self) -> None:
+        """From here on every file is read anew."""
+        self._folder = None
+        self._found.clear()
+
+    def seen(self, paths: Iterable[str]) -> tuple[SeenFile, ...]:
+        """The files as this look has found them."""
+        return tuple(SeenFile(path, self.edited_digest(path)) for path in dict.fromkeys(paths))
+
+    def seen_folder(self, folder: str, apart: str | None = None) -> SeenFolder:
+        """The names in a folder as this look has found them."""
+        return SeenFolder(folder, tuple(sorted(self._listing(folder) - {apart})), apart)
 
     def content(self, path: str) -> bytes | None:
         """The bytes of a file, or None where it is not there."""
-        found = files.read(self.layout.at(path))
+        found = self._file(path)
         return None if found is None else found.content
+
+    def _file(self, path: str) -> files.Found | None:
+        if self._folder is None or not path.startswith(self._folder):
+            return files.read(self.layout.at(path))
+        if path not in self._found:
+            self._found[path] = files.read(self.layout.at(path))
+        return self._found[path]
 
     def certificate(self, path: str) -> SeenCertificate:
         """The first certificate of a PEM file."""
@@ -80,7 +111,7 @@ class Observation:
 
     def key(self, path: str) -> SeenKey:
         """A private key's public half, without a password."""
-        found = files.read(self.layout.at(path))
+        found = self._file(path)
         if found is None:
             return SeenKey()
         sha256 = projects.digest(found.content)
@@ -112,16 +143,11 @@ class Observation:
 
     def edited_digest(self, path: str) -> str | None:
         """SHA-256 of a file that is the person's: None where nothing is, and no digest at all for what is no file."""
-        try:
-            status = os.lstat(self.layout.at(path))
-        except (FileNotFoundError, NotADirectoryError):
+        if not self.exists(path):
             return None
-        except OSError as error:
-            raise files.store_error("read", self.layout.at(path), error) from error
-        if not stat.S_ISREG(status.st_mode):
-            return "not a regular file"
-        content = self.content(path)
-        return None if content is None else projects.digest(content)
+        if (found := self._found.get(path)) is not None:
+            return projects.digest(found.content)
+        return sha256_of(self.layout.at(path))
 
     def names(self, folder: str) -> Iterator[str]:
         """The names in a folder, sorted; none where it is not there."""
@@ -131,14 +157,8 @@ class Observation:
         """The names in a folder, read once: one call for all the files that are asked about."""
         if (known := self._listings.get(folder)) is not None:
             return known
-        try:
-            found = frozenset(os.listdir(self.layout.at(folder)))  # noqa: PTH208
-        except (FileNotFoundError, NotADirectoryError):
-            found = frozenset()
-        except OSError as error:
-            raise files.store_error("read", self.layout.at(folder), error) from error
-        self._listings[folder] = found
-        return found
+        self._listings[folder] = names(self.layout.at(folder))
+        return self._listings[folder]
 
     def check_topology(self, name: str) -> None:
         """Raises StoreError where the folder belongs to a topology of another name."""

@@ -26,9 +26,10 @@ from scaffold.apply import apply
 from scaffold.errors import PublishError
 from scaffold.pki.crl import Reason
 from scaffold.plan.intents import Revoke
-from scaffold.plan.make import make_plan
+from scaffold.plan.make import look, plan_all
 from scaffold.running.services import free_addresses
 from scaffold.store.layout import Layout
+from scaffold.topology.address import Address
 from scaffold.verify.model import Expected, Observed, Probe, Report, Result
 from scaffold.verify.revocation_scenarios import OF_CALLEES, OF_CALLERS, RevocationScenario
 from tests.handshake.verify_lab import Lab, applied, failures, lines
@@ -214,10 +215,8 @@ def test_a_check_that_is_switched_off_is_caught_and_nothing_else(
 def revoke(lab: Lab, address: str) -> None:
     """For good, and without another certificate."""
     now = datetime.now(UTC)
-    plan = make_plan(
-        lab.topology, lab.kinds, lab.layout, now, intents=(Revoke(address, Reason.KEY_COMPROMISE, replace=False),)
-    )
-    apply(plan, lab.topology, lab.kinds, lab.layout, now, lab.secrets)
+    intent = Revoke(Address.parse(address), Reason.KEY_COMPROMISE, replace=False)
+    apply(plan_all(look(lab.topology, lab.kinds, lab.layout, now), [intent]), lab.secrets)
 
 
 def test_who_was_revoked_and_not_replaced_is_expected_to_be_refused(lab: Lab) -> None:

@@ -10,7 +10,7 @@ from textwrap import dedent
 
 from scaffold.apply import apply
 from scaffold.kinds.catalogue import Kind, find
-from scaffold.plan.make import make_plan
+from scaffold.plan.make import look, make_plan, plan_all
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
@@ -60,8 +60,7 @@ def applied(text: str, folder: Path, secrets: Secrets | None = None) -> Lab:
     file.write_text(dedent(text), encoding="utf-8")
     lab = reopened(file, folder / "out", secrets)
     now = datetime.now(UTC)
-    plan = make_plan(lab.topology, lab.kinds, lab.layout, now)
-    apply(plan, lab.topology, lab.kinds, lab.layout, now, lab.secrets)
+    apply(plan_all(look(lab.topology, lab.kinds, lab.layout, now)), lab.secrets)
     return lab
 
 

@@ -13,7 +13,7 @@ from cryptography import x509
 
 from scaffold.apply import Outcome, apply
 from scaffold.cli.project import Project, open_project
-from scaffold.plan.make import make_plan
+from scaffold.plan.make import Basis, Planned, look, plan_all
 from scaffold.plan.model import Action, Plan
 from scaffold.store.secrets import Secrets
 from scaffold.topology.address import Address
@@ -50,18 +50,21 @@ class Household:
             file.write_text(self.text)
         return open_project(file, self.out)
 
-    def plan(self, *, overwrite: Collection[str] = ()) -> Plan:
+    def look(self) -> Basis:
         project = self.open()
-        given_up = [Address.parse(address) for address in overwrite]
-        return make_plan(project.topology, project.kinds, project.layout, self.now, overwrite=given_up)
+        return look(project.topology, project.kinds, project.layout, self.now)
 
-    def carry_out(self, plan: Plan) -> Outcome:
-        project = self.open()
-        secrets = Secrets(self.environment)
-        return apply(plan, project.topology, project.kinds, project.layout, self.now, secrets)
+    def prepare(self, *, overwrite: Collection[str] = ()) -> Planned:
+        return plan_all(self.look(), overwrite=[Address.parse(address) for address in overwrite])
+
+    def plan(self, *, overwrite: Collection[str] = ()) -> Plan:
+        return self.prepare(overwrite=overwrite).plan
+
+    def carry_out(self, planned: Planned) -> Outcome:
+        return apply(planned, Secrets(self.environment))
 
     def apply(self, *, overwrite: Collection[str] = ()) -> Outcome:
-        return self.carry_out(self.plan(overwrite=overwrite))
+        return self.carry_out(self.prepare(overwrite=overwrite))
 
     def later(self, **duration: float) -> None:
         self.now += timedelta(**duration)

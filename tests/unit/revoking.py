@@ -7,14 +7,13 @@ from pathlib import Path
 
 from cryptography import x509
 
-from scaffold.apply import Outcome, apply
+from scaffold.apply import Outcome
 from scaffold.pki import crl as crls
 from scaffold.plan.intents import Intent, Release, Renew, Revoke
 from scaffold.plan.model import Action, Plan
 from scaffold.plan.plan_subset import plan_due, plan_intents
 from scaffold.store import ledger
 from scaffold.store.layout import Layout
-from scaffold.store.secrets import Secrets
 from scaffold.topology.address import Address
 
 CHECKING = """
@@ -37,12 +36,11 @@ TELLER, ACCOUNTS = "client.teller.certificate", "server.accounts.certificate"
 
 
 def planned(household, *intents: Intent) -> Plan:
-    project = household.open()
-    return plan_intents(project.topology, project.kinds, project.layout, household.now, intents)
+    return plan_intents(household.look(), intents).plan
 
 
 def want(household, *intents: Intent) -> Outcome:
-    return household.carry_out(planned(household, *intents))
+    return household.carry_out(plan_intents(household.look(), intents))
 
 
 def revoke(household, address="client.teller", reason="keyCompromise", **more) -> Outcome:
@@ -58,10 +56,7 @@ def renew(household, *addresses: str) -> Outcome:
 
 
 def renew_due(household) -> Outcome:
-    project = household.open()
-    plan = plan_due(project.topology, project.kinds, project.layout, household.now)
-    secrets = Secrets(household.environment)
-    return apply(plan, project.topology, project.kinds, project.layout, household.now, secrets)
+    return household.carry_out(plan_due(household.look()))
 
 
 def seen(plan: Plan) -> list[tuple[str, Action]]:

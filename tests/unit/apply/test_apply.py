@@ -66,7 +66,7 @@ def serials_in_ledger(out: Path) -> set[str]:
 
 
 def test_a_plan_of_another_world_is_refused(household):
-    plan = household.plan()
+    plan = household.prepare()
     household.apply()
     before = household.files()
     with pytest.raises(PlanError, match="has changed since"):
@@ -98,7 +98,7 @@ def test_a_server_that_calls_has_a_second_certificate(household):
 
 def test_a_missing_password_stops_apply_before_any_write(household):
     household.text = household.text.replace("root: {}", "root: {key_password: {env: ROOT_PASSWORD}}")
-    plan = household.plan()
+    plan = household.prepare()
     with pytest.raises(SecretError, match="ROOT_PASSWORD"):
         household.carry_out(plan)
     assert not household.out.exists()

@@ -86,7 +86,7 @@ def test_a_full_disk_leaves_nothing_half_written(household, monkeypatch, nth):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor, content)
 
-    plan = household.plan()
+    plan = household.prepare()
     monkeypatch.setattr(files, "write_all", fill)
     with pytest.raises(StoreError, match="No space left") as caught:
         household.carry_out(plan)
@@ -102,7 +102,7 @@ def test_a_full_disk_leaves_nothing_half_written(household, monkeypatch, nth):
 
 
 def test_who_holds_the_lock_is_said(household):
-    plan = household.plan()
+    plan = household.prepare()
     ready, done = multiprocessing.Event(), multiprocessing.Event()
     other = multiprocessing.get_context("fork").Process(target=hold_lock, args=(household, ready, done))
     other.start()
@@ -124,7 +124,7 @@ def hold_lock(household, ready, done):
 
 def test_a_second_apply_of_one_plan_is_refused_and_breaks_nothing(household):
     """Two start from the same plan: one carries it out, the other finds another world or waits in vain."""
-    plan = household.plan()
+    plan = household.prepare()
     context = multiprocessing.get_context("fork")
     results = context.Queue()
     both = [context.Process(target=carry_out, args=(household, plan, results)) for _ in range(2)]
@@ -179,7 +179,7 @@ def test_after_a_kill_while_a_ca_is_replaced_apply_converges(household, nth):
 
 def killed(household, nth: int, moment: str) -> bool:
     """Applies in a child that dies without a word at its `nth` rename or appended event."""
-    plan = household.plan()
+    plan = household.prepare()
     child = os.fork()
     if child == 0:
         die_at(nth, moment)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+import typer
+
+from scaffold.cli import apply as apply_command
+from scaffold.cli import failures
 from scaffold.cli.plan_and_apply import ATTEMPTS, carry_out
 from scaffold.errors import Overtaken, PlanError
+from scaffold.plan.saved import save_plan
 
 
 def overtaking(household, times: int):
     """Plans; the first `times` plans are overtaken by another process, which issues a lost certificate anew."""
     made = []
 
-    def make():
-        plan = household.plan()
+    def make(overtaken):
+        plan = household.prepare()
         made.append(plan)
         if len(made) <= times:
             (household.out / "clients/teller/tls/cert.pem").unlink()
@@ -27,7 +33,7 @@ def test_an_overtaken_plan_is_made_again(household, capsys):
     household.apply()
     (household.out / "servers/accounts/tls/cert.pem").unlink()
     make, made = overtaking(household, 1)
-    carry_out(household.open(), make, household.now, yes=True, json=False)
+    carry_out(household.open(), make, yes=True, json=False)
     assert len(made) == 2
     assert "planning again" in capsys.readouterr().err
     assert not household.plan().changes
@@ -37,12 +43,12 @@ def test_it_gives_up_where_it_is_overtaken_each_time(household):
     household.apply()
     make, made = overtaking(household, ATTEMPTS)
 
-    def always_behind():
+    def always_behind(overtaken):
         (household.out / "servers/accounts/tls/cert.pem").unlink(missing_ok=True)
-        return make()
+        return make(overtaken)
 
     with pytest.raises(Overtaken):
-        carry_out(household.open(), always_behind, household.now, yes=True, json=False)
+        carry_out(household.open(), always_behind, yes=True, json=False)
     assert len(made) == ATTEMPTS
 
 
@@ -50,4 +56,84 @@ def test_what_needs_consent_is_not_done_without_a_terminal(household):
     household.apply()
     household.text = household.text.split("clients:")[0]
     with pytest.raises(PlanError, match="asked first"):
-        carry_out(household.open(), household.plan, household.now, yes=False, json=False)
+        carry_out(household.open(), lambda overtaken: household.prepare(), yes=False, json=False)
+
+
+# --- A person's edit while apply asks --------------------------------------------------------------------------------
+
+README = "servers/accounts/README.md"
+
+
+@pytest.fixture
+def asking(tiny, change_kind, monkeypatch):
+    """README.md is to be updated and a bundle deleted, which is asked about: a person edits README.md, and says yes."""
+    tiny.text = tiny.text.replace("names: [localhost]", "names: [localhost], pfx: {password: {generate: true}}")
+    tiny.apply()
+    change_kind({"README.md": "two\n", "run.sh": "#!/bin/sh\n", "tls/list": "first\n"})
+    tiny.text = tiny.text.replace(", pfx: {password: {generate: true}}", "")
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.chdir(tiny.folder)
+    return tiny
+
+
+def editing(household, monkeypatch, text: str = "mine\n") -> list[str]:
+    """The questions that were asked; before each answer a person writes `text`."""
+    asked = []
+
+    def confirm(question, **options):
+        asked.append(question)
+        (household.out / README).write_text(text)
+        return True
+
+    monkeypatch.setattr(typer, "confirm", confirm)
+    return asked
+
+
+def apply_by_command(household, **options) -> int:
+    household.open()
+    try:
+        apply_command.run(file=household.folder / "topology.yaml", out=household.out, **options)
+    except typer.Exit as end:
+        return end.exit_code
+    return 0
+
+
+def test_an_edit_made_while_apply_asks_stays_and_is_a_conflict(asking, monkeypatch, capsys):
+    asked = editing(asking, monkeypatch)
+    assert apply_by_command(asking) == failures.CONFLICT
+    assert (asking.out / README).read_text() == "mine\n"
+    assert (asking.out / f"{README}.new").read_text() == "two\n"
+    assert not (asking.out / "servers/accounts/tls/bundle.pfx").exists()
+    assert len(asked) == 2, "the second plan is another one"
+    assert f"{README} has changed meanwhile: planning again" in capsys.readouterr().err
+
+
+def test_an_edit_made_while_apply_asks_is_not_what_was_given_up(asking, monkeypatch):
+    (asking.out / README).write_text("given up\n")
+    editing(asking, monkeypatch)
+    assert apply_by_command(asking, overwrite=["server.accounts"]) == failures.CONFLICT
+    assert (asking.out / README).read_text() == "mine\n"
+
+
+def test_what_did_not_change_is_given_up_as_asked(asking, monkeypatch):
+    (asking.out / README).write_text("given up\n")
+    editing(asking, monkeypatch, "given up\n")
+    assert apply_by_command(asking, overwrite=["server.accounts"]) == 0
+    assert (asking.out / README).read_text() == "two\n"
+
+
+def test_a_saved_plan_is_refused_where_a_file_has_changed_since(asking, monkeypatch, tmp_path):
+    save_plan(asking.plan(), tmp_path / "saved.plan")
+    (asking.out / README).write_text("mine\n")
+    with pytest.raises(PlanError, match="moved on"):
+        apply_by_command(asking, plan_file=tmp_path / "saved.plan")
+    assert (asking.out / README).read_text() == "mine\n"
+
+
+def test_a_saved_plan_is_refused_where_a_file_changes_while_it_asks(asking, monkeypatch, tmp_path):
+    save_plan(asking.plan(), tmp_path / "saved.plan")
+    editing(asking, monkeypatch)
+    with pytest.raises(PlanError, match="moved on"):
+        apply_by_command(asking, plan_file=tmp_path / "saved.plan")
+    assert (asking.out / README).read_text() == "mine\n"
+    assert (asking.out / "servers/accounts/tls/bundle.pfx").exists()

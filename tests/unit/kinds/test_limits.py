@@ -173,6 +173,14 @@ def test_by_name_callers_from_two_roots_are_refused():
     assert check(t, kinds_of(t)) == ()
 
 
+def test_by_name_a_second_root_that_is_only_trusted_is_refused():
+    """Nobody of it may call, and yet whoever it issues to is let in by a name of the first."""
+    parts = {"cas": "  other: {subject: {common_name: Other}}", "server": "    trusts: [issuing, other]"}
+    assert "its callers come from several roots: root, other" in refused(topology(**parts), **BY_NAME).message
+    t = topology(**parts)
+    assert check(t, kinds_of(t)) == ()
+
+
 def test_by_name_an_external_caller_is_refused():
     outside = '  auditor: {external: {issuer: issuing, identity: "spiffe://x/y"}, calls: [desk]}'
     t = topology(clients=outside)

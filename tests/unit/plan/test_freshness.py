@@ -134,16 +134,14 @@ def test_status_warns_long_before_a_crl_ends(bank):
 
 
 def states(bank):
-    project = bank.open()
-    found = status(project.topology, project.layout, bank.plan(), bank.now)
+    found = status(bank.prepare())
     assert not found.fine or all(one.state is State.VALID for one in found.crls)
     return {str(one.address): one.state for one in found.crls}
 
 
 def test_status_says_what_is_revoked_and_why(bank):
     revoke(bank, reason="certificateHold")
-    project = bank.open()
-    found = status(project.topology, project.layout, bank.plan(), bank.now)
+    found = status(bank.prepare())
     (one,) = (one for one in found.certificates if one.state is State.REVOKED)
     assert (str(one.address), one.reason) == ("client.teller.certificate", "certificateHold")
     (entry,) = found.revoked

@@ -26,7 +26,7 @@ changes = st.builds(
     st.lists(st.text()).map(tuple),
     st.sampled_from(Work),
 )
-plans = st.builds(Plan, st.text(), st.lists(changes).map(tuple), world=st.text())
+plans = st.builds(Plan, st.text(), st.lists(changes).map(tuple), state_serial=st.text())
 
 
 @given(plans)
@@ -45,12 +45,15 @@ def test_a_plan_of_another_world_is_told_apart(household):
     """Another apply ended in between, and left the same to do."""
     plan = household.plan()
     with pytest.raises(PlanError, match="moved on"):
-        check_same(from_value(to_value(plan)), replace(plan, world="another"))
+        check_same(from_value(to_value(plan)), replace(plan, state_serial="another"))
 
 
+KEYS = ["format", "topology", "changes", "state_serial"]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["format", "topology", "changes", "world"]), inner),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["format", "topology", "changes", "state_serial"]), inner)
+    ),
 )
 
 

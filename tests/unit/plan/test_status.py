@@ -9,8 +9,7 @@ from scaffold.plan.texts import texts
 
 
 def states(household, within=None):
-    project = household.open()
-    found = status(project.topology, project.layout, household.plan(), household.now, within)
+    found = status(household.prepare(), within)
     return {str(one.address): one.state for one in found.certificates}
 
 
@@ -41,8 +40,7 @@ def test_a_changed_topology_shows(household):
 
 
 def test_the_text_of_a_change_is_shown_and_no_secret(tiny, change_kind):
-    project = tiny.open()
-    shown = list(texts(tiny.plan(), project.topology, project.kinds, project.layout, tiny.now))
+    shown = list(texts(tiny.prepare()))
     assert {text.path for text in shown} == {
         "servers/accounts/README.md",
         "servers/accounts/run.sh",
@@ -52,6 +50,5 @@ def test_the_text_of_a_change_is_shown_and_no_secret(tiny, change_kind):
     tiny.apply()
     change_kind({"README.md": "two\n", "run.sh": "#!/bin/sh\n", "tls/list": "first\n"})
     (tiny.out / "servers/accounts/tls/key.pem").unlink()
-    project = tiny.open()
-    (text,) = texts(tiny.plan(), project.topology, project.kinds, project.layout, tiny.now)
+    (text,) = texts(tiny.prepare())
     assert "-one\n+two\n" in text.unified()

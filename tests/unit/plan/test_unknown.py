@@ -15,9 +15,7 @@ NAMES_THE_KEY = "{{ cookiecutter.allowed | map(attribute='issuer_spki_sha256') |
 
 
 def shown(household) -> dict[str, Text]:
-    project = household.open()
-    found = texts(household.plan(), project.topology, project.kinds, project.layout, household.now)
-    return {text.path: text for text in found}
+    return {text.path: text for text in texts(household.prepare())}
 
 
 def with_a_caller(tiny) -> None:

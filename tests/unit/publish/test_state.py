@@ -177,8 +177,7 @@ def test_plan_and_status_take_no_offence_at_what_a_publisher_has_done(bank):
 
     opened(bank)
     assert bank.planned() == {}
-    project = bank.open()
-    assert {one.state for one in status(project.topology, project.layout, bank.plan(), bank.now).certificates} <= FINE
+    assert {one.state for one in status(bank.prepare()).certificates} <= FINE
 
 
 def test_while_an_apply_is_at_work_it_says_try_later_and_serves_on(bank):
