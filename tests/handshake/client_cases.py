@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -25,9 +27,11 @@ from tests.handshake.nginx_lab import (
     client,
     crl_of,
     identity,
+    renewed,
     server,
 )
 from tests.handshake.python_lab import call, client_folder, copied, place, running, server_folder
+from tests.requirements import require_command
 
 AGO = timedelta(minutes=-5)
 NOT_TRUSTED, REFUSED, NOT_REACHABLE = 3, 4, 5
@@ -89,6 +93,23 @@ def plain_server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
+@contextlib.contextmanager
+def openssl_server(folder: Path, group: str) -> Iterator[int]:
+    """`openssl s_server -www`, which knows that group alone; its port."""
+    (free,) = free_addresses(1)
+    command = [require_command("openssl"), "s_server", "-www", "-accept", str(free), "-groups", group]
+    with subprocess.Popen(
+        [*command, "-cert", "c.pem", "-cert_chain", "c.pem", "-key", "k.pem"], cwd=folder,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            assert any(line.startswith("ACCEPT") for line in process.stdout)
+            yield free.port
+        finally:
+            process.terminate()
+
+
 class ClientCases:
     """The tests; a kind's test class names the kind."""
 
@@ -132,6 +153,33 @@ class ClientCases:
     def test_a_copied_folder_with_spaces_in_its_path_runs(self, tmp_path, root, teller, desk_port):
         folder = self.folder(tmp_path / "some where", teller, root, desk_port)
         assert call(copied(folder, tmp_path / "another place")).returncode == 0
+
+    @pytest.mark.parametrize("home", [{}, {"HOME": "/nonexistent"}], ids=["none", "missing"])
+    def test_it_needs_no_home_and_writes_nothing_beside_itself(self, tmp_path, root, teller, desk_port, home):
+        folder = self.folder(tmp_path, teller, root, desk_port)
+        before = {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+        done = subprocess.run(
+            [folder / "run.sh"], cwd="/", capture_output=True, text=True, timeout=60, check=False,
+            env={"PATH": os.environ["PATH"], **home},
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]} == before
+
+    def test_the_chain_that_the_server_sends_is_used_when_the_own_intermediate_has_ended(
+        self, tmp_path, root, issuing, teller, desk_port
+    ):
+        """Only cert.pem and key.pem were brought here since the issuing CA was renewed."""
+        folder = self.folder(tmp_path, teller, root, desk_port)
+        place(folder / "tls/intermediates.pem", bundles.pem(renewed(issuing, root, AGO).certificate))
+        assert call(folder).returncode == 0
+
+    def test_the_groups_are_those_of_the_profile(self, tmp_path, root, issuing, teller):
+        """A server that knows one group alone."""
+        server(issuing, "desk", "desk.internal").write(tmp_path / "c.pem", tmp_path / "k.pem")
+        for group, accepted in (("X25519", True), ("P-384", True), ("X448", False), ("P-521", False)):
+            with openssl_server(tmp_path, group) as port:
+                done = call(self.folder(tmp_path / group, teller, root, port))
+            assert (done.returncode == 0) is accepted, (group, done.stderr)
 
     # --- I do not trust the server
 

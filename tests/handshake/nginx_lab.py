@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from scaffold.kinds import catalogue
 from scaffold.kinds.render import render
@@ -103,6 +104,18 @@ def authority(
         return Authority(issue.Issuer(root, private), ())
     certificate = issue.sign(profile, private.public_key(), parent.issuer, serial=issue.new_serial(), **dates)
     return Authority(issue.Issuer(certificate, private), (certificate, *parent.chain))
+
+
+def renewed(ca: Authority, parent: Authority, ends: timedelta) -> Authority:
+    """Another certificate of the same CA: the same name and key, until then."""
+    subject = ca.certificate.subject
+    names = {attribute.oid: str(attribute.value) for attribute in subject}
+    profile = CertificateProfile(Subject(names[NameOID.COMMON_NAME], names.get(NameOID.ORGANIZATION_NAME)), "ca")
+    certificate = issue.sign(
+        profile, ca.issuer.key.public_key(), parent.issuer,
+        serial=issue.new_serial(), not_before=now() - timedelta(hours=2), not_after=now() + ends,
+    )  # fmt: skip
+    return Authority(replace(ca.issuer, certificate=certificate), (certificate, *parent.chain))
 
 
 def client(

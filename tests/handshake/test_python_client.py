@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from tests.handshake.client_cases import ClientCases, desk_port, issuing, root, teller  # noqa: F401
+from scaffold.pki import bundles
+from scaffold.settings import Revocation
+from tests.handshake.client_cases import (  # noqa: F401
+    AGO,
+    NOT_TRUSTED,
+    ClientCases,
+    desk_port,
+    issuing,
+    openssl_server,
+    root,
+    teller,
+)
+from tests.handshake.nginx_lab import call_of, renewed, server
+from tests.handshake.python_lab import call, client_folder, place
 from tests.requirements import require_command
 
 require_command("python3")
@@ -10,3 +23,34 @@ require_command("python3")
 
 class TestPython(ClientCases):
     kind = "python"
+
+
+def rewrite(folder, file, old, new):
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+
+
+def test_an_ended_intermediate_that_is_loaded_would_stand_in_the_way(tmp_path, root, issuing, teller, desk_port):  # noqa: F811
+    folder = client_folder("python", tmp_path / "teller", teller, root, call_of("desk", desk_port, "desk.internal"))
+    place(folder / "tls/intermediates.pem", bundles.pem(renewed(issuing, root, AGO).certificate))
+    rewrite(folder, "tls.py", "if end > now)", ")")
+    done = call(folder)
+    assert (done.returncode, "certificate has expired" in done.stderr) == (NOT_TRUSTED, True)
+
+
+def test_without_openssl_cnf_it_would_take_other_groups(tmp_path, root, issuing, teller):  # noqa: F811
+    server(issuing, "desk", "desk.internal").write(tmp_path / "c.pem", tmp_path / "k.pem")
+    with openssl_server(tmp_path, "X448") as port:
+        folder = client_folder("python", tmp_path / "teller", teller, root, call_of("desk", port, "desk.internal"))
+        rewrite(folder, "run.sh", "export OPENSSL_CONF", "unused")
+        assert call(folder).returncode == 0
+
+
+def test_a_setting_changes_no_line_of_python(tmp_path, root, teller):  # noqa: F811
+    """An edit of client.py keeps no check from coming: what is demanded is in tls/."""
+    plain = client_folder("python", tmp_path / "plain", teller, root)
+    rules = Revocation("ocsp", by_application=True)
+    asking = client_folder("python", tmp_path / "asking", teller, root, revocation=rules)
+    python = [{file.name: file.read_text() for file in folder.glob("*.py")} for folder in (plain, asking)]
+    assert python[0] == python[1]

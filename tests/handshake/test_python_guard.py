@@ -38,6 +38,7 @@ from tests.handshake.nginx_lab import (
     client,
     context_of,
     identity,
+    renewed,
     server,
     until,
 )
@@ -286,23 +287,6 @@ def expired(desk: Desk, caller: Credential) -> bool:
     return False
 
 
-def renewed(issuing: Authority, root: Authority, ends: timedelta) -> Authority:
-    """Another certificate of the same CA: the same name and key."""
-    from dataclasses import replace
-
-    from scaffold.pki import issue
-    from scaffold.pki.profiles import CertificateProfile
-    from scaffold.topology.model import Subject
-    from tests.handshake.nginx_lab import now
-
-    certificate = issue.sign(
-        CertificateProfile(Subject(common_name="issuing", organization="Contoso"), "ca"),
-        issuing.issuer.key.public_key(), root.issuer,
-        serial=issue.new_serial(), not_before=now() - timedelta(hours=2), not_after=now() + ends,
-    )  # fmt: skip
-    return Authority(replace(issuing.issuer, certificate=certificate), (certificate,))
-
-
 @pytest.mark.parametrize("ends", [timedelta(minutes=-5), timedelta(seconds=3)], ids=["before", "while it runs"])
 def test_the_chain_that_the_caller_sends_is_used_when_the_own_intermediate_ends(desk, root, issuing, teller, ends):
     old = renewed(issuing, root, ends)
@@ -390,6 +374,26 @@ def socket_timeout(desk: Desk, caller: Credential) -> None:
     plain = socket.create_connection(("127.0.0.1", desk.port), timeout=5)
     with contextlib.closing(plain):
         context_of(caller, desk.root).wrap_socket(plain, server_hostname="localhost")
+
+
+@contextlib.contextmanager
+def half_open(port: int, count: int) -> Iterator[None]:
+    """Connections that begin a handshake, a record of 512 bytes, and send no more of it."""
+    with contextlib.ExitStack() as connections:
+        for _ in range(count):
+            connection = connections.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            connection.sendall(b"\x16\x03\x01\x02\x00\x01")
+        yield
+
+
+def test_600_handshakes_that_stop_half_way_stop_nobody(desk, teller):
+    with desk.running():
+        with half_open(desk.port, 600):
+            assert desk.ask(teller).status == 200
+        desk.rewrite("connections.py", ("if stage is leaving:", "if False:"))
+    desk.rewrite("server.py", ("HANDSHAKE_SECONDS = 5", "HANDSHAKE_SECONDS = 1000"))
+    with desk.running(), half_open(desk.port, 600), pytest.raises(TimeoutError):
+        socket_timeout(desk, teller)
 
 
 def test_a_whole_head_has_one_deadline(desk, teller):

@@ -156,7 +156,7 @@ def nginx_staples_nothing(lab: Lab) -> None:
 
 
 def python_client_looks_at_no_list(lab: Lab) -> None:
-    lab.rewrite("clients/careful/settings.json", ('"check_crl": true', '"check_crl": false'))
+    lab.rewrite("clients/careful/tls/policy.json", ('"check_crl": true', '"check_crl": false'))
 
 
 def python_client_asks_nobody(lab: Lab) -> None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import policy
 import tls
-{% if cookiecutter.revocation.by_application %}from revocation import Checker, Refused, Rules
-{% endif %}
+from revocation import Checker, Refused
+
 HERE = Path(__file__).resolve().parent
 TIMEOUT_SECONDS = 15
 NOT_TRUSTED, REFUSED, NOT_REACHABLE = 3, 4, 5
@@ -51,13 +52,11 @@ class _Connection(http.client.HTTPConnection):
 
     default_port = 443
 
-    def __init__(self, call: Call, context: ssl.SSLContext{% if cookiecutter.revocation.by_application %}, checker: Checker{% endif %}) -> None:
+    def __init__(self, call: Call, context: ssl.SSLContext, checker: Checker | None) -> None:
         super().__init__(call.server_name, call.port, timeout=TIMEOUT_SECONDS)
         self._call = call
         self._context = context
-{%- if cookiecutter.revocation.by_application %}
         self._checker = checker
-{%- endif %}
 
     def connect(self) -> None:
         try:
@@ -70,23 +69,19 @@ class _Connection(http.client.HTTPConnection):
             raise Failed(
                 NOT_TRUSTED, "I do not trust the server: its certificate is not for servers (extended key usage)"
             )
-{%- if cookiecutter.revocation.by_application %}
-        try:
-            self._checker.check(tls.verified_chain(connection))
-        except Refused as error:
-            connection.close()
-            raise Failed(NOT_TRUSTED, f"I do not trust the server: {error}") from error
-{%- endif %}
+        if self._checker is not None:
+            try:
+                self._checker.check(tls.verified_chain(connection))
+            except Refused as error:
+                connection.close()
+                raise Failed(NOT_TRUSTED, f"I do not trust the server: {error}") from error
         self.sock = connection
 
 
-{% if cookiecutter.revocation.by_application %}def get(call: Call, context: ssl.SSLContext, checker: Checker) -> str:
+def get(call: Call, context: ssl.SSLContext, checker: Checker | None) -> str:
     """The body of a 200. Raises Failed."""
     connection = _Connection(call, context, checker)
-{% else %}def get(call: Call, context: ssl.SSLContext) -> str:
-    """The body of a 200. Raises Failed."""
-    connection = _Connection(call, context)
-{% endif %}    try:
+    try:
         connection.request("GET", call.path)
         response = connection.getresponse()
         body = response.read().decode("utf-8", "replace")
@@ -133,19 +128,18 @@ def main() -> int:
     try:
         if arguments.url:
             calls = {name: call.moved_to(arguments.url) for name, call in calls.items()}
-        context = tls.context(HERE / "tls", settings["tls"])
-{%- if cookiecutter.revocation.by_application %}
-        checker = Checker(HERE / "tls", Rules(**settings["revocation"]))
-{%- endif %}
-    except (OSError, ValueError) as error:
+        demanded = policy.load(HERE / "tls/policy.json")
+        context = tls.context(HERE / "tls", demanded)
+        checker = Checker(HERE / "tls", demanded.revocation) if demanded.revocation is not None else None
+    except (OSError, ValueError, LookupError, TypeError) as error:
         print(f"{settings['name']}: {error}", file=sys.stderr)
         return 1
-    return max([_try(name, call, context{% if cookiecutter.revocation.by_application %}, checker{% endif %}) for name, call in calls.items()], default=0)
+    return max([_try(name, call, context, checker) for name, call in calls.items()], default=0)
 
 
-def _try(name: str, call: Call, context: ssl.SSLContext{% if cookiecutter.revocation.by_application %}, checker: Checker{% endif %}) -> int:
+def _try(name: str, call: Call, context: ssl.SSLContext, checker: Checker | None) -> int:
     try:
-        print(get(call, context{% if cookiecutter.revocation.by_application %}, checker{% endif %}), end="", flush=True)
+        print(get(call, context, checker), end="", flush=True)
     except Failed as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.code

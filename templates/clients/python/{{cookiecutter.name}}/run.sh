@@ -2,5 +2,7 @@
 # run.sh [SERVER [URL]]: calls that server (at that URL), or every server of settings.json.
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")"
+# The groups of the TLS handshake, which Python cannot choose.
+export OPENSSL_CONF="$PWD/tls/openssl.cnf"
 # -B: no __pycache__ in the project.
 exec python3 -B client.py "$@"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any{% if cookiecutter.revocation.by_application %}, cast{% endif %}
+from typing import cast
+
+from policy import Policy
 
 # Object identifiers in their DER form: the extension (RFC 5280 4.2.1.12) and the purpose in it.
 _EXTENDED_KEY_USAGE = bytes.fromhex("551d25")
@@ -13,7 +16,7 @@ _SERVER_AUTH = bytes.fromhex("2b06010505070301")
 _EXTENSIONS = 0xA3  # tag of the extensions in a TBSCertificate, RFC 5280 4.1
 
 
-def context(folder: Path, settings: Mapping[str, Any]) -> ssl.SSLContext:
+def context(folder: Path, demanded: Policy) -> ssl.SSLContext:
     """Presents this client's certificate, and believes servers that the roots in `tls/ca.pem` vouch for, by name.
 
     Raises OSError (ssl.SSLError is one) where the files cannot be used.
@@ -21,28 +24,44 @@ def context(folder: Path, settings: Mapping[str, Any]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # demands a certificate and checks its name
     context.hostname_checks_common_name = False  # names are subject alternative names (RFC 9525 2)
     context.minimum_version = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}[
-        settings["min_version"]
+        demanded.min_version
     ]
-    if settings["ciphers"]:
-        context.set_ciphers(":".join(settings["ciphers"]))
+    if demanded.ciphers:
+        context.set_ciphers(":".join(demanded.ciphers))
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     # The topology's roots alone; the system's are never loaded.
     context.load_verify_locations(folder / "ca.pem")
-    intermediates = folder / "intermediates.pem"
-    if intermediates.exists() and b"BEGIN CERTIFICATE" in intermediates.read_bytes():
-        context.load_verify_locations(intermediates)
+    intermediates = _still_valid(folder / "intermediates.pem")
+    if intermediates:
+        context.load_verify_locations(cadata=intermediates)
     # PARTIAL_CHAIN (on by default in some contexts since Python 3.13) would make anchors of the intermediates.
     context.verify_flags &= ~ssl.VERIFY_X509_PARTIAL_CHAIN
     # RFC 5280 to the letter: CA flags, key identifiers, critical extensions.
     context.verify_flags |= ssl.VERIFY_X509_STRICT
-    if settings["check_crl"]:
+    if demanded.check_crl:
         # Without the flag the CRLs are loaded and ignored. CHAIN asks one of every CA.
         context.load_verify_locations(folder / "crl.pem")
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
     return context
 
 
-{% if cookiecutter.revocation.by_application %}def verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
+def _still_valid(file: Path) -> bytes:
+    """The certificates of a PEM file that have not ended, in DER one after the other.
+
+    OpenSSL takes an intermediate from here before one of the same name that the server sends: one that has ended would
+    stand in the way of its successor.
+    """
+    if not file.exists() or b"BEGIN CERTIFICATE" not in file.read_bytes():
+        return b""
+    reader = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    reader.load_verify_locations(file)
+    ends = [ssl.cert_time_to_seconds(str(shown["notAfter"])) for shown in reader.get_ca_certs()]
+    encoded = reader.get_ca_certs(binary_form=True)
+    now = time.time()
+    return b"".join(certificate for end, certificate in zip(ends, encoded, strict=True) if end > now)
+
+
+def verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
     """The chain that OpenSSL built and verified, leaf first, in DER."""
     if hasattr(connection, "get_verified_chain"):  # Python 3.13
         return cast("list[bytes]", connection.get_verified_chain())
@@ -51,7 +70,7 @@ def context(folder: Path, settings: Mapping[str, Any]) -> ssl.SSLContext:
     return [certificate.public_bytes(der_encoding) for certificate in chain]
 
 
-{% endif %}def is_for_servers(certificate: bytes) -> bool:
+def is_for_servers(certificate: bytes) -> bool:
     """Whether the certificate (DER) says serverAuth: OpenSSL takes one that says nothing for one that may do all."""
     tbs = next(_elements(next(_elements(certificate))[1]))[1]
     for tag, extensions in _elements(tbs):

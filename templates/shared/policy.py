@@ -1,0 +1,38 @@
+"""What the topology demands of the peers: tls/policy.json, which scaffold writes and nobody else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from revocation import Rules
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the handshake demands, and what is asked after it.
+
+    `ciphers` are for TLS 1.2; those of TLS 1.3 are all good. `check_crl`: OpenSSL looks peers up in tls/crl.pem.
+    `revocation`: how revocation.py asks besides, None where it does not.
+    """
+
+    min_version: str
+    ciphers: tuple[str, ...]
+    check_crl: bool
+    revocation: Rules | None
+
+
+def load(file: Path) -> Policy:
+    """Reads the file. Raises OSError, and ValueError, KeyError or TypeError for what it does not understand."""
+    values = json.loads(file.read_text(encoding="utf-8"))
+    unknown = values.keys() - {"min_version", "ciphers", "check_crl", "revocation"}
+    if unknown:
+        raise ValueError(f"{file.name} demands {', '.join(sorted(unknown))}, which this program cannot do")
+    rules = values["revocation"]
+    return Policy(
+        min_version=values["min_version"],
+        ciphers=tuple(values["ciphers"]),
+        check_crl=values["check_crl"],
+        revocation=Rules(**rules) if rules is not None else None,
+    )
