@@ -29,10 +29,12 @@ def load(file: Path) -> Policy:
     unknown = values.keys() - {"min_version", "ciphers", "check_crl", "revocation"}
     if unknown:
         raise ValueError(f"{file.name} demands {', '.join(sorted(unknown))}, which this program cannot do")
-    rules = values["revocation"]
+    rules, check_crl = values["revocation"], values["check_crl"]
+    if not isinstance(check_crl, bool):
+        raise ValueError(f"{file.name}: check_crl is true or false, not {check_crl!r}")
     return Policy(
         min_version=values["min_version"],
         ciphers=tuple(values["ciphers"]),
-        check_crl=values["check_crl"],
+        check_crl=check_crl,
         revocation=Rules(**rules) if rules is not None else None,
     )

@@ -210,12 +210,30 @@ def test_a_handler_without_the_guard_does_not_start(desk):
     assert "must be a guard.Handler" in ended.stderr
 
 
-def test_a_demand_that_it_does_not_know_does_not_start(desk):
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"check_weather": True}, "check_weather"),
+        ({"check_crl": "false"}, "check_crl"),
+        ({"revocation": {"check": "ocps", "on_unavailable": "refuse"}}, "ocps"),
+        ({"revocation": {"check": "ocsp"}}, "on_unavailable"),
+        ({"min_version": "TLSv1.1"}, "TLSv1.1"),
+    ],
+)
+def test_a_demand_that_it_does_not_know_does_not_start(desk, wrong, said):
     policy = json.loads((desk.tls / "policy.json").read_text())
-    place(desk.tls / "policy.json", json.dumps({**policy, "check_weather": True}).encode())
+    place(desk.tls / "policy.json", json.dumps({**policy, **wrong}).encode())
     ended = desk.start_in_vain()
-    assert ended.returncode == 1
-    assert "check_weather" in ended.stderr
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert said in ended.stderr
+
+
+def test_demands_in_settings_json_are_not_read_and_the_log_says_so(desk, teller):
+    settings = json.loads((desk.folder / "settings.json").read_text())
+    (desk.folder / "settings.json").write_text(json.dumps({**settings, "tls": {"check_crl": True}}))
+    with desk.running():
+        assert desk.ask(teller).status == 200
+    assert any("tls is not read any more" in line for line in desk.lines)
 
 
 def test_a_body_is_asked_for_once_the_caller_is_let_in(desk, teller, mallory):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+log = logging.getLogger("settings")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Settings:
 def load(file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     """Reads the file; the environment wins for addresses. Raises OSError, ValueError, KeyError and TypeError."""
     values = json.loads(file.read_text(encoding="utf-8"))
+    for name in values.keys() & {"tls", "revocation"}:
+        log.warning("%s: %s is not read any more: what is demanded of callers is in tls/policy.json", file.name, name)
     health = environment.get("HEALTH") or values["health"] if "health" in values else None
     return Settings(
         name=values["name"],
