@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaffold.pki import bundles
-from scaffold.settings import Revocation
+from scaffold.settings.values import Revocation
 from tests.handshake.client_cases import (  # noqa: F401
     AGO,
     NOT_TRUSTED,
