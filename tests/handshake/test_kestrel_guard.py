@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from scaffold.errors import VerifyError
 from scaffold.pki import bundles, issue
-from scaffold.settings import Allowed
+from scaffold.settings.values import Allowed
 from scaffold.topology.model import San, SanType
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import Authority, Credential, allow, authority, client, context_of, identity, until

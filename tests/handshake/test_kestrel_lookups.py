@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles
-from scaffold.settings import Revocation
+from scaffold.settings.values import Revocation
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.dotnet_lab import free_addresses
 from tests.handshake.nginx_lab import (
