@@ -10,7 +10,7 @@ from scaffold.apply.context import ApplyContext, entry
 from scaffold.errors import PkiError
 from scaffold.pki import bundles, keys
 from scaffold.pki import crl as crls
-from scaffold.pki.issue import issue, new_serial, self_signed, validity
+from scaffold.pki.issue import backdated, issue, new_serial, self_signed, validity
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.desired import DesiredCa, DesiredCertificate
 from scaffold.plan.model import Change, Work
@@ -49,12 +49,13 @@ def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
     there = context.observed.crl(one.paths.crl).crl
     highest = max(ledger.crl_numbers.get(name, 0), (crls.number(there) or 0) if there is not None else 0)
     ours = there if there is not None and crls.signed_by(there, issuer.certificate) else None
-    revoked = entries(ledger, name, keys.spki_sha256(issuer.certificate), ours, context.now)
+    listed = crls.entries(ours) if ours is not None else ()
+    revoked = entries(ledger, name, keys.spki_sha256(issuer.certificate), ours, listed, context.now)
     context.record.crl(name, highest + 1)
     crl = crls.build(
         issuer,
         highest + 1,
-        context.now,
+        backdated(context.now),
         context.now + max(one.crl_life, timedelta(seconds=2)),
         [crls.Revoked(int(entry.serial, 16), entry.at, crls.Reason(entry.reason)) for entry in revoked],
     )

@@ -139,6 +139,11 @@ def begins_later(crl: Crl, now: datetime) -> bool:
     return crl.last_update_utc > now
 
 
+def is_current(crl: Crl, now: datetime) -> bool:
+    """Whether it has begun and has not ended."""
+    return not begins_later(crl, now) and crl.next_update_utc is not None and crl.next_update_utc > now
+
+
 def signed_by(crl: Crl, issuer: x509.Certificate) -> bool:
     """Whether `issuer` is named in the CRL and its key signed it."""
     try:

@@ -295,7 +295,7 @@ def examine(one: Examined) -> Verdict | None:
     reasons = (*_found(_REISSUE, one), *differences(one))
     reasons = reasons or _found((fault, not_yet_valid, outlives_issuer, too_long), one)
     if reasons:
-        return Verdict(Action.UPDATE, Work.ISSUE, reasons)
+        return Verdict(Action.UPDATE, Work.ISSUE, reasons, due=not_yet_valid(one) is not None)
     if (reason := _first(_LIFE, one)) is not None:
         return Verdict(Action.RENEW, Work.ISSUE, (reason,), due=True)
     return None

@@ -1,41 +1,100 @@
-"""The part of a plan that a publisher may carry out by itself: CRLs to sign with keys that no password guards."""
+"""What is wrong with a CRL that is there, and the CRLs that a publisher may sign: with keys that no password guards."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
-from scaffold.plan.desired import DesiredCa, desire
-from scaffold.plan.make import Basis, Planned, plan_all
-from scaffold.plan.model import Work
+from cryptography import x509
+
+from scaffold.errors import Unreadable
+from scaffold.pki import crl as crls
+from scaffold.pki import keys
+from scaffold.plan import revocations
+from scaffold.plan.desired import DesiredCa
+from scaffold.plan.model import Action, Change, Work
+from scaffold.plan.reasons import Finding, Reason, ReasonCode
 from scaffold.store import existing
-from scaffold.store.layout import Layout
-from scaffold.store.observation import Observation
+from scaffold.store.ledger import Ledger
+from scaffold.store.observation import Observation, SeenCrl
+from scaffold.topology.address import Part
 from scaffold.topology.model import Topology
 
 
-def plan_crls(t: Topology, layout: Layout, now: datetime) -> Planned:
-    """What `plan_all` says of CRLs whose CA stays as it is and whose key is open; all else is left to `apply`.
+def wrong(
+    one: DesiredCa,
+    there: crls.Crl,
+    listed: tuple[crls.Revoked, ...],
+    signer: x509.Certificate,
+    ledger: Ledger,
+    now: datetime,
+) -> Reason | None:
+    """Why the CRL in place, which lists `listed`, will not do for the CA with the certificate `signer`."""
+    if not crls.signed_by(there, signer):
+        return Reason(ReasonCode.SIGNATURE, of=one.ca.address)
+    key = keys.spki_sha256(signer)
+    return revocations.lacking(ledger, one.ca.name, key, there, listed, now) or _life(one, there, now)
 
-    Raises TopologyError, StoreError.
+
+def _life(one: DesiredCa, crl: crls.Crl, now: datetime) -> Reason | None:
+    ends, life = crl.next_update_utc, crls.life(crl)
+    if ends is None or life is None:
+        return Reason(ReasonCode.CRL_ENDLESS)
+    if ends <= now:
+        return Reason(ReasonCode.EXPIRED, found=ends)
+    if crls.begins_later(crl, now):
+        return Reason(ReasonCode.CRL_NOT_YET_VALID, found=crl.last_update_utc)
+    if life > one.crl_life:
+        return Reason(ReasonCode.CRL_LIFE, found=life, wanted=one.crl_life)
+    return None
+
+
+def due(there: crls.Crl | None, now: datetime) -> Finding | None:
+    """Whether a CRL that will do is past half of its life."""
+    half = crls.half_of_life(there) if there is not None else None
+    if there is None or half is None or half > now:
+        return None
+    return Finding(Reason(ReasonCode.CRL_DUE, found=there.next_update_utc), can_wait=True)
+
+
+def crl_change(t: Topology, one: DesiredCa, observed: Observation, now: datetime) -> Change | None:
+    """The CRL of one CA as a publisher may sign it, None where there is nothing to sign or that is left to `apply`.
+
+    It is asked of one CA at a time, and of the certificate and the key that it has today: whatever state another CA is
+    in, or will be in after the next apply, who checks must go on finding a valid list. Raises ScaffoldError for what
+    cannot be read of this one.
     """
-    observed = Observation(layout)
-    observed.check_topology(t.name)
-    adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
-    cas_alone = replace(desire(t), parties=())
-    whole = plan_all(Basis(cas_alone, observed, adopted, {}, now))
-    changes = whole.plan.changes
-    unsettled = {change.address.entity for change in changes if change.work is not Work.SIGN}
-    ours = {
-        one.ca.address for one in cas_alone.cas if one.ca.address not in unsettled and _is_open(one, observed, adopted)
-    }
-    signed = (change for change in changes if change.work is Work.SIGN)
-    kept = tuple(change for change in signed if change.address.entity in ours)
-    return replace(whole, plan=replace(whole.plan, changes=kept, notes=()))
+    if not one.signs_crl:
+        return None
+    signer = _signer(t, one, observed)
+    if signer is None:
+        return None
+    seen = observed.crl(one.paths.crl)
+    reason = _reason(one, seen, signer, observed.ledger, now)
+    found = Finding(reason) if reason is not None else due(seen.crl, now)
+    if found is None:
+        return None
+    action, address = Action.UPDATE if seen.content else Action.CREATE, one.ca.address.with_part(Part.CRL)
+    return Change(address, action, (found.reason,), (one.paths.crl,), Work.SIGN, can_wait=found.can_wait)
 
 
-def _is_open(one: DesiredCa, observed: Observation, adopted: dict[str, existing.ExistingCa]) -> bool:
-    if one.ca.name in adopted:
-        return not adopted[one.ca.name].encrypted_key
-    key = observed.key(one.paths.key)
-    return key.present and not key.encrypted
+def _reason(one: DesiredCa, seen: SeenCrl, signer: x509.Certificate, ledger: Ledger, now: datetime) -> Reason | None:
+    if seen.problem is not None:
+        return Reason(ReasonCode.UNREADABLE, one.paths.crl, wanted="a CRL")
+    if seen.crl is None:
+        return Reason(ReasonCode.MISSING, one.paths.crl)
+    try:
+        return wrong(one, seen.crl, crls.entries(seen.crl), signer, ledger, now)
+    except Unreadable as error:
+        return Reason(ReasonCode.INCOMPREHENSIBLE, one.paths.crl, found=str(error))
+
+
+def _signer(t: Topology, one: DesiredCa, observed: Observation) -> x509.Certificate | None:
+    """The certificate whose key is open; None where a password guards the key, or either is damaged or not there."""
+    if one.ca.existing is not None:
+        adopted = existing.load(t, one.ca)
+        return None if adopted.encrypted_key else adopted.certificate
+    certificate, key = observed.certificate(one.paths.certificate), observed.key(one.paths.key)
+    if certificate.certificate is None or key.spki is None:
+        return None
+    # Between two renames of an apply they differ: the next look sees both.
+    return certificate.certificate if key.spki == keys.spki(certificate.certificate) else None

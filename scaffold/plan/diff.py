@@ -17,6 +17,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles, chains, keys, profiles
 from scaffold.pki import crl as crls
 from scaffold.plan import checks, projects, removal, revocations, staples
+from scaffold.plan import crls as crl_rules
 from scaffold.plan.authorities import Authorities, Authority
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, DesiredParty
@@ -159,13 +160,9 @@ class _Diff:
     def _note_brought_crls(self, one: DesiredCa, found: ExistingCa) -> None:
         """Nobody here can sign those anew: whoever brought them is told in time."""
         for crl in crls.load_all(found.crls) if found.crls is not None else ():
-            ends = crl.next_update_utc
-            if ends is None or crl.last_update_utc + (ends - crl.last_update_utc) / 2 > self.now:
-                continue
-            when = f"{ends:%Y-%m-%d %H:%M} UTC"
-            said = f"ended on {when}, so that who checks it refuses everyone" if ends <= self.now else f"ends on {when}"
             where = one.ca.existing.crl if one.ca.existing is not None else None
-            self.notes.append(Note(one.ca.address, f"brings a CRL in {where} that {said}; bring a newer one"))
+            if (said := _said_of_brought(crl, self.now)) is not None:
+                self.notes.append(Note(one.ca.address, f"brings a CRL in {where} that {said}; bring a newer one"))
 
     def _around_ca(self, one: DesiredCa, settled: Authorities) -> None:
         """What stands around a CA's certificate: its DER copy, its chain, how its key is kept."""
@@ -204,7 +201,7 @@ class _Diff:
         authority = self.authorities[one.ca.name]
         seen = self.observed.crl(one.paths.crl)
         reason = self._crl_reason(one, authority)
-        found = Finding(reason) if reason is not None else self._crl_due(one, seen.crl)
+        found = Finding(reason) if reason is not None else crl_rules.due(seen.crl, self.now)
         if found is None:
             self.authorities[one.ca.name] = _with_crl(authority, seen.content, due=False)
             return
@@ -234,28 +231,21 @@ class _Diff:
             return Reason(ReasonCode.CRL_NAME, of=one.ca.address)
         if authority.today is None:
             return Reason(ReasonCode.CRL_CERTIFICATE, of=one.ca.address)
-        if not crls.signed_by(seen.crl, authority.today):
-            return Reason(ReasonCode.SIGNATURE, of=one.ca.address)
         try:
-            lacking = revocations.lacking(self.ledger, one.ca.name, key, seen.crl, self.now)
-            if lost := revocations.unrecorded(self.ledger, one.ca.name, seen.crl):
-                said = (
-                    f"lists {len(lost)} that the ledger does not know, and goes on listing them: "
-                    f"put {LEDGER} back from a newer backup, or revoke them again by `--serial`"
-                )
-                self.notes.append(Note(one.ca.address.with_part(Part.CRL), said))
+            listed = crls.entries(seen.crl)
         except Unreadable as error:
             return Reason(ReasonCode.INCOMPREHENSIBLE, one.paths.crl, found=str(error))
-        return lacking or _crl_life(one, seen.crl, self.now)
+        if crls.signed_by(seen.crl, authority.today):
+            self._note_unrecorded(one, listed)
+        return crl_rules.wrong(one, seen.crl, listed, authority.today, self.ledger, self.now)
 
-    def _crl_due(self, one: DesiredCa, crl: crls.Crl | None) -> Finding | None:
-        """Whether a CRL that will do is past half of its life."""
-        if crl is None or crl.next_update_utc is None:
-            return None
-        begins, ends = crl.last_update_utc, crl.next_update_utc
-        if begins + (ends - begins) / 2 > self.now:
-            return None
-        return Finding(Reason(ReasonCode.CRL_DUE, found=ends), can_wait=True)
+    def _note_unrecorded(self, one: DesiredCa, listed: tuple[crls.Revoked, ...]) -> None:
+        if lost := revocations.unrecorded(self.ledger, one.ca.name, listed):
+            said = (
+                f"lists {len(lost)} that the ledger does not know, and goes on listing them: "
+                f"put {LEDGER} back from a newer backup, or revoke them again by `--serial`"
+            )
+            self.notes.append(Note(one.ca.address.with_part(Part.CRL), said))
 
     # --- Servers and clients ---
 
@@ -515,6 +505,17 @@ def _secret(one: DesiredCa) -> tuple[str, ...]:
     return one.paths.key, one.paths.key_password
 
 
+def _said_of_brought(crl: crls.Crl, now: datetime) -> str | None:
+    ends, half = crl.next_update_utc, crls.half_of_life(crl)
+    if crls.begins_later(crl, now):
+        begins = f"{crl.last_update_utc:%Y-%m-%d %H:%M} UTC"
+        return f"begins on {begins}, so that who checks it refuses everyone until then"
+    if ends is None or half is None or half > now:
+        return None
+    when = f"{ends:%Y-%m-%d %H:%M} UTC"
+    return f"ended on {when}, so that who checks it refuses everyone" if ends <= now else f"ends on {when}"
+
+
 def _withdrawn_note(asked: DesiredCertificate, entry: Revoked) -> Note:
     entity, since = asked.address.entity, f"since {entry.at:%Y-%m-%d %H:%M} UTC"
     if entry.on_hold:
@@ -551,17 +552,6 @@ def _encryption(one: DesiredCa, key: SeenKey) -> Reason:
 def _rights(path: str, key: SeenKey) -> Iterator[Reason]:
     if key.present and key.mode != SECRET_FILE:
         yield Reason(ReasonCode.RIGHTS, path, f"{key.mode:04o}", f"{SECRET_FILE:04o}")
-
-
-def _crl_life(one: DesiredCa, crl: crls.Crl, now: datetime) -> Reason | None:
-    begins, ends = crl.last_update_utc, crl.next_update_utc
-    if ends is None:
-        return Reason(ReasonCode.CRL_ENDLESS)
-    if ends <= now:
-        return Reason(ReasonCode.EXPIRED, found=ends)
-    if ends - begins > one.crl_life:
-        return Reason(ReasonCode.CRL_LIFE, found=ends - begins, wanted=one.crl_life)
-    return None
 
 
 def bundle_inputs(one: DesiredParty, leaf: bytes) -> str:

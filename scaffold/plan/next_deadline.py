@@ -7,6 +7,7 @@ from datetime import datetime
 
 from scaffold.errors import ScaffoldError
 from scaffold.kinds.catalogue import Kind
+from scaffold.pki import crl as crls
 from scaffold.pki import staples as stapled
 from scaffold.plan.desired import Desired, DesiredParty, desire
 from scaffold.plan.staples import due_at, has_staple, life
@@ -36,8 +37,8 @@ def _moments(
             yield seen.not_valid_after_utc - one.window
     for ca in desired.cas:
         crl = observed.crl(ca.paths.crl).crl if ca.signs_crl else None
-        if crl is not None and crl.next_update_utc is not None:
-            yield crl.last_update_utc + min(crl.next_update_utc - crl.last_update_utc, ca.crl_life) / 2
+        if crl is not None and (half := crls.half_of_life(crl, ca.crl_life)) is not None:
+            yield half
 
 
 def _staple(desired: Desired, observed: Observation, one: DesiredParty, now: datetime) -> Iterator[datetime]:

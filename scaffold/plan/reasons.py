@@ -83,6 +83,7 @@ class ReasonCode(enum.Enum):
     ENTRIES_LIFTED = "entries/lifted"
     CRL_LIFE = "life"
     CRL_ENDLESS = "expired/endless"
+    CRL_NOT_YET_VALID = "not-yet-valid/crl"
     CRL_DUE = "crl-due"
 
     # --- Of a bundle

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from cryptography import x509
@@ -15,29 +15,32 @@ from scaffold.plan.unknown import Unknown
 from scaffold.store.ledger import Ledger, Revoked
 
 
-def entries(ledger: Ledger, ca: str, key: str, there: crls.Crl | None, now: datetime) -> tuple[Revoked, ...]:
+def entries(
+    ledger: Ledger, ca: str, key: str, there: crls.Crl | None, listed: Iterable[crls.Revoked], now: datetime
+) -> tuple[Revoked, ...]:
     """What the CRL of `ca` lists when it is signed at `now`.
 
     `key` is the SHA-256 of the CA's SPKI: what another key of the same CA has signed is no business of this one.
-    `there` is the CRL in place, where this key signed it. An entry leaves only once it has stood on a CRL issued past
-    its certificate's end (RFC 5280 3.3), and the one in place is the only one that is known to have been seen.
+    `there` is the CRL in place, where this key signed it, and `listed` what it lists. An entry leaves only once it has
+    stood on a CRL issued past its certificate's end (RFC 5280 3.3), and the one in place is the only one that is known
+    to have been seen.
     """
     known = (
         entry
         for (name, serial), entry in ledger.revoked.items()
         if name == ca and _signed_with(ledger, ca, serial, key) and not _has_left(ledger, entry, there, now)
     )
-    return (*known, *(unrecorded(ledger, ca, there) if there is not None else ()))
+    return (*known, *unrecorded(ledger, ca, listed))
 
 
-def unrecorded(ledger: Ledger, ca: str, there: crls.Crl) -> tuple[Revoked, ...]:
+def unrecorded(ledger: Ledger, ca: str, listed: Iterable[crls.Revoked]) -> tuple[Revoked, ...]:
     """What the CRL in place lists and the ledger knows nothing of: a ledger that was lost, or is an old copy.
 
-    Only a hold that was lifted takes an entry back (RFC 5280 5.3.1), so these stay. Raises Unreadable.
+    Only a hold that was lifted takes an entry back (RFC 5280 5.3.1), so these stay.
     """
     return tuple(
         Revoked(ca, serial, entry.reason.value, entry.when)
-        for entry in crls.entries(there)
+        for entry in listed
         if (pair := (ca, serial := f"{entry.serial:x}")) not in ledger.revoked and pair not in ledger.lifted
     )
 
@@ -54,17 +57,20 @@ def _has_left(ledger: Ledger, entry: Revoked, there: crls.Crl | None, now: datet
     return issued.not_after < there.last_update_utc <= now
 
 
-def lacking(ledger: Ledger, ca: str, key: str, there: crls.Crl, now: datetime) -> Reason | None:
-    """What is wrong with the entries of the CRL in place; None where nothing is.
+def lacking(
+    ledger: Ledger, ca: str, key: str, there: crls.Crl, listed: Sequence[crls.Revoked], now: datetime
+) -> Reason | None:
+    """What is wrong with the entries of the CRL in place, which are `listed`; None where nothing is.
 
-    An entry that may leave does so with the next signature, and is no reason for one. Raises Unreadable.
+    An entry that may leave does so with the next signature, and is no reason for one.
     """
-    listed = {f"{entry.serial:x}": entry.reason for entry in crls.entries(there)}
-    wanted = {entry.serial: crls.Reason(entry.reason) for entry in entries(ledger, ca, key, there, now)}
-    missing = [serial for serial, reason in wanted.items() if listed.get(serial) is not reason]
+    reasons = {f"{entry.serial:x}": entry.reason for entry in listed}
+    # What is listed and not recorded stays as it is, and so lacks nothing.
+    wanted = entries(ledger, ca, key, there, (), now)
+    missing = [entry.serial for entry in wanted if reasons.get(entry.serial) != entry.reason]
     if missing:
         return Reason(ReasonCode.ENTRIES_MISSING, found=_counted(missing))
-    lifted = [serial for serial in listed if (ca, serial) in ledger.lifted]
+    lifted = [serial for serial in reasons if (ca, serial) in ledger.lifted]
     return Reason(ReasonCode.ENTRIES_LIFTED, found=_counted(lifted)) if lifted else None
 
 
@@ -106,8 +112,7 @@ def _serving(
     crl: crls.Crl, wanted: list[tuple[Authority, x509.Certificate]], ledger: Ledger, now: datetime
 ) -> x509.Certificate | None:
     """Whose valid CRL it is, where it lists what it must."""
-    ends = crl.next_update_utc
-    if ends is None or ends <= now:
+    if not crls.is_current(crl, now):
         return None
     for authority, signer in wanted:
         if crls.signed_by(crl, signer):
@@ -126,9 +131,10 @@ def _lacks_nothing(
     if signer is not authority.today or isinstance(key, Unknown):
         return False  # what others sign is known by what they brought alone
     try:
-        if newest is not None and not {*crls.entries(newest)} <= {*crls.entries(crl)}:
+        listed = crls.entries(crl)
+        if newest is not None and not {*crls.entries(newest)} <= {*listed}:
             return False
-        return lacking(ledger, authority.name, key, crl, now) is None
+        return lacking(ledger, authority.name, key, crl, listed, now) is None
     except Unreadable:
         return False
 
@@ -147,7 +153,6 @@ def _newer(wanted: crls.Crl, found: list[crls.Crl], signers: list[x509.Certifica
         number = crls.number(one)
         if number is None or number <= highest or one.issuer != wanted.issuer or signer is None:
             continue
-        ends = one.next_update_utc
-        if ends is not None and ends > now and crls.signed_by(one, signer):
+        if crls.is_current(one, now) and crls.signed_by(one, signer):
             best, highest = one, number
     return best

@@ -195,7 +195,8 @@ def _crl_status(
         found = crls.load_all(content)
     except Unreadable as error:
         return CrlStatus(address, State.UNREADABLE, detail=str(error))
-    first = min(found, key=lambda crl: crl.next_update_utc or crl.last_update_utc)
+    # One that has not begun is refused, whatever the others say.
+    first = min(found, key=lambda crl: (not crls.begins_later(crl, now), crl.next_update_utc or crl.last_update_utc))
     return CrlStatus(
         address,
         _crl_state(first, change, now, within),
@@ -211,9 +212,12 @@ def _crl_state(crl: crls.Crl, change: Change | None, now: datetime, within: time
     ends = crl.next_update_utc
     if ends is None or ends <= now:
         return State.EXPIRED
+    if crls.begins_later(crl, now):
+        return State.NOT_YET_VALID
     if change is not None:
         return State.DUE if change.can_wait else State.CHANGED
-    past_half = crl.last_update_utc + (ends - crl.last_update_utc) / 2 <= now
+    half = crls.half_of_life(crl)
+    past_half = half is not None and half <= now
     return State.DUE if past_half or (within is not None and ends <= now + within) else State.VALID
 
 

@@ -4,7 +4,7 @@
     GET  /ca/CA.cer      DER (RFC 5280 4.2.2.1, RFC 2585)
     POST /ocsp/CA        a DER request (RFC 6960 A.1)
     GET  /ocsp/CA/...    the same, base64 and percent-encoded in the path
-    GET  /healthz        200 while every CRL that is published is valid, else 503 with what is not
+    GET  /healthz        200 while all is well, else 503 with what is wrong, a line each; what can be served still is
     GET  /metrics        Prometheus
 
 Plain HTTP is what RFC 5280 8 and RFC 6960 A.1 expect: everything here is signed, and TLS would need itself.
@@ -17,9 +17,8 @@ import base64
 import binascii
 import json
 import logging
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Final
@@ -32,11 +31,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from scaffold.pki.ocsp import LARGEST_REQUEST
 from scaffold.publish.authority import Document, etag
 from scaffold.publish.responder import Answer
-from scaffold.publish.state import Source
+from scaffold.publish.state import Problem, Source
 
-LARGEST_BODY: Final = 64 * 1024
+LARGEST_BODY: Final = LARGEST_REQUEST
 BODY_WITHIN: Final = 10.0
 """Seconds for the body of a request to arrive."""
 
@@ -68,15 +68,19 @@ class Metrics:
         self.crl_ends = Gauge(
             "scaffold_publish_crl_next_update_timestamp_seconds", "nextUpdate of a CRL", ["ca"], registry=self.registry
         )
+        self.problems = Gauge(
+            "scaffold_publish_problem", "1 while something is wrong", ["ca", "part"], registry=self.registry
+        )
         self.crl_entries = Gauge("scaffold_publish_crl_entries", "Entries of a CRL", ["ca"], registry=self.registry)
 
 
 class Publisher:
-    """The resources. `source` is what is published, `clock` tells the time."""
+    """The resources. `source` is what is published, `clock` tells the time, `problems` what is wrong with what."""
 
-    def __init__(self, source: Source, clock: Clock) -> None:
+    def __init__(self, source: Source, clock: Clock, problems: Callable[[], Sequence[Problem]] = tuple) -> None:
         self._source = source
         self._clock = clock
+        self._problems = problems
         self.metrics = Metrics()
 
     def application(self) -> ASGIApp:
@@ -129,16 +133,16 @@ class Publisher:
 
     async def health(self, request: Request) -> Response:
         now = self._clock()
-        expired = [
-            f"the CRL of ca.{one.name} expired on {one.crl.next_update_utc:%Y-%m-%d %H:%M:%S} UTC"
-            for one in self._source.authorities().values()
-            if one.crl is not None and one.crl.next_update_utc is not None and one.crl.next_update_utc <= now
-        ]
-        if expired:
-            return PlainTextResponse("\n".join(expired) + "\n", 503)
+        by_clock = (one.crl_problem(now) for one in self._source.authorities().values())
+        wrong = [*filter(None, by_clock), *map(str, self._problems())]
+        if wrong:
+            return PlainTextResponse("\n".join(wrong) + "\n", 503)
         return PlainTextResponse("ok\n")
 
     async def show_metrics(self, request: Request) -> Response:
+        self.metrics.problems.clear()
+        for problem in self._problems():
+            self.metrics.problems.labels(problem.ca or "", problem.part).set(1)
         for one in self._source.authorities().values():
             if one.crl is not None and one.crl.next_update_utc is not None:
                 self.metrics.crl_ends.labels(one.name).set(one.crl.next_update_utc.timestamp())
@@ -157,7 +161,7 @@ def _caching(answer: Answer, now: datetime) -> dict[str, str]:
     left = int((answer.fresh_until - now).total_seconds())
     return {
         "Cache-Control": f"max-age={max(0, left - 1)}, public, no-transform, must-revalidate",
-        "Last-Modified": format_datetime(answer.produced.replace(microsecond=0), usegmt=True),
+        "Last-Modified": format_datetime(answer.this_update.replace(microsecond=0), usegmt=True),
         "Expires": format_datetime(answer.fresh_until.replace(microsecond=0), usegmt=True),
         "ETag": etag(answer.body),
     }
@@ -178,9 +182,9 @@ def _document(request: Request, found: Document | None) -> Response:
 
 
 def _is_known(request: Request, tag: str | None) -> bool:
-    """Whether the client has this content already (RFC 9110 13.1.2)."""
-    known = re.split(r"\s*,\s*", request.headers.get("if-none-match", "").strip())
-    return tag is not None and tag in (one.removeprefix("W/") for one in known)
+    """Whether the client has this content already (RFC 9110 13.1.2): a tag of ours holds no comma."""
+    known = [one.strip(" \t") for line in request.headers.getlist("if-none-match") for one in line.split(",")]
+    return tag is not None and ("*" in known or tag in (one.removeprefix("W/") for one in known))
 
 
 def _not_found() -> Response:

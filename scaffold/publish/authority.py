@@ -6,12 +6,12 @@ import functools
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from scaffold.errors import PkiError
+from scaffold.errors import PkiError, ScaffoldError, Unreadable
 from scaffold.pki import bundles, crl, keys
 from scaffold.pki.issue import Issuer
 from scaffold.pki.ocsp import State, Status
@@ -54,17 +54,20 @@ def certificate_document(one: x509.Certificate) -> Document:
 class Authority:
     """One CA as the world may see it. `issuer` is None where its key is not here, or not open to this process.
 
-    `statuses` holds what the key of its certificate has issued here, by serial; others are unknown. `ends`: when each
-    of those certificates ends. `ocsp`: how long an answer stays valid, None where its certificates name no responder.
+    `statuses` holds what the key of its certificate has issued here, by serial; others are unknown. It is None where
+    the ledger could not be read: then nothing may be called good. `ends`: when each of those certificates ends.
+    `ocsp`: how long an answer stays valid, None where its certificates name no responder. `problems`: what is wrong, by
+    the part that it is wrong with ("crl", "key", "ledger").
     """
 
     ca: Ca
     certificate: x509.Certificate
     crl: crl.Crl | None
     issuer: Issuer | None
-    statuses: Mapping[int, Status]
+    statuses: Mapping[int, Status] | None
     ends: dict[int, datetime]
     ocsp: timedelta | None
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -72,7 +75,7 @@ class Authority:
 
     def status(self, serial: int) -> Status:
         """What is known of the certificate with `serial`."""
-        return self.statuses.get(serial, State.UNKNOWN)
+        return (self.statuses or {}).get(serial, State.UNKNOWN)
 
     def current(self, now: datetime) -> Iterator[int]:
         """The serials of certificates that have not ended, the newest first."""
@@ -86,34 +89,100 @@ class Authority:
     def certificate_document(self) -> Document:
         return certificate_document(self.certificate)
 
-    @property
-    def half_of_crl(self) -> datetime | None:
-        """When half of its CRL's life is over; None where there is no CRL that we could sign anew."""
-        if self.crl is None or self.issuer is None or self.crl.next_update_utc is None:
+    def crl_is_due(self, now: datetime) -> bool:
+        """Whether half of its CRL's life is over, or has not begun, and we could sign another."""
+        if self.crl is None or self.issuer is None or _is_brought(self.ca):
+            return False
+        half = crl.half_of_life(self.crl)
+        return half is None or half <= now or crl.begins_later(self.crl, now)
+
+    def crl_problem(self, now: datetime) -> str | None:
+        """Why who checks against its CRL refuses everyone now."""
+        if self.crl is None:
             return None
-        return self.crl.last_update_utc + (self.crl.next_update_utc - self.crl.last_update_utc) / 2
+        ends = self.crl.next_update_utc
+        if ends is not None and ends <= now:
+            return f"the CRL of ca.{self.name} expired on {ends:%Y-%m-%d %H:%M:%S} UTC"
+        if crl.begins_later(self.crl, now):
+            return f"the CRL of ca.{self.name} begins on {self.crl.last_update_utc:%Y-%m-%d %H:%M:%S} UTC"
+        return None
 
 
-def read(topology: Topology, layout: Layout, ca: Ca, known: Ledger) -> Authority | None:
-    """One CA as it stands in the output folder, None where it has no certificate yet. Raises ScaffoldError."""
-    found = files.read(layout.at(ca_paths(ca.name).certificate))
+def read(
+    topology: Topology, layout: Layout, ca: Ca, known: Ledger | None, before: Authority | None
+) -> Authority | None:
+    """One CA as it stands in the output folder, None where it has no certificate there.
+
+    `known` is None where the ledger cannot be read. What cannot be read of the CA is among its problems, and is what it
+    was `before` as long as its certificate is the same. Raises ScaffoldError where that cannot be read.
+    """
+    path = ca_paths(ca.name).certificate
+    found = files.read(layout.at(path))
     if found is None:
         return None
-    certificate = bundles.load_certificates(found.content)[0]
-    statuses, ends = _statuses(ca, certificate, known)
-    listed = _crl(topology, layout, ca, certificate)
-    if listed is not None and crl.signed_by(listed, certificate):
-        # A ledger that was lost, or is an old copy, does not make good what the CRL calls revoked.
-        statuses.update({one.serial: one for one in crl.entries(listed) if _is_unrecorded(known, ca, one)})
+    try:
+        certificate = bundles.load_certificates(found.content)[0]
+    except Unreadable as error:
+        raise Unreadable(f"{path} is {error}") from error
+    same = before if before is not None and before.certificate == certificate else None
+    problems: dict[str, str] = {}
+    listed, entries = _listed(topology, layout, ca, certificate, same, problems)
+    statuses, ends = _known(ca, certificate, known, entries, same, problems)
+    issuer = _open_issuer(ca, layout, certificate, problems)
+    if listed is None and issuer is None and ca.issues_here:
+        problems.setdefault("crl", f"{ca_paths(ca.name).crl} is not there")
     return Authority(
         ca=ca,
         certificate=certificate,
         crl=listed,
-        issuer=_open_issuer(ca, layout, certificate),
+        issuer=issuer,
         statuses=statuses,
         ends=ends,
         ocsp=ca.revocation.ocsp,
+        problems=problems,
     )
+
+
+def _listed(
+    topology: Topology,
+    layout: Layout,
+    ca: Ca,
+    certificate: x509.Certificate,
+    same: Authority | None,
+    problems: dict[str, str],
+) -> tuple[crl.Crl | None, tuple[crl.Revoked, ...]]:
+    """Its CRL and what that lists."""
+    try:
+        found = _crl(topology, layout, ca, certificate)
+        if found is not None:
+            return found, crl.entries(found)
+    except ScaffoldError as error:
+        problems["crl"] = error.message
+    if same is None or same.crl is None:
+        return None, ()
+    problems.setdefault("crl", "its file is not there")
+    return same.crl, crl.entries(same.crl)
+
+
+def _known(
+    ca: Ca,
+    certificate: x509.Certificate,
+    known: Ledger | None,
+    entries: tuple[crl.Revoked, ...],
+    same: Authority | None,
+    problems: dict[str, str],
+) -> tuple[Mapping[int, Status] | None, dict[int, datetime]]:
+    """What is known of each serial, and when each certificate ends."""
+    if known is not None:
+        try:
+            statuses, ends = _statuses(ca, certificate, known)
+        except (ValueError, OverflowError) as error:
+            problems["ledger"] = f"what it says of ca.{ca.name} cannot be understood: {error}"
+        else:
+            # A ledger that was lost, or is an old copy, does not make good what the CRL calls revoked.
+            statuses.update({one.serial: one for one in entries if _is_unrecorded(known, ca, one)})
+            return statuses, ends
+    return (same.statuses, same.ends) if same is not None else (None, {})
 
 
 def _statuses(ca: Ca, certificate: x509.Certificate, known: Ledger) -> tuple[dict[int, Status], dict[int, datetime]]:
@@ -147,25 +216,47 @@ def _crl(topology: Topology, layout: Layout, ca: Ca, certificate: x509.Certifica
     if ca.existing is not None and ca.existing.crl is not None:
         brought = existing.load(topology, ca).crls
         return next((one for one in crl.load_all(brought or b"") if crl.signed_by(one, certificate)), None)
-    found = files.read(layout.at(ca_paths(ca.name).crl))
-    return crl.load(found.content) if found is not None else None
+    path = ca_paths(ca.name).crl
+    found = files.read(layout.at(path))
+    if found is None:
+        return None
+    try:
+        listed = crl.load(found.content)
+    except Unreadable as error:
+        raise Unreadable(f"{path} is {error}") from error
+    if not crl.signed_by(listed, certificate):
+        raise PkiError(f"{path} is not signed by the key that the CA has today")
+    return listed
 
 
-def _open_issuer(ca: Ca, layout: Layout, certificate: x509.Certificate) -> Issuer | None:
+def _is_brought(ca: Ca) -> bool:
+    """Whether somebody else signs its CRL."""
+    return ca.existing is not None and ca.existing.crl is not None
+
+
+def _open_issuer(ca: Ca, layout: Layout, certificate: x509.Certificate, problems: dict[str, str]) -> Issuer | None:
     """The CA with its key, where that is open to us: a password has no business in a network process."""
-    path = layout.at(ca_paths(ca.name).key)
+    path = ca_paths(ca.name).key
+    where = layout.at(path)
     if ca.existing is not None:
         if ca.existing.key is None:
             return None
-        path = str(ca.existing.key.resolve())
-    found = files.read(path)
-    if found is None or keys.is_encrypted(found.content):
-        return None
-    issuer = Issuer(certificate, keys.load(found.content, None))
+        path = where = str(ca.existing.key.resolve())
     try:
+        found = files.read(where)
+        if found is None:
+            problems["key"] = f"{path} is not there"
+            return None
+        if keys.is_encrypted(found.content):
+            return None
+        issuer = Issuer(certificate, keys.load(found.content, None))
         issuer.check()
-    except PkiError:
-        return None  # caught between two renames: the next look sees both
+    except Unreadable as error:
+        problems["key"] = f"{path} is {error}"
+        return None
+    except ScaffoldError as error:
+        problems["key"] = error.message
+        return None
     return issuer
 
 

@@ -18,7 +18,10 @@ LIFETIME: Final = timedelta(days=7)
 
 
 def make(ca: Ca, issuer: Issuer, now: datetime, lifetime: timedelta = LIFETIME) -> Issuer:
-    """A responder of `ca` with a key of its own. Raises PkiError where the CA has ended."""
+    """A responder of `ca` with a key of its own. Raises PkiError where the CA has ended.
+
+    P-256 below an ML-DSA CA too: an answer is believed for hours, and who could forge it in years is too late.
+    """
     key = keys.generate(KeyType.EC_P256)
     not_before, not_after = issue.validity(lifetime, now, issuer.not_after)
     certificate = issue.issue(
@@ -44,6 +47,9 @@ def make_and_record(layout: Layout, ca: Ca, issuer: Issuer, now: datetime) -> Is
 
 
 def is_due(delegate: Issuer, issuer: Issuer, now: datetime) -> bool:
-    """Whether half of its life is over and a new one would live longer: what ends with its CA stays until then."""
+    """Whether it has not begun (the clock was put back), or half of its life is over and a new one would live longer.
+
+    What ends with its CA stays until then.
+    """
     begins, ends = delegate.certificate.not_valid_before_utc, delegate.not_after
-    return now >= begins + (ends - begins) / 2 and ends < issuer.not_after
+    return now < begins or (now >= begins + (ends - begins) / 2 and ends < issuer.not_after)

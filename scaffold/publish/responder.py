@@ -14,7 +14,7 @@ from cryptography import x509
 
 from scaffold.errors import Unreadable
 from scaffold.pki import chains, ocsp
-from scaffold.pki.issue import Issuer
+from scaffold.pki.issue import Issuer, backdated
 
 _MOST_PRESIGNED: Final = 10_000
 _MOST_KEPT: Final = 100_000
@@ -24,11 +24,14 @@ _log = logging.getLogger("scaffold.publish")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A DER response. `fresh_until` is its end, None where no cache may keep it; `outcome` is what is counted."""
+    """A DER response. `fresh_until` is its end, None where no cache may keep it; `outcome` is what is counted.
+
+    `this_update` is what it says of itself, backdated; of a refusal, when it was given.
+    """
 
     body: bytes
     outcome: str
-    produced: datetime
+    this_update: datetime
     fresh_until: datetime | None = None
 
 
@@ -36,7 +39,7 @@ class Answer:
 class _Signed:
     status: ocsp.Status
     body: bytes
-    this_update: datetime
+    signed: datetime
     next_update: datetime
 
 
@@ -82,7 +85,7 @@ class Responder:
             return
         if self._presigned is not None:
             known, at = self._presigned
-            if known is authority and now < at + self._lifetime / 2:
+            if known is authority and self._is_young(at, now):
                 return
         for serial in islice(authority.current(now), _MOST_PRESIGNED):
             self._ready_answer(dataclasses.replace(self._usual_id, serial=serial), now)
@@ -114,11 +117,15 @@ class Responder:
     def _ready_answer(self, one: ocsp.CertId, now: datetime) -> Answer:
         status = self._authority.status(one.serial)
         kept = self._kept.get(one)
-        if kept is None or kept.status != status or now > kept.this_update + self._lifetime / 2:
+        if kept is None or kept.status != status or not self._is_young(kept.signed, now):
             kept = self._sign(one, status, now)
             if status is not ocsp.State.UNKNOWN:  # serials that nobody issued would fill the memory
                 self._keep(one, kept)
-        return Answer(kept.body, _outcome(status), kept.this_update, kept.next_update)
+        return Answer(kept.body, _outcome(status), backdated(kept.signed), kept.next_update)
+
+    def _is_young(self, signed: datetime, now: datetime) -> bool:
+        """Whether half of the life of what was signed then is still to come; a clock that was put back ends it."""
+        return signed <= now <= signed + self._lifetime / 2
 
     def _keep(self, one: ocsp.CertId, signed: _Signed) -> None:
         if len(self._kept) >= _MOST_KEPT:
@@ -127,14 +134,15 @@ class Responder:
 
     def _sign(self, one: ocsp.CertId, status: ocsp.Status, now: datetime) -> _Signed:
         next_update = self._until(now)
-        body = ocsp.respond([(one, status)], self.delegate, this_update=now, next_update=next_update)
+        body = ocsp.respond([(one, status)], self.delegate, this_update=backdated(now), next_update=next_update)
         return _Signed(status, body, now, next_update)
 
     def _fresh_answer(self, asked: ocsp.Request, now: datetime) -> Answer:
         answers = [(one, self._status(one)) for one in asked.ids]
-        body = ocsp.respond(answers, self.delegate, this_update=now, next_update=self._until(now), nonce=asked.nonce)
+        begins, ends = backdated(now), self._until(now)
+        body = ocsp.respond(answers, self.delegate, this_update=begins, next_update=ends, nonce=asked.nonce)
         outcome = _outcome(answers[0][1]) if len(answers) == 1 else "several"
-        return Answer(body, outcome, now)
+        return Answer(body, outcome, begins)
 
     def _status(self, one: ocsp.CertId) -> ocsp.Status:
         """Of another CA's certificate, asked about beside one of ours, nothing is known (RFC 6960 2.2)."""

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from scaffold.errors import PublishError, ScaffoldError
-from scaffold.publish.app import Clock, JsonLines, Publisher
+from scaffold.publish.app import LARGEST_BODY, Clock, JsonLines, Publisher
 from scaffold.publish.state import Source, State
 from scaffold.topology.model import HostPort
 
@@ -32,6 +32,9 @@ READ_WITHIN: Final = 60.0
 
 MOST_CONNECTIONS: Final = 700
 """Connections at a time: with two bursts that are accepted at once, fewer than the usual limit of 1,024 open files."""
+
+LARGEST_HEAD: Final = 16 * 1024
+"""Octets of a request's head, and the size of the pieces in which whatever arrives is read."""
 
 SHUT_WITHIN: Final = 5
 """Seconds for the answers under way when the publisher is told to end."""
@@ -76,6 +79,7 @@ _BACKLOG: Final = 128
 class ImpatientProtocol(H11Protocol):
     """HTTP/1.1 that hangs up on who does not send its request, or does not read its answer.
 
+    Nor does it read more of one request than an OCSP request can be: while h11 does, everybody else waits.
     uvicorn waits for a first request, and for a reader, for ever. Where too many are there, the one that has been
     silent for longest makes room: without a free file descriptor asyncio would do nothing but log.
     """
@@ -83,6 +87,7 @@ class ImpatientProtocol(H11Protocol):
     _heard_at = 0.0
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
+    _of_body = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -93,12 +98,29 @@ class ImpatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self.loop.time()
-        super().data_received(data)
+        self._read(data)
         if self._is_busy:
             _cancel(self._deadline)
             self._deadline = None
         else:
             self._expect_a_request()
+
+    def _read(self, data: bytes) -> None:
+        for start in range(0, len(data), LARGEST_HEAD):
+            piece = data[start : start + LARGEST_HEAD]
+            super().data_received(piece)
+            # Counted as it arrives: in chunks of an octet each, a body is six times as long as what it says.
+            self._of_body = self._of_body + len(piece) if self.conn.their_state is h11.SEND_BODY else 0
+            if self._of_body > LARGEST_BODY and self.cycle is not None:
+                self._read_no_more(self.cycle)
+                return
+            if self.transport.is_closing():
+                return
+
+    def _read_no_more(self, cycle: RequestResponseCycle) -> None:
+        """The application answers what it has seen of the request, and then it is over."""
+        self.flow.pause_reading()
+        cycle.keep_alive = False
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -208,10 +230,11 @@ class Keeper:
 
 def make_server(state: State, clock: Clock, source: Source | None = None) -> Server:
     """A server that is ready to run on a socket; `state` has been opened. `source`: what is served instead of it."""
-    publisher = Publisher(source or state, clock)
+    publisher = Publisher(source or state, clock, state.problems)
     config = uvicorn.Config(
         publisher.application(),
         http=ImpatientProtocol,
+        h11_max_incomplete_event_size=LARGEST_HEAD,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,32 +1,54 @@
-"""The publisher's picture of the output folder, kept fresh while it runs: authorities, responders, what is due."""
+"""The publisher's picture of the output folder, kept fresh while it runs: authorities, responders, what is due.
+
+What is wrong with one CA is told (once in the log, and for as long as it lasts by `problems`), and changes nothing for
+the others.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
-from scaffold.apply import apply
-from scaffold.errors import Locked, PublishError, ScaffoldError
+from scaffold.apply.crls import sign_alone
+from scaffold.errors import Locked, PublishError, ScaffoldError, StoreError
 from scaffold.pki import ocsp
 from scaffold.pki.issue import Issuer
-from scaffold.plan.crls import plan_crls
+from scaffold.plan.crls import crl_change
+from scaffold.plan.desired import Desired, DesiredCa, desire
+from scaffold.plan.model import Change
 from scaffold.publish import authority, delegation
 from scaffold.publish.authority import Authority, Document
 from scaffold.publish.responder import Answer, Responder, refusal
 from scaffold.store import ledger, lock
-from scaffold.store.layout import Layout
-from scaffold.store.secrets import Secrets
+from scaffold.store.layout import Layout, ca_paths
+from scaffold.store.observation import Observation
 from scaffold.topology.address import Part
 from scaffold.topology.model import Ca, Topology
 
 _TRY_AGAIN: Final = timedelta(seconds=30)
 """After a signature or a look that failed: a full disk does not mend within a second."""
 
-_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+_READ: Final = ("certificate", "crl", "key", "ledger")
+"""The parts of a CA that are looked at whenever its files are read."""
 
 _log = logging.getLogger("scaffold.publish")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a part of one CA, or (`ca` is None) of what all of them share."""
+
+    ca: str | None
+    part: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.why}" if self.ca is None else f"ca.{self.ca}: {self.part}: {self.why}"
 
 
 class Source(Protocol):
@@ -41,39 +63,83 @@ class Source(Protocol):
         """Every CA that is published."""
 
 
+class CrlsUnsigned(PublishError):
+    """CRLs could not be signed; `by_ca` says why, and all others are signed."""
+
+    def __init__(self, by_ca: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"ca.{name}: {why}" for name, why in by_ca.items()))
+        self.by_ca = by_ca
+
+
 class Signing(Protocol):
     """What a publisher may sign; both raise Locked while an apply is at work, and other ScaffoldErrors."""
 
     def crls(self, now: datetime) -> None:
-        """Signs the CRLs that are due."""
+        """Signs the CRLs that are due. Raises CrlsUnsigned once it has signed those that it can."""
 
     def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
         """A new OCSP responder of `ca`."""
 
 
 class SignAsApply:
-    """Signs into the output folder exactly as `scaffold apply` does: its plan, its lock, its ledger."""
+    """Signs into the output folder exactly as `scaffold apply` does: its rules, its lock, its ledger."""
 
     def __init__(self, topology: Topology, layout: Layout) -> None:
         self._topology = topology
         self._layout = layout
 
     def crls(self, now: datetime) -> None:
-        if not plan_crls(self._topology, self._layout, now).plan.changes:
+        desired, failed = desire(self._topology), dict[str, str]()
+        if not self._due(desired, failed, now):
+            _raise_for(failed)
             return
         with lock.hold(self._layout, now):
-            planned = plan_crls(self._topology, self._layout, now)  # of the moment in which nobody else writes
-            done = apply(planned, Secrets()).done
-        for change in done:
-            _log.info(
-                "CRL signed", extra={"fields": {"address": str(change.address), "why": change.reasons[0].code.code}}
-            )
+            failed.clear()
+            # As it is now, when nobody else writes.
+            for one, change, observed in self._due(desired, failed, now):
+                with _apart(partial(failed.setdefault, one.ca.name)):
+                    sign_alone(one, desired, observed, now)
+                    fields = {"address": str(change.address), "why": change.reasons[0].code.code}
+                    _log.info("CRL signed", extra={"fields": fields})
+        _raise_for(failed)
+
+    def _due(
+        self, desired: Desired, failed: dict[str, str], now: datetime
+    ) -> list[tuple[DesiredCa, Change, Observation]]:
+        observed = Observation(self._layout)
+        observed.check_topology(self._topology.name)
+        found = []
+        for one in desired.cas:
+            with _apart(partial(failed.setdefault, one.ca.name)):
+                if (change := crl_change(self._topology, one, observed, now)) is not None:
+                    found.append((one, change, observed))
+        return found
 
     def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
         made = delegation.make_and_record(self._layout, ca, issuer, now)
         fields = {"address": str(ca.address.with_part(Part.OCSP)), "ends": made.not_after.isoformat()}
         _log.info("OCSP responder certificate issued", extra={"fields": fields})
         return made
+
+
+@contextlib.contextmanager
+def _apart(tell: Callable[[str], object]) -> Iterator[None]:
+    """Tells why the block failed, whatever it was, and goes on behind it. Locked passes: nothing is wrong then."""
+    try:
+        yield
+    except Locked:
+        raise
+    except Exception as error:
+        tell(_why(error))
+
+
+def _raise_for(failed: Mapping[str, str]) -> None:
+    if failed:
+        raise CrlsUnsigned(failed)
+
+
+def _why(error: Exception) -> str:
+    return error.message if isinstance(error, ScaffoldError) else repr(error)
 
 
 class State:
@@ -84,9 +150,10 @@ class State:
         self._layout = layout
         self._signing = signing or SignAsApply(topology, layout)
         self._stamp: tuple[object, ...] | None = None
-        self._read_again = _NEVER
+        self._ledger: ledger.Ledger | None = None
         self._unsettled = True
-        self._not_before: dict[str, datetime] = {}
+        self._failed: dict[str, datetime] = {}
+        self._problems: dict[tuple[str | None, str], Problem] = {}
         self._authorities: dict[str, Authority] = {}
         self._responders: dict[str, Responder] = {}
 
@@ -104,37 +171,44 @@ class State:
         one = self._authorities.get(ca)
         if one is None:
             return None
-        if (responder := self._responders.get(ca)) is not None:
+        responder = self._responders.get(ca)
+        if responder is not None and one.statuses is not None:
             return responder.answer(request, now)
-        # An apply holds the lock, or the CA has none at all.
-        soon = one.ocsp is not None and one.issuer is not None
+        # An apply holds the lock, a file is damaged, or the CA has no responder at all.
+        soon = one.ocsp is not None and (one.issuer is not None or "key" in one.problems)
         return refusal(ocsp.Failure.TRY_LATER if soon else ocsp.Failure.UNAUTHORIZED, now)
 
     def authorities(self) -> Mapping[str, Authority]:
         return self._authorities
 
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong now."""
+        return tuple(self._problems.values())
+
     # --- Keeping it fresh ---
 
     def open(self, now: datetime) -> None:
-        """The first look. Raises PublishError where nothing was applied yet, StoreError."""
-        known = ledger.load(self._layout)
-        if known.topology is not None and known.topology != self._topology.name:
-            raise PublishError(
-                f'{self._layout.out} belongs to the topology "{known.topology}", not to "{self._topology.name}"',
-                hint="choose another folder with --out",
-            )
+        """The first look. Raises PublishError where nothing was applied yet, or nothing can be read."""
+        with contextlib.suppress(StoreError):  # `refresh` says what is wrong with it
+            known = ledger.load(self._layout)
+            if known.topology is not None and known.topology != self._topology.name:
+                raise PublishError(
+                    f'{self._layout.out} belongs to the topology "{known.topology}", not to "{self._topology.name}"',
+                    hint="choose another folder with --out",
+                )
         self.refresh(now)
         if not self._authorities:
-            raise PublishError(f"there is no CA in {self._layout.out}", hint="run `scaffold apply` first")
+            why = "".join(f"; {one}" for one in self.problems())
+            raise PublishError(f"there is no CA in {self._layout.out}{why}", hint="run `scaffold apply` first")
 
     def refresh(self, now: datetime) -> bool:
-        """Reads what has changed and signs what is due; whether anything was new. Raises StoreError.
+        """Reads what has changed and signs what is due; whether anything was new.
 
-        What cannot be read or signed is logged; what was known before stays, and a later call tries again.
+        What cannot be read or signed is a problem; what was known before stays, and a later call tries again.
         """
         is_new = self._read(now)
-        if is_new or self._unsettled or self._half_is_over(now):
-            self._unsettled = not self._sign("CRLs", now, lambda: self._signing.crls(now))
+        if is_new or self._is_due(now):
+            self._unsettled = not self._sign_crls(now)
             is_new = self._read(now) or is_new
         for one in list(self._authorities.values()):
             self._refresh_responder(one, now)
@@ -142,56 +216,116 @@ class State:
 
     def _read(self, now: datetime) -> bool:
         stamp = authority.stamp(self._topology, self._layout)  # before reading: what changes meanwhile is seen next
-        if stamp == self._stamp and now < self._read_again:
+        if stamp == self._stamp and ("read" not in self._failed or self._is_too_soon("read", now)):
             return False
-        self._read_again = _NEVER
-        known = ledger.load(self._layout)
+        self._failed.pop("read", None)
+        self._read_ledger(now)
         for ca in self._topology.cas.values():
-            try:
-                found = authority.read(self._topology, self._layout, ca, known)
-            except ScaffoldError as error:
-                _log.error("CA cannot be read", extra={"fields": {"address": str(ca.address), "error": error.message}})
-                self._read_again = now + _TRY_AGAIN
-                continue
-            if found is None:
-                self._authorities.pop(ca.name, None)
-            else:
-                self._authorities[ca.name] = found
+            self._read_ca(ca, now)
         self._stamp = stamp
         return True
 
-    def _half_is_over(self, now: datetime) -> bool:
-        halves = (one.half_of_crl for one in self._authorities.values())
-        return any(half is not None and half <= now for half in halves)
+    def _read_ledger(self, now: datetime) -> None:
+        try:
+            self._ledger = ledger.load(self._layout)
+        except StoreError as error:
+            # What it said before stays true: who revokes anything meanwhile is told that it is damaged.
+            self._failed["read"] = now
+            self._say(None, "ledger", error.message)
+        else:
+            self._say(None, "ledger", None)
+
+    def _read_ca(self, ca: Ca, now: datetime) -> None:
+        before, found = self._authorities.get(ca.name), dict[str, str]()
+        with _apart(partial(found.setdefault, "certificate")):
+            one = authority.read(self._topology, self._layout, ca, self._ledger, before)
+            if one is not None:
+                self._authorities[ca.name] = one
+                found.update(one.problems)
+            elif before is not None or self._knows(ca):
+                found["certificate"] = f"{ca_paths(ca.name).certificate} is not there"
+        if found:
+            self._failed["read"] = now
+        for part in _READ:
+            self._say(ca.name, part, found.get(part))
+
+    def _knows(self, ca: Ca) -> bool:
+        """Whether it was made already: one that is new in the topology has no certificate yet."""
+        return self._ledger is not None and ca.name in self._ledger.ca_keys
+
+    def _is_due(self, now: datetime) -> bool:
+        if self._is_too_soon("crls", now):
+            failing = {one.ca for one in self.problems() if one.part == "signature"}
+            well = (one for one in self._authorities.values() if not {one.name, None} & failing)
+            return any(one.crl_is_due(now) for one in well)
+        return self._unsettled or any(one.crl_is_due(now) for one in self._authorities.values())
+
+    def _sign_crls(self, now: datetime) -> bool:
+        """Whether all was signed that is due: not while an apply is at work."""
+        failed: dict[str | None, str] = {}
+        try:
+            self._signing.crls(now)
+        except Locked:
+            return False
+        except CrlsUnsigned as error:
+            failed.update(error.by_ca)
+        except Exception as error:
+            failed[None] = _why(error)
+        for name in (None, *self._topology.cas):
+            self._say(name, "signature", failed.get(name))
+        if failed:
+            self._failed["crls"] = now
+        else:
+            self._failed.pop("crls", None)
+        return not failed
 
     def _refresh_responder(self, one: Authority, now: datetime) -> None:
-        issuer = one.issuer
-        if one.ocsp is None or issuer is None:
-            self._responders.pop(one.name, None)
+        if one.ocsp is None or one.statuses is None:
             return
         responder = self._responders.get(one.name)
         if responder is not None and responder.answers_for(one):
             responder.update(one)
-        if responder is None or not responder.answers_for(one) or delegation.is_due(responder.delegate, issuer, now):
-            self._sign(one.name, now, lambda: self._replace_responder(one, issuer, now))
-        if (current := self._responders.get(one.name)) is not None:
-            current.presign(now)
+        else:
+            self._responders.pop(one.name, None)
+        what = f"responder of {one.name}"
+        if self._is_too_soon(what, now):
+            return
+        failed: list[str] = []
+        with contextlib.suppress(Locked), _apart(failed.append):
+            self._replace_responder(one, one.ocsp, now)
+            if (current := self._responders.get(one.name)) is not None:
+                current.presign(now)
+        if failed:
+            self._failed[what] = now
+        self._say(one.name, "responder", failed[0] if failed else None)
 
-    def _replace_responder(self, one: Authority, issuer: Issuer, now: datetime) -> None:
-        if one.ocsp is not None:
-            self._responders[one.name] = Responder(one, self._signing.delegate(one.ca, issuer, now), one.ocsp)
+    def _replace_responder(self, one: Authority, lifetime: timedelta, now: datetime) -> None:
+        """Where there is none, or it is due. What cannot be replaced while its CA's key is gone answers on."""
+        responder = self._responders.get(one.name)
+        if one.issuer is None:
+            return
+        if responder is None or delegation.is_due(responder.delegate, one.issuer, now):
+            self._responders[one.name] = Responder(one, self._signing.delegate(one.ca, one.issuer, now), lifetime)
 
-    def _sign(self, what: str, now: datetime, work: Callable[[], object]) -> bool:
-        """Whether `work` was done: not while an apply is at work, nor soon after it has failed."""
-        if what in self._not_before and now < self._not_before[what]:
-            return False
-        try:
-            work()
-        except Locked:
-            return False
-        except ScaffoldError as error:
-            self._not_before[what] = now + _TRY_AGAIN
-            _log.error("signing failed", extra={"fields": {"what": what, "error": error.message}})
-            return False
-        self._not_before.pop(what, None)
-        return True
+    def _is_too_soon(self, what: str, now: datetime) -> bool:
+        """Whether it has failed a moment ago. A clock that was put back meanwhile does not make that moment long."""
+        failed = self._failed.get(what)
+        return failed is not None and failed <= now < failed + _TRY_AGAIN
+
+    def _say(self, ca: str | None, part: str, why: str | None) -> None:
+        """Keeps what is wrong, or (None) that nothing is any more; the log is told of changes alone."""
+        before = self._problems.get((ca, part))
+        found = None if why is None else Problem(ca, part, why.replace(f"{self._layout.out}/", ""))
+        if found == before:
+            return
+        others = {key: one for key, one in self._problems.items() if key != (ca, part)}
+        # Readers on other threads see the old picture or the new one.
+        self._problems = others if found is None else {**others, (ca, part): found}
+        if found is not None:
+            _log.error("problem", extra={"fields": _fields(found)})
+        elif before is not None:
+            _log.info("problem over", extra={"fields": _fields(before)})
+
+
+def _fields(one: Problem) -> dict[str, str | None]:
+    return {"address": f"ca.{one.ca}" if one.ca is not None else None, "part": one.part, "why": one.why}

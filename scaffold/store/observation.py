@@ -5,6 +5,7 @@ Nothing is asked for and nothing is opened with a password: of an encrypted key 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -60,7 +61,6 @@ class Observation:
         self.layout = layout
         self.serial = state_serial(layout)  # before the records are read: what is added meanwhile is noticed later
         self.ledger = ledger.load(layout)
-        self.records = projects.load(layout)
         self._listings: dict[str, frozenset[str]] = {}
         self._folder: str | None = None
         self._found: dict[str, files.Found | None] = {}
@@ -86,6 +86,11 @@ class Observation:
     def seen_folder(self, folder: str, apart: str | None = None) -> SeenFolder:
         """The names in a folder as this look has found them."""
         return SeenFolder(folder, tuple(sorted(self._listing(folder) - {apart})), apart)
+
+    @functools.cached_property
+    def records(self) -> projects.Records:
+        """What was rendered. Whoever signs a CRL does without."""
+        return projects.load(self.layout)
 
     def content(self, path: str) -> bytes | None:
         """The bytes of a file, or None where it is not there."""

@@ -30,7 +30,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.render import render
 from scaffold.pki import bundles, ocsp, staples
 from scaffold.pki import crl as crls
-from scaffold.pki.issue import Issuer
+from scaffold.pki.issue import Issuer, backdated
 from scaffold.pki.keys import spki_sha256
 from scaffold.pki.names import rfc2253
 from scaffold.settings.derivation import server_settings
@@ -209,7 +209,7 @@ def _crl_file(
     if scenario is RevocationScenario.SOUND:
         ends = authorities.now + _LIFETIME
         beside = authorities.rogue_cas_beside(peer_issuers(t, checker))
-        lists += [crls.build(ca.issuer, 1, authorities.now, ends) for ca in beside]
+        lists += [crls.build(ca.issuer, 1, backdated(authorities.now), ends) for ca in beside]
     return b"".join(map(crls.to_pem, lists))
 
 

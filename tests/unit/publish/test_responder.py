@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaffold.pki import crl, ocsp
+from scaffold.pki.issue import BACKDATE
 from scaffold.publish import delegation
 from scaffold.publish.responder import Responder
 from tests.unit.pki.lab import ISSUING, NOW, lab
@@ -48,7 +49,7 @@ def request(*serials: int, algorithm: str = "sha1", nonce: bytes | None = None, 
 def test_each_status_by_each_hash(algorithm, serial, status):
     answer = responder().answer(request(serial, algorithm=algorithm), NOW)
     said = read(answer, lab().issuing.certificate)
-    assert (said.status, said.this_update, said.next_update) == (status, NOW, NOW + HOUR)
+    assert (said.status, said.this_update, said.next_update) == (status, NOW - BACKDATE, NOW + HOUR)
     assert answer.outcome == status.lower()
     assert answer.fresh_until == NOW + HOUR
 
@@ -58,7 +59,7 @@ def test_without_a_nonce_the_kept_answer_is_given_and_with_one_a_fresh_one():
     kept = one.answer(request(1), NOW)
     assert one.answer(request(1), NOW + HOUR / 2) == kept
     later = one.answer(request(1), NOW + HOUR / 2 + timedelta(seconds=1))
-    assert later.produced == NOW + HOUR / 2 + timedelta(seconds=1)
+    assert later.this_update == NOW + HOUR / 2 + timedelta(seconds=1) - BACKDATE
 
     fresh = one.answer(request(1, nonce=b"n" * 32), NOW)
     assert read(fresh, lab().issuing.certificate).nonce == b"n" * 32

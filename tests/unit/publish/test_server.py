@@ -40,6 +40,9 @@ class Fake:
     def refresh(self, now: datetime) -> bool:
         return False
 
+    def problems(self) -> tuple[object, ...]:
+        return ()
+
 
 SHORT = 0.2
 """Seconds: a wait that a test wants to run out."""
