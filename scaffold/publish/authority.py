@@ -200,8 +200,7 @@ def _statuses(ca: Ca, certificate: x509.Certificate, known: Ledger) -> tuple[dic
         else:
             others.add(serial)
     for revoked in known.revoked.values():
-        serial = int(revoked.serial, 16)
-        if revoked.ca == ca.name and serial not in others:
+        if revoked.ca == ca.name and (serial := int(revoked.serial, 16)) not in others:
             statuses[serial] = crl.Revoked(serial, revoked.at, crl.Reason(revoked.reason))
     return statuses, ends
 

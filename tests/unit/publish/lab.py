@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509 import ocsp as x509_ocsp
+from starlette.types import ASGIApp
 
 from scaffold.pki import ocsp
 from scaffold.publish.responder import Answer
@@ -89,3 +93,45 @@ def revoke(out: Path, ca: str, certificate: x509.Certificate, now: datetime, rea
 def delegates(out: Path) -> list[Issued]:
     """The responder certificates that the ledger knows."""
     return [one for one in ledger.load(Layout(out)).issued.values() if one.address.part is Part.OCSP]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an application answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+def request(
+    application: ASGIApp, path: str, headers: Sequence[tuple[str, str]] = (), body: bytes | None = None
+) -> Reply:
+    """GET, or POST where there is a body, without a network."""
+    scope = {
+        "type": "http",
+        "method": "GET" if body is None else "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers],
+    }
+    said: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body or b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    asyncio.run(application(scope, receive, send))  # type: ignore[arg-type]
+    start = said[0]
+    return Reply(
+        start["status"],
+        {name.decode(): value.decode() for name, value in start["headers"]},
+        b"".join(message.get("body", b"") for message in said[1:]),
+    )

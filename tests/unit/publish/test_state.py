@@ -349,3 +349,47 @@ def test_the_ledger_names_the_key_that_signed_the_responder(bank):
     assert delegate.issuer_key == keys.spki_sha256(bank.certificate("pki/issuing/ca.crt"))
     last = (bank.out / ".scaffold/ledger.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["ca"] == "issuing"
+
+
+# --- What the CRL says and the ledger does not ---
+
+
+def forget_revocations(household) -> None:
+    """The ledger as an old backup has it."""
+    path = household.out / ".scaffold/ledger.jsonl"
+    kept = [line for line in path.read_text().splitlines() if json.loads(line)["event"] != "revoked"]
+    path.write_text("\n".join(kept) + "\n")
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["before it starts", "while it runs"])
+def test_what_the_crl_lists_stays_revoked_though_the_ledger_lost_it(bank, started):
+    teller, issuing = leaf_and_issuer(bank)
+    state = opened(bank)
+    revoke(bank.out, "issuing", teller, bank.now)
+    state.refresh(bank.now)
+    forget_revocations(bank)
+    if not started:
+        state = opened(bank)
+    state.refresh(bank.now)
+    said = ask(state, "issuing", teller, issuing, bank.now)
+    assert (said.status, said.reason) == ("REVOKED", "keyCompromise")
+    bank.later(hours=13)
+    state.refresh(bank.now)
+    assert [one.serial for one in crl.entries(crl_on_disk(bank, "issuing"))] == [teller.serial_number], (
+        "and on the next"
+    )
+    assert ask(state, "issuing", teller, issuing, bank.now).status == "REVOKED"
+
+
+def test_a_hold_that_was_lifted_is_good_before_the_next_crl_says_so(bank):
+    """The list in place still has it, and the ledger knows better."""
+    teller, issuing = leaf_and_issuer(bank)
+    revoke(bank.out, "issuing", teller, bank.now, "certificateHold")
+    state = opened(bank)
+    listed = crl_on_disk(bank, "issuing")
+    assert len(listed) == 1
+    revoke(bank.out, "issuing", teller, bank.now, "removeFromCRL")
+    with held_by_another_thread(bank):  # nothing can be signed meanwhile
+        state.refresh(bank.now)
+        assert crl_on_disk(bank, "issuing") == listed
+        assert ask(state, "issuing", teller, issuing, bank.now).status == "GOOD"

@@ -1,0 +1,130 @@
+"""A publisher whose clock is put back or forward: it stays up, and what it serves is right by the clock of now."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scaffold.pki import crl
+from scaffold.pki.issue import BACKDATE
+from scaffold.publish.app import Publisher
+from scaffold.publish.state import State
+from tests.unit.publish.lab import BANK, ask, delegates, request, revoke
+from tests.unit.publish.test_state import crl_on_disk, leaf_and_issuer, opened
+
+
+@pytest.fixture
+def bank(household):
+    household.text = BANK
+    household.now = household.now.replace(microsecond=0)
+    household.apply()
+    return household
+
+
+def is_sane(household, state: State) -> None:
+    """Every list and every answer has begun and has not ended, and health agrees."""
+    now = household.now
+    for name in ("root", "issuing"):
+        served = crl.load(state.crl(name).body)
+        assert crl.is_current(served, now)
+        assert served.next_update_utc - served.last_update_utc <= timedelta(days=90) + BACKDATE
+    teller, issuing = leaf_and_issuer(household)
+    said = ask(state, "issuing", teller, issuing, now)
+    assert said.status == "GOOD"
+    assert said.this_update <= now < said.next_update <= now + timedelta(hours=1)
+    health = request(Publisher(state, lambda: now, state.problems).application(), "/healthz")
+    assert (health.status, health.text) == (200, "ok\n")
+
+
+@pytest.mark.parametrize("away", [timedelta(minutes=10), timedelta(days=3), timedelta(days=400)], ids=str)
+def test_a_clock_that_ran_ahead_and_was_put_right(bank, away):
+    right = bank.now
+    state = opened(bank)
+    bank.now = right + away
+    state.refresh(bank.now)
+    bank.now = right + timedelta(seconds=2)
+    state.refresh(bank.now)
+    is_sane(bank, state)
+    is_sane(bank, opened(bank))
+    assert not any(address.endswith(".crl") for address in bank.planned())
+
+
+@pytest.mark.parametrize("away", [timedelta(days=3), timedelta(days=400)], ids=str)
+def test_a_publisher_that_started_ahead_is_right_after_the_clock_was_put_back(bank, away):
+    right = bank.now
+    bank.now += away
+    state = opened(bank)
+    bank.now = right
+    state.refresh(bank.now)
+    is_sane(bank, state)
+    assert {one.not_before <= right for one in delegates(bank.out)[-1:]} == {True}
+
+
+def test_crl_numbers_rise_whatever_the_clock_does(bank):
+    state = opened(bank)
+    right, numbers = bank.now, [crl.number(crl_on_disk(bank, "issuing"))]
+    for away in (400, 0, -200, 1, 4000, 0):
+        bank.now = right + timedelta(days=away)
+        state.refresh(bank.now)
+        numbers.append(crl.number(crl_on_disk(bank, "issuing")))
+    assert numbers == sorted(numbers)
+    events = map(json.loads, (bank.out / ".scaffold/ledger.jsonl").read_text().splitlines())
+    recorded = [one["number"] for one in events if one["event"] == "crl" and one["ca"] == "issuing"]
+    assert recorded == sorted(set(recorded))
+
+
+def test_what_left_a_list_under_a_clock_that_ran_ahead_is_on_it_again(bank):
+    teller, issuing = leaf_and_issuer(bank)
+    revoke(bank.out, "issuing", teller, bank.now)
+    state, right = opened(bank), bank.now
+    for _ in range(2):  # once past its end, and once more
+        bank.later(days=400)
+        state.refresh(bank.now)
+    bank.now = right + timedelta(seconds=1)
+    state.refresh(bank.now)
+    assert [one.serial for one in crl.entries(crl_on_disk(bank, "issuing"))] == [teller.serial_number]
+    assert ask(state, "issuing", teller, issuing, bank.now).status == "REVOKED"
+
+
+def test_a_failure_under_a_clock_that_ran_ahead_is_tried_again_at_once(bank):
+    state, path = opened(bank), bank.out / "pki/issuing/ca.crt"
+    good = path.read_bytes()
+    bank.later(days=400)
+    path.write_bytes(b"damaged")
+    state.refresh(bank.now)
+    assert state.problems()
+    bank.later(days=-400)
+    path.write_bytes(good)
+    state.refresh(bank.now)
+    assert state.problems() == ()
+
+
+def test_health_says_that_a_list_has_not_begun(bank):
+    """Its key has a password, so that it is left to apply."""
+    bank.text = BANK.replace("root: {}", "root: {key_password: {env: ROOT}}")
+    bank.environment = {"ROOT": "correct horse battery staple"}
+    bank.later(days=400)
+    bank.apply()
+    bank.later(days=-400)
+    state = opened(bank)
+    health = request(Publisher(state, lambda: bank.now, state.problems).application(), "/healthz")
+    begins = crl_on_disk(bank, "root").last_update_utc
+    assert (health.status, health.text) == (503, f"the CRL of ca.root begins on {begins:%Y-%m-%d %H:%M:%S} UTC\n")
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(jumps=st.lists(st.integers(-365 * 24 * 60, 365 * 24 * 60), max_size=4))
+def test_no_jump_ends_the_looking_and_the_last_clock_counts(bank, jumps):
+    right = datetime.now(UTC).replace(microsecond=0)
+    bank.now = right
+    state = opened(bank)
+    for minutes in jumps:
+        bank.now = right + timedelta(minutes=minutes)
+        state.refresh(bank.now)
+    bank.now = right + timedelta(minutes=1)
+    state.refresh(bank.now)
+    is_sane(bank, state)
