@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +15,13 @@ from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scaffold.errors import PkiError
+from scaffold.pki import broken, bundles, names, profiles
 from scaffold.pki.names import rfc2253
-from tests.unit.pki.lab import NOW, openssl
+from scaffold.topology.messages import Invalid
+from scaffold.topology.model import Fault, KeyType, Subject
+from scaffold.topology.names import text_without_controls
+from tests.unit.pki.lab import ISSUING, NOW, TOPOLOGY, client, leaf, openssl, root_issuer, server
 
 KEY = ed25519.Ed25519PrivateKey.generate()
 
@@ -100,3 +107,67 @@ def test_an_empty_name_is_empty(tmp_path: Path) -> None:
 def test_any_name_is_printed_as_openssl_does(tmp_path: Path, parts: list[tuple[x509.ObjectIdentifier, str]]) -> None:
     name = x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
     assert rfc2253(name) == openssl_prints(tmp_path, name)
+
+
+# --- Common names -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["x", "x" * 64, "Ж" * 35, "Ж" * 64, "日" * 64, "🏦" * 64], ids=lambda text: text[:1])
+def test_a_common_name_has_64_characters_whatever_their_octets(text: str, tmp_path: Path) -> None:
+    name = x509.Name([names.common_name(text)])
+    printed = openssl_prints(tmp_path, name)
+    assert printed == names.rfc2253(name)
+    octets = re.sub(rb"\\([0-9A-F]{2})", lambda found: bytes.fromhex(found[1].decode()), printed.encode())
+    assert octets.decode() == f"CN={text}"
+
+
+@pytest.mark.parametrize("text", ["", "x" * 65, "Ж" * 65], ids=len)
+def test_no_other_common_name_is_made(text: str) -> None:
+    with pytest.raises(ValueError, match="1 to 64 characters"):
+        names.common_name(text)
+
+
+@given(st.text(max_size=64), st.text(min_size=1, max_size=20))
+def test_what_is_put_behind_a_common_name_is_whole_and_keeps_the_bound(text: str, suffix: str) -> None:
+    ended = names.ending_in(text, suffix)
+    assert ended.endswith(f" {suffix}")
+    assert len(ended) <= names.COMMON_NAME_LIMIT
+
+
+CYRILLIC = Subject("Ж" * 64, organization="Банк")
+
+
+@pytest.mark.parametrize("key", [KeyType.EC_P256, KeyType.RSA_2048])
+def test_cas_responders_leaves_faults_and_rogues_bear_any_lawful_name(key: KeyType, tmp_path: Path) -> None:
+    """OpenSSL believes each chain."""
+    root = root_issuer(key, CYRILLIC)
+    profiles_of = {
+        "sslserver": profiles.for_server(TOPOLOGY, replace(server(), subject=CYRILLIC)),
+        "sslclient": profiles.for_client_side(TOPOLOGY, replace(client(), subject=CYRILLIC)),
+        "ocsphelper": profiles.for_responder(replace(ISSUING, subject=CYRILLIC)),
+        "any": replace(profiles.for_client_side(TOPOLOGY, replace(client(), subject=CYRILLIC)), fault=Fault.WRONG_NAME),
+    }
+    (tmp_path / "root.pem").write_bytes(bundles.pem(root.certificate))
+    for purpose, profile in profiles_of.items():
+        (tmp_path / "leaf.pem").write_bytes(bundles.pem(leaf(profile, root).certificate))
+        done = openssl("verify", "-purpose", purpose, "-CAfile", "root.pem", "leaf.pem", cwd=tmp_path)
+        assert done.stdout == "leaf.pem: OK\n", done.stderr
+    sibling = broken.sibling_ca(root, root.certificate, NOW)
+    (common,) = sibling.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert len(common.value) == 64
+
+
+@given(st.text(max_size=70))
+def test_the_topology_allows_what_can_be_issued_and_nothing_else(text: str) -> None:
+    """`validate` and `apply` agree."""
+    try:
+        text_without_controls(text)
+    except Invalid:
+        return
+    allowed = len(text) <= 64
+    try:
+        profiles.subject_name(Subject(text))
+    except PkiError:
+        assert not allowed
+    else:
+        assert allowed

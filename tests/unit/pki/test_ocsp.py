@@ -8,16 +8,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from asn1crypto import keys as asn1_keys
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509 import ocsp as reader
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scaffold.errors import PkiError, Unreadable
-from scaffold.pki import bundles, crl, ocsp, profiles
-from scaffold.pki.issue import Issuer
+from scaffold.pki import bundles, crl, ocsp, profiles, staples
+from scaffold.pki.issue import BACKDATE, Issuer
 from scaffold.topology.model import KeyType
-from tests.unit.pki.lab import ISSUING, NOW, TOPOLOGY, client, lab, leaf, openssl, root_issuer
+from tests.unit.pki.lab import ISSUING, NOW, TOPOLOGY, client, issuing_under, lab, leaf, openssl, root_issuer
 
 GOOD, REVOKED, STRANGE = 1001, 1002, 1003
 STATUS: dict[int, ocsp.Status] = {
@@ -191,3 +195,59 @@ def test_a_damaged_request_is_read_or_unreadable_and_never_a_crash(data: st.Data
     until = NOW + timedelta(hours=1)
     answers = [(one, ocsp.State.UNKNOWN) for one in asked.ids]
     assert ocsp.respond(answers, lab().issuing, this_update=NOW, next_update=until, nonce=asked.nonce)
+
+
+# --- Keys that asn1crypto knows nothing of ---
+
+POST_QUANTUM = [KeyType.ML_DSA_44, KeyType.ML_DSA_65, KeyType.ML_DSA_87]
+
+
+def post_quantum(kind: KeyType) -> Issuer:
+    return issuing_under(root_issuer(kind), kind)
+
+
+@pytest.mark.parametrize("kind", list(KeyType))
+def test_a_cert_id_hashes_the_bits_of_any_key(kind: KeyType) -> None:
+    issuer = root_issuer(kind)
+    certificate = leaf(profiles.for_client_side(TOPOLOGY, client()), issuer).certificate
+    built = reader.OCSPRequestBuilder().add_certificate(certificate, issuer.certificate, hashes.SHA256()).build()
+    ours = ocsp.cert_id(certificate.serial_number, issuer.certificate, "sha256")
+    assert (built.issuer_name_hash, built.issuer_key_hash) == (ours.issuer_name_hash, ours.issuer_key_hash)
+    ski = x509.SubjectKeyIdentifier.from_public_key(issuer.certificate.public_key()).digest
+    assert ocsp.cert_id(1, issuer.certificate).issuer_key_hash == ski, "SHA-1 of the same bits (RFC 5280 4.2.1.2)"
+
+
+@pytest.mark.parametrize("kind", POST_QUANTUM)
+@pytest.mark.parametrize("serials", [[GOOD], [GOOD, REVOKED]], ids=len)
+@pytest.mark.parametrize("by_ca", [True, False], ids=["by the CA", "by a responder"])
+def test_a_post_quantum_ca_answers(kind: KeyType, serials: list[int], by_ca: bool) -> None:
+    issuer = post_quantum(kind)
+    signer = issuer if by_ca else leaf(profiles.for_responder(ISSUING), issuer, kind)
+    request = ocsp.build_request([ocsp.cert_id(serial, issuer.certificate) for serial in serials])
+    response = reader.load_der_ocsp_response(answer(request, signer, by_ca=by_ca))
+    assert [one.serial_number for one in response.responses] == serials
+    signer.certificate.public_key().verify(response.signature, response.tbs_response_bytes)  # type: ignore[call-arg,union-attr]
+    with pytest.raises(InvalidSignature):
+        signer.certificate.public_key().verify(response.signature, response.tbs_response_bytes + b"x")  # type: ignore[call-arg,union-attr]
+
+
+@pytest.mark.parametrize("kind", POST_QUANTUM)
+def test_a_post_quantum_ca_signs_a_staple_that_is_read_back(kind: KeyType) -> None:
+    issuer, other = post_quantum(kind), post_quantum(kind)
+    one = leaf(profiles.for_client_side(TOPOLOGY, client()), issuer).certificate
+    end = NOW + timedelta(hours=1)
+    staple = staples.make(one, issuer, ocsp.State.GOOD, NOW, end)
+    assert staples.read(staple, one, issuer.certificate, NOW) == staples.Staple(NOW - BACKDATE, end, None)
+    with pytest.raises(Unreadable):
+        staples.read(staples.make(one, other, ocsp.State.GOOD, NOW, end), one, issuer.certificate, NOW)
+
+
+def test_asn1crypto_sees_no_key_and_no_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    issuer = post_quantum(KeyType.ML_DSA_65)
+    signer = leaf(profiles.for_responder(ISSUING), issuer, KeyType.ML_DSA_65)
+    for kind in (asn1_keys.PublicKeyInfo, asn1_x509.Certificate):
+        monkeypatch.setattr(kind, "__init__", lambda *_, **__: pytest.fail("asn1crypto took it apart"))
+    request = ocsp.build_request([ocsp.cert_id(serial, issuer.certificate) for serial in (GOOD, REVOKED)])
+    response = reader.load_der_ocsp_response(answer(request, signer))
+    assert response.certificates == [signer.certificate]
+    assert len(ocsp.IssuerIds.of(issuer.certificate).known) == 5

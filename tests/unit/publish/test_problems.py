@@ -1,4 +1,4 @@
-"""What is wrong with one CA: it is told, once, with the reason; every other CA answers, signs and publishes as before."""
+"""What is wrong with one CA: it is told once, with the reason, and every other CA answers, signs and publishes on."""
 
 from __future__ import annotations
 
