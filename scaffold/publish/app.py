@@ -31,12 +31,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scaffold.pki.ocsp import LARGEST_REQUEST
 from scaffold.publish.authority import Document, etag
 from scaffold.publish.responder import Answer
 from scaffold.publish.state import Problem, Source
 
-LARGEST_BODY: Final = LARGEST_REQUEST
+LARGEST_BODY: Final = 64 * 1024
 BODY_WITHIN: Final = 10.0
 """Seconds for the body of a request to arrive."""
 

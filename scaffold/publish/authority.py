@@ -114,7 +114,7 @@ def read(
     """One CA as it stands in the output folder, None where it has no certificate there.
 
     `known` is None where the ledger cannot be read. What cannot be read of the CA is among its problems, and is what it
-    was `before` as long as its certificate is the same. Raises ScaffoldError where that cannot be read.
+    was `before` as long as its name and its key are the same. Raises ScaffoldError where that cannot be read.
     """
     path = ca_paths(ca.name).certificate
     found = files.read(layout.at(path))
@@ -124,7 +124,7 @@ def read(
         certificate = bundles.load_certificates(found.content)[0]
     except Unreadable as error:
         raise Unreadable(f"{path} is {error}") from error
-    same = before if before is not None and before.certificate == certificate else None
+    same = before if before is not None and _is_same_ca(before.certificate, certificate) else None
     problems: dict[str, str] = {}
     listed, entries = _listed(topology, layout, ca, certificate, same, problems)
     statuses, ends = _known(ca, certificate, known, entries, same, problems)
@@ -141,6 +141,10 @@ def read(
         ocsp=ca.revocation.ocsp,
         problems=problems,
     )
+
+
+def _is_same_ca(one: x509.Certificate, other: x509.Certificate) -> bool:
+    return one.subject == other.subject and keys.spki(one) == keys.spki(other)
 
 
 def _listed(

@@ -36,6 +36,9 @@ MOST_CONNECTIONS: Final = 700
 LARGEST_HEAD: Final = 16 * 1024
 """Octets of a request's head, and the size of the pieces in which whatever arrives is read."""
 
+LARGEST_CHUNKED_BODY: Final = 16 * 1024
+"""The same of a body in chunks, as it arrives: h11 takes some microseconds for each, be it of one octet."""
+
 SHUT_WITHIN: Final = 5
 """Seconds for the answers under way when the publisher is told to end."""
 
@@ -109,13 +112,17 @@ class ImpatientProtocol(H11Protocol):
         for start in range(0, len(data), LARGEST_HEAD):
             piece = data[start : start + LARGEST_HEAD]
             super().data_received(piece)
-            # Counted as it arrives: in chunks of an octet each, a body is six times as long as what it says.
             self._of_body = self._of_body + len(piece) if self.conn.their_state is h11.SEND_BODY else 0
-            if self._of_body > LARGEST_BODY and self.cycle is not None:
+            if self._of_body > self._most_of_body and self.cycle is not None:
                 self._read_no_more(self.cycle)
                 return
             if self.transport.is_closing():
                 return
+
+    @property
+    def _most_of_body(self) -> int:
+        is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers or ())
+        return LARGEST_CHUNKED_BODY if is_chunked else LARGEST_BODY
 
     def _read_no_more(self, cycle: RequestResponseCycle) -> None:
         """The application answers what it has seen of the request, and then it is over."""

@@ -171,8 +171,7 @@ class State:
         one = self._authorities.get(ca)
         if one is None:
             return None
-        responder = self._responders.get(ca)
-        if responder is not None and one.statuses is not None:
+        if (responder := self._responders.get(ca)) is not None:
             return responder.answer(request, now)
         # An apply holds the lock, a file is damaged, or the CA has no responder at all.
         soon = one.ocsp is not None and (one.issuer is not None or "key" in one.problems)
@@ -229,7 +228,8 @@ class State:
         try:
             self._ledger = ledger.load(self._layout)
         except StoreError as error:
-            # What it said before stays true: who revokes anything meanwhile is told that it is damaged.
+            # What it said before is kept with each CA: who revokes anything meanwhile is told that it is damaged.
+            self._ledger = None
             self._failed["read"] = now
             self._say(None, "ledger", error.message)
         else:
@@ -255,9 +255,7 @@ class State:
 
     def _is_due(self, now: datetime) -> bool:
         if self._is_too_soon("crls", now):
-            failing = {one.ca for one in self.problems() if one.part == "signature"}
-            well = (one for one in self._authorities.values() if not {one.name, None} & failing)
-            return any(one.crl_is_due(now) for one in well)
+            return False
         return self._unsettled or any(one.crl_is_due(now) for one in self._authorities.values())
 
     def _sign_crls(self, now: datetime) -> bool:
@@ -280,13 +278,13 @@ class State:
         return not failed
 
     def _refresh_responder(self, one: Authority, now: datetime) -> None:
+        responder = self._responders.get(one.name)
+        if responder is not None and not responder.answers_for(one):
+            del self._responders[one.name]
         if one.ocsp is None or one.statuses is None:
             return
-        responder = self._responders.get(one.name)
-        if responder is not None and responder.answers_for(one):
+        if (responder := self._responders.get(one.name)) is not None:
             responder.update(one)
-        else:
-            self._responders.pop(one.name, None)
         what = f"responder of {one.name}"
         if self._is_too_soon(what, now):
             return

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scaffold.errors import StoreError
 from scaffold.pki import crl
 from scaffold.pki.issue import BACKDATE
+from scaffold.publish import state as states
 from scaffold.publish.app import Publisher
 from scaffold.publish.state import State
 from tests.unit.publish.lab import BANK, ask, delegates, request, revoke
@@ -101,6 +103,21 @@ def test_a_failure_under_a_clock_that_ran_ahead_is_tried_again_at_once(bank):
     path.write_bytes(good)
     state.refresh(bank.now)
     assert state.problems() == ()
+
+
+def test_a_signature_that_failed_under_a_clock_that_ran_ahead_is_tried_again_at_once(bank, monkeypatch):
+    state, right = opened(bank), bank.now
+
+    def full(*_: object) -> None:
+        raise StoreError("no space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(states, "sign_alone", full)
+        bank.later(days=400)
+        state.refresh(bank.now)
+    bank.now = right + timedelta(hours=13)
+    state.refresh(bank.now)
+    assert crl_on_disk(bank, "issuing").last_update_utc == bank.now - BACKDATE
 
 
 def test_health_says_that_a_list_has_not_begun(bank):

@@ -254,6 +254,26 @@ def test_a_publisher_that_starts_with_a_damaged_ledger_serves_lists_and_calls_no
     assert ask(state, "well", leaf, issuer, bank.now).status == "GOOD"
 
 
+def test_of_a_new_key_nothing_is_called_good_while_the_ledger_is_damaged(bank):
+    state = opened(bank)
+    shutil.rmtree(bank.out / "pki/well")
+    bank.apply()
+    leaf, issuer = bank.certificate("clients/teller/tls/cert.pem"), bank.certificate("pki/well/ca.crt")
+    damage_ledger(bank)
+    state.refresh(bank.now)
+    assert ask(state, "well", leaf, issuer, bank.now).status == "TRY_LATER"
+
+
+def test_of_a_new_certificate_over_the_same_key_what_was_known_stays(bank):
+    state = opened(bank)
+    bank.text = TWO.replace("well: {issuer: root,", "well: {issuer: root, path_length: 0,")
+    bank.apply()
+    leaf, issuer = bank.certificate("clients/teller/tls/cert.pem"), bank.certificate("pki/well/ca.crt")
+    damage_ledger(bank)
+    state.refresh(bank.now)
+    assert ask(state, "well", leaf, issuer, bank.now).status == "GOOD"
+
+
 @pytest.mark.parametrize("line", [{"serial": "no hex"}, {"reason": "boredom"}], ids=str)
 def test_a_line_that_makes_no_sense_for_one_ca_is_its_problem_alone(bank, line):
     state = opened(bank)
