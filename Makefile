@@ -47,6 +47,7 @@ bench: needs-demo $(BIN)/.installed
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/apply.py
 	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/revoked.py
 	$(BIN)/python benchmarks/revocation
 
 needs-%:

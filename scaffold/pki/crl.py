@@ -161,8 +161,7 @@ def entries(crl: Crl) -> tuple[Revoked, ...]:
 
 
 def _reason(entry: x509.RevokedCertificate) -> Reason:
-    try:
-        reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
-    except x509.ExtensionNotFound:
-        return Reason.UNSPECIFIED
-    return Reason(reason.value)
+    for extension in entry.extensions:
+        if isinstance(extension.value, x509.CRLReason):
+            return Reason(extension.value.reason.value)
+    return Reason.UNSPECIFIED
