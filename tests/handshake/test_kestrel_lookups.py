@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+import ssl
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -291,3 +292,57 @@ def test_an_idle_connection_ends_with_its_certificate(root: Authority, tmp_path:
                 while tls.recv(65_536):
                     pass
         until(lambda: any("Ended the connection" in line and "NotTimeValid" in line for line in project.lines))
+
+
+STREAM = """
+    app.Map("/stream", async (HttpContext http) =>
+    {
+        await http.Response.WriteAsync("first");
+        await http.Response.Body.FlushAsync();
+        await Task.Delay(Timeout.Infinite, http.RequestAborted);
+    });
+"""
+BUILT = "    var app = builder.Build();\n"
+
+
+@contextlib.contextmanager
+def _streaming(project: lab.Project, caller: Credential) -> Iterator[ssl.SSLSocket]:
+    """A request whose answer never ends, and has begun."""
+    context = context_of(caller, project.roots[0])
+    with (
+        socket.create_connection(("127.0.0.1", project.port), timeout=40) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = b""
+        while b"first" not in received:
+            received += tls.recv(65_536)
+        yield tls
+
+
+def _has_ended(stream: ssl.SSLSocket) -> bool:
+    try:
+        return not stream.recv(65_536)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_a_stream_ends_when_its_caller_is_taken_off_the_allow_list(root: Authority, tmp_path: Path) -> None:
+    """That of a caller who stays on it goes on; so does a refused caller's connection, which learns why each time."""
+    both = [allow("teller", root), allow("clerk", root)]
+    made = lab.server_project(tmp_path, root, root, both, files=lab.PFX)
+    made.write(edits=[("Program.cs", BUILT, BUILT + STREAM)])
+    with (
+        lab.running(made) as project,
+        _streaming(project, client(root, "teller")) as stream,
+        _streaming(project, client(root, "clerk")) as other,
+        _kept_open(project, client(root, "stranger")) as get,
+    ):
+        assert get() == 403
+        project.allow(allow("clerk", root))
+        assert _has_ended(stream)
+        other.settimeout(1)
+        assert not _has_ended(other)
+        assert get() == 403

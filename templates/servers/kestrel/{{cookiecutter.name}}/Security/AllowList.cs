@@ -17,6 +17,6 @@ internal sealed record AllowList(IReadOnlyList<AllowedCaller> Callers)
     public static AllowList Parse(ReadOnlySpan<byte> json) =>
         JsonSerializer.Deserialize<AllowList>(json, Strict) ?? throw new JsonException("the allow list is null");
 
-    public AllowedCaller? Find(string identity, string issuerKeySha256) => Callers.FirstOrDefault(
-        caller => caller.Identity == identity && caller.IssuerKeySha256 == issuerKeySha256);
+    public AllowedCaller? Find(VerifiedCertificate certificate) => Callers.FirstOrDefault(
+        caller => caller.Identity == certificate.Identity && caller.IssuerKeySha256 == certificate.IssuerKeySha256);
 }

@@ -7,7 +7,8 @@ namespace Service.Security;
 
 /// <summary>
 /// Looks up each caller between its handshake and its first request, and again while its connection stays open: a
-/// connection ends soon after the certificate that opened it is revoked, expires or loses its root.
+/// connection ends soon after the certificate that opened it is revoked, expires or loses its
+/// root, and a request that goes on and on ends soon after its caller is taken off the allow list.
 /// </summary>
 internal sealed partial class CallerConnections(
     TlsMaterialStore store, RevocationLookups lookups, MutualTlsOptions options, TimeProvider clock, ILogger<CallerConnections> logger)
@@ -91,6 +92,15 @@ internal sealed partial class CallerConnections(
         var material = store.Current;
         var isNew = material != _checkedAgainst;
         _checkedAgainst = material;
+        foreach (var (connection, certificate) in _open)
+        {
+            // The next request of such a caller is refused in HTTP. One that goes on and on would never come to that.
+            if (certificate.IsServing && material.Allowed.Find(certificate) is null)
+            {
+                End(connection, "the caller is no longer allowed");
+            }
+        }
+
         await Task.WhenAll(_open.GroupBy(pair => pair.Value.Chain.Key).Select(async connections =>
         {
             var certificate = connections.First().Value;
@@ -105,11 +115,16 @@ internal sealed partial class CallerConnections(
             {
                 foreach (var (connection, _) in connections)
                 {
-                    LogEnded(connection.RemoteEndPoint, verdict.ToString());
-                    connection.Abort(new ConnectionAbortedException($"the caller's certificate: {verdict}"));
+                    End(connection, verdict.ToString());
                 }
             }
         }));
+    }
+
+    private void End(ConnectionContext connection, string reason)
+    {
+        LogEnded(connection.RemoteEndPoint, reason);
+        connection.Abort(new ConnectionAbortedException(reason));
     }
 
     [LoggerMessage(EventId = 1, EventName = "ClientRefused", Level = LogLevel.Warning, Message = "Refused {Peer}: {Reason}")]

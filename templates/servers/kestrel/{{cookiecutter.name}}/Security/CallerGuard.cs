@@ -9,21 +9,26 @@ internal sealed record AdmittedCaller(VerifiedCertificate Certificate, AllowedCa
 /// </summary>
 internal sealed class CallerGuard(RequestDelegate next, TlsMaterialStore store, TimeProvider clock)
 {
-    public Task InvokeAsync(HttpContext http)
+    public async Task InvokeAsync(HttpContext http)
     {
         var certificate = http.Features.Get<VerifiedCertificate>();
         if (Complaint(certificate) is { } reason)
         {
-            return RefuseAsync(http, reason);
+            await RefuseAsync(http, reason);
+            return;
         }
 
-        if (store.Current.Allowed.Find(certificate!.Identity!, certificate.IssuerKeySha256) is not { } entry)
+        if (store.Current.Allowed.Find(certificate!) is not { } entry)
         {
-            return RefuseAsync(http, $"{certificate.Identity} may not call this service with a certificate of this issuer");
+            await RefuseAsync(http, $"{certificate!.Identity} may not call this service with a certificate of this issuer");
+            return;
         }
 
-        http.Features.Set(new AdmittedCaller(certificate, entry));
-        return next(http);
+        http.Features.Set(new AdmittedCaller(certificate!, entry));
+        using (certificate!.Serve())
+        {
+            await next(http);
+        }
     }
 
     private string? Complaint(VerifiedCertificate? certificate) => certificate switch

@@ -10,8 +10,13 @@ namespace Service.Security;
 /// <param name="NotAfter">A connection may outlive the certificate that opened it.</param>
 internal sealed record VerifiedCertificate(string? Identity, string IssuerKeySha256, DateTimeOffset NotAfter, PresentedChain Chain)
 {
+    private int _serving;
+
     /// <summary>Read at the first request, and then kept for as long as the connection.</summary>
     public IReadOnlyList<Claim> Claims => field ??= ReadClaims();
+
+    /// <summary>Whether a request of an allowed caller is being served on the connection: a stream may be for as long as it likes.</summary>
+    public bool IsServing => Volatile.Read(ref _serving) > 0;
 
     public static VerifiedCertificate From(X509Certificate2 certificate, X509Chain chain) => new(
         UriName.Of(certificate),
@@ -19,9 +24,21 @@ internal sealed record VerifiedCertificate(string? Identity, string IssuerKeySha
         new DateTimeOffset(certificate.NotAfter),
         PresentedChain.From(ChainRules.ForClients, certificate, chain));
 
+    /// <summary>Counts a request as being served until what this returns is disposed of.</summary>
+    public IDisposable Serve()
+    {
+        Interlocked.Increment(ref _serving);
+        return new Served(this);
+    }
+
     private IReadOnlyList<Claim> ReadClaims()
     {
         using var certificate = X509CertificateLoader.LoadCertificate(Chain.Leaf);
         return CallerClaims.Of(certificate);
+    }
+
+    private sealed class Served(VerifiedCertificate certificate) : IDisposable
+    {
+        public void Dispose() => Interlocked.Decrement(ref certificate._serving);
     }
 }
