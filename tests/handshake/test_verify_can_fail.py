@@ -276,5 +276,5 @@ def test_a_root_that_was_added_is_drift_and_is_caught_by_handshake(
         file.write(lab.path("pki/other/ca.crt").read_bytes())
     report = lab.verify(only)
     assert report.failed
-    assert [change.address for change in report.drift] == [drifted]
+    assert [str(change.address) for change in report.drift] == [drifted]
     assert failures(report) == caught, lines(report)
