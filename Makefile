@@ -48,6 +48,7 @@ bench: needs-demo $(BIN)/.installed
 	$(BIN)/python benchmarks/apply.py
 	$(BIN)/python benchmarks/plan.py
 	$(BIN)/python benchmarks/revoked.py
+	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/revocation
 
 needs-%:

@@ -69,7 +69,7 @@ banking/
   pki/issuing/         ca.crt  ca.cer  ca.key  chain.pem  crl.pem
   servers/accounts/    tls/…  run.sh  README.md  …
   clients/teller/      the same
-  .scaffold/           the ledger and the lock
+  .scaffold/           the ledger, its archive and the lock
 ```
 
 `tls/` is scaffold's alone: what differs there is drift, and plan repairs it. Everything else in a project is yours

@@ -68,7 +68,7 @@ class ApplyContext:
         basis, layout = self.basis, self.basis.observed.layout
         self.desired, self.existing, self.observed, self.now = basis.desired, basis.existing, basis.observed, basis.now
         self.layout, self.writer = layout, Writer(layout)
-        self.record, self.projects = ledger.Recorder(layout, basis.now), projects.Recorder(layout)
+        self.record, self.projects = ledger.Recorder(layout, basis.now), projects.Recorder(layout, basis.now)
 
     @property
     def topology(self) -> Topology:

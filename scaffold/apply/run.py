@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,11 +12,18 @@ from scaffold.collector import garbage_collector_off
 from scaffold.errors import Overtaken
 from scaffold.plan.make import Planned
 from scaffold.plan.model import Action, Change, Plan, Work
+from scaffold.plan.revocations import off_crl
 from scaffold.store import files, gitignore, ledger, lock
-from scaffold.store.layout import GITIGNORE
+from scaffold.store.archive import archive
+from scaffold.store.layout import GITATTRIBUTES, GITIGNORE
 from scaffold.store.secrets import Secrets
 from scaffold.store.seen import sha256_of, state_serial
 from scaffold.topology.address import Part, Role
+
+_ATTRIBUTES = b"""\
+# What these say does not depend on the order of their lines: of two versions, git keeps the lines of both.
+.scaffold/*.jsonl merge=union
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,16 @@ def _prepare(context: ApplyContext) -> None:
     there = sha256_of(context.layout.at(GITIGNORE))
     if there is None or gitignore.is_former(there):
         context.writer.write(GITIGNORE, gitignore.OUT)
+    if not context.observed.exists(GITATTRIBUTES):
+        context.writer.write(GITATTRIBUTES, _ATTRIBUTES)
+    _archive(context)
+
+
+def _archive(context: ApplyContext) -> None:
+    """What has ended leaves the ledger, but for what the CRLs in place have to do with."""
+    paths = {one.ca.name: one.paths.crl for one in context.desired.cas if one.signs_crl}
+    in_place = functools.cache(lambda ca: context.observed.crl(paths[ca]).crl if ca in paths else None)
+    archive(context.layout, context.writer, context.observed.ledger, context.now, off_crl(in_place, context.now))
 
 
 def _carry_out(context: ApplyContext, plan: Plan) -> None:

@@ -138,7 +138,11 @@ def _key_type(one: Examined, found: KeyType | None) -> Reason | None:
 
 def revoked(one: Examined) -> Reason | None:
     entry = one.ledger.revoked.get((one.desired.ca, f"{one.real.serial_number:x}"))
-    return None if entry is None else Reason(ReasonCode.REVOKED, found=entry.at, of=entry.reason)
+    if entry is not None:
+        return Reason(ReasonCode.REVOKED, found=entry.at, of=entry.reason)
+    # Its own entry may be in the archive; a key of a revoked certificate is not prolonged either way.
+    ended = one.real.not_valid_after_utc <= one.now
+    return key_of_revoked(one) if ended else None
 
 
 def key_of_revoked(one: Examined) -> Reason | None:

@@ -5,7 +5,7 @@ Intents enter at `diff` alone. There they become what the ledger will say, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -16,7 +16,7 @@ from scaffold.pki import keys
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
 from scaffold.plan.model import Action, Change, Revocation, Work
 from scaffold.plan.reasons import Reason, ReasonCode
-from scaffold.store import ledger
+from scaffold.store import archive, ledger
 from scaffold.store.existing import ExistingCa
 from scaffold.store.ledger import Issued, Ledger, Revoked
 from scaffold.store.observation import Observation
@@ -133,11 +133,15 @@ class _Resolution:
         self._check_ours(address)
         everything = dict.fromkeys((*self._asked(), *self.ledger.by_address))
         known = [one for one in everything if one.part is not Part.OCSP]
-        found = tuple(one for one in known if address in (one, one.entity))
+        found = _of(address, known) or _of(address, self._past(str(address)).by_address)
         if not found:
             names = [*map(str, dict.fromkeys(one.entity for one in known)), *map(str, known)]
             raise AddressError(f'no such address "{address}"', hint=nearest(str(address), names))
         return found
+
+    def _past(self, word: str) -> Ledger:
+        """What was ever written where `word` stands: for what the ledger at hand does not know any more."""
+        return archive.mentioning(self.observed.layout, word)
 
     def _check_ours(self, address: Address) -> None:
         if address.part not in (None, Part.CERTIFICATE):
@@ -186,6 +190,7 @@ class _Resolution:
             raise PlanError("nothing is said of what to revoke", hint="name an ADDRESS, or a --serial of the ledger")
         addresses = self._addresses(intent.address)
         issued = [one for address in addresses for one in self.ledger.by_address.get(address, ())]
+        issued = issued or [one for one in self._past(str(intent.address)).issued.values() if one.address in addresses]
         if not issued:
             raise PlanError(f"nothing was issued to {intent.address} yet", hint="`scaffold apply` issues")
         chosen = [one for one in issued if self._can_still_be_revoked(one, intent.reason)]
@@ -209,6 +214,8 @@ class _Resolution:
     def _issued(self, text: str, address: Address | None) -> Issued:
         serial = text.lower().removeprefix("0x").replace(":", "").lstrip("0")
         found = [one for one in self.ledger.issued.values() if one.serial == serial]
+        if not found and serial:
+            found = [one for one in self._past(serial).issued.values() if one.serial == serial]
         if address is not None:
             addresses = self._addresses(address)
             found = [one for one in found if one.address in addresses]
@@ -359,6 +366,11 @@ class _Resolution:
             hint="only certificateHold can be lifted (RFC 5280 5.3.1); "
             f"`scaffold renew {address}` issues another certificate",
         )
+
+
+def _of(address: Address, known: Iterable[Address]) -> tuple[Address, ...]:
+    """Those of the certificates' addresses that are `address`, or of the entity of that name; no OCSP responder's."""
+    return tuple(one for one in known if address in (one, one.entity) and one.part is not Part.OCSP)
 
 
 def _shown(one: Issued) -> str:

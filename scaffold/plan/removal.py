@@ -46,7 +46,8 @@ def leftovers(desired: Desired, observed: Observation) -> Iterator[Change]:
 def _made_here(observed: Observation) -> frozenset[Address]:
     """The addresses of all entities of which something was ever made."""
     issued = (one.address.entity for one in observed.ledger.issued.values())
-    return frozenset((*issued, *(address.entity for address in observed.records.by_address)))
+    cas = map(Address.ca, observed.ledger.ca_keys)  # their certificates may be in the archive
+    return frozenset((*issued, *cas, *(address.entity for address in observed.records.by_address)))
 
 
 def _parts_given_up(one: DesiredParty, observed: Observation) -> Iterator[Change]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from cryptography import x509
@@ -12,7 +13,7 @@ from scaffold.pki import crl as crls
 from scaffold.plan.authorities import Authority
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.unknown import Unknown
-from scaffold.store.ledger import Ledger, Revoked
+from scaffold.store.ledger import Issued, Ledger, Revoked
 
 
 def entries(
@@ -55,6 +56,30 @@ def _has_left(ledger: Ledger, entry: Revoked, there: crls.Crl | None, now: datet
     if issued is None or there is None:
         return False
     return issued.not_after < there.last_update_utc <= now
+
+
+def off_crl(of: Callable[[str], crls.Crl | None], now: datetime) -> Callable[[Issued], bool]:
+    """Whether what the ledger says of an ended certificate is no business of its CA's CRL any more; `of` has the CRLs.
+
+    Its entry has stood on a CRL that was issued past the certificate's end, and has left the one that is in place.
+    """
+    listed = functools.cache(lambda ca: _serials(of(ca)))
+
+    def is_off(one: Issued) -> bool:
+        there, serials = of(one.ca), listed(one.ca)
+        if there is None or serials is None:
+            return False
+        return one.not_after < there.last_update_utc <= now and one.serial not in serials
+
+    return is_off
+
+
+def _serials(there: crls.Crl | None) -> frozenset[str] | None:
+    """What a CRL lists; None where that cannot be understood."""
+    try:
+        return frozenset(f"{entry.serial:x}" for entry in crls.entries(there)) if there is not None else None
+    except Unreadable:
+        return None
 
 
 def lacking(

@@ -17,6 +17,7 @@ from scaffold.plan.make import Basis, Planned
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reasons import Reason
 from scaffold.settings.peers import needs_crls
+from scaffold.store.archive import revoked_ever
 from scaffold.store.ledger import Issued
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part
@@ -222,7 +223,7 @@ def _crl_state(crl: crls.Crl, change: Change | None, now: datetime, within: time
 
 
 def _revoked(observed: Observation) -> Iterator[RevokedStatus]:
-    known = observed.ledger
+    known = revoked_ever(observed.layout, observed.ledger)
     for (ca, serial), entry in known.revoked.items():
         yield RevokedStatus(ca, serial, entry.reason, entry.at, known.by_serial.get((ca, serial)))
 

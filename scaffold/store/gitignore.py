@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from scaffold.store.layout import LEDGER, PROJECTS
+from scaffold.store.layout import ARCHIVE, LEDGER, PROJECTS
 
 _HEAD: Final = "# Written by scaffold: secrets lie in this folder. Only what is named here is committed.\n*\n!*/\n"
 
@@ -60,7 +60,7 @@ def of_tls(rendered: Iterable[str]) -> bytes:
 PKI: Final = only(("ca.crt", "ca.cer", "chain.pem", "crl.pem"))
 """Of the folder of a CA."""
 
-RECORDS: Final = only(path.rpartition("/")[2] for path in (LEDGER, PROJECTS))
+RECORDS: Final = only(path.rpartition("/")[2] for path in (LEDGER, ARCHIVE, PROJECTS))
 """Of `.scaffold/`: the records can be committed, the lock cannot."""
 
 

@@ -2,13 +2,18 @@
 
 A line counts once its line break is there: what follows the last one was being written when the power went, and the
 next append cuts it off. A broken line anywhere else is no accident of ours, and an error.
+
+What a file says does not depend on the order of its lines, nor on how often one stands there: two people's files are
+merged by keeping the lines of both. Each event has its time, `at`; those of one moment are told apart by `n`, which
+counts what was appended in it, and then by what they say. Events without a time are older than that, and stand first.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from scaffold.errors import StoreError
@@ -18,35 +23,93 @@ Event = Mapping[str, Any]
 
 
 def load(path: str) -> list[dict[str, Any]]:
-    """The events in `path`, oldest first; none where it is not there. Raises StoreError."""
+    """The events in `path` by their time, each of them once; none where it is not there. Raises StoreError."""
+    return in_order(parsed(path, lines(path)))
+
+
+def lines(path: str) -> list[bytes]:
+    """The whole lines of `path` as they stand there; none where it is not there. Raises StoreError."""
     found = files.read(path)
-    if found is None:
-        return []
-    lines = found.content[: found.content.rfind(b"\n") + 1].splitlines()
-    return _all_at_once(lines) or [_event(path, number, line) for number, line in enumerate(lines, start=1)]
+    return [] if found is None else found.content[: found.content.rfind(b"\n") + 1].splitlines()
 
 
-def _all_at_once(lines: list[bytes]) -> list[dict[str, Any]] | None:
+def parsed(path: str, found: list[bytes]) -> list[dict[str, Any]]:
+    """The event of each of the lines in `path`. Raises StoreError."""
+    return _all_at_once(found) or [event_of(path, number, line) for number, line in enumerate(found, start=1)]
+
+
+def scan(path: str, wanted: Callable[[bytes], bool]) -> Iterator[dict[str, Any]]:
+    """The events of the lines in `path` that are wanted: the others are not even taken apart. Raises StoreError."""
+    try:
+        with open(path, "rb", opener=_without_links) as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n") and wanted(line):
+                    yield event_of(path, number, line)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise files.store_error("read", path, error) from error
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def in_order(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events by their time, each of them once."""
+    moments = list(map(_moment, events))
+    if all(before < after for before, after in itertools.pairwise(moments)):
+        return events
+    ordered: list[dict[str, Any]] = []
+    for (at, _), together in itertools.groupby(sorted(events, key=_moment), key=_moment):
+        group = list(together)
+        if at and len(group) > 1:
+            by_content = {json.dumps(event, sort_keys=True): event for event in group}
+            group = [by_content[content] for content in sorted(by_content)]
+        ordered += group
+    return ordered
+
+
+def _moment(event: Event) -> tuple[str, int]:
+    at, n = event.get("at"), event.get("n", 0)
+    if not isinstance(at, str):
+        return "", 0
+    return at, n if isinstance(n, int) else 0
+
+
+def _all_at_once(found: list[bytes]) -> list[dict[str, Any]] | None:
     """The events of thousands of lines in a third of the time, or None where a line is not what it should be."""
     try:
-        events = json.loads(b"[" + b",".join(lines) + b"]")
-    except ValueError:
+        events = json.loads(b"[" + b",".join(found) + b"]")
+    except (ValueError, RecursionError):
         return None
-    sound = len(events) == len(lines) and all(isinstance(event, dict) for event in events)
+    sound = len(events) == len(found) and all(isinstance(event, dict) for event in events)
     return events if sound else None
 
 
-def _event(path: str, number: int, line: bytes) -> dict[str, Any]:
+def event_of(path: str, number: int, line: bytes) -> dict[str, Any]:
+    """The event of a line, which is the one of that number in `path`. Raises StoreError."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict):
-        raise StoreError(
-            f"{path}, line {number}, is not what scaffold wrote",
-            hint="put back the file from a backup; nothing was changed",
-        )
+        raise damaged(path, number)
     return event
+
+
+def damaged(path: str, number: int, why: object = None) -> StoreError:
+    """The error for a line that cannot be what was written there."""
+    return StoreError(
+        f"{path}, line {number}, is not what scaffold wrote" + (f": {why}" if why is not None else ""),
+        hint="put back the file from a backup; nothing was changed",
+    )
+
+
+def damaged_event(path: str, event: Event, why: object) -> StoreError:
+    """The same for an event, by the first line that holds it."""
+    number = next((n for n, one in enumerate(parsed(path, lines(path)), start=1) if one == event), 0)
+    return damaged(path, number, why)
 
 
 def append(path: str, events: Iterable[Event], *, durable: bool) -> None:
@@ -54,17 +117,27 @@ def append(path: str, events: Iterable[Event], *, durable: bool) -> None:
 
     Only the holder of the lock appends. Raises StoreError.
     """
-    lines = "".join(json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in events)
-    if not lines:
+    append_lines(path, map(line_of, events), durable=durable)
+
+
+def line_of(event: Event) -> bytes:
+    """An event as it stands in the file, without its line break."""
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def append_lines(path: str, added: Iterable[bytes], *, durable: bool) -> None:
+    """Adds lines as they are. Otherwise as `append`."""
+    content = b"".join(line + b"\n" for line in added)
+    if not content:
         return
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, files.SECRET_FILE)
         try:
-            end = _end_of_last_line(descriptor)
+            end = _end_of_last_line(descriptor, os.fstat(descriptor).st_size)
             os.ftruncate(descriptor, end)
             os.lseek(descriptor, end, os.SEEK_SET)
-            _write_or_take_back(descriptor, lines.encode(), end)
+            _write_or_take_back(descriptor, content, end)
             if durable:
                 os.fsync(descriptor)
         finally:
@@ -75,6 +148,33 @@ def append(path: str, events: Iterable[Event], *, durable: bool) -> None:
         raise files.store_error("write", path, error) from error
 
 
+def numbered(path: str, events: Iterable[Event]) -> Iterator[Event]:
+    """The events with an `n` each, where the one before them has the same `at`. The first follows what is in `path`."""
+    before = _last(path)
+    at, n = _moment(before) if before is not None else ("", 0)
+    for event in events:
+        n = n + 1 if event["at"] == at else 0
+        at = event["at"]
+        yield {**event, "n": n} if n else event
+
+
+def _last(path: str) -> dict[str, Any] | None:
+    """The last event of a file; None where there is none, or none that can be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        end = _end_of_last_line(descriptor, os.fstat(descriptor).st_size)
+        start = _end_of_last_line(descriptor, max(0, end - 1))
+        event = json.loads(os.pread(descriptor, end - start, start))
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(descriptor)
+    return event if isinstance(event, dict) else None
+
+
 def _write_or_take_back(descriptor: int, content: bytes, end: int) -> None:
     try:
         files.write_all(descriptor, content)
@@ -83,13 +183,11 @@ def _write_or_take_back(descriptor: int, content: bytes, end: int) -> None:
         raise
 
 
-def _end_of_last_line(descriptor: int) -> int:
-    size = os.fstat(descriptor).st_size
-    end = size
+def _end_of_last_line(descriptor: int, end: int) -> int:
+    """Where the last line that ends before `end` does."""
     while end > 0:
         start = max(0, end - 4096)
-        os.lseek(descriptor, start, os.SEEK_SET)
-        if (found := os.read(descriptor, end - start).rfind(b"\n")) >= 0:
+        if (found := os.pread(descriptor, end - start, start).rfind(b"\n")) >= 0:
             return start + found + 1
         end = start
     return 0

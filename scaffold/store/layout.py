@@ -18,10 +18,12 @@ FOLDERS: Final = {Role.CA: "pki", Role.SERVER: "servers", Role.CLIENT: "clients"
 """The folder of each sort of entity."""
 
 LEDGER: Final = ".scaffold/ledger.jsonl"
+ARCHIVE: Final = ".scaffold/ledger.archive.jsonl"
 PROJECTS: Final = ".scaffold/projects.jsonl"
 LOCK: Final = ".scaffold/lock"
 HOLDER: Final = ".scaffold/lock.json"
 GITIGNORE: Final = ".gitignore"
+GITATTRIBUTES: Final = ".gitattributes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
-"""The ledger: every certificate that was ever issued here, and what became of it; nothing is ever taken out.
+"""The ledger: which certificates were issued here, and what became of them. Nothing is ever taken out of the whole.
 
-One event per line of `.scaffold/ledger.jsonl`, each with its `event` and, as ISO 8601 in UTC, its `at`:
+What still matters is at hand in `.scaffold/ledger.jsonl`; what has ended stands in the archive beside it (`archive`).
+One event per line, each with its `event` and, as ISO 8601 in UTC, its `at` (`journal` says how they are ordered):
 
-    topology   name                                     the first line: whose folder this is
+    topology   name                                     the first: whose folder this is
     ca-key     ca, spki (base64 DER), file_sha256       a CA's key, before its file is in place
     issued     address, ca, serial (hex), subject, issuer, not_before, not_after, fingerprint_sha256,
                issuer_key, key (SHA-256 of the SPKI of the key that signed it, and of its own)
     crl        ca, number                               a CRL's number, before it is in place
     revoked    ca, serial, reason, replace              before a CRL says so; `removeFromCRL` lifts a `certificateHold`
                                                         (RFC 5280 5.3.1); `replace` is false where no new one follows
+    burnt      keys                                     the `key` of each revoked certificate that is in the archive
 
 Events that this version does not know are kept and passed over.
 """
@@ -16,19 +18,28 @@ Events that this version does not know are kept and passed over.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
-from scaffold.errors import AddressError, StoreError
+from scaffold.errors import AddressError
+from scaffold.pki.crl import Reason
 from scaffold.store import journal
 from scaffold.store.layout import LEDGER, Layout
 from scaffold.topology.address import Address
 
 LIFTED: Final = "removeFromCRL"
 HOLD: Final = "certificateHold"
+
+_ISSUED: Final = ("address", "ca", "serial", "subject", "issuer", "fingerprint_sha256")
+_KNOWN: Final = ("topology", "ca-key", "issued", "crl", "revoked", "burnt")
+_REASONS: Final = frozenset((LIFTED, *Reason))
+_SERIAL: Final = re.compile(r"[1-9a-f][0-9a-f]{0,39}")  # RFC 5280 4.1.2.2: positive, at most 20 octets
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_NUMBERS: Final = 1 << 159  # RFC 5280 5.2.3: at most 20 octets, the first bit being the sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +101,10 @@ class Ledger:
     """By CA and serial."""
     lifted: frozenset[tuple[str, str]] = frozenset()
     """The holds that were lifted, by CA and serial."""
-    length: int = 0
-    """How many events there are: it grows with everything that happens."""
+    burnt: frozenset[str] = frozenset()
+    """The keys of revoked certificates that are in the archive."""
+    events: int = 0
+    """How many events are at hand."""
 
     @cached_property
     def by_serial(self) -> Mapping[tuple[str, str], Issued]:
@@ -110,7 +123,8 @@ class Ledger:
     def revoked_keys(self) -> frozenset[str]:
         """The keys of revoked certificates, by the SHA-256 of their SPKI: nothing is issued over one again."""
         pairs = [pair for pair, entry in self.revoked.items() if not entry.on_hold]
-        return frozenset(one.key for pair in pairs if (one := self.by_serial.get(pair)) is not None and one.key)
+        at_hand = (one.key for pair in pairs if (one := self.by_serial.get(pair)) is not None and one.key)
+        return self.burnt.union(at_hand)
 
     def withdrawn(self, address: Address) -> Revoked | None:
         """The revocation that leaves `address` without a certificate, None where it has one or may get one."""
@@ -129,55 +143,120 @@ class Ledger:
 
 
 def load(layout: Layout) -> Ledger:
-    """Reads the ledger; an empty one where there is none. Raises StoreError."""
+    """Reads what is at hand; an empty ledger where there is none. Raises StoreError."""
+    path = layout.at(LEDGER)
+    found = journal.load(path)
+    return replace(read(path, found), events=len(found))
+
+
+def read(path: str, events: Iterable[journal.Event]) -> Ledger:
+    """What events of `path` say, in their order. Raises StoreError with the line of one that cannot be."""
     topology: str | None = None
     issued: dict[str, Issued] = {}
     ca_keys: dict[str, CaKey] = {}
     crl_numbers: dict[str, int] = {}
     revoked: dict[tuple[str, str], Revoked] = {}
     lifted: set[tuple[str, str]] = set()
-    events = journal.load(layout.at(LEDGER))
-    try:
-        for event in events:
-            match event.get("event"):
-                case "topology":
-                    topology = str(event["name"])
-                case "ca-key":
-                    ca_keys[event["ca"]] = CaKey(base64.b64decode(event["spki"]), event["file_sha256"])
+    burnt: set[str] = set()
+    for event in events:
+        try:
+            if event.get("event") not in _KNOWN:
+                continue
+            _moment(event, "at")
+            match event["event"]:
                 case "issued":
-                    issued[event["fingerprint_sha256"]] = _issued(event)
+                    one = _issued(event)
+                    issued[one.fingerprint_sha256] = one
+                case "topology":
+                    owner = _text(event, "name")
+                    topology = topology or owner
+                case "ca-key":
+                    ca_keys[_text(event, "ca")] = _ca_key(event)
                 case "crl":
-                    crl_numbers[event["ca"]] = max(int(event["number"]), crl_numbers.get(event["ca"], 0))
+                    ca, number = _text(event, "ca"), _number(event)
+                    crl_numbers[ca] = max(number, crl_numbers.get(ca, 0))
                 case "revoked":
                     _revoke(revoked, lifted, _revocation(event))
-                case _:
-                    pass
-    except (KeyError, TypeError, ValueError, AttributeError, AddressError) as error:
-        raise StoreError(
-            f"{layout.at(LEDGER)} is not what scaffold wrote: {error!r}",
-            hint="put back the file from a backup; nothing was changed",
-        ) from error
-    return Ledger(topology, issued, ca_keys, crl_numbers, revoked, frozenset(lifted), len(events))
+                case "burnt":
+                    burnt.update(_keys(event))
+        except (ValueError, AddressError) as error:
+            raise journal.damaged_event(path, event, error) from error
+    return Ledger(topology, issued, ca_keys, crl_numbers, revoked, frozenset(lifted), frozenset(burnt))
 
 
-def _issued(event: Mapping[str, Any]) -> Issued:
-    return Issued(
-        address=Address.parse(event["address"]),
-        ca=event["ca"],
-        serial=event["serial"],
-        subject=event["subject"],
-        issuer=event["issuer"],
-        not_before=datetime.fromisoformat(event["not_before"]),
-        not_after=datetime.fromisoformat(event["not_after"]),
-        fingerprint_sha256=event["fingerprint_sha256"],
-        issuer_key=event.get("issuer_key", ""),
-        key=event.get("key", ""),
-    )
+def _issued(event: journal.Event) -> Issued:
+    address, ca, serial, subject, issuer, fingerprint = _texts(event, _ISSUED)
+    not_before, not_after = _moment(event, "not_before"), _moment(event, "not_after")
+    if not_after < not_before:
+        raise ValueError("it ends before it begins")
+    _check(_SERIAL, "serial", serial)
+    _check(_SHA256, "fingerprint_sha256", fingerprint)
+    keys = _text(event, "issuer_key", ""), _text(event, "key", "")
+    return Issued(Address.parse(address), ca, serial, subject, issuer, not_before, not_after, fingerprint, *keys)
 
 
-def _revocation(event: Mapping[str, Any]) -> Revoked:
-    at = datetime.fromisoformat(event["at"])
-    return Revoked(event["ca"], event["serial"], event["reason"], at, bool(event.get("replace", True)))
+def _ca_key(event: journal.Event) -> CaKey:
+    return CaKey(base64.b64decode(_text(event, "spki"), validate=True), _matching(_SHA256, event, "file_sha256"))
+
+
+def _revocation(event: journal.Event) -> Revoked:
+    reason = _text(event, "reason")
+    if reason not in _REASONS:
+        raise ValueError(f'"{reason}" is no reason of RFC 5280 5.3.1')
+    serial, replace_it = _matching(_SERIAL, event, "serial"), event.get("replace", True)
+    if not isinstance(replace_it, bool):
+        raise ValueError(f"`replace` is {replace_it!r}")
+    return Revoked(_text(event, "ca"), serial, reason, _moment(event, "at"), replace_it)
+
+
+def _number(event: journal.Event) -> int:
+    number = event.get("number")
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < _NUMBERS:
+        raise ValueError(f"`number` is {number!r}")
+    return number
+
+
+def _keys(event: journal.Event) -> list[str]:
+    keys = event.get("keys")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError(f"`keys` is {keys!r}")
+    return keys
+
+
+def _text(event: journal.Event, name: str, default: str | None = None) -> str:
+    text = event.get(name, default)
+    if not isinstance(text, str):
+        raise ValueError(f"it has no `{name}`" if text is None else f"`{name}` is {text!r}")
+    return text
+
+
+def _texts(event: journal.Event, names: Sequence[str]) -> list[str]:
+    found = list(map(event.get, names))
+    if set(map(type, found)) != {str}:
+        return [_text(event, name) for name in names]  # says which
+    return found  # type: ignore[return-value]
+
+
+def _matching(pattern: re.Pattern[str], event: journal.Event, name: str) -> str:
+    text = _text(event, name)
+    _check(pattern, name, text)
+    return text
+
+
+def _check(pattern: re.Pattern[str], name: str, text: str) -> None:
+    if pattern.fullmatch(text) is None:
+        raise ValueError(f"`{name}` is {text!r}")
+
+
+def _moment(event: journal.Event, name: str) -> datetime:
+    text = event.get(name)
+    try:
+        moment = datetime.fromisoformat(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"`{name}` is {text!r}, which is no time") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"`{name}` is {text!r}, which is no time in UTC")
+    return moment
 
 
 def _revoke(revoked: dict[tuple[str, str], Revoked], lifted: set[tuple[str, str]], entry: Revoked) -> None:
@@ -201,7 +280,7 @@ class Recorder:
 
     def __init__(self, layout: Layout, now: datetime) -> None:
         self._path = layout.at(LEDGER)
-        self._at = _text(now)
+        self._at = _iso(now)
 
     def topology(self, name: str) -> None:
         """Says whose folder this is."""
@@ -223,8 +302,8 @@ class Recorder:
                     "serial": one.serial,
                     "subject": one.subject,
                     "issuer": one.issuer,
-                    "not_before": _text(one.not_before),
-                    "not_after": _text(one.not_after),
+                    "not_before": _iso(one.not_before),
+                    "not_after": _iso(one.not_after),
                     "fingerprint_sha256": one.fingerprint_sha256,
                     "issuer_key": one.issuer_key,
                     "key": one.key,
@@ -247,15 +326,21 @@ class Recorder:
                     "serial": one.serial,
                     "reason": one.reason,
                     "replace": one.replace,
-                    "at": _text(one.at),
+                    "at": _iso(one.at),
                 }
                 for one in entries
             ),
         )
 
     def _append(self, name: str, events: Iterable[journal.Event]) -> None:
-        journal.append(self._path, ({"event": name, "at": self._at, **event} for event in events), durable=True)
+        timed = ({"event": name, "at": self._at, **event} for event in events)
+        journal.append(self._path, journal.numbered(self._path, timed), durable=True)
 
 
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
+def burnt_event(keys: Collection[str], now: datetime) -> journal.Event:
+    """What the ledger keeps of revoked certificates whose lines are in the archive."""
+    return {"event": "burnt", "at": _iso(now), "keys": sorted(keys)}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,25 +1,33 @@
 """The record of what was rendered: which texts are scaffold's own, so that a person's edit is known as one.
 
-`.scaffold/projects.jsonl` has one event per line. The hashes of texts are recorded **before** they are written:
-whatever a kill leaves behind is known as ours. That a project is as its inputs ask is recorded **after**.
+`.scaffold/projects.jsonl` has one event per line, each with its `at` (`journal` says how they are ordered). The hashes
+of texts are recorded **before** they are written: whatever a kill leaves behind is known as ours. That a project is as
+its inputs ask is recorded **after**.
 
     {"address", "hashes": {path: sha256}}                        these texts may be found there
     {"address", "inputs": digest, "files": {path: sha256}}       this is what stands there, rendered from these inputs
     {"address", "offered": {path: sha256}}                       laid beside a person's edit, for them to merge
     {"address", "gone": true}                                    nothing of it is left
+    {"address", "known": {path: [sha256, …]}, "offered": …}      all that matters of older events, put together
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from scaffold.errors import AddressError, StoreError
+from scaffold.errors import AddressError
 from scaffold.store import journal
+from scaffold.store.files import SECRET_FILE, Writer
 from scaffold.store.layout import PROJECTS, Layout
 from scaffold.topology.address import Address
+
+_WORTH: Final = 200
+_LINES_EACH: Final = 6
+"""It is written anew from so many lines on, in all and for each project. Two of them each are what an apply adds."""
 
 
 def digest(content: bytes) -> str:
@@ -46,25 +54,23 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """All records by address; `length` grows with everything that is written."""
+    """All records by address, of so many events."""
 
     by_address: Mapping[Address, Record]
-    length: int = 0
+    events: int = 0
 
 
 def load(layout: Layout) -> Records:
     """Reads the record; an empty one where there is none. Raises StoreError."""
     records: dict[Address, Record] = {}
-    events = journal.load(layout.at(PROJECTS))
-    try:
-        for event in events:
+    path = layout.at(PROJECTS)
+    found = journal.load(path)
+    for event in found:
+        try:
             _take(records, event)
-    except (KeyError, TypeError, AttributeError, AddressError) as error:
-        raise StoreError(
-            f"{layout.at(PROJECTS)} is not what scaffold wrote: {error!r}",
-            hint="put back the file from a backup; nothing was changed",
-        ) from error
-    return Records(records, len(events))
+        except (KeyError, TypeError, ValueError, AttributeError, AddressError) as error:
+            raise journal.damaged_event(path, event, repr(error)) from error
+    return Records(records, len(found))
 
 
 def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
@@ -76,6 +82,8 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
     for path, sha256 in event.get("hashes", {}).items():
         record.ours.setdefault(path, set()).add(sha256)
         record.inputs = None
+    for path, all_of_it in event.get("known", {}).items():
+        record.ours.setdefault(path, set()).update(all_of_it)
     record.offered.update(event.get("offered", {}))
     if "files" in event:
         record.inputs = event["inputs"]
@@ -86,27 +94,74 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
 class Recorder:
     """Collects events and appends them in one go. Only the holder of the lock has one."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, now: datetime) -> None:
         self._path = layout.at(PROJECTS)
+        self._at = now.astimezone(UTC).isoformat(timespec="seconds")
         self._events: list[journal.Event] = []
 
     def writing(self, address: Address, hashes: Mapping[str, str]) -> None:
         """These texts are about to be written."""
-        self._events.append({"address": str(address), "hashes": dict(hashes)})
+        self._events.append({"address": str(address), "at": self._at, "hashes": dict(hashes)})
 
     def settled(self, address: Address, inputs: str | None, files: Mapping[str, str]) -> None:
         """These texts stand there now; `inputs` is None where something was left undone."""
-        self._events.append({"address": str(address), "inputs": inputs, "files": dict(files)})
+        self._events.append({"address": str(address), "at": self._at, "inputs": inputs, "files": dict(files)})
 
     def offered(self, address: Address, hashes: Mapping[str, str]) -> None:
         """These texts were laid beside a person's edits."""
-        self._events.append({"address": str(address), "offered": dict(hashes)})
+        self._events.append({"address": str(address), "at": self._at, "offered": dict(hashes)})
 
     def gone(self, address: Address) -> None:
         """Nothing is left of it."""
-        self._events.append({"address": str(address), "gone": True})
+        self._events.append({"address": str(address), "at": self._at, "gone": True})
 
     def flush(self) -> None:
         """Puts what was collected on the disk. Raises StoreError."""
         events, self._events = self._events, []
-        journal.append(self._path, events, durable=True)
+        journal.append(self._path, journal.numbered(self._path, events), durable=True)
+
+
+# --- Keeping it short ----------------------------------------------------------------------------------------------
+
+
+def compact(layout: Layout, writer: Writer, known: Records) -> None:
+    """Writes the record, which says `known`, anew where most of it is superseded; what it says stays the same.
+
+    Only the holder of the lock does. Raises StoreError.
+    """
+    if known.events < max(_WORTH, _LINES_EACH * len(known.by_address)):
+        return
+    events = journal.load(layout.at(PROJECTS))
+    by_address: dict[str, list[journal.Event]] = {}
+    for event in events:
+        by_address.setdefault(event["address"], []).append(event)
+    stay = [event for of_one in by_address.values() for event in _without_superseded(of_one)]
+    if len(stay) <= len(events) // 2:
+        content = b"".join(journal.line_of(event) + b"\n" for event in stay)
+        writer.write(PROJECTS, content, mode=SECRET_FILE, durable=True)
+
+
+def _without_superseded(events: Sequence[journal.Event]) -> Iterator[journal.Event]:
+    """The events of one address, without those that later ones have made needless.
+
+    What stays keeps its time: a record that is merged with this one later finds its events among these.
+    """
+    gone = max((index for index, event in enumerate(events) if event.get("gone")), default=-1)
+    settled = max((index for index, event in enumerate(events) if "files" in event), default=0)
+    before, after = events[gone + 1 : settled], events[max(settled, gone + 1) :]
+    if gone >= 0:
+        yield events[gone]
+    if before:
+        yield _together(before)
+    yield from after
+
+
+def _together(events: Sequence[journal.Event]) -> journal.Event:
+    """What is still to be known of events that are superseded otherwise, as of the last of them."""
+    records: dict[Address, Record] = {}
+    for event in events:
+        _take(records, event)
+    [record] = records.values()
+    known = {path: sorted(all_of_it) for path, all_of_it in record.ours.items()}
+    when = {name: events[-1][name] for name in ("address", "at", "n") if name in events[-1]}
+    return {**when, "known": known, "offered": record.offered}

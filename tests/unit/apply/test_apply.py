@@ -168,6 +168,8 @@ def test_a_bundle_follows_its_certificate(tiny):
     tiny.apply()
     tls = tiny.out / "servers/accounts/tls"
     password = (tls / "pfx-password").read_bytes().strip()
+    # The private key is in the bundle, and what opens it lies beside it.
+    assert {stat.S_IMODE((tls / name).stat().st_mode) for name in ("bundle.pfx", "pfx-password")} == {0o600}
     assert open_pfx((tls / "bundle.pfx").read_bytes(), password).certificate == tiny.certificate(
         "servers/accounts/tls/cert.pem"
     )
