@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import timedelta
 
 from cryptography import x509
@@ -73,7 +74,8 @@ def _write_key(context: ApplyContext, one: DesiredCa, key: PrivateKey) -> None:
     password = context.passwords.get(one.ca.address.with_part(Part.CERTIFICATE))
     if password is not None and isinstance(one.ca.key_password, GeneratedSecret):
         context.write(one.paths.key_password, password + b"\n", mode=files.SECRET_FILE, durable=True)
-    pem = keys.to_pem(key) if password is None else keys.to_encrypted_pem(key, password)
+    octets = functools.partial(context.randomness.octets, str(one.ca.address))
+    pem = keys.to_pem(key) if password is None else keys.to_encrypted_pem(key, password, octets)
     context.record.ca_key(one.ca.name, CaKey(keys.spki(key.public_key()), digest(pem)))
     context.writer.write(one.paths.key, pem, mode=files.SECRET_FILE, durable=True)
 
@@ -97,13 +99,14 @@ def _issue(context: ApplyContext, one: DesiredCa, asked: DesiredCertificate, key
 
 
 def _signed(context: ApplyContext, asked: DesiredCertificate, key: PrivateKey) -> x509.Certificate:
+    serial = new_serial(context.randomness, str(asked.address))
     if asked.issuer is None:
         begins, ends = validity(asked.lifetime, context.now)
-        return self_signed(asked.profile, key, serial=new_serial(), not_before=begins, not_after=ends)
+        return self_signed(asked.profile, key, serial=serial, not_before=begins, not_after=ends)
     issuer = context.issuer(asked.issuer)
     begins, ends = validity(asked.lifetime, context.now, issuer.not_after)
     public = key.public_key()
-    return issue(asked.profile, public, issuer, serial=new_serial(), not_before=begins, not_after=ends)
+    return issue(asked.profile, public, issuer, serial=serial, not_before=begins, not_after=ends)
 
 
 def _place(context: ApplyContext, one: DesiredCa) -> None:

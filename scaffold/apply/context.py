@@ -17,6 +17,7 @@ from scaffold.pki import keys
 from scaffold.pki.issue import Issuer
 from scaffold.pki.keys import PrivateKey
 from scaffold.pki.names import rfc2253
+from scaffold.pki.randomness import Randomness
 from scaffold.plan.authorities import Authorities, Authority
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
 from scaffold.plan.make import Basis
@@ -47,6 +48,7 @@ class ApplyContext:
     planned: Authorities
     """Each CA as the plan has found that it will be."""
     secrets: Secrets
+    randomness: Randomness
     progress: Progress
     desired: Desired = field(init=False)
     existing: Mapping[str, ExistingCa] = field(init=False)
@@ -103,7 +105,7 @@ class ApplyContext:
         """Makes RSA keys on all cores meanwhile; other sorts are made faster than a thread is told of them."""
         rsa = [one for one in asked if one.key in _RSA]
         with ThreadPoolExecutor(cpu_count() or 1) as pool:
-            self._keys.update({one.address: pool.submit(keys.generate, one.key) for one in rsa})
+            self._keys.update({one.address: pool.submit(self.randomness.key, str(one.address), one.key) for one in rsa})
             try:
                 yield
             finally:
@@ -112,7 +114,7 @@ class ApplyContext:
     def new_key(self, asked: DesiredCertificate) -> PrivateKey:
         """A key for `asked`."""
         ready = self._keys.pop(asked.address, None)
-        return keys.generate(asked.key) if ready is None else ready.result()
+        return self.randomness.key(str(asked.address), asked.key) if ready is None else ready.result()
 
     def key_of(self, asked: DesiredCertificate) -> PrivateKey:
         """The key that is there. Raises PkiError where it cannot be used."""
@@ -219,7 +221,7 @@ class ApplyContext:
             raise ValueError(one.ca.address)
         if not isinstance(secret, GeneratedSecret):
             return self.secrets.given(secret, str(one.ca.address))
-        return secrets.kept(self.layout, one.paths.key_password) or secrets.new()
+        return secrets.kept(self.layout, one.paths.key_password) or secrets.new(self.randomness, str(one.ca.address))
 
     def asked_certificates(self) -> Iterator[DesiredCertificate]:
         """Every certificate that is made here."""

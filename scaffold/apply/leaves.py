@@ -80,7 +80,13 @@ def _entry(one: _Made, authorities: Authorities) -> Issued:
 
 def _signed(context: ApplyContext, asked: DesiredCertificate, issuer: str, key: PrivateKey) -> x509.Certificate:
     return broken.issue(
-        asked.profile, key, context.issuer(issuer), serial=new_serial(), lifetime=asked.lifetime, now=context.now
+        asked.profile,
+        key,
+        context.issuer(issuer),
+        serial=new_serial(context.randomness, str(asked.address)),
+        lifetime=asked.lifetime,
+        now=context.now,
+        randomness=context.randomness,
     )
 
 
@@ -113,5 +119,7 @@ def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -
 
 def _bundle_password(context: ApplyContext, one: DesiredParty) -> bytes:
     if one.party.pfx is not None and isinstance(one.party.pfx.password, GeneratedSecret):
-        return secrets.kept(context.layout, one.paths.bundle_password) or secrets.new()
+        return secrets.kept(context.layout, one.paths.bundle_password) or secrets.new(
+            context.randomness, str(one.party.address)
+        )
     return context.passwords[one.party.address.with_part(Part.BUNDLE)]

@@ -16,6 +16,7 @@ from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import known
 from scaffold.settings.peers import peer_issuers
 from scaffold.store import files
+from scaffold.store import projects as records
 from scaffold.store.projects import Record, digest
 from scaffold.topology.address import Address, Part
 
@@ -42,6 +43,8 @@ def make(
     for change in changes:
         if change.work in _OF_PARTIES:
             by_party.setdefault(change.address.entity, []).append(change)
+    if by_party:
+        records.compact(context.layout, context.writer, context.observed.records)
     addresses = list(by_party)
     for start in range(0, len(addresses), _AT_ONCE):
         some = [

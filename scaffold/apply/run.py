@@ -10,6 +10,7 @@ from scaffold.apply import authorities, leaves, projects, staples
 from scaffold.apply.context import ApplyContext, Progress
 from scaffold.collector import garbage_collector_off
 from scaffold.errors import Overtaken
+from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.make import Planned
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.plan.revocations import off_crl
@@ -41,6 +42,7 @@ def apply(
     *,
     wait: float = 0,
     waiting: Callable[[str], None] | None = None,
+    randomness: Randomness = OPERATING_SYSTEM,
 ) -> Outcome:
     """Carries out a plan on the folder that it was made for, with all that it was worked out from.
 
@@ -51,7 +53,7 @@ def apply(
     plan, basis = planned.plan, planned.basis
     if not plan.changes:
         return Outcome((), ())
-    context = ApplyContext(basis, planned.authorities, secrets, progress)
+    context = ApplyContext(basis, planned.authorities, secrets, randomness, progress)
     context.ask(plan.changes)
     with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):
         _check_unchanged(context, plan)

@@ -44,6 +44,7 @@ def carry_out(project: Project, make: Make, *, yes: bool, json: bool) -> None:
 
 def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool) -> None:
     from scaffold.apply import apply
+    from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.store.secrets import Secrets
     from scaffold.view import programs
     from scaffold.view.plan import outcome_lines, plan_lines
@@ -63,6 +64,7 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool) -> 
             lambda change: advance(len(plan.changes)),
             wait=WAIT,
             waiting=lambda holder: typer.echo(f"Waiting for another scaffold: {holder} …", err=True),
+            randomness=OPERATING_SYSTEM,
         )
     if json:
         typer.echo(programs.outcome_json(plan, outcome))

@@ -32,12 +32,15 @@ def run(
         )
     asked = _parsed(listen) if listen is not None else None
 
+    from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.publish.server import address, log_to, serve
-    from scaffold.publish.state import State
+    from scaffold.publish.state import SignAsApply, State
     from scaffold.store.layout import Layout
 
     log_to(sys.stderr)
-    serve(State(topology, Layout(out_folder(topology, file, out))), now, asked or address(topology.publish))
+    layout = Layout(out_folder(topology, file, out))
+    state = State(topology, layout, SignAsApply(topology, layout, OPERATING_SYSTEM))
+    serve(state, now, asked or address(topology.publish))
 
 
 def _parsed(text: str) -> HostPort:

@@ -56,6 +56,7 @@ def run(
 def _watch(file: Path, out: Path | None) -> None:
     """One JSON object a line on standard output says what was done."""
     from scaffold.cli.project import open_project
+    from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.running.watch import World, ending_on_signals, watch
     from scaffold.store.secrets import Secrets
     from scaffold.view.log import json_line
@@ -70,4 +71,4 @@ def _watch(file: Path, out: Path | None) -> None:
 
     look()  # what cannot even be read at the start is an error and no line of the log
     with ending_on_signals() as told_to_end:
-        watch(look, now, Secrets(os.environ), log, sentences, told_to_end)
+        watch(look, now, Secrets(os.environ), log, sentences, told_to_end, OPERATING_SYSTEM)

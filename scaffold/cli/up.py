@@ -66,11 +66,12 @@ def _publisher(project: Project, on_line: Callable[[str, str], None]) -> Iterato
         return
     import logging
 
+    from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.publish.server import address, log_to, running
-    from scaffold.publish.state import State
+    from scaffold.publish.state import SignAsApply, State
 
     log_to(sys.stderr, logging.WARNING)
-    state = State(topology, project.layout)
+    state = State(topology, project.layout, SignAsApply(topology, project.layout, OPERATING_SYSTEM))
     state.open(now())
     with running(state, now, address(topology.publish)):
         on_line(PUBLISHER, f"ready: {topology.publish}/")

@@ -58,6 +58,7 @@ def run(
 
 
 def _verify(project: Project, only: str | None, ports: Ports) -> Report:
+    from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.plan.make import make_plan
     from scaffold.store.secrets import Secrets
     from scaffold.verify.run import verify
@@ -76,6 +77,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
             only=project.address(only) if only is not None else None,
             ports=ports.value,
             on_check=lambda check, total: advance(total),
+            randomness=OPERATING_SYSTEM,
         )
 
 

@@ -20,13 +20,13 @@ from typing import Final
 from cryptography import x509
 
 from scaffold.errors import PkiError
-from scaffold.pki import keys
 from scaffold.pki.chains import is_self_signed, signed_by
 from scaffold.pki.issue import BACKDATE, Issuer, new_serial, self_signed, sign
 from scaffold.pki.issue import validity as sound_validity
 from scaffold.pki.keys import PrivateKey, signature_hash
-from scaffold.pki.names import common_name, ending_in
+from scaffold.pki.names import common_name, ending_in, rfc2253
 from scaffold.pki.profiles import CA_KEY_USAGE, CertificateProfile, basic_constraints, differences
+from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.topology.model import Fault, KeyType
 
 ROGUE_LIFETIME: Final = timedelta(minutes=10)
@@ -70,7 +70,14 @@ def validity(
 
 
 def issue(
-    profile: CertificateProfile, key: PrivateKey, issuer: Issuer, *, serial: int, lifetime: timedelta, now: datetime
+    profile: CertificateProfile,
+    key: PrivateKey,
+    issuer: Issuer,
+    *,
+    serial: int,
+    lifetime: timedelta,
+    now: datetime,
+    randomness: Randomness = OPERATING_SYSTEM,
 ) -> x509.Certificate:
     """A certificate for `key` as `issuer` would make it, but for the profile's fault.
 
@@ -79,7 +86,7 @@ def issue(
     not_before, not_after = validity(profile.fault, lifetime, now, issuer.not_after)
     if profile.fault is Fault.SELF_SIGNED:
         return self_signed(profile, key, serial=serial, not_before=not_before, not_after=not_after)
-    signer = foreign_ca(issuer.certificate, now) if profile.fault is Fault.WRONG_CA else issuer
+    signer = foreign_ca(issuer.certificate, now, randomness) if profile.fault is Fault.WRONG_CA else issuer
     # Not by `issue`: the foreign CA lives minutes, and a leaf that is cut to its end would have a second fault.
     return sign(profile, key.public_key(), signer, serial=serial, not_before=not_before, not_after=not_after)
 
@@ -113,47 +120,65 @@ def rogue(
     chain: tuple[x509.Certificate, ...] = (),
     key_type: KeyType = KeyType.EC_P256,
     serial: int | None = None,
+    randomness: Randomness = OPERATING_SYSTEM,
 ) -> Rogue:
     """A fresh key with a short-lived certificate from `issuer` that says what `profile` says, but for `fault`.
 
     With a rogue CA as `issuer` and no fault, the issuer is what is wrong. `chain` is what is sent after the leaf.
     `serial`: one that is or will be called revoked; a fresh one otherwise.
     """
-    key = keys.generate(key_type)
+    whose = f"rogue {profile.subject.common_name}"
+    key = randomness.key(whose, key_type)
     asked = replace(profile, fault=fault)
-    serial = new_serial() if serial is None else serial
-    certificate = issue(asked, key, issuer, serial=serial, lifetime=ROGUE_LIFETIME, now=now)
+    serial = new_serial(randomness, whose) if serial is None else serial
+    certificate = issue(asked, key, issuer, serial=serial, lifetime=ROGUE_LIFETIME, now=now, randomness=randomness)
     return Rogue(certificate, key, chain)
 
 
 def issued_by_leaf(
-    profile: CertificateProfile, leaf: Issuer, now: datetime, chain: tuple[x509.Certificate, ...]
+    profile: CertificateProfile,
+    leaf: Issuer,
+    now: datetime,
+    chain: tuple[x509.Certificate, ...],
+    randomness: Randomness = OPERATING_SYSTEM,
 ) -> Rogue:
     """A certificate that another entity's leaf has signed (RFC 5280 6.1.4 k must stop it); `chain` is that leaf's."""
-    return rogue(profile, leaf, now, chain=(leaf.certificate, *chain))
+    return rogue(profile, leaf, now, chain=(leaf.certificate, *chain), randomness=randomness)
 
 
-def foreign_ca(like: x509.Certificate, now: datetime) -> Issuer:
+def foreign_ca(like: x509.Certificate, now: datetime, randomness: Randomness = OPERATING_SYSTEM) -> Issuer:
     """A self-signed CA that nobody trusts, with the subject of `like`."""
-    return _rogue_ca(like.subject, None, now)
+    return _rogue_ca(like.subject, None, now, randomness)
 
 
 Pointers = tuple[x509.Extension[x509.ExtensionType], ...]
 """CRL distribution point and authority information access, as `profiles.pointers_by` makes them."""
 
 
-def sibling_ca(parent: Issuer, beside: x509.Certificate, now: datetime, pointers: Pointers = ()) -> Issuer:
+def sibling_ca(
+    parent: Issuer,
+    beside: x509.Certificate,
+    now: datetime,
+    pointers: Pointers = (),
+    randomness: Randomness = OPERATING_SYSTEM,
+) -> Issuer:
     """Another CA under the same parent as `beside`: trusted, and not the one that may vouch for the caller.
 
     `pointers` are those of what the parent issues: who checks revocation finds no second fault.
     Raises PkiError where the parent's path length leaves no room for one.
     """
-    return _rogue_ca(_renamed(beside.subject, "sibling"), parent, now, pointers)
+    return _rogue_ca(_renamed(beside.subject, "sibling"), parent, now, randomness, pointers)
 
 
-def namesake_ca(parent: Issuer, like: x509.Certificate, now: datetime, pointers: Pointers = ()) -> Issuer:
+def namesake_ca(
+    parent: Issuer,
+    like: x509.Certificate,
+    now: datetime,
+    pointers: Pointers = (),
+    randomness: Randomness = OPERATING_SYSTEM,
+) -> Issuer:
     """A CA with the subject of `like` under another trusted root. Likewise in all else."""
-    return _rogue_ca(like.subject, parent, now, pointers)
+    return _rogue_ca(like.subject, parent, now, randomness, pointers)
 
 
 def _renamed(name: x509.Name, suffix: str) -> x509.Name:
@@ -163,9 +188,12 @@ def _renamed(name: x509.Name, suffix: str) -> x509.Name:
     return x509.Name([*kept, common_name(ending_in(str(found[0].value) if found else "CA", suffix))])
 
 
-def _rogue_ca(name: x509.Name, parent: Issuer | None, now: datetime, pointers: Pointers = ()) -> Issuer:
+def _rogue_ca(
+    name: x509.Name, parent: Issuer | None, now: datetime, randomness: Randomness, pointers: Pointers = ()
+) -> Issuer:
     """A CA for leaves alone."""
-    key = keys.generate(KeyType.EC_P256)
+    whose = f"rogue CA {rfc2253(name)}"
+    key = randomness.key(whose, KeyType.EC_P256)
     public = key.public_key()
     says: list[x509.ExtensionType] = [x509.SubjectKeyIdentifier.from_public_key(public)]
     if parent is not None:
@@ -176,7 +204,7 @@ def _rogue_ca(name: x509.Name, parent: Issuer | None, now: datetime, pointers: P
         parent.name if parent else name,
         name,
         public,
-        new_serial(),
+        new_serial(randomness, whose),
         not_before.replace(tzinfo=None),
         not_after.replace(tzinfo=None),
         [

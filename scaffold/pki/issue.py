@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from scaffold.errors import PkiError
 from scaffold.pki.keys import MALFORMED, PrivateKey, PublicKey, signature_hash, spki
 from scaffold.pki.profiles import CertificateProfile, extensions, stated, subject_name
+from scaffold.pki.randomness import Randomness
 
 BACKDATE: Final = timedelta(minutes=5)
 """How far notBefore and thisUpdate lie before the moment of signing, for clocks that are slow."""
@@ -57,9 +57,10 @@ class Issuer:
             raise PkiError(f"the key is not that of the CA certificate {self.name.rfc4514_string()}")
 
 
-def new_serial() -> int:
+def new_serial(randomness: Randomness, whose: str) -> int:
     """A random serial: positive, at most 20 octets (RFC 5280 4.1.2.2), 158 random bits (CA/B BR 7.1 asks for 64)."""
-    return secrets.randbits(_SERIAL_BITS - 1) | 1 << (_SERIAL_BITS - 1)
+    drawn = int.from_bytes(randomness.octets(whose, "serial", 20)) >> 2
+    return drawn | 1 << (_SERIAL_BITS - 1)
 
 
 def validity(lifetime: timedelta, now: datetime, issuer_not_after: datetime | None = None) -> tuple[datetime, datetime]:

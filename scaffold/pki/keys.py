@@ -1,10 +1,9 @@
-"""Private keys: made, written as PKCS#8 PEM (plain or encrypted), read back, and named by their public half."""
+"""Private keys: written as PKCS#8 PEM (plain or encrypted), read back, and named by their public half."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 from collections.abc import Callable
 from typing import Final
@@ -38,6 +37,9 @@ PublicKey = (
     | mldsa.MLDSA87PublicKey
 )
 
+Octets = Callable[[str, int], bytes]
+"""Makes up so many octets for a purpose."""
+
 # OWASP's figure for PBKDF2-HMAC-SHA-256; `cryptography` writes 2,048 rounds and offers no other number.
 PBKDF2_ROUNDS: Final = 600_000
 _SALT_OCTETS: Final = 16
@@ -60,31 +62,14 @@ MALFORMED: Final = (
 )
 """What cryptography raises, often only when a part is looked at, for what it cannot parse or does not know."""
 
-_RSA_BITS: Final = {KeyType.RSA_2048: 2048, KeyType.RSA_3072: 3072, KeyType.RSA_4096: 4096}
-_GENERATORS: Final[dict[KeyType, Callable[[], PrivateKey]]] = {
-    KeyType.EC_P256: lambda: ec.generate_private_key(ec.SECP256R1()),
-    KeyType.EC_P384: lambda: ec.generate_private_key(ec.SECP384R1()),
-    KeyType.EC_P521: lambda: ec.generate_private_key(ec.SECP521R1()),
-    KeyType.ED25519: ed25519.Ed25519PrivateKey.generate,
-    KeyType.ML_DSA_44: mldsa.MLDSA44PrivateKey.generate,
-    KeyType.ML_DSA_65: mldsa.MLDSA65PrivateKey.generate,
-    KeyType.ML_DSA_87: mldsa.MLDSA87PrivateKey.generate,
-}
 _CURVES: Final = {"secp256r1": KeyType.EC_P256, "secp384r1": KeyType.EC_P384, "secp521r1": KeyType.EC_P521}
-_BY_RSA_BITS: Final = {bits: kind for kind, bits in _RSA_BITS.items()}
+_RSA_BITS: Final = {2048: KeyType.RSA_2048, 3072: KeyType.RSA_3072, 4096: KeyType.RSA_4096}
 
 _PEM_KEY: Final = re.compile(
     rb"-----BEGIN (?P<label>(?:[A-Z0-9]+ )*PRIVATE KEY)-----(?P<body>.*?)-----END (?P=label)-----", re.DOTALL
 )
 # OpenSSL's older way, a header of RFC 1421 4.6.1.1 in the armour.
 _OLDER_WAY: Final = b"Proc-Type: 4,ENCRYPTED"
-
-
-def generate(kind: KeyType) -> PrivateKey:
-    """A new private key. RSA takes up to a second, and releases the interpreter lock meanwhile."""
-    if (bits := _RSA_BITS.get(kind)) is not None:
-        return rsa.generate_private_key(public_exponent=65537, key_size=bits)
-    return _GENERATORS[kind]()
 
 
 def to_pem(key: PrivateKey) -> bytes:
@@ -94,14 +79,14 @@ def to_pem(key: PrivateKey) -> bytes:
     )
 
 
-def to_encrypted_pem(key: PrivateKey, password: bytes) -> bytes:
+def to_encrypted_pem(key: PrivateKey, password: bytes, octets: Octets) -> bytes:
     """The key as encrypted PKCS#8 PEM: PBES2 (RFC 8018 6.2), PBKDF2-HMAC-SHA-256 with 600,000 rounds, AES-256-CBC.
 
-    Raises PkiError where the password is empty.
+    `octets` makes salt and initialization vector up. Raises PkiError where the password is empty.
     """
     if not password:
         raise PkiError("an empty password protects no private key")
-    salt, iv = os.urandom(_SALT_OCTETS), os.urandom(_AES_BLOCK_BITS // 8)
+    salt, iv = octets("salt", _SALT_OCTETS), octets("initialization vector", _AES_BLOCK_BITS // 8)
     derived = PBKDF2HMAC(hashes.SHA256(), _AES_256_OCTETS, salt, PBKDF2_ROUNDS).derive(password)
     plain = key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -193,7 +178,7 @@ def key_type(key: object) -> KeyType | None:
     """The language's name of a public or private key's type, or None where the language has none for it."""
     match key:
         case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
-            return _BY_RSA_BITS.get(key.key_size)
+            return _RSA_BITS.get(key.key_size)
         case ec.EllipticCurvePublicKey() | ec.EllipticCurvePrivateKey():
             return _CURVES.get(key.curve.name)
         case ed25519.Ed25519PublicKey() | ed25519.Ed25519PrivateKey():

@@ -8,6 +8,7 @@ from typing import Final
 from scaffold.apply.context import entry
 from scaffold.pki import issue, keys, profiles
 from scaffold.pki.issue import Issuer
+from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.store import ledger, lock
 from scaffold.store.layout import Layout
 from scaffold.topology.address import Part
@@ -17,28 +18,31 @@ LIFETIME: Final = timedelta(days=7)
 """How long a responder's certificate lives; RFC 6960 4.2.2.2.1 wants it short, as nobody can revoke it."""
 
 
-def make(ca: Ca, issuer: Issuer, now: datetime, lifetime: timedelta = LIFETIME) -> Issuer:
+def make(
+    ca: Ca, issuer: Issuer, now: datetime, lifetime: timedelta = LIFETIME, *, randomness: Randomness = OPERATING_SYSTEM
+) -> Issuer:
     """A responder of `ca` with a key of its own. Raises PkiError where the CA has ended.
 
     P-256 below an ML-DSA CA too: an answer is believed for hours, and who could forge it in years is too late.
     """
-    key = keys.generate(KeyType.EC_P256)
+    whose = f"{ca.address} OCSP responder, {now:%Y-%m-%dT%H:%M:%S}"
+    key = randomness.key(whose, KeyType.EC_P256)
     not_before, not_after = issue.validity(lifetime, now, issuer.not_after)
     certificate = issue.issue(
         profiles.for_responder(ca),
         key.public_key(),
         issuer,
-        serial=issue.new_serial(),
+        serial=issue.new_serial(randomness, whose),
         not_before=not_before,
         not_after=not_after,
     )
     return Issuer(certificate, key)
 
 
-def make_and_record(layout: Layout, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
+def make_and_record(layout: Layout, ca: Ca, issuer: Issuer, now: datetime, randomness: Randomness) -> Issuer:
     """The same, entered in the ledger before it answers anything. Raises Locked while an apply is at work."""
     with lock.hold(layout, now):
-        delegate = make(ca, issuer, now)
+        delegate = make(ca, issuer, now, randomness=randomness)
         issued = entry(
             ca.address.with_part(Part.OCSP), ca.name, delegate.certificate, keys.spki_sha256(issuer.certificate)
         )

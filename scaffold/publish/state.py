@@ -18,6 +18,7 @@ from scaffold.apply.crls import sign_alone
 from scaffold.errors import Locked, PublishError, ScaffoldError, StoreError
 from scaffold.pki import ocsp
 from scaffold.pki.issue import Issuer
+from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.crls import crl_change
 from scaffold.plan.desired import Desired, DesiredCa, desire
 from scaffold.plan.model import Change
@@ -84,9 +85,10 @@ class Signing(Protocol):
 class SignAsApply:
     """Signs into the output folder exactly as `scaffold apply` does: its rules, its lock, its ledger."""
 
-    def __init__(self, topology: Topology, layout: Layout) -> None:
+    def __init__(self, topology: Topology, layout: Layout, randomness: Randomness = OPERATING_SYSTEM) -> None:
         self._topology = topology
         self._layout = layout
+        self._randomness = randomness
 
     def crls(self, now: datetime) -> None:
         desired, failed = desire(self._topology), dict[str, str]()
@@ -116,7 +118,7 @@ class SignAsApply:
         return found
 
     def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
-        made = delegation.make_and_record(self._layout, ca, issuer, now)
+        made = delegation.make_and_record(self._layout, ca, issuer, now, self._randomness)
         fields = {"address": str(ca.address.with_part(Part.OCSP)), "ends": made.not_after.isoformat()}
         _log.info("OCSP responder certificate issued", extra={"fields": fields})
         return made

@@ -19,6 +19,7 @@ from typing import Final
 from scaffold.apply.run import apply
 from scaffold.errors import Locked, PkiError, ScaffoldError, SecretError
 from scaffold.kinds.catalogue import Kind
+from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.make import Planned, look
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.plan.next_deadline import next_due
@@ -67,9 +68,10 @@ def watch(
     log: Log,
     describe: Callable[[Change], str],
     told_to_end: threading.Event,
+    randomness: Randomness = OPERATING_SYSTEM,
 ) -> None:
     """Renews until `told_to_end`. `look` reads the topology anew each time; `describe` says why a change was made."""
-    watcher = _Watcher(look, clock, secrets, log, describe)
+    watcher = _Watcher(look, clock, secrets, log, describe, randomness)
     log({"at": clock(), "event": "watching"})
     while not told_to_end.wait(watcher.turn().total_seconds()):
         pass
@@ -83,6 +85,7 @@ class _Watcher:
     secrets: Secrets
     log: Log
     describe: Callable[[Change], str]
+    randomness: Randomness = OPERATING_SYSTEM
     said: str | None = None
     """The error that was told last: it is not told again while it lasts."""
 
@@ -128,7 +131,7 @@ class _Watcher:
                 }
             )
 
-        apply(planned, self.secrets, done)
+        apply(planned, self.secrets, done, randomness=self.randomness)
 
     def _until_next(self, world: World) -> timedelta:
         moment = self.clock()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scaffold.errors import SecretError, StoreError
+from scaffold.pki.randomness import Randomness
 from scaffold.store import files
 from scaffold.store.layout import Layout
 from scaffold.topology.model import EnvSecret, FileSecret
@@ -52,6 +53,6 @@ def kept(layout: Layout, path: str) -> bytes | None:
     return found.content.strip() or None if found is not None else None
 
 
-def new() -> bytes:
+def new(randomness: Randomness, whose: str) -> bytes:
     """A password that nobody has to type."""
-    return secrets.token_urlsafe(_RANDOM_OCTETS).encode()
+    return base64.urlsafe_b64encode(randomness.octets(whose, "password", _RANDOM_OCTETS))

@@ -39,6 +39,7 @@ from scaffold.errors import PkiError, Unreadable
 from scaffold.pki import crl as crls
 from scaffold.pki import ocsp
 from scaffold.pki.issue import Issuer
+from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.publish import delegation, server
 from scaffold.publish.app import Clock, Unavailable
 from scaffold.publish.authority import Authority, Document, certificate_document, crl_document
@@ -78,11 +79,14 @@ class Pointers:
 class FakePublisher:
     """The source of such a publisher. All of it may be used from several threads."""
 
-    def __init__(self, state: State, publish: str, clock: Clock, issuers: Mapping[str, Issuer]) -> None:
+    def __init__(
+        self, state: State, publish: str, clock: Clock, issuers: Mapping[str, Issuer], randomness: Randomness
+    ) -> None:
         self._state = state
         self._publish = publish.rstrip("/")
         self._clock = clock
         self._issuers = issuers
+        self._randomness = randomness
         self._lock = threading.Lock()
         self._said: dict[str, dict[int, ocsp.Status]] = {}
         self._rogues: dict[str, _RogueCa] = {}
@@ -228,7 +232,9 @@ class FakePublisher:
         key = (one.name, stale, unknown)
         responder = self._responders.get(key)
         if responder is None or not responder.answers_for(one):
-            delegate = delegation.make(one.ca, self._issuer(one.name), self._clock(), _LIFETIME)
+            delegate = delegation.make(
+                one.ca, self._issuer(one.name), self._clock(), _LIFETIME, randomness=self._randomness
+            )
             responder = self._responders[key] = Responder(known, delegate, lifetime)
         responder.update(known)
         return responder
@@ -278,16 +284,23 @@ class _RogueCa:
 class _InMemory(Signing):
     """Signs nothing that stays."""
 
+    def __init__(self, randomness: Randomness) -> None:
+        self._randomness = randomness
+
     def crls(self, now: datetime) -> None:
         pass
 
     def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
-        return delegation.make(ca, issuer, now, _LIFETIME)
+        return delegation.make(ca, issuer, now, _LIFETIME, randomness=self._randomness)
 
 
 @contextlib.contextmanager
 def fake_publisher(
-    topology: Topology, layout: Layout, clock: Clock, issuers: Mapping[str, Issuer] | None = None
+    topology: Topology,
+    layout: Layout,
+    clock: Clock,
+    issuers: Mapping[str, Issuer] | None = None,
+    randomness: Randomness = OPERATING_SYSTEM,
 ) -> Iterator[FakePublisher | None]:
     """Such a publisher on a thread, where `publish` of the topology says; None where it publishes nothing.
 
@@ -296,9 +309,9 @@ def fake_publisher(
     if topology.publish is None:
         yield None
         return
-    state = State(topology, layout, _InMemory())
+    state = State(topology, layout, _InMemory(randomness))
     state.open(clock())
-    publisher = FakePublisher(state, topology.publish, clock, issuers or {})
+    publisher = FakePublisher(state, topology.publish, clock, issuers or {}, randomness)
     publisher.start()
     try:
         yield publisher

@@ -35,6 +35,7 @@ from scaffold.errors import PkiError, SecretError
 from scaffold.pki import broken, bundles, keys, profiles
 from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
+from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.store import existing
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.secrets import Secrets, kept
@@ -81,8 +82,16 @@ class Authorities:
     `publisher`, once it runs, vouches for what is made.
     """
 
-    def __init__(self, t: Topology, layout: Layout, secrets: Secrets, now: datetime) -> None:
+    def __init__(
+        self,
+        t: Topology,
+        layout: Layout,
+        secrets: Secrets,
+        now: datetime,
+        randomness: Randomness = OPERATING_SYSTEM,
+    ) -> None:
         self.now = now
+        self.randomness = randomness
         self.publisher: FakePublisher | None = None
         self._t = t
         self._layout = layout
@@ -113,7 +122,7 @@ class Authorities:
     def doomed(self, name: str) -> int:
         """The serial of this CA's certificates that must be called revoked wherever a probe asks."""
         with self._lock:
-            return self._doomed.setdefault(name, new_serial())
+            return self._doomed.setdefault(name, new_serial(self.randomness, f"doomed of {name}"))
 
     def vouch(self, name: str, certificate: x509.Certificate) -> None:
         """Lets the publisher call a certificate of this CA good, though no ledger knows it."""
@@ -141,14 +150,14 @@ class Authorities:
         self,
         key: tuple[str, ...],
         parent: str,
-        make: Callable[[Issuer, x509.Certificate, datetime, broken.Pointers], Issuer],
+        make: Callable[[Issuer, x509.Certificate, datetime, broken.Pointers, Randomness], Issuer],
         name: str,
     ) -> RogueCa:
         with self._lock:
             if key not in self._rogue_cas:
                 pointers = profiles.pointers_by(self._t, parent)
                 try:
-                    made = make(self.issuer(parent), self.certificate(name), self.now, pointers)
+                    made = make(self.issuer(parent), self.certificate(name), self.now, pointers, self.randomness)
                 except PkiError as error:
                     raise NotAtHand(str(error)) from error
                 self.vouch(parent, made.certificate)
@@ -237,7 +246,18 @@ class Forge:
     @functools.cached_property
     def _foreign(self) -> Issuer:
         """A CA that nobody knows, by the issuer's name. It can be made where the issuer's own key is not at hand."""
-        return broken.foreign_ca(self.authorities.certificate(self.issuer_name), self.now)
+        return broken.foreign_ca(self.authorities.certificate(self.issuer_name), self.now, self.authorities.randomness)
+
+    def _rogue(
+        self,
+        profile: CertificateProfile,
+        issuer: Issuer,
+        chain: tuple[x509.Certificate, ...],
+        fault: Fault | None = None,
+        serial: int | None = None,
+    ) -> broken.Rogue:
+        randomness = self.authorities.randomness
+        return broken.rogue(profile, issuer, self.now, fault=fault, chain=chain, serial=serial, randomness=randomness)
 
     def honest(self) -> broken.Rogue:
         return self._vouched_for(self.profile)
@@ -247,16 +267,16 @@ class Forge:
 
     def revoked(self) -> broken.Rogue:
         serial = self.authorities.doomed(self.issuer_name)
-        return broken.rogue(self.profile, self.issuer, self.now, chain=self.above, serial=serial)
+        return self._rogue(self.profile, self.issuer, self.above, serial=serial)
 
     def _vouched_for(self, profile: CertificateProfile, fault: Fault | None = None) -> broken.Rogue:
         """By the true issuer; what that publishes says nothing against it."""
-        made = broken.rogue(profile, self.issuer, self.now, fault=fault, chain=self.above)
+        made = self._rogue(profile, self.issuer, self.above, fault)
         self.authorities.vouch(self.issuer_name, made.certificate)
         return made
 
     def of_foreign_ca(self) -> broken.Rogue:
-        return broken.rogue(self.profile, self._foreign, self.now, chain=(self._foreign.certificate,))
+        return self._rogue(self.profile, self._foreign, (self._foreign.certificate,))
 
     def of_sibling_ca(self) -> broken.Rogue:
         sibling = self.authorities.sibling(self.issuer_name)
@@ -279,15 +299,21 @@ class Forge:
         return self._by_rogue_ca(namesake, (namesake.certificate,))
 
     def _by_rogue_ca(self, ca: RogueCa, chain: tuple[x509.Certificate, ...]) -> broken.Rogue:
-        return broken.rogue(ca.profile(self.profile), ca.issuer, self.now, chain=chain)
+        return self._rogue(ca.profile(self.profile), ca.issuer, chain)
 
     def self_signed(self) -> broken.Rogue:
-        return broken.rogue(self.profile, self._foreign, self.now, fault=Fault.SELF_SIGNED)
+        return self._rogue(self.profile, self._foreign, (), Fault.SELF_SIGNED)
 
     def of_another_leaf(self) -> broken.Rogue:
         other = replace(self.profile, subject=replace(self.profile.subject, common_name="another leaf"))
         leaf = self._vouched_for(other)
-        return broken.issued_by_leaf(self.profile, Issuer(leaf.certificate, leaf.key), self.now, self.above)
+        return broken.issued_by_leaf(
+            self.profile,
+            Issuer(leaf.certificate, leaf.key),
+            self.now,
+            self.above,
+            self.authorities.randomness,
+        )
 
 
 Maker = Callable[[Forge], Iterable[broken.Rogue]]
@@ -341,9 +367,8 @@ def credentials(rogue: broken.Rogue) -> Credentials:
 @functools.cache
 def stranger() -> Credentials:
     """A self-signed certificate of nobody, for trying what this machine's own TLS library can do."""
-    key = keys.generate(KeyType.EC_P256)
+    key = OPERATING_SYSTEM.key("nobody", KeyType.EC_P256)
     profile = CertificateProfile(subject=Subject("nobody"), role="server")
     begins, ends = validity(broken.ROGUE_LIFETIME, datetime.now(UTC))
-    return credentials(
-        broken.Rogue(self_signed(profile, key, serial=new_serial(), not_before=begins, not_after=ends), key)
-    )
+    serial = new_serial(OPERATING_SYSTEM, "nobody")
+    return credentials(broken.Rogue(self_signed(profile, key, serial=serial, not_before=begins, not_after=ends), key))

@@ -14,6 +14,7 @@ from pathlib import Path
 from scaffold.errors import PkiError, VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles
+from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.model import Action, Change, Plan
 from scaffold.running.availability import Availability, cannot_probe
 from scaffold.running.placement import Ports
@@ -56,6 +57,7 @@ def verify(
     only: Address | None = None,
     ports: Ports = "fixed",
     on_check: Callable[[Check, int], None] | None = None,
+    randomness: Randomness = OPERATING_SYSTEM,
 ) -> Report:
     """Start what was rendered, and prove by handshakes who gets in and who does not.
 
@@ -85,7 +87,7 @@ def verify(
             to_try[number] = case
     if to_try:
         _check_rendered(layout, to_try.values())
-        authorities = Authorities(t, layout, secrets, now)
+        authorities = Authorities(t, layout, secrets, now, randomness)
         servers, copied = _cast(t, kinds, to_try.values(), reasons)
         asks = any(needs_publisher(t, party, kinds[party.address]) for party in _involved(servers, to_try.values()))
         with (
@@ -188,7 +190,7 @@ def _publishing(t: Topology, layout: Layout, authorities: Authorities, *, needed
     from scaffold.verify.fake_publisher import fake_publisher  # brings an HTTP server
 
     issuers = {name: authorities.issuer(name) for name in at_hand(t, authorities)}
-    with fake_publisher(t, layout, _clock(authorities.now), issuers) as publisher:
+    with fake_publisher(t, layout, _clock(authorities.now), issuers, authorities.randomness) as publisher:
         yield Publishing(t, authorities, publisher)
 
 

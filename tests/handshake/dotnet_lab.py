@@ -28,6 +28,7 @@ from scaffold.pki.profiles import CertificateProfile
 from scaffold.running.services import Launch, Service, Services, environment, free_addresses
 from scaffold.settings.values import Allowed, Call, ClientSettings, Files, Revocation, ServerSettings
 from scaffold.topology.model import KeyType, San, SanType
+from tests.fresh import new_key, new_serial
 from tests.handshake.nginx_lab import (
     INTERMEDIATE,
     Answer,
@@ -130,10 +131,10 @@ def leaf(
     crl_url: str | None = None,
 ) -> Credential:
     """A certificate from `ca` that says exactly this."""
-    private = keys.generate(key)
+    private = new_key(key)
     profile = CertificateProfile(subject_of(name), role, tuple(sans), crl_url=crl_url)  # type: ignore[arg-type]
     dates = {"not_before": now() - timedelta(hours=1), "not_after": now() + ends}
-    certificate = issue.sign(profile, private.public_key(), ca.issuer, serial=issue.new_serial(), **dates)
+    certificate = issue.sign(profile, private.public_key(), ca.issuer, serial=new_serial(), **dates)
     return Credential(certificate, private, ca.chain)
 
 

@@ -33,6 +33,7 @@ from scaffold.publish.server import running as serving
 from scaffold.running.services import Launch, Service, Services, free_addresses
 from scaffold.settings.values import Address, Allowed, Call, Files, Revocation, ServerSettings, Source, Tls
 from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
+from tests.fresh import new_key, new_serial
 
 GROUPS = ("X25519", "prime256v1", "secp384r1")
 SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
@@ -96,13 +97,13 @@ def authority(
     name: str, parent: Authority | None = None, key: KeyType = KeyType.EC_P256, organization: str | None = "Contoso"
 ) -> Authority:
     """A root, or a CA under `parent`."""
-    private = keys.generate(key)
+    private = new_key(key)
     profile = CertificateProfile(Subject(common_name=name, organization=organization), "ca")
     dates = {"not_before": now() - timedelta(hours=2), "not_after": now() + timedelta(days=30)}
     if parent is None:
-        root = issue.self_signed(profile, private, serial=issue.new_serial(), **dates)
+        root = issue.self_signed(profile, private, serial=new_serial(), **dates)
         return Authority(issue.Issuer(root, private), ())
-    certificate = issue.sign(profile, private.public_key(), parent.issuer, serial=issue.new_serial(), **dates)
+    certificate = issue.sign(profile, private.public_key(), parent.issuer, serial=new_serial(), **dates)
     return Authority(issue.Issuer(certificate, private), (certificate, *parent.chain))
 
 
@@ -113,7 +114,7 @@ def renewed(ca: Authority, parent: Authority, ends: timedelta) -> Authority:
     profile = CertificateProfile(Subject(names[NameOID.COMMON_NAME], names.get(NameOID.ORGANIZATION_NAME)), "ca")
     certificate = issue.sign(
         profile, ca.issuer.key.public_key(), parent.issuer,
-        serial=issue.new_serial(), not_before=now() - timedelta(hours=2), not_after=now() + ends,
+        serial=new_serial(), not_before=now() - timedelta(hours=2), not_after=now() + ends,
     )  # fmt: skip
     return Authority(replace(ca.issuer, certificate=certificate), (certificate, *parent.chain))
 
@@ -163,10 +164,10 @@ def responder(ca: Authority) -> Credential:
 
 
 def _leaf(ca: Authority, profile: CertificateProfile, key: KeyType, starts: timedelta, ends: timedelta) -> Credential:
-    private = keys.generate(key)
+    private = new_key(key)
     certificate = issue.sign(
         profile, private.public_key(), ca.issuer,
-        serial=issue.new_serial(), not_before=now() + starts, not_after=now() + ends,
+        serial=new_serial(), not_before=now() + starts, not_after=now() + ends,
     )  # fmt: skip
     return Credential(certificate, private, ca.chain)
 

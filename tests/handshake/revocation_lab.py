@@ -13,6 +13,7 @@ from scaffold.pki import crl, issue, keys, ocsp
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.settings.values import Source
 from scaffold.topology.model import KeyType, Subject
+from tests.fresh import new_key, new_serial
 from tests.handshake.nginx_lab import Authority, Credential, now
 
 HOUR = timedelta(hours=1)
@@ -20,10 +21,10 @@ HOUR = timedelta(hours=1)
 
 def delegate(ca: Authority, role: str = "ocsp") -> issue.Issuer:
     """A responder's certificate from `ca`: OCSPSigning, or (a false one) the EKU of another role."""
-    key = keys.generate(KeyType.EC_P256)
+    key = new_key(KeyType.EC_P256)
     certificate = issue.sign(
         CertificateProfile(Subject(common_name="responder"), role),  # type: ignore[arg-type]
-        key.public_key(), ca.issuer, serial=issue.new_serial(), not_before=now() - HOUR, not_after=now() + HOUR,
+        key.public_key(), ca.issuer, serial=new_serial(), not_before=now() - HOUR, not_after=now() + HOUR,
     )  # fmt: skip
     return issue.Issuer(certificate, key)
 
@@ -148,12 +149,12 @@ def rules_of_the_false(issuing: Authority) -> dict[str, Callable[[Responder], No
 
 def _namesake(ca: Authority) -> Authority:
     """Another CA with the subject of `ca`."""
-    key = keys.generate(KeyType.EC_P256)
+    key = new_key(KeyType.EC_P256)
     subject = Subject(common_name="issuing", organization="Contoso")
     made = issue.self_signed(
         CertificateProfile(subject, "ca"),
         key,
-        serial=issue.new_serial(),
+        serial=new_serial(),
         not_before=now() - HOUR,
         not_after=now() + HOUR,
     )

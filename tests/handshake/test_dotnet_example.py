@@ -28,6 +28,7 @@ from scaffold.pki import bundles, issue, keys
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.running.services import Launch, Services, environment, free_addresses
 from scaffold.topology.model import Fault, San, SanType, Subject
+from tests.fresh import new_key, new_serial
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import Answer, Authority, Credential, ask, authority, now, until, upstream
 from tests.requirements import require_command
@@ -72,9 +73,9 @@ class Bank:
         profile = CertificateProfile(
             Subject(common_name="BankingClient"), "client", (San(SanType.URI, identity),), crl_url=crl_url, fault=fault
         )
-        key = keys.generate(next(iter(lab.CLIENT.capabilities.keys)))
+        key = new_key(next(iter(lab.CLIENT.capabilities.keys)))
         dates = {"not_before": now() - timedelta(minutes=4), "not_after": now() + timedelta(hours=1)}
-        serial = issue.new_serial()
+        serial = new_serial()
         return Credential(issue.issue(profile, key.public_key(), self.root.issuer, serial=serial, **dates), key, ())
 
     def ask(self, caller: Credential | None, path: str = "/") -> Answer:

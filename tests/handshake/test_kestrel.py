@@ -28,6 +28,7 @@ from scaffold.pki.profiles import CertificateProfile
 from scaffold.running.services import free_addresses
 from scaffold.settings.values import Revocation
 from scaffold.topology.model import Fault, KeyType, Subject
+from tests.fresh import new_key, new_serial
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import (
     MODERN,
@@ -160,10 +161,10 @@ def test_http_2(desk: lab.Project, teller: Credential, tmp_path: Path) -> None:
 
 
 def _self_signed() -> Credential:
-    key = keys.generate(KeyType.EC_P256)
+    key = new_key(KeyType.EC_P256)
     profile = CertificateProfile(Subject(common_name="teller"), "client", (lab.uri("teller"),))
     dates = {"not_before": now() + AGO, "not_after": now() + timedelta(hours=1)}
-    return Credential(issue.self_signed(profile, key, serial=issue.new_serial(), **dates), key, ())
+    return Credential(issue.self_signed(profile, key, serial=new_serial(), **dates), key, ())
 
 
 def _from_a_leaf(ca: Authority) -> Credential:
@@ -432,7 +433,7 @@ def test_what_cannot_be_loaded_is_said_and_the_old_serves_on(
     made = lab.server_project(tmp_path, root, ca, [allow("teller", ca)], **_as_desk()).write()
     with lab.running(made) as project:
         sound = project.ask(teller).shown
-        project.put("key.pem", keys.to_pem(keys.generate(KeyType.EC_P256)))
+        project.put("key.pem", keys.to_pem(new_key(KeyType.EC_P256)))
         until(lambda: any("cannot be used" in line for line in project.lines))
         assert project.ask(teller).shown == sound
         newest = lab.own(ca, "desk", "localhost")
@@ -562,7 +563,7 @@ UNUSABLE = {
     "no certificate": ("cert.pem", None, "Could not find file"),
     "damaged certificate": ("cert.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n", "tls/cert.pem: "),
     "empty key": ("key.pem", b"", "the key does not match the certificate"),
-    "another key": ("key.pem", keys.to_pem(keys.generate(KeyType.EC_P256)), "does not match the public key"),
+    "another key": ("key.pem", keys.to_pem(new_key(KeyType.EC_P256)), "does not match the public key"),
     "damaged roots": (
         "ca.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "tls/ca.pem: ",
     ),

@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from scaffold.errors import VerifyError
-from scaffold.pki import bundles, issue
+from scaffold.pki import bundles
 from scaffold.settings.values import Allowed
 from scaffold.topology.model import San, SanType
+from tests.fresh import new_serial
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import Authority, Credential, allow, authority, client, context_of, identity, until
 from tests.requirements import require_command
@@ -199,7 +200,7 @@ def _with_every_name(ca: Authority) -> Credential:
         upn,
     ]
     builder = x509.CertificateBuilder(
-        ca.certificate.subject, plain.certificate.subject, plain.key.public_key(), issue.new_serial(),
+        ca.certificate.subject, plain.certificate.subject, plain.key.public_key(), new_serial(),
         plain.certificate.not_valid_before_utc, plain.certificate.not_valid_after_utc,
     )  # fmt: skip
     for extension in plain.certificate.extensions:

@@ -24,6 +24,7 @@ from scaffold.pki import bundles, keys
 from scaffold.running.services import free_addresses
 from scaffold.settings.values import Files, Revocation
 from scaffold.topology.model import Fault, KeyType
+from tests.fresh import new_key, new_serial
 from tests.handshake.nginx_lab import (
     MODERN,
     Answer,
@@ -198,10 +199,10 @@ def test_two_identities_are_none(desk, issuing):
     from tests.handshake.nginx_lab import now
 
     sans = tuple(San(SanType.URI, identity(name)) for name in ("teller", "mallory"))
-    key = keys.generate(KeyType.EC_P256)
+    key = new_key(KeyType.EC_P256)
     profile = CertificateProfile(Subject(common_name="teller"), "client", sans)
     dates = {"not_before": now() + AGO, "not_after": now() - AGO}
-    double = issue.sign(profile, key.public_key(), issuing.issuer, serial=issue.new_serial(), **dates)
+    double = issue.sign(profile, key.public_key(), issuing.issuer, serial=new_serial(), **dates)
     answer = desk.ask(Credential(double, key, issuing.chain))
     assert answer.status == 403
     assert "2 URI names" in answer.error

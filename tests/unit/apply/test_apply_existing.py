@@ -10,6 +10,7 @@ from scaffold.errors import TopologyError
 from scaffold.pki import keys
 from scaffold.plan.model import Action
 from scaffold.topology.model import KeyType
+from tests.fresh import encrypted_pem, new_key
 
 ADOPTED = """
 version: 1
@@ -78,8 +79,8 @@ def test_another_certificate_is_adopted_anew(adopting, tmp_path):
         ("partner.pem", b"-----BEGIN CERTIFICATE-----\nAAAA", "damaged"),
         ("chain.pem", b"", "damaged"),
         ("partner.key", b"-----BEGIN PRIVATE KEY-----\nAAAA", "damaged"),
-        ("partner.key", keys.to_pem(keys.generate(KeyType.EC_P256)), "not the key"),
-        ("partner.key", keys.to_encrypted_pem(keys.generate(KeyType.EC_P256), b"x"), "encrypted"),
+        ("partner.key", keys.to_pem(new_key(KeyType.EC_P256)), "not the key"),
+        ("partner.key", encrypted_pem(new_key(KeyType.EC_P256), b"x"), "encrypted"),
     ],
 )
 def test_what_cannot_serve_is_an_error_with_its_place(adopting, name, content, match):

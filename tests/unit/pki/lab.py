@@ -16,8 +16,8 @@ from types import MappingProxyType
 
 from cryptography import x509
 
-from scaffold.pki import bundles, crl, keys, profiles
-from scaffold.pki.issue import Issuer, issue, new_serial, self_signed, validity
+from scaffold.pki import bundles, crl, profiles
+from scaffold.pki.issue import Issuer, issue, self_signed, validity
 from scaffold.topology.model import (
     Ca,
     Client,
@@ -33,6 +33,7 @@ from scaffold.topology.model import (
     TlsProfile,
     Topology,
 )
+from tests.fresh import new_key, new_serial
 from tests.requirements import require_command
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -109,14 +110,14 @@ TOPOLOGY = Topology(
 
 
 def root_issuer(kind: KeyType = KeyType.EC_P256, subject: Subject = ROOT.subject) -> Issuer:
-    key = keys.generate(kind)
+    key = new_key(kind)
     not_before, not_after = validity(ROOT.lifetime, NOW)
     profile = profiles.CertificateProfile(subject, "ca")
     return Issuer(self_signed(profile, key, serial=new_serial(), not_before=not_before, not_after=not_after), key)
 
 
 def issuing_under(parent: Issuer, kind: KeyType = KeyType.EC_P256) -> Issuer:
-    key = keys.generate(kind)
+    key = new_key(kind)
     not_before, not_after = validity(ISSUING.lifetime, NOW, parent.not_after)
     profile = profiles.for_ca(TOPOLOGY, ISSUING)
     certificate = issue(
@@ -140,7 +141,7 @@ def lab() -> Lab:
 
 def leaf(profile: profiles.CertificateProfile, issuer: Issuer, kind: KeyType = KeyType.EC_P256) -> Issuer:
     """A sound leaf of one day, with its key."""
-    key = keys.generate(kind)
+    key = new_key(kind)
     not_before, not_after = validity(timedelta(days=1), NOW, issuer.not_after)
     certificate = issue(
         profile, key.public_key(), issuer, serial=new_serial(), not_before=not_before, not_after=not_after

@@ -12,8 +12,9 @@ from cryptography import x509
 from scaffold.errors import PkiError
 from scaffold.pki import broken, keys, profiles
 from scaffold.pki.chains import signed_by, up_to_root
-from scaffold.pki.issue import BACKDATE, new_serial
+from scaffold.pki.issue import BACKDATE
 from scaffold.topology.model import Fault, KeyType, San, SanType
+from tests.fresh import new_key, new_serial
 from tests.unit.pki.lab import NOW, TOPOLOGY, client, empty_crls, issuing_under, lab, leaf, openssl_verify, server
 
 PROFILES = {
@@ -109,7 +110,7 @@ def test_other_hosts_match_no_real_one() -> None:
 def test_a_declared_fault_keeps_the_lifetime_it_was_given_and_never_outlives_the_issuer() -> None:
     issuing = lab().issuing
     lifetime, long = timedelta(days=90), timedelta(days=36500)
-    key = keys.generate(KeyType.EC_P256)
+    key = new_key(KeyType.EC_P256)
     for fault in (Fault.WRONG_CA, Fault.SELF_SIGNED, Fault.NO_SAN):
         profile = replace(PROFILES["sslclient"], fault=fault)
         made = broken.issue(profile, key, issuing, serial=new_serial(), lifetime=lifetime, now=NOW)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scaffold.errors import PkiError, Unreadable, WrongPassword
 from scaffold.pki import broken, bundles, crl, inspect, keys, ocsp, profiles
 from scaffold.topology.model import Fault, KeyType
+from tests.fresh import encrypted_pem, new_key
 from tests.unit.pki.lab import ISSUING, NOW, TOPOLOGY, client, lab, leaf, server
 
 HOUR = timedelta(hours=1)
@@ -62,7 +63,7 @@ def test_the_clock_is_the_one_that_is_passed_in(fault: Fault, state: str) -> Non
 
 @pytest.mark.parametrize("kind", list(KeyType))
 def test_a_private_key_shows_its_public_half_alone(kind: KeyType) -> None:
-    key = keys.generate(kind)
+    key = new_key(kind)
     description = only(keys.to_pem(key))
     assert facts(description)["key"] == kind.value
     assert set(facts(description)) == {"encrypted", "key", "SHA-256 of the public key"}
@@ -70,7 +71,7 @@ def test_a_private_key_shows_its_public_half_alone(kind: KeyType) -> None:
 
 
 def test_an_encrypted_key_with_and_without_its_password() -> None:
-    sealed = keys.to_encrypted_pem(keys.generate(KeyType.ED25519), b"secret")
+    sealed = encrypted_pem(new_key(KeyType.ED25519), b"secret")
     assert facts(only(sealed))["key"] == "not to be seen without the password"
     assert facts(only(sealed, b"secret"))["key"] == "ed25519"
     with pytest.raises(WrongPassword):
@@ -115,7 +116,7 @@ def test_ocsp_messages() -> None:
 
 
 def test_control_characters_do_not_reach_a_terminal() -> None:
-    key = keys.generate(KeyType.EC_P256)
+    key = new_key(KeyType.EC_P256)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a\x1b[2Jb\nc")])
     sans = x509.SubjectAlternativeName([x509.DNSName("x\x1b]0;owned\x07"), x509.UniformResourceIdentifier("a:\u0000")])
     moments = (NOW.replace(tzinfo=None), (NOW + HOUR).replace(tzinfo=None))

@@ -13,9 +13,10 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from scaffold.errors import PkiError
-from scaffold.pki import keys, profiles
-from scaffold.pki.issue import BACKDATE, Issuer, issue, new_serial, self_signed, validity
+from scaffold.pki import profiles
+from scaffold.pki.issue import BACKDATE, Issuer, issue, self_signed, validity
 from scaffold.topology.model import Fault, KeyType, San, SanType, Subject
+from tests.fresh import new_key, new_serial
 from tests.unit.pki.lab import (
     ISSUING,
     NOW,
@@ -150,7 +151,7 @@ def test_serials_are_positive_fit_in_20_octets_and_differ() -> None:
 
 @pytest.mark.parametrize("serial", [0, -1, 1 << 159])
 def test_a_serial_that_rfc_5280_forbids_is_refused(serial: int) -> None:
-    key = keys.generate(KeyType.ED25519)
+    key = new_key(KeyType.ED25519)
     with pytest.raises(PkiError, match="serial"):
         self_signed(CLIENT, key, serial=serial, not_before=NOW, not_after=NOW + timedelta(days=1))
 
@@ -165,7 +166,7 @@ def test_validity_is_backdated_and_cut_to_the_issuers_end() -> None:
 
 
 def test_a_certificate_may_end_with_its_issuer_and_not_a_second_later() -> None:
-    issuing, key = lab().issuing, keys.generate(KeyType.EC_P256).public_key()
+    issuing, key = lab().issuing, new_key(KeyType.EC_P256).public_key()
     dates = {"serial": 1, "not_before": NOW}
     assert issue(CLIENT, key, issuing, **dates, not_after=issuing.not_after)
     with pytest.raises(PkiError, match="after its issuer"):
@@ -332,7 +333,7 @@ def test_changes_of_a_ca_are_found(changed: dict[str, object], code: str) -> Non
 
 
 def test_a_foreign_extension_and_a_missing_key_identifier_are_found() -> None:
-    pki, key = lab(), keys.generate(KeyType.EC_P256)
+    pki, key = lab(), new_key(KeyType.EC_P256)
     extensions = profiles.extensions(CLIENT, key.public_key(), None)
     unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
     certificate = x509.CertificateBuilder(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scaffold.errors import PkiError, Unreadable, WrongPassword
 from scaffold.pki import keys
 from scaffold.topology.model import KeyType
+from tests.fresh import encrypted_pem, new_key
 from tests.unit.pki.lab import openssl
 
 ML_DSA = {KeyType.ML_DSA_44, KeyType.ML_DSA_65, KeyType.ML_DSA_87}
@@ -21,12 +22,12 @@ ML_DSA = {KeyType.ML_DSA_44, KeyType.ML_DSA_65, KeyType.ML_DSA_87}
 
 @pytest.fixture(scope="module")
 def sealed() -> bytes:
-    return keys.to_encrypted_pem(keys.generate(KeyType.EC_P256), b"correct horse")
+    return encrypted_pem(new_key(KeyType.EC_P256), b"correct horse")
 
 
 @pytest.mark.parametrize("kind", list(KeyType))
 def test_each_type_is_what_it_says_and_survives_a_round_trip(kind: KeyType) -> None:
-    key = keys.generate(kind)
+    key = new_key(kind)
     pem = keys.to_pem(key)
     again = keys.load(pem)
     assert keys.key_type(key) is keys.key_type(key.public_key()) is kind
@@ -37,7 +38,7 @@ def test_each_type_is_what_it_says_and_survives_a_round_trip(kind: KeyType) -> N
 
 @pytest.mark.parametrize("kind", list(KeyType))
 def test_openssl_reads_each_type_and_sees_the_same_public_key(kind: KeyType, tmp_path: Path) -> None:
-    key = keys.generate(kind)
+    key = new_key(kind)
     (tmp_path / "key.pem").write_bytes(keys.to_pem(key))
     done = openssl("pkey", "-in", "key.pem", "-pubout", cwd=tmp_path)
     if done.returncode and kind in ML_DSA:
@@ -73,17 +74,17 @@ def test_an_encrypted_key_opens_with_its_password_alone(sealed: bytes) -> None:
 
 
 def test_two_encryptions_of_one_key_share_nothing() -> None:
-    key = keys.generate(KeyType.ED25519)
-    assert keys.to_encrypted_pem(key, b"p") != keys.to_encrypted_pem(key, b"p")
+    key = new_key(KeyType.ED25519)
+    assert encrypted_pem(key, b"p") != encrypted_pem(key, b"p")
 
 
 def test_an_empty_password_is_refused() -> None:
     with pytest.raises(PkiError, match="empty password"):
-        keys.to_encrypted_pem(keys.generate(KeyType.ED25519), b"")
+        encrypted_pem(new_key(KeyType.ED25519), b"")
 
 
 def test_keys_that_openssl_encrypted_in_its_older_way_are_known_and_opened(tmp_path: Path) -> None:
-    (tmp_path / "key.pem").write_bytes(keys.to_pem(keys.generate(KeyType.RSA_2048)))
+    (tmp_path / "key.pem").write_bytes(keys.to_pem(new_key(KeyType.RSA_2048)))
     done = openssl("rsa", "-in", "key.pem", "-traditional", "-aes256", "-passout", "pass:old", cwd=tmp_path)
     pem = done.stdout.encode()
     assert b"Proc-Type" in pem
@@ -94,11 +95,11 @@ def test_keys_that_openssl_encrypted_in_its_older_way_are_known_and_opened(tmp_p
 
 
 def test_a_password_is_ignored_where_the_key_is_open() -> None:
-    assert keys.load(keys.to_pem(keys.generate(KeyType.ED25519)), b"unused")
+    assert keys.load(keys.to_pem(new_key(KeyType.ED25519)), b"unused")
 
 
 def test_damage_is_told_from_a_wrong_password(sealed: bytes) -> None:
-    plain = keys.to_pem(keys.generate(KeyType.EC_P256))
+    plain = keys.to_pem(new_key(KeyType.EC_P256))
     for damaged in (b"", b"\x00" * 64, plain[:80], sealed[:200], sealed.replace(b"\n", b"\n!", 3)):
         with pytest.raises(Unreadable):
             keys.load(damaged, b"correct horse")

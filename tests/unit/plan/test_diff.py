@@ -10,6 +10,7 @@ from scaffold.pki import keys
 from scaffold.plan.model import Action
 from scaffold.topology.model import KeyType
 from scaffold.view.reasons import sentence
+from tests.fresh import new_key
 
 ROOT, ISSUING = "ca.root.certificate", "ca.issuing.certificate"
 SERVER, CLIENT = "server.accounts.certificate", "client.teller.certificate"
@@ -107,7 +108,7 @@ def test_renewal_is_policy_and_not_identity(applied):
 
 
 def another_key(path):
-    path.write_bytes(keys.to_pem(keys.generate(KeyType.EC_P256)))
+    path.write_bytes(keys.to_pem(new_key(KeyType.EC_P256)))
 
 
 def damaged(path):

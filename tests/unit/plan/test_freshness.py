@@ -14,6 +14,7 @@ from scaffold.pki.issue import Issuer
 from scaffold.plan.model import Action
 from scaffold.plan.status import State, status
 from scaffold.verify.run import drift_in_tls
+from tests.fresh import new_key
 from tests.unit.conftest import write_kind
 from tests.unit.revoking import CHECKING, openssl, release, renew_due, revoke
 
@@ -108,7 +109,7 @@ def test_an_expired_crl_is_drift_whatever_its_number(bank):
 
 
 def test_a_crl_of_a_stranger_is_drift(bank):
-    stranger = Issuer(issuer(bank).certificate, keys.generate(_P256))
+    stranger = Issuer(issuer(bank).certificate, new_key(_P256))
     fetched(bank, 7, signer=stranger)
     assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
 

@@ -16,6 +16,7 @@ from scaffold.publish import state as states
 from scaffold.publish.app import Publisher
 from scaffold.publish.state import State
 from scaffold.topology.model import KeyType
+from tests.fresh import new_key
 from tests.unit.publish.lab import ask, request, revoke
 
 TWO = """
@@ -58,7 +59,7 @@ def damage(path: Path) -> None:
 
 
 def other_key(path: Path) -> None:
-    path.write_bytes(keys.to_pem(keys.generate(KeyType.EC_P256)))
+    path.write_bytes(keys.to_pem(new_key(KeyType.EC_P256)))
 
 
 def make_folder(path: Path) -> None:

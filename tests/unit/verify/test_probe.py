@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.pki import broken, bundles, keys
-from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
+from scaffold.pki import broken, bundles
+from scaffold.pki.issue import Issuer, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.running.services import free_addresses
 from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
@@ -22,12 +22,13 @@ from scaffold.verify import probe
 from scaffold.verify.model import Layer
 from scaffold.verify.probe import Answered, CannotOffer, Closed, Credentials, Stuck, Target, Unreachable
 from scaffold.verify.rogues import credentials, stranger
+from tests.fresh import new_key, new_serial
 
 NOW = datetime.now(UTC)
 
 
 def ca(name: str) -> Issuer:
-    key = keys.generate(KeyType.EC_P256)
+    key = new_key(KeyType.EC_P256)
     begins, ends = validity(broken.ROGUE_LIFETIME, NOW)
     profile = CertificateProfile(subject=Subject(name), role="ca")
     return Issuer(self_signed(profile, key, serial=new_serial(), not_before=begins, not_after=ends), key)
