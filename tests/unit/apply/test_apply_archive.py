@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,8 +15,9 @@ from scaffold.pki import keys
 from scaffold.plan.intents import Renew, Revoke
 from scaffold.plan.make import make_plan
 from scaffold.plan.model import Action
+from scaffold.plan.revocations import off_crl
 from scaffold.plan.status import status
-from scaffold.store import archive
+from scaffold.store import archive, projects
 from scaffold.store.layout import ARCHIVE, Layout
 from scaffold.store.ledger import Issued, Recorder, Revoked
 from scaffold.topology.address import Address
@@ -104,6 +106,20 @@ def test_a_revoked_certificate_is_listed_past_its_end_and_then_archived_with_its
     assert keys.spki_sha256(bank.certificate(CERTIFICATE)) != key
 
 
+def test_what_may_go_has_stood_on_a_crl_past_its_end_and_is_on_none(bank):
+    revoke(bank)
+    there, held = crl(bank), known(bank).by_serial["issuing", serial(bank)]
+    on_it = next(known(bank).by_serial[pair] for pair in known(bank).revoked)
+    before, after = there.last_update_utc - timedelta(seconds=1), there.last_update_utc
+    off = off_crl(lambda ca: there if ca == "issuing" else None, bank.now)
+    assert off(replace(held, not_after=before))
+    assert not off(replace(held, not_after=after)), "no CRL was issued past its end"
+    assert not off(replace(on_it, not_after=before)), "it is listed"
+    assert not off(replace(held, ca="root", not_after=before)), "there is no CRL to look at"
+    early = off_crl(lambda ca: there, there.last_update_utc - timedelta(hours=1))
+    assert not early(replace(held, not_after=before)), "the CRL is of the future: a clock was wrong"
+
+
 def test_status_says_what_was_revoked_when_it_is_archived_too(bank):
     stolen = serial(bank)
     revoke(bank)
@@ -158,6 +174,30 @@ def test_who_left_long_ago_is_still_known_by_name(bank):
         planned(bank, Renew(CLIENT))
     with pytest.raises(AddressError, match="no such address"):
         planned(bank, Renew(Address.client("nobody")))
+
+
+def test_a_ca_that_left_is_still_known_as_made_here(bank):
+    """Its certificate is in the archive; its key is not to be taken for somebody else's."""
+    bank.text = CHECKING.replace("  issuing: {issuer: root}", "  issuing: {issuer: root}\n  old: {issuer: root}")
+    bank.apply()
+    ledger = bank.out / ".scaffold/ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join(one for one in lines if b'"address":"ca.old.certificate"' not in one))
+    bank.text = CHECKING
+    assert bank.planned()["ca.old.certificate"] == (Action.DELETE, "not-asked-for")
+
+
+def test_the_record_of_projects_is_written_anew_once_it_is_long(bank):
+    address, path = Address.server("accounts"), bank.out / ".scaffold/projects.jsonl"
+    record = projects.load(Layout(bank.out)).by_address[address]
+    recorder = projects.Recorder(Layout(bank.out), bank.now)
+    for _ in range(300):
+        recorder.settled(address, record.inputs, record.files)
+    recorder.flush()
+    sign(bank)
+    assert len(path.read_bytes().splitlines()) < 30
+    assert projects.load(Layout(bank.out)).by_address[address] == record
+    assert bank.plan().changes == ()
 
 
 def test_a_plan_that_was_made_before_the_archive_is_refused_after(bank):
