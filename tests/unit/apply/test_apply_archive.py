@@ -13,7 +13,6 @@ from scaffold.errors import AddressError, PlanError
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
 from scaffold.plan.intents import Renew, Revoke
-from scaffold.plan.make import make_plan
 from scaffold.plan.model import Action
 from scaffold.plan.revocations import off_crl
 from scaffold.plan.status import status
@@ -128,9 +127,7 @@ def test_status_says_what_was_revoked_when_it_is_archived_too(bank):
         fill(bank)
         sign(bank)
     assert ("issuing", stolen) not in known(bank).revoked
-    project = bank.open()
-    plan = make_plan(project.topology, project.kinds, project.layout, bank.now)
-    (found,) = status(project.topology, project.layout, plan, bank.now).revoked
+    (found,) = status(bank.prepare()).revoked
     assert (found.ca, found.serial, found.reason) == ("issuing", stolen, "keyCompromise")
     assert found.issued is not None
     assert str(found.issued.address) == TELLER
@@ -203,7 +200,7 @@ def test_the_record_of_projects_is_written_anew_once_it_is_long(bank):
 def test_a_plan_that_was_made_before_the_archive_is_refused_after(bank):
     """However many lines went and came: what it saw is not what is there."""
     bank.later(hours=13)
-    plan = bank.plan()
+    plan = bank.prepare()
     fill(bank)
     bank.apply()
     with pytest.raises(PlanError, match="has changed since"):

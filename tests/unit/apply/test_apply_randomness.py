@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from scaffold.apply import apply
 from scaffold.pki.keys import PrivateKey
 from scaffold.pki.randomness import Randomness
-from scaffold.plan.make import make_plan
 from scaffold.store.secrets import Secrets
 from scaffold.topology.model import KeyType
 from tests.unit.conftest import Household
@@ -50,10 +49,7 @@ def made(folder: Path, randomness: Randomness, like: Household) -> dict[str, byt
     """Every file that an apply makes."""
     folder.mkdir()
     household = Household(folder, BANK, like.now)
-    project = household.open()
-    plan = make_plan(project.topology, project.kinds, project.layout, like.now)
-    secrets = Secrets({})
-    apply(plan, project.topology, project.kinds, project.layout, like.now, secrets, randomness=randomness)
+    apply(household.prepare(), Secrets({}), randomness=randomness)
     return household.files() | {"ledger": (household.out / ".scaffold/ledger.jsonl").read_bytes()}
 
 
