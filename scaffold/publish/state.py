@@ -100,7 +100,7 @@ class SignAsApply:
             # As it is now, when nobody else writes.
             for one, change, observed in self._due(desired, failed, now):
                 with _apart(partial(failed.setdefault, one.ca.name)):
-                    sign_alone(one, desired, observed, now)
+                    sign_alone(one, desired, observed, now, self._randomness)
                     fields = {"address": str(change.address), "why": change.reasons[0].code.code}
                     _log.info("CRL signed", extra={"fields": fields})
         _raise_for(failed)
