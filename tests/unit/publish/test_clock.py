@@ -63,7 +63,7 @@ def test_a_publisher_that_started_ahead_is_right_after_the_clock_was_put_back(ba
     bank.now = right
     state.refresh(bank.now)
     is_sane(bank, state)
-    assert {one.not_before <= right for one in delegates(bank.out)[-1:]} == {True}
+    assert any(one.not_before <= right for one in delegates(bank.out)), "the responder of then is no good now"
 
 
 def test_crl_numbers_rise_whatever_the_clock_does(bank):
