@@ -31,6 +31,16 @@ Durations are a whole number and a unit: `s m h d w y`. A secret is never writte
 """
 
 CLOSING = """\
+## Passwords
+
+A password is text in UTF-8 (a file may also be UTF-16 with its byte order mark). The mark and the end of the line are
+no part of it, spaces are; what is no text, or holds a control character, is refused.
+
+Where the file of a PFX's password changes, `plan` says so and `apply` makes the bundle anew. A variable of the
+environment is read only when an action needs it, so that plan does not see it change: `scaffold apply --overwrite
+server.NAME.bundle` makes the bundle anew with the password of today. The password of a CA's key is not changed that
+way: `openssl pkey` writes the key under another one.
+
 ## Identity and authorisation
 
 Every leaf carries exactly one URI SAN, its identity: the `spiffe://` or `uri:` among its `names`, else
@@ -72,9 +82,17 @@ banking/
   .scaffold/           the ledger, its archive and the lock
 ```
 
+Each folder that holds secrets has a `.gitignore` of scaffold's own: of `tls/`, `pki/NAME/` and `.scaffold/` git takes
+up certificates, CRLs, allow lists, the ledger and the records, and nothing else, also where a project is a repository
+of its own. The outer `.gitignore` is yours to extend.
+
 `tls/` is scaffold's alone: what differs there is drift, and plan repairs it. Everything else in a project is yours
 once it is written: an edit stays, and a template's change that meets an edit is a conflict (`apply` exits with 4
 and lays the new text beside; `--overwrite ADDRESS` takes it). A project that is copied to its host whole, runs.
+
+A project is updated whole or not at all. While one of its files is in conflict none of the others changes, and the
+plan says what is not in force until then: a check of revocation, a new caller. Certificates, CRLs, trust and callers
+that left the topology go on: these are taken off the allow list, `tls/allowed.…`.
 """
 
 SECTIONS = {

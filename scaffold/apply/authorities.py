@@ -41,7 +41,7 @@ def make(context: ApplyContext, one: DesiredCa, change: Change) -> None:
             _issue(context, one, asked, context.key_of(asked))
         case _:
             raise ValueError(f"{change.address}: {change.work} is nothing that is done to a CA")
-    _place(context, one)
+    _place(context, one, change)
 
 
 def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
@@ -109,7 +109,7 @@ def _signed(context: ApplyContext, asked: DesiredCertificate, key: PrivateKey) -
     return issue(asked.profile, public, issuer, serial=serial, not_before=begins, not_after=ends)
 
 
-def _place(context: ApplyContext, one: DesiredCa) -> None:
+def _place(context: ApplyContext, one: DesiredCa, change: Change) -> None:
     """What stands around the certificate: its DER copy, its chain, the rights of its key."""
     name = one.ca.name
     certificate = context.certificate(name)
@@ -117,6 +117,10 @@ def _place(context: ApplyContext, one: DesiredCa) -> None:
         context.write(one.paths.certificate, bundles.pem(certificate))
     else:
         context.writer.restrict(one.paths.key)
+    if one.paths.folder in change.paths:
+        context.writer.restrict_folder(one.paths.folder)
+    if one.paths.key_password in change.paths:
+        context.writer.restrict(one.paths.key_password)
     context.write(one.paths.ignore, gitignore.PKI)
     context.write(one.paths.der, bundles.der(certificate))
     context.write(one.paths.chain, known(context.authorities_above(name).chain_pem(name)))

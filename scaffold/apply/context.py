@@ -13,7 +13,7 @@ from cryptography import x509
 
 from scaffold.errors import Overtaken, PkiError, StoreError
 from scaffold.kinds.catalogue import Kind
-from scaffold.pki import keys
+from scaffold.pki import keys, profiles
 from scaffold.pki.issue import Issuer
 from scaffold.pki.keys import PrivateKey
 from scaffold.pki.names import rfc2253
@@ -167,6 +167,9 @@ class ApplyContext:
             self.certificates[name] = seen.certificate
         return self.certificates[name]
 
+    def _has_certificate(self, one: DesiredCa) -> bool:
+        return one.ca.name in self.certificates or not self.observed.certificate(one.paths.certificate).missing
+
     # --- Secrets ---
 
     def ask(self, changes: Sequence[Change]) -> None:
@@ -242,6 +245,9 @@ class ApplyContext:
         return Authorities(self.topology, known)
 
     def _authority(self, one: DesiredCa) -> Authority:
+        if one.certificate is not None and not self._has_certificate(one):
+            # Its key is lost, and making another is no part of this plan, which needs nothing of it either.
+            return Authority(one.ca.name, profiles.subject_name(one.certificate.profile.subject), self.now)
         certificate = self.certificate(one.ca.name)
         adopted = self.existing.get(one.ca.name)
         crl = adopted.crls if adopted is not None else None

@@ -18,9 +18,9 @@ from scaffold.plan.model import Change, Work
 from scaffold.plan.unknown import known
 from scaffold.store import files, secrets
 from scaffold.store.ledger import Issued
-from scaffold.store.projects import digest
+from scaffold.store.projects import Record, digest
 from scaffold.topology.address import Address, Part
-from scaffold.topology.model import GeneratedSecret
+from scaffold.topology.model import GeneratedSecret, Secret
 
 _AT_ONCE = 2_000
 """So many certificates share one fsync of the ledger, and their keys the memory."""
@@ -106,20 +106,25 @@ def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -
     pfx = one.party.pfx
     if pfx is None:
         raise ValueError(f"{one.party.address} asks for no PFX")
-    password = _bundle_password(context, one)
+    password, digests = _bundle_password(context, one, pfx.password)
     leaf = context.read(one.paths.own.certificate) or b""
     chain = known(authorities.intermediates(one.party.issuer))
     key, certificate = context.key_of(one.own), bundles.load_certificates(leaf)[0]
     content = bundles.pfx(one.party.name, key, certificate, chain, password, legacy=pfx.legacy)
     context.write(one.paths.bundle_password, password + b"\n", mode=files.SECRET_FILE)
     context.writer.write(one.paths.bundle, content, mode=files.SECRET_FILE)
-    address = one.party.address.with_part(Part.BUNDLE)
-    context.projects.settled(address, bundle_inputs(one, leaf), {one.paths.bundle: digest(content)})
+    written = {one.paths.bundle: digest(content), **digests}
+    context.projects.settled(one.party.address.with_part(Part.BUNDLE), bundle_inputs(one, leaf), written)
 
 
-def _bundle_password(context: ApplyContext, one: DesiredParty) -> bytes:
-    if one.party.pfx is not None and isinstance(one.party.pfx.password, GeneratedSecret):
-        return secrets.kept(context.layout, one.paths.bundle_password) or secrets.new(
-            context.randomness, str(one.party.address)
-        )
-    return context.passwords[one.party.address.with_part(Part.BUNDLE)]
+def _bundle_password(context: ApplyContext, one: DesiredParty, source: Secret) -> tuple[bytes, Mapping[str, str]]:
+    """The password, and the digest of its file where that gives nothing away: of 192 random bits of our own alone."""
+    address, path = one.party.address.with_part(Part.BUNDLE), one.paths.bundle_password
+    if not isinstance(source, GeneratedSecret):
+        return context.passwords[address], {}
+    recorded = context.observed.records.by_address.get(address, Record()).files.get(path)
+    there = context.read(path)
+    if there is not None and recorded in (None, digest(there)) and (kept := secrets.kept(context.layout, path)):
+        return kept, {path: recorded} if recorded is not None else {}
+    made = secrets.new(context.randomness, str(one.party.address))
+    return made, {path: digest(made + b"\n")}

@@ -25,7 +25,9 @@ def run(
     overwrite: Annotated[
         list[str] | None,
         typer.Option(
-            "--overwrite", metavar="ADDRESS", help="Take the template's text over a person's edit; repeatable."
+            "--overwrite",
+            metavar="ADDRESS",
+            help="Take the template's text over a person's edit, or make a PFX anew; repeatable.",
         ),
     ] = None,
     json: Json = False,

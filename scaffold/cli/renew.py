@@ -40,7 +40,7 @@ def run(
     from scaffold.cli.project import open_project
     from scaffold.plan.intents import Renew
     from scaffold.plan.make import look
-    from scaffold.plan.plan_subset import plan_due, plan_intents
+    from scaffold.plan.plan_subset import plan_due, plan_intents, refusal
 
     project = open_project(file, out)
     moment = now()
@@ -48,7 +48,12 @@ def run(
 
     def make(overtaken: Overtaken | None) -> Planned:
         basis = look(project.topology, project.kinds, project.layout, moment)
-        return plan_intents(basis, intents) if intents else plan_due(basis)
+        if intents:
+            return plan_intents(basis, intents)
+        due = plan_due(basis)
+        if due.waits_for:
+            raise refusal(due.waits_for)
+        return due.planned
 
     carry_out(project, make, yes=yes, json=json)
 

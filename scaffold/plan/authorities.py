@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -95,19 +95,22 @@ class Authorities(Mapping[str, Authority]):
         return self._chains[name]
 
     def _chain(self, name: str) -> tuple[x509.Certificate, ...] | Unknown:
-        authorities = [self._known[ca.name] for ca in graph.chain(self._t, name)]
-        certificates = [authority.certificate for authority in authorities]
-        known = [certificate for certificate in certificates if not isinstance(certificate, Unknown)]
-        return (*known, *authorities[-1].above) if len(known) == len(certificates) else Unknown.AFTER_APPLY
+        intermediates, root = self.intermediates(name), self._root(name)
+        if isinstance(intermediates, Unknown) or isinstance(root, Unknown):
+            return Unknown.AFTER_APPLY
+        return (*intermediates, root)
 
     def intermediates(self, name: str) -> tuple[x509.Certificate, ...] | Unknown:
-        """The chain without the root: what stands behind a leaf."""
-        chain = self.chain(name)
-        return chain if isinstance(chain, Unknown) else chain[:-1]
+        """The chain without the root: what stands behind a leaf. That the root is not made yet does not matter."""
+        *below, top = (self._known[ca.name] for ca in graph.chain(self._t, name))
+        authorities = [*below, top] if top.above else below
+        certificates = [authority.certificate for authority in authorities]
+        known = [certificate for certificate in certificates if not isinstance(certificate, Unknown)]
+        return (*known, *top.above[:-1]) if len(known) == len(certificates) else Unknown.AFTER_APPLY
 
     def intermediates_pem(self, names: Iterable[str]) -> bytes | Unknown:
         """The intermediates of several CAs, each once."""
-        return self._pem("intermediates", names, slice(None, -1))
+        return self._pem("intermediates", names, self.intermediates)
 
     def roots_pem(self, names: Iterable[str]) -> bytes | Unknown:
         """The roots of several CAs, each once; what is not made yet below a root does not matter."""
@@ -121,14 +124,16 @@ class Authorities(Mapping[str, Authority]):
 
     def chain_pem(self, name: str) -> bytes | Unknown:
         """The whole chain with the root."""
-        return self._pem("chain", (name,), slice(None))
+        return self._pem("chain", (name,), self.chain)
 
-    def _pem(self, what: str, names: Iterable[str], part: slice) -> bytes | Unknown:
+    def _pem(
+        self, what: str, names: Iterable[str], of: Callable[[str], tuple[x509.Certificate, ...] | Unknown]
+    ) -> bytes | Unknown:
         key = (what, *names)
         if key not in self._texts:
-            chains = [self.chain(name) for name in key[1:]]
+            chains = [of(name) for name in key[1:]]
             known = [chain for chain in chains if not isinstance(chain, Unknown)]
-            each = dict.fromkeys(one for chain in known for one in chain[part])
+            each = dict.fromkeys(one for chain in known for one in chain)
             self._texts[key] = bundles.chain_pem(each) if len(known) == len(chains) else Unknown.AFTER_APPLY
         return self._texts[key]
 

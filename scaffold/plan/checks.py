@@ -26,7 +26,7 @@ from scaffold.plan.desired import DesiredCertificate
 from scaffold.plan.model import Action, Work
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.unknown import Unknown
-from scaffold.store.ledger import Issued, Ledger
+from scaffold.store.ledger import CaKey, Issued, Ledger
 from scaffold.store.observation import SeenCertificate, SeenKey
 from scaffold.topology.address import Role
 from scaffold.topology.model import Fault, KeyType
@@ -55,11 +55,23 @@ class Examined:
         return self.certificate.certificate
 
     @property
+    def recorded_key(self) -> CaKey | None:
+        """The newest key of a CA, as the ledger has it."""
+        return self.ledger.ca_keys.get(self.desired.address.name) if self.desired.address.role is Role.CA else None
+
+    @property
     def half_replaced(self) -> bool:
         """Whether the key is the newest of a CA, and a kill came before its certificate was there."""
-        address = self.desired.address
-        recorded = self.ledger.ca_keys.get(address.name) if address.role is Role.CA else None
-        return recorded is not None and recorded.spki == self.key_spki
+        return self.recorded_key is not None and self.recorded_key.spki == self.key_spki
+
+    @property
+    def known_ca(self) -> bool:
+        """Whether a certificate of this CA was issued before: with another key it is another CA."""
+        return self.desired.address.role is Role.CA and bool(self.ledger.by_address.get(self.desired.address))
+
+    @property
+    def ca(self) -> str:
+        return self.desired.issuer or self.desired.address.name
 
 
 _SHA256 = hashes.SHA256()
@@ -111,7 +123,19 @@ def incomprehensible(one: Examined) -> Reason | None:
 
 
 def key_missing(one: Examined) -> Reason | None:
-    return None if one.key.present else Reason(ReasonCode.KEY_MISSING, one.desired.paths.key)
+    if one.key.present:
+        return None
+    path = one.desired.paths.key
+    if one.known_ca:
+        return Reason(ReasonCode.KEY_LOST, path, of=one.desired.address.entity)
+    return Reason(ReasonCode.KEY_MISSING, path)
+
+
+def key_replaced(one: Examined) -> Reason | None:
+    """For a CA whose certificate is not there: the key may be another than the one that was made for it."""
+    if not one.known_ca or one.recorded_key is None or one.half_replaced:
+        return None
+    return Reason(ReasonCode.KEY_REPLACED, one.desired.paths.key, of=one.desired.address.entity)
 
 
 def key_unreadable(one: Examined) -> Reason | None:
@@ -311,10 +335,14 @@ def _afresh(one: Examined, reason: Reason) -> Verdict:
 
 
 def _over(one: Examined, action: Action, reason: Reason) -> Verdict:
-    if not one.key.present:
+    if (lost := key_missing(one)) is not None:
+        if one.known_ca:
+            return _replaced(one, lost, reason)
         return Verdict(action, Work.NEW_KEY, (reason,))
     if (problem := key_unreadable(one) or _type_of_key_file(one) or key_of_revoked(one)) is not None:
         return _replaced(one, reason, problem)
+    if (other := key_replaced(one)) is not None:
+        return Verdict(Action.REPLACE, Work.ISSUE, (other, reason), asks=True)
     return Verdict(action, Work.ISSUE, (reason,))
 
 

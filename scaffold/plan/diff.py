@@ -16,7 +16,7 @@ from scaffold.errors import TopologyError, Unreadable
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles, chains, keys, profiles
 from scaffold.pki import crl as crls
-from scaffold.plan import checks, projects, removal, revocations, staples
+from scaffold.plan import checks, projects, removal, revocations, rights, staples
 from scaffold.plan import crls as crl_rules
 from scaffold.plan.authorities import Authorities, Authority
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
@@ -27,15 +27,16 @@ from scaffold.plan.reasons import Finding, Reason, ReasonCode
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.peers import peer_issuers
-from scaffold.store import gitignore
+from scaffold.store import gitignore, secrets
 from scaffold.store.existing import ExistingCa
 from scaffold.store.files import SECRET_FILE
-from scaffold.store.layout import LEDGER
+from scaffold.store.layout import FOLDERS, LEDGER
 from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation, SeenKey
 from scaffold.store.projects import digest
 from scaffold.store.seen import SeenFolder
 from scaffold.topology.address import Address, Part
+from scaffold.topology.model import FileSecret
 from scaffold.topology.notes import Note
 
 
@@ -57,16 +58,18 @@ def diff(
     *,
     overwrite: Collection[Address] = (),
     intents: Sequence[Intent] = (),
+    hold_projects: bool = False,
 ) -> Difference:
     """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
 
+    `hold_projects`: what is done leaves projects as they stand, and `tls/` goes on with what fits them.
     `intents` are taken as if the ledger said so already: what follows from them is found like any other difference.
     Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
     that cannot be.
     """
     resolved = resolve(intents, desired, observed, existing, now)
     known = observed.ledger.after(resolved.revocations(now))
-    work = _Diff(desired, observed, existing, kinds, now, frozenset(overwrite), resolved, known)
+    work = _Diff(desired, observed, existing, kinds, now, frozenset(overwrite), resolved, known, hold_projects)
     work.run()
     authorities = Authorities(desired.topology, work.authorities)
     return Difference(tuple(work.changes), tuple(work.notes), authorities)
@@ -83,11 +86,14 @@ class _Diff:
     resolved: Resolved
     ledger: Ledger
     """As it will be, once what is resolved is in it."""
+    hold_projects: bool
     authorities: dict[str, Authority] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     still_do: dict[tuple[bytes | str | None, ...], bool] = field(default_factory=dict)
     """Of contents of `tls/crl.pem`, and the names of the CAs whose CRLs are wanted there."""
+    held: set[Address] = field(default_factory=set)
+    """The addresses of servers and clients whose projects stay as they stand."""
 
     def run(self) -> None:
         self.changes.extend(self.resolved.changes)
@@ -105,7 +111,15 @@ class _Diff:
         for party in self.desired.parties:
             self._party(party, settled)
         self.observed.forget()
-        self.changes.extend(removal.leftovers(self.desired, self.observed))
+        self.changes.extend(removal.leftovers(self.desired, self.observed, self.held))
+        self.notes.extend(self._notes_of_rights())
+
+    def _notes_of_rights(self) -> Iterator[Note]:
+        cas, parties = self.desired.cas, self.desired.parties
+        open_folders = ("", *FOLDERS.values(), *(one.paths.folder for one in parties))
+        secret_folders = (*(one.paths.folder for one in cas), *(one.paths.tls for one in parties))
+        keys_ = (*(one.paths.key for one in cas), *(one.paths.own.key for one in parties))
+        return rights.notes(open_folders, (*secret_folders, *keys_), self.observed)
 
     # --- CAs ---
 
@@ -179,11 +193,14 @@ class _Diff:
         if one.certificate is None:
             wanted[one.paths.certificate] = bundles.pem(certificate)
         reasons = [reason for path, text in wanted.items() if (reason := self._content(path, text)) is not None]
+        open_to_others = dict(rights.of_folder(one.paths.folder, self.observed))
+        open_to_others.update(rights.of_files((one.paths.key_password,), self.observed))
         if one.certificate is None:
-            if reasons:
+            if reasons or open_to_others:
                 action = Action.UPDATE if self.observed.exists(one.paths.certificate) else Action.CREATE
                 adopted = Reason(ReasonCode.EXISTING, found=str(one.ca.existing.certificate))  # type: ignore[union-attr]
-                self._change(address, Verdict(action, Work.ADOPT, (adopted,)), tuple(wanted))
+                why = (adopted,) if reasons else tuple(open_to_others.values())
+                self._change(address, Verdict(action, Work.ADOPT, why), (*wanted, *open_to_others))
             return
         key = self.observed.key(one.paths.key)
         if key.present and key.encrypted is not (one.ca.key_password is not None):
@@ -192,8 +209,10 @@ class _Diff:
             self._change(address, verdict, (one.paths.key, *wanted), also=_secret(one))
             return
         reasons.extend(_rights(one.paths.key, key))
+        reasons.extend(open_to_others.values())
         if reasons:
-            self._change(address, Verdict(Action.UPDATE, Work.PLACE, tuple(reasons)), tuple(wanted), also=_secret(one))
+            paths = (*wanted, *open_to_others)
+            self._change(address, Verdict(Action.UPDATE, Work.PLACE, tuple(reasons)), paths, also=_secret(one))
 
     def _crl(self, one: DesiredCa) -> Iterator[Change]:
         if not one.signs_crl:
@@ -257,7 +276,9 @@ class _Diff:
         kind = self.kinds[one.party.address]
         self._staple(one, kind, settled, reissued[0])
         source = Project(self.desired.topology, one.party, kind, settled)
-        found = projects.compare(one, source, self.observed, self._overwritten(one))
+        found = projects.compare(one, source, self.observed, overwrite=self._overwritten(one), hold=self.hold_projects)
+        if found.held:
+            self.held.add(one.party.address)
         self._trust(one, kind, settled, found)
         self.changes.extend(found.changes)
         self.notes.extend(found.notes)
@@ -312,6 +333,8 @@ class _Diff:
             return Reason(ReasonCode.MISSING, one.paths.bundle)
         if reissued:
             return Reason(ReasonCode.BUNDLE_CERTIFICATE)
+        if one.party.address.with_part(Part.BUNDLE) in self.overwrite:
+            return Reason(ReasonCode.BUNDLE_ASKED, one.paths.bundle)
         if not self.observed.exists(one.paths.bundle_password):
             return Reason(ReasonCode.MISSING, one.paths.bundle_password)
         record = self.observed.records.by_address.get(one.party.address.with_part(Part.BUNDLE))
@@ -320,7 +343,19 @@ class _Diff:
             return Reason(ReasonCode.BUNDLE_INPUTS)
         if record.files.get(one.paths.bundle) != digest(there):
             return Reason(ReasonCode.BUNDLE_FOREIGN, one.paths.bundle)
-        return None
+        return self._password_reason(one, record.files.get(one.paths.bundle_password))
+
+    def _password_reason(self, one: DesiredParty, recorded: str | None) -> Reason | None:
+        """Whether the bundle has another password than it should, as far as that can be seen without asking for any."""
+        path = one.paths.bundle_password
+        if recorded is not None and recorded != digest(self.observed.content(path) or b""):
+            return Reason(ReasonCode.BUNDLE_FOREIGN, path)
+        source = one.party.pfx.password if one.party.pfx is not None else None
+        if not isinstance(source, FileSecret) or (given := secrets.seen(source)) is None:
+            return None
+        if given + b"\n" == self.observed.content(path):
+            return None
+        return Reason(ReasonCode.BUNDLE_PASSWORD, path, wanted=source.path.name)
 
     def _staple(self, one: DesiredParty, kind: Kind, settled: Authorities, reissued: bool) -> None:
         if not staples.has_staple(one, kind):
@@ -351,7 +386,8 @@ class _Diff:
 
     def _trust(self, one: DesiredParty, kind: Kind, settled: Authorities, found: projects.Compared) -> None:
         """Everything in `tls/` apart from keys and certificates is repaired wherever it differs."""
-        fixed = trust_files(self.desired.topology, one, settled)
+        crls_in_use = found.held and self.observed.exists(one.paths.crl)
+        fixed = trust_files(self.desired.topology, one, settled, crls_in_use=crls_in_use)
         if found.rendered_tls is not None:
             fixed[one.paths.ignore] = ignored(one, found.rendered_tls)
         findings: dict[str, Finding] = {}
@@ -359,13 +395,19 @@ class _Diff:
             finding = self._fixed(one, path, text, settled)
             if finding is not None:
                 findings[path] = finding
-        findings.update((path, Finding(reason)) for path, reason in found.tls.items())
+        secret_files = (one.paths.bundle, one.paths.bundle_password) if one.party.pfx is not None else ()
         needed = (*fixed, *((one.paths.staple,) if staples.has_staple(one, kind) else ()))
-        stale = removal.stale_trust(one, needed, found.rendered_tls, self.observed)
-        findings.update((path, Finding(reason)) for path, reason in stale)
+        stale = () if found.held else removal.stale_trust(one, needed, found.rendered_tls, self.observed)
+        others = (
+            *found.tls.items(),
+            *rights.of_files(secret_files, self.observed),
+            *rights.of_folder(one.paths.tls, self.observed),
+            *stale,
+        )
+        findings.update((path, Finding(reason)) for path, reason in others)
         if not findings:
             return
-        work = Work.FILL if found.rendered_tls is None else Work.TRUST
+        work = Work.FILL if found.rendered_tls is None else Work.REFRESH if found.held else Work.TRUST
         if not any(self.observed.exists(path) for path in fixed if path != one.paths.ignore):
             verdict = Verdict(Action.CREATE, work, (Reason(ReasonCode.MISSING, one.paths.trust),))
         else:

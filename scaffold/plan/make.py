@@ -65,11 +65,18 @@ def look(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: dateti
         return Basis(desire(t), observed, adopted, kinds, now, said)
 
 
-def plan_all(basis: Basis, intents: Sequence[Intent] = (), *, overwrite: Collection[Address] = ()) -> Planned:
+def plan_all(
+    basis: Basis,
+    intents: Sequence[Intent] = (),
+    *,
+    overwrite: Collection[Address] = (),
+    hold_projects: bool = False,
+) -> Planned:
     """What apply would do, and why; nothing is written.
 
     `intents` are what a person wants beyond the topology; `overwrite` holds addresses of projects whose edited files
-    are given up. Raises TopologyError, StoreError, KindError, PlanError.
+    are given up, and of bundles that are made anew; `hold_projects` leaves projects as they stand. Raises
+    TopologyError, StoreError, KindError, PlanError.
     """
     _check_overwrite(basis.topology, overwrite)
     with garbage_collector_off():
@@ -81,6 +88,7 @@ def plan_all(basis: Basis, intents: Sequence[Intent] = (), *, overwrite: Collect
             basis.now,
             overwrite=overwrite,
             intents=intents,
+            hold_projects=hold_projects,
         )
     plan = Plan(
         topology=basis.topology.name,
@@ -98,7 +106,8 @@ def make_plan(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: d
 
 def _check_overwrite(t: Topology, addresses: Collection[Address]) -> None:
     own = [party.address for party in graph.parties(t)]
+    bundles = [party.address.with_part(Part.BUNDLE) for party in graph.parties(t) if party.pfx is not None]
     for address in addresses:
-        if address.entity not in own or address.part not in (None, Part.PROJECT):
-            known = ", ".join(map(str, own[:5]))
-            raise PlanError(f'nothing to overwrite at "{address}"', hint=f"a project's address is one of {known}")
+        if address not in bundles and (address.entity not in own or address.part not in (None, Part.PROJECT)):
+            known = ", ".join(map(str, [*own[:5], *bundles[:2]]))
+            raise PlanError(f'nothing to overwrite at "{address}"', hint=f"what can be is one of {known}")

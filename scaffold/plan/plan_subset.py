@@ -5,36 +5,113 @@ Who revokes a stolen key does not want to be held up by a template that has chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from scaffold.plan.intents import Intent
+from scaffold.errors import PlanError
+from scaffold.pki import keys
+from scaffold.plan.intents import Intent, Renew
 from scaffold.plan.make import Basis, Planned, plan_all
 from scaffold.plan.model import Action, Change, Work
+from scaffold.plan.signers import needed
+from scaffold.store.layout import ca_paths
+from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.notes import Note
 
-_KEEPS_FRESH: Final = frozenset({Work.SIGN, Work.STAPLE, Work.TRUST})
+_KEEPS_FRESH: Final = frozenset({Work.SIGN, Work.STAPLE, Work.TRUST, Work.REFRESH})
 """Signed with the keys of today, of what is in place: right whatever else is pending."""
 
 _FOLLOWS: Final = frozenset({Work.PLACE, Work.BUNDLE})
 """What stands around a certificate once it is issued anew."""
 
-_PROJECT: Final = frozenset({Work.RENDER, Work.WRITE, Work.OFFER, Work.REMOVE})
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What time asks for, and the names of the CAs that need another key, for which the rest must wait."""
+
+    planned: Planned
+    waits_for: frozenset[str]
 
 
 def plan_intents(basis: Basis, intents: Sequence[Intent]) -> Planned:
-    """What follows from `intents`, and CRLs, staples and trust as they must be then. Raises as `plan_all` does."""
-    pending = frozenset(plan_all(basis).plan.changes)
-    return _part(plan_all(basis, intents), lambda change: change not in pending or _keeps_fresh(change))
+    """What follows from `intents`, and CRLs, staples and trust as they must be then.
+
+    What a CA that needs another key would have to sign is left out, with a note. Raises PlanError where its
+    renewal is what is asked for, and otherwise as `plan_all` does.
+    """
+    pending = frozenset(plan_all(basis, hold_projects=True).plan.changes)
+    whole = plan_all(basis, intents, hold_projects=True)
+    part = _part(whole, lambda change: change not in pending or _keeps_fresh(change))
+    waits_for = _without_keys(whole, part)
+    asked = {intent.address for intent in intents if isinstance(intent, Renew)}
+    wanted = [change for change in whole.plan.changes if not asked.isdisjoint((change.address, change.address.entity))]
+    if any(not _is_free(basis, change, waits_for) for change in wanted):
+        raise refusal(waits_for)
+    left = [change for change in part.plan.changes if not _is_free(basis, change, waits_for)]
+    kept = _without(part, waits_for)
+    if not left:
+        return kept
+    return replace(kept, plan=replace(kept.plan, notes=(*kept.plan.notes, _waiting(left, waits_for))))
 
 
-def plan_due(basis: Basis) -> Planned:
+def plan_due(basis: Basis) -> Due:
     """What time alone asks for: certificates, CRLs and staples that are due, and what follows from them.
 
-    A revocation that was not carried through is due as well. Raises as `plan_all` does.
+    A revocation that was not carried through is due as well. No CA's key is replaced: what would need that is left
+    out. Raises as `plan_all` does.
     """
-    return _part(plan_all(basis), lambda change: change.due or _keeps_fresh(change) or change.work in _FOLLOWS)
+    whole = plan_all(basis, hold_projects=True)
+    part = _part(whole, lambda change: change.due or _keeps_fresh(change) or change.work in _FOLLOWS)
+    waits_for = _without_keys(whole, part)
+    return Due(_without(part, waits_for), waits_for)
+
+
+def refusal(waits_for: Collection[str]) -> PlanError:
+    """Why nothing is renewed by CAs that need another key."""
+    return PlanError(
+        "; ".join(f"{Address.ca(name)} needs another key" for name in sorted(waits_for)),
+        hint="`scaffold plan` says why; put back what is missing, or let `scaffold apply` replace it, which asks",
+    )
+
+
+def _is_free(basis: Basis, change: Change, cas: Collection[str]) -> bool:
+    """Whether a change needs none of `cas`."""
+    return needed(basis.topology, change).isdisjoint(cas)
+
+
+def _without(part: Planned, cas: Collection[str]) -> Planned:
+    changes = tuple(change for change in part.plan.changes if _is_free(part.basis, change, cas))
+    return replace(part, plan=replace(part.plan, changes=changes))
+
+
+def _without_keys(whole: Planned, part: Planned) -> frozenset[str]:
+    """The CAs that would get another key, which is not done here, and cannot sign with the one that is there."""
+    kept = frozenset(part.plan.changes)
+    return frozenset(
+        change.address.name
+        for change in whole.plan.changes
+        if change.action is Action.REPLACE
+        and change.address.role is Role.CA
+        and change not in kept
+        and not _can_sign(whole.basis.observed, change.address.name)
+    )
+
+
+def _can_sign(observed: Observation, ca: str) -> bool:
+    """Whether key and certificate of a CA are there and belong together, as far as that is seen without a password."""
+    paths = ca_paths(ca)
+    key, certificate = observed.key(paths.key), observed.certificate(paths.certificate).certificate
+    if not key.present or key.problem is not None or certificate is None:
+        return False
+    return key.spki is None or key.spki == keys.spki(certificate)
+
+
+def _waiting(left: Sequence[Change], waits_for: Collection[str]) -> Note:
+    what = ", ".join(str(change.address) for change in left)
+    which = ", ".join(str(Address.ca(name)) for name in sorted(waits_for))
+    return Note(None, f"{what} must wait: {which} needs another key, see `scaffold plan`")
 
 
 def _keeps_fresh(change: Change) -> bool:
@@ -46,17 +123,13 @@ def _part(whole: Planned, wanted: Callable[[Change], bool]) -> Planned:
     changes = whole.plan.changes
     kept = [change for change in changes if wanted(change) or _makes_ca(change)]
     left = frozenset(changes) - frozenset(kept)
-    behind = {change.address.entity for change in left if change.work in _PROJECT}
     unmade = {change.address for change in left if change.action is Action.CREATE}
-    return replace(whole, plan=replace(whole.plan, changes=tuple(_fitted(kept, behind, unmade))))
+    fitting = tuple(change for change in kept if not _is_of_unmade(change, unmade))
+    return replace(whole, plan=replace(whole.plan, changes=fitting))
 
 
-def _fitted(kept: Sequence[Change], behind: set[Address], unmade: set[Address]) -> Iterator[Change]:
-    for change in kept:
-        if change.work in (Work.STAPLE, Work.BUNDLE) and change.address.with_part(Part.CERTIFICATE) in unmade:
-            continue
-        is_behind = change.work is Work.TRUST and change.address.entity in behind
-        yield replace(change, work=Work.REFRESH) if is_behind else change
+def _is_of_unmade(change: Change, unmade: Collection[Address]) -> bool:
+    return change.work in (Work.STAPLE, Work.BUNDLE) and change.address.with_part(Part.CERTIFICATE) in unmade
 
 
 def _makes_ca(change: Change) -> bool:

@@ -7,20 +7,24 @@ deleted                   it stays deleted, with a note       it comes back
 never written, but there  -                                   conflict
 all of them gone          the project is created anew         the same
 
+A project is updated whole or not at all: while one of its files is in conflict it is held, and none of the others
+changes either, since half of an update may be a server that no longer checks what it should. Of `tls/` what fits the
+project as it stands goes on: certificates, CRLs, trust, and callers that are taken off the allow list.
+
 A conflict ends when the edit has become the new text, when FILE.new is removed (the person has seen it), or when it is
 asked for by `--overwrite`, which also brings back what was edited or deleted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from scaffold.kinds.render import Rendered
 from scaffold.plan.desired import DesiredParty
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reasons import Reason, ReasonCode
-from scaffold.plan.trust_files import TLS, Project
+from scaffold.plan.trust_files import TLS, Project, is_allow_list
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.values import CaFacts
 from scaffold.store.observation import Observation
@@ -34,16 +38,25 @@ NEW = ".new"
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What differs. `tls` are reasons by path; `rendered_tls` what the kind renders there, None where that is open."""
+    """What differs. `tls` are reasons by path; `rendered_tls` what the kind renders there, None where that is open.
+
+    `held`: the project stays as it stands, although it is not what the topology says.
+    """
 
     changes: tuple[Change, ...] = ()
     notes: tuple[Note, ...] = ()
     tls: Mapping[str, Reason] = field(default_factory=dict)
     rendered_tls: frozenset[str] | None = None
+    held: bool = False
 
 
-def compare(one: DesiredParty, source: Project, observed: Observation, overwrite: bool) -> Compared:
-    """Compares; renders only where the inputs are not those of what stands there. Raises KindError, StoreError."""
+def compare(
+    one: DesiredParty, source: Project, observed: Observation, *, overwrite: bool = False, hold: bool = False
+) -> Compared:
+    """Compares; renders only where the inputs are not those of what stands there. Raises KindError, StoreError.
+
+    `hold`: no project is updated this time, whatever differs.
+    """
     record = observed.records.by_address.get(one.party.address, Record())
     gone = not any(name != "tls" for name in observed.names(one.paths.folder))
     if gone and not observed.exists(one.paths.trust):
@@ -51,9 +64,23 @@ def compare(one: DesiredParty, source: Project, observed: Observation, overwrite
             source.render()  # a template of a person's own may be wrong, which is to be known before anything is made
         return Compared((_create(one, observed),))
     if record.inputs == source.inputs and not overwrite:
-        return _unchanged(one, record, observed, gone)
-    rendered = {f"{one.paths.folder}/{path}": _digest(file) for path, file in source.render().items()}
-    return _Comparison(one, record, observed, rendered, overwrite).run(gone)
+        return replace(_unchanged(one, record, observed, gone), held=hold and gone)
+    return _Comparison(one, record, observed, source, digests(one, source), overwrite, hold).run(gone)
+
+
+def digests(one: DesiredParty, source: Project) -> dict[str, str | Unknown]:
+    """SHA-256 of what `source` renders, by path in the output folder. Raises KindError."""
+    return {f"{one.paths.folder}/{path}": _digest(file) for path, file in source.render().items()}
+
+
+def held_tls(one: DesiredParty, source: Project, record: Record) -> dict[str, str | Unknown]:
+    """What goes on in `tls/` of a held project: its allow list without those who left, and what has not changed."""
+    rendered = digests(one, source.letting_in(record.guard))
+    return {
+        path: sha256
+        for path, sha256 in rendered.items()
+        if _is_tls(one, path) and (is_allow_list(one, path) or sha256 == record.files.get(path))
+    }
 
 
 def _digest(file: Rendered | Unknown) -> str | Unknown:
@@ -81,7 +108,8 @@ def _unchanged(one: DesiredParty, record: Record, observed: Observation, gone: b
     if gone:
         return Compared((_create(one, observed),), (), reasons, frozenset(tls))
     deleted = [path for path in record.files if path not in tls and not observed.exists(path)]
-    return Compared((), tuple(_deleted_note(one, path) for path in deleted), reasons, frozenset(tls))
+    notes = (*(_deleted_note(one, path) for path in deleted), *_executable_note(one, record, observed))
+    return Compared((), notes, reasons, frozenset(tls))
 
 
 def _tls_reasons(wanted: Mapping[str, str], observed: Observation) -> Iterator[tuple[str, Reason]]:
@@ -97,35 +125,67 @@ def _deleted_note(one: DesiredParty, path: str) -> Note:
     return Note(None, f"{path} was deleted and stays so; --overwrite {_address(one)} brings it back")
 
 
+def _executable_note(one: DesiredParty, record: Record, observed: Observation) -> Iterator[Note]:
+    path = one.paths.run
+    if path in record.files and not _is_executable(path, observed):
+        yield Note(None, f"{path} is not executable any more, so that nothing can start it: chmod +x {path}")
+
+
+def _is_executable(path: str, observed: Observation) -> bool:
+    """Whether a file is; what is not there is somebody else's business."""
+    seen = observed.rights(path)
+    return seen is None or bool(seen.mode & 0o100)
+
+
 @dataclass(slots=True)
 class _Comparison:
     one: DesiredParty
     record: Record
     observed: Observation
+    source: Project
     rendered: Mapping[str, str | Unknown]
     """SHA-256 by path."""
     overwrite: bool
+    hold: bool
     updates: dict[str, Reason] = field(default_factory=dict)
     conflicts: dict[str, Reason] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
 
     def run(self, gone: bool) -> Compared:
         tls = {path: sha256 for path, sha256 in self.rendered.items() if _is_tls(self.one, path)}
+        if gone:
+            return self._compared((_create(self.one, self.observed),), tls)
+        if not self.overwrite:
+            self.notes.extend(_executable_note(self.one, self.record, self.observed))
+        for path, sha256 in self.rendered.items():
+            if path not in tls:
+                self._file(path, sha256)
+        if self.conflicts and self.record.files:
+            return self._held((self._conflicts(),))
+        return self._compared((*self._changes(), *self._stale()), tls)
+
+    def _compared(self, changes: tuple[Change, ...], tls: Mapping[str, str | Unknown]) -> Compared:
+        if self.hold and changes:
+            return self._held(changes)
+        return Compared(changes, tuple(self.notes), self._tls_reasons(tls), frozenset(tls))
+
+    def _held(self, changes: tuple[Change, ...]) -> Compared:
+        tls = held_tls(self.one, self.source, self.record)
+        standing = [path for path in self.record.files if _is_tls(self.one, path)]
+        return Compared(changes, tuple(self.notes), self._tls_reasons(tls), frozenset((*tls, *standing)), held=True)
+
+    def _tls_reasons(self, tls: Mapping[str, str | Unknown]) -> dict[str, Reason]:
         known = {path: sha256 for path, sha256 in tls.items() if not isinstance(sha256, Unknown)}
         reasons = dict(_tls_reasons(known, self.observed))
         for path in (path for path in tls if path not in known):
             reasons[path] = Reason(ReasonCode.AUTHORITY_KEY, path)
-        if gone:
-            return Compared((_create(self.one, self.observed),), (), reasons, frozenset(tls))
-        for path, sha256 in self.rendered.items():
-            if path not in tls:
-                self._file(path, sha256)
-        changes = (*self._changes(), *self._stale())
-        return Compared(changes, tuple(self.notes), reasons, frozenset(tls))
+        return reasons
 
     def _file(self, path: str, new: str | Unknown) -> None:
         there, last = self.observed.edited_digest(path), self.record.files.get(path)
         if there == new:
+            if self.overwrite and path == self.one.paths.run and not _is_executable(path, self.observed):
+                self.updates[path] = Reason(ReasonCode.NOT_EXECUTABLE, path)
             return
         if there is None:
             self._absent(path, changed=last != new)
@@ -148,6 +208,9 @@ class _Comparison:
 
     def _conflict(self, path: str, last: str | None) -> Reason:
         code = ReasonCode.EDITED if last else ReasonCode.NOT_OURS
+        beside = self.observed.edited_digest(path + NEW)
+        if beside is not None and not self.record.is_ours(path, beside):
+            code = ReasonCode.BESIDE_TAKEN
         return Reason(code, path, wanted=f"{path.rpartition('/')[2]}{NEW}")
 
     def _changes(self) -> Iterator[Change]:
@@ -158,9 +221,27 @@ class _Comparison:
                 address, Action.UPDATE, reasons, tuple(self.updates), Work.WRITE, self.observed.seen(self.updates)
             )
         if self.conflicts:
-            reasons = tuple(self.conflicts.values())
-            seen = self.observed.seen((*self.conflicts, *(path + NEW for path in self.conflicts)))
-            yield Change(address, Action.CONFLICT, reasons, tuple(self.conflicts), Work.OFFER, seen)
+            yield self._conflicts()
+
+    def _conflicts(self) -> Change:
+        waits = [Reason(ReasonCode.HELD, path) for path in self.updates] if self.record.files else []
+        reasons = (*self.conflicts.values(), *waits, *self._not_in_force())
+        seen = self.observed.seen((*self.conflicts, *(path + NEW for path in self.conflicts)))
+        return Change(_address(self.one), Action.CONFLICT, reasons, tuple(self.conflicts), Work.OFFER, seen)
+
+    def _not_in_force(self) -> Iterator[Reason]:
+        """What the topology asks for at the project's door, and does not get while the project is held."""
+        before, after = self.record.guard, self.source.guard
+        if before is None or not self.record.files:
+            return
+        if after.check_revocation not in ("none", before.check_revocation):
+            found, wanted = before.check_revocation, after.check_revocation
+            yield Reason(ReasonCode.CHECK_NOT_IN_FORCE, found=found, wanted=wanted)
+        if new := _identities(after.let_in.keys() - before.let_in.keys()):
+            yield Reason(ReasonCode.NOT_LET_IN, of=new)
+        former = _identities(before.let_in.keys() - after.let_in.keys())
+        if former and not any(is_allow_list(self.one, path) for path in self.rendered):
+            yield Reason(ReasonCode.STILL_LET_IN, of=former)
 
     def _stale(self) -> Iterator[Change]:
         """What the template does not render any more: removed unless a person has edited it."""
@@ -176,6 +257,10 @@ class _Comparison:
             reasons = tuple(Reason(ReasonCode.NOT_RENDERED, path) for path in ours)
             seen = self.observed.seen(ours)
             yield Change(_address(self.one), Action.DELETE, reasons, ours, Work.REMOVE, seen, asks=True)
+
+
+def _identities(callers: Iterable[str]) -> str:
+    return ", ".join(sorted(caller.partition(" ")[2] for caller in callers))
 
 
 __all__ = ["NEW", "TLS", "CaFacts", "Compared", "compare"]

@@ -27,8 +27,11 @@ class ReasonCode(enum.Enum):
 
     # --- Of a certificate's key
     KEY_MISSING = "key-missing"
+    KEY_LOST = "key-missing/ca"
+    """Of a CA that has issued: with another key it is another CA."""
     KEY_UNREADABLE = "key-unreadable"
     KEY_MISMATCH = "key-mismatch"
+    KEY_REPLACED = "key-mismatch/ca"
     KEY_TYPE = "key-type"
     KEY_TYPE_UNKNOWN = "key-type/unknown"
     REVOKED = "revoked"
@@ -36,6 +39,8 @@ class ReasonCode(enum.Enum):
     KEY_ENCRYPTED = "key-encryption"
     KEY_NOT_ENCRYPTED = "key-encryption/missing"
     RIGHTS = "rights"
+    RIGHTS_OF_FOLDER = "rights/folder"
+    RIGHTS_OF_FILE = "rights/secret"
 
     # --- Of a certificate's issuer
     ISSUER_KEY = "issuer-key"
@@ -90,6 +95,8 @@ class ReasonCode(enum.Enum):
     BUNDLE_CERTIFICATE = "certificate"
     BUNDLE_INPUTS = "content/inputs"
     BUNDLE_FOREIGN = "content/foreign"
+    BUNDLE_PASSWORD = "password"  # noqa: S105 - the name of a reason
+    BUNDLE_ASKED = "overwrite/bundle"
 
     # --- Of a staple
     STAPLE_CERTIFICATE = "certificate/staple"
@@ -113,6 +120,12 @@ class ReasonCode(enum.Enum):
     NOT_RENDERED = "stale/rendered"
     EDITED = "edited"
     NOT_OURS = "edited/foreign"
+    BESIDE_TAKEN = "edited/beside"
+    NOT_EXECUTABLE = "overwrite/executable"
+    HELD = "held"
+    CHECK_NOT_IN_FORCE = "not-in-force"
+    NOT_LET_IN = "not-in-force/callers"
+    STILL_LET_IN = "not-in-force/former-callers"
 
     # --- Of what is not asked for any more
     GONE = "not-asked-for"

@@ -24,10 +24,14 @@ def stale_trust(
             yield path, Reason(ReasonCode.STALE, path)
 
 
-def leftovers(desired: Desired, observed: Observation) -> Iterator[Change]:
-    """The deletions, last in the plan: servers and clients first, then CAs from the leaves up."""
+def leftovers(desired: Desired, observed: Observation, held: Collection[Address]) -> Iterator[Change]:
+    """The deletions, last in the plan: servers and clients first, then CAs from the leaves up.
+
+    A project that is `held` may still use what the topology has given up.
+    """
     for one in desired.parties:
-        yield from _parts_given_up(one, observed)
+        if one.party.address not in held:
+            yield from _parts_given_up(one, observed)
     asked = {one.party.address for one in desired.parties} | {one.ca.address for one in desired.cas}
     left = [
         address

@@ -13,9 +13,10 @@ from scaffold.plan.make import Planned
 from scaffold.plan.model import Work
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
+from scaffold.store.projects import Record
 from scaffold.topology.model import Topology
 
-_OPEN = frozenset({Work.FILL, Work.TRUST, Work.RENDER, Work.WRITE, Work.OFFER})
+_OPEN = frozenset({Work.FILL, Work.TRUST, Work.REFRESH, Work.RENDER, Work.WRITE, Work.OFFER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +56,32 @@ def texts(planned: Planned) -> Iterator[Text]:
             continue
         one = parties[change.address.entity]
         source = Project(t, one.party, kinds[one.party.address], settled)
-        after = _after(one, source.render(), settled, t)
+        held = change.work is Work.REFRESH
+        if held:
+            source = source.letting_in(observed.records.by_address.get(one.party.address, Record()).guard)
+        after = _after(one, source.render(), settled, t, crls_in_use=held and observed.exists(one.paths.crl))
         wanted = change.paths if change.work is not Work.RENDER else [path for path in after if not _is_tls(one, path)]
-        for path in wanted:
+        no_texts = (one.paths.tls, one.paths.bundle, one.paths.bundle_password)  # their rights alone are at issue
+        for path in (path for path in wanted if path not in no_texts):
             before, new = observed.content(path), after.get(path, b"")
             if new != before:
                 yield Text(path, before, new)
 
 
 def _after(
-    one: DesiredParty, rendered: Mapping[str, Rendered | Unknown], settled: Authorities, t: Topology
+    one: DesiredParty,
+    rendered: Mapping[str, Rendered | Unknown],
+    settled: Authorities,
+    t: Topology,
+    *,
+    crls_in_use: bool,
 ) -> Mapping[str, bytes | Unknown]:
     found = {
         f"{one.paths.folder}/{path}": file if isinstance(file, Unknown) else file.content
         for path, file in rendered.items()
     }
     in_tls = [path for path in found if _is_tls(one, path)]
-    return {**found, one.paths.ignore: ignored(one, in_tls), **trust_files(t, one, settled)}
+    return {**found, one.paths.ignore: ignored(one, in_tls), **trust_files(t, one, settled, crls_in_use=crls_in_use)}
 
 
 def _is_tls(one: DesiredParty, path: str) -> bool:

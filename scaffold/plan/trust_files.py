@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.render import Rendered, render
@@ -14,8 +14,9 @@ from scaffold.plan.desired import DesiredParty
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.derivation import client_settings, server_settings
 from scaffold.settings.peers import needs_crls, peer_issuers
-from scaffold.settings.values import CaFactsByName, Settings
+from scaffold.settings.values import Allowed, CaFactsByName, ServerSettings, Settings
 from scaffold.store import gitignore
+from scaffold.store.projects import Guard
 from scaffold.topology.model import Party, Server, Topology
 
 TLS = "tls/"
@@ -29,11 +30,14 @@ class Project:
     party: Party
     kind: Kind
     authorities: Authorities
+    no_more_than: Guard | None = None
+    """Where the project is held: what it did before."""
 
     @functools.cached_property
     def _settings(self) -> tuple[Settings, ...]:
         """One, or two that differ in the hash of a key that is not made yet."""
-        return tuple(dict.fromkeys(_derived(self.topology, self.party, facts) for facts in self.authorities.facts))
+        derived = (_derived(self.topology, self.party, facts) for facts in self.authorities.facts)
+        return tuple(dict.fromkeys(_narrowed(settings, self.no_more_than) for settings in derived))
 
     @functools.cached_property
     def inputs(self) -> str | Unknown:
@@ -53,6 +57,38 @@ class Project:
             found.update(dict.fromkeys((path for path in other if other[path] != first.get(path)), Unknown.AFTER_APPLY))
         return found
 
+    @property
+    def guard(self) -> Guard:
+        """What it does at its door."""
+        settings = self._settings[0]
+        allowed = settings.allowed if isinstance(settings, ServerSettings) else ()
+        return Guard(settings.revocation.check, {_caller(one): one.gateway for one in allowed})
+
+    def letting_in(self, before: Guard | None) -> Project:
+        """The same for no more callers than `before` let in, and as no more than they were."""
+        return replace(self, no_more_than=before)
+
+
+def _narrowed(settings: Settings, before: Guard | None) -> Settings:
+    if before is None or not isinstance(settings, ServerSettings):
+        return settings
+    allowed = (
+        replace(one, gateway=one.gateway and before.let_in[_caller(one)])
+        for one in settings.allowed
+        if _caller(one) in before.let_in
+    )
+    return replace(settings, allowed=tuple(allowed))
+
+
+def _caller(one: Allowed) -> str:
+    """An entry of an allow list is issuer and identity together."""
+    return f"{one.issuer} {one.identity}"
+
+
+def is_allow_list(one: DesiredParty, path: str) -> bool:
+    """Whether a kind writes there, in its own format, whom the project lets in."""
+    return path.startswith(f"{one.paths.tls}/allowed.")
+
 
 def _derived(t: Topology, party: Party, facts: CaFactsByName) -> Settings:
     return server_settings(t, party, facts) if isinstance(party, Server) else client_settings(t, party, facts)
@@ -63,8 +99,13 @@ def callee_cas(t: Topology, party: Party) -> tuple[str, ...]:
     return tuple(dict.fromkeys(t.servers[name].issuer for name in party.calls))
 
 
-def trust_files(t: Topology, one: DesiredParty, authorities: Authorities) -> dict[str, bytes | Unknown]:
-    """The files of fixed name and what they hold."""
+def trust_files(
+    t: Topology, one: DesiredParty, authorities: Authorities, *, crls_in_use: bool = False
+) -> dict[str, bytes | Unknown]:
+    """The files of fixed name and what they hold.
+
+    `crls_in_use`: the project that stands there reads CRLs, whether or not the topology still asks for them.
+    """
     party, paths = one.party, one.paths
     peers = peer_issuers(t, party)
     calls = isinstance(party, Server) and bool(party.calls)
@@ -75,7 +116,7 @@ def trust_files(t: Topology, one: DesiredParty, authorities: Authorities) -> dic
     }
     if calls:
         files[paths.client_trust] = authorities.roots_pem(callees)
-    if needs_crls(t, party):
+    if crls_in_use or needs_crls(t, party):
         files[paths.crl] = _crls(authorities, peers)
     return files
 

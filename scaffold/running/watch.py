@@ -11,7 +11,7 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import FrameType
 from typing import Final
@@ -23,7 +23,7 @@ from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.make import Planned, look
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.plan.next_deadline import next_due
-from scaffold.plan.plan_subset import plan_due
+from scaffold.plan.plan_subset import plan_due, refusal
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
@@ -86,8 +86,8 @@ class _Watcher:
     log: Log
     describe: Callable[[Change], str]
     randomness: Randomness = OPERATING_SYSTEM
-    said: str | None = None
-    """The error that was told last: it is not told again while it lasts."""
+    said: set[str] = field(default_factory=set)
+    """The errors that were told: none is told again while anything is wrong."""
 
     def turn(self) -> timedelta:
         """Does what is due; how long there is nothing to do then."""
@@ -95,7 +95,7 @@ class _Watcher:
             world = self.look()
             complete = self._renew(world)
             if complete:
-                self.said = None
+                self.said.clear()
             return self._until_next(world) if complete else TRY_AGAIN
         except Locked as error:
             self._say(error)
@@ -106,7 +106,14 @@ class _Watcher:
 
     def _renew(self, world: World) -> bool:
         """Whether all that is due could be done."""
-        planned = plan_due(look(world.topology, world.kinds, world.layout, self.clock()))
+        due = plan_due(look(world.topology, world.kinds, world.layout, self.clock()))
+        if due.waits_for:
+            # One CA that has lost its key must not keep the certificates of others from being renewed either.
+            self._say(refusal(due.waits_for))
+        return self._carry_out(world, due.planned) and not due.waits_for
+
+    def _carry_out(self, world: World, planned: Planned) -> bool:
+        """Whether all of a plan could be done."""
         if not planned.plan.changes:
             return True
         try:
@@ -142,9 +149,9 @@ class _Watcher:
         return max(_SHORTEST, min(whole, LOOK_EVERY))
 
     def _say(self, error: Exception) -> None:
-        if str(error) == self.said:
+        if str(error) in self.said:
             return
-        self.said = str(error)
+        self.said.add(str(error))
         event: dict[str, object] = {"at": self.clock(), "event": "error", "error": str(error)}
         if isinstance(error, ScaffoldError) and error.hint is not None:
             event["hint"] = error.hint

@@ -172,6 +172,18 @@ class Writer:
         except OSError as error:
             raise store_error("change the rights of", path, error) from error
 
+    def restrict_folder(self, relative: str) -> None:
+        """Gives a folder of secrets the rights it was born with."""
+        path = self._layout.at(relative)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.fchmod(descriptor, SECRET_FOLDER)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise store_error("change the rights of", path, error) from error
+
     def remove(self, relative: str) -> None:
         """Removes a file, if it is there, and then its folders as far as they are empty."""
         path = self._layout.at(relative)

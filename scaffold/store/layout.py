@@ -64,6 +64,7 @@ class PartyPaths:
     bundle: str
     bundle_password: str
     ignore: str
+    run: str
 
     @property
     def fixed_trust(self) -> tuple[str, ...]:
@@ -103,6 +104,7 @@ def party_paths(role: Role, name: str) -> PartyPaths:
         bundle=f"{tls}/bundle.pfx",
         bundle_password=f"{tls}/pfx-password",
         ignore=f"{tls}/{GITIGNORE}",
+        run=f"{folder}/run.sh",
     )
 
 

@@ -6,6 +6,8 @@ Nothing is asked for and nothing is opened with a password: of an encrypted key 
 from __future__ import annotations
 
 import functools
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -42,6 +44,15 @@ class SeenKey:
     file_sha256: str = ""
     mode: int = files.SECRET_FILE
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRights:
+    """Of a file or folder: its permission bits, its owner's number, and whether that is who looks."""
+
+    mode: int
+    owner: int
+    ours: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +147,18 @@ class Observation:
             return SeenCrl(crls.load(content), content)
         except Unreadable:
             return SeenCrl(None, content, f"{path} is not a CRL, or a damaged one")
+
+    def rights(self, path: str) -> SeenRights | None:
+        """Of a file or folder, and None where nothing is; `""` is the output folder itself."""
+        at = self.layout.at(path)
+        try:
+            status = os.lstat(at)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise files.store_error("read", at, error) from error
+        ours = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+        return SeenRights(stat.S_IMODE(status.st_mode), status.st_uid, ours)
 
     def check_folder(self, path: str) -> None:
         """Raises StoreError where a link or a file stands in the place of a folder."""

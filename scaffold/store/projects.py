@@ -5,7 +5,8 @@ of texts are recorded **before** they are written: whatever a kill leaves behind
 its inputs ask is recorded **after**.
 
     {"address", "hashes": {path: sha256}}                        these texts may be found there
-    {"address", "inputs": digest, "files": {path: sha256}}       this is what stands there, rendered from these inputs
+    {"address", "inputs": digest, "files": {path: sha256},       this is what stands there, rendered from these inputs
+     "guard": {"check_revocation", "let_in": {caller: bool}}}    and whom that lets in, after which check
     {"address", "offered": {path: sha256}}                       laid beside a person's edit, for them to merge
     {"address", "gone": true}                                    nothing of it is left
     {"address", "known": {path: [sha256, …]}, "offered": …}      all that matters of older events, put together
@@ -35,6 +36,18 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a project does at its door: how it checks revocation, and whom it lets in.
+
+    `let_in` is by issuing CA and identity, and says of each whether it is a gateway, whose word on its own callers is
+    believed.
+    """
+
+    check_revocation: str
+    let_in: Mapping[str, bool]
+
+
 @dataclass(slots=True)
 class Record:
     """What is known of one project (or bundle). Paths are relative to the output folder."""
@@ -46,6 +59,8 @@ class Record:
     ours: dict[str, set[str]] = field(default_factory=dict)
     """Every text that was ever rendered for each path."""
     offered: dict[str, str] = field(default_factory=dict)
+    guard: Guard | None = None
+    """None where the record is older than that."""
 
     def is_ours(self, path: str, sha256: str) -> bool:
         """Whether a text at `path` is one that scaffold wrote."""
@@ -88,6 +103,8 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
     if "files" in event:
         record.inputs = event["inputs"]
         record.files = dict(event["files"])
+        if (guard := event.get("guard")) is not None:
+            record.guard = Guard(str(guard["check_revocation"]), dict(guard["let_in"]))
         record.offered = {path: sha256 for path, sha256 in record.offered.items() if record.files.get(path) != sha256}
 
 
@@ -103,9 +120,19 @@ class Recorder:
         """These texts are about to be written."""
         self._events.append({"address": str(address), "at": self._at, "hashes": dict(hashes)})
 
-    def settled(self, address: Address, inputs: str | None, files: Mapping[str, str]) -> None:
+    def settled(
+        self, address: Address, inputs: str | None, files: Mapping[str, str], guard: Guard | None = None
+    ) -> None:
         """These texts stand there now; `inputs` is None where something was left undone."""
-        self._events.append({"address": str(address), "at": self._at, "inputs": inputs, "files": dict(files)})
+        event: dict[str, object] = {
+            "address": str(address),
+            "at": self._at,
+            "inputs": inputs,
+            "files": dict(files),
+        }
+        if guard is not None:
+            event["guard"] = {"check_revocation": guard.check_revocation, "let_in": dict(guard.let_in)}
+        self._events.append(event)
 
     def offered(self, address: Address, hashes: Mapping[str, str]) -> None:
         """These texts were laid beside a person's edits."""

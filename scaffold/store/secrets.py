@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import codecs
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -22,35 +24,59 @@ class Secrets:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def given(self, secret: EnvSecret | FileSecret, owner: str) -> bytes:
-        """A password that a person provides for `owner`. Raises SecretError where it is not there or empty."""
-        if isinstance(secret, EnvSecret):
-            found = self.environment.get(secret.variable, "").encode()
-            where, hint = (
-                f"the environment variable {secret.variable}",
-                f"set {secret.variable}, or name another source",
-            )
-        else:
-            found = _first_line(secret, owner)
-            where, hint = str(secret.path), "put the password into its first line"
-        if not found:
-            raise SecretError(f"{owner}: its password is not in {where}", hint=hint)
-        return found
+        """A password that a person provides for `owner`, in UTF-8. Raises SecretError where none can be had."""
+        if isinstance(secret, FileSecret):
+            return _of_file(secret, owner)
+        where = f"the environment variable {secret.variable}"
+        text = self.environment.get(secret.variable, "").rstrip("\r\n")
+        return _checked(text, owner, where, f"set {secret.variable}, or name another source")
 
 
-def _first_line(secret: FileSecret, owner: str) -> bytes:
+def _of_file(secret: FileSecret, owner: str) -> bytes:
     try:
         found = files.read(str(secret.path.resolve()))
     except StoreError as error:
         raise SecretError(f"{owner}: its password cannot be read: {error}", hint=error.hint) from error
     if found is None:
         raise SecretError(f"{owner}: its password is not in {secret.path}", hint="that file is not there")
-    return found.content.partition(b"\n")[0].rstrip(b"\r")
+    return _first_line(found.content, owner, str(secret.path))
+
+
+def _first_line(content: bytes, owner: str, where: str) -> bytes:
+    """Of a text in UTF-8, or in UTF-16 with its mark, as some editors and shells of Windows write it."""
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise SecretError(f"{owner}: {where} is not text in UTF-8", hint="save it as UTF-8") from error
+    return _checked(text.partition("\n")[0].removesuffix("\r"), owner, where, "put the password into its first line")
+
+
+def _checked(text: str, owner: str, where: str, hint: str) -> bytes:
+    """A byte order mark (U+FEFF) is no part of a password; of control characters no two programs think alike."""
+    password = text.removeprefix("\ufeff")
+    if not password:
+        raise SecretError(f"{owner}: its password is not in {where}", hint=hint)
+    if any(unicodedata.category(character) == "Cc" for character in password):
+        raise SecretError(f"{owner}: the password in {where} holds a control character", hint="choose another password")
+    try:
+        return password.encode()
+    except UnicodeEncodeError as error:  # how Python shows bytes of the environment that are no text
+        raise SecretError(f"{owner}: {where} is not text in UTF-8", hint=hint) from error
+
+
+def seen(secret: FileSecret) -> bytes | None:
+    """The password in a person's file, where it can be had as things are; nobody is asked for it."""
+    try:
+        return _of_file(secret, "")
+    except SecretError:
+        return None
 
 
 def kept(layout: Layout, path: str) -> bytes | None:
-    """A generated password that was kept at `path`, or None where there is none yet."""
+    """A password that was kept at `path`, or None where there is none yet. Raises SecretError, StoreError."""
     found = files.read(layout.at(path))
-    return found.content.strip() or None if found is not None else None
+    return _first_line(found.content, path, layout.at(path)) if found is not None and found.content.strip() else None
 
 
 def new(randomness: Randomness, whose: str) -> bytes:

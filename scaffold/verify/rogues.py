@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
-from scaffold.errors import PkiError, SecretError
+from scaffold.errors import PkiError, SecretError, VerifyError
 from scaffold.pki import broken, bundles, keys, profiles
 from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
@@ -184,8 +184,13 @@ class Authorities:
             adopted = existing.load(self._t, ca)
             return (adopted.certificate, *adopted.above)
         above = self._chain(ca.issuer) if ca.issuer is not None else ()
-        pem = self._layout.path(ca_paths(name).certificate).read_bytes()
-        return (bundles.load_certificates(pem)[0], *above)
+        path = self._layout.path(ca_paths(name).certificate)
+        try:
+            return (bundles.load_certificates(path.read_bytes())[0], *above)
+        except (OSError, PkiError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            hint = "`scaffold plan` says what is missing"
+            raise VerifyError(f"the certificate of {ca.address} cannot be read: {path}: {why}", hint=hint) from error
 
     def _open(self, ca: Ca) -> Issuer | NotAtHand:
         if not ca.issues_here:

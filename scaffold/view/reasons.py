@@ -12,6 +12,11 @@ from scaffold.plan.reasons import Reason, ReasonCode, Value
 from scaffold.store.layout import FOLDERS
 from scaffold.topology.durations import format_duration
 
+_ANOTHER_CA: Final = (
+    "another key makes {of} another CA, and what it signed until now is not trusted any more; "
+    "put the key back from a backup to keep it"
+)
+
 _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.MISSING: ("{path} is not there",),
     ReasonCode.CONTENT: ("{path} is not what it should be",),
@@ -22,7 +27,9 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.KEY_UNREADABLE: (
         "{path} is not a private key, or a damaged one; it is overwritten by a new key",
     ),
+    ReasonCode.KEY_LOST: (f"{{path}} is not there: {_ANOTHER_CA}",),
     ReasonCode.KEY_MISMATCH: ("{path} is not the key of {wanted}",),
+    ReasonCode.KEY_REPLACED: (f"{{path}} is not the key that was made here: {_ANOTHER_CA}",),
     ReasonCode.KEY_TYPE: ("the key is {found}", "the topology says {wanted}"),
     ReasonCode.KEY_TYPE_UNKNOWN: ("the key is of a type that is not used here: {found}",),
     ReasonCode.REVOKED: ("it was revoked on {found}: {of}",),
@@ -30,6 +37,8 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.KEY_ENCRYPTED: ("{path} is encrypted", "the topology says it is not"),
     ReasonCode.KEY_NOT_ENCRYPTED: ("{path} is not encrypted", "the topology says it is"),
     ReasonCode.RIGHTS: ("{path} has the rights {found}, a private key has {wanted}",),
+    ReasonCode.RIGHTS_OF_FOLDER: ("{path} has the rights {found}, a folder of secrets has {wanted}",),
+    ReasonCode.RIGHTS_OF_FILE: ("{path} has the rights {found}, a file with a secret has {wanted}",),
     ReasonCode.ISSUER_KEY: ("its issuer {of} gets a new key",),
     ReasonCode.ISSUER: ("the issuer is {found}", "that of {of} is {wanted}"),
     ReasonCode.SIGNATURE: ("it is not signed by the key that {of} has today",),
@@ -72,12 +81,19 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.BUNDLE_CERTIFICATE: ("its certificate is issued anew",),
     ReasonCode.BUNDLE_INPUTS: ("it was made of another certificate, chain or key, or otherwise protected",),
     ReasonCode.BUNDLE_FOREIGN: ("{path} is not what scaffold wrote",),
+    ReasonCode.BUNDLE_PASSWORD: ("{path} is not the password in {wanted}",),
+    ReasonCode.BUNDLE_ASKED: ("{path} is made anew, as asked",),
     ReasonCode.STAPLE_STATUS: ("{path} says {found}, the ledger says {wanted}",),
     ReasonCode.STAPLE_NOT_YET_VALID: ("{path} begins on {found}",),
     ReasonCode.STAPLE_EXPIRED: ("{path} expired on {found}",),
     ReasonCode.STAPLE_DUE: ("{path} ends on {found} and is past half of its life",),
     ReasonCode.NO_PROJECT: ("{path} has no project yet",),
     ReasonCode.OVERWRITE: ("{path} is overwritten, as asked",),
+    ReasonCode.CHECK_NOT_IN_FORCE: (
+        "check_revocation: {wanted} is not in force until then: it is {found}, as before",
+    ),
+    ReasonCode.NOT_LET_IN: ("not let in until then: {of}",),
+    ReasonCode.STILL_LET_IN: ("still let in until then: {of}",),
     ReasonCode.NOT_RENDERED: ("{path} is not rendered any more",),
     ReasonCode.GONE: ("{of} is not in the topology any more",),
     ReasonCode.GONE_WITH_KEY: (
@@ -98,6 +114,9 @@ _OF_FILES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.CRL_SUPERSEDED: "a CRL was signed anew, and the one that is there is still valid",
     ReasonCode.TEMPLATE: "what is rendered has changed",
     ReasonCode.EDITED: "it was edited, and what is rendered has changed; the new text is laid beside it as {wanted}",
+    ReasonCode.BESIDE_TAKEN: "it was edited, and what is rendered has changed; {wanted} is yours too, and stays",
+    ReasonCode.NOT_EXECUTABLE: "it is made executable again, as asked",
+    ReasonCode.HELD: "waits until then",
     ReasonCode.NOT_OURS: "it was there before; the new text is laid beside it as {wanted}",
 }
 """What is said after the file's path: where it is the same of several files, they are named once."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import scaffold
+from tests.cli.harness import scaffold, snapshot
 
 TOPOLOGY = """\
 version: 1
@@ -39,3 +40,32 @@ def test_a_client_that_is_called_sees_no_password_of_the_environment(applied: Pa
 def test_a_client_that_cannot_be_run_is_a_clear_error(applied: Path) -> None:
     (applied / "shop" / "clients" / "cli" / "run.sh").chmod(0o644)
     scaffold("call", "cli", "api", cwd=applied).assert_clear_error("run.sh cannot be run: Permission denied", "hint: ")
+
+
+@pytest.mark.parametrize("lost", ["pki/root", "pki/root/ca.key", "pki servers clients"])
+def test_a_ca_whose_key_is_lost_is_replaced_only_by_agreement(lost: str, applied: Path) -> None:
+    for path in lost.split():
+        at = applied / "shop" / path
+        shutil.rmtree(at) if at.is_dir() else at.unlink()
+    before = snapshot(applied)
+    planned = scaffold("plan", cwd=applied)
+    assert "-/+ ca.root.certificate" in planned.out
+    assert "another key makes ca.root another CA" in " ".join(planned.out.split())
+    scaffold("apply", cwd=applied).assert_clear_error("ca.root.certificate", "--yes")
+    scaffold("renew", cwd=applied).assert_clear_error("ca.root needs another key", "scaffold apply")
+    scaffold("renew", "client.cli", cwd=applied).assert_clear_error("ca.root needs another key")
+    scaffold("revoke", "client.cli", "--reason", "keyCompromise", "--yes", cwd=applied).assert_clear_error(
+        "the key of ca.root is not there"
+    )
+    assert snapshot(applied) == before
+    assert scaffold("apply", "--yes", cwd=applied).code == 0
+    assert (applied / "shop" / "pki" / "root" / "ca.key").exists()
+
+
+def test_verify_says_which_certificate_of_a_ca_is_missing(tmp_path: Path) -> None:
+    checking = TOPOLOGY.replace("shop\n", "shop\npublish: http://127.0.0.1:19081\n", 1)
+    (tmp_path / "topology.yaml").write_text(checking.replace("[localhost]}", "[localhost], check_revocation: crl}"))
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    shutil.rmtree(tmp_path / "shop" / "pki" / "root")
+    ended = scaffold("verify", "--ports", "auto", cwd=tmp_path)
+    ended.assert_clear_error("the certificate of ca.root cannot be read", "scaffold plan")

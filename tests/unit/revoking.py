@@ -56,7 +56,7 @@ def renew(household, *addresses: str) -> Outcome:
 
 
 def renew_due(household) -> Outcome:
-    return household.carry_out(plan_due(household.look()))
+    return household.carry_out(plan_due(household.look()).planned)
 
 
 def seen(plan: Plan) -> list[tuple[str, Action]]:

@@ -221,7 +221,7 @@ def test_what_is_due_never_replaces_the_key_of_a_ca(household, ca):
     (household.out / f"pki/{ca}/ca.key").write_text("damaged\n")
     household.later(days=80)
     assert [str(change.address) for change in household.plan().changes if change.asks] == [f"ca.{ca}.certificate"]
-    due = plan_due(household.look()).plan
+    due = plan_due(household.look()).planned.plan
     assert f"ca.{ca}.certificate" not in {str(change.address) for change in due.changes}
     assert f"ca.{'issuing' if ca == 'root' else 'root'}.crl" in {str(change.address) for change in due.changes}
 
@@ -236,6 +236,6 @@ def test_what_is_due_never_gives_a_revoked_ca_another_key(household):
             ledger.Revoked(one.ca, one.serial, one.reason, household.now) for one in entries[0].revocations
         )
     assert [str(change.address) for change in household.plan().changes if change.asks] == ["ca.issuing.certificate"]
-    due = {str(change.address): change for change in plan_due(household.look()).plan.changes}
+    due = {str(change.address): change for change in plan_due(household.look()).planned.plan.changes}
     assert "ca.issuing.certificate" not in due
     assert due["client.teller.certificate"].action is Action.REPLACE

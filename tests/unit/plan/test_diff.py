@@ -82,7 +82,7 @@ def test_an_intermediate_whose_key_is_lost_too_takes_its_leaves_with_it(applied)
     (applied.out / "pki/issuing/ca.crt").unlink()
     (applied.out / "pki/issuing/ca.key").unlink()
     assert cas_and_leaves(applied.planned()) == {
-        ISSUING: (Action.CREATE, "missing"),
+        ISSUING: (Action.REPLACE, "key-missing"),
         SERVER: (Action.UPDATE, "issuer-key"),
         CLIENT: (Action.UPDATE, "issuer-key"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 
 import pytest
@@ -143,3 +144,24 @@ def test_what_was_signed_under_a_clock_that_ran_ahead_is_signed_anew(household):
     updated = {event["address"] for event in events if event["event"] == "updated"}
     assert {"ca.root.crl", "ca.issuing.crl", "server.accounts.trust", "client.teller.certificate"} <= updated
     assert household.plan().changes == ()
+
+
+SHOP = """  shop: {template: python, issuer: other, listen: "127.0.0.1:8446", names: [localhost]}
+clients:
+  buyer: {template: python, issuer: other, calls: [shop]}
+"""
+
+
+def test_a_ca_that_has_lost_its_key_gets_none_and_holds_up_nobody_else(household):
+    text = CHECKING.replace("  issuing: {issuer: root}\n", "  issuing: {issuer: root}\n  other: {}\n")
+    household.text = text.replace("clients:\n", SHOP)
+    household.apply()
+    shutil.rmtree(household.out / "pki" / "issuing")
+    household.later(days=61)
+    events, slept = run(household, 3)
+    assert [event["event"] for event in events].count("error") == 1
+    assert "ca.issuing needs another key" in next(event["error"] for event in events if "error" in event)
+    assert ("renewed", "client.buyer.certificate") in done(events)
+    assert not any(address.startswith(("client.teller", "server.accounts")) for _, address in done(events) if address)
+    assert not (household.out / "pki" / "issuing").exists()
+    assert slept[0] == TRY_AGAIN.total_seconds()

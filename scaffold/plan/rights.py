@@ -1,0 +1,48 @@
+"""Rights and owners of what holds secrets, folders as well as files, against those that apply gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from scaffold.plan.reasons import Reason, ReasonCode
+from scaffold.store.files import SECRET_FILE, SECRET_FOLDER
+from scaffold.store.observation import Observation
+from scaffold.topology.notes import Note
+
+_OF_EVERYBODY = 0o002
+
+
+def of_folder(path: str, observed: Observation) -> Iterator[tuple[str, Reason]]:
+    """Why a folder of secrets is open to others. The rights of another user's are not ours to give: see `notes`."""
+    seen = observed.rights(path)
+    if seen is not None and seen.ours and seen.mode & 0o777 != SECRET_FOLDER:
+        found, wanted = f"{seen.mode:04o}", f"{SECRET_FOLDER:04o}"
+        yield path, Reason(ReasonCode.RIGHTS_OF_FOLDER, path, found=found, wanted=wanted)
+
+
+def of_files(paths: Iterable[str], observed: Observation) -> Iterator[tuple[str, Reason]]:
+    """The files with a secret that others may read, and why."""
+    for path in paths:
+        seen = observed.rights(path)
+        if seen is not None and seen.ours and seen.mode != SECRET_FILE:
+            found, wanted = f"{seen.mode:04o}", f"{SECRET_FILE:04o}"
+            yield path, Reason(ReasonCode.RIGHTS_OF_FILE, path, found=found, wanted=wanted)
+
+
+def notes(folders: Iterable[str], secrets: Iterable[str], observed: Observation) -> Iterator[Note]:
+    """Folders that anybody may write to, and secrets of another user than the one who looks."""
+    for path in dict.fromkeys(folders):
+        seen = observed.rights(path)
+        if seen is not None and seen.mode & _OF_EVERYBODY:
+            where = path or str(observed.layout.out)
+            said = f"{where} may be written to by everybody, who can so decide what runs and who is trusted"
+            yield Note(None, f"{said}: chmod o-w {where}")
+    others = [
+        (path or str(observed.layout.out), seen.owner)
+        for path in dict.fromkeys((*folders, *secrets))
+        if (seen := observed.rights(path)) is not None and not seen.ours
+    ]
+    if others:
+        more = f" (and {len(others) - 1} more like it)" if len(others) > 1 else ""
+        said = f"{others[0][0]}{more} belongs to the user {others[0][1]}, who can read and replace what is in there"
+        yield Note(None, f"{said}: chown it, or run scaffold as that user")

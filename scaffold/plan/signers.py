@@ -1,0 +1,47 @@
+"""Which CAs a change needs: whose key signs for it, and whose certificates it puts in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scaffold.plan.model import Change, Work
+from scaffold.plan.trust_files import callee_cas
+from scaffold.settings.peers import peer_issuers
+from scaffold.topology import graph
+from scaffold.topology.address import Role
+from scaffold.topology.model import Party, Topology
+
+_OF_A_CERTIFICATE = frozenset({Work.NEW_KEY, Work.ISSUE, Work.BUNDLE, Work.STAPLE})
+
+
+def needed(t: Topology, change: Change) -> frozenset[str]:
+    """The names of the CAs that must be there for `change`."""
+    role, name = change.address.role, change.address.name
+    if change.work in (Work.REVOKE, Work.REMOVE):
+        return frozenset()
+    if role is Role.CA:
+        return frozenset({name}) if change.work is Work.SIGN or name not in t.cas else _chain(t, name)
+    parties = t.servers if role is Role.SERVER else t.clients
+    party: Party | None = parties.get(name)
+    if party is None:
+        return frozenset()
+    if change.work in _OF_A_CERTIFICATE:
+        return frozenset({party.issuer}) | _below_roots(t, party.issuer)
+    if change.work is Work.PLACE:
+        return _chain(t, party.issuer)  # a new root reissues the intermediates that are sent along
+    if change.work in (Work.TRUST, Work.REFRESH):
+        return _chains(t, (*peer_issuers(t, party), *callee_cas(t, party)))
+    return frozenset()
+
+
+def _chain(t: Topology, name: str) -> frozenset[str]:
+    return frozenset(ca.name for ca in graph.chain(t, name))
+
+
+def _chains(t: Topology, names: Iterable[str]) -> frozenset[str]:
+    return frozenset().union(*(_chain(t, name) for name in names))
+
+
+def _below_roots(t: Topology, name: str) -> frozenset[str]:
+    """What is sent along with a leaf: its issuers without the root."""
+    return frozenset(ca.name for ca in graph.chain(t, name) if ca.issuer is not None)
