@@ -114,9 +114,12 @@ class Authorities(Mapping[str, Authority]):
 
     def roots_pem(self, names: Iterable[str]) -> bytes | Unknown:
         """The roots of several CAs, each once; what is not made yet below a root does not matter."""
-        roots = dict.fromkeys(self._root(name) for name in names)
-        known = [root for root in roots if not isinstance(root, Unknown)]
-        return bundles.chain_pem(known) if len(known) == len(roots) else Unknown.AFTER_APPLY
+        key = ("roots", *names)
+        if key not in self._texts:
+            roots = dict.fromkeys(self._root(name) for name in key[1:])
+            known = [root for root in roots if not isinstance(root, Unknown)]
+            self._texts[key] = bundles.chain_pem(known) if len(known) == len(roots) else Unknown.AFTER_APPLY
+        return self._texts[key]
 
     def _root(self, name: str) -> x509.Certificate | Unknown:
         top = self._known[graph.root_of(self._t, name).name]

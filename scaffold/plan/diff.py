@@ -284,7 +284,7 @@ class _Diff:
         self.notes.extend(found.notes)
 
     def _overwritten(self, one: DesiredParty) -> bool:
-        return not self.overwrite.isdisjoint((one.party.address, one.party.address.with_part(Part.PROJECT)))
+        return any(address.entity == one.party.address for address in self.overwrite)
 
     def _leaf(self, asked: DesiredCertificate, settled: Authorities) -> bool:
         """Compares one certificate; whether it is issued anew."""

@@ -58,24 +58,21 @@ def _parts_given_up(one: DesiredParty, observed: Observation) -> Iterator[Change
     address, paths = one.party.address, one.paths
     if one.client_side is None:
         second = (paths.client_side.key, paths.client_side.certificate)
-        yield from _removal(
-            address.with_part(Part.CLIENT_CERTIFICATE), second, Reason(ReasonCode.CALLS_NOBODY, of=address), observed
-        )
+        yield from _removal(address, Part.CLIENT_CERTIFICATE, second, ReasonCode.CALLS_NOBODY, observed)
     if one.party.pfx is None:
         bundle = (paths.bundle, paths.bundle_password)
-        yield from _removal(address.with_part(Part.BUNDLE), bundle, Reason(ReasonCode.NO_PFX, of=address), observed)
+        yield from _removal(address, Part.BUNDLE, bundle, ReasonCode.NO_PFX, observed)
 
 
 def _party(address: Address, observed: Observation) -> Iterator[Change]:
     paths = party_paths(address.role, address.name)
-    why = Reason(ReasonCode.GONE, of=address)
     certificates = (*_pair(paths.own), *_pair(paths.client_side), paths.bundle, paths.bundle_password)
-    yield from _removal(address.with_part(Part.CERTIFICATE), certificates, why, observed)
+    yield from _removal(address, Part.CERTIFICATE, certificates, ReasonCode.GONE, observed)
     record = observed.records.by_address.get(address, Record())
     ours = [path for path in record.ours if _unedited(path, paths.tls, record, observed)]
     removed = (*certificates, *paths.fixed_trust, *ours)
     ignore = _last(paths.ignore, removed, observed)
-    yield from _removal(address.with_part(Part.PROJECT), (*paths.fixed_trust, *ours, *ignore), why, observed)
+    yield from _removal(address, Part.PROJECT, (*paths.fixed_trust, *ours, *ignore), ReasonCode.GONE, observed)
 
 
 def _last(ignore: str, removed: Collection[str], observed: Observation) -> tuple[str, ...]:
@@ -101,10 +98,13 @@ def _ca(address: Address, observed: Observation, *, known: bool) -> Iterator[Cha
     files = (paths.certificate, paths.der, paths.chain, paths.crl, paths.key, paths.key_password)
     why = ReasonCode.GONE_WITH_KEY if observed.exists(paths.key) else ReasonCode.GONE
     ignore = _last(paths.ignore, files, observed)
-    yield from _removal(address.with_part(Part.CERTIFICATE), (*files, *ignore), Reason(why, of=address), observed)
+    yield from _removal(address, Part.CERTIFICATE, (*files, *ignore), why, observed)
 
 
-def _removal(address: Address, paths: tuple[str, ...], why: Reason, observed: Observation) -> Iterator[Change]:
+def _removal(
+    address: Address, part: Part, paths: tuple[str, ...], why: ReasonCode, observed: Observation
+) -> Iterator[Change]:
     there = tuple(dict.fromkeys(path for path in paths if observed.exists(path)))
     if there:
-        yield Change(address, Action.DELETE, (why,), there, Work.REMOVE, observed.seen(there), asks=True)
+        reasons, seen = (Reason(why, of=address),), observed.seen(there)
+        yield Change(address.with_part(part), Action.DELETE, reasons, there, Work.REMOVE, seen, asks=True)

@@ -37,7 +37,8 @@ class Project:
     def _settings(self) -> tuple[Settings, ...]:
         """One, or two that differ in the hash of a key that is not made yet."""
         derived = (_derived(self.topology, self.party, facts) for facts in self.authorities.facts)
-        return tuple(dict.fromkeys(_narrowed(settings, self.no_more_than) for settings in derived))
+        first, *others = (_narrowed(settings, self.no_more_than) for settings in derived)
+        return (first, *(other for other in others if other != first))
 
     @functools.cached_property
     def inputs(self) -> str | Unknown:

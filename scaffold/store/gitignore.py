@@ -7,6 +7,7 @@ It leaves out everything that is not known to be public, so that no name has to 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -54,6 +55,12 @@ def _literally(path: str) -> str:
 
 def of_tls(rendered: Iterable[str]) -> bytes:
     """Of a `tls/` folder; `rendered` is what the template renders there, which knows no secret."""
+    return _of_tls(frozenset(rendered))
+
+
+@functools.lru_cache(maxsize=256)
+def _of_tls(rendered: frozenset[str]) -> bytes:
+    """Thousands of projects of one kind render the same files."""
     return only((*_PUBLIC_IN_TLS, *rendered))
 
 
