@@ -15,7 +15,7 @@ from scaffold.pki.issue import backdated, issue, new_serial, self_signed, validi
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.desired import DesiredCa, DesiredCertificate
 from scaffold.plan.model import Change, Work
-from scaffold.plan.revocations import entries
+from scaffold.plan.revocations import entries, taken_over
 from scaffold.plan.unknown import known
 from scaffold.store import files, gitignore
 from scaffold.store.ledger import CaKey
@@ -115,6 +115,9 @@ def _place(context: ApplyContext, one: DesiredCa, change: Change) -> None:
     certificate = context.certificate(name)
     if one.certificate is None:
         context.write(one.paths.certificate, bundles.pem(certificate))
+        kept = taken_over(context.existing[name].crls, context.observed.crl(one.paths.crl).crl, certificate)
+        if kept is not None:
+            context.write(one.paths.crl, kept)
     else:
         context.writer.restrict(one.paths.key)
     if one.paths.folder in change.paths:

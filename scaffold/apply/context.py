@@ -215,6 +215,8 @@ class ApplyContext:
             return
         try:
             self._opened[address] = keys.load(pem, self.passwords[address])
+            if name in self.existing:
+                Issuer(self.existing[name].certificate, self._opened[address]).check()
         except PkiError as error:
             raise type(error)(f"ca.{name}: {error}", hint=error.hint) from error
 
@@ -259,7 +261,7 @@ class ApplyContext:
             today=certificate,
             spki=keys.spki(certificate),
             above=adopted.above if adopted is not None else (),
-            crl=crl or self.read(one.paths.crl),
+            crl=self.read(one.paths.crl) if crl is None else crl,
         )
 
 

@@ -25,6 +25,7 @@ FEATURES = (
     "crls_over_http",
     "ocsp_needs_no_cdp",
     "demands_staple",
+    "strict_x509",
 )
 """What a kind may support beyond the handshake itself.
 
@@ -35,6 +36,7 @@ it believes until its nextUpdate.
 `ocsp_needs_no_cdp`: it asks by OCSP only about a certificate that points to no CRL.
 `demands_staple`: it asks no OCSP responder itself; `check_revocation: ocsp` demands the server's staple, and so
 does `must_staple` of a server, whatever is checked.
+`strict_x509`: it holds every certificate of a chain to RFC 5280 by the letter (OpenSSL's `X509_V_FLAG_X509_STRICT`).
 """
 
 ROLES = ("server", "client")

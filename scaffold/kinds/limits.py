@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from scaffold.errors import TopologyError
+from scaffold.errors import Place, TopologyError
 from scaffold.kinds import revocation
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.variables import VariableError, merged
@@ -184,14 +184,19 @@ def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party) -> Iterator[No
         if not ca.existing
     )
     for key, words, path in (*leaf, *chain):
-        needed = kind.capabilities.peer_keys.get(key)
-        if needed is None:
-            raise TopologyError(
-                f'{verifier.address} (template "{kind.name}") cannot verify {words}',
-                place=t.place(*path),
-                hint=_one_of(kind.capabilities.peer_keys),
-            )
-        yield from _newer(verifier, kind, needed, words)
+        yield from takes_key(verifier, kind, key, words, t.place(*path))
+
+
+def takes_key(verifier: Party, kind: Kind, key: KeyType, words: str, place: Place | None) -> Iterator[Note]:
+    """Notes of the library that `verifier` needs for a key of a peer's chain. Raises TopologyError where none does."""
+    needed = kind.capabilities.peer_keys.get(key)
+    if needed is None:
+        raise TopologyError(
+            f'{verifier.address} (template "{kind.name}") cannot verify {words}',
+            place=place,
+            hint=_one_of(kind.capabilities.peer_keys),
+        )
+    yield from _newer(verifier, kind, needed, words)
 
 
 def _is_taken_everywhere(kind: Kind, key: KeyType) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import codecs
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
 from scaffold.errors import PkiError, Unreadable, WrongPassword
 from scaffold.pki.keys import PrivateKey, key_type
@@ -35,24 +39,95 @@ def chain_pem(certificates: Iterable[x509.Certificate]) -> bytes:
 
 
 def load_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
-    """All certificates of a PEM file in its order, or the one of a DER file. Never returns none.
+    """All certificates of a file in its order: PEM with whatever stands around it, DER, or PKCS#7. Never returns none.
 
     Raises Unreadable, also where a name or the key of one cannot be understood.
     """
+    found = parse_certificates(data)
+    for one in found:
+        if (problem := not_understood(one)) is not None:
+            raise Unreadable(problem)
+    return found
+
+
+def parse_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
+    """The same, whether or not each is understood: of a file with many of which few are needed. Raises Unreadable."""
+    text = _as_bytes(data)
     try:
-        found = (
-            x509.load_pem_x509_certificates(data) if b"-----BEGIN" in data else [x509.load_der_x509_certificate(data)]
-        )
-        for one in found:
-            _check_understood(one)
+        found = _parsed(text)
     except Exception as error:
-        raise Unreadable("not a certificate, or a damaged one") from error
+        raise Unreadable(_seems(text) or "not a certificate, or a damaged one") from error
+    if not found:
+        raise Unreadable("not a certificate, or a damaged one")
     return tuple(found)
 
 
-def _check_understood(certificate: x509.Certificate) -> None:
-    """cryptography parses these only when they are asked for, and whoever asks later expects no error any more."""
-    certificate.subject, certificate.issuer, certificate.public_key()
+def not_understood(certificate: x509.Certificate) -> str | None:
+    """Why nothing can be done with a certificate, as an error goes on after "is"; None where something can.
+
+    cryptography parses these parts only when they are asked for, and whoever asks later expects no error any more.
+    """
+    try:
+        _ = certificate.subject, certificate.issuer
+    except Exception:
+        return (
+            "a certificate with text in its subject or issuer that is not in the character set that it claims "
+            "(Latin-1 in a TeletexString, for the most part): no two programs read it alike"
+        )
+    try:
+        _ = certificate.public_key()
+    except UnsupportedAlgorithm as error:
+        return f"a certificate with a key of a type that is not supported here: {error}"
+    except Exception:
+        return "not a certificate, or a damaged one: its key cannot be read"
+    return None
+
+
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_TRUSTED: Final = re.compile(
+    rb"-----BEGIN TRUSTED CERTIFICATE-----(?P<body>.*?)-----END TRUSTED CERTIFICATE-----", re.DOTALL
+)
+
+
+def _as_bytes(data: bytes) -> bytes:
+    """PEM is ASCII; some programs on Windows write it as UTF-16."""
+    return data.decode("utf-16").encode() if data.startswith(_UTF_16) else data
+
+
+def _parsed(data: bytes) -> list[x509.Certificate]:
+    if b"-----BEGIN" not in data:
+        try:
+            return [x509.load_der_x509_certificate(data)]
+        except ValueError:
+            return pkcs7.load_der_pkcs7_certificates(data)
+    if b"-----BEGIN PKCS7-----" in data:
+        return pkcs7.load_pem_pkcs7_certificates(data)
+    return x509.load_pem_x509_certificates(_TRUSTED.sub(_without_trust, data))
+
+
+def _without_trust(found: re.Match[bytes]) -> bytes:
+    """OpenSSL's own form of a certificate, which says after it what it is trusted for, as a plain certificate."""
+    # Loaded where it is needed: it takes longer than a small command.
+    from asn1crypto import core
+
+    der = core.Sequence.load(base64.b64decode(found["body"])).dump()
+    return pem(x509.load_der_x509_certificate(der))
+
+
+def _seems(data: bytes) -> str | None:
+    """What was taken for a certificate."""
+    if b"PRIVATE KEY-----" in data:
+        return "a private key, and holds no certificate"
+    if b"-----BEGIN X509 CRL-----" in data:
+        return "a CRL, and no certificate"
+    if b"CERTIFICATE REQUEST-----" in data:
+        return "a certificate request, which its CA has yet to sign"
+    try:
+        pkcs12.load_pkcs12(data, b"")
+    except Exception as error:
+        if "password" not in str(error).lower():
+            return None
+    return "a PKCS#12 bundle (PFX): take its certificates out with `openssl pkcs12 -nokeys -in FILE`"
 
 
 @dataclass(frozen=True, slots=True)

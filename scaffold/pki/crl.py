@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import ExtensionOID
 
 from scaffold.errors import PkiError, Unreadable
+from scaffold.pki import signatures
 from scaffold.pki.issue import BACKDATE, Issuer, half_over
 from scaffold.pki.keys import MALFORMED
+from scaffold.pki.names import comparable
 
 Crl = x509.CertificateRevocationList
 
@@ -147,9 +151,73 @@ def is_current(crl: Crl, now: datetime) -> bool:
 def signed_by(crl: Crl, issuer: x509.Certificate) -> bool:
     """Whether `issuer` is named in the CRL and its key signed it."""
     try:
-        return crl.issuer == issuer.subject and crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+        if comparable(crl.issuer) != comparable(issuer.subject):
+            return False
+        # cryptography takes SHA-1 and MD5 for another key's signature here; OpenSSL still believes such lists.
+        return crl.is_signature_valid(issuer.public_key()) or (  # type: ignore[arg-type]
+            _is_old(crl) and signatures.verifies(crl, issuer) is True
+        )
     except MALFORMED:
         return False
+
+
+def _is_old(crl: Crl) -> bool:
+    return isinstance(crl.signature_hash_algorithm, hashes.SHA1 | hashes.MD5)
+
+
+def unusable(crl: Crl) -> str | None:
+    """Why no TLS library takes it for the list of its CA, as a sentence goes on after "that"; None where they do."""
+    try:
+        extensions = crl.extensions
+    except MALFORMED as error:
+        return f"has extensions that cannot be understood: {error}"
+    for each in extensions:
+        if each.oid == ExtensionOID.DELTA_CRL_INDICATOR:
+            return "is a delta CRL (RFC 5280 5.2.4), which lists changes alone: the complete one is needed"
+        if each.critical and each.oid not in _UNDERSTOOD:
+            return f"has a critical extension that TLS libraries do not know: {each.oid.dotted_string}"
+    scope = _scope(crl)
+    if scope is None:
+        return None
+    if scope.indirect_crl:
+        return "is an indirect CRL (RFC 5280 5.2.5), which lists what other CAs have issued: OpenSSL reads none"
+    if scope.only_some_reasons is not None:
+        return "lists what was revoked for some reasons alone (RFC 5280 5.2.5): OpenSSL takes none of these"
+    return "lists attribute certificates alone (RFC 5280 5.2.5)" if scope.only_contains_attribute_certs else None
+
+
+def covers(crl: Crl, *, ca: bool, points: Collection[str] | None) -> bool:
+    """Whether a certificate of a CA, or of a server or client, is in the scope of the CRL (RFC 5280 6.3.3 b 2).
+
+    `points` are the URLs of its CRL distribution points; None where they are not known, and may well be right.
+    """
+    scope = _scope(crl)
+    if scope is None:
+        return True
+    if scope.only_contains_user_certs if ca else scope.only_contains_ca_certs:
+        return False
+    named = {each.value for each in scope.full_name or () if isinstance(each, x509.UniformResourceIdentifier)}
+    return points is None or (scope.full_name is None and scope.relative_name is None) or not named.isdisjoint(points)
+
+
+def points_of(certificate: x509.Certificate) -> frozenset[str]:
+    """The URLs of its CRL distribution points (RFC 5280 4.2.1.13)."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    except (x509.ExtensionNotFound, *MALFORMED):
+        return frozenset()
+    names = (name for point in found for name in point.full_name or ())
+    return frozenset(name.value for name in names if isinstance(name, x509.UniformResourceIdentifier))
+
+
+_UNDERSTOOD: Final = frozenset({ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.ISSUING_DISTRIBUTION_POINT})
+
+
+def _scope(crl: Crl) -> x509.IssuingDistributionPoint | None:
+    try:
+        return crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+    except x509.ExtensionNotFound:
+        return None
 
 
 def entries(crl: Crl) -> tuple[Revoked, ...]:

@@ -54,6 +54,7 @@ _SHORT_NAMES: Final = {
     "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST",
     "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
 }
+_ASCII_LOWER: Final = {ord(upper): upper.lower() for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 def common_name(text: str) -> x509.NameAttribute[str]:
@@ -66,6 +67,15 @@ def common_name(text: str) -> x509.NameAttribute[str]:
 def ending_in(text: str, suffix: str) -> str:
     """A common name with `suffix` after it, cut in front of that so that the whole keeps its bound."""
     return f"{text[: COMMON_NAME_LIMIT - 1 - len(suffix)].rstrip()} {suffix}"
+
+
+def comparable(name: x509.Name) -> tuple[frozenset[tuple[str, str | bytes]], ...]:
+    """A name as OpenSSL compares it: in whatever type of string, without regard to ASCII case and surplus spaces."""
+    return tuple(frozenset((each.oid.dotted_string, _folded(each.value)) for each in rdn) for rdn in name.rdns)
+
+
+def _folded(value: str | bytes) -> str | bytes:
+    return value if isinstance(value, bytes) else " ".join(value.translate(_ASCII_LOWER).split())
 
 
 def rfc2253(name: x509.Name) -> str:

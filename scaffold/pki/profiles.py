@@ -517,7 +517,8 @@ _PURPOSES: Final = {
 }
 
 
-def _purpose(oid: x509.ObjectIdentifier) -> str:
+def purpose_name(oid: x509.ObjectIdentifier) -> str:
+    """A purpose as RFC 5280 4.2.1.12 calls it, or its OID."""
     return _PURPOSES.get(oid, oid.dotted_string)
 
 
@@ -526,7 +527,7 @@ _PHRASES: Final[dict[type[x509.ExtensionType], Callable[..., str]]] = {
     x509.AuthorityKeyIdentifier: lambda value: (value.key_identifier or b"").hex() or "without a key identifier",
     x509.BasicConstraints: _basic,
     x509.KeyUsage: lambda value: ", ".join(word for name, word in _USAGES if getattr(value, name)) or "none",
-    x509.ExtendedKeyUsage: lambda value: ", ".join(_purpose(oid) for oid in value),
+    x509.ExtendedKeyUsage: lambda value: ", ".join(purpose_name(oid) for oid in value),
     x509.SubjectAlternativeName: _names,
     x509.NameConstraints: _constraints,
     x509.CRLDistributionPoints: _points,

@@ -11,7 +11,7 @@ from typing import Final
 
 from cryptography import x509
 
-from scaffold.pki import bundles
+from scaffold.pki import bundles, keys
 from scaffold.pki.names import rfc2253
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.values import CaFacts
@@ -62,8 +62,8 @@ class Authority:
 
     def facts(self, unmade: str) -> CaFacts:
         """What settings must know; `unmade` is the hash of a key that is not made yet."""
-        sha256 = self.spki_sha256
-        return CaFacts(rfc2253(self.subject), unmade if isinstance(sha256, Unknown) else sha256, len(self.above))
+        sha256, above = self.spki_sha256, tuple(map(keys.spki_sha256, self.above))
+        return CaFacts(rfc2253(self.subject), unmade if isinstance(sha256, Unknown) else sha256, len(above), above)
 
 
 _UNMADE: Final = ("0" * 64, "1" * 64)

@@ -173,7 +173,7 @@ class _Diff:
 
     def _note_brought_crls(self, one: DesiredCa, found: ExistingCa) -> None:
         """Nobody here can sign those anew: whoever brought them is told in time."""
-        for crl in crls.load_all(found.crls) if found.crls is not None else ():
+        for crl in crls.load_all(found.crls) if found.crls else ():
             where = one.ca.existing.crl if one.ca.existing is not None else None
             if (said := _said_of_brought(crl, self.now)) is not None:
                 self.notes.append(Note(one.ca.address, f"brings a CRL in {where} that {said}; bring a newer one"))
@@ -192,6 +192,7 @@ class _Diff:
         }
         if one.certificate is None:
             wanted[one.paths.certificate] = bundles.pem(certificate)
+            wanted.update(self._kept_crl(one, certificate))
         reasons = [reason for path, text in wanted.items() if (reason := self._content(path, text)) is not None]
         open_to_others = dict(rights.of_folder(one.paths.folder, self.observed))
         open_to_others.update(rights.of_files((one.paths.key_password,), self.observed))
@@ -213,6 +214,12 @@ class _Diff:
         if reasons:
             paths = (*wanted, *open_to_others)
             self._change(address, Verdict(Action.UPDATE, Work.PLACE, tuple(reasons)), paths, also=_secret(one))
+
+    def _kept_crl(self, one: DesiredCa, certificate: x509.Certificate) -> dict[str, bytes]:
+        """The copy of a CRL that was brought, from which its CA goes on once it is signed here."""
+        there = self.observed.crl(one.paths.crl).crl
+        kept = revocations.taken_over(self.existing[one.ca.name].crls, there, certificate)
+        return {} if kept is None else {one.paths.crl: kept}
 
     def _crl(self, one: DesiredCa) -> Iterator[Change]:
         if not one.signs_crl:

@@ -10,6 +10,7 @@ from scaffold.collector import garbage_collector_off
 from scaffold.errors import PlanError
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
+from scaffold.plan import adopted as adoption
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
@@ -61,8 +62,9 @@ def look(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: dateti
         observed = Observation(layout)
         observed.check_topology(t.name)
         adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
-        said = (*limits.check(t, kinds), *notes(t))
-        return Basis(desire(t), observed, adopted, kinds, now, said)
+        of_kinds, desired = limits.check(t, kinds), desire(t)
+        said = (*of_kinds, *notes(t), *adoption.check(desired, adopted, kinds, observed, now))
+        return Basis(desired, observed, adopted, kinds, now, said)
 
 
 def plan_all(
@@ -90,6 +92,7 @@ def plan_all(
             intents=intents,
             hold_projects=hold_projects,
         )
+        adoption.refuse_invalid(basis.topology, basis.existing, found.changes, basis.now)
     plan = Plan(
         topology=basis.topology.name,
         changes=found.changes,

@@ -110,7 +110,7 @@ def freshest(there: bytes | None, wanted: bytes, authorities: Iterable[Authority
     Of two CRLs that one key has signed, the higher number is the newer (RFC 5280 5.2.3). Where every CRL that is there
     is as new as the wanted one and still valid, the file is right as it is, byte for byte.
     """
-    if there is None or there == wanted:
+    if there is None or there == wanted or not wanted:
         return wanted
     signers = [one for authority in authorities for one in authority.signers]
     found = list(_readable(there))
@@ -162,6 +162,25 @@ def _lacks_nothing(
         return lacking(ledger, authority.name, key, crl, listed, now) is None
     except Unreadable:
         return False
+
+
+def taken_over(brought: bytes | None, there: crls.Crl | None, ca: x509.Certificate) -> bytes | None:
+    """What is kept of the CRLs that came with an existing CA, in PEM: the newest that its own key has signed.
+
+    Its number and entries go on from there, once `crl` is taken out of `existing` and the list is signed here; so
+    an older one never takes the place of a newer.
+    """
+    found = [one for one in _readable(brought or b"") if crls.signed_by(one, ca)]
+    if not found:
+        return None
+    if there is not None and crls.signed_by(there, ca):
+        found.append(there)
+    return crls.to_pem(max(found, key=age))
+
+
+def age(crl: crls.Crl) -> tuple[int, datetime]:
+    """Of two CRLs of one key, the newer has the greater one (RFC 5280 5.2.3)."""
+    return crls.number(crl) or 0, crl.last_update_utc
 
 
 def _readable(content: bytes) -> Iterator[crls.Crl]:

@@ -13,8 +13,10 @@ from cryptography import x509
 
 from scaffold.errors import PkiError, ScaffoldError, Unreadable
 from scaffold.pki import bundles, crl, keys
+from scaffold.pki.crl import Crl
 from scaffold.pki.issue import Issuer
 from scaffold.pki.ocsp import State, Status
+from scaffold.settings.peers import crl_name_above
 from scaffold.store import existing, files
 from scaffold.store.layout import LEDGER, Layout, ca_paths
 from scaffold.store.ledger import Ledger
@@ -57,7 +59,8 @@ class Authority:
     `statuses` holds what the key of its certificate has issued here, by serial; others are unknown. It is None where
     the ledger could not be read: then nothing may be called good. `ends`: when each of those certificates ends.
     `ocsp`: how long an answer stays valid, None where its certificates name no responder. `problems`: what is wrong, by
-    the part that it is wrong with ("crl", "key", "ledger").
+    the part that it is wrong with ("crl", "key", "ledger"). `above`: the CRLs of those above an existing CA, by the
+    names that they are published under.
     """
 
     ca: Ca
@@ -68,6 +71,7 @@ class Authority:
     ends: dict[int, datetime]
     ocsp: timedelta | None
     problems: Mapping[str, str] = field(default_factory=dict)
+    above: Mapping[str, Crl] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -84,6 +88,10 @@ class Authority:
     @functools.cached_property
     def crl_document(self) -> Document | None:
         return crl_document(self.crl) if self.crl is not None else None
+
+    def crl_above(self, name: str) -> Document | None:
+        """The CRL of a CA above it that is published as `name`."""
+        return crl_document(self.above[name]) if name in self.above else None
 
     @functools.cached_property
     def certificate_document(self) -> Document:
@@ -140,6 +148,7 @@ def read(
         ends=ends,
         ocsp=ca.revocation.ocsp,
         problems=problems,
+        above=_above(topology, ca, same, problems),
     )
 
 
@@ -217,8 +226,7 @@ def _is_unrecorded(known: Ledger, ca: Ca, entry: crl.Revoked) -> bool:
 def _crl(topology: Topology, layout: Layout, ca: Ca, certificate: x509.Certificate) -> crl.Crl | None:
     """Its CRL as it is on the disk; of an existing CA that is the one, among those of its chain, that it has signed."""
     if ca.existing is not None and ca.existing.crl is not None:
-        brought = existing.load(topology, ca).crls
-        return next((one for one in crl.load_all(brought or b"") if crl.signed_by(one, certificate)), None)
+        return next(iter(existing.load(topology, ca).crls_of(certificate)), None)
     path = ca_paths(ca.name).crl
     found = files.read(layout.at(path))
     if found is None:
@@ -230,6 +238,19 @@ def _crl(topology: Topology, layout: Layout, ca: Ca, certificate: x509.Certifica
     if not crl.signed_by(listed, certificate):
         raise PkiError(f"{path} is not signed by the key that the CA has today")
     return listed
+
+
+def _above(topology: Topology, ca: Ca, same: Authority | None, problems: dict[str, str]) -> Mapping[str, Crl]:
+    """The CRLs of the CAs above one that brought them."""
+    if not _is_brought(ca):
+        return {}
+    try:
+        brought = existing.load(topology, ca)
+    except ScaffoldError as error:
+        problems["crl"] = error.message
+        return same.above if same is not None else {}
+    signed = {crl_name_above(ca.name, steps): brought.crls_of(one) for steps, one in enumerate(brought.above, 1)}
+    return {name: lists[0] for name, lists in signed.items() if lists}
 
 
 def _is_brought(ca: Ca) -> bool:

@@ -162,8 +162,10 @@ class State:
     # --- What is served ---
 
     def crl(self, ca: str) -> Document | None:
-        one = self._authorities.get(ca)
-        return one.crl_document if one is not None else None
+        if (one := self._authorities.get(ca)) is not None:
+            return one.crl_document
+        above = (one.crl_above(ca) for one in self._authorities.values())
+        return next((document for document in above if document is not None), None)
 
     def certificate(self, ca: str) -> Document | None:
         one = self._authorities.get(ca)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from scaffold.settings.peers import anchors, callee_issuers, depth, has_crl, needs_crls, peer_issuers, server_name
+from scaffold.settings.peers import (
+    anchors,
+    callee_issuers,
+    crl_name_above,
+    depth,
+    has_crl,
+    needs_crls,
+    peer_issuers,
+    server_name,
+)
 from scaffold.settings.subjects import rfc2253
 from scaffold.settings.tls_profiles import tls_settings
 from scaffold.settings.values import (
@@ -111,10 +120,20 @@ def _revocation(t: Topology, party: Party, facts: CaFactsByName) -> Revocation:
     return Revocation(
         check.value,
         on_unavailable.value,
-        crls=tuple(_sources(t, (name for name in chains if has_crl(t.cas[name])), "crl/{}.crl", facts)),
+        crls=tuple(_crl_sources(t, [name for name in chains if has_crl(t.cas[name])], facts)),
         responders=tuple(_sources(t, (name for name in asked if t.cas[name].revocation.ocsp), "ocsp/{}", facts)),
         by_application=check is RevocationCheck.OCSP or on_unavailable is OnUnavailable.ALLOW,
     )
+
+
+def _crl_sources(t: Topology, names: Iterable[str], facts: CaFactsByName) -> Iterator[Source]:
+    """Of each CA, and of those above one that came with the CRLs of its whole chain."""
+    for source in _sources(t, names, "crl/{}.crl", facts):
+        yield source
+        existing = t.cas[source.ca].existing
+        for steps, key in enumerate(facts[source.ca].above if existing and existing.crl else (), 1):
+            name = crl_name_above(source.ca, steps)
+            yield Source(name, key, f"{source.url.rpartition('/')[0]}/{name}.crl")
 
 
 def _sources(t: Topology, names: Iterable[str], path: str, facts: CaFactsByName) -> Iterator[Source]:

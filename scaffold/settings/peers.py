@@ -65,6 +65,11 @@ def _has_intermediate(t: Topology, issuer: str) -> bool:
     return len(graph.chain(t, issuer)) > 1 or (top.existing is not None and top.existing.chain is not None)
 
 
+def crl_name_above(ca: str, steps: int) -> str:
+    """What the CRL of a CA that an existing one brought in its `chain` is published as: no CA has such a name."""
+    return f"{ca}_above_{steps}"
+
+
 def has_crl(ca: Ca) -> bool:
     """Whether there is a CRL of the CA: one that is signed here, or one that came with it."""
     return ca.issues_here or (ca.existing is not None and ca.existing.crl is not None)

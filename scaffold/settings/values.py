@@ -14,12 +14,14 @@ class CaFacts:
     """What the certificate of a CA says: its subject as an RFC 2253 string as OpenSSL prints it, and its key.
 
     `spki_sha256` is the lower-case hex SHA-256 of its DER SubjectPublicKeyInfo. `chain_length` counts the certificates
-    above it that an existing CA brought in its `chain`, its root included; 0 for every other CA.
+    above it that an existing CA brought in its `chain`, its root included; 0 for every other CA. `above` are their
+    keys, upwards.
     """
 
     subject_dn: str
     spki_sha256: str
     chain_length: int = 0
+    above: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def _inside(name: San, constraint: str) -> bool:
         case SanType.EMAIL:
             if "@" in constraint:
                 return name.value == constraint
-            return _is_host(name.value.rpartition("@")[2], constraint)
+            return not constraint or _is_host(name.value.rpartition("@")[2], constraint)
         case SanType.URI:
             return _is_host(uri_host(name.value) or "", constraint)
         case _:
@@ -72,8 +72,14 @@ def _inside(name: San, constraint: str) -> bool:
 
 
 def _same_or_below(name: str, subtree: str) -> bool:
-    """DNS: the subtree's own name and every name with more labels in front."""
-    return name == subtree or name.endswith(f".{subtree}")
+    """DNS: the subtree's own name and every name with more labels in front.
+
+    A topology writes no dot in front and no empty subtree, other people's certificates do: OpenSSL and Go take the dot
+    for "below, but not itself", and RFC 5280 4.2.1.10 makes of the empty one every name.
+    """
+    if subtree.startswith("."):
+        return name.endswith(subtree)
+    return not subtree or name == subtree or name.endswith(f".{subtree}")
 
 
 def _is_host(host: str, constraint: str) -> bool:

@@ -1,0 +1,403 @@
+"""Holds every CA that was made elsewhere against what the topology asks of it.
+
+Each check is a small function that yields what is wrong, at its place in the YAML, or a note. What could never work is
+refused before anything is written; what works for some, or ends too early, is a note. A topology without such CAs
+costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+from cryptography import x509
+
+from scaffold.errors import Place, TopologyError
+from scaffold.kinds import limits
+from scaffold.kinds.catalogue import Kind
+from scaffold.pki import crl as crls
+from scaffold.pki import keys, permits, profiles
+from scaffold.pki.names import comparable, rfc2253
+from scaffold.plan import revocations
+from scaffold.plan.desired import Desired
+from scaffold.plan.model import Change, Work
+from scaffold.settings.peers import callee_issuers, needs_crls, peer_issuers
+from scaffold.store import existing
+from scaffold.store.existing import ExistingCa
+from scaffold.store.layout import ca_paths
+from scaffold.store.observation import Observation
+from scaffold.topology import graph
+from scaffold.topology.address import Address, Part
+from scaffold.topology.model import Ca, Client, Party, Server, Topology
+from scaffold.topology.notes import Note
+
+Found = Iterator[TopologyError | Note]
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """The topology, the CAs that came to it, and the moment."""
+
+    desired: Desired
+    adopted: Mapping[str, ExistingCa]
+    kinds: Mapping[Address, Kind]
+    observed: Observation
+    now: datetime
+
+    @property
+    def t(self) -> Topology:
+        return self.desired.topology
+
+    def above(self, issuer: str) -> tuple[Ca, ExistingCa] | None:
+        """The adopted CA at the top of a CA's chain, or that CA itself; None where scaffold made the root."""
+        top = graph.root_of(self.t, issuer)
+        found = self.adopted.get(top.name)
+        return None if found is None else (top, found)
+
+    def verifiers(self, ca: str) -> Iterator[tuple[Party, Kind]]:
+        """Those whose peers' chains lead up to an adopted CA."""
+        for party, issuers in self._met:
+            kind = self.kinds.get(party.address)
+            if kind is not None and any(graph.root_of(self.t, name).name == ca for name in issuers):
+                yield party, kind
+
+    @cached_property
+    def _met(self) -> tuple[tuple[Party, tuple[str, ...]], ...]:
+        """Of each server and client, the CAs of all whose certificates it verifies."""
+        return tuple(
+            (party, (*peer_issuers(self.t, party), *(callee_issuers(self.t, party) if party.calls else ())))
+            for party in graph.parties(self.t)
+        )
+
+
+def check(
+    desired: Desired,
+    adopted: Mapping[str, ExistingCa],
+    kinds: Mapping[Address, Kind],
+    observed: Observation,
+    now: datetime,
+) -> tuple[Note, ...]:
+    """The plan's notes. Raises TopologyError for the first thing that could never work."""
+    if not adopted:
+        return ()
+    adoption = Adoption(desired, adopted, kinds, observed, now)
+    notes: list[Note] = []
+    for look in _CHECKS:
+        for found in look(adoption):
+            if isinstance(found, TopologyError):
+                raise found
+            notes.append(found)
+    return tuple(dict.fromkeys(notes))
+
+
+# --- What stands below --------------------------------------------------------------------------------------------
+
+
+def names_and_purposes(one: Adoption) -> Found:
+    """What the certificates of the path forbid the servers and clients below."""
+    for party in graph.parties(one.t):
+        if (found := one.above(party.issuer)) is None:
+            continue
+        for leaf in existing.leaves(one.t, party):
+            for finding in permits.forbidden(found[1].path, leaf):
+                yield _refused(one, party, f"{party.address} cannot be a {leaf.role} below {found[0].address}", finding)
+
+
+def _refused(one: Adoption, party: Party, said: str, finding: permits.Finding) -> TopologyError:
+    external = isinstance(party, Client) and party.external is not None
+    field = ("external",) if external else ("issuer",)
+    place = one.t.place(party.address.role.section, party.name, *field)
+    hint = "choose another issuer, or other names" if not external else "ask its CA for another certificate of itself"
+    return TopologyError(f"{said}: {finding}", place=place, hint=hint)
+
+
+def cas_below(one: Adoption) -> Found:
+    """What the path forbids the CAs that are made here below it: their depth, and their own names."""
+    for ca in one.t.cas.values():
+        if ca.existing is not None or (found := one.above(ca.name)) is None:
+            continue
+        top, brought = found
+        between = len(graph.chain(one.t, ca.name)) - 1
+        subject = profiles.subject_name(ca.subject)
+        for finding in permits.forbidden_ca(brought.path, subject, between):
+            yield TopologyError(
+                f"{ca.address} cannot be a CA below {top.address}: {finding}",
+                place=one.t.place("cas", ca.name, "issuer"),
+                hint="issue from a CA that permits it, or make it a root of its own",
+            )
+
+
+def namesakes(one: Adoption) -> Found:
+    """Two CAs of one name and different keys: chain building could take the wrong one, and some see names alone."""
+    seen: dict[object, tuple[str, Ca]] = {}
+    for ca in one.t.cas.values():
+        for name, key in _names_and_keys(one, ca):
+            other_key, other = seen.setdefault(name, (key, ca))
+            if other_key != key and other is not ca:
+                message = f"{ca.address} and {other.address} have a CA of the same name and with different keys"
+                place = one.t.place("cas", ca.name, "existing" if ca.existing else "subject")
+                yield TopologyError(message, place=place, hint="one would be mistaken for the other: rename one")
+
+
+def _names_and_keys(one: Adoption, ca: Ca) -> Iterator[tuple[object, str]]:
+    if (brought := one.adopted.get(ca.name)) is None:
+        yield comparable(profiles.subject_name(ca.subject)), ca.name
+        return
+    for certificate in brought.path:
+        yield comparable(certificate.subject), keys.spki_sha256(certificate)
+
+
+# --- What it is, for those who verify -----------------------------------------------------------------------------
+
+
+def by_the_letter(one: Adoption) -> Found:
+    """What strict verifiers refuse: an error where one of them must verify it, and otherwise a note."""
+    for ca, brought in _each(one):
+        for finding in permits.strict_refusals(brought.path):
+            strict = [party for party, kind in one.verifiers(ca.name) if "strict_x509" in kind.capabilities.supports]
+            if strict:
+                yield TopologyError(
+                    f"{strict[0].address} refuses what is below {ca.address}: {finding}",
+                    place=_place(one, ca, finding),
+                    hint="its template verifies by X509_V_FLAG_X509_STRICT: take another, or a newer certificate of it",
+                )
+            said = f"is refused by strict verifiers (Python 3.13 and later, X509_V_FLAG_X509_STRICT): {finding}"
+            yield Note(ca.address, said)
+
+
+def weaknesses(one: Adoption) -> Found:
+    """What works, and not everywhere."""
+    for ca, brought in _each(one):
+        for finding in permits.doubts(brought.path):
+            yield Note(ca.address, f"is weak: {finding}")
+
+
+def kinds_of_keys(one: Adoption) -> Found:
+    """Keys that the template of a verifier does not take."""
+    for ca, brought in _each(one):
+        for certificate in brought.path:
+            if (key := keys.key_type(certificate.public_key())) is None:
+                continue
+            words = f"the {key} key of {rfc2253(certificate.subject)}, which {ca.address} brings"
+            for party, kind in one.verifiers(ca.name):
+                yield from limits.takes_key(party, kind, key, words, one.t.place("cas", ca.name, "existing"))
+
+
+# --- Dates --------------------------------------------------------------------------------------------------------
+
+
+def dates(one: Adoption) -> Found:
+    """Who ends or begins too early or late: a path is valid while all of its certificates are (RFC 5280 6.1.3)."""
+    for ca, brought in _each(one):
+        longest = max((party.lifetime for party in _issued_below(one, ca)), default=timedelta())
+        for certificate in brought.path:
+            begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+            name = rfc2253(certificate.subject)
+            if begins > one.now:
+                yield Note(
+                    ca.address, f"is not valid yet: {name} begins on {_moment(begins)}, and nobody gets in before"
+                )
+            if ends <= one.now:
+                yield Note(ca.address, f"is refused by everybody: {name} ended on {_moment(ends)}; bring a newer one")
+            elif certificate is not brought.certificate and ends < min(
+                one.now + longest, brought.certificate.not_valid_after_utc
+            ):
+                said = f"is refused by everybody from {_moment(ends)} on, when {name} above it ends; bring a newer one"
+                yield Note(ca.address, said)
+
+
+def refuse_invalid(t: Topology, adopted: Mapping[str, ExistingCa], changes: Iterable[Change], now: datetime) -> None:
+    """Raises TopologyError where `changes` issue below a path that is not valid now: nobody would believe it."""
+    if not adopted:
+        return
+    issuers = {party.address: party.issuer for party in graph.parties(t)}
+    issuers.update({ca.address: ca.issuer for ca in t.cas.values() if ca.issuer is not None})
+    for change in changes:
+        issuer = issuers.get(change.address.entity)
+        if change.work not in _ISSUES or issuer is None:
+            continue
+        top = graph.root_of(t, issuer)
+        for certificate in adopted[top.name].path if top.name in adopted else ():
+            begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+            if begins <= now < ends:
+                continue
+            when = f"begins on {_moment(begins)}" if begins > now else f"ended on {_moment(ends)}"
+            raise TopologyError(
+                f"{change.address} cannot be issued below {top.address}: {rfc2253(certificate.subject)} {when}",
+                place=t.place("cas", top.name, "existing"),
+                hint="bring a certificate of it that is valid now" if begins <= now else "wait, or look at the clock",
+            )
+
+
+_ISSUES: Final = frozenset({Work.NEW_KEY, Work.ISSUE})
+
+
+def _issued_below(one: Adoption, ca: Ca) -> Iterator[Party]:
+    for party in graph.parties(one.t):
+        external = isinstance(party, Client) and party.external is not None
+        if not external and graph.root_of(one.t, party.issuer).name == ca.name:
+            yield party
+
+
+# --- CRLs ---------------------------------------------------------------------------------------------------------
+
+
+def left_out(one: Adoption) -> Found:
+    """CRLs that were brought and serve nobody."""
+    for ca, brought in _each(one):
+        where = ca.existing.crl if ca.existing is not None else None
+        for words in brought.left_out:
+            yield Note(ca.address, f"brings in {where} {words}: it is left out")
+
+
+def crls_for_those_who_check(one: Adoption) -> Found:
+    """Where CRLs are read from files, each certificate of a chain, the root's too, must be in the scope of one."""
+    for party in graph.parties(one.t):
+        kind = one.kinds.get(party.address)
+        if kind is None or "crls_over_http" in kind.capabilities.supports or not needs_crls(one.t, party):
+            continue
+        for issuer in peer_issuers(one.t, party):
+            if (found := one.above(issuer)) is not None:
+                yield from _crls_lacking(one, party, issuer, *found)
+
+
+def _crls_lacking(one: Adoption, party: Party, issuer: str, ca: Ca, brought: ExistingCa) -> Found:
+    signed_here = ca.issues_here and (ca.existing is None or ca.existing.crl is None)
+    for signer, certificate, points in _signed(one, party, issuer, brought):
+        if signer is brought.certificate and signed_here:
+            if not permits.may_sign_crls(signer):
+                yield _no_crl(one, party, ca, f"{rfc2253(signer.subject)} may sign none (no cRLSign, RFC 5280 4.2.1.3)")
+            continue
+        lists = brought.crls_of(signer)
+        if not lists:
+            left = f": {'; '.join(brought.left_out)}" if brought.left_out else ""
+            yield _no_crl(one, party, ca, f"{rfc2253(signer.subject)} has none{left}")
+        elif not any(crls.covers(each, ca=certificate != "leaf", points=points) for each in lists):
+            what = "those below it" if certificate == "leaf" else "CAs"
+            yield _no_crl(one, party, ca, f"that of {rfc2253(signer.subject)} says nothing of {what} (RFC 5280 5.2.5)")
+
+
+def _signed(
+    one: Adoption, party: Party, issuer: str, brought: ExistingCa
+) -> Iterator[tuple[x509.Certificate, str, frozenset[str] | None]]:
+    """Of each certificate of a chain that a CA of the path has signed: that CA, what it is, and where it points to."""
+    for below, signer in zip(brought.path, brought.above, strict=False):
+        yield signer, "ca", crls.points_of(below)
+    root = brought.path[-1]
+    yield root, "ca", crls.points_of(root)
+    if len(graph.chain(one.t, issuer)) > 1:
+        yield brought.certificate, "ca", _pointers(one, graph.root_of(one.t, issuer))
+    else:
+        outside = any(caller.issuer == issuer for caller in _external_callers(one, party))
+        yield brought.certificate, "leaf", None if outside else _pointers(one, one.t.cas[issuer])
+
+
+def _external_callers(one: Adoption, party: Party) -> Iterator[Client]:
+    for caller in graph.callers(one.t, party.name) if isinstance(party, Server) else ():
+        if isinstance(caller, Client) and caller.external is not None:
+            yield caller
+
+
+def _pointers(one: Adoption, ca: Ca) -> frozenset[str]:
+    """Where the CRL distribution points of what a CA issues here lead."""
+    if one.t.publish is None or ca.revocation.crl is None:
+        return frozenset()
+    return frozenset({f"{one.t.publish.rstrip('/')}/crl/{ca.name}.crl"})
+
+
+def _no_crl(one: Adoption, party: Party, ca: Ca, why: str) -> TopologyError:
+    place = one.t.places.get(("cas", ca.name, "existing", "crl")) or one.t.place("cas", ca.name, "existing")
+    return TopologyError(
+        f"{party.address} checks CRLs, and would refuse everybody below {ca.address}: {why}",
+        place=place,
+        hint="existing: {crl: FILE} names the CRLs of that CA and of all above it, in one file",
+    )
+
+
+def crl_signed_here(one: Adoption) -> Found:
+    """A CA whose certificate may sign no CRLs, and whose CRL what is issued here points to."""
+    for ca, brought in _each(one):
+        if ca.existing is None or ca.existing.crl is not None or not ca.issues_here:
+            continue
+        name = rfc2253(brought.certificate.subject)
+        if permits.may_sign_crls(brought.certificate):
+            if not _crl_was_ever_signed(one, ca):
+                yield Note(ca.address.with_part(Part.CRL), _UNKNOWN_PAST)
+        elif ca.revocation.crl is not None:
+            yield TopologyError(
+                f"{ca.address} cannot publish a CRL: {name} has no cRLSign among its key usages (RFC 5280 4.2.1.3)",
+                place=one.t.places.get(("cas", ca.name, "revocation")) or one.t.place("cas", ca.name, "existing"),
+                hint="revocation: {ocsp: 1h} or {} lets what it issues point to none",
+            )
+
+
+_UNKNOWN_PAST: Final = (
+    "is signed here for the first time, with the number 1 and no entries: what was revoked elsewhere is not known; "
+    "name its last CRL as `crl` in `existing` for one apply, and it goes on from there"
+)
+
+
+def _crl_was_ever_signed(one: Adoption, ca: Ca) -> bool:
+    return ca.name in one.observed.ledger.crl_numbers or one.observed.exists(ca_paths(ca.name).crl)
+
+
+def crls_without_end(one: Adoption) -> Found:
+    """Those that end, or have not begun, are told of where they are compared."""
+    for ca, brought in _each(one):
+        for each in crls.load_all(brought.crls) if brought.crls else ():
+            if each.next_update_utc is None:
+                said = f"brings a CRL of {rfc2253(each.issuer)} that never ends (RFC 5280 5.1.2.5 asks for nextUpdate)"
+                yield Note(ca.address, f"{said}: OpenSSL believes it for good, others not at all")
+
+
+def crl_shrinks(one: Adoption) -> Found:
+    """A newer list that says less: somebody's revocation may be lost."""
+    for ca, brought in _each(one):
+        there = one.observed.crl(ca_paths(ca.name).crl).crl
+        new = max(brought.crls_of(brought.certificate), key=revocations.age, default=None)
+        if there is None or new is None or there == new or not crls.signed_by(there, brought.certificate):
+            continue
+        if revocations.age(new) < revocations.age(there):
+            said = f"brings a CRL with the number {crls.number(new)}, older than the one that was here before"
+            yield Note(ca.address, f"{said} ({crls.number(there)}): that one is kept")
+            continue
+        lost = {entry.serial_number for entry in there} - {entry.serial_number for entry in new}
+        if lost:
+            shown = ", ".join(f"{serial:x}" for serial in sorted(lost)[:3]) + (", …" if len(lost) > 3 else "")
+            said = f"brings a CRL that does not list {len(lost)} of what the one before did ({shown})"
+            yield Note(ca.address, f"{said}: only what has ended may leave (RFC 5280 3.3)")
+
+
+# --- Shared -------------------------------------------------------------------------------------------------------
+
+
+def _each(one: Adoption) -> Iterator[tuple[Ca, ExistingCa]]:
+    return ((one.t.cas[name], brought) for name, brought in one.adopted.items())
+
+
+def _place(one: Adoption, ca: Ca, finding: permits.Finding) -> Place | None:
+    field = "certificate" if finding.certificate == one.adopted[ca.name].certificate else "chain"
+    return one.t.place("cas", ca.name, "existing", field)
+
+
+def _moment(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+_CHECKS: Final[tuple[Callable[[Adoption], Found], ...]] = (
+    namesakes,
+    cas_below,
+    names_and_purposes,
+    by_the_letter,
+    kinds_of_keys,
+    crls_for_those_who_check,
+    crl_signed_here,
+    crls_without_end,
+    crl_shrinks,
+    left_out,
+    dates,
+    weaknesses,
+)
