@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -65,14 +66,11 @@ def paths_to_roots(certificate: x509.Certificate, pool: Iterable[x509.Certificat
 
     Raises PkiError, naming the issuer that is missing, where there is none.
     """
-    candidates = tuple(dict.fromkeys(pool))
-    found: list[Path] = []
-    for path in _walk((certificate,), candidates):
-        found.append(path)
-        if len(found) == _MOST_PATHS:
-            break
+    signers = _Signers(pool)
+    leading = signers.leading_to_roots(certificate)
+    found = tuple(itertools.islice(_walk((certificate,), signers, leading), _MOST_PATHS))
     if not found:
-        missing = _highest(certificate, candidates).issuer.rfc4514_string()
+        missing = _highest(certificate, signers).issuer.rfc4514_string()
         raise PkiError(f"the chain does not reach a root: the certificate of {missing} is not there")
     return tuple(sorted(found, key=len))
 
@@ -82,29 +80,55 @@ def up_to_root(certificate: x509.Certificate, pool: Iterable[x509.Certificate]) 
     return paths_to_roots(certificate, pool)[0]
 
 
-def _walk(path: Path, candidates: Path) -> Iterator[Path]:
-    if is_anchor(path[-1]):
+class _Signers:
+    """Of each certificate those in the pool that signed it: many paths ask for the same signatures."""
+
+    def __init__(self, pool: Iterable[x509.Certificate]) -> None:
+        self._by_name: dict[object, list[x509.Certificate]] = {}
+        for one in dict.fromkeys(pool):
+            self._by_name.setdefault(comparable(one.subject), []).append(one)
+        self._known: dict[x509.Certificate, Path] = {}
+
+    def of(self, certificate: x509.Certificate) -> Path:
+        if certificate not in self._known:
+            named = self._by_name.get(comparable(certificate.issuer), ())
+            self._known[certificate] = tuple(
+                one for one in named if one != certificate and signatures.verifies(certificate, one) is not False
+            )
+        return self._known[certificate]
+
+    def leading_to_roots(self, certificate: x509.Certificate) -> frozenset[x509.Certificate]:
+        """Those above a certificate, and itself, from which a root can be reached: the others are looked at once."""
+        above, waiting = {certificate}, [certificate]
+        while waiting:
+            new = [one for one in self.of(waiting.pop()) if one not in above]
+            above.update(new)
+            waiting.extend(new)
+        leading = {one for one in above if is_anchor(one)}
+        while more := {one for one in above - leading if not leading.isdisjoint(self.of(one))}:
+            leading |= more
+        return frozenset(leading)
+
+
+def _walk(path: Path, signers: _Signers, leading: frozenset[x509.Certificate]) -> Iterator[Path]:
+    *before, last = path
+    if is_anchor(last):
         yield path
         return
-    for issuer in _issuers(path[-1], candidates):
-        # Whoever is named twice on a path signs himself crosswise: that leads nowhere but in circles.
-        if all(comparable(issuer.subject) != comparable(one.subject) or is_anchor(issuer) for one in path):
-            yield from _walk((*path, issuer), candidates)
-
-
-def _issuers(certificate: x509.Certificate, candidates: Path) -> Iterator[x509.Certificate]:
-    name = comparable(certificate.issuer)
-    for one in candidates:
-        if one == certificate or comparable(one.subject) != name:
+    for issuer in signers.of(last):
+        if issuer not in leading:
             continue
-        if signatures.verifies(certificate, one) is not False:
-            yield one
+        name = comparable(issuer.subject)
+        # Whoever comes twice on a path is signed crosswise: that leads in circles, but for a rollover to a new key.
+        is_rollover = name == comparable(last.subject) and is_anchor(issuer)
+        if (is_rollover or name != comparable(last.subject)) and all(name != comparable(one.subject) for one in before):
+            yield from _walk((*path, issuer), signers, leading)
 
 
-def _highest(certificate: x509.Certificate, candidates: Path) -> x509.Certificate:
+def _highest(certificate: x509.Certificate, signers: _Signers) -> x509.Certificate:
     """The last certificate of a way that ends before a root."""
     path = [certificate]
-    while (issuer := next((one for one in _issuers(path[-1], candidates) if one not in path), None)) is not None:
+    while (issuer := next((one for one in signers.of(path[-1]) if one not in path), None)) is not None:
         path.append(issuer)
     return path[-1]
 

@@ -21,7 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from scaffold.pki import bundles, keys
+from scaffold.pki import keys
 from scaffold.pki.chains import Path
 from scaffold.pki.keys import MALFORMED
 from scaffold.pki.names import comparable, rfc2253
@@ -147,8 +147,8 @@ def _weak_key(certificate: x509.Certificate, is_anchor: bool) -> Words | None:
 
 def _odd_key(certificate: x509.Certificate, is_anchor: bool) -> Words | None:
     """A key is known by its SubjectPublicKeyInfo, which must be written in the one usual way."""
-    written = _raw_spki(certificate)
-    if written == keys.spki(certificate):
+    # cryptography shows a key as it would write it itself, and not as it stands there.
+    if keys.spki(certificate) in certificate.tbs_certificate_bytes:
         return None
     if certificate.public_key_algorithm_oid.dotted_string == "1.2.840.113549.1.1.10":
         return "has a key for RSASSA-PSS alone (RFC 4055), which is not supported here"
@@ -385,6 +385,11 @@ def _asks_for_policies(certificate: x509.Certificate) -> Words | None:
 _DOUBTS: Final[tuple[Callable[[x509.Certificate], Words | None], ...]] = (_old_key, _odd_serial, _asks_for_policies)
 
 
+def subject_can_be_written(certificate: x509.Certificate) -> bool:
+    """Whether its subject is written as it would be here, so that what it issues can name it octet by octet."""
+    return certificate.subject.public_bytes() in certificate.tbs_certificate_bytes
+
+
 def may_sign_crls(certificate: x509.Certificate) -> bool:
     """Whether its key usage, if there, lets it sign CRLs (RFC 5280 4.2.1.3)."""
     usage = _extension(certificate, x509.KeyUsage)
@@ -396,12 +401,3 @@ def _extension(certificate: x509.Certificate, kind: type[_E]) -> _E | None:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-
-
-def _raw_spki(certificate: x509.Certificate) -> bytes:
-    # cryptography shows a key as it would write it itself. Loaded here: it takes longer than a small command.
-    from asn1crypto import x509 as asn1_x509
-
-    read = asn1_x509.Certificate.load(bundles.der(certificate))
-    found: bytes = read["tbs_certificate"]["subject_public_key_info"].dump()
-    return found

@@ -20,6 +20,7 @@ from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import crl as crls
 from scaffold.pki import keys, permits, profiles
+from scaffold.pki.issue import BACKDATE
 from scaffold.pki.names import comparable, rfc2253
 from scaffold.plan import revocations
 from scaffold.plan.desired import Desired
@@ -196,7 +197,7 @@ def dates(one: Adoption) -> Found:
         for certificate in brought.path:
             begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
             name = rfc2253(certificate.subject)
-            if begins > one.now:
+            if begins > one.now + BACKDATE:
                 yield Note(
                     ca.address, f"is not valid yet: {name} begins on {_moment(begins)}, and nobody gets in before"
                 )
@@ -222,7 +223,7 @@ def refuse_invalid(t: Topology, adopted: Mapping[str, ExistingCa], changes: Iter
         top = graph.root_of(t, issuer)
         for certificate in adopted[top.name].path if top.name in adopted else ():
             begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-            if begins <= now < ends:
+            if begins - BACKDATE <= now < ends:
                 continue
             when = f"begins on {_moment(begins)}" if begins > now else f"ended on {_moment(ends)}"
             raise TopologyError(

@@ -1,0 +1,186 @@
+"""The CRLs of CAs that were made elsewhere: OpenSSL finds one for each certificate, and no revocation is ever lost."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+
+from scaffold.pki import crl as crls
+from scaffold.plan.model import Action
+from tests.unit.adopting import Adopting, Spec, crl, make, scope
+
+CHECKED = ", check_revocation: crl"
+ROOT = make(Spec("Partner Root", index=1))
+CA = make(Spec(), ROOT)
+OTHER = make(Spec("Other CA", index=2), ROOT)
+FROM_USERS, FROM_CAS = scope(only_contains_user_certs=True), scope(only_contains_ca_certs=True)
+ELSEWHERE = scope(full_name=[x509.UniformResourceIdentifier("http://partner.example/ca.crl")])
+
+
+@pytest.fixture
+def adopting(household) -> Adopting:
+    found = Adopting(household)
+    found.ask(check=CHECKED)
+    return found
+
+
+@pytest.mark.parametrize("server", ["nginx", "python"])
+@pytest.mark.parametrize(
+    "lists",
+    [
+        [crl(CA), crl(ROOT)],
+        [crl(ROOT), crl(OTHER), crl(CA)],
+        [crl(CA, None), crl(ROOT, None)],
+        [crl(CA, scope=FROM_USERS), crl(ROOT)],
+        [crl(CA), crl(ROOT, scope=FROM_CAS)],
+        [crl(CA), crl(ROOT, scope=FROM_USERS), crl(ROOT, scope=FROM_CAS)],
+        [crl(CA, serials=[1, 2, 3]), crl(ROOT, serials=[7])],
+    ],
+    ids=["both", "and another", "no numbers", "of users", "of CAs", "split", "entries"],
+)
+def test_with_the_crls_of_the_chain_openssl_lets_the_leaves_in(adopting, lists, server):
+    adopting.ask(server=server)
+    adopting.bring(CA, [ROOT], lists)
+    adopting.apply()
+    assert adopting.judged() == adopting.judged(strict=True) == []
+
+
+@pytest.mark.parametrize(
+    ("lists", "why"),
+    [
+        ([crl(CA)], "CN=Partner Root has none"),
+        ([crl(ROOT)], "CN=Partner CA has none"),
+        ([crl(OTHER)], "CN=Partner Root has none: a CRL that CN=Other CA has signed"),
+        ([crl(CA), crl(ROOT, scope=FROM_USERS)], "that of CN=Partner Root says nothing of CAs"),
+        ([crl(CA, scope=FROM_CAS), crl(ROOT)], "that of CN=Partner CA says nothing of those below it"),
+        ([crl(CA, scope=ELSEWHERE), crl(ROOT)], "that of CN=Partner CA says nothing of those below it"),
+        ([crl(CA, scope=scope(indirect_crl=True)), crl(ROOT)], "CN=Partner CA has none: .*indirect"),
+        ([crl(CA, more=[(x509.DeltaCRLIndicator(1), True)]), crl(ROOT)], "CN=Partner CA has none: .*delta"),
+    ],
+    ids=["root lacks", "own lacks", "stranger", "root of users", "own of CAs", "elsewhere", "indirect", "delta"],
+)
+def test_where_openssl_would_find_none_plan_refuses(adopting, lists, why):
+    adopting.bring(CA, [ROOT], lists)
+    refusal = adopting.refusal()
+    assert refusal is not None
+    assert re.search(why, str(refusal)), refusal
+    assert "existing: {crl: FILE}" in (refusal.hint or "")
+    adopting.ask(check="")
+    assert adopting.refusal() is None, "nobody looks at them"
+
+
+def test_a_crl_that_was_brought_for_a_ca_with_its_chain_must_come_with_those_above(adopting):
+    adopting.bring(CA, [ROOT])
+    assert "CN=Partner Root has none" in str(adopting.refusal())
+
+
+def test_a_list_of_users_alone_does_not_cover_a_ca_of_ours(adopting):
+    adopting.ask(cas="  sub: {issuer: partner}", issuer="sub")
+    adopting.bring(CA, [ROOT], [crl(CA, scope=FROM_USERS), crl(ROOT)])
+    assert "that of CN=Partner CA says nothing of CAs" in str(adopting.refusal())
+    adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT)])
+    adopting.apply()
+    assert adopting.judged() == []
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"begins": timedelta(days=2)}, "begins on"),
+        ({"begins": timedelta(days=-9), "ends": timedelta(days=-2)}, "so that who checks it refuses everyone"),
+    ],
+)
+def test_a_crl_of_another_time_is_a_note(adopting, more, said):
+    adopting.bring(CA, [ROOT], [crl(CA, **more), crl(ROOT)])
+    assert any(said in note for note in adopting.notes())
+    adopting.apply()
+    assert adopting.judged() != [], "the note is true"
+
+
+# --- From somebody else's hands into ours -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root_of_theirs(adopting) -> Adopting:
+    """A root with a CRL of number 0x1000, which revokes 7001."""
+    adopting.bring(ROOT, [], [crl(ROOT, 0x1000, [7001])])
+    adopting.apply()
+    return adopting
+
+
+def signed_here(adopting: Adopting) -> crls.Crl:
+    return crls.load((adopting.household.out / "pki/partner/crl.pem").read_bytes())
+
+
+def serials(crl_: crls.Crl) -> set[int]:
+    return {entry.serial_number for entry in crl_}
+
+
+def test_once_it_is_signed_here_number_and_entries_go_on(root_of_theirs):
+    root_of_theirs.ask(brought="")
+    root_of_theirs.apply()
+    ours = signed_here(root_of_theirs)
+    assert crls.number(ours) == 0x1001
+    assert serials(ours) == {7001}
+    held = crls.load((root_of_theirs.household.out / "servers/accounts/tls/crl.pem").read_bytes())
+    assert serials(held) == {7001}
+
+
+def test_a_newer_list_with_fewer_entries_is_a_note(root_of_theirs):
+    root_of_theirs.bring(ROOT, [], [crl(ROOT, 0x1001, [7002])])
+    assert any("does not list 1 of what the one before did (1b59)" in note for note in root_of_theirs.notes())
+    root_of_theirs.apply()
+    assert not any("does not list" in note for note in root_of_theirs.notes())
+
+
+def test_a_newer_list_with_more_entries_is_none(root_of_theirs):
+    root_of_theirs.bring(ROOT, [], [crl(ROOT, 0x1001, [7001, 7002])])
+    assert not any("does not list" in note for note in root_of_theirs.notes())
+    root_of_theirs.apply()
+    root_of_theirs.ask(brought="")
+    root_of_theirs.apply()
+    assert serials(signed_here(root_of_theirs)) == {7001, 7002}
+
+
+def test_an_older_list_does_not_take_the_place_of_a_newer(root_of_theirs):
+    root_of_theirs.bring(ROOT, [], [crl(ROOT, 5)])
+    assert any("with the number 5, older than" in note for note in root_of_theirs.notes())
+    root_of_theirs.apply()
+    root_of_theirs.ask(brought="")
+    root_of_theirs.apply()
+    assert serials(signed_here(root_of_theirs)) == {7001}
+
+
+def test_a_list_that_we_signed_is_not_lost_when_one_is_brought_and_taken_out_again(root_of_theirs):
+    root_of_theirs.ask(brought="")
+    root_of_theirs.apply()
+    root_of_theirs.bring(ROOT, [], [crl(ROOT, 0x0FFF)])
+    root_of_theirs.apply()
+    root_of_theirs.ask(brought="")
+    root_of_theirs.apply()
+    assert serials(signed_here(root_of_theirs)) == {7001}
+
+
+def test_where_nothing_is_known_of_the_past_plan_says_so_once(adopting):
+    adopting.bring(ROOT)
+    assert any("signed here for the first time, with the number 1" in note for note in adopting.notes())
+    adopting.apply()
+    assert not any("for the first time" in note for note in adopting.notes())
+
+
+def test_a_ca_that_may_sign_no_crls_publishes_none(adopting):
+    adopting.ask(check="")
+    adopting.bring(make(Spec(usages=("key_cert_sign",))))
+    adopting.household.text = ""
+    assert adopting.refusal() is None
+    adopting.ask(cas="  unused: {}\npublish: http://127.0.0.1:9080", issuer="partner")
+    assert "cannot publish a CRL" in str(adopting.refusal())
+
+
+def test_an_adopted_ca_is_changed_by_its_crl_alone(root_of_theirs):
+    root_of_theirs.bring(ROOT, [], [crl(ROOT, 0x1001, [7001])])
+    changes = {str(change.address): change.action for change in root_of_theirs.plan().changes}
+    assert changes["ca.partner.certificate"] is Action.UPDATE

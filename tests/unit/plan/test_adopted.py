@@ -1,0 +1,215 @@
+"""What plan says of adopted CAs apart from what `openssl verify` can judge: dates, names, kinds, words and places."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+
+from scaffold.errors import TopologyError, WrongPassword
+from scaffold.pki import keys
+from scaffold.topology.model import KeyType
+from tests.unit.adopting import NOW, Adopting, Made, Spec, crl, make, name
+
+ROOT = make(Spec("Partner Root", index=1))
+CA = make(Spec(), ROOT)
+
+
+@pytest.fixture
+def adopting(household) -> Adopting:
+    return Adopting(household)
+
+
+def said(adopting: Adopting, text: str) -> bool:
+    return any(text in note for note in adopting.notes())
+
+
+def test_nothing_is_said_of_a_ca_as_it_should_be(adopting):
+    adopting.bring(CA, [ROOT])
+    adopting.apply()
+    assert adopting.notes() == []
+
+
+def test_without_adopted_cas_nothing_is_looked_at(household, monkeypatch):
+    from scaffold.plan import adopted
+
+    monkeypatch.setattr(adopted, "Adoption", None)
+    household.apply()
+    assert household.plan().changes == ()
+
+
+# --- Dates --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"ends": timedelta(days=-1)}, "CN=Partner Root ended on"),
+        ({"begins": timedelta(days=2)}, "CN=Partner Root begins on"),
+    ],
+)
+def test_below_a_path_that_is_not_valid_nothing_is_issued_and_the_rest_goes_on(adopting, more, words):
+    sound = make(Spec("Partner Root", index=1))
+    ca = make(Spec(), sound)
+    adopting.bring(ca, [sound])
+    adopting.apply()
+    adopting.household.later(seconds=1)
+    odd = make(Spec("Partner Root", index=1, **more))
+    adopting.bring(ca, [odd])
+    assert said(adopting, words), "what is there stays, and a note says what it is worth"
+    adopting.ask(names="localhost, another")
+    with pytest.raises(TopologyError, match=f"server.accounts.certificate cannot be issued below ca.partner: {words}"):
+        adopting.plan()
+
+
+def test_a_ca_whose_clock_is_a_minute_ahead_is_forgiven(adopting):
+    adopting.household.now = NOW
+    adopting.bring(make(Spec(begins=timedelta(minutes=1))))
+    adopting.apply()
+
+
+def test_a_chain_that_ends_before_the_leaves_is_a_note(adopting):
+    root = make(Spec("Partner Root", index=1, ends=timedelta(days=20)))
+    ca = make(Spec(), root)
+    adopting.bring(ca, [root])
+    assert said(adopting, "is refused by everybody from")
+    adopting.household.text = ""
+    longer = make(Spec("Partner Root", index=1, ends=timedelta(days=200)))
+    adopting.bring(ca, [longer])
+    assert not said(adopting, "is refused by everybody from")
+
+
+# --- Names --------------------------------------------------------------------------------------------------------
+
+
+def test_two_cas_of_one_name_are_mistaken_for_each_other(adopting):
+    adopting.bring(make(Spec("own")))
+    adopting.ask(cas="  own: {}")
+    assert "have a CA of the same name and with different keys" in str(adopting.refusal())
+    adopting.bring(make(Spec("theirs")))
+    assert adopting.refusal() is None
+
+
+def test_a_root_above_counts_too(adopting):
+    root = make(Spec("OWN", index=1))
+    adopting.bring(make(Spec(), root), [root])
+    adopting.ask(cas="  own: {}")
+    assert "ca.own and ca.partner have a CA of the same name" in str(adopting.refusal())
+
+
+def test_a_leaf_has_not_the_name_of_a_ca_above_it(adopting):
+    adopting.bring(make(Spec("teller")))
+    assert "client.teller cannot be a client below ca.partner: CN=teller is a CA above it" in str(adopting.refusal())
+
+
+@pytest.mark.parametrize(
+    ("names", "refused"), [("localhost", True), ('localhost, "spiffe://corp.example/accounts"', False)]
+)
+def test_the_identity_counts_among_the_names(adopting, names, refused):
+    only = x509.NameConstraints([x509.UniformResourceIdentifier("corp.example")], None)
+    adopting.bring(make(Spec(names=only)))
+    adopting.ask(names=names)
+    said_of = str(adopting.refusal())
+    assert ("server.accounts" in said_of) is refused
+    assert ("client.teller" in said_of) is not refused, "whose identity is spiffe://bank/client/teller"
+
+
+def test_the_place_is_the_issuer_of_the_one_that_is_refused(adopting):
+    only = x509.NameConstraints([x509.DNSName("corp.example")], None)
+    adopting.bring(make(Spec(names=only)))
+    refusal = adopting.refusal()
+    assert refusal is not None
+    assert refusal.place.text[refusal.place.column - 1 :].startswith("partner, listen")
+    assert str(refusal).startswith("server.accounts cannot be a server below ca.partner: CN=Partner CA does not permit")
+
+
+# --- External clients ---------------------------------------------------------------------------------------------
+
+EXTERNAL = """
+version: 1
+name: bank
+cas:
+  own: {}
+  partner: {existing: {certificate: ca.pem}}
+servers:
+  accounts: {template: %s, issuer: own, listen: "127.0.0.1:8443", names: [localhost]}
+clients:
+  auditor: {external: {issuer: partner, identity: "spiffe://partner.example/auditor"}, calls: [accounts]}
+"""
+
+
+@pytest.fixture
+def external(household):
+    def plan(made: Made, template: str = "kestrel"):
+        (household.folder / "ca.pem").write_bytes(made.pem)
+        household.text = EXTERNAL % template
+        return household.plan()
+
+    return plan
+
+
+def test_an_external_client_is_held_against_what_is_known_of_it(external):
+    host = x509.NameConstraints([x509.UniformResourceIdentifier("partner.example")], None)
+    external(make(Spec(names=host)))
+    elsewhere = x509.NameConstraints([x509.UniformResourceIdentifier("elsewhere.example")], None)
+    with pytest.raises(TopologyError, match=r'client.auditor cannot be a client.*"spiffe://partner.example/auditor"'):
+        external(make(Spec(names=elsewhere)))
+    with pytest.raises(TopologyError, match="permits no clientAuth"):
+        external(make(Spec(purposes=(x509.oid.ExtendedKeyUsageOID.SERVER_AUTH,))))
+    subjects = x509.NameConstraints([x509.DirectoryName(name("whoever"))], None)
+    external(make(Spec(names=subjects)))
+
+
+# --- Kinds --------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_the_template_of_a_verifier_does_not_take(external):
+    pem = keys.generate(KeyType.ML_DSA_65)
+    with pytest.raises(
+        TopologyError, match=r"cannot verify the ml-dsa-65 key of CN=Partner CA, which ca\.partner brings"
+    ):
+        external(_signed_by_itself(pem))
+
+
+def _signed_by_itself(key) -> Made:
+    builder = x509.CertificateBuilder(
+        name("Partner CA"), name("Partner CA"), key.public_key(), 1, NOW, NOW.replace(year=2040)
+    )
+    builder = builder.add_extension(x509.BasicConstraints(True, None), True)
+    return Made(builder.sign(key, None), key)
+
+
+def test_what_is_weak_is_a_note(adopting):
+    adopting.bring(make(Spec(kind="k1")))
+    assert said(adopting, "ca.partner is weak: CN=Partner CA has a key on secp256k1")
+    adopting.bring(make(Spec(serial=0xAB << 184)))
+    assert said(adopting, "serial number of more than 20 octets")
+    adopting.bring(make(Spec(more=((x509.PolicyConstraints(0, None), True),))))
+    assert said(adopting, "demands certificate policies")
+    adopting.bring(make(Spec(more=((x509.PolicyConstraints(None, 0), True),))))
+    assert not said(adopting, "demands certificate policies")
+
+
+# --- Keys ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_encrypted_key_of_another_certificate_is_refused_before_anything_is_written(adopting):
+    adopting.bring(CA, [ROOT])
+    other = keys.generate(KeyType.EC_P256)
+    (adopting.household.folder / "ca.key").write_bytes(keys.to_encrypted_pem(other, b"secret"))
+    brought = adopting.words["brought"]
+    adopting.ask(brought=f"{brought}}}, key_password: {{env: PASSWORD}}, revocation: {{}}".removesuffix("}"))
+    adopting.household.environment = {"PASSWORD": "secret"}
+    plan = adopting.plan()
+    with pytest.raises(Exception, match="the key is not that of the CA certificate") as caught:
+        adopting.household.carry_out(plan)
+    assert not isinstance(caught.value, WrongPassword)
+    assert not (adopting.household.out / "pki").exists()
+
+
+def test_crls_that_serve_nobody_are_noted(adopting):
+    adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT), crl(make(Spec("Other", index=2)))])
+    assert said(adopting, "a CRL that CN=Other has signed, which is none of these CAs")
+    adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT)])
+    assert not said(adopting, "left out")
