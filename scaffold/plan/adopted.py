@@ -60,13 +60,13 @@ class Adoption:
 
     def verifiers(self, ca: str) -> Iterator[tuple[Party, Kind]]:
         """Those whose peers' chains lead up to an adopted CA."""
-        for party, issuers in self._met:
+        for party, issuers in self.met:
             kind = self.kinds.get(party.address)
             if kind is not None and any(graph.root_of(self.t, name).name == ca for name in issuers):
                 yield party, kind
 
     @cached_property
-    def _met(self) -> tuple[tuple[Party, tuple[str, ...]], ...]:
+    def met(self) -> tuple[tuple[Party, tuple[str, ...]], ...]:
         """Of each server and client, the CAs of all whose certificates it verifies."""
         return tuple(
             (party, (*peer_issuers(self.t, party), *(callee_issuers(self.t, party) if party.calls else ())))
@@ -132,15 +132,23 @@ def cas_below(one: Adoption) -> Found:
 
 
 def namesakes(one: Adoption) -> Found:
-    """Two CAs of one name and different keys: chain building could take the wrong one, and some see names alone."""
-    seen: dict[object, tuple[str, Ca]] = {}
-    for ca in one.t.cas.values():
-        for name, key in _names_and_keys(one, ca):
-            other_key, other = seen.setdefault(name, (key, ca))
-            if other_key != key and other is not ca:
-                message = f"{ca.address} and {other.address} have a CA of the same name and with different keys"
-                place = one.t.place("cas", ca.name, "existing" if ca.existing else "subject")
-                yield TopologyError(message, place=place, hint="one would be mistaken for the other: rename one")
+    """Two CAs of one name and different keys that somebody meets: chain building could take the wrong one."""
+    for party, issuers in one.met:
+        seen: dict[object, tuple[str, Ca]] = {}
+        for ca in dict.fromkeys(above.name for issuer in issuers for above in graph.chain(one.t, issuer)):
+            yield from _namesakes(one, party, one.t.cas[ca], seen)
+
+
+def _namesakes(one: Adoption, party: Party, ca: Ca, seen: dict[object, tuple[str, Ca]]) -> Found:
+    for name, key in _names_and_keys(one, ca):
+        other_key, other = seen.setdefault(name, (key, ca))
+        if other_key != key and other is not ca:
+            yield TopologyError(
+                f"{party.address} would mistake {ca.address} and {other.address} for each other: "
+                "in both there is a CA of the same name, with different keys",
+                place=one.t.place("cas", ca.name, "existing" if ca.existing else "subject"),
+                hint="give one of them another subject, or let another server accept the one",
+            )
 
 
 def _names_and_keys(one: Adoption, ca: Ca) -> Iterator[tuple[object, str]]:

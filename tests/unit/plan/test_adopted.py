@@ -85,8 +85,11 @@ def test_a_chain_that_ends_before_the_leaves_is_a_note(adopting):
 
 def test_two_cas_of_one_name_are_mistaken_for_each_other(adopting):
     adopting.bring(make(Spec("own")))
-    adopting.ask(cas="  own: {}")
-    assert "have a CA of the same name and with different keys" in str(adopting.refusal())
+    adopting.ask(cas="  own: {}", server="python", check=", trusts: [partner, own]")
+    assert "server.accounts would mistake ca.own and ca.partner for each other" in str(adopting.refusal())
+    adopting.ask(check="")
+    assert adopting.refusal() is None, "nobody meets both"
+    adopting.ask(check=", trusts: [partner, own]")
     adopting.bring(make(Spec("theirs")))
     assert adopting.refusal() is None
 
@@ -94,8 +97,8 @@ def test_two_cas_of_one_name_are_mistaken_for_each_other(adopting):
 def test_a_root_above_counts_too(adopting):
     root = make(Spec("OWN", index=1))
     adopting.bring(make(Spec(), root), [root])
-    adopting.ask(cas="  own: {}")
-    assert "ca.own and ca.partner have a CA of the same name" in str(adopting.refusal())
+    adopting.ask(cas="  own: {}", server="python", check=", trusts: [partner, own]")
+    assert "would mistake ca.own and ca.partner" in str(adopting.refusal())
 
 
 def test_a_leaf_has_not_the_name_of_a_ca_above_it(adopting):

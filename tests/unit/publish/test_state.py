@@ -320,6 +320,10 @@ def test_an_existing_ca_without_a_key_has_its_crl_served_as_it_is(bank, tmp_path
     assert state.crl("partner").body == crl.to_der(listed), "it is not ours to sign"
     assert ask(state, "partner", 4711, partner.certificate, bank.now).status == "UNAUTHORIZED"
 
+    assert state.crl("partner_above_1").body == crl.to_der(crl.load(root_crl)), "its root's, which came with it"
+    assert state.crl("partner_above_2") is None
+    assert state.crl("issuing_above_1") is None
+
     newer = crl.build(partner, 78, bank.now, bank.now + timedelta(days=3))
     (tmp_path / "partner.crl").write_bytes(root_crl + crl.to_pem(newer))
     assert state.refresh(bank.now)
