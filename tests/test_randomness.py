@@ -27,7 +27,7 @@ OF_KEYS = {"Ed25519PrivateKey", "MLDSA44PrivateKey", "MLDSA65PrivateKey", "MLDSA
 
 PASSED_ON = {
     "foreign_ca", "sibling_ca", "namesake_ca", "rogue", "issued_by_leaf", "new_serial", "make_and_record",
-    "fake_publisher", "broken.issue", "delegation.make", "secrets.new",
+    "fake_publisher", "sign_alone", "broken.issue", "delegation.make", "secrets.new",
 }  # fmt: skip
 """What takes a source, and must be given the caller's, though some of it would take the operating system's."""
 
