@@ -61,6 +61,7 @@ def look(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: dateti
     with garbage_collector_off():
         observed = Observation(layout)
         observed.check_topology(t.name)
+        observed.ledger.check()
         adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
         of_kinds, desired = limits.check(t, kinds), desire(t)
         said = (*of_kinds, *notes(t), *adoption.check(desired, adopted, kinds, observed, now))

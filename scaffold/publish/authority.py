@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from scaffold.errors import PkiError, ScaffoldError, Unreadable
+from scaffold.errors import PkiError, ScaffoldError, StoreError, Unreadable
 from scaffold.pki import bundles, crl, keys
 from scaffold.pki.crl import Crl
 from scaffold.pki.issue import Issuer
@@ -188,10 +188,11 @@ def _known(
     """What is known of each serial, and when each certificate ends."""
     if known is not None:
         try:
-            statuses, ends = _statuses(ca, certificate, known)
-        except (ValueError, OverflowError) as error:
-            problems["ledger"] = f"what it says of ca.{ca.name} cannot be understood: {error}"
+            known.check(ca.name)
+        except StoreError as error:
+            problems["ledger"] = error.message
         else:
+            statuses, ends = _statuses(ca, certificate, known)
             # A ledger that was lost, or is an old copy, does not make good what the CRL calls revoked.
             statuses.update({one.serial: one for one in entries if _is_unrecorded(known, ca, one)})
             return statuses, ends

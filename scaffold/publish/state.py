@@ -113,6 +113,7 @@ class SignAsApply:
         found = []
         for one in desired.cas:
             with _apart(partial(failed.setdefault, one.ca.name)):
+                observed.ledger.check(one.ca.name)
                 if (change := crl_change(self._topology, one, observed, now)) is not None:
                     found.append((one, change, observed))
         return found

@@ -14,12 +14,15 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from scaffold.errors import StoreError
 from scaffold.store import files
 
 Event = Mapping[str, Any]
+
+RESTORE: Final = "put back the file from a backup; nothing was changed"
+"""What helps where a file is damaged."""
 
 
 def load(path: str) -> list[dict[str, Any]]:
@@ -102,7 +105,7 @@ def damaged(path: str, number: int, why: object = None) -> StoreError:
     """The error for a line that cannot be what was written there."""
     return StoreError(
         f"{path}, line {number}, is not what scaffold wrote" + (f": {why}" if why is not None else ""),
-        hint="put back the file from a backup; nothing was changed",
+        hint=RESTORE,
     )
 
 

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final
 
-from scaffold.errors import AddressError
+from scaffold.errors import AddressError, StoreError
 from scaffold.pki.crl import Reason
 from scaffold.store import journal
 from scaffold.store.layout import LEDGER, Layout
@@ -105,6 +105,8 @@ class Ledger:
     """The keys of revoked certificates that are in the archive."""
     events: int = 0
     """How many events are at hand."""
+    nonsense: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with the first line about a CA that cannot be, by CA: what is known of the others is sound."""
 
     @cached_property
     def by_serial(self) -> Mapping[tuple[str, str], Issued]:
@@ -126,6 +128,12 @@ class Ledger:
         at_hand = (one.key for pair in pairs if (one := self.by_serial.get(pair)) is not None and one.key)
         return self.burnt.union(at_hand)
 
+    def check(self, *cas: str) -> None:
+        """Raises StoreError where a line about one of `cas`, or about any CA where none is named, cannot be."""
+        for ca in cas or self.nonsense:
+            if ca in self.nonsense:
+                raise StoreError(self.nonsense[ca], hint=journal.RESTORE)
+
     def withdrawn(self, address: Address) -> Revoked | None:
         """The revocation that leaves `address` without a certificate, None where it has one or may get one."""
         if not self.revoked or not (certificates := self.by_address.get(address)):
@@ -143,45 +151,74 @@ class Ledger:
 
 
 def load(layout: Layout) -> Ledger:
-    """Reads what is at hand; an empty ledger where there is none. Raises StoreError."""
+    """Reads what is at hand; an empty ledger where there is none. `check` says whether all of it makes sense.
+
+    Raises StoreError where a line is damaged, or cannot be and says of no CA.
+    """
     path = layout.at(LEDGER)
     found = journal.load(path)
     return replace(read(path, found), events=len(found))
 
 
 def read(path: str, events: Iterable[journal.Event]) -> Ledger:
-    """What events of `path` say, in their order. Raises StoreError with the line of one that cannot be."""
-    topology: str | None = None
-    issued: dict[str, Issued] = {}
-    ca_keys: dict[str, CaKey] = {}
-    crl_numbers: dict[str, int] = {}
-    revoked: dict[tuple[str, str], Revoked] = {}
-    lifted: set[tuple[str, str]] = set()
-    burnt: set[str] = set()
+    """What events of `path` say, in their order. Raises StoreError as `load` does."""
+    reading = _Reading()
+    nonsense: dict[str, str] = {}
     for event in events:
         try:
-            if event.get("event") not in _KNOWN:
-                continue
-            _moment(event, "at")
-            match event["event"]:
-                case "issued":
-                    one = _issued(event)
-                    issued[one.fingerprint_sha256] = one
-                case "topology":
-                    owner = _text(event, "name")
-                    topology = topology or owner
-                case "ca-key":
-                    ca_keys[_text(event, "ca")] = _ca_key(event)
-                case "crl":
-                    ca, number = _text(event, "ca"), _number(event)
-                    crl_numbers[ca] = max(number, crl_numbers.get(ca, 0))
-                case "revoked":
-                    _revoke(revoked, lifted, _revocation(event))
-                case "burnt":
-                    burnt.update(_keys(event))
+            if event.get("event") in _KNOWN:
+                reading.take(event)
         except (ValueError, AddressError) as error:
-            raise journal.damaged_event(path, event, error) from error
-    return Ledger(topology, issued, ca_keys, crl_numbers, revoked, frozenset(lifted), frozenset(burnt))
+            damaged = journal.damaged_event(path, event, error)
+            if not isinstance(ca := event.get("ca"), str):
+                raise damaged from error
+            nonsense.setdefault(ca, damaged.message)
+    return reading.ledger(nonsense)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was read so far."""
+
+    topology: str | None = None
+    issued: dict[str, Issued] = field(default_factory=dict)
+    ca_keys: dict[str, CaKey] = field(default_factory=dict)
+    crl_numbers: dict[str, int] = field(default_factory=dict)
+    revoked: dict[tuple[str, str], Revoked] = field(default_factory=dict)
+    lifted: set[tuple[str, str]] = field(default_factory=set)
+    burnt: set[str] = field(default_factory=set)
+
+    def take(self, event: journal.Event) -> None:
+        """Raises ValueError or AddressError for what cannot be."""
+        _moment(event, "at")
+        match event["event"]:
+            case "issued":
+                one = _issued(event)
+                self.issued[one.fingerprint_sha256] = one
+            case "topology":
+                owner = _text(event, "name")
+                self.topology = self.topology or owner
+            case "ca-key":
+                self.ca_keys[_text(event, "ca")] = _ca_key(event)
+            case "crl":
+                ca, number = _text(event, "ca"), _number(event)
+                self.crl_numbers[ca] = max(number, self.crl_numbers.get(ca, 0))
+            case "revoked":
+                _revoke(self.revoked, self.lifted, _revocation(event))
+            case "burnt":
+                self.burnt.update(_keys(event))
+
+    def ledger(self, nonsense: Mapping[str, str]) -> Ledger:
+        return Ledger(
+            self.topology,
+            self.issued,
+            self.ca_keys,
+            self.crl_numbers,
+            self.revoked,
+            frozenset(self.lifted),
+            frozenset(self.burnt),
+            nonsense=nonsense,
+        )
 
 
 def _issued(event: journal.Event) -> Issued:

@@ -178,8 +178,17 @@ def test_sound_lines_are_read(tmp_path, name):
 def test_what_cannot_be_is_an_error_with_its_line(tmp_path, name, changed):
     layout = folder(tmp_path, [line("topology"), line(name, **changed), line("crl")])
     with pytest.raises(StoreError, match=r"ledger\.jsonl, line 2, is not what scaffold wrote: ") as caught:
-        ledger.load(layout)
+        ledger.load(layout).check()
     assert caught.value.hint is not None
+
+
+def test_what_cannot_be_of_one_ca_is_known_of_that_one_alone(tmp_path):
+    layout = folder(tmp_path, [line("topology"), line("crl", number=-1), line("crl", ca="issuing")])
+    known = ledger.load(layout)
+    assert known.crl_numbers == {"issuing": 7}
+    known.check("issuing")
+    with pytest.raises(StoreError, match="line 2"):
+        known.check("issuing", "root")
 
 
 def test_a_line_of_ten_thousand_brackets_is_an_error(tmp_path):
