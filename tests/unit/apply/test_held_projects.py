@@ -219,3 +219,20 @@ def test_where_no_allow_list_can_shrink_it_is_said_who_still_gets_in(tiny: House
     for _ in range(2):
         assert reasons(tiny, "not-in-force") == ["still let in until then: spiffe://bank/client/teller"]
         tiny.apply()
+
+
+def test_what_it_calls_with_stays_while_it_is_held(household: Household) -> None:
+    back = '  back: {template: python, issuer: issuing, listen: "127.0.0.1:8444", names: [localhost]}\nclients:'
+    calling = topology().replace("clients:", back).replace("[localhost]}", "[localhost], calls: [back]}", 1)
+    household.text = calling
+    household.apply()
+    edit(household)
+    household.text = calling.replace(", calls: [back]", "")
+    used = [household.out / "servers/accounts/tls" / name for name in ("client-ca.pem", "client-key.pem")]
+    assert household.planned()[PROJECT] == (Action.CONFLICT, "edited")
+    household.apply()
+    assert all(path.exists() for path in used)
+    assert household.planned() == {PROJECT: (Action.CONFLICT, "edited")}
+    household.apply(overwrite=[PROJECT])
+    household.apply()
+    assert not any(path.exists() for path in used)
