@@ -257,8 +257,11 @@ class Adopting:
         self.words.update(words)
 
     def plan(self) -> Plan:
-        self.household.text = TOPOLOGY % self.words
+        self.write()
         return self.household.plan()
+
+    def write(self) -> None:
+        self.household.text = TOPOLOGY % self.words
 
     def refusal(self) -> TopologyError | None:
         """Why plan refuses it, with nothing written."""
@@ -277,7 +280,8 @@ class Adopting:
         return [str(note) for note in self.plan().notes]
 
     def apply(self) -> None:
-        self.household.carry_out(self.plan())
+        self.write()
+        self.household.apply()
         assert self.plan().changes == ()
 
     def judged(self, *, strict: bool = False) -> list[str]:

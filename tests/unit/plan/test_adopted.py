@@ -204,9 +204,10 @@ def test_an_encrypted_key_of_another_certificate_is_refused_before_anything_is_w
     brought = adopting.words["brought"]
     adopting.ask(brought=f"{brought}}}, key_password: {{env: PASSWORD}}, revocation: {{}}".removesuffix("}"))
     adopting.household.environment = {"PASSWORD": "secret"}
-    plan = adopting.plan()
+    adopting.write()
+    planned = adopting.household.prepare()
     with pytest.raises(Exception, match="the key is not that of the CA certificate") as caught:
-        adopting.household.carry_out(plan)
+        adopting.household.carry_out(planned)
     assert not isinstance(caught.value, WrongPassword)
     assert not (adopting.household.out / "pki").exists()
 
