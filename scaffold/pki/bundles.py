@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
 from scaffold.errors import PkiError, Unreadable, WrongPassword
+from scaffold.pki.der import elements
 from scaffold.pki.keys import PrivateKey, key_type
 
 # .NET refuses more than 300,000 iterations of one derivation; a bundle needs two, for the key and the certificates.
@@ -107,11 +108,8 @@ def _parsed(data: bytes) -> list[x509.Certificate]:
 
 def _without_trust(found: re.Match[bytes]) -> bytes:
     """OpenSSL's own form of a certificate, which says after it what it is trusted for, as a plain certificate."""
-    # Loaded where it is needed: it takes longer than a small command.
-    from asn1crypto import core
-
-    der = core.Sequence.load(base64.b64decode(found["body"])).dump()
-    return pem(x509.load_der_x509_certificate(der))
+    first = next(elements(base64.b64decode(found["body"])))
+    return pem(x509.load_der_x509_certificate(first.encoded))
 
 
 def _seems(data: bytes) -> str | None:

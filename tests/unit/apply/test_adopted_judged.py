@@ -19,10 +19,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaffold.pki import bundles, keys, profiles
+from scaffold.pki import bundles, profiles
 from scaffold.pki.issue import Issuer, issue
+from scaffold.pki.randomness import OPERATING_SYSTEM
 from scaffold.topology import load
-from tests.unit.adopting import TOPOLOGY, Adopting, Made, Spec, made_by_openssl, make, name, verified, version_1
+from tests.unit.adopting import TOPOLOGY, Adopting, Made, Spec, key, made_by_openssl, make, name, verified, version_1
 from tests.unit.conftest import Household
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
@@ -65,7 +66,7 @@ def errors_of_openssl(adopting: Adopting, ca: Made, chain: list[Made], *options:
     t = load.loads((TOPOLOGY % adopting.words).encode(), adopting.household.folder / "topology.yaml")
     path, signer = [ca, *chain], Issuer(ca.certificate, ca.key)
     for ours in (c for c in t.cas.values() if c.existing is None):
-        own = keys.generate(ours.key)
+        own = OPERATING_SYSTEM.key("", ours.key)
         dates = {
             "not_before": adopting.household.now - timedelta(days=1),
             "not_after": ca.certificate.not_valid_after_utc,
@@ -78,7 +79,7 @@ def errors_of_openssl(adopting: Adopting, ca: Made, chain: list[Made], *options:
             "not_before": adopting.household.now - timedelta(days=1),
             "not_after": adopting.household.now + timedelta(days=30),
         }
-        leaf = issue(profile, keys.generate("ec-p256").public_key(), signer, serial=78, **dates)
+        leaf = issue(profile, key("p256", 99).public_key(), signer, serial=78, **dates)
         *between, root = [each.certificate for each in path]
         text = bundles.chain_pem([leaf, *between])
         found += verified(adopting.household.folder, text, bundles.pem(root), f"ssl{profile.role}", options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from cryptography import x509
 
 from scaffold.errors import TopologyError, WrongPassword
 from scaffold.pki import keys
+from scaffold.pki.randomness import OPERATING_SYSTEM
 from scaffold.topology.model import KeyType
 from tests.unit.adopting import NOW, Adopting, Made, Spec, crl, make, name
 
@@ -168,7 +170,7 @@ def test_an_external_client_is_held_against_what_is_known_of_it(external):
 
 
 def test_a_key_that_the_template_of_a_verifier_does_not_take(external):
-    pem = keys.generate(KeyType.ML_DSA_65)
+    pem = OPERATING_SYSTEM.key("", KeyType.ML_DSA_65)
     with pytest.raises(
         TopologyError, match=r"cannot verify the ml-dsa-65 key of CN=Partner CA, which ca\.partner brings"
     ):
@@ -199,8 +201,10 @@ def test_what_is_weak_is_a_note(adopting):
 
 def test_an_encrypted_key_of_another_certificate_is_refused_before_anything_is_written(adopting):
     adopting.bring(CA, [ROOT])
-    other = keys.generate(KeyType.EC_P256)
-    (adopting.household.folder / "ca.key").write_bytes(keys.to_encrypted_pem(other, b"secret"))
+    other = OPERATING_SYSTEM.key("", KeyType.EC_P256)
+    (adopting.household.folder / "ca.key").write_bytes(
+        keys.to_encrypted_pem(other, b"secret", lambda _, count: os.urandom(count))
+    )
     brought = adopting.words["brought"]
     adopting.ask(brought=f"{brought}}}, key_password: {{env: PASSWORD}}, revocation: {{}}".removesuffix("}"))
     adopting.household.environment = {"PASSWORD": "secret"}
