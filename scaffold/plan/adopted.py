@@ -159,6 +159,19 @@ def _names_and_keys(one: Adoption, ca: Ca) -> Iterator[tuple[object, str]]:
         yield comparable(certificate.subject), keys.spki_sha256(certificate)
 
 
+def responders(one: Adoption) -> Found:
+    """What the path forbids the certificates of OCSP responders, which have a name of their own."""
+    for ca, brought in _each(one):
+        if ca.revocation.ocsp is None or not ca.issues_here:
+            continue
+        for finding in permits.forbidden(brought.path, permits.Leaf.of(profiles.for_responder(ca))):
+            yield TopologyError(
+                f"{ca.address} can have no OCSP responder: {finding}",
+                place=one.t.places.get(("cas", ca.name, "revocation")) or one.t.place("cas", ca.name, "existing"),
+                hint="leave `ocsp` out of its `revocation`",
+            )
+
+
 # --- What it is, for those who verify -----------------------------------------------------------------------------
 
 
@@ -218,6 +231,36 @@ def dates(one: Adoption) -> Found:
                 yield Note(ca.address, said)
 
 
+def revoked_elsewhere(one: Adoption) -> Found:
+    """What the lists that came with a CA call revoked: certificates of its path, and what stands here below it."""
+    for ca, brought in _each(one):
+        for certificate, signer, entry in _revoked_in_path(brought):
+            since = _moment(entry.revocation_date_utc)
+            said = (
+                f"is revoked: the CRL of {rfc2253(signer.subject)} lists {rfc2253(certificate.subject)} since {since}"
+            )
+            yield Note(ca.address, f"{said}, so that who checks it refuses everyone")
+    for asked in (each for party in one.desired.parties for each in party.certificates):
+        found = one.adopted.get(asked.issuer or "")
+        there = one.observed.certificate(asked.paths.certificate).certificate
+        if found is None or there is None:
+            continue
+        for each in found.crls_of(found.certificate):
+            if (ours := each.get_revoked_certificate_by_serial_number(there.serial_number)) is not None:
+                said = f"is revoked since {_moment(ours.revocation_date_utc)} by the CRL that ca.{asked.issuer} brings"
+                yield Note(asked.address, f"{said}; without {asked.paths.key} apply makes a new key and certificate")
+
+
+def _revoked_in_path(
+    brought: ExistingCa,
+) -> Iterator[tuple[x509.Certificate, x509.Certificate, x509.RevokedCertificate]]:
+    """Certificates of a path that a CRL of their issuer lists."""
+    for certificate, signer in zip(brought.path, brought.above, strict=False):
+        for each in brought.crls_of(signer):
+            if (entry := each.get_revoked_certificate_by_serial_number(certificate.serial_number)) is not None:
+                yield certificate, signer, entry
+
+
 def refuse_invalid(t: Topology, adopted: Mapping[str, ExistingCa], changes: Iterable[Change], now: datetime) -> None:
     """Raises TopologyError where `changes` issue below a path that is not valid now: nobody would believe it."""
     if not adopted:
@@ -229,7 +272,16 @@ def refuse_invalid(t: Topology, adopted: Mapping[str, ExistingCa], changes: Iter
         if change.work not in _ISSUES or issuer is None:
             continue
         top = graph.root_of(t, issuer)
-        for certificate in adopted[top.name].path if top.name in adopted else ():
+        if top.name not in adopted:
+            continue
+        for certificate, signer, _ in _revoked_in_path(adopted[top.name]):
+            raise TopologyError(
+                f"{change.address} cannot be issued below {top.address}: the CRL of {rfc2253(signer.subject)} "
+                f"lists {rfc2253(certificate.subject)}",
+                place=t.place("cas", top.name, "existing"),
+                hint="bring another CA: this one is revoked",
+            )
+        for certificate in adopted[top.name].path:
             begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
             if begins - BACKDATE <= now < ends:
                 continue
@@ -400,6 +452,7 @@ _CHECKS: Final[tuple[Callable[[Adoption], Found], ...]] = (
     namesakes,
     cas_below,
     names_and_purposes,
+    responders,
     by_the_letter,
     kinds_of_keys,
     crls_for_those_who_check,
@@ -408,5 +461,6 @@ _CHECKS: Final[tuple[Callable[[Adoption], Found], ...]] = (
     crl_shrinks,
     left_out,
     dates,
+    revoked_elsewhere,
     weaknesses,
 )

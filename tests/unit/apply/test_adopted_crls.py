@@ -180,6 +180,34 @@ def test_a_ca_that_may_sign_no_crls_publishes_none(adopting):
     assert "cannot publish a CRL" in str(adopting.refusal())
 
 
+def test_below_a_ca_that_is_revoked_nothing_is_issued(adopting):
+    adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT, 1, [CA.certificate.serial_number])])
+    assert "the CRL of CN=Partner Root lists CN=Partner CA" in str(adopting.refusal())
+    adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT, 1)])
+    adopting.apply()
+    adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT, 2, [CA.certificate.serial_number])])
+    assert any(
+        "ca.partner is revoked: the CRL of CN=Partner Root lists CN=Partner CA" in each for each in adopting.notes()
+    )
+    adopting.apply()
+    assert adopting.judged() != [], "the note is true"
+
+
+def test_what_its_owner_has_revoked_of_ours_is_a_note(adopting):
+    adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT)])
+    adopting.apply()
+    teller = adopting.household.certificate("clients/teller/tls/cert.pem")
+    adopting.bring(CA, [ROOT], [crl(CA, 2, [teller.serial_number]), crl(ROOT)])
+    said = "client.teller.certificate is revoked since"
+    assert any(said in each for each in adopting.notes())
+    adopting.apply()
+    assert adopting.judged() != [], "the note is true"
+    (adopting.household.out / "clients/teller/tls/key.pem").unlink()
+    adopting.apply()
+    assert adopting.judged() == []
+    assert not any(said in each for each in adopting.notes())
+
+
 def test_an_adopted_ca_is_changed_by_its_crl_alone(root_of_theirs):
     root_of_theirs.bring(ROOT, [], [crl(ROOT, 0x1001, [7001])])
     changes = {str(change.address): change.action for change in root_of_theirs.plan().changes}

@@ -129,6 +129,14 @@ def test_the_place_is_the_issuer_of_the_one_that_is_refused(adopting):
     assert str(refusal).startswith("server.accounts cannot be a server below ca.partner: CN=Partner CA does not permit")
 
 
+def test_an_ocsp_responder_has_a_name_too(adopting):
+    alone = x509.NameConstraints([x509.DirectoryName(name("accounts")), x509.DirectoryName(name("teller"))], None)
+    adopting.bring(make(Spec(names=alone)))
+    assert adopting.refusal() is None
+    adopting.ask(cas="publish: http://127.0.0.1:9080")
+    assert "ca.partner can have no OCSP responder: CN=Partner CA does not permit" in str(adopting.refusal())
+
+
 # --- External clients ---------------------------------------------------------------------------------------------
 
 EXTERNAL = """
