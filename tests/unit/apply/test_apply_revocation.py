@@ -246,6 +246,7 @@ def test_a_revoked_ca_that_is_not_replaced_issues_nothing(bank):
 def test_what_cannot_be_revoked(bank, tmp_path, address, reason, message, hint):
     other = type(bank)(tmp_path / "partner")
     other.folder.mkdir()
+    other.text = other.text.replace("  root: {}", "  root: {subject: {common_name: Partner Root}}")
     other.apply()
     shutil.copy(other.out / "pki/root/ca.crt", bank.folder / "partner.pem")
     bank.text += '  auditor: {external: {issuer: partner, identity: "spiffe://p/auditor"}, calls: [accounts]}\n'
