@@ -22,6 +22,7 @@ from scaffold.plan.authorities import Authorities, Authority
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
 from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
+from scaffold.plan.unknown import Unknown
 from scaffold.store import files, ledger, projects, secrets
 from scaffold.store.existing import ExistingCa
 from scaffold.store.files import Writer
@@ -46,7 +47,7 @@ class ApplyContext:
 
     basis: Basis
     planned: Authorities
-    """Each CA as the plan has found that it will be."""
+    """Each CA as the plan has found that it will be: right of those that stay as they are."""
     secrets: Secrets
     randomness: Randomness
     progress: Progress
@@ -247,6 +248,13 @@ class ApplyContext:
         return Authorities(self.topology, known)
 
     def _authority(self, one: DesiredCa) -> Authority:
+        planned = self.planned.get(one.ca.name)
+        if (
+            planned is not None
+            and not isinstance(planned.certificate, Unknown)
+            and not isinstance(planned.crl, Unknown)
+        ):
+            return planned
         if one.certificate is not None and not self._has_certificate(one):
             # Its key is lost, and making another is no part of this plan, which needs nothing of it either.
             return Authority(one.ca.name, profiles.subject_name(one.certificate.profile.subject), self.now)
