@@ -13,7 +13,7 @@ from scaffold.pki import bundles, keys
 from scaffold.pki import crl as crls
 from scaffold.pki.issue import backdated, issue, new_serial, self_signed, validity
 from scaffold.pki.keys import PrivateKey
-from scaffold.plan.desired import DesiredCa, DesiredCertificate
+from scaffold.plan.desired import AdoptedCa, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa, RootCertificate
 from scaffold.plan.model import Change, Work
 from scaffold.plan.revocations import entries, taken_over
 from scaffold.plan.unknown import known
@@ -26,22 +26,37 @@ from scaffold.topology.model import GeneratedSecret
 
 def make(context: ApplyContext, one: DesiredCa, change: Change) -> None:
     """Makes what `change` asks for of one CA's certificate. Raises PkiError, StoreError."""
+    match one:
+        case MadeCa():
+            _make(context, one, change)
+            context.writer.restrict(one.paths.key)
+        case AdoptedCa():
+            _adopt(context, one)
+    _place(context, one, change)
+
+
+def _make(context: ApplyContext, one: MadeCa, change: Change) -> None:
     match change.work:
-        case Work.ADOPT | Work.PLACE:
+        case Work.PLACE:
             pass
         case Work.ENCRYPT:
             _encrypt(context, one)
         case Work.NEW_KEY:
-            asked = _asked(one)
-            key = context.new_key(asked)
+            key = context.new_key(one.certificate)
             _write_key(context, one, key)
-            _issue(context, one, asked, key)
+            _issue(context, one, key)
         case Work.ISSUE:
-            asked = _asked(one)
-            _issue(context, one, asked, context.key_of(asked))
+            _issue(context, one, context.key_of(one.certificate))
         case _:
             raise ValueError(f"{change.address}: {change.work} is nothing that is done to a CA")
-    _place(context, one, change)
+
+
+def _adopt(context: ApplyContext, one: AdoptedCa) -> None:
+    """Copies the certificate, and the CRL from which the CA goes on."""
+    brought, there = context.existing[one.ca.name], context.observed.crl(one.paths.crl).crl
+    context.write(one.paths.certificate, bundles.pem(brought.certificate))
+    if (kept := taken_over(brought.crls, there, brought.certificate)) is not None:
+        context.write(one.paths.crl, kept)
 
 
 def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
@@ -61,12 +76,6 @@ def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
         [crls.Revoked(int(entry.serial, 16), entry.at, crls.Reason(entry.reason)) for entry in revoked],
     )
     context.writer.write(one.paths.crl, crls.to_pem(crl))
-
-
-def _asked(one: DesiredCa) -> DesiredCertificate:
-    if one.certificate is None:
-        raise ValueError(f"{one.ca.address} was made elsewhere")
-    return one.certificate
 
 
 def _write_key(context: ApplyContext, one: DesiredCa, key: PrivateKey) -> None:
@@ -89,37 +98,33 @@ def _encrypt(context: ApplyContext, one: DesiredCa) -> None:
     _write_key(context, one, keys.load(context.read(one.paths.key) or b""))
 
 
-def _issue(context: ApplyContext, one: DesiredCa, asked: DesiredCertificate, key: PrivateKey) -> None:
-    certificate = _signed(context, asked, key)
-    signer = key.public_key() if asked.issuer is None else context.issuer(asked.issuer).key.public_key()
-    issuer_key = keys.spki_sha256(signer)
-    context.record.issued([entry(asked.address, asked.issuer or one.ca.name, certificate, issuer_key)])
+def _issue(context: ApplyContext, one: MadeCa, key: PrivateKey) -> None:
+    asked = one.certificate
+    certificate, signer = _signed(context, asked, key)
+    context.record.issued([entry(asked.address, asked.ca, certificate, keys.spki_sha256(signer.public_key()))])
     context.writer.write(one.paths.certificate, bundles.pem(certificate), durable=True)
     context.install(one.ca.name, certificate, key)
 
 
-def _signed(context: ApplyContext, asked: DesiredCertificate, key: PrivateKey) -> x509.Certificate:
+def _signed(context: ApplyContext, asked: DesiredCertificate, key: PrivateKey) -> tuple[x509.Certificate, PrivateKey]:
+    """The certificate, and the key that signed it."""
     serial = new_serial(context.randomness, str(asked.address))
-    if asked.issuer is None:
-        begins, ends = validity(asked.lifetime, context.now)
-        return self_signed(asked.profile, key, serial=serial, not_before=begins, not_after=ends)
-    issuer = context.issuer(asked.issuer)
-    begins, ends = validity(asked.lifetime, context.now, issuer.not_after)
-    public = key.public_key()
-    return issue(asked.profile, public, issuer, serial=serial, not_before=begins, not_after=ends)
+    match asked:
+        case RootCertificate():
+            begins, ends = validity(asked.lifetime, context.now)
+            return self_signed(asked.profile, key, serial=serial, not_before=begins, not_after=ends), key
+        case IssuedCertificate():
+            issuer = context.issuer(asked.issuer)
+            begins, ends = validity(asked.lifetime, context.now, issuer.not_after)
+            public = key.public_key()
+            made = issue(asked.profile, public, issuer, serial=serial, not_before=begins, not_after=ends)
+            return made, issuer.key
 
 
 def _place(context: ApplyContext, one: DesiredCa, change: Change) -> None:
-    """What stands around the certificate: its DER copy, its chain, the rights of its key."""
+    """What stands around the certificate: its DER copy, its chain, the rights of its folder."""
     name = one.ca.name
     certificate = context.certificate(name)
-    if one.certificate is None:
-        context.write(one.paths.certificate, bundles.pem(certificate))
-        kept = taken_over(context.existing[name].crls, context.observed.crl(one.paths.crl).crl, certificate)
-        if kept is not None:
-            context.write(one.paths.crl, kept)
-    else:
-        context.writer.restrict(one.paths.key)
     if one.paths.folder in change.paths:
         context.writer.restrict_folder(one.paths.folder)
     if one.paths.key_password in change.paths:

@@ -19,7 +19,7 @@ from scaffold.pki.keys import PrivateKey
 from scaffold.pki.names import rfc2253
 from scaffold.pki.randomness import Randomness
 from scaffold.plan.authorities import Authorities, Authority
-from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
+from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa
 from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
 from scaffold.plan.unknown import Unknown
@@ -194,7 +194,8 @@ class ApplyContext:
 
     def _keys_of(self, changes: Sequence[Change]) -> Iterator[Address]:
         """The addresses of the certificates whose keys `changes` make or use."""
-        issuers = {one.address: one.issuer for one in self.asked_certificates()}
+        asked = (*self.desired.of_cas(), *self.desired.of_parties())
+        issuers = {one.address: one.issuer for one in asked if isinstance(one, IssuedCertificate)}
         for change in changes:
             match change.work:
                 case Work.NEW_KEY | Work.ISSUE | Work.ENCRYPT:
@@ -202,8 +203,7 @@ class ApplyContext:
                     if (issuer := issuers.get(change.address)) is not None:
                         yield Address.ca(issuer, Part.CERTIFICATE)
                 case Work.STAPLE:
-                    if (issuer := issuers[change.address.with_part(Part.CERTIFICATE)]) is not None:
-                        yield Address.ca(issuer, Part.CERTIFICATE)
+                    yield Address.ca(issuers[change.address.with_part(Part.CERTIFICATE)], Part.CERTIFICATE)
                 case Work.SIGN:
                     yield change.address.with_part(Part.CERTIFICATE)
                 case _:
@@ -229,12 +229,6 @@ class ApplyContext:
             return self.secrets.given(secret, str(one.ca.address))
         return secrets.kept(self.layout, one.paths.key_password) or secrets.new(self.randomness, str(one.ca.address))
 
-    def asked_certificates(self) -> Iterator[DesiredCertificate]:
-        """Every certificate that is made here."""
-        yield from (one.certificate for one in self.desired.cas if one.certificate is not None)
-        for party in self.desired.parties:
-            yield from party.certificates
-
     # --- The CAs as they are now ---
 
     def authorities(self) -> Authorities:
@@ -255,7 +249,7 @@ class ApplyContext:
             and not isinstance(planned.crl, Unknown)
         ):
             return planned
-        if one.certificate is not None and not self._has_certificate(one):
+        if isinstance(one, MadeCa) and not self._has_certificate(one):
             # Its key is lost, and making another is no part of this plan, which needs nothing of it either.
             return Authority(one.ca.name, profiles.subject_name(one.certificate.profile.subject), self.now)
         certificate = self.certificate(one.ca.name)

@@ -12,7 +12,7 @@ from scaffold.pki import broken, bundles, keys
 from scaffold.pki.issue import new_serial
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.authorities import Authorities
-from scaffold.plan.desired import DesiredCertificate, DesiredParty
+from scaffold.plan.desired import DesiredParty, IssuedCertificate
 from scaffold.plan.diff import bundle_inputs
 from scaffold.plan.model import Change, Work
 from scaffold.plan.unknown import known
@@ -28,9 +28,8 @@ _AT_ONCE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    asked: DesiredCertificate
+    asked: IssuedCertificate
     change: Change
-    issuer: str
     certificate: x509.Certificate
     key: PrivateKey | None
     """None where the one that is there stays."""
@@ -39,7 +38,7 @@ class _Made:
 def make(
     context: ApplyContext,
     changes: Sequence[Change],
-    asked: Mapping[Address, DesiredCertificate],
+    asked: Mapping[Address, IssuedCertificate],
     authorities: Authorities,
 ) -> None:
     """Makes the certificates of servers and clients. Raises PkiError, StoreError."""
@@ -53,36 +52,34 @@ def make(
                 context.progress(one.change)
 
 
-def _made(context: ApplyContext, change: Change, asked: DesiredCertificate) -> _Made:
-    if asked.issuer is None:
-        raise ValueError(f"{asked.address} has no issuer")
+def _made(context: ApplyContext, change: Change, asked: IssuedCertificate) -> _Made:
     match change.work:
         case Work.PLACE:
             there = context.observed.certificate(asked.paths.certificate).certificate
             if there is None:
                 raise ValueError(f"{asked.address} is not there")
-            return _Made(asked, change, asked.issuer, there, None)
+            return _Made(asked, change, there, None)
         case Work.NEW_KEY:
             key = context.new_key(asked)
-            return _Made(asked, change, asked.issuer, _signed(context, asked, asked.issuer, key), key)
+            return _Made(asked, change, _signed(context, asked, key), key)
         case Work.ISSUE:
             key = context.key_of(asked)
-            return _Made(asked, change, asked.issuer, _signed(context, asked, asked.issuer, key), None)
+            return _Made(asked, change, _signed(context, asked, key), None)
         case _:
             raise ValueError(f"{change.address}: {change.work} is nothing that is done to a leaf")
 
 
 def _entry(one: _Made, authorities: Authorities) -> Issued:
     # Who signs a leaf that is broken on purpose is nobody's business but the plan's: it looks for itself.
-    signer = "" if one.asked.fault is not None else known(authorities[one.issuer].spki_sha256)
-    return entry(one.asked.address, one.issuer, one.certificate, signer)
+    signer = "" if one.asked.fault is not None else known(authorities[one.asked.issuer].spki_sha256)
+    return entry(one.asked.address, one.asked.issuer, one.certificate, signer)
 
 
-def _signed(context: ApplyContext, asked: DesiredCertificate, issuer: str, key: PrivateKey) -> x509.Certificate:
+def _signed(context: ApplyContext, asked: IssuedCertificate, key: PrivateKey) -> x509.Certificate:
     return broken.issue(
         asked.profile,
         key,
-        context.issuer(issuer),
+        context.issuer(asked.issuer),
         serial=new_serial(context.randomness, str(asked.address)),
         lifetime=asked.lifetime,
         now=context.now,
@@ -97,7 +94,7 @@ def _put(context: ApplyContext, one: _Made, authorities: Authorities) -> None:
         context.writer.write(paths.key, keys.to_pem(one.key), mode=files.SECRET_FILE)
     else:
         context.writer.restrict(paths.key)
-    behind = known(authorities.intermediates_pem((one.issuer,)))
+    behind = known(authorities.intermediates_pem((one.asked.issuer,)))
     context.writer.write(paths.certificate, bundles.pem(one.certificate) + behind)
 
 

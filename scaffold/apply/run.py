@@ -99,7 +99,7 @@ def _carry_out(context: ApplyContext, plan: Plan) -> None:
     of_parties = [change for change in plan.changes if change.address.role is not Role.CA]
     _make_cas(context, of_cas)
     settled = context.authorities()
-    asked = {one.address: one for one in context.asked_certificates()}
+    asked = {one.address: one for one in context.desired.of_parties()}
     certificates = {Work.NEW_KEY, Work.ISSUE, Work.PLACE}
     leaves.make(context, [change for change in of_parties if change.work in certificates], asked, settled)
     parties = {one.party.address: one for one in context.desired.parties}
@@ -130,7 +130,7 @@ def _revoke(context: ApplyContext, changes: Sequence[Change]) -> None:
 
 def _make_cas(context: ApplyContext, changes: Sequence[Change]) -> None:
     cas = {one.ca.address: one for one in context.desired.cas}
-    asked = {one.certificate.address: one.certificate for one in context.desired.cas if one.certificate is not None}
+    asked = {one.address: one for one in context.desired.of_cas()}
     with context.making_keys(asked[change.address] for change in changes if change.work is Work.NEW_KEY):
         for change in changes:
             if change.work in (Work.REMOVE, Work.REVOKE):

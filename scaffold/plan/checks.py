@@ -69,10 +69,6 @@ class Examined:
         """Whether a certificate of this CA was issued before: with another key it is another CA."""
         return self.desired.address.role is Role.CA and bool(self.ledger.by_address.get(self.desired.address))
 
-    @property
-    def ca(self) -> str:
-        return self.desired.issuer or self.desired.address.name
-
 
 _SHA256 = hashes.SHA256()
 

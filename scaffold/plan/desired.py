@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 from scaffold.pki import profiles
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.store.layout import CaPaths, CertificatePaths, PartyPaths, ca_paths, party_paths
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
-from scaffold.topology.model import Ca, Client, Fault, KeyType, Party, Server, Topology
+from scaffold.topology.model import Ca, Client, Existing, Fault, KeyType, Party, Server, Topology
 
 DEFAULT_CRL_LIFE = timedelta(days=90)
 """How long a CRL is valid whose CA says nothing of it."""
@@ -21,34 +22,52 @@ _SHARE_LEFT_TO_A_CA = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
-class DesiredCertificate:
-    """A certificate that should be. `issuer` is a CA's name, or None where its own key signs it.
-
-    `window`: how long before its end it is due. `fault` is one that its dates or its signer carry, or its words.
-    """
+class _Certificate:
+    """`window`: how long before its end it is due."""
 
     address: Address
     profile: CertificateProfile
     key: KeyType
-    issuer: str | None
     lifetime: timedelta
     window: timedelta
     paths: CertificatePaths
+
+
+@dataclass(frozen=True, slots=True)
+class RootCertificate(_Certificate):
+    """The certificate of a CA that its own key signs."""
+
+    fault: ClassVar[None] = None
+
+    @property
+    def ca(self) -> str:
+        """The name of the CA that issues it: its own."""
+        return self.address.name
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCertificate(_Certificate):
+    """A certificate of a CA, server or client that the CA `issuer` signs.
+
+    `fault` is one that its dates or its signer carry, or its words.
+    """
+
+    issuer: str
     fault: Fault | None = None
 
     @property
     def ca(self) -> str:
-        """The name of the CA that issues it: its own, where its own key signs it."""
-        return self.issuer or self.address.name
+        """The name of the CA that issues it."""
+        return self.issuer
+
+
+DesiredCertificate = RootCertificate | IssuedCertificate
 
 
 @dataclass(frozen=True, slots=True)
-class DesiredCa:
-    """A CA that is made here (`certificate` says how) or adopted (`certificate` is None)."""
-
+class _Ca:
     ca: Ca
     paths: CaPaths
-    certificate: DesiredCertificate | None
 
     @property
     def signs_crl(self) -> bool:
@@ -61,16 +80,33 @@ class DesiredCa:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeCa(_Ca):
+    """A CA whose key and certificate are made here."""
+
+    certificate: DesiredCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedCa(_Ca):
+    """A CA that was made elsewhere, with or without its key."""
+
+    existing: Existing
+
+
+DesiredCa = MadeCa | AdoptedCa
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredParty:
     """A server or client with a project: its certificate, and the second one of a server that calls."""
 
     party: Party
     paths: PartyPaths
-    own: DesiredCertificate
-    client_side: DesiredCertificate | None
+    own: IssuedCertificate
+    client_side: IssuedCertificate | None
 
     @property
-    def certificates(self) -> tuple[DesiredCertificate, ...]:
+    def certificates(self) -> tuple[IssuedCertificate, ...]:
         return (self.own,) if self.client_side is None else (self.own, self.client_side)
 
 
@@ -81,6 +117,14 @@ class Desired:
     topology: Topology
     cas: tuple[DesiredCa, ...]
     parties: tuple[DesiredParty, ...]
+
+    def of_cas(self) -> Iterator[DesiredCertificate]:
+        """The certificates of the CAs that are made here."""
+        return (one.certificate for one in self.cas if isinstance(one, MadeCa))
+
+    def of_parties(self) -> Iterator[IssuedCertificate]:
+        """The certificates of servers and clients."""
+        return (certificate for party in self.parties for certificate in party.certificates)
 
 
 def desire(t: Topology) -> Desired:
@@ -103,17 +147,12 @@ def _own_parties(t: Topology) -> Iterator[Party]:
 def _ca(t: Topology, ca: Ca, longest_leaf: timedelta) -> DesiredCa:
     paths = ca_paths(ca.name)
     if ca.existing is not None:
-        return DesiredCa(ca, paths, None)
-    certificate = DesiredCertificate(
-        address=ca.address.with_part(Part.CERTIFICATE),
-        profile=profiles.for_ca(t, ca),
-        key=ca.key,
-        issuer=ca.issuer,
-        lifetime=ca.lifetime,
-        window=_window_of_ca(ca, longest_leaf),
-        paths=CertificatePaths(paths.certificate, paths.key),
-    )
-    return DesiredCa(ca, paths, certificate)
+        return AdoptedCa(ca, paths, ca.existing)
+    address, profile = ca.address.with_part(Part.CERTIFICATE), profiles.for_ca(t, ca)
+    window, files = _window_of_ca(ca, longest_leaf), CertificatePaths(paths.certificate, paths.key)
+    if ca.issuer is None:
+        return MadeCa(ca, paths, RootCertificate(address, profile, ca.key, ca.lifetime, window, files))
+    return MadeCa(ca, paths, IssuedCertificate(address, profile, ca.key, ca.lifetime, window, files, ca.issuer))
 
 
 def _window_of_ca(ca: Ca, longest_leaf: timedelta) -> timedelta:
@@ -148,6 +187,6 @@ def _party(t: Topology, party: Party) -> DesiredParty:
 
 def _leaf(
     party: Party, address: Address, profile: CertificateProfile, paths: CertificatePaths, fault: Fault | None
-) -> DesiredCertificate:
+) -> IssuedCertificate:
     window = party.renew_before.of(party.lifetime)
-    return DesiredCertificate(address, profile, party.key, party.issuer, party.lifetime, window, paths, fault)
+    return IssuedCertificate(address, profile, party.key, party.lifetime, window, paths, party.issuer, fault)

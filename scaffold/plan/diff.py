@@ -20,7 +20,16 @@ from scaffold.plan import checks, projects, removal, revocations, rights, staple
 from scaffold.plan import crls as crl_rules
 from scaffold.plan.authorities import Authorities, Authority
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
-from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, DesiredParty
+from scaffold.plan.desired import (
+    AdoptedCa,
+    Desired,
+    DesiredCa,
+    DesiredCertificate,
+    DesiredParty,
+    IssuedCertificate,
+    MadeCa,
+    RootCertificate,
+)
 from scaffold.plan.intents import Intent, Resolved, resolve
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reasons import Finding, Reason, ReasonCode
@@ -101,7 +110,11 @@ class _Diff:
         crl_changes: list[Change] = []
         for one in self.desired.cas:
             self.observed.look_at(one.paths.folder)
-            self._adopted(one) if one.certificate is None else self._made(one, one.certificate)
+            match one:
+                case MadeCa():
+                    self._made(one)
+                case AdoptedCa():
+                    self._adopted(one)
             crl_changes.extend(self._crl(one))
         settled = Authorities(self.desired.topology, self.authorities)
         for one in self.desired.cas:
@@ -123,8 +136,13 @@ class _Diff:
 
     # --- CAs ---
 
-    def _made(self, one: DesiredCa, asked: DesiredCertificate) -> None:
-        issuer = self.authorities[asked.issuer] if asked.issuer is not None else None
+    def _made(self, one: MadeCa) -> None:
+        asked = one.certificate
+        match asked:
+            case RootCertificate():
+                issuer = None
+            case IssuedCertificate():
+                issuer = self.authorities[asked.issuer]
         examined = self._examine(asked, issuer)
         verdict, withdrawn = self._verdict(examined)
         real = examined.certificate.certificate
@@ -138,7 +156,7 @@ class _Diff:
             key = (one.paths.key,) if verdict.work is Work.NEW_KEY else ()
             paths = (*key, one.paths.certificate, one.paths.der, one.paths.chain)
             self._change(asked.address, verdict, paths, also=_secret(one))
-        self.authorities[one.ca.name] = replace(_after(one, asked, examined, verdict, real), withdrawn=withdrawn)
+        self.authorities[one.ca.name] = replace(_after(one, examined, verdict, real), withdrawn=withdrawn)
 
     def _verdict(self, examined: Examined) -> tuple[Verdict | None, bool]:
         """What is to be done, and whether nothing is because it, or a CA above it, is revoked and stays so."""
@@ -157,7 +175,7 @@ class _Diff:
         self._note_cut(asked, issuer, verdict)
         return verdict, False
 
-    def _adopted(self, one: DesiredCa) -> None:
+    def _adopted(self, one: AdoptedCa) -> None:
         found = self.existing[one.ca.name]
         self._note_brought_crls(one, found)
         self.authorities[one.ca.name] = Authority(
@@ -190,16 +208,16 @@ class _Diff:
             one.paths.chain: settled.chain_pem(one.ca.name),
             one.paths.ignore: gitignore.PKI,
         }
-        if one.certificate is None:
+        if isinstance(one, AdoptedCa):
             wanted[one.paths.certificate] = bundles.pem(certificate)
             wanted.update(self._kept_crl(one, certificate))
         reasons = [reason for path, text in wanted.items() if (reason := self._content(path, text)) is not None]
         open_to_others = dict(rights.of_folder(one.paths.folder, self.observed))
         open_to_others.update(rights.of_files((one.paths.key_password,), self.observed))
-        if one.certificate is None:
+        if isinstance(one, AdoptedCa):
             if reasons or open_to_others:
                 action = Action.UPDATE if self.observed.exists(one.paths.certificate) else Action.CREATE
-                adopted = Reason(ReasonCode.EXISTING, found=str(one.ca.existing.certificate))  # type: ignore[union-attr]
+                adopted = Reason(ReasonCode.EXISTING, found=str(one.existing.certificate))
                 why = (adopted,) if reasons else tuple(open_to_others.values())
                 self._change(address, Verdict(action, Work.ADOPT, why), (*wanted, *open_to_others))
             return
@@ -293,10 +311,8 @@ class _Diff:
     def _overwritten(self, one: DesiredParty) -> bool:
         return any(address.entity == one.party.address for address in self.overwrite)
 
-    def _leaf(self, asked: DesiredCertificate, settled: Authorities) -> bool:
+    def _leaf(self, asked: IssuedCertificate, settled: Authorities) -> bool:
         """Compares one certificate; whether it is issued anew."""
-        if asked.issuer is None:
-            raise ValueError(f"{asked.address} has no issuer")
         issuer = settled[asked.issuer]
         examined = self._examine(asked, issuer)
         verdict, withdrawn = self._verdict(examined)
@@ -311,12 +327,12 @@ class _Diff:
         )
         return verdict.work in (Work.NEW_KEY, Work.ISSUE)
 
-    def _around_leaf(self, asked: DesiredCertificate, one: Examined, settled: Authorities) -> Verdict | None:
+    def _around_leaf(self, asked: IssuedCertificate, one: Examined, settled: Authorities) -> Verdict | None:
         """What stands around a leaf that stays: its intermediates, the rights of its key."""
         reasons = list(_rights(asked.paths.key, one.key))
-        behind = settled.intermediates_pem((asked.issuer,)) if asked.issuer is not None else b""
+        behind = settled.intermediates_pem((asked.issuer,))
         if isinstance(behind, Unknown):
-            pending = tuple(Address.ca(name) for name in settled.pending((asked.issuer or "",)))
+            pending = tuple(Address.ca(name) for name in settled.pending((asked.issuer,)))
             reasons.append(Reason(ReasonCode.CHAIN_PENDING, of=pending))
         elif one.certificate.content != bundles.pem(one.real) + behind:
             reasons.append(Reason(ReasonCode.CHAIN))
@@ -531,13 +547,13 @@ class _Diff:
 
 
 def _after(
-    one: DesiredCa,
-    asked: DesiredCertificate,
+    one: MadeCa,
     examined: Examined,
     verdict: Verdict | None,
     real: x509.Certificate | None,
 ) -> Authority:
     """The CA once its change is made."""
+    asked = one.certificate
     name, subject = one.ca.name, profiles.subject_name(asked.profile.subject)
     if verdict is None and real is not None:
         return Authority(name, subject, real.not_valid_after_utc, real, real, keys.spki(real))

@@ -125,8 +125,7 @@ class _Resolution:
     # --- Which certificates are meant ---
 
     def _asked(self) -> dict[Address, DesiredCertificate]:
-        of_cas = {one.certificate.address: one.certificate for one in self.desired.cas if one.certificate is not None}
-        return of_cas | {one.address: one for party in self.desired.parties for one in party.certificates}
+        return {one.address: one for one in (*self.desired.of_cas(), *self.desired.of_parties())}
 
     def _addresses(self, address: Address) -> tuple[Address, ...]:
         """The certificates of an entity, or the one that is named; of those that left the topology too."""

@@ -9,7 +9,7 @@ from scaffold.errors import ScaffoldError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import crl as crls
 from scaffold.pki import staples as stapled
-from scaffold.plan.desired import Desired, DesiredParty, desire
+from scaffold.plan.desired import Desired, DesiredCertificate, DesiredParty, desire
 from scaffold.plan.staples import due_at, has_staple, life
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
@@ -26,7 +26,7 @@ def next_due(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: da
 def _moments(
     desired: Desired, observed: Observation, kinds: Mapping[Address, Kind], now: datetime
 ) -> Iterator[datetime]:
-    asked = [one.certificate for one in desired.cas if one.certificate is not None]
+    asked: list[DesiredCertificate] = list(desired.of_cas())
     for party in desired.parties:
         asked.extend(party.certificates)
         if has_staple(party, kinds[party.party.address]):

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
-from scaffold.plan.desired import Desired, DesiredCertificate
+from scaffold.plan.desired import AdoptedCa, Desired, DesiredCertificate
 from scaffold.plan.make import Basis, Planned
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reasons import Reason
@@ -120,14 +120,13 @@ def status(planned: Planned, within: timedelta | None = None) -> Status:
 
 
 def _asked(desired: Desired) -> Iterator[DesiredCertificate]:
-    yield from (one.certificate for one in desired.cas if one.certificate is not None)
-    for party in desired.parties:
-        yield from party.certificates
+    yield from desired.of_cas()
+    yield from desired.of_parties()
 
 
 def _adopted(basis: Basis, within: timedelta | None) -> Iterator[CertificateStatus]:
     for one in basis.desired.cas:
-        if one.certificate is None:
+        if isinstance(one, AdoptedCa):
             certificate = basis.existing[one.ca.name].certificate
             state = _by_clock(certificate, basis.now, within)
             yield _described(one.ca.address.with_part(Part.CERTIFICATE), state, certificate, "made elsewhere")
