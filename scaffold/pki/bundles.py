@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from scaffold.errors import PkiError, Unreadable, WrongPassword
 from scaffold.pki.der import elements
@@ -100,10 +100,18 @@ def _parsed(data: bytes) -> list[x509.Certificate]:
         try:
             return [x509.load_der_x509_certificate(data)]
         except ValueError:
-            return pkcs7.load_der_pkcs7_certificates(data)
+            return _from_pkcs7(data)
     if b"-----BEGIN PKCS7-----" in data:
-        return pkcs7.load_pem_pkcs7_certificates(data)
+        return _from_pkcs7(data)
     return x509.load_pem_x509_certificates(_TRUSTED.sub(_without_trust, data))
+
+
+def _from_pkcs7(data: bytes) -> list[x509.Certificate]:
+    # Loaded where it is needed: it brings the whole of `email` along.
+    from cryptography.hazmat.primitives.serialization import pkcs7
+
+    in_pem = b"-----BEGIN" in data
+    return pkcs7.load_pem_pkcs7_certificates(data) if in_pem else pkcs7.load_der_pkcs7_certificates(data)
 
 
 def _without_trust(found: re.Match[bytes]) -> bytes:

@@ -10,7 +10,6 @@ from scaffold.collector import garbage_collector_off
 from scaffold.errors import PlanError
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
-from scaffold.plan import adopted as adoption
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
@@ -64,8 +63,23 @@ def look(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: dateti
         observed.ledger.check()
         adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
         of_kinds, desired = limits.check(t, kinds), desire(t)
-        said = (*of_kinds, *notes(t), *adoption.check(desired, adopted, kinds, observed, now))
+        said = (*of_kinds, *notes(t), *_on_adopted(desired, adopted, kinds, observed, now))
         return Basis(desired, observed, adopted, kinds, now, said)
+
+
+def _on_adopted(
+    desired: Desired,
+    adopted: Mapping[str, ExistingCa],
+    kinds: Mapping[Address, Kind],
+    observed: Observation,
+    now: datetime,
+) -> tuple[Note, ...]:
+    if not adopted:
+        return ()
+    # Loaded for those who have adopted a CA: most have not.
+    from scaffold.plan.adopted import check
+
+    return check(desired, adopted, kinds, observed, now)
 
 
 def plan_all(
@@ -93,7 +107,10 @@ def plan_all(
             intents=intents,
             hold_projects=hold_projects,
         )
-        adoption.refuse_invalid(basis.topology, basis.existing, found.changes, basis.now)
+        if basis.existing:
+            from scaffold.plan.adopted import refuse_invalid
+
+            refuse_invalid(basis.topology, basis.existing, found.changes, basis.now)
     plan = Plan(
         topology=basis.topology.name,
         changes=found.changes,

@@ -15,9 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from scaffold.errors import TopologyError
-from scaffold.pki import bundles
+from scaffold.pki import bundles, profiles
 from scaffold.pki import crl as crls
+from scaffold.pki.issue import Issuer, issue
+from scaffold.pki.randomness import OPERATING_SYSTEM
 from scaffold.plan.model import Plan
+from scaffold.topology import load
 from tests.requirements import require_command
 from tests.unit.conftest import Household
 
@@ -319,3 +322,31 @@ def verified(folder: Path, chain: bytes, anchors: bytes, purpose: str, options: 
     if done.returncode == 0:
         return []
     return [f"{purpose}: {line}" for line in done.stderr.splitlines() if line.startswith("error ")] or [done.stderr]
+
+
+def errors_of_openssl(
+    adopting: Adopting, ca: Made, chain: list[Made], *options: str, lists: Sequence[crls.Crl] = ()
+) -> list[str]:
+    """What OpenSSL says of what would be issued, whatever our plan says: made by `scaffold.pki` alone."""
+    t = load.loads((TOPOLOGY % adopting.words).encode(), adopting.household.folder / "topology.yaml")
+    path, signer = [ca, *chain], Issuer(ca.certificate, ca.key)
+    for ours in (c for c in t.cas.values() if c.existing is None):
+        own = OPERATING_SYSTEM.key("", ours.key)
+        dates = {
+            "not_before": adopting.household.now - timedelta(days=1),
+            "not_after": ca.certificate.not_valid_after_utc,
+        }
+        certificate = issue(profiles.for_ca(t, ours), own.public_key(), signer, serial=77, **dates)
+        path, signer = [Made(certificate, own), *path], Issuer(certificate, own)
+    found: list[str] = []
+    for profile in (profiles.for_server(t, t.servers["accounts"]), profiles.for_client_side(t, t.clients["teller"])):
+        dates = {
+            "not_before": adopting.household.now - timedelta(days=1),
+            "not_after": adopting.household.now + timedelta(days=30),
+        }
+        leaf = issue(profile, key("p256", 99).public_key(), signer, serial=78, **dates)
+        *between, root = [each.certificate for each in path]
+        text = bundles.chain_pem([leaf, *between])
+        anchors = bundles.pem(root) + b"".join(map(crls.to_pem, lists))
+        found += verified(adopting.household.folder, text, anchors, f"ssl{profile.role}", options)
+    return found

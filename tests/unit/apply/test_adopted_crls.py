@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from scaffold.pki import crl as crls
 from scaffold.plan.model import Action
-from tests.unit.adopting import Adopting, Spec, crl, make, scope
+from tests.unit.adopting import ALL_USAGES, Adopting, Spec, crl, errors_of_openssl, make, scope
+from tests.unit.conftest import Household
 
 CHECKED = ", check_revocation: crl"
 ROOT = make(Spec("Partner Root", index=1))
 CA = make(Spec(), ROOT)
 OTHER = make(Spec("Other CA", index=2), ROOT)
 FROM_USERS, FROM_CAS = scope(only_contains_user_certs=True), scope(only_contains_ca_certs=True)
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 ELSEWHERE = scope(full_name=[x509.UniformResourceIdentifier("http://partner.example/ca.crl")])
 
 
@@ -212,3 +219,36 @@ def test_an_adopted_ca_is_changed_by_its_crl_alone(root_of_theirs):
     root_of_theirs.bring(ROOT, [], [crl(ROOT, 0x1001, [7001])])
     changes = {str(change.address): change.action for change in root_of_theirs.plan().changes}
     assert changes["ca.partner.certificate"] is Action.UPDATE
+
+
+# --- Anything -----------------------------------------------------------------------------------------------------
+
+SCOPES = st.sampled_from([None, None, FROM_USERS, FROM_CAS, ELSEWHERE, scope(indirect_crl=True)])
+LISTS = st.lists(
+    st.tuples(st.sampled_from(["own", "root", "other"]), SCOPES, st.sampled_from([(), ((UNKNOWN, True),)])),
+    max_size=4,
+)
+
+
+@given(
+    lists=LISTS,
+    silent=st.sampled_from(["nobody", "nobody", "own", "root"]),
+    below=st.sampled_from([("", "partner"), ("  sub: {issuer: partner}", "sub")]),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_the_lists_say_plan_and_openssl_agree(lists, silent, below):
+    usages = {who: ("key_cert_sign",) if who == silent else ALL_USAGES for who in ("own", "root")}
+    root = make(Spec("Partner Root", index=1, usages=usages["root"]))
+    own = make(Spec(usages=usages["own"]), root)
+    signers = {"own": own, "root": root, "other": OTHER}
+    found = [crl(signers[who], scope=asked, more=more) for who, asked, more in [("other", None, ()), *lists]]
+    folder = Path(tempfile.mkdtemp())
+    try:
+        adopting = Adopting(Household(folder))
+        adopting.ask(check=CHECKED, cas=below[0], issuer=below[1])
+        adopting.bring(own, [root], found)
+        refusal = adopting.refusal()
+        errors = errors_of_openssl(adopting, own, [root], "-crl_check_all", lists=found)
+        assert (refusal is not None) == bool(errors), (str(refusal), errors)
+    finally:
+        shutil.rmtree(folder)

@@ -19,11 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaffold.pki import bundles, profiles
-from scaffold.pki.issue import Issuer, issue
-from scaffold.pki.randomness import OPERATING_SYSTEM
-from scaffold.topology import load
-from tests.unit.adopting import TOPOLOGY, Adopting, Made, Spec, key, made_by_openssl, make, name, verified, version_1
+from tests.unit.adopting import Adopting, Made, Spec, errors_of_openssl, made_by_openssl, make, name, version_1
 from tests.unit.conftest import Household
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
@@ -59,31 +55,6 @@ def in_organization(organization: str, common_name: str | None = None) -> x509.N
 @pytest.fixture
 def adopting(household) -> Adopting:
     return Adopting(household)
-
-
-def errors_of_openssl(adopting: Adopting, ca: Made, chain: list[Made], *options: str) -> list[str]:
-    """What OpenSSL says of what would be issued, whatever our plan says: made by `scaffold.pki` alone."""
-    t = load.loads((TOPOLOGY % adopting.words).encode(), adopting.household.folder / "topology.yaml")
-    path, signer = [ca, *chain], Issuer(ca.certificate, ca.key)
-    for ours in (c for c in t.cas.values() if c.existing is None):
-        own = OPERATING_SYSTEM.key("", ours.key)
-        dates = {
-            "not_before": adopting.household.now - timedelta(days=1),
-            "not_after": ca.certificate.not_valid_after_utc,
-        }
-        certificate = issue(profiles.for_ca(t, ours), own.public_key(), signer, serial=77, **dates)
-        path, signer = [Made(certificate, own), *path], Issuer(certificate, own)
-    found: list[str] = []
-    for profile in (profiles.for_server(t, t.servers["accounts"]), profiles.for_client_side(t, t.clients["teller"])):
-        dates = {
-            "not_before": adopting.household.now - timedelta(days=1),
-            "not_after": adopting.household.now + timedelta(days=30),
-        }
-        leaf = issue(profile, key("p256", 99).public_key(), signer, serial=78, **dates)
-        *between, root = [each.certificate for each in path]
-        text = bundles.chain_pem([leaf, *between])
-        found += verified(adopting.household.folder, text, bundles.pem(root), f"ssl{profile.role}", options)
-    return found
 
 
 def judge(adopting: Adopting, ca: Made, chain: list[Made]) -> str | None:
