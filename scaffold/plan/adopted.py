@@ -26,7 +26,7 @@ from scaffold.plan import revocations
 from scaffold.plan.desired import Desired
 from scaffold.plan.model import Change, Work
 from scaffold.settings.peers import callee_issuers, needs_crls, peer_issuers
-from scaffold.store import existing
+from scaffold.store.brought import leaves
 from scaffold.store.existing import ExistingCa
 from scaffold.store.layout import ca_paths
 from scaffold.store.observation import Observation
@@ -102,7 +102,7 @@ def names_and_purposes(one: Adoption) -> Found:
     for party in graph.parties(one.t):
         if (found := one.above(party.issuer)) is None:
             continue
-        for leaf in existing.leaves(one.t, party):
+        for leaf in leaves(one.t, party):
             for finding in permits.forbidden(found[1].path, leaf):
                 yield _refused(one, party, f"{party.address} cannot be a {leaf.role} below {found[0].address}", finding)
 

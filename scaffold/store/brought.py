@@ -1,0 +1,194 @@
+"""Reads the files of CAs that were made elsewhere, and refuses what cannot serve before anything relies on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from scaffold.errors import PkiError, StoreError, TopologyError, Unreadable
+from scaffold.pki import bundles, chains, keys, permits, profiles
+from scaffold.pki import crl as crls
+from scaffold.pki.crl import Crl
+from scaffold.pki.names import comparable, rfc2253
+from scaffold.pki.permits import Leaf
+from scaffold.store import files
+from scaffold.store.existing import ExistingCa
+from scaffold.topology import graph
+from scaffold.topology.model import Ca, Client, Party, San, SanType, Topology
+
+
+def read(t: Topology, ca: Ca) -> ExistingCa:
+    """Reads what `ca.existing` names. Raises TopologyError, with the place in the YAML, for what cannot serve."""
+    existing = ca.existing
+    if existing is None:
+        raise ValueError(f"{ca.address} is made here")
+    certificate = _certificate(t, ca, existing.certificate)
+    path = _path(t, ca, certificate)
+    for finding in permits.refusals(path):
+        field = "certificate" if finding.certificate == certificate else "chain"
+        raise _wrong(t, ca, field, str(finding), "bring another certificate of it, or another CA")
+    encrypted = existing.key is not None and _check_key(t, ca, existing.key, certificate)
+    found, left_out = _crls(t, ca, existing.crl, path) if existing.crl else (None, ())
+    return ExistingCa(certificate, path[1:], encrypted, found, left_out)
+
+
+def leaves(t: Topology, party: Party) -> tuple[Leaf, ...]:
+    """What the certificates of `party` ask of the CAs above them; of one that is issued elsewhere, what is known."""
+    if isinstance(party, Client):
+        if party.external is not None:
+            return (Leaf("client", (San(SanType.URI, party.identity),)),)
+        return (Leaf.of(profiles.for_client_side(t, party)),)
+    own = Leaf.of(profiles.for_server(t, party))
+    return (own, Leaf.of(profiles.for_client_side(t, party))) if party.calls else (own,)
+
+
+# --- Certificates and the way up ----------------------------------------------------------------------------------
+
+
+def _certificate(t: Topology, ca: Ca, path: Path) -> x509.Certificate:
+    """The first of a file; the others count as its chain. One that is for a server or client is no CA."""
+    try:
+        found = bundles.parse_certificates(_read(t, ca, "certificate", path))[0]
+    except Unreadable as error:
+        raise _wrong(t, ca, "certificate", f"{path} is {error}") from error
+    if (problem := bundles.not_understood(found)) is not None:
+        raise _wrong(t, ca, "certificate", f"{path} is {problem}", "have it issued again")
+    if not chains.is_ca(found) and found.version is not x509.Version.v1:
+        hint = "a CA has basicConstraints CA:TRUE and, among its key usages, keyCertSign (RFC 5280 4.2.1.9, 4.2.1.3)"
+        raise _wrong(t, ca, "certificate", f"{path} is not the certificate of a CA", hint)
+    return found
+
+
+def _pool(t: Topology, ca: Ca) -> tuple[tuple[x509.Certificate, ...], tuple[str, ...]]:
+    """What may stand above it, from both files; and what is the matter with those that cannot be understood."""
+    existing = ca.existing
+    found: list[x509.Certificate] = []
+    problems: list[str] = []
+    for field, path in (("certificate", existing.certificate), ("chain", existing.chain)) if existing else ():
+        if path is None:
+            continue
+        try:
+            each = bundles.parse_certificates(_read(t, ca, field, path))
+        except Unreadable as error:
+            raise _wrong(t, ca, field, f"{path} is {error}") from error
+        for one in each:
+            problem = bundles.not_understood(one)
+            if problem is None:
+                found.append(one)
+            else:
+                problems.append(f"{path} holds {problem}")
+    return tuple(found), tuple(problems)
+
+
+def _path(t: Topology, ca: Ca, certificate: x509.Certificate) -> chains.Path:
+    """Of several ways up to a root, the one that works for most; of these, the one that ends last."""
+    pool, problems = _pool(t, ca)
+    try:
+        paths = chains.paths_to_roots(certificate, pool)
+    except PkiError as error:
+        hint = "name a file with the certificates up to the root under `chain:`"
+        message = f"{error}; {problems[0]}" if problems else str(error)
+        has_chain = ca.existing is not None and ca.existing.chain is not None
+        raise _wrong(t, ca, "chain" if has_chain else "certificate", message, hint) from error
+    if len(paths) == 1:
+        return paths[0]
+    asked = tuple(_below(t, ca))
+    return min(paths, key=lambda path: _drawbacks(path, asked))
+
+
+def _drawbacks(path: chains.Path, asked: tuple[Leaf, ...]) -> tuple[int, int, int, float, int]:
+    """What speaks against a path, the weightiest first."""
+    refused = sum(1 for _ in permits.refusals(path))
+    forbidden = sum(1 for leaf in asked for _ in permits.forbidden(path, leaf)) if not refused else 0
+    strictly = sum(1 for _ in permits.strict_refusals(path)) if not refused else 0
+    return refused, forbidden, strictly, -ends(path).timestamp(), len(path)
+
+
+def ends(path: chains.Path) -> datetime:
+    """When the first certificate of a path ends, and the path with it (RFC 5280 6.1.3 a 2)."""
+    return min(one.not_valid_after_utc for one in path)
+
+
+def _below(t: Topology, ca: Ca) -> Iterator[Leaf]:
+    for party in graph.parties(t):
+        if party.issuer in t.cas and graph.root_of(t, party.issuer).name == ca.name:
+            yield from leaves(t, party)
+
+
+# --- The key ------------------------------------------------------------------------------------------------------
+
+
+def _check_key(t: Topology, ca: Ca, path: Path, certificate: x509.Certificate) -> bool:
+    """Whether the key is encrypted; if not, that it is the certificate's."""
+    pem = _read(t, ca, "key", path)
+    if keys.is_encrypted(pem):
+        if ca.key_password is None:
+            hint = "say where its password is: `key_password: {env: NAME}` or `{file: PATH}`"
+            raise _wrong(t, ca, "key", f"{path} is encrypted", hint)
+        return True
+    try:
+        same = keys.public_of(pem) == keys.spki(certificate)
+    except Unreadable as error:
+        raise _wrong(t, ca, "key", f"{path} is {error}") from error
+    if not same:
+        raise _wrong(t, ca, "key", f"{path} is not the key of the certificate")
+    if not permits.subject_can_be_written(certificate):
+        message = "its subject is not written in DER, so that nothing issued here could name it"
+        raise _wrong(t, ca, "certificate", message, "have it issued again, or take its `key` out: trust it")
+    if not isinstance(certificate.public_key(), keys.PublicKey):
+        kind = type(certificate.public_key()).__name__.removesuffix("PublicKey")
+        raise _wrong(t, ca, "key", f"{path} is a {kind} key, which signs nothing here", "take its `key` out: trust it")
+    return False
+
+
+# --- CRLs ---------------------------------------------------------------------------------------------------------
+
+
+def _crls(t: Topology, ca: Ca, path: Path, above: chains.Path) -> tuple[bytes, tuple[str, ...]]:
+    """Those that serve, in PEM, and what the others are."""
+    content = _read(t, ca, "crl", path)
+    try:
+        found = crls.load_all(content)
+    except Unreadable as error:
+        raise _wrong(t, ca, "crl", f"{path} is {error}") from error
+    wrong = [(one, _of_no_use(one, above)) for one in found]
+    serving = [crls.to_pem(one) for one, problem in wrong if problem is None]
+    return b"".join(serving), tuple(problem for _, problem in wrong if problem is not None)
+
+
+def _of_no_use(crl: Crl, path: chains.Path) -> str | None:
+    try:
+        issuer = comparable(crl.issuer)
+        name = rfc2253(crl.issuer)
+    except ValueError:
+        return "a CRL whose issuer cannot be read"
+    if issuer not in {comparable(one.subject) for one in path}:
+        return f"a CRL that {name} has signed, which is none of these CAs (one CA cannot sign for another here)"
+    signers = [one for one in path if crls.signed_by(crl, one)]
+    if not signers:
+        return f"a CRL of {name} that the key in its certificate has not signed"
+    if not any(permits.may_sign_crls(one) for one in signers):
+        return f"a CRL of {name}, whose key usage has no cRLSign (RFC 5280 4.2.1.3)"
+    problem = crls.unusable(crl)
+    return None if problem is None else f"a CRL of {name} that {problem}"
+
+
+# --- Files and errors ---------------------------------------------------------------------------------------------
+
+
+def _read(t: Topology, ca: Ca, field: str, path: Path) -> bytes:
+    try:
+        found = files.read(str(path.resolve()))
+    except StoreError as error:
+        raise _wrong(t, ca, field, str(error), error.hint) from error
+    if found is None:
+        raise _wrong(t, ca, field, f"{path} is not there", "paths are relative to the topology's own folder")
+    return found.content
+
+
+def _wrong(t: Topology, ca: Ca, field: str, message: str, hint: str | None = None) -> TopologyError:
+    place = t.place("cas", ca.name, "existing", field)
+    return TopologyError(f"{ca.address}: {message}", place=place, hint=hint)
