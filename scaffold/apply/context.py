@@ -254,7 +254,8 @@ class ApplyContext:
             return Authority(one.ca.name, profiles.subject_name(one.certificate.profile.subject), self.now)
         certificate = self.certificate(one.ca.name)
         adopted = self.existing.get(one.ca.name)
-        crl = adopted.crls if adopted is not None else None
+        own = self.read(one.paths.crl) if one.signs_crl else None
+        lists = [each for each in (own, adopted.crls if adopted is not None else None) if each is not None]
         return Authority(
             one.ca.name,
             certificate.subject,
@@ -263,7 +264,7 @@ class ApplyContext:
             today=certificate,
             spki=keys.spki(certificate),
             above=adopted.above if adopted is not None else (),
-            crl=self.read(one.paths.crl) if crl is None else crl,
+            crl=b"".join(lists) if lists else None,
         )
 
 

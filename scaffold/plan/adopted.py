@@ -309,7 +309,7 @@ def _issued_below(one: Adoption, ca: Ca) -> Iterator[Party]:
 def left_out(one: Adoption) -> Found:
     """CRLs that were brought and serve nobody."""
     for ca, brought in _each(one):
-        where = ca.existing.crl if ca.existing is not None else None
+        where = (ca.existing.crl or ca.existing.chain_crl) if ca.existing is not None else None
         for words in brought.left_out:
             yield Note(ca.address, f"brings in {where} {words}: it is left out")
 
@@ -326,9 +326,8 @@ def crls_for_those_who_check(one: Adoption) -> Found:
 
 
 def _crls_lacking(one: Adoption, party: Party, issuer: str, ca: Ca, brought: ExistingCa) -> Found:
-    signed_here = ca.issues_here and (ca.existing is None or ca.existing.crl is None)
     for signer, certificate, points in _signed(one, party, issuer, brought):
-        if signer is brought.certificate and signed_here:
+        if signer is brought.certificate and _signed_here(ca):
             if not permits.may_sign_crls(signer):
                 yield _no_crl(one, party, ca, f"{rfc2253(signer.subject)} may sign none (no cRLSign, RFC 5280 4.2.1.3)")
             continue
@@ -370,12 +369,17 @@ def _pointers(one: Adoption, ca: Ca) -> frozenset[str]:
 
 
 def _no_crl(one: Adoption, party: Party, ca: Ca, why: str) -> TopologyError:
+    hint = "existing: {crl: FILE} names the CRLs of that CA and of all above it, in one file"
+    if _signed_here(ca):
+        hint = f"{hint}; {{chain_crl: FILE}} those above it alone, where its own is signed here"
     place = one.t.places.get(("cas", ca.name, "existing", "crl")) or one.t.place("cas", ca.name, "existing")
-    return TopologyError(
-        f"{party.address} checks CRLs, and would refuse everybody below {ca.address}: {why}",
-        place=place,
-        hint="existing: {crl: FILE} names the CRLs of that CA and of all above it, in one file",
-    )
+    message = f"{party.address} checks CRLs, and would refuse everybody below {ca.address}: {why}"
+    return TopologyError(message, place=place, hint=hint)
+
+
+def _signed_here(ca: Ca) -> bool:
+    """Whether the CRL of an adopted CA is signed here."""
+    return ca.issues_here and (ca.existing is None or ca.existing.crl is None)
 
 
 def crl_signed_here(one: Adoption) -> Found:

@@ -192,7 +192,7 @@ class _Diff:
     def _note_brought_crls(self, one: DesiredCa, found: ExistingCa) -> None:
         """Nobody here can sign those anew: whoever brought them is told in time."""
         for crl in crls.load_all(found.crls) if found.crls else ():
-            where = one.ca.existing.crl if one.ca.existing is not None else None
+            where = (one.ca.existing.crl or one.ca.existing.chain_crl) if one.ca.existing is not None else None
             if (said := _said_of_brought(crl, self.now)) is not None:
                 self.notes.append(Note(one.ca.address, f"brings a CRL in {where} that {said}; bring a newer one"))
 
@@ -247,7 +247,8 @@ class _Diff:
         reason = self._crl_reason(one, authority)
         found = Finding(reason) if reason is not None else crl_rules.due(seen.crl, self.now)
         if found is None:
-            self.authorities[one.ca.name] = _with_crl(authority, seen.content, due=False)
+            brought = self.existing[one.ca.name].crls if one.ca.name in self.existing else None
+            self.authorities[one.ca.name] = _with_crl(authority, seen.content + (brought or b""), due=False)
             return
         self.authorities[one.ca.name] = _with_crl(authority, Unknown.AFTER_APPLY, due=found.can_wait)
         action = Action.CREATE if seen.crl is None and seen.problem is None else Action.UPDATE

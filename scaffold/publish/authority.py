@@ -243,7 +243,7 @@ def _crl(topology: Topology, layout: Layout, ca: Ca, certificate: x509.Certifica
 
 def _above(topology: Topology, ca: Ca, same: Authority | None, problems: dict[str, str]) -> Mapping[str, Crl]:
     """The CRLs of the CAs above one that brought them."""
-    if not _is_brought(ca):
+    if ca.existing is None or (ca.existing.crl or ca.existing.chain_crl) is None:
         return {}
     try:
         brought = existing.load(topology, ca)
@@ -292,7 +292,8 @@ def stamp(topology: Topology, layout: Layout) -> tuple[object, ...]:
         own = ca_paths(name)
         paths += [layout.at(path) for path in (own.certificate, own.key, own.crl)]
         if ca.existing is not None:
-            brought = (ca.existing.certificate, ca.existing.key, ca.existing.chain, ca.existing.crl)
+            found = ca.existing
+            brought = (found.certificate, found.key, found.chain, found.crl, found.chain_crl)
             paths += [str(path) for path in brought if path is not None]
     return tuple(map(_stamp, paths))
 

@@ -131,7 +131,8 @@ def _crl_sources(t: Topology, names: Iterable[str], facts: CaFactsByName) -> Ite
     for source in _sources(t, names, "crl/{}.crl", facts):
         yield source
         existing = t.cas[source.ca].existing
-        for steps, key in enumerate(facts[source.ca].above if existing and existing.crl else (), 1):
+        brings = existing is not None and (existing.crl or existing.chain_crl) is not None
+        for steps, key in enumerate(facts[source.ca].above if brings else (), 1):
             name = crl_name_above(source.ca, steps)
             yield Source(name, key, f"{source.url.rpartition('/')[0]}/{name}.crl")
 

@@ -31,7 +31,7 @@ def read(t: Topology, ca: Ca) -> ExistingCa:
         field = "certificate" if finding.certificate == certificate else "chain"
         raise _wrong(t, ca, field, str(finding), "bring another certificate of it, or another CA")
     encrypted = existing.key is not None and _check_key(t, ca, existing.key, certificate)
-    found, left_out = _crls(t, ca, existing.crl, path) if existing.crl else (None, ())
+    found, left_out = _crls(t, ca, path)
     return ExistingCa(certificate, path[1:], encrypted, found, left_out)
 
 
@@ -147,14 +147,17 @@ def _check_key(t: Topology, ca: Ca, path: Path, certificate: x509.Certificate) -
 # --- CRLs ---------------------------------------------------------------------------------------------------------
 
 
-def _crls(t: Topology, ca: Ca, path: Path, above: chains.Path) -> tuple[bytes, tuple[str, ...]]:
-    """Those that serve, in PEM, and what the others are."""
-    content = _read(t, ca, "crl", path)
+def _crls(t: Topology, ca: Ca, path: chains.Path) -> tuple[bytes | None, tuple[str, ...]]:
+    """Those that serve, in PEM, and what the others are; None where no file is named."""
+    existing = ca.existing
+    if existing is None or (file := existing.crl or existing.chain_crl) is None:
+        return None, ()
+    field, signers = ("crl", path) if existing.crl is not None else ("chain_crl", path[1:])
     try:
-        found = crls.load_all(content)
+        found = crls.load_all(_read(t, ca, field, file))
     except Unreadable as error:
-        raise _wrong(t, ca, "crl", f"{path} is {error}") from error
-    wrong = [(one, _of_no_use(one, above)) for one in found]
+        raise _wrong(t, ca, field, f"{file} is {error}") from error
+    wrong = [(one, _of_no_use(one, signers)) for one in found]
     serving = [crls.to_pem(one) for one, problem in wrong if problem is None]
     return b"".join(serving), tuple(problem for _, problem in wrong if problem is not None)
 

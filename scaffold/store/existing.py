@@ -16,8 +16,8 @@ from scaffold.topology.model import Ca, Topology
 class ExistingCa:
     """`above` is the way from its issuer up to its root, empty where it is a root itself.
 
-    `crls` are PEM: those that it and the CAs above it have signed, and that TLS libraries take; None where no file of
-    them was named. `left_out` says of each of the others what it is.
+    `crls` are PEM: those that it (unless its own is signed here) and the CAs above it have signed, as far as TLS
+    libraries take them; None where no file was named. `left_out` says of each of the others what it is.
     """
 
     certificate: x509.Certificate

@@ -180,6 +180,7 @@ EXISTING = Table(
         Field("key", FilePath(), "Its private key; without it nothing is issued here."),
         Field("chain", FilePath(), "The certificates above it, up to its root."),
         Field("crl", FilePath(), "The CRLs of all CAs of the chain."),
+        Field("chain_crl", FilePath(), "The CRLs of the CAs above it, where its own is signed here."),
     ),
     _existing,
 )

@@ -168,12 +168,16 @@ class NameConstraints:
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """A CA that was made elsewhere. Paths are absolute; without `key` it issues nothing here."""
+    """A CA that was made elsewhere. Paths are absolute; without `key` it issues nothing here.
+
+    `crl` brings the CRLs of all CAs of its chain; with `chain_crl` its own is signed here, and those above are brought.
+    """
 
     certificate: Path
     key: Path | None = None
     chain: Path | None = None
     crl: Path | None = None
+    chain_crl: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ def check_cas(t: Topology) -> None:
         _path_length_kept(t, ca)
         _no_longer_life_than_issuer(t, ca, ca.issuer)
         _pointers_have_a_publisher(t, ca)
+        _one_of_two_kinds_of_crls(t, ca)
         _responder_key_is_open(t, ca)
     _no_two_cas_of_one_name(t)
 
@@ -150,6 +151,25 @@ def _pointers_have_a_publisher(t: Topology, ca: Ca) -> None:
         hint = "publish: http://host:port says where CRLs and OCSP responses are to be found"
         message = f"certificates of {ca.name} cannot point to a CRL or responder while publish is not set"
         raise TopologyError(message, place=_where(t, ca, "revocation"), hint=hint)
+
+
+def _one_of_two_kinds_of_crls(t: Topology, ca: Ca) -> None:
+    """`crl` brings all CRLs of a chain; `chain_crl` those above a CA whose own is signed here."""
+    existing = ca.existing
+    if existing is None or existing.chain_crl is None:
+        return
+    place = t.place("cas", ca.name, "existing", "chain_crl")
+    if existing.crl is not None:
+        message = (
+            f"{ca.name} has crl and chain_crl: the one says that its CRL is signed elsewhere, the other that it is not"
+        )
+        raise TopologyError(message, place=place, hint="keep crl, with all CRLs of the chain, or chain_crl")
+    if existing.key is None:
+        message = f"the CRL of {ca.name} cannot be signed here, as its key is not here"
+        raise TopologyError(message, place=place, hint="crl: FILE, with its own CRL and those above it in one file")
+    if existing.chain is None:
+        message = f"{ca.name} has chain_crl and no chain"
+        raise TopologyError(message, place=place, hint="chain: FILE names the certificates up to its root")
 
 
 def _responder_key_is_open(t: Topology, ca: Ca) -> None:

@@ -21,14 +21,15 @@ MIDDLE = make(Spec("Partner Middle", index=2), ROOT)
 CA = make(Spec(), MIDDLE)
 
 
-@pytest.mark.parametrize("kind", ["nginx", "python"])
-def test_refresh_takes_the_renewed_list_of_every_ca_of_the_chain(tmp_path, kind):
+@pytest.mark.parametrize(("kind", "field"), [("nginx", "crl"), ("python", "crl"), ("python", "chain_crl")])
+def test_refresh_takes_the_renewed_list_of_every_ca_of_the_chain(tmp_path, kind, field):
     require_command("dash", "curl", "openssl")
     household = Household(tmp_path, now=NOW)
     adopting = Adopting(household)
     listen = free_addresses(1)[0]
     adopting.ask(server=kind, check=", check_revocation: crl", cas=f"publish: http://{listen}")
-    adopting.bring(CA, [ROOT, MIDDLE], [crl(ROOT, 1), crl(MIDDLE, 1), crl(CA, 1)])
+    own = [crl(CA, 1)] if field == "crl" else []
+    adopting.bring(CA, [ROOT, MIDDLE], [crl(ROOT, 1), crl(MIDDLE, 1), *own], field=field)
     adopting.apply()
     folder = household.out / "servers/accounts"
 
@@ -40,7 +41,7 @@ def test_refresh_takes_the_renewed_list_of_every_ca_of_the_chain(tmp_path, kind)
     state = State(project.topology, project.layout)
     state.open(household.now)
     with server.running(state, lambda: household.now, listen, state):
-        adopting.bring(CA, [ROOT, MIDDLE], [crl(ROOT, 7, begins=timedelta()), crl(MIDDLE, 2), crl(CA, 1)])
+        adopting.bring(CA, [ROOT, MIDDLE], [crl(ROOT, 7, begins=timedelta()), crl(MIDDLE, 2), *own], field=field)
         state.refresh(household.now)
         done = subprocess.run(
             [require_command("dash"), folder / "refresh.sh"],

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from scaffold.errors import TopologyError
-from scaffold.pki import bundles, profiles
+from scaffold.pki import bundles, der, profiles
 from scaffold.pki import crl as crls
 from scaffold.pki.issue import Issuer, issue
 from scaffold.pki.randomness import OPERATING_SYSTEM
@@ -211,6 +211,21 @@ def crl(
     return builder.sign(made.key, hashes.SHA256())
 
 
+def without_end(made: Made) -> crls.Crl:
+    """A CRL that has no nextUpdate, which neither cryptography nor OpenSSL writes."""
+    listed = next(der.elements(crl(made).tbs_certlist_bytes))
+    times = (0x17, 0x18)
+    parts, seen = [], 0
+    for each in der.elements(listed.content):
+        seen += each.tag in times
+        if each.tag not in times or seen == 1:
+            parts.append(each.encoded)
+    said = der.element(der.SEQUENCE, *parts)
+    algorithm = parts[1]
+    signature = der.element(0x03, b"\0" + made.key.sign(said, ec.ECDSA(hashes.SHA256())))
+    return crls.load(der.element(der.SEQUENCE, said, algorithm, signature))
+
+
 def scope(**words: object) -> x509.IssuingDistributionPoint:
     plain: dict[str, object] = {
         "full_name": None,
@@ -241,8 +256,10 @@ class Adopting:
         }
     )
 
-    def bring(self, made: Made, chain: Iterable[Made] = (), crl_files: Iterable[crls.Crl] = ()) -> None:
-        """Puts the files there. The chain and the CRLs are named only where there are any."""
+    def bring(
+        self, made: Made, chain: Iterable[Made] = (), crl_files: Iterable[crls.Crl] = (), *, field: str = "crl"
+    ) -> None:
+        """Puts the files there. The chain and the CRLs (as `field`) are named only where there are any."""
         folder = self.household.folder
         (folder / "ca.pem").write_bytes(made.pem)
         (folder / "ca.key").write_bytes(key_pem(made))
@@ -253,7 +270,7 @@ class Adopting:
             brought += ", chain: chain.pem"
         if lists:
             (folder / "ca.crl").write_bytes(b"".join(map(crls.to_pem, lists)))
-            brought += ", crl: ca.crl"
+            brought += f", {field}: ca.crl"
         self.words["brought"] = brought
 
     def ask(self, **words: str) -> None:

@@ -84,6 +84,39 @@ def test_a_crl_that_was_brought_for_a_ca_with_its_chain_must_come_with_those_abo
     assert "CN=Partner Root has none" in str(adopting.refusal())
 
 
+@pytest.mark.parametrize("server", ["nginx", "python"])
+def test_its_own_may_be_signed_here_and_those_above_it_brought(adopting, server):
+    adopting.ask(server=server)
+    adopting.bring(CA, [ROOT], [crl(ROOT, 9)], field="chain_crl")
+    adopting.apply()
+    assert adopting.judged() == []
+    held = crls.load_all((adopting.household.out / "servers/accounts/tls/crl.pem").read_bytes())
+    assert [crls.number(one) for one in held] == [1, 9]
+    adopting.bring(CA, [ROOT], [crl(ROOT, 10)], field="chain_crl")
+    adopting.household.later(days=60)
+    adopting.apply()
+    held = crls.load_all((adopting.household.out / "servers/accounts/tls/crl.pem").read_bytes())
+    assert [crls.number(one) for one in held] == [2, 10]
+
+
+def test_what_was_revoked_here_is_listed_beside_the_lists_from_above(adopting):
+    from tests.unit.revoking import revoke
+
+    adopting.bring(CA, [ROOT], [crl(ROOT)], field="chain_crl")
+    adopting.apply()
+    teller = adopting.household.certificate("clients/teller/tls/cert.pem").serial_number
+    revoke(adopting.household)
+    adopting.apply()
+    own, _ = crls.load_all((adopting.household.out / "servers/accounts/tls/crl.pem").read_bytes())
+    assert serials(own) == {teller}
+    assert adopting.judged() == [], "it has another certificate now"
+
+
+def test_lists_from_above_alone_are_not_enough_where_the_own_is_not_signed_here(adopting):
+    adopting.bring(CA, [ROOT], [crl(CA)], field="chain_crl")
+    assert "CN=Partner Root has none: a CRL that CN=Partner CA has signed" in str(adopting.refusal())
+
+
 def test_a_list_of_users_alone_does_not_cover_a_ca_of_ours(adopting):
     adopting.ask(cas="  sub: {issuer: partner}", issuer="sub")
     adopting.bring(CA, [ROOT], [crl(CA, scope=FROM_USERS), crl(ROOT)])

@@ -12,7 +12,7 @@ from scaffold.errors import TopologyError, WrongPassword
 from scaffold.pki import keys
 from scaffold.pki.randomness import OPERATING_SYSTEM
 from scaffold.topology.model import KeyType
-from tests.unit.adopting import NOW, Adopting, Made, Spec, crl, make, name
+from tests.unit.adopting import NOW, Adopting, Made, Spec, crl, make, name, without_end
 
 ROOT = make(Spec("Partner Root", index=1))
 CA = make(Spec(), ROOT)
@@ -222,6 +222,13 @@ def test_an_encrypted_key_of_another_certificate_is_refused_before_anything_is_w
         adopting.household.carry_out(planned)
     assert not isinstance(caught.value, WrongPassword)
     assert not (adopting.household.out / "pki").exists()
+
+
+def test_a_crl_that_never_ends_is_noted(adopting):
+    adopting.bring(CA, [ROOT], [without_end(CA), crl(ROOT)])
+    assert said(adopting, "ca.partner brings a CRL of CN=Partner CA that never ends")
+    adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT)])
+    assert not said(adopting, "never ends")
 
 
 def test_crls_that_serve_nobody_are_noted(adopting):

@@ -75,6 +75,27 @@ BROKEN = [
     ("    existing: {", "    lifetime: 1y\n    existing: {", "lifetime cannot be said", "1y", ""),
     ("    existing: {", "    key_password: {env: A}\n    existing: {", "whose key is here", "key_password", "add key"),
     ("{certificate: partner.pem}", "{key: partner.key}", "needs certificate", "{key", ""),
+    (
+        "{certificate: partner.pem}",
+        "{certificate: partner.pem, key: partner.key, chain: a.pem, crl: b.crl, chain_crl: c.crl}",
+        "crl and chain_crl",
+        "c.crl",
+        "keep crl",
+    ),
+    (
+        "{certificate: partner.pem}",
+        "{certificate: partner.pem, chain: a.pem, chain_crl: c.crl}",
+        "its key is not here",
+        "c.crl",
+        "crl: FILE",
+    ),
+    (
+        "{certificate: partner.pem}",
+        "{certificate: partner.pem, key: partner.key, chain_crl: c.crl}",
+        "chain_crl and no chain",
+        "c.crl",
+        "chain: FILE",
+    ),
     ("permitted: {dns: [shop.internal, localhost], ip: [127.0.0.0/8]}", "permitted: {}", "is empty", "{}", ""),
     ("127.0.0.0/8", "127.0.0.1/8", "not an IP network", "127.0.0.1/8", "127.0.0.0/8"),
     # names
