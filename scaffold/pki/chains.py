@@ -41,8 +41,12 @@ def is_anchor(certificate: x509.Certificate) -> bool:
     Nobody checks the signature of a trust anchor (RFC 5280 6.1.1 d), so one of MD5 or SHA-1, or of an algorithm that
     nobody knows any more, is as good as any. A signature that is certainly another key's is that of a rollover.
     """
+    try:
+        names_itself = comparable(certificate.issuer) == comparable(certificate.subject)
+    except MALFORMED:
+        return False
     return (
-        comparable(certificate.issuer) == comparable(certificate.subject)
+        names_itself
         and not _names_another_key(certificate, certificate)
         and signatures.verifies(certificate, certificate) is not False
     )

@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
 from scaffold.errors import Unreadable
 from scaffold.pki import bundles, crl, keys
 from scaffold.pki import ocsp as our_ocsp
-from scaffold.pki.chains import is_ca, is_self_signed
+from scaffold.pki.chains import is_anchor, is_ca
 from scaffold.pki.names import rfc2253
 from scaffold.pki.profiles import describe as describe_extension
 
@@ -99,8 +99,8 @@ def certificate(found: x509.Certificate, now: datetime) -> Description:
 
 def _certificate_kind(found: x509.Certificate) -> str:
     if is_ca(found):
-        return "root CA certificate" if is_self_signed(found) else "intermediate CA certificate"
-    return "self-signed certificate" if is_self_signed(found) else "certificate"
+        return "root CA certificate" if is_anchor(found) else "intermediate CA certificate"
+    return "self-signed certificate" if is_anchor(found) else "certificate"
 
 
 def _certificate_facts(found: x509.Certificate, now: datetime) -> Iterator[Fact]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -33,7 +34,13 @@ class ExistingCa:
 
     def crls_of(self, ca: x509.Certificate) -> tuple[Crl, ...]:
         """What one of the CAs in `path` has signed of `crls`."""
-        return tuple(one for one in crls.load_all(self.crls) if crls.signed_by(one, ca)) if self.crls else ()
+        return _signed_by(self.crls, ca) if self.crls else ()
+
+
+@functools.lru_cache(maxsize=256)
+def _signed_by(lists: bytes, ca: x509.Certificate) -> tuple[Crl, ...]:
+    """Many servers ask for the same lists, and long ones take their time."""
+    return tuple(one for one in crls.load_all(lists) if crls.signed_by(one, ca))
 
 
 def load(t: Topology, ca: Ca) -> ExistingCa:

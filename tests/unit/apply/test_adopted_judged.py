@@ -229,6 +229,16 @@ def test_a_root_may_have_an_old_signature_and_nothing_else_may(adopting, digest,
     assert "Between is signed with" in judge(adopting, between, [root])
 
 
+def test_who_signs_a_new_key_of_its_own_does_not_lengthen_the_path(adopting):
+    old = make(Spec("Partner Root", index=1, constraints=(True, 1, True)))
+    new = make(Spec("Partner Root", index=2), old)
+    assert judge(adopting, make(Spec(), new), [new, old]) is None
+    short = make(Spec("Partner Root", index=1, constraints=(True, 0, True)))
+    new = make(Spec("Partner Root", index=2), short)
+    adopting.ask(server="nginx")
+    assert "permits no CA below it, and there would be 1" in judge(adopting, make(Spec(), new), [new, short])
+
+
 def test_a_root_of_version_1(adopting, tmp_path):
     old = version_1(tmp_path / "x")
     adopting.household.now += timedelta(minutes=1)

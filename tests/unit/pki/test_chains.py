@@ -11,8 +11,8 @@ from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 
 from scaffold.errors import PkiError
-from scaffold.pki import chains
-from tests.unit.adopting import Made, Spec, made_by_openssl, make
+from scaffold.pki import chains, inspect
+from tests.unit.adopting import NOW, Made, Spec, made_by_openssl, make
 
 ROOT = make(Spec("Root", index=1))
 MIDDLE = make(Spec("Middle", index=2), ROOT)
@@ -106,6 +106,7 @@ def test_nobody_checks_the_signature_of_a_root(digest, tmp_path):
     old = made_by_openssl(tmp_path, "Old", digest)
     assert chains.is_anchor(old.certificate)
     assert not chains.is_self_signed(old.certificate), "cryptography itself knows no such digest"
+    assert inspect.certificate(old.certificate, NOW).kind == "root CA certificate"
     below = make(Spec("Below"), old)
     assert chains.up_to_root(below.certificate, [old.certificate])[-1] == old.certificate
 
