@@ -76,10 +76,14 @@ _SAN_TYPES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is the matter with one certificate of a path: its subject, and the sentence's end."""
+    """What is the matter with one certificate of a path: its subject, and the sentence's end.
+
+    `field` is what of a leaf it is about, as the topology calls it.
+    """
 
     certificate: x509.Certificate
     words: Words
+    field: str = "issuer"
 
     def __str__(self) -> str:
         return f"{rfc2253(self.certificate.subject)} {self.words}"
@@ -198,11 +202,14 @@ def forbidden(path: Path, leaf: Leaf) -> Iterator[Finding]:
     """What the path refuses of a leaf."""
     for certificate in path:
         if (words := _forbids_name(certificate, leaf)) is not None:
-            yield Finding(certificate, words)
+            yield Finding(certificate, words, "names")
+        if leaf.subject is not None and (words := _forbids_directory(certificate, leaf.subject)) is not None:
+            yield Finding(certificate, words, "subject")
         if (words := _forbids_purpose(certificate, leaf.role)) is not None:
             yield Finding(certificate, words)
         if leaf.subject is not None and comparable(leaf.subject) == comparable(certificate.subject):
-            yield Finding(certificate, "is a CA above it and has the same subject: one would be taken for the other")
+            said = "is a CA above it and has the same subject: one would be taken for the other"
+            yield Finding(certificate, said, "subject")
 
 
 def forbidden_ca(path: Path, subject: x509.Name, between: int) -> Iterator[Finding]:
@@ -220,7 +227,7 @@ def _forbids_name(certificate: x509.Certificate, leaf: Leaf) -> Words | None:
     for name in (*leaf.sans, *_taken_for_dns(leaf)):
         if (why := forbidden_by(constraints, name)) is not None:
             return f'does not permit "{name.value}" below it: {why} (RFC 5280 4.2.1.10)'
-    return None if leaf.subject is None else _forbids_directory(certificate, leaf.subject)
+    return None
 
 
 def _taken_for_dns(leaf: Leaf) -> Iterator[San]:

@@ -109,8 +109,8 @@ def names_and_purposes(one: Adoption) -> Found:
 
 def _refused(one: Adoption, party: Party, said: str, finding: permits.Finding) -> TopologyError:
     external = isinstance(party, Client) and party.external is not None
-    field = ("external",) if external else ("issuer",)
-    place = one.t.place(party.address.role.section, party.name, *field)
+    field = "external" if external else finding.field
+    place = one.t.place(party.address.role.section, party.name, field)
     hint = "choose another issuer, or other names" if not external else "ask its CA for another certificate of itself"
     return TopologyError(f"{said}: {finding}", place=place, hint=hint)
 

@@ -35,7 +35,7 @@ cas:
 servers:
   accounts: {template: %(server)s, issuer: %(issuer)s, listen: "127.0.0.1:8443", names: [%(names)s]%(check)s}
 clients:
-  teller: {template: %(client)s, issuer: %(issuer)s, calls: [accounts]}
+  teller: {template: %(client)s, issuer: %(issuer)s, calls: [accounts]%(teller)s}
 """
 
 KEYS = {
@@ -253,6 +253,7 @@ class Adopting:
             "issuer": "partner",
             "names": "localhost",
             "check": "",
+            "teller": "",
         }
     )
 

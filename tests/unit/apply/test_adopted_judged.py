@@ -77,6 +77,16 @@ CASES = {
     "as it should be": (Spec(), {}, None),
     "permits another domain": (Spec(names=only(dns("corp.example"))), {}, 'does not permit "localhost".*corp.example'),
     "permits our domain": (Spec(names=only(dns("Corp.EXAMPLE"))), {"names": "a.corp.example"}, None),
+    "permits our domain, and the common name is in another": (
+        Spec(names=only(dns("corp.example"))),
+        {"names": "a.corp.example", "teller": ", subject: {common_name: teller.bank.example}"},
+        'client.teller cannot be a client.*"teller.bank.example"',
+    ),
+    "permits our domain, and the common name is in it": (
+        Spec(names=only(dns("corp.example"))),
+        {"names": "a.corp.example", "teller": ", subject: {common_name: teller.corp.example}"},
+        None,
+    ),
     "a dot is below alone": (Spec(names=only(dns(".corp.example"))), {"names": "corp.example"}, "does not permit"),
     "a dot, and below": (Spec(names=only(dns(".corp.example"))), {"names": "a.corp.example"}, None),
     "excludes our name": (Spec(names=but(dns("localhost"))), {}, "localhost is excluded"),

@@ -120,13 +120,17 @@ def test_the_identity_counts_among_the_names(adopting, names, refused):
     assert ("client.teller" in said_of) is not refused, "whose identity is spiffe://bank/client/teller"
 
 
-def test_the_place_is_the_issuer_of_the_one_that_is_refused(adopting):
+def test_the_place_is_what_is_refused(adopting):
     only = x509.NameConstraints([x509.DNSName("corp.example")], None)
     adopting.bring(make(Spec(names=only)))
     refusal = adopting.refusal()
     assert refusal is not None
-    assert refusal.place.text[refusal.place.column - 1 :].startswith("partner, listen")
+    assert refusal.place.text[refusal.place.column - 1 :].startswith("names: [localhost]")
     assert str(refusal).startswith("server.accounts cannot be a server below ca.partner: CN=Partner CA does not permit")
+    adopting.bring(make(Spec(purposes=(x509.oid.ExtendedKeyUsageOID.SERVER_AUTH,))))
+    refusal = adopting.refusal()
+    assert refusal is not None
+    assert refusal.place.text[refusal.place.column - 1 :].startswith("partner, calls")
 
 
 def test_an_ocsp_responder_has_a_name_too(adopting):
