@@ -253,6 +253,7 @@ def test_a_root_of_version_1(adopting, tmp_path):
     old = version_1(tmp_path / "x")
     adopting.household.now += timedelta(minutes=1)
     assert judge(adopting, old, []) is None
+    assert "CN=Version 1 is a certificate of version 1" in str(adopting.refusal()), "by the strict server"
     adopting.ask(server="nginx")
     assert judge(adopting, make(Spec(), old), [old]) is None
 
