@@ -151,6 +151,23 @@ def test_of_several_ways_the_one_that_works(brought):
     )
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"names": x509.NameConstraints([x509.UniformResourceIdentifier("elsewhere.example")], None)},
+        {"identifiers": ()},
+    ],
+    ids=["forbids whom the topology has", "not by the letter"],
+)
+def test_of_several_ways_the_longer_where_the_shorter_does_less(brought, odd):
+    short = make(Spec("Partner Root", index=1, **odd))
+    other = make(Spec("Other Root", index=3))
+    crossed = make(Spec("Partner Root", index=1), other)
+    assert brought(chain=short.pem + crossed.pem + other.pem).above == (crossed.certificate, other.certificate)
+    usual = make(Spec("Partner Root", index=1))
+    assert brought(chain=usual.pem + crossed.pem + other.pem).above == (usual.certificate,)
+
+
 def test_of_several_ways_that_work_the_one_that_ends_last(brought):
     ended = make(Spec("Partner Root", index=1, ends=timedelta(days=-5)))
     old = make(Spec("Old Root", index=3))
