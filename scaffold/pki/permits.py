@@ -392,11 +392,6 @@ def _asks_for_policies(certificate: x509.Certificate) -> Words | None:
 _DOUBTS: Final[tuple[Callable[[x509.Certificate], Words | None], ...]] = (_old_key, _odd_serial, _asks_for_policies)
 
 
-def subject_can_be_written(certificate: x509.Certificate) -> bool:
-    """Whether its subject is written as it would be here, so that what it issues can name it octet by octet."""
-    return certificate.subject.public_bytes() in certificate.tbs_certificate_bytes
-
-
 def may_sign_crls(certificate: x509.Certificate) -> bool:
     """Whether its key usage, if there, lets it sign CRLs (RFC 5280 4.2.1.3)."""
     usage = _extension(certificate, x509.KeyUsage)

@@ -135,9 +135,6 @@ def _check_key(t: Topology, ca: Ca, path: Path, certificate: x509.Certificate) -
         raise _wrong(t, ca, "key", f"{path} is {error}") from error
     if not same:
         raise _wrong(t, ca, "key", f"{path} is not the key of the certificate")
-    if not permits.subject_can_be_written(certificate):
-        message = "its subject is not written in DER, so that nothing issued here could name it"
-        raise _wrong(t, ca, "certificate", message, "have it issued again, or take its `key` out: trust it")
     if not isinstance(certificate.public_key(), keys.PublicKey):
         kind = type(certificate.public_key()).__name__.removesuffix("PublicKey")
         raise _wrong(t, ca, "key", f"{path} is a {kind} key, which signs nothing here", "take its `key` out: trust it")
