@@ -237,6 +237,9 @@ class Published:
     def refresh(self, at: datetime) -> bool:
         return False
 
+    def problems(self) -> tuple[()]:
+        return ()
+
     def _check_available(self) -> None:
         if not self.available:
             raise Unavailable

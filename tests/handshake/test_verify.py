@@ -166,7 +166,7 @@ def test_what_cannot_be_made_here_is_skipped_with_its_reason(tmp_path: Path, sou
         version: 1
         name: guests
         cas:
-          root: {}
+          root: {subject: {common_name: Guests Root}}
           partner: {existing: {certificate: partner.pem}}
         servers:
           api: {template: python, issuer: root, listen: "127.0.0.1:18443", names: [api.internal]}
