@@ -252,7 +252,7 @@ def test_a_caller_that_is_revoked_loses_its_open_connection(
         with _kept_open(desk, thief) as get, _kept_open(desk, honest) as get_honest:
             assert (get(), get_honest()) == (200, 200)
             answers.revoke(thief)
-            until(lambda: get() is None, within=40)
+            until(lambda: get() is None, within=90)
             assert get_honest() == 200
     finally:
         responder.answers_live(timedelta(hours=1)).revoke(thief)
