@@ -4,6 +4,7 @@
     ├── TopologyError            the YAML says something that cannot be
     ├── SecretError              a password that is asked for is not there
     ├── PkiError                 a key, certificate, CRL or bundle cannot be used
+    │   ├── KeyNotHere           the private key of a CA is not at hand
     │   ├── Unreadable           the bytes are not what they should be
     │   └── WrongPassword        the bytes are encrypted and the password does not open them
     ├── KindError                a template folder is missing, malformed or cannot be rendered
@@ -59,6 +60,10 @@ class SecretError(ScaffoldError):
 
 class PkiError(ScaffoldError):
     """A key, certificate, CRL or bundle cannot be used."""
+
+
+class KeyNotHere(PkiError):
+    """The private key of a CA is not on this machine, or not where it should be."""
 
 
 class Unreadable(PkiError):

@@ -8,7 +8,6 @@ from datetime import timedelta
 from cryptography import x509
 
 from scaffold.apply.context import ApplyContext, entry
-from scaffold.errors import PkiError
 from scaffold.pki import bundles, keys
 from scaffold.pki import crl as crls
 from scaffold.pki.issue import backdated, issue, new_serial, self_signed, validity
@@ -20,7 +19,6 @@ from scaffold.plan.unknown import known
 from scaffold.store import files, gitignore
 from scaffold.store.ledger import CaKey
 from scaffold.store.projects import digest
-from scaffold.topology.address import Part
 from scaffold.topology.model import GeneratedSecret
 
 
@@ -40,7 +38,7 @@ def _make(context: ApplyContext, one: MadeCa, change: Change) -> None:
         case Work.PLACE:
             pass
         case Work.ENCRYPT:
-            _encrypt(context, one)
+            _write_key(context, one, context.key_of(one.certificate))
         case Work.NEW_KEY:
             key = context.new_key(one.certificate)
             _write_key(context, one, key)
@@ -80,22 +78,13 @@ def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
 
 def _write_key(context: ApplyContext, one: DesiredCa, key: PrivateKey) -> None:
     """The password first, then the record, then the key: whenever it stops, nothing is there that cannot be opened."""
-    password = context.passwords.get(one.ca.address.with_part(Part.CERTIFICATE))
+    password = context.keyring.password_to_write(one.ca.name, context.randomness)
     if password is not None and isinstance(one.ca.key_password, GeneratedSecret):
         context.write(one.paths.key_password, password + b"\n", mode=files.SECRET_FILE, durable=True)
     octets = functools.partial(context.randomness.octets, str(one.ca.address))
     pem = keys.to_pem(key) if password is None else keys.to_encrypted_pem(key, password, octets)
     context.record.ca_key(one.ca.name, CaKey(keys.spki(key.public_key()), digest(pem)))
     context.writer.write(one.paths.key, pem, mode=files.SECRET_FILE, durable=True)
-
-
-def _encrypt(context: ApplyContext, one: DesiredCa) -> None:
-    if one.ca.key_password is None:
-        raise PkiError(
-            f"{one.paths.key} is encrypted, and the topology names no password",
-            hint=f"give {one.ca.address} its `key_password` back, or decrypt the file with `openssl pkey`",
-        )
-    _write_key(context, one, keys.load(context.read(one.paths.key) or b""))
 
 
 def _issue(context: ApplyContext, one: MadeCa, key: PrivateKey) -> None:

@@ -23,16 +23,17 @@ from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, Issued
 from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
 from scaffold.plan.unknown import Unknown
-from scaffold.store import files, ledger, projects, secrets
+from scaffold.store import files, ledger, projects
 from scaffold.store.existing import ExistingCa
 from scaffold.store.files import Writer
+from scaffold.store.keyring import Keyring
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.ledger import Issued
 from scaffold.store.observation import Observation
 from scaffold.store.secrets import Secrets
 from scaffold.store.seen import Seen, first_change
 from scaffold.topology import graph
-from scaffold.topology.address import Address, Part
+from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.model import GeneratedSecret, KeyType, Topology
 
 _RSA = frozenset({KeyType.RSA_2048, KeyType.RSA_3072, KeyType.RSA_4096})
@@ -43,7 +44,7 @@ Progress = Callable[[Change], None]
 
 @dataclass(slots=True)
 class ApplyContext:
-    """One apply at work. `passwords`, by the address of a certificate or bundle, are had before anything is written."""
+    """One apply at work. `passwords`, by the address of a bundle, are had before anything is written."""
 
     basis: Basis
     planned: Authorities
@@ -59,12 +60,10 @@ class ApplyContext:
     writer: Writer = field(init=False)
     record: ledger.Recorder = field(init=False)
     projects: projects.Recorder = field(init=False)
+    keyring: Keyring = field(init=False)
     passwords: dict[Address, bytes] = field(default_factory=dict)
     certificates: dict[str, x509.Certificate] = field(default_factory=dict)
     """Of each CA that is made here, as soon as it is in place."""
-    _issuers: dict[str, Issuer] = field(default_factory=dict)
-    _opened: dict[Address, PrivateKey] = field(default_factory=dict)
-    """Encrypted keys by the address of their certificate: opening one is slow on purpose."""
     _keys: dict[Address, Future[PrivateKey]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,6 +71,7 @@ class ApplyContext:
         self.desired, self.existing, self.observed, self.now = basis.desired, basis.existing, basis.observed, basis.now
         self.layout, self.writer = layout, Writer(layout)
         self.record, self.projects = ledger.Recorder(layout, basis.now), projects.Recorder(layout, basis.now)
+        self.keyring = Keyring(basis.topology, layout, self.secrets)
 
     @property
     def topology(self) -> Topology:
@@ -119,43 +119,24 @@ class ApplyContext:
 
     def key_of(self, asked: DesiredCertificate) -> PrivateKey:
         """The key that is there. Raises PkiError where it cannot be used."""
-        if (opened := self._opened.get(asked.address)) is not None:
-            return opened
+        if asked.address.role is Role.CA:
+            with _named(asked.address):
+                return self.keyring.key(asked.address.name)
         pem = self.read(asked.paths.key)
         if pem is None:
             raise StoreError(f"{asked.paths.key} has vanished", hint="apply again")
-        return keys.load(pem, self.passwords.get(asked.address))
+        return keys.load(pem)
 
     def issuer(self, name: str) -> Issuer:
         """A CA that signs. Raises PkiError where its key does not open or is not its certificate's."""
-        if name not in self._issuers:
-            self._issuers[name] = self._open(name)
-        return self._issuers[name]
+        certificate = self.certificate(name)
+        with _named(Address.ca(name)):
+            return self.keyring.issuer(name, certificate)
 
     def install(self, name: str, certificate: x509.Certificate, key: PrivateKey) -> None:
         """A CA has a new certificate."""
         self.certificates[name] = certificate
-        self._issuers[name] = Issuer(certificate, key)
-
-    def _open(self, name: str) -> Issuer:
-        address = Address.ca(name, Part.CERTIFICATE)
-        pem = self._key_file(name)
-        if pem is None:
-            raise PkiError(f"the key of ca.{name} is not there", hint="scaffold plan says what to do")
-        try:
-            key = self._opened.get(address) or keys.load(pem, self.passwords.get(address))
-            issuer = Issuer(self.certificate(name), key)
-            issuer.check()
-        except PkiError as error:
-            raise type(error)(f"ca.{name}: {error}", hint=error.hint) from error
-        return issuer
-
-    def _key_file(self, name: str) -> bytes | None:
-        existing = self.topology.cas[name].existing
-        if existing is None or existing.key is None:
-            return self.read(ca_paths(name).key)
-        found = files.read(str(existing.key.resolve()))
-        return None if found is None else found.content
+        self.keyring.install(name, key)
 
     def certificate(self, name: str) -> x509.Certificate:
         """The certificate of a CA as it is now."""
@@ -181,11 +162,13 @@ class ApplyContext:
         needed = set(self._keys_of(changes))
         made_anew = {change.address for change in changes if change.work is Work.NEW_KEY}
         for one in self.desired.cas:
-            address = one.ca.address.with_part(Part.CERTIFICATE)
-            if address in needed and one.ca.key_password is not None:
-                self.passwords[address] = self._password(one)
+            if (address := one.ca.address.with_part(Part.CERTIFICATE)) in needed:
+                self.keyring.password_to_write(one.ca.name, self.randomness)
                 if address not in made_anew:
-                    self._try(one.ca.name, address)
+                    with _named(one.ca.address):
+                        self.keyring.unlock(one.ca.name)
+                if one.ca.name in self.existing:
+                    self.issuer(one.ca.name)  # what others made is read before it is believed
         bundles = {change.address for change in changes if change.work is Work.BUNDLE}
         for party in self.desired.parties:
             pfx, address = party.party.pfx, party.party.address.with_part(Part.BUNDLE)
@@ -208,26 +191,6 @@ class ApplyContext:
                     yield change.address.with_part(Part.CERTIFICATE)
                 case _:
                     pass
-
-    def _try(self, name: str, address: Address) -> None:
-        """Opens an encrypted key that is there."""
-        pem = self._key_file(name)
-        if pem is None or not keys.is_encrypted(pem):
-            return
-        try:
-            self._opened[address] = keys.load(pem, self.passwords[address])
-            if name in self.existing:
-                Issuer(self.existing[name].certificate, self._opened[address]).check()
-        except PkiError as error:
-            raise type(error)(f"ca.{name}: {error}", hint=error.hint) from error
-
-    def _password(self, one: DesiredCa) -> bytes:
-        secret = one.ca.key_password
-        if secret is None:
-            raise ValueError(one.ca.address)
-        if not isinstance(secret, GeneratedSecret):
-            return self.secrets.given(secret, str(one.ca.address))
-        return secrets.kept(self.layout, one.paths.key_password) or secrets.new(self.randomness, str(one.ca.address))
 
     # --- The CAs as they are now ---
 
@@ -266,6 +229,15 @@ class ApplyContext:
             above=adopted.above if adopted is not None else (),
             crl=b"".join(lists) if lists else None,
         )
+
+
+@contextlib.contextmanager
+def _named(address: Address) -> Iterator[None]:
+    """Says of which CA the key is that cannot be used."""
+    try:
+        yield
+    except PkiError as error:
+        raise type(error)(f"{address.entity}: {error}", hint=error.hint) from error
 
 
 def entry(address: Address, ca: str, certificate: x509.Certificate, issuer_key: str) -> Issued:

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from scaffold.errors import PkiError, ScaffoldError, StoreError, Unreadable
+from scaffold.errors import PkiError, ScaffoldError, StoreError, Unreadable, WrongPassword
 from scaffold.pki import bundles, crl, keys
 from scaffold.pki.crl import Crl
 from scaffold.pki.issue import Issuer
 from scaffold.pki.ocsp import State, Status
 from scaffold.settings.peers import crl_name_above
 from scaffold.store import existing, files
+from scaffold.store.keyring import Keyring
 from scaffold.store.layout import LEDGER, Layout, ca_paths
 from scaffold.store.ledger import Ledger
 from scaffold.topology.model import Ca, Topology
@@ -136,7 +137,7 @@ def read(
     problems: dict[str, str] = {}
     listed, entries = _listed(topology, layout, ca, certificate, same, problems)
     statuses, ends = _known(ca, certificate, known, entries, same, problems)
-    issuer = _open_issuer(ca, layout, certificate, problems)
+    issuer = _open_issuer(topology, layout, ca, certificate, problems)
     if listed is None and issuer is None and ca.issues_here:
         problems.setdefault("crl", f"{ca_paths(ca.name).crl} is not there")
     return Authority(
@@ -259,30 +260,19 @@ def _is_brought(ca: Ca) -> bool:
     return ca.existing is not None and ca.existing.crl is not None
 
 
-def _open_issuer(ca: Ca, layout: Layout, certificate: x509.Certificate, problems: dict[str, str]) -> Issuer | None:
+def _open_issuer(
+    topology: Topology, layout: Layout, ca: Ca, certificate: x509.Certificate, problems: dict[str, str]
+) -> Issuer | None:
     """The CA with its key, where that is open to us: a password has no business in a network process."""
-    path = ca_paths(ca.name).key
-    where = layout.at(path)
-    if ca.existing is not None:
-        if ca.existing.key is None:
-            return None
-        path = where = str(ca.existing.key.resolve())
+    if not ca.issues_here:
+        return None
     try:
-        found = files.read(where)
-        if found is None:
-            problems["key"] = f"{path} is not there"
-            return None
-        if keys.is_encrypted(found.content):
-            return None
-        issuer = Issuer(certificate, keys.load(found.content, None))
-        issuer.check()
-    except Unreadable as error:
-        problems["key"] = f"{path} is {error}"
+        return Keyring(topology, layout, None).issuer(ca.name, certificate)
+    except WrongPassword:
         return None
     except ScaffoldError as error:
         problems["key"] = error.message
         return None
-    return issuer
 
 
 def stamp(topology: Topology, layout: Layout) -> tuple[object, ...]:

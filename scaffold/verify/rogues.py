@@ -31,16 +31,17 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
-from scaffold.errors import PkiError, SecretError, VerifyError
+from scaffold.errors import KeyNotHere, PkiError, SecretError, StoreError, VerifyError
 from scaffold.pki import broken, bundles, keys, profiles
 from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.store import existing
+from scaffold.store.keyring import Keyring
 from scaffold.store.layout import Layout, ca_paths
-from scaffold.store.secrets import Secrets, kept
+from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
-from scaffold.topology.model import Ca, Fault, GeneratedSecret, KeyType, Subject, Topology
+from scaffold.topology.model import Ca, Fault, KeyType, Subject, Topology
 from scaffold.verify.model import Probe
 from scaffold.verify.probe import Credentials
 
@@ -95,7 +96,7 @@ class Authorities:
         self.publisher: FakePublisher | None = None
         self._t = t
         self._layout = layout
-        self._secrets = secrets
+        self._keyring = Keyring(t, layout, secrets)
         self._lock = threading.RLock()
         self._issuers: dict[str, Issuer | NotAtHand] = {}
         self._rogue_cas: dict[tuple[str, ...], RogueCa] = {}
@@ -195,33 +196,14 @@ class Authorities:
     def _open(self, ca: Ca) -> Issuer | NotAtHand:
         if not ca.issues_here:
             return NotAtHand(f"{ca.address} was adopted without its key")
-        path = self._layout.path(ca_paths(ca.name).key)
-        if ca.existing is not None and ca.existing.key is not None:
-            path = ca.existing.key
         try:
-            pem = path.read_bytes()
-        except OSError as error:
-            return NotAtHand(f"the key of {ca.address} cannot be read: {error.strerror}")
-        password = None
-        if keys.is_encrypted(pem) and (password := self._password(ca)) is None:
+            return self._keyring.issuer(ca.name, self.certificate(ca.name))
+        except SecretError:
             return NotAtHand(f"the key of {ca.address} is encrypted, and its password is not at hand")
-        try:
-            return Issuer(self.certificate(ca.name), keys.load(pem, password))
+        except (KeyNotHere, StoreError) as error:
+            return NotAtHand(f"the key of {ca.address} cannot be read: {error}")
         except PkiError as error:
             return NotAtHand(f"the key of {ca.address} cannot be used: {error}")
-
-    def _password(self, ca: Ca) -> bytes | None:
-        """The password of its key, or None where it is not to be had."""
-        match ca.key_password:
-            case None:
-                return None
-            case GeneratedSecret():
-                return kept(self._layout, ca_paths(ca.name).key_password)
-            case secret:
-                try:
-                    return self._secrets.given(secret, str(ca.address))
-                except SecretError:
-                    return None
 
 
 @dataclass(frozen=True)
