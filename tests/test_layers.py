@@ -1,10 +1,10 @@
-"""The rooms of the house: each imports only those that come before it, and what is slow to load is loaded when used."""
+"""The rooms of the house: each imports only those before it, no files import one another, and what is slow waits."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from scaffold.topology.address import Part
 PACKAGE = Path(scaffold.__file__).parent
 
 ROOMS = (
-    "errors", "collector", "topology", "pki", "settings", "kinds", "store", "plan",
+    "errors", "collector", "topology", "pki", "settings", "kinds", "store", "issuers", "plan",
     "apply", "running", "publish", "verify", "view", "cli",
 )  # fmt: skip
 
@@ -62,6 +62,46 @@ def arrows_back(source: str, room: str) -> list[str]:
     return back
 
 
+def files_imported(source: str, files: Container[str]) -> set[str]:
+    """The modules among `files` that `source` imports, those inside functions or for types alone included."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            # `from scaffold.pki import keys` is an import of the file keys, and of the package that holds it.
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {part for part in parts if part in files} or {node.module}
+    return {name for name in found if name in files}
+
+
+def circles(imports: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Every set of files that import one another, directly or by way of others (Tarjan's components)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_files: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(file: str) -> None:
+        number[file] = lowest[file] = len(number)
+        open_files.append(file)
+        for other in imports[file]:
+            if other not in number:
+                visit(other)
+                lowest[file] = min(lowest[file], lowest[other])
+            elif other in open_files:
+                lowest[file] = min(lowest[file], number[other])
+        if lowest[file] == number[file]:
+            start = open_files.index(file)
+            found.append(sorted(open_files[start:]))
+            del open_files[start:]
+
+    for file in imports:
+        if file not in number:
+            visit(file)
+    return [files for files in found if len(files) > 1 or files[0] in imports[files[0]]]
+
+
 def slow_at_import(source: str) -> list[str]:
     """The slow libraries that `source` imports when it is itself imported."""
     names = []
@@ -96,6 +136,25 @@ def test_no_arrow_runs_back(path: Path) -> None:
 )
 def test_what_is_slow_is_imported_where_it_is_used(path: Path) -> None:
     assert slow_at_import(path.read_text("utf-8")) == []
+
+
+def test_no_files_import_one_another() -> None:
+    sources = {dotted_name(path): path.read_text("utf-8") for path in modules()}
+    assert circles({name: files_imported(source, sources) for name, source in sources.items()}) == []
+
+
+def test_the_check_sees_a_circle_wherever_the_import_stands() -> None:
+    files = {"scaffold.a", "scaffold.b", "scaffold.c", "scaffold.room", "scaffold.room.d"}
+    for source in (
+        "from scaffold import b", "import scaffold.b", "from scaffold.b import B",
+        "def f():\n    from scaffold.b import B\n", "if TYPE_CHECKING:\n    from scaffold.b import B\n",
+    ):  # fmt: skip
+        assert files_imported(source, files) == {"scaffold.b"}, source
+    assert files_imported("from scaffold.room import d, nothing\nimport os\n", files) == {"scaffold.room.d"}
+    assert files_imported("from scaffold.room import nothing\n", files) == {"scaffold.room"}
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c"]]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a", "d"}}) == [["a", "b", "c"], ["d"]]
 
 
 def test_a_module_says_in_its_first_line_what_it_is_for() -> None:

@@ -16,7 +16,8 @@ from types import TracebackType
 
 from scaffold.running.services import LOOPBACK
 from scaffold.topology.model import HostPort
-from scaffold.verify.probe import PATIENCE, Credentials, load
+from scaffold.verify.credentials import Credentials
+from scaffold.verify.probe import PATIENCE, load
 
 _END_OF_HEAD = b"\r\n\r\n"
 _HEAD_LIMIT = 1 << 16

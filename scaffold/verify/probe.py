@@ -18,23 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaffold.topology.model import HostPort
+from scaffold.verify.credentials import Credentials, stranger
 from scaffold.verify.model import Layer
 
 PATIENCE = 10.0
 """Seconds for each step of a call. A server that says nothing for so long has neither let anyone in nor refused."""
 
 BODY_LIMIT = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A leaf and what is sent after it, and its unencrypted key, both in PEM. It never shows them in a traceback."""
-
-    certificates: bytes
-    key: bytes
-
-    def __repr__(self) -> str:
-        return "Credentials(…)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +169,6 @@ def speaks(version: ssl.TLSVersion) -> bool:
 
     Distributions switch old protocols off, and an attempt that never left our own library would look like a refusal.
     """
-    from scaffold.verify.rogues import stranger
-
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), client_context(None)
     load(server, stranger())
     _limit(server, version)

@@ -32,10 +32,11 @@ from scaffold.verify.cases import (
     is_in_its_place,
     withdrawn_sides,
 )
+from scaffold.verify.credentials import Credentials
 from scaffold.verify.impostor import Impostor, Visits
 from scaffold.verify.judge import Finding, Name, Welcome
 from scaffold.verify.model import Expected, Layer, Observed, Probe
-from scaffold.verify.probe import Answered, CannotOffer, Credentials, Outcome, Target, call, call_plainly
+from scaffold.verify.probe import Answered, CannotOffer, Outcome, Target, call, call_plainly
 from scaffold.verify.revocation_scenarios import RevocationScenario
 from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make
 from scaffold.verify.running_topology import RunningTopology, project_folder

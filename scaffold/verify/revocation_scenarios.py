@@ -38,8 +38,8 @@ from scaffold.settings.peers import needs_crls, peer_issuers
 from scaffold.settings.values import CaFacts, Source
 from scaffold.topology import graph
 from scaffold.topology.model import Client, OnUnavailable, Party, RevocationCheck, Server, Topology
+from scaffold.verify.credentials import Credentials
 from scaffold.verify.model import Expected, Probe
-from scaffold.verify.probe import Credentials
 from scaffold.verify.rogues import Authorities, NotAtHand
 
 if TYPE_CHECKING:

@@ -26,14 +26,14 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
 from scaffold.errors import KeyNotHere, PkiError, SecretError, StoreError, VerifyError
-from scaffold.pki import broken, bundles, keys, profiles
-from scaffold.pki.issue import Issuer, new_serial, self_signed, validity
+from scaffold.pki import broken, bundles, profiles
+from scaffold.pki.issue import Issuer, new_serial
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.store import existing
@@ -41,9 +41,9 @@ from scaffold.store.keyring import Keyring
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
-from scaffold.topology.model import Ca, Fault, KeyType, Subject, Topology
+from scaffold.topology.model import Ca, Fault, Topology
+from scaffold.verify.credentials import Credentials, credentials
 from scaffold.verify.model import Probe
-from scaffold.verify.probe import Credentials
 
 if TYPE_CHECKING:
     from scaffold.verify.fake_publisher import FakePublisher, Pointers
@@ -344,18 +344,3 @@ def make(probe: Probe, forge: Forge) -> tuple[Credentials, ...]:
         return tuple(credentials(rogue) for rogue in maker(forge))
     except PkiError as error:
         raise NotAtHand(str(error)) from error
-
-
-def credentials(rogue: broken.Rogue) -> Credentials:
-    """A rogue as PEM: the leaf, then what is sent after it."""
-    return Credentials(bundles.chain_pem((rogue.certificate, *rogue.chain)), keys.to_pem(rogue.key))
-
-
-@functools.cache
-def stranger() -> Credentials:
-    """A self-signed certificate of nobody, for trying what this machine's own TLS library can do."""
-    key = OPERATING_SYSTEM.key("nobody", KeyType.EC_P256)
-    profile = CertificateProfile(subject=Subject("nobody"), role="server")
-    begins, ends = validity(broken.ROGUE_LIFETIME, datetime.now(UTC))
-    serial = new_serial(OPERATING_SYSTEM, "nobody")
-    return credentials(broken.Rogue(self_signed(profile, key, serial=serial, not_before=begins, not_after=ends), key))

@@ -19,10 +19,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from scaffold.pki import bundles
 from scaffold.running.services import LOOPBACK, handed_on
 from scaffold.topology.model import HostPort
+from scaffold.verify.credentials import Credentials
 from scaffold.verify.impostor import Visits, answer_of
 from scaffold.verify.judge import Finding
 from scaffold.verify.model import Layer, Observed
-from scaffold.verify.probe import PATIENCE, CannotOffer, Credentials, Target, write_secret
+from scaffold.verify.probe import PATIENCE, CannotOffer, Target, write_secret
 
 _LISTENS = re.compile(r"ACCEPT .*:(\d+)$")
 _REQUEST = re.compile(r"GET \S+ HTTP/1\.[01]$")

@@ -9,9 +9,9 @@ import ssl
 import pytest
 
 from scaffold.verify import probe
+from scaffold.verify.credentials import stranger
 from scaffold.verify.impostor import Impostor
 from scaffold.verify.probe import Answered, Closed, Target, Unreachable
-from scaffold.verify.rogues import stranger
 
 
 def test_a_caller_that_believes_it_is_answered_and_written_down() -> None:

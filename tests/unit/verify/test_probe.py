@@ -19,9 +19,9 @@ from scaffold.pki.profiles import CertificateProfile
 from scaffold.running.services import free_addresses
 from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
 from scaffold.verify import probe
+from scaffold.verify.credentials import Credentials, credentials, stranger
 from scaffold.verify.model import Layer
-from scaffold.verify.probe import Answered, CannotOffer, Closed, Credentials, Stuck, Target, Unreachable
-from scaffold.verify.rogues import credentials, stranger
+from scaffold.verify.probe import Answered, CannotOffer, Closed, Stuck, Target, Unreachable
 from tests.fresh import new_key, new_serial
 
 NOW = datetime.now(UTC)

@@ -1,0 +1,39 @@
+"""A certificate and its key as PEM, as a probe shows them."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from scaffold.pki import broken, bundles, keys
+from scaffold.pki.issue import new_serial, self_signed, validity
+from scaffold.pki.profiles import CertificateProfile
+from scaffold.pki.randomness import OPERATING_SYSTEM
+from scaffold.topology.model import KeyType, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A leaf and what is sent after it, and its unencrypted key, both in PEM. It never shows them in a traceback."""
+
+    certificates: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+
+def credentials(rogue: broken.Rogue) -> Credentials:
+    """A rogue as PEM: the leaf, then what is sent after it."""
+    return Credentials(bundles.chain_pem((rogue.certificate, *rogue.chain)), keys.to_pem(rogue.key))
+
+
+@functools.cache
+def stranger() -> Credentials:
+    """A self-signed certificate of nobody, for trying what this machine's own TLS library can do."""
+    key = OPERATING_SYSTEM.key("nobody", KeyType.EC_P256)
+    profile = CertificateProfile(subject=Subject("nobody"), role="server")
+    begins, ends = validity(broken.ROGUE_LIFETIME, datetime.now(UTC))
+    serial = new_serial(OPERATING_SYSTEM, "nobody")
+    return credentials(broken.Rogue(self_signed(profile, key, serial=serial, not_before=begins, not_after=ends), key))
