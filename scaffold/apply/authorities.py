@@ -8,9 +8,10 @@ from datetime import timedelta
 from cryptography import x509
 
 from scaffold.apply.context import ApplyContext, entry
+from scaffold.issuers.local import self_signed
 from scaffold.pki import bundles, keys
 from scaffold.pki import crl as crls
-from scaffold.pki.issue import backdated, issue, new_serial, self_signed, validity
+from scaffold.pki.issue import backdated
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.desired import AdoptedCa, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa, RootCertificate
 from scaffold.plan.model import Change, Work
@@ -90,24 +91,20 @@ def _write_key(context: ApplyContext, one: DesiredCa, key: PrivateKey) -> None:
 def _issue(context: ApplyContext, one: MadeCa, key: PrivateKey) -> None:
     asked = one.certificate
     certificate, signer = _signed(context, asked, key)
-    context.record.issued([entry(asked.address, asked.ca, certificate, keys.spki_sha256(signer.public_key()))])
+    context.record.issued([entry(asked.address, asked.ca, certificate, signer)])
     context.writer.write(one.paths.certificate, bundles.pem(certificate), durable=True)
     context.install(one.ca.name, certificate, key)
 
 
-def _signed(context: ApplyContext, asked: DesiredCertificate, key: PrivateKey) -> tuple[x509.Certificate, PrivateKey]:
-    """The certificate, and the key that signed it."""
-    serial = new_serial(context.randomness, str(asked.address))
+def _signed(context: ApplyContext, asked: DesiredCertificate, key: PrivateKey) -> tuple[x509.Certificate, str]:
+    """The certificate, and the SHA-256 of the SPKI of the key that signed it."""
+    request = context.request(asked, key.public_key())
     match asked:
         case RootCertificate():
-            begins, ends = validity(asked.lifetime, context.now)
-            return self_signed(asked.profile, key, serial=serial, not_before=begins, not_after=ends), key
+            return self_signed(request, key, context.randomness), keys.spki_sha256(key.public_key())
         case IssuedCertificate():
-            issuer = context.issuer(asked.issuer)
-            begins, ends = validity(asked.lifetime, context.now, issuer.not_after)
-            public = key.public_key()
-            made = issue(asked.profile, public, issuer, serial=serial, not_before=begins, not_after=ends)
-            return made, issuer.key
+            made = context.issue(asked.issuer, request).certificate
+            return made, keys.spki_sha256(context.certificate(asked.issuer))
 
 
 def _place(context: ApplyContext, one: DesiredCa, change: Change) -> None:

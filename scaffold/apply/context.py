@@ -12,17 +12,19 @@ from os import cpu_count
 from cryptography import x509
 
 from scaffold.errors import Overtaken, PkiError, StoreError
+from scaffold.issuers.local import LocalIssuer
+from scaffold.issuers.port import Issuance, Request, checked
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import keys, profiles
 from scaffold.pki.issue import Issuer
-from scaffold.pki.keys import PrivateKey
+from scaffold.pki.keys import PrivateKey, PublicKey
 from scaffold.pki.names import rfc2253
 from scaffold.pki.randomness import Randomness
 from scaffold.plan.authorities import Authorities, Authority
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa
 from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
-from scaffold.plan.unknown import Unknown
+from scaffold.plan.unknown import Unknown, known
 from scaffold.store import files, ledger, projects
 from scaffold.store.existing import ExistingCa
 from scaffold.store.files import Writer
@@ -64,6 +66,8 @@ class ApplyContext:
     passwords: dict[Address, bytes] = field(default_factory=dict)
     certificates: dict[str, x509.Certificate] = field(default_factory=dict)
     """Of each CA that is made here, as soon as it is in place."""
+    _local: dict[str, LocalIssuer] = field(default_factory=dict)
+    """By CA: from the roots down, each is in place before anything is asked of it."""
     _keys: dict[Address, Future[PrivateKey]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -152,6 +156,21 @@ class ApplyContext:
     def _has_certificate(self, one: DesiredCa) -> bool:
         return one.ca.name in self.certificates or not self.observed.certificate(one.paths.certificate).missing
 
+    # --- Issuing ---
+
+    def issue(self, ca: str, request: Request) -> Issuance:
+        """A certificate from `ca`, by whoever issues for it. Raises PkiError, StoreError."""
+        if (elsewhere := self.basis.issuers.get(ca)) is not None:
+            return checked(elsewhere.issue(request), request, self.certificate(ca))
+        if ca not in self._local:
+            above = known(self.authorities_above(ca).intermediates(ca))
+            self._local[ca] = LocalIssuer(self.issuer(ca), above, self.randomness)
+        return self._local[ca].issue(request)
+
+    def request(self, asked: DesiredCertificate, key: PublicKey) -> Request:
+        """What an issuer is asked for."""
+        return Request(str(asked.address), asked.profile, key, asked.lifetime, self.now)
+
     # --- Secrets ---
 
     def ask(self, changes: Sequence[Change]) -> None:
@@ -177,20 +196,24 @@ class ApplyContext:
 
     def _keys_of(self, changes: Sequence[Change]) -> Iterator[Address]:
         """The addresses of the certificates whose keys `changes` make or use."""
-        asked = (*self.desired.of_cas(), *self.desired.of_parties())
-        issuers = {one.address: one.issuer for one in asked if isinstance(one, IssuedCertificate)}
+        made = (*self.desired.of_cas(), *self.desired.of_parties())
+        asked = {one.address: one for one in made if isinstance(one, IssuedCertificate)}
         for change in changes:
             match change.work:
                 case Work.NEW_KEY | Work.ISSUE | Work.ENCRYPT:
                     yield change.address
-                    if (issuer := issuers.get(change.address)) is not None:
-                        yield Address.ca(issuer, Part.CERTIFICATE)
+                    if (one := asked.get(change.address)) is not None and self._signed_here(one):
+                        yield Address.ca(one.issuer, Part.CERTIFICATE)
                 case Work.STAPLE:
-                    yield Address.ca(issuers[change.address.with_part(Part.CERTIFICATE)], Part.CERTIFICATE)
+                    yield Address.ca(asked[change.address.with_part(Part.CERTIFICATE)].issuer, Part.CERTIFICATE)
                 case Work.SIGN:
                     yield change.address.with_part(Part.CERTIFICATE)
                 case _:
                     pass
+
+    def _signed_here(self, one: IssuedCertificate) -> bool:
+        """Whether it takes a CA's key on disk: what is broken on purpose is made here, whoever issues the rest."""
+        return one.issuer not in self.basis.issuers or one.fault is not None
 
     # --- The CAs as they are now ---
 
@@ -201,8 +224,8 @@ class ApplyContext:
     def authorities_above(self, name: str) -> Authorities:
         """The CAs from `name` up to its root."""
         above = {ca.name for ca in graph.chain(self.topology, name)}
-        known = {one.ca.name: self._authority(one) for one in self.desired.cas if one.ca.name in above}
-        return Authorities(self.topology, known)
+        of_chain = {one.ca.name: self._authority(one) for one in self.desired.cas if one.ca.name in above}
+        return Authorities(self.topology, of_chain)
 
     def _authority(self, one: DesiredCa) -> Authority:
         planned = self.planned.get(one.ca.name)

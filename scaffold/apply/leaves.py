@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
 
 from scaffold.apply.context import ApplyContext, entry
+from scaffold.issuers.port import Issuance
 from scaffold.pki import broken, bundles, keys
 from scaffold.pki.issue import new_serial
 from scaffold.pki.keys import PrivateKey
@@ -30,7 +32,7 @@ _AT_ONCE = 2_000
 class _Made:
     asked: IssuedCertificate
     change: Change
-    certificate: x509.Certificate
+    issuance: Issuance
     key: PrivateKey | None
     """None where the one that is there stays."""
 
@@ -44,27 +46,30 @@ def make(
     """Makes the certificates of servers and clients. Raises PkiError, StoreError."""
     with context.making_keys(asked[change.address] for change in changes if change.work is Work.NEW_KEY):
         for start in range(0, len(changes), _AT_ONCE):
-            made = [_made(context, change, asked[change.address]) for change in changes[start : start + _AT_ONCE]]
+            made = [
+                _made(context, change, asked[change.address], authorities)
+                for change in changes[start : start + _AT_ONCE]
+            ]
             issued = [one for one in made if one.change.work is not Work.PLACE]
             context.record.issued([_entry(one, authorities) for one in issued])
             for one in made:
-                _put(context, one, authorities)
+                _put(context, one)
                 context.progress(one.change)
 
 
-def _made(context: ApplyContext, change: Change, asked: IssuedCertificate) -> _Made:
+def _made(context: ApplyContext, change: Change, asked: IssuedCertificate, authorities: Authorities) -> _Made:
     match change.work:
         case Work.PLACE:
             there = context.observed.certificate(asked.paths.certificate).certificate
             if there is None:
                 raise ValueError(f"{asked.address} is not there")
-            return _Made(asked, change, there, None)
+            return _Made(asked, change, Issuance(there, known(authorities.intermediates(asked.issuer))), None)
         case Work.NEW_KEY:
             key = context.new_key(asked)
-            return _Made(asked, change, _signed(context, asked, key), key)
+            return _Made(asked, change, _issued(context, asked, key, authorities), key)
         case Work.ISSUE:
             key = context.key_of(asked)
-            return _Made(asked, change, _signed(context, asked, key), None)
+            return _Made(asked, change, _issued(context, asked, key, authorities), None)
         case _:
             raise ValueError(f"{change.address}: {change.work} is nothing that is done to a leaf")
 
@@ -72,11 +77,13 @@ def _made(context: ApplyContext, change: Change, asked: IssuedCertificate) -> _M
 def _entry(one: _Made, authorities: Authorities) -> Issued:
     # Who signs a leaf that is broken on purpose is nobody's business but the plan's: it looks for itself.
     signer = "" if one.asked.fault is not None else known(authorities[one.asked.issuer].spki_sha256)
-    return entry(one.asked.address, one.asked.issuer, one.certificate, signer)
+    return entry(one.asked.address, one.asked.issuer, one.issuance.certificate, signer)
 
 
-def _signed(context: ApplyContext, asked: IssuedCertificate, key: PrivateKey) -> x509.Certificate:
-    return broken.issue(
+def _issued(context: ApplyContext, asked: IssuedCertificate, key: PrivateKey, authorities: Authorities) -> Issuance:
+    if asked.fault is None:
+        return context.issue(asked.issuer, context.request(asked, key.public_key()))
+    broken_one = broken.issue(
         asked.profile,
         key,
         context.issuer(asked.issuer),
@@ -85,17 +92,24 @@ def _signed(context: ApplyContext, asked: IssuedCertificate, key: PrivateKey) ->
         now=context.now,
         randomness=context.randomness,
     )
+    return Issuance(broken_one, known(authorities.intermediates(asked.ca)))
 
 
-def _put(context: ApplyContext, one: _Made, authorities: Authorities) -> None:
+@functools.lru_cache(maxsize=64)
+def _pem(chain: tuple[x509.Certificate, ...]) -> bytes:
+    """Thousands of leaves have the same certificates behind them."""
+    return bundles.chain_pem(chain)
+
+
+def _put(context: ApplyContext, one: _Made) -> None:
     """The key first: a server that reloads between the two keeps its old pair until they match."""
     paths = one.asked.paths
     if one.key is not None:
         context.writer.write(paths.key, keys.to_pem(one.key), mode=files.SECRET_FILE)
     else:
         context.writer.restrict(paths.key)
-    behind = known(authorities.intermediates_pem((one.asked.issuer,)))
-    context.writer.write(paths.certificate, bundles.pem(one.certificate) + behind)
+    issuance = one.issuance
+    context.writer.write(paths.certificate, bundles.pem(issuance.certificate) + _pem(issuance.chain))
 
 
 def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -> None:

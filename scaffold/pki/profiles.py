@@ -65,6 +65,24 @@ class Difference:
     of: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Latitude:
+    """How a certificate may differ from its profile: what an issuer is known to say otherwise, or to add unasked.
+
+    `extensions` are the OIDs of extensions that it may add, such as a policy's or that of SCTs (RFC 6962 3.3).
+    """
+
+    aspects: frozenset[Aspect] = frozenset()
+    extensions: frozenset[str] = frozenset()
+
+    def allows(self, difference: Difference) -> bool:
+        """Whether this is one that is no fault."""
+        return difference.aspect in self.aspects or (difference.wanted is None and difference.of in self.extensions)
+
+
+VERBATIM: Final = Latitude()
+"""Of an issuer that says exactly what is asked."""
+
 _EKU: Final = {
     "server": ExtendedKeyUsageOID.SERVER_AUTH,
     "client": ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -376,12 +394,19 @@ def _subtrees(names: Mapping[SanType, Iterable[str]]) -> list[x509.GeneralName]:
 # --- Compared ------------------------------------------------------------------------------------------------------
 
 
-def differences(profile: CertificateProfile, certificate: x509.Certificate) -> list[Difference]:
+def differences(
+    profile: CertificateProfile, certificate: x509.Certificate, latitude: Latitude = VERBATIM
+) -> list[Difference]:
     """What a real certificate says differently from its profile, in a fixed order; empty where it says the same.
 
-    Its key, its dates and its signature are not looked at. A certificate that cannot be parsed is a difference;
-    raises PkiError where the profile itself cannot be encoded.
+    Its key, its dates and its signature are not looked at. A certificate that cannot be parsed is a difference,
+    whatever its issuer's latitude; raises PkiError where the profile itself cannot be encoded.
     """
+    found = _differences(profile, certificate)
+    return found if latitude is VERBATIM else [one for one in found if not latitude.allows(one)]
+
+
+def _differences(profile: CertificateProfile, certificate: x509.Certificate) -> list[Difference]:
     says = stated(profile)
     try:
         real = {extension.oid: extension for extension in certificate.extensions}

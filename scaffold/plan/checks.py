@@ -229,7 +229,7 @@ def _signed(certificate: x509.Certificate, issuer: Authority) -> bool:
 
 
 def differences(one: Examined) -> Iterator[Reason]:
-    for found in profiles.differences(one.desired.profile, one.real):
+    for found in profiles.differences(one.desired.profile, one.real, one.desired.latitude):
         path = one.desired.paths.certificate if found.aspect is Aspect.WHOLE else None
         yield Reason(_OF_ASPECTS[found.aspect], path, found.found, found.wanted, found.of)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import ClassVar
 
+from scaffold.issuers.port import Mounted
 from scaffold.pki import profiles
-from scaffold.pki.profiles import CertificateProfile
+from scaffold.pki.profiles import VERBATIM, CertificateProfile, Latitude
 from scaffold.store.layout import CaPaths, CertificatePaths, PartyPaths, ca_paths, party_paths
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
@@ -38,6 +40,7 @@ class RootCertificate(_Certificate):
     """The certificate of a CA that its own key signs."""
 
     fault: ClassVar[None] = None
+    latitude: ClassVar[Latitude] = VERBATIM
 
     @property
     def ca(self) -> str:
@@ -49,11 +52,13 @@ class RootCertificate(_Certificate):
 class IssuedCertificate(_Certificate):
     """A certificate of a CA, server or client that the CA `issuer` signs.
 
-    `fault` is one that its dates or its signer carry, or its words.
+    `fault` is one that its dates or its signer carry, or its words. `latitude`: how what the issuer makes may differ
+    from `profile`.
     """
 
     issuer: str
     fault: Fault | None = None
+    latitude: Latitude = VERBATIM
 
     @property
     def ca(self) -> str:
@@ -127,15 +132,18 @@ class Desired:
         return (certificate for party in self.parties for certificate in party.certificates)
 
 
-def desire(t: Topology) -> Desired:
-    """What `t` asks for. Raises PkiError for what no certificate can say."""
+def desire(t: Topology, issuers: Mounted = MappingProxyType({})) -> Desired:
+    """What `t` asks for. `issuers` issue in the place of CAs' keys on disk.
+
+    Raises PkiError for what no certificate can say.
+    """
     longest: dict[str, timedelta] = {}
     for party in _own_parties(t):
         longest[party.issuer] = max(party.lifetime, longest.get(party.issuer, timedelta()))
     return Desired(
         t,
-        cas=tuple(_ca(t, ca, longest.get(ca.name, timedelta())) for ca in graph.issuing_order(t)),
-        parties=tuple(_party(t, party) for party in _own_parties(t)),
+        cas=tuple(_ca(t, ca, longest.get(ca.name, timedelta()), issuers) for ca in graph.issuing_order(t)),
+        parties=tuple(_party(t, party, issuers) for party in _own_parties(t)),
     )
 
 
@@ -144,7 +152,11 @@ def _own_parties(t: Topology) -> Iterator[Party]:
     return (party for party in graph.parties(t) if not (isinstance(party, Client) and party.external))
 
 
-def _ca(t: Topology, ca: Ca, longest_leaf: timedelta) -> DesiredCa:
+def _latitude(issuers: Mounted, ca: str) -> Latitude:
+    return issuers[ca].latitude if ca in issuers else VERBATIM
+
+
+def _ca(t: Topology, ca: Ca, longest_leaf: timedelta, issuers: Mounted) -> DesiredCa:
     paths = ca_paths(ca.name)
     if ca.existing is not None:
         return AdoptedCa(ca, paths, ca.existing)
@@ -152,7 +164,9 @@ def _ca(t: Topology, ca: Ca, longest_leaf: timedelta) -> DesiredCa:
     window, files = _window_of_ca(ca, longest_leaf), CertificatePaths(paths.certificate, paths.key)
     if ca.issuer is None:
         return MadeCa(ca, paths, RootCertificate(address, profile, ca.key, ca.lifetime, window, files))
-    return MadeCa(ca, paths, IssuedCertificate(address, profile, ca.key, ca.lifetime, window, files, ca.issuer))
+    latitude = _latitude(issuers, ca.issuer)
+    asked = IssuedCertificate(address, profile, ca.key, ca.lifetime, window, files, ca.issuer, latitude=latitude)
+    return MadeCa(ca, paths, asked)
 
 
 def _window_of_ca(ca: Ca, longest_leaf: timedelta) -> timedelta:
@@ -161,14 +175,15 @@ def _window_of_ca(ca: Ca, longest_leaf: timedelta) -> timedelta:
     return max(ca.renew_before.of(ca.lifetime), need)
 
 
-def _party(t: Topology, party: Party) -> DesiredParty:
+def _party(t: Topology, party: Party, issuers: Mounted) -> DesiredParty:
     is_server = isinstance(party, Server)
-    paths = party_paths(party.address.role, party.name)
+    paths, latitude = party_paths(party.address.role, party.name), _latitude(issuers, party.issuer)
     own = _leaf(
         party,
         party.address.with_part(Part.CERTIFICATE),
         profiles.for_server(t, party) if isinstance(party, Server) else profiles.for_client_side(t, party),
         paths.own,
+        latitude,
         party.fault,
     )
     second = (
@@ -177,7 +192,7 @@ def _party(t: Topology, party: Party) -> DesiredParty:
             party.address.with_part(Part.CLIENT_CERTIFICATE),
             profiles.for_client_side(t, party),
             paths.client_side,
-            None,
+            latitude,
         )
         if is_server and party.calls
         else None
@@ -186,7 +201,12 @@ def _party(t: Topology, party: Party) -> DesiredParty:
 
 
 def _leaf(
-    party: Party, address: Address, profile: CertificateProfile, paths: CertificatePaths, fault: Fault | None
+    party: Party,
+    address: Address,
+    profile: CertificateProfile,
+    paths: CertificatePaths,
+    latitude: Latitude,
+    fault: Fault | None = None,
 ) -> IssuedCertificate:
-    window = party.renew_before.of(party.lifetime)
-    return IssuedCertificate(address, profile, party.key, party.lifetime, window, paths, party.issuer, fault)
+    window, key, issuer = party.renew_before.of(party.lifetime), party.key, party.issuer
+    return IssuedCertificate(address, profile, key, party.lifetime, window, paths, issuer, fault, latitude)

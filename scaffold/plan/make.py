@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from scaffold.collector import garbage_collector_off
 from scaffold.errors import PlanError
+from scaffold.issuers.port import Mounted
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.plan.authorities import Authorities
@@ -36,6 +37,7 @@ class Basis:
     kinds: Mapping[Address, Kind]
     now: datetime
     notes: tuple[Note, ...] = ()
+    issuers: Mounted = field(default_factory=dict)
 
     @property
     def topology(self) -> Topology:
@@ -51,20 +53,23 @@ class Planned:
     authorities: Authorities
 
 
-def look(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> Basis:
+def look(
+    t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime, issuers: Mounted | None = None
+) -> Basis:
     """Looks at all that a plan needs; no password is asked for.
 
-    `kinds` is by the address of each server and client; what a kind cannot enforce is refused. Raises TopologyError,
-    StoreError, KindError, PkiError.
+    `kinds` is by the address of each server and client; what a kind cannot enforce is refused. `issuers` issue in the
+    place of CAs' keys on disk. Raises TopologyError, StoreError, KindError, PkiError.
     """
+    mounted = issuers or {}
     with garbage_collector_off():
         observed = Observation(layout)
         observed.check_topology(t.name)
         observed.ledger.check()
         adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
-        of_kinds, desired = limits.check(t, kinds), desire(t)
+        of_kinds, desired = limits.check(t, kinds), desire(t, mounted)
         said = (*of_kinds, *notes(t), *_on_adopted(desired, adopted, kinds, observed, now))
-        return Basis(desired, observed, adopted, kinds, now, said)
+        return Basis(desired, observed, adopted, kinds, now, said, mounted)
 
 
 def _on_adopted(

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from scaffold.apply.context import entry
-from scaffold.pki import issue, keys, profiles
+from scaffold.issuers.local import LocalIssuer
+from scaffold.issuers.port import Request
+from scaffold.pki import keys, profiles
 from scaffold.pki.issue import Issuer
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.store import ledger, lock
@@ -27,16 +29,8 @@ def make(
     """
     whose = f"{ca.address} OCSP responder, {now:%Y-%m-%dT%H:%M:%S}"
     key = randomness.key(whose, KeyType.EC_P256)
-    not_before, not_after = issue.validity(lifetime, now, issuer.not_after)
-    certificate = issue.issue(
-        profiles.for_responder(ca),
-        key.public_key(),
-        issuer,
-        serial=issue.new_serial(randomness, whose),
-        not_before=not_before,
-        not_after=not_after,
-    )
-    return Issuer(certificate, key)
+    request = Request(whose, profiles.for_responder(ca), key.public_key(), lifetime, now)
+    return Issuer(LocalIssuer(issuer, (), randomness).issue(request).certificate, key)
 
 
 def make_and_record(layout: Layout, ca: Ca, issuer: Issuer, now: datetime, randomness: Randomness) -> Issuer:

@@ -1,0 +1,1 @@
+"""Whoever issues certificates: the port, and the issuers behind it."""
