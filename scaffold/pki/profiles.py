@@ -25,6 +25,7 @@ from scaffold.errors import PkiError
 from scaffold.pki.keys import MALFORMED, PublicKey
 from scaffold.pki.names import COMMON_NAME_LIMIT, common_name, ending_in, rfc2253
 from scaffold.topology.model import Ca, Fault, NameConstraints, Party, San, SanType, Server, Subject, Topology
+from scaffold.topology.publication import ca_url, crl_url, ocsp_url, published_name
 
 Role = Literal["ca", "server", "client", "ocsp"]
 
@@ -172,12 +173,11 @@ def _pointers_of(t: Topology, issuer: str | None) -> tuple[str | None, str | Non
     """The CRL's, the OCSP responder's and the CA certificate's URLs in what `issuer` issues."""
     if issuer is None or t.publish is None:
         return None, None, None
-    base = t.publish.rstrip("/")
-    revocation = t.cas[issuer].revocation
+    name, revocation = published_name(issuer), t.cas[issuer].revocation
     return (
-        f"{base}/crl/{issuer}.crl" if revocation.crl else None,
-        f"{base}/ocsp/{issuer}" if revocation.ocsp else None,
-        f"{base}/ca/{issuer}.cer",
+        crl_url(t.publish, name) if revocation.crl else None,
+        ocsp_url(t.publish, name) if revocation.ocsp else None,
+        ca_url(t.publish, name),
     )
 
 

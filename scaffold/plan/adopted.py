@@ -34,6 +34,7 @@ from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Ca, Client, Party, Server, Topology
 from scaffold.topology.notes import Note
+from scaffold.topology.publication import crl_url, published_name
 
 Found = Iterator[TopologyError | Note]
 
@@ -365,7 +366,7 @@ def _pointers(one: Adoption, ca: Ca) -> frozenset[str]:
     """Where the CRL distribution points of what a CA issues here lead."""
     if one.t.publish is None or ca.revocation.crl is None:
         return frozenset()
-    return frozenset({f"{one.t.publish.rstrip('/')}/crl/{ca.name}.crl"})
+    return frozenset({crl_url(one.t.publish, published_name(ca.name))})
 
 
 def _no_crl(one: Adoption, party: Party, ca: Ca, why: str) -> TopologyError:

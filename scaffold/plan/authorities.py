@@ -14,7 +14,7 @@ from cryptography import x509
 from scaffold.pki import bundles, keys
 from scaffold.pki.names import rfc2253
 from scaffold.plan.unknown import Unknown
-from scaffold.settings.values import CaFacts
+from scaffold.settings.values import CaFacts, KeyFacts
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.model import Topology
@@ -63,7 +63,8 @@ class Authority:
     def facts(self, unmade: str) -> CaFacts:
         """What settings must know; `unmade` is the hash of a key that is not made yet."""
         sha256, above = self.spki_sha256, tuple(map(keys.spki_sha256, self.above))
-        return CaFacts(rfc2253(self.subject), unmade if isinstance(sha256, Unknown) else sha256, len(above), above)
+        key = KeyFacts(rfc2253(self.subject), unmade if isinstance(sha256, Unknown) else sha256)
+        return CaFacts((key,), len(above), above)
 
 
 _UNMADE: Final = ("0" * 64, "1" * 64)

@@ -28,7 +28,9 @@ from scaffold.settings.values import (
     Source,
 )
 from scaffold.topology import graph
+from scaffold.topology.generations import label
 from scaffold.topology.model import Client, HostPort, OnUnavailable, Party, RevocationCheck, Server, Topology
+from scaffold.topology.publication import crl_url, ocsp_url, published_name
 
 
 def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> ServerSettings:
@@ -47,7 +49,7 @@ def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> Server
         files=_server_files(t, server),
         anchors=anchors(t, trusted),
         verify_depth=depth(t, trusted, facts),
-        allowed=tuple(_allowed(caller, server, facts) for caller in graph.callers(t, server.name)),
+        allowed=tuple(one for caller in graph.callers(t, server.name) for one in _allowed(caller, server, facts)),
         revocation=_revocation(t, server, facts),
         staple=server.staple,
         must_staple=server.must_staple,
@@ -95,19 +97,23 @@ def _call(callee: Server) -> Call:
     )
 
 
-def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Allowed:
-    issuer = facts[caller.issuer]
+def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Iterator[Allowed]:
+    """One entry for each key that its CA is trusted by."""
     external = isinstance(caller, Client) and caller.external is not None
-    return Allowed(
-        name=caller.name,
-        role="server" if isinstance(caller, Server) else "client",
-        identity=caller.identity,
-        issuer=caller.issuer,
-        issuer_spki_sha256=issuer.spki_sha256,
-        issuer_dn=issuer.subject_dn,
-        subject_dn=None if external else rfc2253(caller.subject),
-        gateway=isinstance(caller, Server) and caller.upstream == server.name,
-    )
+    subject_dn = None if external else rfc2253(caller.subject)
+    for key in facts[caller.issuer].keys:
+        yield Allowed(
+            caller=str(caller.address),
+            name=caller.name,
+            role="server" if isinstance(caller, Server) else "client",
+            identity=caller.identity,
+            issuer=caller.issuer,
+            signer=label(caller.issuer, key.generation),
+            issuer_spki_sha256=key.spki_sha256,
+            issuer_dn=key.subject_dn,
+            subject_dn=subject_dn,
+            gateway=isinstance(caller, Server) and caller.upstream == server.name,
+        )
 
 
 def _revocation(t: Topology, party: Party, facts: CaFactsByName) -> Revocation:
@@ -121,27 +127,33 @@ def _revocation(t: Topology, party: Party, facts: CaFactsByName) -> Revocation:
         check.value,
         on_unavailable.value,
         crls=tuple(_crl_sources(t, [name for name in chains if has_crl(t.cas[name])], facts)),
-        responders=tuple(_sources(t, (name for name in asked if t.cas[name].revocation.ocsp), "ocsp/{}", facts)),
+        responders=tuple(_ocsp_sources(t, (name for name in asked if t.cas[name].revocation.ocsp), facts)),
         by_application=check is RevocationCheck.OCSP or on_unavailable is OnUnavailable.ALLOW,
     )
 
 
 def _crl_sources(t: Topology, names: Iterable[str], facts: CaFactsByName) -> Iterator[Source]:
-    """Of each CA, and of those above one that came with the CRLs of its whole chain."""
-    for source in _sources(t, names, "crl/{}.crl", facts):
-        yield source
-        existing = t.cas[source.ca].existing
+    """Of each key of each CA, and of those above one that came with the CRLs of its whole chain."""
+    if t.publish is None:
+        return
+    for name in names:
+        for key in facts[name].keys:
+            url = crl_url(t.publish, published_name(name, key.generation))
+            yield Source(label(name, key.generation), key.spki_sha256, url)
+        existing = t.cas[name].existing
         brings = existing is not None and (existing.crl or existing.chain_crl) is not None
-        for steps, key in enumerate(facts[source.ca].above if brings else (), 1):
-            name = crl_name_above(source.ca, steps)
-            yield Source(name, key, f"{source.url.rpartition('/')[0]}/{name}.crl")
+        for steps, above in enumerate(facts[name].above if brings else (), 1):
+            published = crl_name_above(name, steps)
+            yield Source(published, above, crl_url(t.publish, published))
 
 
-def _sources(t: Topology, names: Iterable[str], path: str, facts: CaFactsByName) -> Iterator[Source]:
-    if t.publish is not None:
-        base = t.publish.rstrip("/")
-        for name in names:
-            yield Source(name, facts[name].spki_sha256, f"{base}/{path.format(name)}")
+def _ocsp_sources(t: Topology, names: Iterable[str], facts: CaFactsByName) -> Iterator[Source]:
+    if t.publish is None:
+        return
+    for name in names:
+        for key in facts[name].keys:
+            url = ocsp_url(t.publish, published_name(name, key.generation))
+            yield Source(label(name, key.generation), key.spki_sha256, url)
 
 
 def _server_files(t: Topology, server: Server) -> Files:

@@ -8,18 +8,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from scaffold.topology.generations import FIRST
+
 
 @dataclass(frozen=True, slots=True)
-class CaFacts:
-    """What the certificate of a CA says: its subject as an RFC 2253 string as OpenSSL prints it, and its key.
+class KeyFacts:
+    """What the certificate of one generation of a CA says: its subject, and its key.
 
-    `spki_sha256` is the lower-case hex SHA-256 of its DER SubjectPublicKeyInfo. `chain_length` counts the certificates
-    above it that an existing CA brought in its `chain`, its root included; 0 for every other CA. `above` are their
-    keys, upwards.
+    `subject_dn` is an RFC 2253 string as OpenSSL prints it, `spki_sha256` the lower-case hex SHA-256 of the DER
+    SubjectPublicKeyInfo.
     """
 
     subject_dn: str
     spki_sha256: str
+    generation: int = FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class CaFacts:
+    """The keys by which a CA is trusted: one, but for two while it is given another key.
+
+    `chain_length` counts the certificates above it that an existing CA brought in its `chain`, its root included; 0 for
+    every other CA. `above` are their keys, upwards.
+    """
+
+    keys: tuple[KeyFacts, ...]
     chain_length: int = 0
     above: tuple[str, ...] = ()
 
@@ -42,15 +55,20 @@ class Tls:
 class Allowed:
     """One caller that a server lets in: its identity, and the key of the CA that must have signed its certificate.
 
+    While its CA has two keys, a caller is listed once for each. `caller` is its address; `issuer` is the CA's name, and
+    `signer` tells the CA's keys apart: `issuing`, `issuing@2`.
+
     `subject_dn` and `issuer_dn` are whole names for servers that see nothing else (RFC 2253 strings, as nginx prints
     them); `subject_dn` is None for external clients. `gateway`: this server is its upstream, so its `X-Client-Subject`
     and `X-Client-Issuer` are believed.
     """
 
+    caller: str
     name: str
     role: str
     identity: str
     issuer: str
+    signer: str
     issuer_spki_sha256: str
     issuer_dn: str
     subject_dn: str | None
@@ -92,7 +110,10 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a CA, known by the SHA-256 of its key as in CaFacts, answers for its certificates over HTTP."""
+    """Where a CA, known by the SHA-256 of its key as in KeyFacts, answers for its certificates over HTTP.
+
+    `ca` is its name, `NAME@2` for the key of its second generation.
+    """
 
     ca: str
     spki_sha256: str

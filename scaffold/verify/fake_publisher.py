@@ -47,6 +47,7 @@ from scaffold.publish.responder import Answer, Responder
 from scaffold.publish.state import Signing, State
 from scaffold.store.layout import Layout
 from scaffold.topology.model import Ca, HostPort, Topology
+from scaffold.topology.publication import ca_url, crl_url, ocsp_url
 
 ENDED_AGO: Final = timedelta(hours=1)
 """How long ago a stale answer or an expired CRL ended: further than any leeway for clocks."""
@@ -115,8 +116,7 @@ class FakePublisher:
 
     def pointers(self, ca: str) -> Pointers:
         """Those of a CA of the topology."""
-        base = self._publish
-        return Pointers(f"{base}/crl/{ca}.crl", f"{base}/ocsp/{ca}", f"{base}/ca/{ca}.cer")
+        return Pointers(crl_url(self._publish, ca), ocsp_url(self._publish, ca), ca_url(self._publish, ca))
 
     def adopt(self, rogue: Issuer) -> Pointers:
         """Publishes for a rogue CA: its empty CRL, "good" for every serial of its own, its certificate."""

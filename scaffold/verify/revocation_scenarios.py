@@ -35,7 +35,7 @@ from scaffold.pki.keys import spki_sha256
 from scaffold.pki.names import rfc2253
 from scaffold.settings.derivation import server_settings
 from scaffold.settings.peers import needs_crls, peer_issuers
-from scaffold.settings.values import CaFacts, Source
+from scaffold.settings.values import CaFacts, KeyFacts, Source
 from scaffold.topology import graph
 from scaffold.topology.model import Client, OnUnavailable, Party, RevocationCheck, Server, Topology
 from scaffold.verify.credentials import Credentials
@@ -188,7 +188,7 @@ def _naming_rogue_responders(t: Topology, server: Server, kind: Kind, authoritie
 
 
 def _facts(ca: x509.Certificate) -> CaFacts:
-    return CaFacts(rfc2253(ca.subject), spki_sha256(ca))
+    return CaFacts((KeyFacts(rfc2253(ca.subject), spki_sha256(ca)),))
 
 
 def _crl_file(

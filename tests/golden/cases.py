@@ -79,10 +79,12 @@ _SERVER: Mapping[str, object] = {
     "health": None,
     "allowed": [
         {
+            "caller": "client.teller",
             "name": "teller",
             "role": "client",
             "identity": "spiffe://banking/client/teller",
             "issuer": "issuing",
+            "signer": "issuing",
             "issuer_spki_sha256": "5f" * 32,
             "issuer_dn": "CN=Contoso Issuing CA,O=Contoso Bank,C=NL",
             "subject_dn": "CN=teller,O=Contoso Bank,C=NL",

@@ -299,7 +299,9 @@ def allow(name: str, ca: Authority, caller: Credential | None = None, *, gateway
     """The entry of the caller `name`, whose certificate comes from `ca`."""
     subject = caller.dn if caller else rfc2253(client(ca, name).certificate.subject)
     spki = keys.spki_sha256(ca.certificate)
-    return Allowed(name, "client", identity(name), "issuing", spki, ca.dn, subject, gateway)
+    return Allowed(
+        f"client.{name}", name, "client", identity(name), "issuing", "issuing", spki, ca.dn, subject, gateway
+    )
 
 
 def address(port: int, host: str = "127.0.0.1") -> Address:

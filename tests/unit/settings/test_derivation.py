@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.kinds import catalogue
+from scaffold.kinds.render import render
 from scaffold.settings.derivation import client_settings, server_settings
-from scaffold.settings.values import CaFacts, Revocation, ServerSettings, Source
+from scaffold.settings.values import CaFacts, KeyFacts, Revocation, ServerSettings, Source
+from scaffold.topology.address import Role
 from scaffold.topology.load import loads
 from scaffold.topology.model import Topology
 
@@ -47,7 +50,7 @@ clients:
   teller: {template: python, issuer: deep, subject: {organization: "A, B"}, calls: [accounts, gateway]}
   audit: {template: curl, issuer: issuing, calls: [accounts]}
 """
-FACTS = {name: CaFacts(f"CN={name}", name.encode().hex()) for name in ("root", "issuing", "deep")}
+FACTS = {name: CaFacts((KeyFacts(f"CN={name}", name.encode().hex()),)) for name in ("root", "issuing", "deep")}
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +61,9 @@ def t():
 def test_the_allow_list_is_the_callers_with_their_issuers_keys(t):
     allowed = server_settings(t, t.servers["accounts"], FACTS).allowed
     assert [(one.name, one.role, one.issuer_spki_sha256, one.gateway) for one in allowed] == [
-        ("gateway", "server", FACTS["issuing"].spki_sha256, True),
-        ("teller", "client", FACTS["deep"].spki_sha256, False),
-        ("audit", "client", FACTS["issuing"].spki_sha256, False),
+        ("gateway", "server", FACTS["issuing"].keys[0].spki_sha256, True),
+        ("teller", "client", FACTS["deep"].keys[0].spki_sha256, False),
+        ("audit", "client", FACTS["issuing"].keys[0].spki_sha256, False),
     ]
     assert allowed[1].identity == "spiffe://bank/client/teller"
     assert allowed[1].subject_dn == "CN=teller,O=A\\, B"
@@ -72,7 +75,7 @@ def test_depth_counts_the_intermediates(t):
     assert server_settings(t, t.servers["gateway"], FACTS).callee_verify_depth == 1
     assert server_settings(t, t.servers["idle"], FACTS).callee_verify_depth == 0
     assert client_settings(t, t.clients["teller"], FACTS).verify_depth == 1
-    longer = {**FACTS, "root": CaFacts("CN=root", "00", chain_length=2)}
+    longer = {**FACTS, "root": CaFacts((KeyFacts("CN=root", "00"),), chain_length=2)}
     assert client_settings(t, t.clients["teller"], longer).verify_depth == 3
 
 
@@ -152,8 +155,8 @@ class TestRevocation:
         assert made.revocation == Revocation(
             "crl",
             crls=(
-                Source("issuing", FACTS["issuing"].spki_sha256, "http://127.0.0.1:9080/crl/issuing.crl"),
-                Source("root", FACTS["root"].spki_sha256, "http://127.0.0.1:9080/crl/root.crl"),
+                Source("issuing", FACTS["issuing"].keys[0].spki_sha256, "http://127.0.0.1:9080/crl/issuing.crl"),
+                Source("root", FACTS["root"].keys[0].spki_sha256, "http://127.0.0.1:9080/crl/root.crl"),
             ),
         )
 
@@ -166,7 +169,7 @@ class TestRevocation:
         assert made.files.crl == "tls/crl.pem"
         assert made.revocation.by_application
         assert made.revocation.responders == (
-            Source("issuing", FACTS["issuing"].spki_sha256, "http://127.0.0.1:9080/ocsp/issuing"),
+            Source("issuing", FACTS["issuing"].keys[0].spki_sha256, "http://127.0.0.1:9080/ocsp/issuing"),
         )
         assert [each.ca for each in made.revocation.crls] == ["issuing", "root"]
 
@@ -186,3 +189,50 @@ class TestRevocation:
         t = loads(text.encode(), Path("topology.yaml"))
         made = client_settings(t, t.clients["teller"], FACTS)
         assert (made.files.crl, made.revocation) == ("tls/crl.pem", Revocation("crl"))
+
+
+SECOND = KeyFacts("CN=issuing G2", "2b" * 32, generation=2)
+TWO_KEYS = {**FACTS, "issuing": CaFacts((*FACTS["issuing"].keys, SECOND))}
+
+
+class TestTwoKeysOfOneCa:
+    """While a CA is given another key it is trusted by both; its second generation has a name of its own."""
+
+    def test_the_allow_list_has_each_caller_under_both_keys(self, t):
+        allowed = server_settings(t, t.servers["accounts"], TWO_KEYS).allowed
+        assert [(one.caller, one.signer, one.issuer_spki_sha256, one.issuer_dn) for one in allowed] == [
+            ("server.gateway", "issuing", FACTS["issuing"].keys[0].spki_sha256, "CN=issuing"),
+            ("server.gateway", "issuing@2", "2b" * 32, "CN=issuing G2"),
+            ("client.teller", "deep", FACTS["deep"].keys[0].spki_sha256, "CN=deep"),
+            ("client.audit", "issuing", FACTS["issuing"].keys[0].spki_sha256, "CN=issuing"),
+            ("client.audit", "issuing@2", "2b" * 32, "CN=issuing G2"),
+        ]
+        assert {one.issuer for one in allowed} == {"issuing", "deep"}
+
+    def test_each_key_has_a_crl_and_a_responder_of_its_own(self):
+        t = published(desk="check_revocation: ocsp")
+        revocation = server_settings(t, t.servers["desk"], TWO_KEYS).revocation
+        base, first = "http://127.0.0.1:9080", FACTS["issuing"].keys[0].spki_sha256
+        assert revocation.crls == (
+            Source("issuing", first, f"{base}/crl/issuing.crl"),
+            Source("issuing@2", "2b" * 32, f"{base}/crl/issuing.2.crl"),
+            Source("root", FACTS["root"].keys[0].spki_sha256, f"{base}/crl/root.crl"),
+        )
+        assert revocation.responders == (
+            Source("issuing", first, f"{base}/ocsp/issuing"),
+            Source("issuing@2", "2b" * 32, f"{base}/ocsp/issuing.2"),
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "file"),
+        [("python", "tls/allowed.json"), ("kestrel", "tls/allowed.json"), ("nginx", "tls/allowed.conf")],
+    )
+    def test_every_kind_lets_in_by_both(self, t, name, file):
+        server, kind = t.servers["accounts"], catalogue.find(name, Role.SERVER, Path())
+        first, second = (
+            render(kind, server_settings(t, server, facts), server.vars)[file].content.decode()
+            for facts in (FACTS, TWO_KEYS)
+        )
+        told = ("CN=issuing G2\\E$", "CN=issuing\\E$") if name == "nginx" else ("2b" * 32, b"issuing".hex())
+        assert [one in first for one in told] == [False, True]
+        assert [one in second for one in told] == [True, True]
