@@ -60,13 +60,13 @@ def _adopt(context: ApplyContext, one: AdoptedCa) -> None:
 
 def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
     """Signs the CRL of one CA. Its number is in the ledger before it is in place (RFC 5280 5.2.3: it only rises)."""
-    name, ledger, issuer = one.ca.name, context.observed.ledger, context.issuer(one.ca.name)
+    name, ledger, issuer = one.ca.name, context.observed.ledger, context.issuer(one.address)
     there = context.observed.crl(one.paths.crl).crl
-    highest = max(ledger.crl_numbers.get(name, 0), (crls.number(there) or 0) if there is not None else 0)
+    highest = max(ledger.crl_numbers.get(one.address.label, 0), (crls.number(there) or 0) if there is not None else 0)
     ours = there if there is not None and crls.signed_by(there, issuer.certificate) else None
     listed = crls.entries(ours) if ours is not None else ()
     revoked = entries(ledger, name, keys.spki_sha256(issuer.certificate), ours, listed, context.now)
-    context.record.crl(name, highest + 1)
+    context.record.crl(one.address.label, highest + 1)
     crl = crls.build(
         issuer,
         highest + 1,
@@ -79,12 +79,12 @@ def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
 
 def _write_key(context: ApplyContext, one: DesiredCa, key: PrivateKey) -> None:
     """The password first, then the record, then the key: whenever it stops, nothing is there that cannot be opened."""
-    password = context.keyring.password_to_write(one.ca.name, context.randomness)
+    password = context.keyring.password_to_write(one.address, context.randomness)
     if password is not None and isinstance(one.ca.key_password, GeneratedSecret):
         context.write(one.paths.key_password, password + b"\n", mode=files.SECRET_FILE, durable=True)
-    octets = functools.partial(context.randomness.octets, str(one.ca.address))
+    octets = functools.partial(context.randomness.octets, str(one.address))
     pem = keys.to_pem(key) if password is None else keys.to_encrypted_pem(key, password, octets)
-    context.record.ca_key(one.ca.name, CaKey(keys.spki(key.public_key()), digest(pem)))
+    context.record.ca_key(one.address.label, CaKey(keys.spki(key.public_key()), digest(pem)))
     context.writer.write(one.paths.key, pem, mode=files.SECRET_FILE, durable=True)
 
 
@@ -93,7 +93,7 @@ def _issue(context: ApplyContext, one: MadeCa, key: PrivateKey) -> None:
     certificate, signer = _signed(context, asked, key)
     context.record.issued([entry(asked.address, asked.ca, certificate, signer)])
     context.writer.write(one.paths.certificate, bundles.pem(certificate), durable=True)
-    context.install(one.ca.name, certificate, key)
+    context.install(one.address, certificate, key)
 
 
 def _signed(context: ApplyContext, asked: DesiredCertificate, key: PrivateKey) -> tuple[x509.Certificate, str]:
@@ -104,17 +104,18 @@ def _signed(context: ApplyContext, asked: DesiredCertificate, key: PrivateKey) -
             return self_signed(request, key, context.randomness), keys.spki_sha256(key.public_key())
         case IssuedCertificate():
             made = context.issue(asked.issuer, request).certificate
-            return made, keys.spki_sha256(context.certificate(asked.issuer))
+            signer = context.desired.issuing(asked.issuer).address
+            return made, keys.spki_sha256(context.certificate(signer))
 
 
 def _place(context: ApplyContext, one: DesiredCa, change: Change) -> None:
     """What stands around the certificate: its DER copy, its chain, the rights of its folder."""
     name = one.ca.name
-    certificate = context.certificate(name)
+    certificate = context.certificate(one.address)
     if one.paths.folder in change.paths:
         context.writer.restrict_folder(one.paths.folder)
     if one.paths.key_password in change.paths:
         context.writer.restrict(one.paths.key_password)
     context.write(one.paths.ignore, gitignore.PKI)
     context.write(one.paths.der, bundles.der(certificate))
-    context.write(one.paths.chain, known(context.authorities_above(name).chain_pem(name)))
+    context.write(one.paths.chain, known(context.authorities_above(name).chain_pem(context.generation(one))))

@@ -20,7 +20,7 @@ from scaffold.pki.issue import Issuer
 from scaffold.pki.keys import PrivateKey, PublicKey
 from scaffold.pki.names import rfc2253
 from scaffold.pki.randomness import Randomness
-from scaffold.plan.authorities import Authorities, Authority
+from scaffold.plan.authorities import Authorities, Generation
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa
 from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
@@ -64,8 +64,9 @@ class ApplyContext:
     projects: projects.Recorder = field(init=False)
     keyring: Keyring = field(init=False)
     passwords: dict[Address, bytes] = field(default_factory=dict)
-    certificates: dict[str, x509.Certificate] = field(default_factory=dict)
-    """Of each CA that is made here, as soon as it is in place."""
+    certificates: dict[Address, x509.Certificate] = field(default_factory=dict)
+    """Of each generation of a CA that is made here, as soon as it is in place."""
+    _planned: Mapping[Address, Generation] = field(init=False)
     _local: dict[str, LocalIssuer] = field(default_factory=dict)
     """By CA: from the roots down, each is in place before anything is asked of it."""
     _keys: dict[Address, Future[PrivateKey]] = field(default_factory=dict)
@@ -75,6 +76,7 @@ class ApplyContext:
         self.desired, self.existing, self.observed, self.now = basis.desired, basis.existing, basis.observed, basis.now
         self.layout, self.writer = layout, Writer(layout)
         self.record, self.projects = ledger.Recorder(layout, basis.now), projects.Recorder(layout, basis.now)
+        self._planned = {one.address: one for authority in self.planned.values() for one in authority.generations}
         self.keyring = Keyring(basis.topology, layout, self.secrets)
 
     @property
@@ -125,46 +127,46 @@ class ApplyContext:
         """The key that is there. Raises PkiError where it cannot be used."""
         if asked.address.role is Role.CA:
             with _named(asked.address):
-                return self.keyring.key(asked.address.name)
+                return self.keyring.key(asked.address.whole)
         pem = self.read(asked.paths.key)
         if pem is None:
             raise StoreError(f"{asked.paths.key} has vanished", hint="apply again")
         return keys.load(pem)
 
-    def issuer(self, name: str) -> Issuer:
-        """A CA that signs. Raises PkiError where its key does not open or is not its certificate's."""
-        certificate = self.certificate(name)
-        with _named(Address.ca(name)):
-            return self.keyring.issuer(name, certificate)
+    def issuer(self, ca: Address) -> Issuer:
+        """A generation that signs. Raises PkiError where its key does not open or is not its certificate's."""
+        certificate = self.certificate(ca)
+        with _named(ca):
+            return self.keyring.issuer(ca, certificate)
 
-    def install(self, name: str, certificate: x509.Certificate, key: PrivateKey) -> None:
-        """A CA has a new certificate."""
-        self.certificates[name] = certificate
-        self.keyring.install(name, key)
+    def install(self, ca: Address, certificate: x509.Certificate, key: PrivateKey) -> None:
+        """A generation has a new certificate."""
+        self.certificates[ca] = certificate
+        self.keyring.install(ca, key)
 
-    def certificate(self, name: str) -> x509.Certificate:
-        """The certificate of a CA as it is now."""
-        if name in self.existing:
-            return self.existing[name].certificate
-        if name not in self.certificates:
-            seen = self.observed.certificate(ca_paths(name).certificate)
+    def certificate(self, ca: Address) -> x509.Certificate:
+        """The certificate of a generation as it is now."""
+        if ca.name in self.existing:
+            return self.existing[ca.name].certificate
+        if ca not in self.certificates:
+            seen = self.observed.certificate(ca_paths(ca.name, ca.generation).certificate)
             if seen.certificate is None:
-                raise PkiError(f"the certificate of ca.{name} is not there", hint="apply again")
-            self.certificates[name] = seen.certificate
-        return self.certificates[name]
+                raise PkiError(f"the certificate of {ca} is not there", hint="apply again")
+            self.certificates[ca] = seen.certificate
+        return self.certificates[ca]
 
     def _has_certificate(self, one: DesiredCa) -> bool:
-        return one.ca.name in self.certificates or not self.observed.certificate(one.paths.certificate).missing
+        return one.address in self.certificates or not self.observed.certificate(one.paths.certificate).missing
 
     # --- Issuing ---
 
     def issue(self, ca: str, request: Request) -> Issuance:
         """A certificate from `ca`, by whoever issues for it. Raises PkiError, StoreError."""
         if (elsewhere := self.basis.issuers.get(ca)) is not None:
-            return checked(elsewhere.issue(request), request, self.certificate(ca))
+            return checked(elsewhere.issue(request), request, self.certificate(self.desired.issuing(ca).address))
         if ca not in self._local:
             above = known(self.authorities_above(ca).intermediates(ca))
-            self._local[ca] = LocalIssuer(self.issuer(ca), above, self.randomness)
+            self._local[ca] = LocalIssuer(self.issuer(self.desired.issuing(ca).address), above, self.randomness)
         return self._local[ca].issue(request)
 
     def request(self, asked: DesiredCertificate, key: PublicKey) -> Request:
@@ -179,15 +181,15 @@ class ApplyContext:
         Raises SecretError where one is not there, WrongPassword where one does not open its key.
         """
         needed = set(self._keys_of(changes))
-        made_anew = {change.address for change in changes if change.work is Work.NEW_KEY}
+        made_anew = {change.address.whole for change in changes if change.work is Work.NEW_KEY}
         for one in self.desired.cas:
-            if (address := one.ca.address.with_part(Part.CERTIFICATE)) in needed:
-                self.keyring.password_to_write(one.ca.name, self.randomness)
-                if address not in made_anew:
-                    with _named(one.ca.address):
-                        self.keyring.unlock(one.ca.name)
+            if one.address in needed:
+                self.keyring.password_to_write(one.address, self.randomness)
+                if one.address not in made_anew:
+                    with _named(one.address):
+                        self.keyring.unlock(one.address)
                 if one.ca.name in self.existing:
-                    self.issuer(one.ca.name)  # what others made is read before it is believed
+                    self.issuer(one.address)  # what others made is read before it is believed
         bundles = {change.address for change in changes if change.work is Work.BUNDLE}
         for party in self.desired.parties:
             pfx, address = party.party.pfx, party.party.address.with_part(Part.BUNDLE)
@@ -195,19 +197,20 @@ class ApplyContext:
                 self.passwords[address] = self.secrets.given(pfx.password, str(address))
 
     def _keys_of(self, changes: Sequence[Change]) -> Iterator[Address]:
-        """The addresses of the certificates whose keys `changes` make or use."""
+        """The servers, clients and generations of CAs whose keys `changes` make or use."""
         made = (*self.desired.of_cas(), *self.desired.of_parties())
         asked = {one.address: one for one in made if isinstance(one, IssuedCertificate)}
         for change in changes:
             match change.work:
                 case Work.NEW_KEY | Work.ISSUE | Work.ENCRYPT:
-                    yield change.address
+                    yield change.address.whole
                     if (one := asked.get(change.address)) is not None and self._signed_here(one):
-                        yield Address.ca(one.issuer, Part.CERTIFICATE)
+                        yield self.desired.issuing(one.issuer).address
                 case Work.STAPLE:
-                    yield Address.ca(asked[change.address.with_part(Part.CERTIFICATE)].issuer, Part.CERTIFICATE)
+                    issuer = asked[change.address.with_part(Part.CERTIFICATE)].issuer
+                    yield self.desired.issuing(issuer).address
                 case Work.SIGN:
-                    yield change.address.with_part(Part.CERTIFICATE)
+                    yield change.address.whole
                 case _:
                     pass
 
@@ -219,16 +222,16 @@ class ApplyContext:
 
     def authorities(self) -> Authorities:
         """All CAs, once their changes are made."""
-        return Authorities(self.topology, {one.ca.name: self._authority(one) for one in self.desired.cas})
+        return Authorities.of(self.topology, map(self.generation, self.desired.cas))
 
     def authorities_above(self, name: str) -> Authorities:
         """The CAs from `name` up to its root."""
         above = {ca.name for ca in graph.chain(self.topology, name)}
-        of_chain = {one.ca.name: self._authority(one) for one in self.desired.cas if one.ca.name in above}
-        return Authorities(self.topology, of_chain)
+        return Authorities.of(self.topology, (self.generation(one) for one in self.desired.cas if one.ca.name in above))
 
-    def _authority(self, one: DesiredCa) -> Authority:
-        planned = self.planned.get(one.ca.name)
+    def generation(self, one: DesiredCa) -> Generation:
+        """A generation of a CA as it is now."""
+        planned = self._planned.get(one.address)
         if (
             planned is not None
             and not isinstance(planned.certificate, Unknown)
@@ -237,12 +240,13 @@ class ApplyContext:
             return planned
         if isinstance(one, MadeCa) and not self._has_certificate(one):
             # Its key is lost, and making another is no part of this plan, which needs nothing of it either.
-            return Authority(one.ca.name, profiles.subject_name(one.certificate.profile.subject), self.now)
-        certificate = self.certificate(one.ca.name)
+            subject = profiles.subject_name(one.certificate.profile.subject)
+            return Generation(one.ca.name, subject, self.now, number=one.number, state=one.state)
+        certificate = self.certificate(one.address)
         adopted = self.existing.get(one.ca.name)
         own = self.read(one.paths.crl) if one.signs_crl else None
         lists = [each for each in (own, adopted.crls if adopted is not None else None) if each is not None]
-        return Authority(
+        return Generation(
             one.ca.name,
             certificate.subject,
             certificate.not_valid_after_utc,
@@ -251,6 +255,8 @@ class ApplyContext:
             spki=keys.spki(certificate),
             above=adopted.above if adopted is not None else (),
             crl=b"".join(lists) if lists else None,
+            number=one.number,
+            state=one.state,
         )
 
 
@@ -260,7 +266,7 @@ def _named(address: Address) -> Iterator[None]:
     try:
         yield
     except PkiError as error:
-        raise type(error)(f"{address.entity}: {error}", hint=error.hint) from error
+        raise type(error)(f"{address.whole}: {error}", hint=error.hint) from error
 
 
 def entry(address: Address, ca: str, certificate: x509.Certificate, issuer_key: str) -> Issued:

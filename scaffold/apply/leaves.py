@@ -76,7 +76,7 @@ def _made(context: ApplyContext, change: Change, asked: IssuedCertificate, autho
 
 def _entry(one: _Made, authorities: Authorities) -> Issued:
     # Who signs a leaf that is broken on purpose is nobody's business but the plan's: it looks for itself.
-    signer = "" if one.asked.fault is not None else known(authorities[one.asked.issuer].spki_sha256)
+    signer = "" if one.asked.fault is not None else known(authorities[one.asked.issuer].issuer.spki_sha256)
     return entry(one.asked.address, one.asked.issuer, one.issuance.certificate, signer)
 
 
@@ -86,7 +86,7 @@ def _issued(context: ApplyContext, asked: IssuedCertificate, key: PrivateKey, au
     broken_one = broken.issue(
         asked.profile,
         key,
-        context.issuer(asked.issuer),
+        context.issuer(context.desired.issuing(asked.issuer).address),
         serial=new_serial(context.randomness, str(asked.address)),
         lifetime=asked.lifetime,
         now=context.now,

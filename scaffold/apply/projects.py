@@ -157,7 +157,7 @@ def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authoriti
         if (text := fixed.get(path)) is None:
             continue
         if path == one.paths.crl:
-            signers = authorities.in_chains(peer_issuers(context.topology, one.party))
+            signers = authorities.crl_signers(peer_issuers(context.topology, one.party))
             text = freshest(context.read(path), text, signers, context.now)
         context.write(path, text)
     _put(context, rendered, [path for path in wanted if path in own])

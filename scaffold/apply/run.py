@@ -88,8 +88,11 @@ def _prepare(context: ApplyContext) -> None:
 
 def _archive(context: ApplyContext) -> None:
     """What has ended leaves the ledger, but for what the CRLs in place have to do with."""
-    paths = {one.ca.name: one.paths.crl for one in context.desired.cas if one.signs_crl}
-    in_place = functools.cache(lambda ca: context.observed.crl(paths[ca]).crl if ca in paths else None)
+    paths: dict[str, list[str]] = {}
+    for one in context.desired.cas:
+        if one.signs_crl:
+            paths.setdefault(one.ca.name, []).append(one.paths.crl)
+    in_place = functools.cache(lambda ca: [context.observed.crl(path).crl for path in paths.get(ca, ())])
     archive(context.layout, context.writer, context.observed.ledger, context.now, off_crl(in_place, context.now))
 
 
@@ -129,13 +132,13 @@ def _revoke(context: ApplyContext, changes: Sequence[Change]) -> None:
 
 
 def _make_cas(context: ApplyContext, changes: Sequence[Change]) -> None:
-    cas = {one.ca.address: one for one in context.desired.cas}
+    cas = {one.address: one for one in context.desired.cas}
     asked = {one.address: one for one in context.desired.of_cas()}
     with context.making_keys(asked[change.address] for change in changes if change.work is Work.NEW_KEY):
         for change in changes:
             if change.work in (Work.REMOVE, Work.REVOKE):
                 continue
-            one = cas[change.address.entity]
+            one = cas[change.address.whole]
             if change.work is Work.SIGN:
                 authorities.sign_crl(context, one)
             else:

@@ -14,4 +14,5 @@ def make(context: ApplyContext, one: DesiredParty) -> None:
     certificate = bundles.load_certificates(context.read(one.paths.own.certificate) or b"")[0]
     said = status(context.observed.ledger, ca, certificate)
     end = context.now + life(context.topology.cas[ca])
-    context.writer.write(one.paths.staple, staples.make(certificate, context.issuer(ca), said, context.now, end))
+    issuer = context.issuer(context.desired.issuing(ca).address)
+    context.writer.write(one.paths.staple, staples.make(certificate, issuer, said, context.now, end))

@@ -17,18 +17,19 @@ from scaffold.plan.unknown import Unknown
 from scaffold.settings.values import CaFacts, KeyFacts
 from scaffold.topology import graph
 from scaffold.topology.address import Address
+from scaffold.topology.generations import FIRST, GenerationState
 from scaffold.topology.model import Topology
 
 
 @dataclass(frozen=True)
-class Authority:
-    """A CA after the plan. Of what is not made yet, `certificate` and `spki` are not known.
+class Generation:
+    """A key of a CA after the plan, with its certificate. Of what is not made, `certificate` and `spki` are unknown.
 
     `today` is the certificate whose key signs before and after: it stays, or is issued again over the same key.
     `above` is the way up to the root that an existing CA brought with it.
     """
 
-    name: str
+    ca: str
     subject: x509.Name
     not_after: datetime
     certificate: x509.Certificate | Unknown = Unknown.AFTER_APPLY
@@ -41,10 +42,12 @@ class Authority:
     """Whether the CRL is to be signed only because it is due."""
     withdrawn: bool = False
     """Whether it, or a CA above it, is revoked and gets no new key: it issues nothing."""
+    number: int = FIRST
+    state: GenerationState = GenerationState.ISSUING
 
-    @property
+    @functools.cached_property
     def address(self) -> Address:
-        return Address.ca(self.name)
+        return Address.ca(self.ca, generation=self.number)
 
     @property
     def new_key(self) -> bool:
@@ -60,11 +63,54 @@ class Authority:
         """SHA-256 of its key in hex."""
         return self.spki if isinstance(self.spki, Unknown) else hashlib.sha256(self.spki).hexdigest()
 
+    @property
+    def anchor(self) -> x509.Certificate | Unknown:
+        """Of a CA that nobody issued here: the certificate that is trusted, its own or that of the root above."""
+        return self.above[-1] if self.above else self.certificate
+
+    def facts(self, unmade: str) -> KeyFacts:
+        """What settings must know; `unmade` is the hash of a key that is not made yet."""
+        sha256 = self.spki_sha256
+        return KeyFacts(rfc2253(self.subject), unmade if isinstance(sha256, Unknown) else sha256, self.number)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA after the plan: its generations, oldest first, of which one issues.
+
+    Who issues, who is trusted and whose CRL is signed are three questions. Raises ValueError where nobody issues.
+    """
+
+    generations: tuple[Generation, ...]
+
+    def __post_init__(self) -> None:
+        if not self.issuing:
+            raise ValueError("no generation of the CA issues")
+
+    @functools.cached_property
+    def issuing(self) -> tuple[Generation, ...]:
+        """Those whose keys issue."""
+        return tuple(one for one in self.generations if one.state is GenerationState.ISSUING)
+
+    @functools.cached_property
+    def trusted(self) -> tuple[Generation, ...]:
+        """Those in trust files and allow lists."""
+        return tuple(one for one in self.generations if one.state is not GenerationState.RETIRED)
+
+    @property
+    def with_crls(self) -> tuple[Generation, ...]:
+        """Those whose CRLs are signed and handed out: whoever trusts a generation needs its CRL."""
+        return self.trusted
+
+    @property
+    def issuer(self) -> Generation:
+        """The one from which the next certificate comes."""
+        return self.issuing[-1]
+
     def facts(self, unmade: str) -> CaFacts:
         """What settings must know; `unmade` is the hash of a key that is not made yet."""
-        sha256, above = self.spki_sha256, tuple(map(keys.spki_sha256, self.above))
-        key = KeyFacts(rfc2253(self.subject), unmade if isinstance(sha256, Unknown) else sha256)
-        return CaFacts((key,), len(above), above)
+        above = tuple(map(keys.spki_sha256, self.issuer.above))
+        return CaFacts(tuple(one.facts(unmade) for one in self.trusted), len(above), above)
 
 
 _UNMADE: Final = ("0" * 64, "1" * 64)
@@ -77,8 +123,15 @@ class Authorities(Mapping[str, Authority]):
     def __init__(self, t: Topology, known: Mapping[str, Authority]) -> None:
         self._t = t
         self._known = known
-        self._chains: dict[str, tuple[x509.Certificate, ...] | Unknown] = {}
         self._texts: dict[tuple[str, ...], bytes | Unknown] = {}
+
+    @classmethod
+    def of(cls, t: Topology, generations: Iterable[Generation]) -> Authorities:
+        """The CAs of which these are the generations."""
+        by_ca: dict[str, list[Generation]] = {}
+        for one in generations:
+            by_ca.setdefault(one.ca, []).append(one)
+        return cls(t, {name: Authority(tuple(of_ca)) for name, of_ca in by_ca.items()})
 
     def __getitem__(self, name: str) -> Authority:
         return self._known[name]
@@ -89,70 +142,82 @@ class Authorities(Mapping[str, Authority]):
     def __len__(self) -> int:
         return len(self._known)
 
-    def chain(self, name: str) -> tuple[x509.Certificate, ...] | Unknown:
-        """Its certificate, its issuers', and last the root's."""
-        if name not in self._chains:
-            self._chains[name] = self._chain(name)
-        return self._chains[name]
-
-    def _chain(self, name: str) -> tuple[x509.Certificate, ...] | Unknown:
-        intermediates, root = self.intermediates(name), self._root(name)
-        if isinstance(intermediates, Unknown) or isinstance(root, Unknown):
-            return Unknown.AFTER_APPLY
-        return (*intermediates, root)
+    # --- What is sent: one way up, from the generation that issues ---
 
     def intermediates(self, name: str) -> tuple[x509.Certificate, ...] | Unknown:
         """The chain without the root: what stands behind a leaf. That the root is not made yet does not matter."""
-        *below, top = (self._known[ca.name] for ca in graph.chain(self._t, name))
-        authorities = [*below, top] if top.above else below
-        certificates = [authority.certificate for authority in authorities]
-        known = [certificate for certificate in certificates if not isinstance(certificate, Unknown)]
-        return (*known, *top.above[:-1]) if len(known) == len(certificates) else Unknown.AFTER_APPLY
+        *below, top = (self._known[ca.name].issuer for ca in graph.chain(self._t, name))
+        return _path(below, top)
+
+    def sent_pem(self, name: str) -> bytes | Unknown:
+        """What stands behind a leaf of this CA."""
+        return self._pem("sent", (name,), lambda name: (self.intermediates(name),))
+
+    def chain_pem(self, generation: Generation) -> bytes | Unknown:
+        """The certificate of one generation, those of its issuers, and last the root's."""
+        above = (self._known[ca.name].issuer for ca in graph.chain(self._t, generation.ca)[1:])
+        *below, top = (generation, *above)
+        path, root = _path(below, top), top.anchor
+        if isinstance(path, Unknown) or isinstance(root, Unknown):
+            return Unknown.AFTER_APPLY
+        return bundles.chain_pem((*path, root))
+
+    # --- What is trusted: every generation that may be met ---
 
     def intermediates_pem(self, names: Iterable[str]) -> bytes | Unknown:
         """The intermediates of several CAs, each once."""
-        return self._pem("intermediates", names, self.intermediates)
+        return self._pem("intermediates", names, self._trusted_intermediates)
+
+    def _trusted_intermediates(self, name: str) -> Iterator[tuple[x509.Certificate, ...] | Unknown]:
+        *below, top = (self._known[ca.name].trusted for ca in graph.chain(self._t, name))
+        between = [generation for trusted in below for generation in trusted]
+        for generation in top:
+            yield _path(between, generation)
 
     def roots_pem(self, names: Iterable[str]) -> bytes | Unknown:
         """The roots of several CAs, each once; what is not made yet below a root does not matter."""
-        key = ("roots", *names)
-        if key not in self._texts:
-            roots = dict.fromkeys(self._root(name) for name in key[1:])
-            known = [root for root in roots if not isinstance(root, Unknown)]
-            self._texts[key] = bundles.chain_pem(known) if len(known) == len(roots) else Unknown.AFTER_APPLY
-        return self._texts[key]
+        return self._pem("roots", names, self._roots)
 
-    def _root(self, name: str) -> x509.Certificate | Unknown:
-        top = self._known[graph.root_of(self._t, name).name]
-        return top.above[-1] if top.above else top.certificate
-
-    def chain_pem(self, name: str) -> bytes | Unknown:
-        """The whole chain with the root."""
-        return self._pem("chain", (name,), self.chain)
+    def _roots(self, name: str) -> Iterator[tuple[x509.Certificate, ...] | Unknown]:
+        for generation in self._known[graph.root_of(self._t, name).name].trusted:
+            anchor = generation.anchor
+            yield anchor if isinstance(anchor, Unknown) else (anchor,)
 
     def _pem(
-        self, what: str, names: Iterable[str], of: Callable[[str], tuple[x509.Certificate, ...] | Unknown]
+        self,
+        what: str,
+        names: Iterable[str],
+        of: Callable[[str], Iterable[tuple[x509.Certificate, ...] | Unknown]],
     ) -> bytes | Unknown:
         key = (what, *names)
         if key not in self._texts:
-            chains = [of(name) for name in key[1:]]
-            known = [chain for chain in chains if not isinstance(chain, Unknown)]
-            each = dict.fromkeys(one for chain in known for one in chain)
-            self._texts[key] = bundles.chain_pem(each) if len(known) == len(chains) else Unknown.AFTER_APPLY
+            paths = [path for name in key[1:] for path in of(name)]
+            known = [path for path in paths if not isinstance(path, Unknown)]
+            each = dict.fromkeys(one for path in known for one in path)
+            self._texts[key] = bundles.chain_pem(each) if len(known) == len(paths) else Unknown.AFTER_APPLY
         return self._texts[key]
 
-    def pending(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Which intermediates in the chains of `names` are not made yet."""
+    def pending(self, names: Iterable[str]) -> tuple[Address, ...]:
+        """Which intermediates in what the CAs `names` send are not made yet."""
         below = (ca.name for name in names for ca in graph.chain(self._t, name) if ca.issuer is not None)
-        return tuple(dict.fromkeys(name for name in below if isinstance(self[name].certificate, Unknown)))
+        issuers = (self[name].issuer for name in dict.fromkeys(below))
+        return tuple(one.address for one in issuers if isinstance(one.certificate, Unknown))
 
-    def in_chains(self, names: Iterable[str]) -> tuple[Authority, ...]:
-        """The CAs of the topology in the chains of `names`, each once."""
+    def crl_signers(self, names: Iterable[str]) -> tuple[Generation, ...]:
+        """Those in the chains of `names` whose CRLs are needed there, each once."""
         each = dict.fromkeys(ca.name for name in names for ca in graph.chain(self._t, name))
-        return tuple(self[name] for name in each)
+        return tuple(generation for name in each for generation in self[name].with_crls)
 
     @functools.cached_property
     def facts(self) -> tuple[Mapping[str, CaFacts], ...]:
         """What settings must know of every CA. Where a key is not made yet there are two, which differ in its hash."""
-        unmade = _UNMADE if any(authority.new_key for authority in self._known.values()) else _UNMADE[:1]
+        new_key = any(generation.new_key for authority in self._known.values() for generation in authority.trusted)
+        unmade = _UNMADE if new_key else _UNMADE[:1]
         return tuple({name: authority.facts(sha256) for name, authority in self._known.items()} for sha256 in unmade)
+
+
+def _path(below: Iterable[Generation], top: Generation) -> tuple[x509.Certificate, ...] | Unknown:
+    """The certificates of `below`, and of `top` those that are not its root's."""
+    certificates = [one.certificate for one in (*below, *((top,) if top.above else ()))]
+    known = [certificate for certificate in certificates if not isinstance(certificate, Unknown)]
+    return (*known, *top.above[:-1]) if len(known) == len(certificates) else Unknown.AFTER_APPLY

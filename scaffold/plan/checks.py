@@ -21,7 +21,7 @@ from scaffold.pki import broken, chains, keys, profiles
 from scaffold.pki.issue import BACKDATE
 from scaffold.pki.names import rfc2253
 from scaffold.pki.profiles import Aspect
-from scaffold.plan.authorities import Authority
+from scaffold.plan.authorities import Generation
 from scaffold.plan.desired import DesiredCertificate
 from scaffold.plan.model import Action, Work
 from scaffold.plan.reasons import Reason, ReasonCode
@@ -41,7 +41,7 @@ class Examined:
     key: SeenKey
     key_spki: bytes | None
     """The public half of the key that is there: read from it or, if it is encrypted, known from the records."""
-    issuer: Authority | None
+    issuer: Generation | None
     ledger: Ledger
     now: datetime
     asked_for: bool = False
@@ -56,8 +56,8 @@ class Examined:
 
     @property
     def recorded_key(self) -> CaKey | None:
-        """The newest key of a CA, as the ledger has it."""
-        return self.ledger.ca_keys.get(self.desired.address.name) if self.desired.address.role is Role.CA else None
+        """The newest key of a generation of a CA, as the ledger has it."""
+        return self.ledger.ca_keys.get(self.desired.address.label) if self.desired.address.role is Role.CA else None
 
     @property
     def half_replaced(self) -> bool:
@@ -204,13 +204,13 @@ def recorded(one: Examined) -> Issued | None:
     return one.ledger.issued.get(one.real.fingerprint(_SHA256).hex())
 
 
-def _signed_here(one: Examined, issuer: Authority) -> bool:
+def _signed_here(one: Examined, issuer: Generation) -> bool:
     """Whether the ledger has it as signed by the key that the issuer has today."""
     issued = recorded(one)
     return issued is not None and issued.issuer_key == issuer.spki_sha256
 
 
-def _signed(certificate: x509.Certificate, issuer: Authority) -> bool:
+def _signed(certificate: x509.Certificate, issuer: Generation) -> bool:
     """Whether the issuer's key of today signed it; where the issuer's certificate is lost, its AKI must do."""
     if issuer.today is not None:
         return issuer.today.subject != certificate.issuer or chains.signed_by(certificate, issuer.today)
@@ -291,7 +291,7 @@ def prolonged(one: Examined) -> bool:
     return ends_when_issued(one.desired, one.issuer, one.now) > one.real.not_valid_after_utc
 
 
-def ends_when_issued(desired: DesiredCertificate, issuer: Authority | None, now: datetime) -> datetime:
+def ends_when_issued(desired: DesiredCertificate, issuer: Generation | None, now: datetime) -> datetime:
     """When a certificate that is issued now would end: after its lifetime, and never after its issuer."""
     end = now.replace(microsecond=0) + desired.lifetime
     return end if issuer is None else min(end, issuer.not_after)

@@ -30,7 +30,7 @@ def wrong(
 ) -> Reason | None:
     """Why the CRL in place, which lists `listed`, will not do for the CA with the certificate `signer`."""
     if not crls.signed_by(there, signer):
-        return Reason(ReasonCode.SIGNATURE, of=one.ca.address)
+        return Reason(ReasonCode.SIGNATURE, of=one.address)
     key = keys.spki_sha256(signer)
     return revocations.lacking(ledger, one.ca.name, key, there, listed, now) or _life(one, there, now)
 
@@ -73,7 +73,7 @@ def crl_change(t: Topology, one: DesiredCa, observed: Observation, now: datetime
     found = Finding(reason) if reason is not None else due(seen.crl, now)
     if found is None:
         return None
-    action, address = Action.UPDATE if seen.content else Action.CREATE, one.ca.address.with_part(Part.CRL)
+    action, address = Action.UPDATE if seen.content else Action.CREATE, one.address.with_part(Part.CRL)
     return Change(address, action, (found.reason,), (one.paths.crl,), Work.SIGN, can_wait=found.can_wait)
 
 

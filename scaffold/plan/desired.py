@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import ClassVar
@@ -14,6 +14,7 @@ from scaffold.pki.profiles import VERBATIM, CertificateProfile, Latitude
 from scaffold.store.layout import CaPaths, CertificatePaths, PartyPaths, ca_paths, party_paths
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
+from scaffold.topology.generations import FIRST, GenerationState
 from scaffold.topology.model import Ca, Client, Existing, Fault, KeyType, Party, Server, Topology
 
 DEFAULT_CRL_LIFE = timedelta(days=90)
@@ -71,13 +72,22 @@ DesiredCertificate = RootCertificate | IssuedCertificate
 
 @dataclass(frozen=True, slots=True)
 class _Ca:
+    """One generation of a CA."""
+
     ca: Ca
     paths: CaPaths
+    number: int = field(default=FIRST, kw_only=True)
+    state: GenerationState = field(default=GenerationState.ISSUING, kw_only=True)
+
+    @property
+    def address(self) -> Address:
+        return Address.ca(self.ca.name, generation=self.number)
 
     @property
     def signs_crl(self) -> bool:
-        """Whether its CRL is ours to sign: its key is at hand, and nobody else publishes one."""
-        return self.ca.issues_here and (self.ca.existing is None or self.ca.existing.crl is None)
+        """Whether its CRL is ours to sign: its key is at hand, nobody else publishes one, and somebody trusts it."""
+        brought = self.ca.existing is not None and self.ca.existing.crl is not None
+        return self.ca.issues_here and not brought and self.state is not GenerationState.RETIRED
 
     @property
     def crl_life(self) -> timedelta:
@@ -117,11 +127,19 @@ class DesiredParty:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The whole topology: CAs from the roots down, then servers and clients in the file's order."""
+    """The whole topology: CAs from the roots down, of each the oldest generation first, and all parties."""
 
     topology: Topology
     cas: tuple[DesiredCa, ...]
     parties: tuple[DesiredParty, ...]
+
+    def generations(self, ca: str) -> tuple[DesiredCa, ...]:
+        """Those of one CA, oldest first."""
+        return tuple(one for one in self.cas if one.ca.name == ca)
+
+    def issuing(self, ca: str) -> DesiredCa:
+        """The generation from which the next certificate of a CA comes."""
+        return [one for one in self.generations(ca) if one.state is GenerationState.ISSUING][-1]
 
     def of_cas(self) -> Iterator[DesiredCertificate]:
         """The certificates of the CAs that are made here."""

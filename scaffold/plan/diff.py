@@ -18,7 +18,7 @@ from scaffold.pki import bundles, chains, keys, profiles
 from scaffold.pki import crl as crls
 from scaffold.plan import checks, projects, removal, revocations, rights, staples
 from scaffold.plan import crls as crl_rules
-from scaffold.plan.authorities import Authorities, Authority
+from scaffold.plan.authorities import Authorities, Generation
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
 from scaffold.plan.desired import (
     AdoptedCa,
@@ -45,6 +45,7 @@ from scaffold.store.observation import Observation, SeenKey
 from scaffold.store.projects import digest
 from scaffold.store.seen import SeenFolder
 from scaffold.topology.address import Address, Part
+from scaffold.topology.generations import GenerationState
 from scaffold.topology.model import FileSecret
 from scaffold.topology.notes import Note
 
@@ -80,7 +81,7 @@ def diff(
     known = observed.ledger.after(resolved.revocations(now))
     work = _Diff(desired, observed, existing, kinds, now, frozenset(overwrite), resolved, known, hold_projects)
     work.run()
-    authorities = Authorities(desired.topology, work.authorities)
+    authorities = Authorities.of(desired.topology, work.generations.values())
     return Difference(tuple(work.changes), tuple(work.notes), authorities)
 
 
@@ -96,7 +97,10 @@ class _Diff:
     ledger: Ledger
     """As it will be, once what is resolved is in it."""
     hold_projects: bool
-    authorities: dict[str, Authority] = field(default_factory=dict)
+    generations: dict[Address, Generation] = field(default_factory=dict)
+    """Of each CA, as it will be."""
+    issuing: dict[str, Address] = field(default_factory=dict)
+    """Of each CA the generation from which the next certificate comes."""
     changes: list[Change] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     still_do: dict[tuple[bytes | str | None, ...], bool] = field(default_factory=dict)
@@ -116,7 +120,7 @@ class _Diff:
                 case AdoptedCa():
                     self._adopted(one)
             crl_changes.extend(self._crl(one))
-        settled = Authorities(self.desired.topology, self.authorities)
+        settled = Authorities.of(self.desired.topology, self.generations.values())
         for one in self.desired.cas:
             self.observed.look_at(one.paths.folder)
             self._around_ca(one, settled)
@@ -142,7 +146,7 @@ class _Diff:
             case RootCertificate():
                 issuer = None
             case IssuedCertificate():
-                issuer = self.authorities[asked.issuer]
+                issuer = self.generations[self.issuing[asked.issuer]]
         examined = self._examine(asked, issuer)
         verdict, withdrawn = self._verdict(examined)
         real = examined.certificate.certificate
@@ -156,7 +160,12 @@ class _Diff:
             key = (one.paths.key,) if verdict.work is Work.NEW_KEY else ()
             paths = (*key, one.paths.certificate, one.paths.der, one.paths.chain)
             self._change(asked.address, verdict, paths, also=_secret(one))
-        self.authorities[one.ca.name] = replace(_after(one, examined, verdict, real), withdrawn=withdrawn)
+        self._settle(one, replace(_after(one, examined, verdict, real), withdrawn=withdrawn))
+
+    def _settle(self, one: DesiredCa, after: Generation) -> None:
+        self.generations[one.address] = replace(after, number=one.number, state=one.state)
+        if one.state is GenerationState.ISSUING:
+            self.issuing[one.ca.name] = one.address
 
     def _verdict(self, examined: Examined) -> tuple[Verdict | None, bool]:
         """What is to be done, and whether nothing is because it, or a CA above it, is revoked and stays so."""
@@ -178,7 +187,7 @@ class _Diff:
     def _adopted(self, one: AdoptedCa) -> None:
         found = self.existing[one.ca.name]
         self._note_brought_crls(one, found)
-        self.authorities[one.ca.name] = Authority(
+        after = Generation(
             one.ca.name,
             found.certificate.subject,
             found.certificate.not_valid_after_utc,
@@ -188,6 +197,7 @@ class _Diff:
             above=found.above,
             crl=found.crls,
         )
+        self._settle(one, after)
 
     def _note_brought_crls(self, one: DesiredCa, found: ExistingCa) -> None:
         """Nobody here can sign those anew: whoever brought them is told in time."""
@@ -198,14 +208,13 @@ class _Diff:
 
     def _around_ca(self, one: DesiredCa, settled: Authorities) -> None:
         """What stands around a CA's certificate: its DER copy, its chain, how its key is kept."""
-        address = one.ca.address.with_part(Part.CERTIFICATE)
-        authority = settled[one.ca.name]
-        certificate = authority.certificate
+        address = one.address.with_part(Part.CERTIFICATE)
+        certificate = self.generations[one.address].certificate
         if isinstance(certificate, Unknown):
             return
         wanted: dict[str, bytes | Unknown] = {
             one.paths.der: bundles.der(certificate),
-            one.paths.chain: settled.chain_pem(one.ca.name),
+            one.paths.chain: settled.chain_pem(self.generations[one.address]),
             one.paths.ignore: gitignore.PKI,
         }
         if isinstance(one, AdoptedCa):
@@ -242,18 +251,18 @@ class _Diff:
     def _crl(self, one: DesiredCa) -> Iterator[Change]:
         if not one.signs_crl:
             return
-        authority = self.authorities[one.ca.name]
+        generation = self.generations[one.address]
         seen = self.observed.crl(one.paths.crl)
-        reason = self._crl_reason(one, authority)
+        reason = self._crl_reason(one, generation)
         found = Finding(reason) if reason is not None else crl_rules.due(seen.crl, self.now)
         if found is None:
             brought = self.existing[one.ca.name].crls if one.ca.name in self.existing else None
-            self.authorities[one.ca.name] = _with_crl(authority, seen.content + (brought or b""), due=False)
+            self.generations[one.address] = _with_crl(generation, seen.content + (brought or b""), due=False)
             return
-        self.authorities[one.ca.name] = _with_crl(authority, Unknown.AFTER_APPLY, due=found.can_wait)
+        self.generations[one.address] = _with_crl(generation, Unknown.AFTER_APPLY, due=found.can_wait)
         action = Action.CREATE if seen.crl is None and seen.problem is None else Action.UPDATE
         yield Change(
-            one.ca.address.with_part(Part.CRL),
+            one.address.with_part(Part.CRL),
             action,
             (found.reason,),
             (one.paths.crl,),
@@ -262,27 +271,26 @@ class _Diff:
             can_wait=found.can_wait,
         )
 
-    def _crl_reason(self, one: DesiredCa, authority: Authority) -> Reason | None:
+    def _crl_reason(self, one: DesiredCa, generation: Generation) -> Reason | None:
         """Why the CRL in place will not do."""
         seen = self.observed.crl(one.paths.crl)
         if seen.problem is not None:
             return Reason(ReasonCode.UNREADABLE, one.paths.crl, wanted="a CRL")
         if seen.crl is None:
             return Reason(ReasonCode.MISSING, one.paths.crl)
-        key = authority.spki_sha256
-        if isinstance(key, Unknown):
-            return Reason(ReasonCode.CRL_KEY, of=one.ca.address)
-        if seen.crl.issuer != authority.subject:
-            return Reason(ReasonCode.CRL_NAME, of=one.ca.address)
-        if authority.today is None:
-            return Reason(ReasonCode.CRL_CERTIFICATE, of=one.ca.address)
+        if generation.new_key:
+            return Reason(ReasonCode.CRL_KEY, of=one.address)
+        if seen.crl.issuer != generation.subject:
+            return Reason(ReasonCode.CRL_NAME, of=one.address)
+        if generation.today is None:
+            return Reason(ReasonCode.CRL_CERTIFICATE, of=one.address)
         try:
             listed = crls.entries(seen.crl)
         except Unreadable as error:
             return Reason(ReasonCode.INCOMPREHENSIBLE, one.paths.crl, found=str(error))
-        if crls.signed_by(seen.crl, authority.today):
+        if crls.signed_by(seen.crl, generation.today):
             self._note_unrecorded(one, listed)
-        return crl_rules.wrong(one, seen.crl, listed, authority.today, self.ledger, self.now)
+        return crl_rules.wrong(one, seen.crl, listed, generation.today, self.ledger, self.now)
 
     def _note_unrecorded(self, one: DesiredCa, listed: tuple[crls.Revoked, ...]) -> None:
         if lost := revocations.unrecorded(self.ledger, one.ca.name, listed):
@@ -290,7 +298,7 @@ class _Diff:
                 f"lists {len(lost)} that the ledger does not know, and goes on listing them: "
                 f"put {LEDGER} back from a newer backup, or revoke them again by `--serial`"
             )
-            self.notes.append(Note(one.ca.address.with_part(Part.CRL), said))
+            self.notes.append(Note(one.address.with_part(Part.CRL), said))
 
     # --- Servers and clients ---
 
@@ -314,7 +322,7 @@ class _Diff:
 
     def _leaf(self, asked: IssuedCertificate, settled: Authorities) -> bool:
         """Compares one certificate; whether it is issued anew."""
-        issuer = settled[asked.issuer]
+        issuer = settled[asked.issuer].issuer
         examined = self._examine(asked, issuer)
         verdict, withdrawn = self._verdict(examined)
         if verdict is None and not withdrawn:
@@ -331,9 +339,9 @@ class _Diff:
     def _around_leaf(self, asked: IssuedCertificate, one: Examined, settled: Authorities) -> Verdict | None:
         """What stands around a leaf that stays: its intermediates, the rights of its key."""
         reasons = list(_rights(asked.paths.key, one.key))
-        behind = settled.intermediates_pem((asked.issuer,))
+        behind = settled.sent_pem(asked.issuer)
         if isinstance(behind, Unknown):
-            pending = tuple(Address.ca(name) for name in settled.pending((asked.issuer,)))
+            pending = settled.pending((asked.issuer,))
             reasons.append(Reason(ReasonCode.CHAIN_PENDING, of=pending))
         elif one.certificate.content != bundles.pem(one.real) + behind:
             reasons.append(Reason(ReasonCode.CHAIN))
@@ -385,23 +393,23 @@ class _Diff:
         if not staples.has_staple(one, kind):
             return
         path = one.paths.staple
-        found = self._staple_finding(one, settled[one.party.issuer], reissued)
+        found = self._staple_finding(one, settled[one.party.issuer].issuer, reissued)
         if found is not None:
             action = Action.UPDATE if self.observed.exists(path) else Action.CREATE
             verdict = Verdict(action, Work.STAPLE, (found.reason,), can_wait=found.can_wait)
             self._change(one.party.address.with_part(Part.STAPLE), verdict, (path,))
 
-    def _staple_finding(self, one: DesiredParty, authority: Authority, reissued: bool) -> Finding | None:
+    def _staple_finding(self, one: DesiredParty, issuer: Generation, reissued: bool) -> Finding | None:
         path = one.paths.staple
         if reissued:
             return Finding(Reason(ReasonCode.STAPLE_CERTIFICATE, path))
         leaf = self.observed.certificate(one.paths.own.certificate).certificate
-        if leaf is None or authority.today is None or not _signed_today(one.own, leaf, authority):
+        if leaf is None or issuer.today is None or not _signed_today(one.own, leaf, issuer):
             return None  # revoked without replacement, and its CA has gone on: nobody can vouch for it any more
         content = self.observed.content(path)
         if content is None:
             return Finding(Reason(ReasonCode.MISSING, path))
-        ca, said = authority.today, staples.status(self.ledger, one.party.issuer, leaf)
+        ca, said = issuer.today, staples.status(self.ledger, one.party.issuer, leaf)
         longest = staples.life(self.desired.topology.cas[one.party.issuer])
         if (reason := staples.wrong(path, content, leaf, ca, said, self.now)) is not None:
             return Finding(reason)
@@ -454,7 +462,7 @@ class _Diff:
         there = self.observed.content(path)
         if there == text:
             return None
-        signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
+        signers = settled.crl_signers(peer_issuers(self.desired.topology, one.party))
         reason = self._content(path, revocations.freshest(there, text, signers, self.now))
         if reason is None:
             return None
@@ -465,22 +473,22 @@ class _Diff:
     def _pending(self, one: DesiredParty, path: str, settled: Authorities) -> Finding:
         if path != one.paths.crl:
             return Finding(Reason(ReasonCode.AUTHORITY, path))
-        signers = settled.in_chains(peer_issuers(self.desired.topology, one.party))
-        due = all(authority.crl_due for authority in signers if isinstance(authority.crl, Unknown))
+        signers = settled.crl_signers(peer_issuers(self.desired.topology, one.party))
+        due = all(signer.crl_due for signer in signers if isinstance(signer.crl, Unknown))
         if due and self._still_does(self.observed.content(path), signers):
             return Finding(Reason(ReasonCode.CRL_PENDING_DUE, path), can_wait=True)
         return Finding(Reason(ReasonCode.CRL_PENDING, path))
 
-    def _still_does(self, there: bytes | None, signers: tuple[Authority, ...]) -> bool:
+    def _still_does(self, there: bytes | None, signers: tuple[Generation, ...]) -> bool:
         """Many projects hold the same CRLs, and long ones take their time."""
-        key = (there, *(authority.name for authority in signers))
+        key = (there, *(signer.address.label for signer in signers))
         if key not in self.still_do:
             self.still_do[key] = revocations.still_does(there, signers, self.ledger, self.now)
         return self.still_do[key]
 
     # --- All ---
 
-    def _examine(self, asked: DesiredCertificate, issuer: Authority | None) -> Examined:
+    def _examine(self, asked: DesiredCertificate, issuer: Generation | None) -> Examined:
         certificate = self.observed.certificate(asked.paths.certificate)
         key = self.observed.key(asked.paths.key)
         spki = self._known_spki(asked, key, certificate.certificate)
@@ -493,7 +501,7 @@ class _Diff:
         """The public half of a key. Of an encrypted file that is as it was written, the ledger knows it."""
         if not key.encrypted:
             return key.spki
-        recorded = self.observed.ledger.ca_keys.get(asked.address.name)
+        recorded = self.observed.ledger.ca_keys.get(asked.address.label)
         if recorded is not None and recorded.file_sha256 == key.file_sha256:
             return recorded.spki
         return keys.spki(certificate) if certificate is not None else None
@@ -504,14 +512,14 @@ class _Diff:
             return Reason(ReasonCode.MISSING, path)
         return None if there == text else Reason(ReasonCode.CONTENT, path)
 
-    def _note_cut(self, asked: DesiredCertificate, issuer: Authority | None, verdict: Verdict | None) -> None:
+    def _note_cut(self, asked: DesiredCertificate, issuer: Generation | None, verdict: Verdict | None) -> None:
         """Says that a certificate is cut to its issuer's end. Raises TopologyError where that has come already."""
         if verdict is None or issuer is None or verdict.work is Work.PLACE:
             return
         if issuer.not_after <= self.now:
-            place = self.desired.topology.place("cas", issuer.name)
+            place = self.desired.topology.place("cas", issuer.ca)
             raise TopologyError(
-                f"{asked.address} cannot be issued: ca.{issuer.name} ended on {issuer.not_after:%Y-%m-%d %H:%M} UTC",
+                f"{asked.address} cannot be issued: {issuer.address} ended on {issuer.not_after:%Y-%m-%d %H:%M} UTC",
                 place=place,
                 hint="renew it where it was made",
             )
@@ -519,7 +527,7 @@ class _Diff:
             return
         if issuer.not_after < self.now.replace(microsecond=0) + asked.lifetime:
             end = f"{issuer.not_after:%Y-%m-%d %H:%M} UTC"
-            said = f"would outlive its issuer and is cut to the end of {Address.ca(issuer.name)}, {end}"
+            said = f"would outlive its issuer and is cut to the end of {issuer.address}, {end}"
             self.notes.append(Note(asked.address, said))
 
     def _change(
@@ -552,18 +560,18 @@ def _after(
     examined: Examined,
     verdict: Verdict | None,
     real: x509.Certificate | None,
-) -> Authority:
-    """The CA once its change is made."""
+) -> Generation:
+    """The CA's generation once its change is made."""
     asked = one.certificate
     name, subject = one.ca.name, profiles.subject_name(asked.profile.subject)
     if verdict is None and real is not None:
-        return Authority(name, subject, real.not_valid_after_utc, real, real, keys.spki(real))
+        return Generation(name, subject, real.not_valid_after_utc, real, real, keys.spki(real))
     ends = ends_when_issued(asked, examined.issuer, examined.now)
     if verdict is None or verdict.work is Work.NEW_KEY:
-        return Authority(name, subject, ends)
+        return Generation(name, subject, ends)
     spki = examined.key_spki if examined.key_spki is not None else Unknown.AFTER_APPLY
     today = real if real is not None and spki == keys.spki(real) else None
-    return Authority(name, subject, ends, today=today, spki=spki)
+    return Generation(name, subject, ends, today=today, spki=spki)
 
 
 def _secret(one: DesiredCa) -> tuple[str, ...]:
@@ -593,13 +601,13 @@ def _withdrawn_note(asked: DesiredCertificate, entry: Revoked) -> Note:
     )
 
 
-def _signed_today(asked: DesiredCertificate, leaf: x509.Certificate, authority: Authority) -> bool:
+def _signed_today(asked: DesiredCertificate, leaf: x509.Certificate, issuer: Generation) -> bool:
     """Whether the CA's key of today answers for the leaf. One that is broken on purpose is answered for as asked."""
-    return asked.fault is not None or (authority.today is not None and chains.signed_by(leaf, authority.today))
+    return asked.fault is not None or (issuer.today is not None and chains.signed_by(leaf, issuer.today))
 
 
-def _with_crl(authority: Authority, text: bytes | Unknown, *, due: bool) -> Authority:
-    return replace(authority, crl=text, crl_due=due)
+def _with_crl(generation: Generation, text: bytes | Unknown, *, due: bool) -> Generation:
+    return replace(generation, crl=text, crl_due=due)
 
 
 def _with_fault(asked: DesiredCertificate, verdict: Verdict) -> Verdict:

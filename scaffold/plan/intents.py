@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 
+from cryptography import x509
+
 from scaffold.errors import AddressError, PlanError
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
@@ -268,7 +270,8 @@ class _Resolution:
         return bool(over_the_key) and all((ca.ca, ca.serial) in self.ledger.revoked for ca in over_the_key)
 
     def _certificates_of(self, ca: str) -> Sequence[Issued]:
-        return self.ledger.by_address.get(Address.ca(ca, Part.CERTIFICATE), ())
+        addresses = [one.address.with_part(Part.CERTIFICATE) for one in self.desired.generations(ca)]
+        return [one for address in addresses for one in self.ledger.by_address.get(address, ())]
 
     def _revoke_older(self, one: Issued) -> str:
         """The command that revokes the CA certificate over the key that signed `one`."""
@@ -276,24 +279,33 @@ class _Resolution:
         return f"`scaffold revoke ca.{one.ca} --serial {serials[-1] if serials else '…'}`"
 
     def _of_an_older_key(self, one: Issued) -> bool:
-        key = self._key_of(one.ca)
-        return bool(one.issuer_key) and key is not None and one.issuer_key != key
+        today = self._keys_of(one.ca)
+        return bool(one.issuer_key) and bool(today) and one.issuer_key not in today
 
-    def _key_of(self, ca: str) -> str | None:
-        """The SHA-256 of the SPKI of a CA's certificate of today."""
-        if ca in self.existing:
-            return keys.spki_sha256(self.existing[ca].certificate)
-        one = self._ca(ca)
-        found = self.observed.certificate(one.paths.certificate).certificate if one is not None else None
-        return keys.spki_sha256(found) if found is not None else None
+    def _keys_of(self, ca: str) -> Mapping[str, DesiredCa]:
+        """The generations of a CA by the SHA-256 of the SPKI of the certificate that each has today."""
+        found: dict[str, DesiredCa] = {}
+        for one in self.desired.generations(ca):
+            certificate = self._certificate_of(one)
+            if certificate is not None:
+                found[keys.spki_sha256(certificate)] = one
+        return found
 
-    def _ca(self, name: str) -> DesiredCa | None:
-        return next((one for one in self.desired.cas if one.ca.name == name), None)
+    def _certificate_of(self, one: DesiredCa) -> x509.Certificate | None:
+        if (brought := self.existing.get(one.ca.name)) is not None:
+            return brought.certificate
+        return self.observed.certificate(one.paths.certificate).certificate
+
+    def _signer_of(self, one: Issued) -> DesiredCa | None:
+        """The generation on whose CRL a certificate is named."""
+        if not self.desired.generations(one.ca):
+            return None
+        return self._keys_of(one.ca).get(one.issuer_key) or self.desired.issuing(one.ca)
 
     def _check_can_be_said(self, one: Issued) -> None:
         """Raises PlanError where no CRL of ours could name the certificate."""
         asked = self._asked().get(one.address)
-        if one.address == Address.ca(one.ca, Part.CERTIFICATE):
+        if one.address.part is Part.CERTIFICATE and one.address.entity == Address.ca(one.ca):
             raise PlanError(
                 f"ca.{one.ca} is self-signed: nobody's CRL can say that it is revoked",
                 hint="take it out of the topology, so that nobody trusts it, or delete its key for a new one",
@@ -302,7 +314,7 @@ class _Resolution:
             raise PlanError(
                 f"{one.address} is not signed by ca.{one.ca}, as its fault asks: there is nothing to revoke"
             )
-        ca = self._ca(one.ca)
+        ca = self._signer_of(one)
         if ca is None:
             raise PlanError(
                 f"{one.address} was issued by ca.{one.ca}, which is not in the topology any more",

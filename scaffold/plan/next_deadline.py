@@ -43,7 +43,7 @@ def _moments(
 
 def _staple(desired: Desired, observed: Observation, one: DesiredParty, now: datetime) -> Iterator[datetime]:
     issuer = desired.topology.cas[one.party.issuer]
-    ca = next(found.paths.certificate for found in desired.cas if found.ca.name == issuer.name)
+    ca = desired.issuing(issuer.name).paths.certificate
     certificate, signer = (observed.certificate(path).certificate for path in (one.paths.own.certificate, ca))
     content = observed.content(one.paths.staple)
     if certificate is None or signer is None or content is None:

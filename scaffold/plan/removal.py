@@ -50,7 +50,8 @@ def leftovers(desired: Desired, observed: Observation, held: Collection[Address]
 def _made_here(observed: Observation) -> frozenset[Address]:
     """The addresses of all entities of which something was ever made."""
     issued = (one.address.entity for one in observed.ledger.issued.values())
-    cas = map(Address.ca, observed.ledger.ca_keys)  # their certificates may be in the archive
+    # Their certificates may be in the archive.
+    cas = (Address.parse(f"ca.{label}").entity for label in observed.ledger.ca_keys)
     return frozenset((*issued, *cas, *(address.entity for address in observed.records.by_address)))
 
 

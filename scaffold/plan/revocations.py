@@ -10,7 +10,7 @@ from cryptography import x509
 
 from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
-from scaffold.plan.authorities import Authority
+from scaffold.plan.authorities import Generation
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.unknown import Unknown
 from scaffold.store.ledger import Issued, Ledger, Revoked
@@ -58,20 +58,25 @@ def _has_left(ledger: Ledger, entry: Revoked, there: crls.Crl | None, now: datet
     return issued.not_after < there.last_update_utc <= now
 
 
-def off_crl(of: Callable[[str], crls.Crl | None], now: datetime) -> Callable[[Issued], bool]:
-    """Whether what the ledger says of an ended certificate is no business of its CA's CRL any more; `of` has the CRLs.
+def off_crl(of: Callable[[str], Sequence[crls.Crl | None]], now: datetime) -> Callable[[Issued], bool]:
+    """Whether what the ledger says of an ended certificate is no business of its CA's CRLs any more; `of` has them.
 
-    Its entry has stood on a CRL that was issued past the certificate's end, and has left the one that is in place.
+    Its entry has stood on a CRL that was issued past the certificate's end, and has left the one that is in place:
+    which of a CA's keys signed it does not matter where that holds for the CRL of each.
     """
-    listed = functools.cache(lambda ca: _serials(of(ca)))
+    listed = functools.cache(lambda ca: [(there, _serials(there)) for there in of(ca)])
 
     def is_off(one: Issued) -> bool:
-        there, serials = of(one.ca), listed(one.ca)
-        if there is None or serials is None:
-            return False
-        return one.not_after < there.last_update_utc <= now and one.serial not in serials
+        found = listed(one.ca)
+        return bool(found) and all(_is_off(one, there, serials, now) for there, serials in found)
 
     return is_off
+
+
+def _is_off(one: Issued, there: crls.Crl | None, serials: frozenset[str] | None, now: datetime) -> bool:
+    if there is None or serials is None:
+        return False
+    return one.not_after < there.last_update_utc <= now and one.serial not in serials
 
 
 def _serials(there: crls.Crl | None) -> frozenset[str] | None:
@@ -104,7 +109,7 @@ def _counted(serials: list[str]) -> str | int:
     return serials[0] if len(serials) == 1 else len(serials)
 
 
-def freshest(there: bytes | None, wanted: bytes, authorities: Iterable[Authority], now: datetime) -> bytes:
+def freshest(there: bytes | None, wanted: bytes, generations: Iterable[Generation], now: datetime) -> bytes:
     """What a project's file of CRLs should hold: `wanted`, but for what a fetcher has put there that is newer.
 
     Of two CRLs that one key has signed, the higher number is the newer (RFC 5280 5.2.3). Where every CRL that is there
@@ -112,7 +117,7 @@ def freshest(there: bytes | None, wanted: bytes, authorities: Iterable[Authority
     """
     if there is None or there == wanted or not wanted:
         return wanted
-    signers = [one for authority in authorities for one in authority.signers]
+    signers = [one for generation in generations for one in generation.signers]
     found = list(_readable(there))
     chosen = [_newer(one, found, signers, now) for one in crls.load_all(wanted)]
     kept = {crls.to_der(one) for one in found}
@@ -121,45 +126,45 @@ def freshest(there: bytes | None, wanted: bytes, authorities: Iterable[Authority
     return b"".join(map(crls.to_pem, chosen))
 
 
-def still_does(there: bytes | None, authorities: Iterable[Authority], ledger: Ledger, now: datetime) -> bool:
+def still_does(there: bytes | None, generations: Iterable[Generation], ledger: Ledger, now: datetime) -> bool:
     """Whether a project's file of CRLs does until the next ones are put there.
 
     Of each CA, and of those above an existing one, it holds one that is valid and lists what the ledger has revoked; of
     nobody else it holds any. Whoever signs the next CRLs leaves every project with such a file.
     """
     found = list(_readable(there or b""))
-    wanted = [(authority, signer) for authority in authorities for signer in authority.signers]
+    wanted = [(generation, signer) for generation in generations for signer in generation.signers]
     serving = [_serving(one, wanted, ledger, now) for one in found]
     return None not in serving and set(serving) == {signer for _, signer in wanted}
 
 
 def _serving(
-    crl: crls.Crl, wanted: list[tuple[Authority, x509.Certificate]], ledger: Ledger, now: datetime
+    crl: crls.Crl, wanted: list[tuple[Generation, x509.Certificate]], ledger: Ledger, now: datetime
 ) -> x509.Certificate | None:
     """Whose valid CRL it is, where it lists what it must."""
     if not crls.is_current(crl, now):
         return None
-    for authority, signer in wanted:
+    for generation, signer in wanted:
         if crls.signed_by(crl, signer):
-            return signer if _lacks_nothing(crl, authority, signer, ledger, now) else None
+            return signer if _lacks_nothing(crl, generation, signer, ledger, now) else None
     return None
 
 
 def _lacks_nothing(
-    crl: crls.Crl, authority: Authority, signer: x509.Certificate, ledger: Ledger, now: datetime
+    crl: crls.Crl, generation: Generation, signer: x509.Certificate, ledger: Ledger, now: datetime
 ) -> bool:
-    known = b"" if isinstance(authority.crl, Unknown) else authority.crl or b""
+    known = b"" if isinstance(generation.crl, Unknown) else generation.crl or b""
     newest = next((one for one in _readable(known) if crls.signed_by(one, signer)), None)
     if newest == crl:
         return True
-    key = authority.spki_sha256
-    if signer is not authority.today or isinstance(key, Unknown):
+    key = generation.spki_sha256
+    if signer is not generation.today or isinstance(key, Unknown):
         return False  # what others sign is known by what they brought alone
     try:
         listed = crls.entries(crl)
         if newest is not None and not {*crls.entries(newest)} <= {*listed}:
             return False
-        return lacking(ledger, authority.name, key, crl, listed, now) is None
+        return lacking(ledger, generation.ca, key, crl, listed, now) is None
     except Unreadable:
         return False
 

@@ -129,7 +129,7 @@ def _adopted(basis: Basis, within: timedelta | None) -> Iterator[CertificateStat
         if isinstance(one, AdoptedCa):
             certificate = basis.existing[one.ca.name].certificate
             state = _by_clock(certificate, basis.now, within)
-            yield _described(one.ca.address.with_part(Part.CERTIFICATE), state, certificate, "made elsewhere")
+            yield _described(one.address.with_part(Part.CERTIFICATE), state, certificate, "made elsewhere")
 
 
 def _status(
@@ -172,7 +172,7 @@ def _state(
 def _crls(basis: Basis, changes: Mapping[Address, Change], within: timedelta | None) -> Iterator[CrlStatus]:
     desired, observed, now = basis.desired, basis.observed, basis.now
     for one in desired.cas:
-        address = one.ca.address.with_part(Part.CRL)
+        address = one.address.with_part(Part.CRL)
         if one.signs_crl:
             yield _crl_status(address, observed.content(one.paths.crl), changes.get(address), now, within)
         elif one.ca.existing is not None and one.ca.existing.crl is not None:

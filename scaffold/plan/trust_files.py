@@ -128,7 +128,7 @@ def ignored(one: DesiredParty, rendered: Iterable[str]) -> bytes:
 
 
 def _crls(authorities: Authorities, peers: tuple[str, ...]) -> bytes | Unknown:
-    """The CRL of every CA of the chains, the roots' too: OpenSSL's `CRL_CHECK_ALL` wants each."""
-    texts = [authority.crl or b"" for authority in authorities.in_chains(peers)]
+    """The CRL of every key of the chains, the roots' too: OpenSSL's `CRL_CHECK_ALL` wants each."""
+    texts = [generation.crl or b"" for generation in authorities.crl_signers(peers)]
     known = [text for text in texts if not isinstance(text, Unknown)]
     return b"".join(known) if len(known) == len(texts) else Unknown.AFTER_APPLY

@@ -267,7 +267,7 @@ def _open_issuer(
     if not ca.issues_here:
         return None
     try:
-        return Keyring(topology, layout, None).issuer(ca.name, certificate)
+        return Keyring(topology, layout, None).issuer(ca.address, certificate)
     except WrongPassword:
         return None
     except ScaffoldError as error:

@@ -18,6 +18,7 @@ from scaffold.pki.randomness import Randomness
 from scaffold.store import files, secrets
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.secrets import Secrets
+from scaffold.topology.address import Address
 from scaffold.topology.model import Ca, EnvSecret, FileSecret, GeneratedSecret, Topology
 
 
@@ -29,10 +30,10 @@ class KeyFile:
     shown: str
 
 
-def key_file(ca: Ca, layout: Layout) -> KeyFile | None:
-    """The file of a CA's key; None where the CA was adopted without it."""
+def key_file(ca: Ca, layout: Layout, generation: int | None = None) -> KeyFile | None:
+    """The file of the key of a CA's generation; None where the CA was adopted without it."""
     if ca.existing is None:
-        path = ca_paths(ca.name).key
+        path = ca_paths(ca.name, generation).key
         return KeyFile(layout.at(path), path)
     if ca.existing.key is None:
         return None
@@ -52,69 +53,67 @@ class Keyring:
         self._layout = layout
         self._secrets = secrets
         self._lock = threading.RLock()
-        self._keys: dict[str, PrivateKey] = {}
-        self._issuers: dict[str, Issuer] = {}
-        self._passwords: dict[str, bytes] = {}
+        self._keys: dict[Address, PrivateKey] = {}
+        self._issuers: dict[Address, Issuer] = {}
+        self._passwords: dict[Address, bytes] = {}
 
-    def issuer(self, name: str, certificate: x509.Certificate) -> Issuer:
-        """The CA `name` with its key, which must be that of `certificate`.
+    def issuer(self, ca: Address, certificate: x509.Certificate) -> Issuer:
+        """A generation of a CA with its key, which must be that of `certificate`.
 
         Raises KeyNotHere, SecretError where its password cannot be had, WrongPassword, Unreadable, PkiError where the
         key is another's, StoreError where the file may not be read.
         """
         with self._lock:
-            known = self._issuers.get(name)
+            known = self._issuers.get(ca)
             if known is not None and known.certificate == certificate:
                 return known
-            issuer = Issuer(certificate, self.key(name))
+            issuer = Issuer(certificate, self.key(ca))
             try:
                 issuer.check()
             except PkiError as error:
                 raise PkiError(error.message, hint="see what `scaffold plan` says") from error
-            self._issuers[name] = issuer
+            self._issuers[ca] = issuer
             return issuer
 
-    def key(self, name: str) -> PrivateKey:
-        """The key of the CA `name`, whatever its certificate is. Raises as `issuer` does."""
+    def key(self, ca: Address) -> PrivateKey:
+        """Its key, whatever its certificate is. Raises as `issuer` does."""
         with self._lock:
-            if name not in self._keys:
-                self._keys[name] = self._opened(self._t.cas[name])
-            return self._keys[name]
+            if ca not in self._keys:
+                self._keys[ca] = self._opened(ca)
+            return self._keys[ca]
 
-    def unlock(self, name: str) -> None:
-        """Opens the key of the CA `name` if a password guards it: what is tried first does not fail half-way.
+    def unlock(self, ca: Address) -> None:
+        """Opens its key if a password guards it: what is tried first does not fail half-way.
 
         A key that is not there is nobody's concern yet. Raises as `issuer` does.
         """
-        if (found := self._content(self._t.cas[name])) is not None and keys.is_encrypted(found):
-            self.key(name)
+        if (found := _content(self._file(ca))) is not None and keys.is_encrypted(found):
+            self.key(ca)
 
-    def install(self, name: str, key: PrivateKey) -> None:
-        """From now on the CA `name` has this key."""
+    def install(self, ca: Address, key: PrivateKey) -> None:
+        """From now on it has this key."""
         with self._lock:
-            self._keys[name] = key
-            self._issuers.pop(name, None)
+            self._keys[ca] = key
+            self._issuers.pop(ca, None)
 
-    def password_to_write(self, name: str, randomness: Randomness) -> bytes | None:
-        """The password under which the key of the CA `name` is written; None where the topology wants none.
+    def password_to_write(self, ca: Address, randomness: Randomness) -> bytes | None:
+        """The password under which its key is written; None where the topology wants none.
 
         A generated one is that which was kept, or else made now. Raises SecretError, StoreError.
         """
-        ca = self._t.cas[name]
-        if ca.key_password is None:
+        if self._t.cas[ca.name].key_password is None:
             return None
         with self._lock:
-            if name not in self._passwords:
-                self._passwords[name] = self._found(ca) or secrets.new(randomness, str(ca.address))
-            return self._passwords[name]
+            if ca not in self._passwords:
+                self._passwords[ca] = self._found(ca) or secrets.new(randomness, str(ca))
+            return self._passwords[ca]
 
-    def _content(self, ca: Ca) -> bytes | None:
-        file = key_file(ca, self._layout)
-        found = files.read(file.path) if file is not None else None
-        return None if found is None else found.content
+    def _file(self, ca: Address) -> KeyFile | None:
+        return key_file(self._t.cas[ca.name], self._layout, ca.generation)
 
-    def _opened(self, ca: Ca) -> PrivateKey:
-        file, content = key_file(ca, self._layout), self._content(ca)
+    def _opened(self, ca: Address) -> PrivateKey:
+        file = self._file(ca)
+        content = _content(file)
         if file is None:
             raise KeyNotHere("it was adopted without its key", hint="name its key under `existing:`")
         if content is None:
@@ -124,40 +123,44 @@ class Keyring:
         except Unreadable as error:
             raise Unreadable(f"{file.shown} is {error}", hint="put it back from a backup") from error
         except WrongPassword as error:
-            raise WrongPassword(f"{file.shown}: {error}", hint=error.hint or _hint(ca)) from error
+            raise WrongPassword(f"{file.shown}: {error}", hint=error.hint or self._hint(ca)) from error
 
-    def _password(self, ca: Ca, file: KeyFile) -> bytes | None:
+    def _password(self, ca: Address, file: KeyFile) -> bytes | None:
         """The password of a key that is encrypted; None where none is looked for. Raises SecretError, WrongPassword."""
         if self._secrets is None:
             return None
-        if ca.key_password is None:
-            hint = f"give {ca.address} its `key_password` back, or decrypt {file.shown} with `openssl pkey`"
+        if self._t.cas[ca.name].key_password is None:
+            hint = f"give {ca.entity} its `key_password` back, or decrypt {file.shown} with `openssl pkey`"
             raise WrongPassword("it is encrypted, and the topology names no password", hint=hint)
         if (password := self._found(ca)) is not None:
             return password
         raise SecretError(
-            f"{ca.address}: its password is not in {ca_paths(ca.name).key_password}",
+            f"{ca}: its password is not in {ca_paths(ca.name, ca.generation).key_password}",
             hint="put that file back from a backup: nothing else opens the key",
         )
 
-    def _found(self, ca: Ca) -> bytes | None:
+    def _found(self, ca: Address) -> bytes | None:
         """The password that is there; None where it is generated and none was kept."""
-        match ca.key_password:
+        match self._t.cas[ca.name].key_password:
             case EnvSecret() | FileSecret() as secret:
-                return (self._secrets or Secrets()).given(secret, str(ca.address))
+                return (self._secrets or Secrets()).given(secret, str(ca))
             case GeneratedSecret():
-                return secrets.kept(self._layout, ca_paths(ca.name).key_password)
+                return secrets.kept(self._layout, ca_paths(ca.name, ca.generation).key_password)
+            case None:
+                return None
+
+    def _hint(self, ca: Address) -> str | None:
+        match self._t.cas[ca.name].key_password:
+            case EnvSecret(variable):
+                return f"{variable} must hold the password of the key"
+            case FileSecret(path):
+                return f"the first line of {path} must be the password of the key"
+            case GeneratedSecret():
+                return f"put {ca_paths(ca.name, ca.generation).key_password} back from a backup"
             case None:
                 return None
 
 
-def _hint(ca: Ca) -> str | None:
-    match ca.key_password:
-        case EnvSecret(variable):
-            return f"{variable} must hold the password of the key"
-        case FileSecret(path):
-            return f"the first line of {path} must be the password of the key"
-        case GeneratedSecret():
-            return f"put {ca_paths(ca.name).key_password} back from a backup"
-        case None:
-            return None
+def _content(file: KeyFile | None) -> bytes | None:
+    found = files.read(file.path) if file is not None else None
+    return None if found is None else found.content

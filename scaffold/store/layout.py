@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from scaffold.topology.address import Role
+from scaffold.topology.generations import FIRST
 
 FOLDERS: Final = {Role.CA: "pki", Role.SERVER: "servers", Role.CLIENT: "clients"}
 """The folder of each sort of entity."""
@@ -72,9 +73,9 @@ class PartyPaths:
         return (self.trust, self.intermediates, self.crl, self.staple, self.client_trust)
 
 
-def ca_paths(name: str) -> CaPaths:
-    """The files of the CA `name`."""
-    folder = f"pki/{name}"
+def ca_paths(name: str, generation: int | None = None) -> CaPaths:
+    """The files of a generation of the CA `name`; None is the first, whose files never move."""
+    folder = f"pki/{name}" if generation in (None, FIRST) else f"pki/{name}/{generation}"
     return CaPaths(
         folder=folder,
         certificate=f"{folder}/ca.crt",

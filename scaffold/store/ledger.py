@@ -4,10 +4,11 @@ What still matters is at hand in `.scaffold/ledger.jsonl`; what has ended stands
 One event per line, each with its `event` and, as ISO 8601 in UTC, its `at` (`journal` says how they are ordered):
 
     topology   name                                     the first: whose folder this is
-    ca-key     ca, spki (base64 DER), file_sha256       a CA's key, before its file is in place
+    ca-key     ca, spki (base64 DER), file_sha256       a CA's key, before its file is in place; `ca` is NAME, or
+                                                        NAME@2 for the second generation
     issued     address, ca, serial (hex), subject, issuer, not_before, not_after, fingerprint_sha256,
                issuer_key, key (SHA-256 of the SPKI of the key that signed it, and of its own)
-    crl        ca, number                               a CRL's number, before it is in place
+    crl        ca, number                               a CRL's number, before it is in place; `ca` as above
     revoked    ca, serial, reason, replace              before a CRL says so; `removeFromCRL` lifts a `certificateHold`
                                                         (RFC 5280 5.3.1); `replace` is false where no new one follows
     burnt      keys                                     the `key` of each revoked certificate that is in the archive
@@ -95,8 +96,9 @@ class Ledger:
     issued: Mapping[str, Issued] = field(default_factory=dict)
     """By fingerprint, oldest first."""
     ca_keys: Mapping[str, CaKey] = field(default_factory=dict)
-    """The newest of each CA."""
+    """The newest of each generation of a CA, by its label."""
     crl_numbers: Mapping[str, int] = field(default_factory=dict)
+    """The highest of each generation of a CA, by its label."""
     revoked: Mapping[tuple[str, str], Revoked] = field(default_factory=dict)
     """By CA and serial."""
     lifted: frozenset[tuple[str, str]] = frozenset()
@@ -199,9 +201,9 @@ class _Reading:
                 owner = _text(event, "name")
                 self.topology = self.topology or owner
             case "ca-key":
-                self.ca_keys[_text(event, "ca")] = _ca_key(event)
+                self.ca_keys[_generation(event)] = _ca_key(event)
             case "crl":
-                ca, number = _text(event, "ca"), _number(event)
+                ca, number = _generation(event), _number(event)
                 self.crl_numbers[ca] = max(number, self.crl_numbers.get(ca, 0))
             case "revoked":
                 _revoke(self.revoked, self.lifted, _revocation(event))
@@ -230,6 +232,11 @@ def _issued(event: journal.Event) -> Issued:
     _check(_SHA256, "fingerprint_sha256", fingerprint)
     keys = _text(event, "issuer_key", ""), _text(event, "key", "")
     return Issued(Address.parse(address), ca, serial, subject, issuer, not_before, not_after, fingerprint, *keys)
+
+
+def _generation(event: journal.Event) -> str:
+    """The label of a CA's generation. Raises AddressError for what is none."""
+    return Address.parse(f"ca.{_text(event, 'ca')}").label
 
 
 def _ca_key(event: journal.Event) -> CaKey:
@@ -324,7 +331,7 @@ class Recorder:
         self._append("topology", [{"name": name}])
 
     def ca_key(self, ca: str, key: CaKey) -> None:
-        """Records the key of `ca`, before its file is put in place."""
+        """Records the key of the generation with this label, before its file is put in place."""
         spki = base64.b64encode(key.spki).decode()
         self._append("ca-key", [{"ca": ca, "spki": spki, "file_sha256": key.file_sha256}])
 

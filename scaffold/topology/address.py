@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from scaffold.errors import AddressError
+from scaffold.topology.generations import FIRST, label
 from scaffold.topology.messages import nearest, shown
 
 
@@ -104,10 +105,20 @@ class Address:
         """A part of the same entity, and of the same generation of it."""
         return Address(self.role, self.name, part, self.generation)
 
+    @property
+    def whole(self) -> Address:
+        """The server or client, or the generation of a CA, that it is a part of."""
+        return self if self.part is None else Address(self.role, self.name, None, self.generation)
+
+    @property
+    def label(self) -> str:
+        """The name of the entity, with the generation of a CA: `issuing`, `issuing@2`."""
+        return label(self.name, self.generation)
+
     @classmethod
-    def ca(cls, name: str, part: Part | None = None) -> Address:
-        """The CA `name`, or a part of it."""
-        return cls(Role.CA, name, part)
+    def ca(cls, name: str, part: Part | None = None, generation: int = FIRST) -> Address:
+        """A generation of the CA `name`, or a part of it."""
+        return cls(Role.CA, name, part, None if generation == FIRST else generation)
 
     @classmethod
     def server(cls, name: str, part: Part | None = None) -> Address:

@@ -24,6 +24,6 @@ class GenerationState(enum.Enum):
     """It is trusted by nobody."""
 
 
-def label(ca: str, generation: int) -> str:
-    """What a generation is called in lists and messages, as in addresses: `issuing`, `issuing@2`."""
-    return ca if generation == FIRST else f"{ca}@{generation}"
+def label(ca: str, generation: int | None) -> str:
+    """What a generation is called in lists, records and messages, as in addresses: `issuing`, `issuing@2`."""
+    return ca if generation in (None, FIRST) else f"{ca}@{generation}"

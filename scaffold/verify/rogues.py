@@ -197,7 +197,7 @@ class Authorities:
         if not ca.issues_here:
             return NotAtHand(f"{ca.address} was adopted without its key")
         try:
-            return self._keyring.issuer(ca.name, self.certificate(ca.name))
+            return self._keyring.issuer(ca.address, self.certificate(ca.name))
         except SecretError:
             return NotAtHand(f"the key of {ca.address} is encrypted, and its password is not at hand")
         except (KeyNotHere, StoreError) as error:

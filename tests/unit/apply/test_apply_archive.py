@@ -110,12 +110,12 @@ def test_what_may_go_has_stood_on_a_crl_past_its_end_and_is_on_none(bank):
     there, held = crl(bank), known(bank).by_serial["issuing", serial(bank)]
     on_it = next(known(bank).by_serial[pair] for pair in known(bank).revoked)
     before, after = there.last_update_utc - timedelta(seconds=1), there.last_update_utc
-    off = off_crl(lambda ca: there if ca == "issuing" else None, bank.now)
+    off = off_crl(lambda ca: [there] if ca == "issuing" else [], bank.now)
     assert off(replace(held, not_after=before))
     assert not off(replace(held, not_after=after)), "no CRL was issued past its end"
     assert not off(replace(on_it, not_after=before)), "it is listed"
     assert not off(replace(held, ca="root", not_after=before)), "there is no CRL to look at"
-    early = off_crl(lambda ca: there, there.last_update_utc - timedelta(hours=1))
+    early = off_crl(lambda ca: [there], there.last_update_utc - timedelta(hours=1))
     assert not early(replace(held, not_after=before)), "the CRL is of the future: a clock was wrong"
 
 

@@ -107,7 +107,7 @@ def test_a_kill_before_the_first_certificate_is_no_lost_key(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("scaffold.apply.authorities.issue", die)
+        patched.setattr("scaffold.issuers.local.LocalIssuer.issue", die)
         patched.setattr("scaffold.apply.authorities.self_signed", die)
         with pytest.raises(KeyboardInterrupt):
             household.carry_out(plan)

@@ -1,0 +1,185 @@
+"""A CA with two keys at a time, as each phase of its rotation wants them, planned and made as any other folder is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from scaffold.apply import apply
+from scaffold.pki import bundles, chains, keys
+from scaffold.pki import crl as crls
+from scaffold.plan.desired import Desired, DesiredCa, MadeCa
+from scaffold.plan.intents import Revoke
+from scaffold.plan.make import Planned, plan_all
+from scaffold.plan.plan_subset import plan_intents
+from scaffold.store import ledger
+from scaffold.store.layout import CertificatePaths, Layout, ca_paths
+from scaffold.store.secrets import Secrets
+from scaffold.topology.address import Address, Part
+from scaffold.topology.generations import GenerationState
+from tests.unit.conftest import BANK, Household
+
+CHECKING = BANK.replace("names: [localhost]}", "names: [localhost], check_revocation: crl}").replace(
+    "name: bank\n", "name: bank\npublish: http://127.0.0.1:9080\n"
+)
+ISSUING, TRUSTED = GenerationState.ISSUING, GenerationState.TRUSTED
+UPCOMING, RETIRED = GenerationState.UPCOMING, GenerationState.RETIRED
+
+States = Mapping[int, GenerationState]
+INTRODUCED: States = {1: ISSUING, 2: UPCOMING}
+SWITCHED: States = {1: TRUSTED, 2: ISSUING}
+OVER: States = {1: RETIRED, 2: ISSUING}
+
+
+@pytest.fixture
+def bank(household: Household) -> Household:
+    household.text = CHECKING
+    household.apply()
+    return household
+
+
+def with_generations(desired: Desired, ca: str, states: States) -> Desired:
+    """The same, with a second generation of one CA, whose common name ends in G2."""
+    cas: list[DesiredCa] = []
+    for one in desired.cas:
+        if one.ca.name != ca or not isinstance(one, MadeCa):
+            cas.append(one)
+            continue
+        paths, asked = ca_paths(ca, 2), one.certificate
+        subject = replace(asked.profile.subject, common_name=f"{asked.profile.subject.common_name} G2")
+        second = replace(
+            asked,
+            address=Address.ca(ca, Part.CERTIFICATE, 2),
+            profile=replace(asked.profile, subject=subject),
+            paths=CertificatePaths(paths.certificate, paths.key),
+        )
+        cas += [replace(one, state=states[1]), MadeCa(one.ca, paths, second, number=2, state=states[2])]
+    return replace(desired, cas=tuple(cas))
+
+
+def planned(bank: Household, ca: str, states: States) -> Planned:
+    basis = bank.look()
+    return plan_all(replace(basis, desired=with_generations(basis.desired, ca, states)))
+
+
+def carried_out(bank: Household, ca: str, states: States) -> set[str]:
+    """The addresses of what was done; nothing is left to do after it."""
+    plan = planned(bank, ca, states)
+    apply(plan, Secrets())
+    assert planned(bank, ca, states).plan.changes == ()
+    return {str(change.address) for change in plan.plan.changes}
+
+
+def subjects(bank: Household, path: str) -> list[str]:
+    return [_cn(one.subject.rfc4514_string()) for one in bundles.load_certificates((bank.out / path).read_bytes())]
+
+
+def crl_issuers(bank: Household, path: str = "servers/accounts/tls/crl.pem") -> list[str]:
+    return [_cn(one.issuer.rfc4514_string()) for one in crls.load_all((bank.out / path).read_bytes())]
+
+
+def allowed(bank: Household) -> list[tuple[str, str]]:
+    entries = json.loads((bank.out / "servers/accounts/tls/allowed.json").read_text())["allowed"]
+    return [(entry["name"], entry["issuer_spki_sha256"]) for entry in entries]
+
+
+def _cn(name: str) -> str:
+    return name.partition("CN=")[2].partition(",")[0]
+
+
+def key_of(bank: Household, generation: int) -> str:
+    return keys.spki_sha256(bank.certificate(ca_paths("issuing", generation).certificate))
+
+
+def test_an_introduced_generation_is_trusted_and_issues_nothing(bank):
+    before = bank.files()
+    done = carried_out(bank, "issuing", INTRODUCED)
+    assert done == {"ca.issuing@2.certificate", "ca.issuing@2.crl", "server.accounts.trust", "client.teller.trust"}
+    leaf = "servers/accounts/tls/cert.pem"
+    assert bank.files()[leaf] == before[leaf]
+    assert subjects(bank, "servers/accounts/tls/intermediates.pem") == ["issuing", "issuing G2"]
+    assert crl_issuers(bank) == ["issuing", "issuing G2", "root"]
+    assert allowed(bank) == [("teller", key_of(bank, 1)), ("teller", key_of(bank, 2))]
+
+
+def test_what_stands_of_the_first_generation_does_not_move(bank):
+    before = bank.files()
+    carried_out(bank, "issuing", INTRODUCED)
+    carried_out(bank, "issuing", SWITCHED)
+    of_first = {path: text for path, text in before.items() if path.startswith("pki/")}
+    assert of_first.items() <= bank.files().items()
+    assert subjects(bank, "pki/issuing/2/chain.pem") == ["issuing G2", "root"]
+    assert (bank.out / "pki/issuing/2/ca.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_after_the_switch_the_new_generation_issues_and_both_are_trusted(bank):
+    carried_out(bank, "issuing", INTRODUCED)
+    done = carried_out(bank, "issuing", SWITCHED)
+    assert done == {"server.accounts.certificate", "client.teller.certificate"}
+    for party in ("servers/accounts", "clients/teller"):
+        leaf, *sent = bundles.load_certificates((bank.out / party / "tls/cert.pem").read_bytes())
+        assert [chains.signed_by(leaf, bank.certificate("pki/issuing/2/ca.crt")), len(sent)] == [True, 1]
+    assert subjects(bank, "servers/accounts/tls/cert.pem")[1:] == ["issuing G2"]
+    assert allowed(bank) == [("teller", key_of(bank, 1)), ("teller", key_of(bank, 2))]
+    recorded = ledger.load(Layout(bank.out)).by_address[Address.parse("client.teller.certificate")][-1]
+    assert (recorded.ca, recorded.issuer_key) == ("issuing", key_of(bank, 2))
+
+
+def test_what_a_generation_signed_is_revoked_on_its_own_crl(bank):
+    carried_out(bank, "issuing", INTRODUCED)
+    first = ledger.load(Layout(bank.out)).by_address[Address.parse("client.teller.certificate")][-1]
+    carried_out(bank, "issuing", SWITCHED)
+    basis = bank.look()
+    basis = replace(basis, desired=with_generations(basis.desired, "issuing", SWITCHED))
+    asked = Revoke(Address.parse("client.teller"), crls.Reason.SUPERSEDED, serial=first.serial)
+    apply(plan_intents(basis, [asked]), Secrets())
+    paths = ("pki/issuing/crl.pem", "pki/issuing/2/crl.pem")
+    lists = {path: crls.load((bank.out / path).read_bytes()) for path in paths}
+    listed = {path: [f"{entry.serial:x}" for entry in crls.entries(one)] for path, one in lists.items()}
+    assert listed == {"pki/issuing/crl.pem": [first.serial], "pki/issuing/2/crl.pem": []}
+    assert planned(bank, "issuing", SWITCHED).plan.changes == ()
+
+
+def test_a_retired_generation_is_trusted_by_nobody(bank):
+    for states in (INTRODUCED, SWITCHED, OVER):
+        carried_out(bank, "issuing", states)
+    assert subjects(bank, "servers/accounts/tls/intermediates.pem") == ["issuing G2"]
+    assert crl_issuers(bank) == ["issuing G2", "root"]
+    assert allowed(bank) == [("teller", key_of(bank, 2))]
+
+
+def test_two_generations_of_a_root_are_two_anchors(bank):
+    carried_out(bank, "root", INTRODUCED)
+    assert subjects(bank, "servers/accounts/tls/ca.pem") == ["root", "root G2"]
+    assert subjects(bank, "clients/teller/tls/ca.pem") == ["root", "root G2"]
+    assert crl_issuers(bank) == ["issuing", "root", "root G2"]
+    done = carried_out(bank, "root", SWITCHED)
+    assert "ca.issuing.certificate" in done
+    assert subjects(bank, "pki/issuing/chain.pem") == ["issuing", "root G2"]
+    carried_out(bank, "root", OVER)
+    assert subjects(bank, "servers/accounts/tls/ca.pem") == ["root G2"]
+
+
+def test_each_generation_counts_its_crls_and_keeps_its_key_in_the_ledger(bank):
+    carried_out(bank, "issuing", INTRODUCED)
+    known = ledger.load(Layout(bank.out))
+    assert known.crl_numbers == {"root": 1, "issuing": 1, "issuing@2": 1}
+    assert set(known.ca_keys) == {"root", "issuing", "issuing@2"}
+    assert keys.spki(bank.certificate("pki/issuing/2/ca.crt")) == known.ca_keys["issuing@2"].spki
+    bank.later(hours=13)
+    assert carried_out(bank, "issuing", INTRODUCED) >= {"ca.issuing.crl", "ca.issuing@2.crl"}
+    assert ledger.load(Layout(bank.out)).crl_numbers == {"root": 1, "issuing": 2, "issuing@2": 2}
+
+
+def test_a_password_guards_both_keys(household):
+    household.text = CHECKING.replace("issuing: {issuer: root}", "issuing: {issuer: root, key_password: {env: ONE}}")
+    household.environment = {"ONE": "correct horse"}
+    household.apply()
+    secrets = Secrets(household.environment)
+    apply(planned(household, "issuing", INTRODUCED), secrets)
+    assert keys.is_encrypted((household.out / "pki/issuing/2/ca.key").read_bytes())
+    apply(planned(household, "issuing", SWITCHED), secrets)
+    assert planned(household, "issuing", SWITCHED).plan.changes == ()
