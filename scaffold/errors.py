@@ -2,6 +2,7 @@
 
     ScaffoldError
     ├── TopologyError            the YAML says something that cannot be
+    │   └── TopologyErrors       it says several such things
     ├── SecretError              a password that is asked for is not there
     ├── PkiError                 a key, certificate, CRL or bundle cannot be used
     │   ├── KeyNotHere           the private key of a CA is not at hand
@@ -21,6 +22,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -52,6 +54,18 @@ class ScaffoldError(Exception):
 
 class TopologyError(ScaffoldError):
     """The topology asks for something that cannot be."""
+
+
+class TopologyErrors(TopologyError):
+    """Several mistakes in one topology. `errors` has at least two, in the order of the file.
+
+    Whoever looks at one error alone sees the first.
+    """
+
+    def __init__(self, errors: Sequence[ScaffoldError]) -> None:
+        first = errors[0]
+        super().__init__(first.message, place=first.place, hint=first.hint)
+        self.errors = tuple(errors)
 
 
 class SecretError(ScaffoldError):

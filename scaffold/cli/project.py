@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaffold.errors import KindError
+from scaffold.errors import KindError, Place
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.load import load
+from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import Party, Topology
 
 if TYPE_CHECKING:
@@ -52,12 +53,19 @@ def _kinds(t: Topology) -> dict[Address, Kind]:
 
     base = t.source.absolute().parent
     kinds = {}
+    mistakes = Mistakes()
     parties: list[Party] = [*t.servers.values()]
     parties += [client for client in t.clients.values() if client.external is None]
     for party in parties:
         try:
             kinds[party.address] = find(party.template, party.address.role, base)
         except KindError as error:
-            place = t.place(party.address.role.section, party.name, "template")
-            raise KindError(error.message, place=error.place or place, hint=error.hint) from error
+            mistakes.add(KindError(error.message, place=error.place or _template_place(t, party), hint=error.hint))
+    mistakes.check()
     return kinds
+
+
+def _template_place(t: Topology, party: Party) -> Place | None:
+    section = party.address.role.section
+    own = t.places.get((section, party.name, "template"))
+    return own or t.places.get(("defaults", "template")) or t.place(section, party.name)

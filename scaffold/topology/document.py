@@ -7,12 +7,15 @@ Nothing is constructed from tags. What a scalar means is decided later by its fi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scaffold.errors import Place, TopologyError
 from scaffold.topology.messages import shown
+from scaffold.topology.mistakes import Mistakes
+from scaffold.topology.syntax import syntax_hint
 
 if TYPE_CHECKING:
     import yaml
@@ -48,6 +51,8 @@ _NESTS_DEEPER = f"the topology nests deeper than {DEEPEST} levels"
 _TOO_DEEP = frozenset({"exceeded maximum nesting depth"})
 """What libyaml says of more than a thousand levels. It reads ahead, so that its limit may be met before ours."""
 
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -79,31 +84,40 @@ class Document:
         """What is wrong with `node`, ready to be raised."""
         return TopologyError(message, place=self.place_of(node), hint=hint)
 
+    def error_at_secret(self, node: Node, message: str, hint: str) -> TopologyError:
+        """The same, where what is written may be a password: nothing is shown of the line from there on."""
+        place = self.place_of(node)
+        return TopologyError(message, place=replace(place, text=place.text[: place.column - 1] + "…"), hint=hint)
+
     def is_null(self, node: Node) -> bool:
         return node.id == "scalar" and not node.style and node.value in _NULLS
 
-    def entries(self, node: Node) -> dict[str, tuple[Node, Node]]:
+    def entries(self, node: Node, mistakes: Mistakes) -> dict[str, tuple[Node, Node]]:
         """Key node and value node by the key's text, merge keys (`<<`) followed: what is written here wins.
 
-        Raises `TopologyError` for a key that stands twice or is no plain text.
+        A duplicate key, and one that is no plain text, is added to `mistakes` and left out.
         """
         found: dict[str, tuple[Node, Node]] = {}
         merged: list[Node] = []
         for key, value in node.value:
             if key.id != "scalar" or key.tag:
-                raise self.error(key, "a key must be plain text")
+                mistakes.add(self.error(key, "a key must be plain text", _key_hint(key)))
+                continue
             name = key.value
             if name == "<<" and not key.style:
                 merged += value.value if value.id == "sequence" else [value]
             elif name in found:
                 first = self.place_of(found[name][0])
-                raise self.error(key, f"{shown(name)} stands twice", f"it was given in line {first.line} already")
+                hint = f"it was given in line {first.line} already: keep one of the two"
+                mistakes.add(self.error(key, f"duplicate key {shown(name)}", hint))
             else:
                 found[name] = key, value
         for mapping in merged:
             if mapping.id != "mapping":
-                raise self.error(mapping, "only a mapping can be merged with <<")
-            for name, pair in self.entries(mapping).items():
+                hint = "write `<<: *anchor`, where the anchor is on a mapping: `base: &anchor {key: ec-p256}`"
+                mistakes.add(self.error(mapping, "only a mapping can be merged with <<", hint))
+                continue
+            for name, pair in self.entries(mapping, mistakes).items():
                 found.setdefault(name, pair)
         return found
 
@@ -117,7 +131,7 @@ class Document:
             before = text[: error.start]
             line, column = before.count(b"\n"), error.start - (before.rfind(b"\n") + 1)
             where = Place(self.file, line + 1, column + 1)
-            raise TopologyError("the topology is not UTF-8 text", place=where, hint="save it as UTF-8") from None
+            raise TopologyError("the topology is not UTF-8 text", place=where, hint=_encoding_hint(text)) from None
 
     def _compose(self) -> Node:
         import yaml
@@ -130,13 +144,16 @@ class Document:
         except yaml.reader.ReaderError as error:
             line = self._text.count("\n", 0, error.position)
             column = error.position - (self._text.rfind("\n", 0, error.position) + 1)
-            raise TopologyError("the topology holds a control character", place=self.place(line, column)) from None
+            raise TopologyError(
+                "the topology holds a control character", place=self.place(line, column), hint="take it out"
+            ) from None
         except yaml.YAMLError:
             raise TopologyError("the topology is not YAML", place=start) from None
         if root is None or self.is_null(root):
             raise TopologyError("the topology is empty", place=start, hint="`scaffold init` writes a first one")
         if root.id != "mapping":
-            raise self.error(root, "a topology is a mapping of version, name, cas, servers and clients")
+            hint = "begin with `version: 1` and `name: shop`, a line each; `scaffold init` writes a first one"
+            raise self.error(root, "a topology is a mapping of version, name, cas, servers and clients", hint)
         if "*" in self._text and "&" in self._text:
             self._measure(root, {}, set())
         return root
@@ -145,18 +162,22 @@ class Document:
         return TopologyError(message, place=self.place(line, 0))
 
     def _not_yaml(self, error: yaml.MarkedYAMLError) -> TopologyError:
-        mark = error.problem_mark or error.context_mark
+        mark = _mark(error)
         where = self.place(mark.line, mark.column) if mark else Place(self.file, 1, 1)
         if error.context and "single document" in error.context:
-            return TopologyError("there is more than one YAML document in the file", place=where)
+            hint = "a topology is one document: leave out the line `---` and what follows it"
+            return TopologyError("there is more than one YAML document in the file", place=where, hint=hint)
         if error.problem in _TOO_DEEP:
             return TopologyError(_NESTS_DEEPER, place=where)
-        return TopologyError(f"this is not YAML: {error.problem or error.context}", place=where)
+        line = self._lines[where.line - 1] if where.line <= len(self._lines) else ""
+        told = syntax_hint(f"{error.context or ''} {error.problem or ''}", line, where.column)
+        return TopologyError(f"this is not YAML: {error.problem or error.context}", place=where, hint=told)
 
     def _measure(self, node: Node, seen: dict[int, tuple[int, int]], above: set[int]) -> tuple[int, int]:
         """How many values `node` stands for and how deep they nest, aliases followed; refuses bombs and loops."""
         if id(node) in above:
-            raise self.error(node, "an alias stands inside what it is an alias of")
+            hint = "write out what is meant; an alias can only repeat what ends before it"
+            raise self.error(node, "an alias is inside what it is an alias of", hint)
         if (known := seen.get(id(node))) is not None:
             return known
         if node.id == "scalar":
@@ -190,6 +211,10 @@ class Places(Mapping[tuple[str | int, ...], Place]):
     def _document(self) -> Document:
         return Document(self._text, self._source)
 
+    def _entries(self, node: Node) -> dict[str, tuple[Node, Node]]:
+        """Whoever reads the values says what is wrong with the keys."""
+        return self._document.entries(node, Mistakes())
+
     def __getitem__(self, path: tuple[str | int, ...]) -> Place:
         """A scalar's own place; a mapping's or a list's is its key."""
         document = self._document
@@ -197,7 +222,7 @@ class Places(Mapping[tuple[str | int, ...], Place]):
         for step in path:
             if isinstance(step, int) and node.id == "sequence" and 0 <= step < len(node.value):
                 where = node = node.value[step]
-            elif isinstance(step, str) and node.id == "mapping" and step in (entries := document.entries(node)):
+            elif isinstance(step, str) and node.id == "mapping" and step in (entries := self._entries(node)):
                 key, node = entries[step]
                 where = node if node.id == "scalar" and not document.is_null(node) else key
             else:
@@ -213,7 +238,7 @@ class Places(Mapping[tuple[str | int, ...], Place]):
     def _walk(self, node: Node, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
         children: list[tuple[str | int, Node]] = []
         if node.id == "mapping":
-            children = [(name, value) for name, (_, value) in self._document.entries(node).items()]
+            children = [(name, value) for name, (_, value) in self._entries(node).items()]
         elif node.id == "sequence":
             children = list(enumerate(node.value))
         for step, child in children:
@@ -274,3 +299,25 @@ def _composer_class() -> Callable[..., Any]:
             self.too_much = too_much
 
     return PlainComposer
+
+
+def _mark(error: yaml.MarkedYAMLError) -> Mark | None:
+    """Where it went wrong: where the key, quote or bracket begins that a later line shows to be unfinished."""
+    problem, context = error.problem_mark, error.context_mark
+    if problem is None or context is None:
+        return problem or context
+    said = error.context or ""
+    if "alias" in said or "anchor" in said:
+        return context
+    begun = any(word in said for word in ("simple key", "flow", "quoted"))
+    return context if begun and problem.line != context.line else problem
+
+
+def _encoding_hint(text: bytes) -> str:
+    found = "it is UTF-16: " if text.startswith(_UTF_16) else ""
+    return f'{found}save it as UTF-8 (`iconv -t UTF-8`, or your editor\'s "save with encoding")'
+
+
+def _key_hint(key: Node) -> str:
+    """`{{ name }}: x` and `? [a]` are what people write; a tag is the other case."""
+    return "leave the tag out" if key.id == "scalar" else "put quotes around a text that begins with { or ["

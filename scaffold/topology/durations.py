@@ -37,9 +37,24 @@ def format_duration(duration: timedelta) -> str:
     return f"{seconds}s"
 
 
+_WORDS = {
+    "s": "s", "sec": "s", "second": "s", "min": "m", "minute": "m", "h": "h", "hr": "h", "hour": "h", "d": "d",
+    "day": "d", "w": "w", "wk": "w", "week": "w", "m": "m", "y": "y", "yr": "y", "year": "y",
+}  # fmt: skip
+"""What people write for a unit, its plural s left out."""
+
+_MONTH = timedelta(days=30)
+
+
 def _hint(text: str) -> str:
     if text.isascii() and text.isdigit() and text.strip("0"):
         return f"give it a unit: {text[:12]}d, {text[:12]}h …"
     if re.match(r"^0+[smhdwy]?$", text) or text.startswith("-"):
         return "a duration is longer than nothing: 1h, 90d, 5y"
-    return "write a whole number and one of s m h d w y: 12h, 90d, 5y"
+    if (written := re.fullmatch(r"([1-9][0-9]{0,5})\s*([A-Za-z]+)", text)) is not None:
+        number, word = int(written[1]), written[2]
+        if word == "M" or word.lower() in {"mo", "mon", "mos", "month", "months"}:
+            return f"m is minutes, and months differ: write {format_duration(number * _MONTH)} for {number} months"
+        if (unit := _WORDS.get(word.lower()) or _WORDS.get(word.lower().removesuffix("s"))) is not None:
+            return f"write {number}{unit}"
+    return "write a whole number and one of s m h d w y: 12h, 90d, 5y (m is minutes)"

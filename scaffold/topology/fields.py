@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from scaffold.errors import TopologyError
 from scaffold.topology import names
 from scaffold.topology.messages import Invalid, nearest, shown
+from scaffold.topology.mistakes import Mistakes
 
 if TYPE_CHECKING:
     from scaffold.topology.document import Document, Node
@@ -58,12 +60,21 @@ def _scalar(node: Node, document: Document, what: str) -> str:
         raise document.error(node, f"there is no value where {what} is meant", "leave the key out, or give it a value")
     if node.id != "scalar":
         found = "a mapping" if node.id == "mapping" else "a list"
-        raise document.error(node, f"{found} stands where {what} is meant")
+        raise document.error(node, f"{found} is written where {what} is meant", _scalar_hint(node))
     text: str = node.value
     return text
 
 
-def _collection(node: Node, document: Document, kind: str, what: str) -> None:
+def _scalar_hint(node: Node) -> str:
+    if node.id == "sequence" and len(node.value) == 1 and node.value[0].id == "scalar":
+        return f"one value, without the brackets: {node.value[0].value[:60]}"
+    if node.id == "mapping" and len(node.value) == 1 and node.value[0][0].id == "mapping":
+        return "put quotes around a text that begins with {"
+    return "write one value, without brackets, braces or hyphens"
+
+
+def _collection(node: Node, document: Document, kind: str, what: str, example: str) -> None:
+    """Raise `TopologyError` for what is not a `kind` of node; `example` is how one is written."""
     if node.tag:
         raise document.error(node, f"the tag {shown(node.tag)} means nothing here", "leave it out")
     if node.id == kind:
@@ -72,7 +83,9 @@ def _collection(node: Node, document: Document, kind: str, what: str) -> None:
     if document.is_null(node):
         hint = f"write {empty} for one that says nothing more, or leave the key out"
         raise document.error(node, f"there is no value where {what} is meant", hint)
-    raise document.error(node, f"{what} is meant here, which is written as {written}")
+    if kind == "sequence" and node.id == "scalar":
+        example = f"[{', '.join(part.strip()[:60] for part in node.value.split(','))}]"
+    raise document.error(node, f"{what} is meant here, which is written as {written}", f"write {example}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +132,17 @@ class Flag:
     def read(self, node: Node, document: Document) -> bool:
         text = _scalar(node, document, "true or false")
         if node.style or text not in {"true", "false"}:
-            raise document.error(node, f"{shown(text)} is neither true nor false")
+            raise document.error(node, f"{shown(text)} is neither true nor false", _flag_hint(text))
         return text == "true"
 
     def schema(self) -> Json:
         return {"type": "boolean"}
+
+
+def _flag_hint(text: str) -> str:
+    if text.lower() in {"yes", "on", "y", "1", "true"}:
+        return "write true"
+    return "write false" if text.lower() in {"no", "off", "n", "0", "false"} else "write true or false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +206,21 @@ class ListOf:
     least: int = 0
 
     def read(self, node: Node, document: Document) -> tuple[Any, ...]:
-        _collection(node, document, "sequence", f"a list of {self.what}")
+        _collection(node, document, "sequence", f"a list of {self.what}", "[…]")
         values: list[Any] = []
+        mistakes = Mistakes()
         for child in node.value:
-            value = self.item.read(child, document)
+            try:
+                value = self.item.read(child, document)
+            except TopologyError as error:
+                mistakes.add(error)
+                continue
             if value in values:
-                raise document.error(child, f"{shown(str(value))} stands twice on the list")
+                mistakes.add(
+                    document.error(child, f"{shown(str(value))} is on the list twice", "leave one of the two out")
+                )
             values.append(value)
+        mistakes.check()
         if len(values) < self.least:
             raise document.error(
                 node, f"the list of {self.what} is empty", "leave the key out, or say what belongs on it"
@@ -206,22 +233,40 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A mapping from names (DNS labels) to values."""
+    """A mapping from names (DNS labels) to tables. `example` is one such name."""
 
     what: str
-    value: Type
+    value: Table
+    example: str
 
     def read(self, node: Node, document: Document) -> dict[str, Any]:
-        _collection(node, document, "mapping", self.what)
-        values = {}
-        for name, (key, child) in document.entries(node).items():
-            if document.is_null(child):
-                raise document.error(key, f"{shown(name)} has no value", f"{name[:63]}: {{}} takes all the defaults")
-            try:
-                values[names.label(name)] = self.value.read(child, document)
-            except Invalid as error:
-                raise document.error(key, error.message, error.hint) from None
+        mistakes = Mistakes()
+        values = self.read_on(node, document, mistakes)
+        mistakes.check()
         return values
+
+    def read_on(self, node: Node, document: Document, mistakes: Mistakes) -> dict[str, Any]:
+        """Every entry, as far as it can be read: what is wrong is added to `mistakes`."""
+        _collection(node, document, "mapping", self.what, f"{self.example}: {{…}}")
+        values: dict[str, Any] = {}
+        nameless: list[str] = []
+        for name, (key, child) in document.entries(node, mistakes).items():
+            try:
+                value = self._value(name, key, child, document, mistakes)
+            except TopologyError as error:
+                mistakes.add(error)
+                value = Partial()
+            try:
+                values[names.label(name)] = value
+            except Invalid as error:
+                nameless.append(name)
+                mistakes.add(document.error(key, error.message, error.hint))
+        return Partial(values, nameless, unknown=False) if nameless else values
+
+    def _value(self, name: str, key: Node, child: Node, document: Document, mistakes: Mistakes) -> Any:
+        if document.is_null(child):
+            raise document.error(key, f"{shown(name)} has no value", f"{name[:63]}: {{}} takes all the defaults")
+        return self.value.read_on(child, document, mistakes)
 
     def schema(self) -> Json:
         return {
@@ -250,30 +295,60 @@ class Table:
         return {field.name: field for field in self.fields}
 
     def read(self, node: Node, document: Document) -> Any:
-        _collection(node, document, "mapping", self.what)
-        known = self._known
-        values = {}
-        for name, (key, child) in document.entries(node).items():
-            field = known.get(name)
-            if field is None:
-                raise document.error(key, f"unknown key {shown(name)} in {self.what}", nearest(name, known))
-            if document.is_null(child):
-                raise document.error(key, f"{name} has no value", "leave the key out, or give it a value")
-            values[name] = field.type.read(child, document)
-        self._check(values, node, document)
+        mistakes = Mistakes()
+        values = self.read_on(node, document, mistakes)
+        mistakes.check()
         return self.build(values)
 
-    def _check(self, values: dict[str, Any], node: Node, document: Document) -> None:
-        for field in self.fields:
-            if field.required and field.name not in values:
-                raise document.error(node, f"{self.what} needs {field.name}", f"{field.name}: {_plain(field.doc)}")
-        if self.alone and len(values) != 1:
-            hint = " or ".join(f"{{{field.name}: …}}" for field in self.fields)
-            raise document.error(node, f"{self.what} says exactly one of its keys", f"write {hint}")
-        if len(values) < self.least:
-            raise document.error(
-                node, f"{self.what} is empty", f"known: {', '.join(field.name for field in self.fields)}"
-            )
+    def read_on(self, node: Node, document: Document, mistakes: Mistakes) -> dict[str, Any]:
+        """The keys that can be read, as `Partial` where not all could: what is wrong is added to `mistakes`."""
+        if node.id != "mapping" or node.tag:
+            self._no_mapping(node, document)
+        known, before = self._known, len(mistakes)
+        values: dict[str, Any] = {}
+        wrong: set[str] = set()
+        unknown = False
+        for name, (key, child) in document.entries(node, mistakes).items():
+            field = known.get(name)
+            if field is None:
+                unknown = True
+                mistakes.add(self._unknown(name, key, document))
+                continue
+            try:
+                if document.is_null(child):
+                    raise document.error(key, f"{name} has no value", "leave the key out, or give it a value")
+                values[name] = _read_on(field.type, child, document, mistakes)
+            except TopologyError as error:
+                wrong.add(name)
+                mistakes.add(error)
+        mistakes.add_all(self._missing(values.keys() | wrong, node, document, unknown=unknown))
+        return Partial(values, wrong, unknown=unknown) if len(mistakes) > before else values
+
+    def _unknown(self, name: str, key: Node, document: Document) -> TopologyError:
+        message = f"unknown key {shown(name)} in {self.what}"
+        if self.alone:
+            return document.error_at_secret(key, message, f"use {_one_of(self.fields)}")
+        return document.error(key, message, _key_hint(name, self._known))
+
+    def _no_mapping(self, node: Node, document: Document) -> None:
+        if self.alone and not (node.tag or document.is_null(node)):
+            hint = f"use {_one_of(self.fields)}"
+            raise document.error_at_secret(node, f"{self.what} is not written into the topology itself", hint)
+        _collection(node, document, "mapping", self.what, f"{{{self.fields[0].name}: …}}")
+
+    def _missing(
+        self, written: Collection[str], node: Node, document: Document, *, unknown: bool
+    ) -> Iterator[TopologyError]:
+        """What is left out; an unknown key may be what is missed."""
+        missing = [field for field in self.fields if field.required and field.name not in written]
+        if not unknown:
+            for field in missing:
+                yield document.error(node, f"{self.what} needs {field.name}", f"{field.name}: {_plain(field.doc)}")
+        if self.alone and (len(written) > 1 or not (written or unknown)):
+            yield document.error(node, f"{self.what} has exactly one key", f"write {_one_of(self.fields)}")
+        if len(written) < self.least and not unknown:
+            hint = f"known: {', '.join(field.name for field in self.fields)}"
+            yield document.error(node, f"{self.what} is empty", hint)
 
     def schema(self) -> Json:
         return {"$ref": f"#/$defs/{self.ref}"} if self.ref else self.definition()
@@ -295,6 +370,47 @@ class Table:
         return drawn
 
 
+class Partial(dict[str, Any]):
+    """What could be read of a table with a mistake in it.
+
+    `wrong` are the keys that are written and cannot be read; `unknown`: whether a key stands there that no table has.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any] = MappingProxyType({}), wrong: Iterable[str] = (), *, unknown: bool = True
+    ) -> None:
+        super().__init__(values)
+        self.wrong = frozenset(wrong)
+        self.unknown = unknown
+
+    def may_have(self, name: str) -> bool:
+        """Whether `name` may have been meant, though it is not among what could be read."""
+        return self.unknown or name in self.wrong
+
+
+def _read_on(type_: Type, node: Node, document: Document, mistakes: Mistakes) -> Any:
+    """As `read`, and what is only a mapping keeps what could be read of it."""
+    if isinstance(type_, Named) or (isinstance(type_, Table) and type_.build is dict):
+        return type_.read_on(node, document, mistakes)
+    return type_.read(node, document)
+
+
+def _one_of(fields: tuple[Field, ...]) -> str:
+    """`{env: NAME}, {file: PATH} or {generate: true}`"""
+    written = [f"{{{field.name}: {_EXAMPLES.get(field.name, '…')}}}" for field in fields]
+    return f"{', '.join(written[:-1])} or {written[-1]}"
+
+
+_EXAMPLES = {"env": "NAME", "file": "PATH", "generate": "true"}
+
+
+def _key_hint(name: str, known: Iterable[str]) -> str | None:
+    before, colon, after = name.partition(":")
+    if colon and before in known and after:
+        return f"a space follows the colon: `{before}: {after[:60]}`"
+    return nearest(name, known)
+
+
 def _plain(doc: str) -> str:
     return doc[0].lower() + doc[1:].rstrip(".")
 
@@ -304,18 +420,24 @@ class Variables:
     """What a template's cookiecutter.json declares: scalars or lists of them, typed as in YAML 1.2's core schema."""
 
     def read(self, node: Node, document: Document) -> Mapping[str, object]:
-        _collection(node, document, "mapping", "a mapping of variables")
+        _collection(node, document, "mapping", "a mapping of variables", "{greeting: hello}")
         values: dict[str, object] = {}
-        for name, (key, child) in document.entries(node).items():
+        mistakes = Mistakes()
+        for name, (key, child) in document.entries(node, mistakes).items():
             try:
                 names.variable(name)
+                values[name] = self._value(child, document)
             except Invalid as error:
-                raise document.error(key, error.message, error.hint) from None
-            if child.id == "sequence" and not child.tag:
-                values[name] = tuple(self._scalar(item, document) for item in child.value)
-            else:
-                values[name] = self._scalar(child, document)
+                mistakes.add(document.error(key, error.message, error.hint))
+            except TopologyError as error:
+                mistakes.add(error)
+        mistakes.check()
         return MappingProxyType(values)
+
+    def _value(self, node: Node, document: Document) -> object:
+        if node.id == "sequence" and not node.tag:
+            return tuple(self._scalar(item, document) for item in node.value)
+        return self._scalar(node, document)
 
     def _scalar(self, node: Node, document: Document) -> object:
         text = _scalar(node, document, "text, a number, true or false")

@@ -300,12 +300,12 @@ TOPOLOGY = Table(
         ),
         Field(
             "cas",
-            Named("the CAs", CA),
+            Named("the CAs", CA, "root"),
             "The certification authorities.",
             required=True,
         ),
-        Field("servers", Named("the servers", SERVER), "What listens."),
-        Field("clients", Named("the clients", CLIENT), "What only calls."),
+        Field("servers", Named("the servers", SERVER, "api"), "What listens."),
+        Field("clients", Named("the clients", CLIENT, "cli"), "What only calls."),
     ),
 )
 

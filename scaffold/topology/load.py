@@ -14,12 +14,14 @@ from scaffold.topology import graph, language, names, rules
 from scaffold.topology.constraints import forbidden_by
 from scaffold.topology.document import MOST_BYTES, Document, Places
 from scaffold.topology.durations import format_duration
-from scaffold.topology.fields import Field
+from scaffold.topology.fields import Field, Partial
+from scaffold.topology.mistakes import Enough, Mistakes
 from scaffold.topology.model import (
     Ca,
     Client,
     Existing,
     External,
+    HostPort,
     NameConstraints,
     RenewBefore,
     Revocation,
@@ -58,46 +60,101 @@ def load(path: Path) -> Topology:
 
 def loads(text: bytes, source: Path) -> Topology:
     """The topology in `text`; `source` is named in places, and paths in the topology are relative to its folder."""
+    mistakes = Mistakes()
     with garbage_collector_off():
-        return _topology(_values(text, source), Places(text, source), source)
-
-
-def _values(text: bytes, source: Path) -> Values:
-    """What the file says. The nodes are gone when this returns, so the collector never gets to see them."""
-    document = Document(text, source)
-    values: Values = language.TOPOLOGY.read(document.root, document)
-    return values
-
-
-def _topology(values: Values, places: Places, source: Path) -> Topology:
-    name, publish = values["name"], values.get("publish")
-    entities = _Entities(values, places)
-    cas = {ca: entities.ca(ca, own) for ca, own in values["cas"].items()}
-    empty: Mapping[str, Any] = MappingProxyType({})
-    t = Topology(name, source, MappingProxyType(cas), empty, empty, publish, places)
-    rules.check_cas(t)
-
-    clients = {client: entities.client(client) for client in entities.clients}
-    callers = entities.issuers_of_callers(clients)
-    servers = {server: entities.server(server, callers.get(server), t) for server in entities.servers}
-    t = Topology(name, source, t.cas, MappingProxyType(servers), MappingProxyType(clients), publish, places)
-    rules.check(t)
+        try:
+            t = _topology(_values(text, source, mistakes), Places(text, source), source, mistakes)
+        except Enough:
+            raise mistakes.as_error() from None
+    mistakes.check()
     return t
 
 
-class _Entities:
-    """Makes entities of what was written, defaults and derived values merged in."""
+def _values(text: bytes, source: Path, mistakes: Mistakes) -> Values:
+    """What the file says, as far as it can be read.
 
-    def __init__(self, values: Values, places: Places) -> None:
-        self._trust_domain: str = values.get("trust_domain") or values["name"]
-        self._publish: str | None = values.get("publish")
+    The nodes are gone when this returns, so the collector never gets to see them.
+    """
+    document = Document(text, source)
+    return language.TOPOLOGY.read_on(document.root, document, mistakes)
+
+
+def _topology(values: Values, places: Places, source: Path, mistakes: Mistakes) -> Topology:
+    """What the values make. Where they break a rule, it is in `mistakes`, and the topology is none to be used."""
+    name, publish = values.get("name", _NO_NAME), _publish(values)
+    entities = _Entities(values, places, mistakes)
+    cas = {ca: entities.ca(ca, own) for ca, own in entities.cas.items()}
+    empty: Mapping[str, Any] = MappingProxyType({})
+    t = Topology(name, source, MappingProxyType(cas), empty, empty, publish, places)
+    check = rules.Check(mistakes, entities.wrong)
+    check.cas(t)
+
+    clients = {client: entities.client(client) for client in entities.clients}
+    callers = entities.issuers_of_callers(clients)
+    sound = check.whole(t)
+    servers = {server: entities.server(server, callers.get(server), sound) for server in entities.servers}
+    t = Topology(name, source, t.cas, MappingProxyType(servers), MappingProxyType(clients), publish, places)
+    check.references(t, entities.sections)
+    check.parties(check.whole(t))
+    return t
+
+
+_NO_NAME = "nameless"
+_NO_PUBLISHER = "http://publisher.invalid"
+"""Stand for what cannot be read, so that the rest can be looked at."""
+
+
+def _publish(values: Values) -> str | None:
+    wrong = isinstance(values, Partial) and "publish" in values.wrong
+    return _NO_PUBLISHER if wrong else values.get("publish")
+
+
+class _Entities:
+    """Makes entities of what was written, defaults and derived values merged in.
+
+    One with a mistake in it is in `wrong`: it is made as well as it can be, for others to refer to, and nothing more is
+    said of what it lacks.
+    """
+
+    def __init__(self, values: Values, places: Places, mistakes: Mistakes) -> None:
+        self._trust_domain: str = values.get("trust_domain") or values.get("name", _NO_NAME)
+        self._publish = _publish(values)
         self._places = places
-        self._cas: dict[str, Values] = values["cas"]
+        self._mistakes = mistakes
+        self.sections = frozenset(values) | {"servers", "clients"}
+        if isinstance(values, Partial):
+            self.sections = frozenset(name for name in self.sections if name in values or not values.may_have(name))
+        self.cas: dict[str, Values] = values.get("cas", {})
         self._defaults: Values = values.get("defaults", {})
         self._own = {"servers": values.get("servers", {}), "clients": values.get("clients", {})}
+        self.wrong = self._read_in_part(values)
         self.servers = self._all_merged("servers", language.SERVER_FIELDS)
         self.clients = self._all_merged("clients", language.CLIENT_FIELDS)
         self._issuers = self._cas_that_issue_leaves()
+
+    def _read_in_part(self, values: Values) -> set[tuple[str, str]]:
+        """The entities with a mistake in what is written of them; all, where it is in what they inherit."""
+        inherits = isinstance(self._defaults, Partial) or (isinstance(values, Partial) and "defaults" in values.wrong)
+        entities = {"cas": self.cas, **self._own}
+        return {
+            (section, name)
+            for section, members in entities.items()
+            for name, own in members.items()
+            if inherits or isinstance(own, Partial)
+        }
+
+    def _may_lack_issuers(self) -> bool:
+        """Whether a mistake may hide which CAs issue leaves."""
+        if "cas" not in self.sections or isinstance(self.cas, Partial) or any(path[0] == "cas" for path in self.wrong):
+            return True
+        leaves = (*self._own["servers"].values(), *self._own["clients"].values(), self._defaults)
+        return any(
+            isinstance(leaf, Partial) and (leaf.may_have("issuer") or leaf.may_have("external")) for leaf in leaves
+        )
+
+    def _add(self, path: tuple[str, str], error: TopologyError) -> None:
+        self.wrong.add(path)
+        self._mistakes.add(error)
 
     def _all_merged(self, kind: str, fields: tuple[Field, ...]) -> dict[str, Values]:
         inherited = _constant_defaults(fields) | _inherited(self._defaults, fields)
@@ -111,8 +168,8 @@ class _Entities:
         """
         leaves = (*self.servers.values(), *self.clients.values())
         named = {leaf.get("issuer") for leaf in leaves if "external" not in leaf}
-        above = {own.get("issuer") for own in self._cas.values()}
-        with_key = [name for name, own in self._cas.items() if "existing" not in own or own["existing"].key is not None]
+        above = {own.get("issuer") for own in self.cas.values()}
+        with_key = [name for name, own in self.cas.items() if "existing" not in own or own["existing"].key is not None]
         return tuple(name for name in with_key if name in named or name not in above)
 
     def ca(self, name: str, own: Values) -> Ca:
@@ -137,13 +194,13 @@ class _Entities:
         existing: Existing = own["existing"]
         for field in own:
             if field not in FIELDS_OF_EXISTING:
-                hint = f"beside existing stand only {' and '.join(sorted(FIELDS_OF_EXISTING - {'existing'}))}"
-                message = f"{field} cannot be said of an existing CA: its certificate is what it is"
-                raise TopologyError(message, place=self._places[("cas", name, field)], hint=hint)
-            if field != "existing" and existing.key is None:
-                hint = "add key to existing, where it is at hand"
+                hint = f"leave it out: only {' and '.join(sorted(FIELDS_OF_EXISTING - {'existing'}))} go with existing"
+                message = f"{field} cannot be set for an existing CA: its certificate is what it is"
+                self._add(("cas", name), TopologyError(message, place=self._places[("cas", name, field)], hint=hint))
+            elif field != "existing" and existing.key is None:
+                hint = "add key to existing, where it is at hand, or leave this out"
                 message = f"{field} is for a CA whose key is here"
-                raise TopologyError(message, place=self._places[("cas", name, field)], hint=hint)
+                self._add(("cas", name), TopologyError(message, place=self._places[("cas", name, field)], hint=hint))
         return Ca(
             name=name,
             issuer=None,
@@ -173,7 +230,7 @@ class _Entities:
         identity, sans = self._identity("client", name, values)
         return Client(
             name=name,
-            template=self._needed(path, values, "template", "a folder under templates/clients, such as python or curl"),
+            template=self._needed(path, values, "template", "python", "or curl, dotnet, a folder of your own"),
             issuer=issuer,
             subject=self._subject(name, "client", values, issuer),
             lifetime=values["lifetime"],
@@ -187,10 +244,11 @@ class _Entities:
         for field in own:
             if field not in {"external", "calls"}:
                 message = (
-                    f"{field} cannot be said of an external client: its certificate and project are made elsewhere"
+                    f"{field} cannot be set for an external client: its certificate and project are made elsewhere"
                 )
-                hint = "beside external stands only calls"
-                raise TopologyError(message, place=self._places[("clients", name, field)], hint=hint)
+                hint = "leave it out: only calls goes with external"
+                place = self._places[("clients", name, field)]
+                self._add(("clients", name), TopologyError(message, place=place, hint=hint))
         values = self.clients[name]
         return Client(
             name=name,
@@ -209,9 +267,9 @@ class _Entities:
     def server(self, name: str, issuers_of_callers: tuple[str, ...] | None, t: Topology) -> Server:
         own, values = self._own["servers"][name], self.servers[name]
         path = ("servers", name)
-        template = self._needed(path, values, "template", "a folder under templates/servers, such as python or nginx")
-        listen = self._needed(path, values, "listen", "where it listens, such as 127.0.0.1:8443")
-        self._needed(path, values, "names", "what callers know it by, such as [localhost]")
+        template = self._needed(path, values, "template", "python", "or nginx, kestrel, a folder of your own")
+        listen = self._needed(path, values, "listen", HostPort("127.0.0.1", 8_443), "where it listens")
+        self._needed(path, values, "names", "[localhost]", "what callers know it by")
         issuer = self._issuer(path, values)
         identity, sans = self._identity("server", name, values)
         return Server(
@@ -246,14 +304,20 @@ class _Entities:
             return str(given)
         if len(self._issuers) == 1:
             return self._issuers[0]
+        if not (self._may_have(path, "issuer") or self._may_lack_issuers()):
+            self._add(path, self._no_issuer(path))
+        self.wrong.add(path)
+        return next(iter(self.cas), "")
+
+    def _no_issuer(self, path: tuple[str, str]) -> TopologyError:
         place = self._places[path]
         if not self._issuers:
-            foreign = next((name for name, own in self._cas.items() if "existing" in own), None)
+            foreign = next((name for name, own in self.cas.items() if "existing" in own), None)
             hint = "add a CA under cas" + (f", or the key to {foreign}’s existing" if foreign is not None else "")
-            raise TopologyError(f"no CA can issue the certificate of {path[1]}", place=place, hint=hint)
-        several = " or ".join(self._issuers)
+            return TopologyError(f"no CA can issue the certificate of {path[1]}", place=place, hint=hint)
+        hint = " or ".join(f"issuer: {name}" for name in self._issuers)
         message = f"{path[1]} must name its issuer, as more than one CA issues leaves"
-        raise TopologyError(message, place=place, hint=f"issuer: {several}")
+        return TopologyError(message, place=place, hint=hint)
 
     def _subject(self, name: str, role: str, values: Values, issuer: str | None) -> Subject:
         """Its distinguished name; the common name is its own name, with its role behind it where that is needed.
@@ -270,9 +334,9 @@ class _Entities:
     def _constraints_on(self, issuer: str | None) -> Iterator[NameConstraints]:
         """The name constraints that what `issuer` issues is held to. Circles of issuers are found later."""
         seen: set[str] = set()
-        while issuer in self._cas and issuer not in seen:
+        while issuer in self.cas and issuer not in seen:
             seen.add(issuer)
-            own = self._cas[issuer]
+            own = self.cas[issuer]
             inherited = {} if "existing" in own else self._defaults
             if (constraints := own.get("name_constraints", inherited.get("name_constraints"))) is not None:
                 yield constraints
@@ -288,7 +352,8 @@ class _Entities:
             index = [i for i, san in enumerate(sans) if names.is_identity(san)][1]
             place = self._places.get((f"{role}s", name, "names", index)) or self._places[(f"{role}s", name)]
             message = f"{name} has more than one identity: a leaf carries exactly one URI"
-            raise TopologyError(message, place=place, hint=f"keep {identities[0]} or {identities[1]}")
+            hint = f"keep {identities[0]} or {identities[1]}"
+            self._add((f"{role}s", name), TopologyError(message, place=place, hint=hint))
         return identities[0], tuple(san for san in sans if not names.is_identity(san))
 
     def _renew_before(self, path: tuple[str, str], own: Values, values: Values, lifetime: timedelta) -> RenewBefore:
@@ -298,12 +363,23 @@ class _Entities:
         if "renew_before" not in own:
             return language.RENEW_DEFAULT
         message = f"{path[1]} lives {format_duration(lifetime)}: renew_before must be shorter"
-        raise TopologyError(message, place=self._places[(*path, "renew_before")], hint="a share is always shorter: 33%")
+        place = self._places[(*path, "renew_before")]
+        self._add(path, TopologyError(message, place=place, hint="a share is always shorter: renew_before: 33%"))
+        return language.RENEW_DEFAULT
 
-    def _needed(self, path: tuple[str, str], values: Values, field: str, hint: str) -> Any:
+    def _needed(self, path: tuple[str, str], values: Values, field: str, example: Any, what: str) -> Any:
+        """The value of `field`, or the example that is then shown of it."""
         if field in values:
             return values[field]
-        raise TopologyError(f"{path[1]} needs {field}", place=self._places[path], hint=f"{field}: {hint}")
+        if not (self._may_have(path, field) or self._may_have(path, "external")):
+            message = f"{path[1]} needs {field}"
+            self._add(path, TopologyError(message, place=self._places[path], hint=f"{field}: {example}   # {what}"))
+        return example
+
+    def _may_have(self, path: tuple[str, str], field: str) -> bool:
+        """Whether a mistake may hide that the entity has `field`."""
+        own = self._own[path[0]][path[1]]
+        return any(isinstance(values, Partial) and values.may_have(field) for values in (own, self._defaults))
 
 
 def _constant_defaults(fields: tuple[Field, ...]) -> Values:
@@ -333,5 +409,5 @@ def _always_has_dns_name(role: str, values: Values) -> bool:
 
 
 def _root(t: Topology, issuer: str) -> tuple[str, ...]:
-    """The root above `issuer`; nothing where there is no such CA, which is an error of its own."""
+    """The root above `issuer`; nothing where there is no such CA, or one with a mistake, which is said elsewhere."""
     return (graph.root_of(t, issuer).name,) if issuer in t.cas else ()

@@ -28,6 +28,8 @@ def nearest(text: str, known: Iterable[str]) -> str | None:
     import difflib
 
     words = list(known)
+    if begun := _begun(text, words):
+        return f"did you mean {begun}?"
     # difflib compares every pair of characters: long garbage is not worth it.
     if alike := difflib.get_close_matches(text[:100].lower(), words, n=1, cutoff=0.6):
         return f"did you mean {shown(alike[0])}?"
@@ -35,3 +37,17 @@ def nearest(text: str, known: Iterable[str]) -> str | None:
         return None
     more = f" and {len(words) - 8} more" if len(words) > 8 else ""
     return f"known: {', '.join(words[:8])}{more}"
+
+
+def _begun(text: str, words: Iterable[str]) -> str | None:
+    """The few words that `text` begins or ends, whatever its case and hyphens: `rsa`, `P256`, `Ed25519`."""
+    bare = _bare(text[:100])
+    if len(bare) < 2:
+        return None
+    alike = [word for word in words if _bare(word).startswith(bare) or _bare(word).endswith(bare)]
+    exact = [word for word in alike if _bare(word) == bare] or alike
+    return " or ".join(map(shown, exact)) if 0 < len(exact) <= 3 else None
+
+
+def _bare(text: str) -> str:
+    return "".join(c for c in text.lower() if c.isalnum())

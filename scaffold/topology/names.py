@@ -32,7 +32,7 @@ def label(text: str) -> str:
     if _LABEL.fullmatch(text):
         return text
     if len(text) > 63:
-        raise Invalid(f"{shown(text)} is longer than 63 characters")
+        raise Invalid(f"{shown(text)} is longer than 63 characters", "a name is a DNS label: choose a shorter one")
     suggestion = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     hint = "a name is a DNS label: lower-case letters, digits and hyphens"
     raise Invalid(f"{shown(text)} is not a name", f"{hint}, such as {suggestion}" if suggestion else hint)
@@ -45,13 +45,18 @@ def text_without_controls(text: str) -> str:
     if not text.strip():
         raise Invalid("the text is empty", "leave the key out where there is nothing to say")
     if text != text.strip():
-        raise Invalid(f"{shown(text)} begins or ends with a space")
+        raise Invalid(f"{shown(text)} begins or ends with a space", f"write {shown(text.strip())}")
     if text.isascii() and text.isprintable():
         return text
     for character in text:
         if unicodedata.category(character) in {"Cc", "Cs", "Cn", "Co", "Zl", "Zp"} or character in _BIDI_CONTROLS:
-            raise Invalid(f"{shown(text)} holds the control character U+{ord(character):04X}")
+            code = f"U+{ord(character):04X}"
+            hint = _ESCAPED if unicodedata.category(character) == "Cc" else "take it out"
+            raise Invalid(f"{shown(text)} holds the control character {code}", hint)
     return text
+
+
+_ESCAPED = "take it out; of a path in double quotes, \\t and \\n are a tab and a line end: use single quotes, or /"
 
 
 def path_text(text: str) -> str:
@@ -72,7 +77,8 @@ def environment_variable(text: str) -> str:
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
         return text
     raise Invalid(
-        f"{shown(text)} is not the name of an environment variable", "the variable's name, without $: CA_PASSWORD"
+        f"{shown(text)} is not the name of an environment variable",
+        f"the variable's name, without $: {re.sub('[^A-Za-z0-9_]', '', text)[:60] or 'CA_PASSWORD'}",
     )
 
 
@@ -115,12 +121,16 @@ def _dns_hint(name: str) -> str | None:
     if "://" in name:
         return f"write uri:{name[:60]} for a URI"
     if ":" in name:
-        return "a port does not belong here"
+        return "leave out the port"
     if "*" in name:
         return "a wildcard is the whole first label: *.example.org"
     if len(name) > 253:
         return "at most 253 characters"
-    return None
+    if re.fullmatch(r"[0-9.]+", name):
+        return "an IPv4 address has four numbers from 0 to 255: 127.0.0.1"
+    if " " in name or "," in name:
+        return f"a list has commas and brackets: [{', '.join(re.split('[ ,]+', name.strip()))[:80]}]"
+    return "letters, digits, hyphens and dots: api.example.org"
 
 
 def ip(text: str) -> str:
@@ -128,7 +138,8 @@ def ip(text: str) -> str:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        raise Invalid(f"{shown(text)} is not an IP address") from None
+        hint = "four numbers from 0 to 255 (127.0.0.1), or IPv6 (::1)"
+        raise Invalid(f"{shown(text)} is not an IP address", hint) from None
     if "%" in text:
         raise Invalid(f"{shown(text)} has a zone", "a certificate cannot name an interface: leave out what follows %")
     return str(address)
@@ -145,23 +156,33 @@ def host(text: str) -> str:
 
 def host_port(text: str) -> HostPort:
     """`127.0.0.1:8443`, `accounts.internal:8443` or `[::1]:8443` (RFC 3986 3.2.2); the port is 1 to 65535."""
+    if "//" in text:
+        bare = text.partition("//")[2].partition("/")[0]
+        hint = "host and port, without a scheme or a path: " + (bare[:60] if ":" in bare else f"{bare[:60]}:443")
+        raise Invalid(f"{shown(text)} is not an address", hint)
     address, colon, port = text.rpartition(":")
     if address.startswith("[") and address.endswith("]"):
         address = address[1:-1]
         if ":" not in address:
             raise Invalid(f"{shown(text)} is not an address", "brackets are for IPv6: [::1]:8443")
     elif ":" in address:
-        raise Invalid(f"{shown(text)} is not an address", "an IPv6 address stands in brackets: [::1]:8443")
+        raise Invalid(f"{shown(text)} is not an address", "an IPv6 address is in brackets: [::1]:8443")
     if not colon or not address or not port:
-        hint = (
-            f"write 127.0.0.1:{text}"
-            if text.isascii() and text.isdigit()
-            else "write host:port, such as 127.0.0.1:8443"
-        )
-        raise Invalid(f"{shown(text)} is not an address", hint)
+        raise Invalid(f"{shown(text)} is not an address", f"write {_likely_address(text)}")
     if not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > 65_535:
-        raise Invalid(f"{shown(text)} has no port between 1 and 65535")
+        hint = f"a port is a number from 1 to 65535, as in {text.rpartition(':')[0][:60]}:8443"
+        raise Invalid(f"{shown(text)} has no port between 1 and 65535", hint)
+    if address == "*":
+        raise Invalid(f"{shown(text)} is not an address", f"write 0.0.0.0:{port} for all of IPv4")
     return HostPort(host(address), int(port))
+
+
+def _likely_address(text: str) -> str:
+    """What was probably meant by text without a host or without a port."""
+    if (port := re.fullmatch(r":?([1-9][0-9]{0,4})", text)) is not None and int(port[1]) <= 65_535:
+        return f"127.0.0.1:{port[1]}"
+    bare = text.rstrip(":")
+    return f"{bare}:8443" if _DNS.fullmatch(bare) and not bare.isdigit() else "host:port, such as 127.0.0.1:8443"
 
 
 def publish_url(text: str) -> str:
@@ -171,12 +192,18 @@ def publish_url(text: str) -> str:
         raise Invalid("what is published is fetched over plain HTTP", hint)
     found = re.fullmatch(r"(?i:http)://([^/?#@]+)/?", text)
     if found is None:
-        raise Invalid(f"{shown(text)} is not the URL of a publisher", "http://host:port, without a path or a query")
+        raise Invalid(f"{shown(text)} is not the URL of a publisher", _publish_hint(text))
     authority = found[1]
     if re.search(r":\d*$", authority) and not authority.endswith("]"):
         return f"http://{host_port(authority)}"
     address = host(authority.removeprefix("[").removesuffix("]") if authority.startswith("[") else authority)
     return f"http://[{address}]" if ":" in address else f"http://{address}"
+
+
+def _publish_hint(text: str) -> str:
+    bare = re.split(r"[/?#]", re.sub(r"^[a-z]+://", "", text, flags=re.IGNORECASE), maxsplit=1)[0]
+    likely = bare if re.fullmatch(r"[\w.-]+(:[0-9]+)?", bare) else "127.0.0.1:9080"
+    return f"write http://{likely}, without a path or a query"
 
 
 def trust_domain(text: str) -> str:
@@ -243,13 +270,35 @@ def san(text: str) -> San:
         return San(SanType.URI, uri(text))
     if "@" in text and "/" not in text:
         raise Invalid(f"{shown(text)} is neither a DNS name nor an IP address", f"write email:{text[:60]}")
-    if "://" in text:
-        raise Invalid(f"{shown(text)} is neither a DNS name nor an IP address", f"write uri:{text[:60]}")
+    if "//" in text or "/" in text:
+        raise Invalid(f"{shown(text)} is neither a DNS name nor an IP address", _url_hint(text))
+    if (with_port := re.fullmatch(r"\[?([^\[\]]+?)\]?:[0-9]+", text)) is not None and not _is_ip(text):
+        raise Invalid(
+            f"{shown(text)} is neither a DNS name nor an IP address", f"without the port: {with_port[1][:60]}"
+        )
     if _looks_like_ip(text):
         return San(SanType.IP, ip(text))
     if text.startswith("*."):
         return San(SanType.DNS, f"*.{dns(text[2:])}")
     return San(SanType.DNS, dns(text))
+
+
+def _url_hint(text: str) -> str:
+    """Of a URL people mean the host; of another URI, an identity."""
+    scheme, _, rest = text.rpartition("//")
+    bare = re.split(r"[/?#]", rest, maxsplit=1)[0] if scheme or rest != text else text.partition("/")[0]
+    if scheme and scheme.lower() not in {"http:", "https:", "tls:", "tcp:", "wss:", "ws:", "grpc:"}:
+        return f"write uri:{text[:60]} for an identity"
+    host_ = bare.rpartition(":")[0] if re.search(r":[0-9]+$", bare) else bare
+    return f"a name is a host alone, without scheme, port and path: {host_[:60]}"
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_identity(name: San) -> bool:

@@ -1,9 +1,10 @@
-"""What no topology may say: one small function a rule, which raises `TopologyError` at the value that breaks it."""
+"""What no topology may say: one small function a rule, which yields a `TopologyError` at each value that breaks it."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from scaffold.errors import Place, TopologyError
@@ -11,50 +12,115 @@ from scaffold.topology import graph, names
 from scaffold.topology.constraints import always_has_dns_name, forbidden_by, looks_like_dns
 from scaffold.topology.durations import format_duration
 from scaffold.topology.messages import nearest, shown
+from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import Ca, Client, Fault, Party, Revocation, San, SanType, Server, Subject, Topology
 
 
-def check_cas(t: Topology) -> None:
-    """The rules of CAs alone, after which their graph can be walked. Raises `TopologyError`."""
-    _there_is_a_ca(t)
-    for ca in t.cas.values():
-        _issuer_of_ca_is_known(t, ca)
-    _no_cycle_of_issuers(t)
-    for ca in t.cas.values():
-        _issuer_has_its_key(t, ca, ca.issuer)
-        _path_length_kept(t, ca)
-        _no_longer_life_than_issuer(t, ca, ca.issuer)
-        _pointers_have_a_publisher(t, ca)
-        _one_of_two_kinds_of_crls(t, ca)
-        _responder_key_is_open(t, ca)
-    _no_two_cas_of_one_name(t)
+class Check:
+    """Keeps what breaks a rule in `mistakes`, and who breaks one in `wrong`.
+
+    What follows from a mistake is no second one: rules between entities look at those alone that are whole, and so are
+    the CAs above them.
+    """
+
+    def __init__(self, mistakes: Mistakes, wrong: set[tuple[str, str]]) -> None:
+        self._mistakes = mistakes
+        self._wrong = wrong
+        self._places: set[Place | None] = set()
+
+    def _add(self, errors: Iterable[TopologyError]) -> bool:
+        """Keep one mistake a place: a value in `defaults` breaks a rule for everybody who inherits it."""
+        added = False
+        for error in errors:
+            added = True
+            if error.place not in self._places:
+                self._places.add(error.place)
+                self._mistakes.add(error)
+        return added
+
+    def _keep(self, entity: Ca | Party, errors: Iterable[TopologyError]) -> None:
+        if self._add(errors):
+            self._wrong.add(_path(entity))
+
+    def cas(self, t: Topology) -> None:
+        """The rules of CAs alone. Of those that are whole when this returns the graph can be walked."""
+        if not self._mistakes:
+            self._add(_there_is_a_ca(t))
+        for ca in t.cas.values():
+            self._keep(ca, _issuer_of_ca_is_known(t, ca))
+        for circle in _circles_of_issuers(t):
+            self._keep(circle[0], [_no_circle(t, circle)])
+            self._wrong.update(map(_path, circle))
+        sound = self.whole(t)
+        for ca in sound.cas.values():
+            for rule in _OF_A_CA:
+                self._keep(ca, rule(sound, ca))
+        self._add(_no_two_cas_of_one_name(sound))
+
+    def references(self, t: Topology, sections: Collection[str]) -> None:
+        """Whoever is named is there; `sections` are those of which the names could be read."""
+        for party in graph.parties(t):
+            if "cas" in sections and t.cas:
+                self._keep(party, _issuer_of_party_is_known(t, party))
+            if "servers" in sections:
+                self._keep(party, _calls_are_known(t, party))
+        for server in t.servers.values():
+            if "cas" in sections:
+                self._keep(server, _trusted_cas_are_known(t, server))
+            if "servers" in sections:
+                self._keep(server, _upstream_is_known(t, server))
+
+    def parties(self, sound: Topology) -> None:
+        """The rules of servers, clients and edges, for a topology of which everything is whole."""
+        for party in graph.parties(sound):
+            if _is_ours(party):
+                for rule in _OF_A_PARTY:
+                    self._add(rule(sound, party))
+        for server in sound.servers.values():
+            for rule_of_server in _OF_A_SERVER:
+                self._add(rule_of_server(sound, server))
+        for rule_of_all in _OF_ALL:
+            self._add(rule_of_all(sound))
+        if self._wrong:
+            return  # whoever would have seen a fault may be among them
+        for party in graph.parties(sound):
+            if party.fault is not None:
+                self._add(_fault_is_seen(sound, party, party.fault))
+
+    def whole(self, t: Topology) -> Topology:
+        """The topology without those with a mistake in them, without what they issue, and without calls to them."""
+        if not self._wrong:
+            return t
+        cas = {name: ca for name, ca in t.cas.items() if self._is_whole(t, name)}
+        servers = {name: server for name, server in t.servers.items() if self._stays(server, cas)}
+        clients = {name: client for name, client in t.clients.items() if self._stays(client, cas)}
+        return replace(
+            t,
+            cas=cas,
+            servers={name: _among(server, cas, servers) for name, server in servers.items()},
+            clients={name: replace(client, calls=_known(client.calls, servers)) for name, client in clients.items()},
+        )
+
+    def _is_whole(self, t: Topology, name: str | None) -> bool:
+        """Whether a CA and all above it are; none of those in a circle is."""
+        while name is not None:
+            if ("cas", name) in self._wrong:
+                return False
+            name = t.cas[name].issuer
+        return True
+
+    def _stays(self, party: Party, cas: Mapping[str, Ca]) -> bool:
+        return _path(party) not in self._wrong and party.issuer in cas
 
 
-def check(t: Topology) -> None:
-    """The rules of servers, clients and edges, for a topology whose CAs keep theirs. Raises `TopologyError`."""
-    for party in graph.parties(t):
-        _issuer_of_party_is_known(t, party)
-        _calls_are_known(t, party)
-        if _is_ours(party):
-            _issuer_has_its_key(t, party, party.issuer)
-            _no_longer_life_than_issuer(t, party, party.issuer)
-            _names_within_constraints(t, party)
-    for server in t.servers.values():
-        _first_name_can_be_dialled(t, server)
-        _upstream_is_called(t, server)
-        _trusted_cas_are_known(t, server)
-        _callers_are_trusted(t, server)
-        _callers_can_dial(t, server)
-        _promised_staple_is_kept(t, server)
-        _staple_has_a_responder(t, server)
-    _no_two_on_one_port(t)
-    _no_two_of_one_identity(t)
-    _no_two_callers_of_one_name(t)
-    _no_party_with_a_cas_name(t)
-    _wrong_names_are_nobodys(t)
-    for party in graph.parties(t):
-        if party.fault is not None:
-            _fault_is_seen(t, party, party.fault)
+def _among(server: Server, cas: Mapping[str, Ca], servers: Mapping[str, Server]) -> Server:
+    upstream = server.upstream if server.upstream in servers else None
+    trusts = _known(server.trusts, cas)
+    return replace(server, calls=_known(server.calls, servers), trusts=trusts, upstream=upstream)
+
+
+def _known(names_: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in names_ if name in known)
 
 
 def _is_ours(party: Party) -> bool:
@@ -67,11 +133,14 @@ def _path(entity: Ca | Party) -> tuple[str, str]:
 
 def _where(t: Topology, entity: Ca | Party, *field: str | int) -> Place | None:
     """Where an entity's field stands: at the entity, or in the defaults that it was taken from, or else the entity."""
-    path = _path(entity)
-    if (own := t.places.get((*path, *field))) is not None:
+    return _written(t, entity, *field) or t.place(*_path(entity), *field)
+
+
+def _written(t: Topology, entity: Ca | Party, *field: str | int) -> Place | None:
+    """Where an entity's field stands, at the entity or in the defaults; None for what is derived."""
+    if (own := t.places.get((*_path(entity), *field))) is not None:
         return own
-    inherited = t.places.get(("defaults", *field)) if field else None
-    return inherited or t.place(*path, *field)
+    return t.places.get(("defaults", *field)) if field else None
 
 
 def _unknown(what: str, name: str, known: Iterable[str], place: Place | None) -> TopologyError:
@@ -81,56 +150,61 @@ def _unknown(what: str, name: str, known: Iterable[str], place: Place | None) ->
 # ── CAs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _there_is_a_ca(t: Topology) -> None:
+def _there_is_a_ca(t: Topology) -> Iterator[TopologyError]:
     if not t.cas:
-        raise TopologyError("there is no CA", place=t.place("cas"), hint="cas: {root: {}} is the least")
+        yield TopologyError("there is no CA", place=t.place("cas"), hint="cas: {root: {}} is the least")
 
 
-def _issuer_of_ca_is_known(t: Topology, ca: Ca) -> None:
+def _issuer_of_ca_is_known(t: Topology, ca: Ca) -> Iterator[TopologyError]:
     if ca.issuer is None or (ca.issuer in t.cas and ca.issuer != ca.name):
         return
     place = t.place("cas", ca.name, "issuer")
     if ca.issuer == ca.name:
-        raise TopologyError(f"{ca.name} names itself as its issuer", place=place, hint="self-signed: leave issuer out")
-    raise _unknown("CA", ca.issuer, (name for name in t.cas if name != ca.name), place)
+        yield TopologyError(f"{ca.name} names itself as its issuer", place=place, hint="self-signed: leave issuer out")
+    else:
+        yield _unknown("CA", ca.issuer, (name for name in t.cas if name != ca.name), place)
 
 
-def _no_cycle_of_issuers(t: Topology) -> None:
-    ends_well: set[str] = set()
+def _circles_of_issuers(t: Topology) -> Iterator[list[Ca]]:
+    """Each circle once, from the CA at which it is met."""
+    done: set[str] = set()
     for start in t.cas.values():
-        trail: list[str] = []
+        trail: dict[str, Ca] = {}
         ca: Ca | None = start
-        while ca is not None and ca.name not in ends_well:
-            if ca.name in trail:
-                cycle = " → ".join([*trail[trail.index(ca.name) :], ca.name])
-                place = t.place("cas", ca.name, "issuer")
-                raise TopologyError(
-                    f"CAs issue each other in a circle: {cycle}", place=place, hint="one must be a root"
-                )
-            trail.append(ca.name)
-            ca = t.cas[ca.issuer] if ca.issuer is not None else None
-        ends_well.update(trail)
+        while ca is not None and ca.name not in done and ca.name not in trail:
+            trail[ca.name] = ca
+            ca = t.cas.get(ca.issuer) if ca.issuer is not None else None
+        if ca is not None and ca.name in trail and ca.issuer != ca.name:
+            names_ = list(trail)
+            yield [trail[name] for name in names_[names_.index(ca.name) :]]
+        done.update(trail)
 
 
-def _issuer_has_its_key(t: Topology, entity: Ca | Party, issuer: str | None) -> None:
+def _no_circle(t: Topology, circle: Sequence[Ca]) -> TopologyError:
+    message = "CAs issue each other in a circle: " + " → ".join(ca.name for ca in (*circle, circle[0]))
+    place = t.place("cas", circle[0].name, "issuer")
+    return TopologyError(message, place=place, hint="one of them must be a root: leave its issuer out")
+
+
+def _issuer_has_its_key(t: Topology, entity: Ca | Party, issuer: str | None) -> Iterator[TopologyError]:
     if issuer is None or t.cas[issuer].issues_here:
         return
     message = f"{issuer} issues nothing here, as its key is not here"
     hint = f"add key to {issuer}'s existing, or choose another issuer"
-    raise TopologyError(message, place=_where(t, entity, "issuer"), hint=hint)
+    yield TopologyError(message, place=_where(t, entity, "issuer"), hint=hint)
 
 
-def _path_length_kept(t: Topology, ca: Ca) -> None:
+def _path_length_kept(t: Topology, ca: Ca) -> Iterator[TopologyError]:
     """RFC 5280 4.2.1.9: the most intermediates that may follow in a path; its last certificate does not count."""
     for depth, above in enumerate(graph.chain(t, ca.name)):
         if above.path_length is not None and depth > above.path_length:
             below = "no CA" if above.path_length == 0 else f"{above.path_length} CA(s) in a row"
             message = f"{ca.name} stands {depth} below {above.name}, whose path_length allows {below} below it"
             hint = f"raise path_length of {above.name} to {depth}, or choose another issuer for {ca.name}"
-            raise TopologyError(message, place=_where(t, ca, "issuer"), hint=hint)
+            yield TopologyError(message, place=_where(t, ca, "issuer"), hint=hint)
 
 
-def _no_longer_life_than_issuer(t: Topology, entity: Ca | Party, issuer: str | None) -> None:
+def _no_longer_life_than_issuer(t: Topology, entity: Ca | Party, issuer: str | None) -> Iterator[TopologyError]:
     """A path is valid while all of its certificates are (RFC 5280 6.1.3): what outlives its issuer is cut short."""
     if issuer is None or t.cas[issuer].existing is not None:
         return
@@ -138,7 +212,7 @@ def _no_longer_life_than_issuer(t: Topology, entity: Ca | Party, issuer: str | N
     if entity.lifetime > longest:
         message = f"{entity.name} would live {format_duration(entity.lifetime)}, longer than its issuer {issuer}"
         hint = f"{issuer} lives {format_duration(longest)}: give {entity.name} a lifetime of at most that"
-        raise TopologyError(message, place=_lifetime_place(t, entity), hint=hint)
+        yield TopologyError(message, place=_lifetime_place(t, entity), hint=hint)
 
 
 def _lifetime_place(t: Topology, entity: Ca | Party) -> Place | None:
@@ -146,14 +220,14 @@ def _lifetime_place(t: Topology, entity: Ca | Party) -> Place | None:
     return t.place(*_path(entity), "lifetime") if isinstance(entity, Ca) else _where(t, entity, "lifetime")
 
 
-def _pointers_have_a_publisher(t: Topology, ca: Ca) -> None:
+def _pointers_have_a_publisher(t: Topology, ca: Ca) -> Iterator[TopologyError]:
     if t.publish is None and ca.revocation != Revocation():
         hint = "publish: http://host:port says where CRLs and OCSP responses are to be found"
         message = f"certificates of {ca.name} cannot point to a CRL or responder while publish is not set"
-        raise TopologyError(message, place=_where(t, ca, "revocation"), hint=hint)
+        yield TopologyError(message, place=_where(t, ca, "revocation"), hint=hint)
 
 
-def _one_of_two_kinds_of_crls(t: Topology, ca: Ca) -> None:
+def _one_of_two_kinds_of_crls(t: Topology, ca: Ca) -> Iterator[TopologyError]:
     """`crl` brings all CRLs of a chain; `chain_crl` those above a CA whose own is signed here."""
     existing = ca.existing
     if existing is None or existing.chain_crl is None:
@@ -163,24 +237,24 @@ def _one_of_two_kinds_of_crls(t: Topology, ca: Ca) -> None:
         message = (
             f"{ca.name} has crl and chain_crl: the one says that its CRL is signed elsewhere, the other that it is not"
         )
-        raise TopologyError(message, place=place, hint="keep crl, with all CRLs of the chain, or chain_crl")
-    if existing.key is None:
+        yield TopologyError(message, place=place, hint="keep crl, with all CRLs of the chain, or chain_crl")
+    elif existing.key is None:
         message = f"the CRL of {ca.name} cannot be signed here, as its key is not here"
-        raise TopologyError(message, place=place, hint="crl: FILE, with its own CRL and those above it in one file")
-    if existing.chain is None:
+        yield TopologyError(message, place=place, hint="crl: FILE, with its own CRL and those above it in one file")
+    elif existing.chain is None:
         message = f"{ca.name} has chain_crl and no chain"
-        raise TopologyError(message, place=place, hint="chain: FILE names the certificates up to its root")
+        yield TopologyError(message, place=place, hint="chain: FILE names the certificates up to its root")
 
 
-def _responder_key_is_open(t: Topology, ca: Ca) -> None:
+def _responder_key_is_open(t: Topology, ca: Ca) -> Iterator[TopologyError]:
     """An OCSP responder signs all day: a password has no business in a network process."""
     if ca.revocation.ocsp is not None and ca.key_password is not None:
         message = f"{ca.name} cannot answer by OCSP: its key is encrypted, and a responder signs without being asked"
         hint = "leave ocsp out of its revocation, or issue from a CA below it whose key is open"
-        raise TopologyError(message, place=_where(t, ca, "revocation"), hint=hint)
+        yield TopologyError(message, place=_where(t, ca, "revocation"), hint=hint)
 
 
-def _no_two_cas_of_one_name(t: Topology) -> None:
+def _no_two_cas_of_one_name(t: Topology) -> Iterator[TopologyError]:
     """Who sees only names (nginx) could not tell them apart, and chain building could take the wrong one."""
     seen: dict[tuple[str, ...], Ca] = {}
     for ca in t.cas.values():
@@ -188,7 +262,7 @@ def _no_two_cas_of_one_name(t: Topology) -> None:
         if ca.existing is None and (other := seen.setdefault(comparable(ca.subject), ca)) is not ca:
             message = f"{ca.name} and {other.name} have the same subject, so one would be mistaken for the other"
             place = _where(t, ca, "subject")
-            raise TopologyError(message, place=place, hint="give each its own subject: {common_name: …}")
+            yield TopologyError(message, place=place, hint="give each its own subject: {common_name: …}")
 
 
 def comparable(subject: Subject) -> tuple[str, ...]:
@@ -211,65 +285,73 @@ def _prepared(text: str | None) -> str:
 # ── References between entities ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _issuer_of_party_is_known(t: Topology, party: Party) -> None:
+def _issuer_of_party_is_known(t: Topology, party: Party) -> Iterator[TopologyError]:
     if party.issuer not in t.cas:
         field = ("issuer",) if _is_ours(party) else ("external", "issuer")
-        raise _unknown("CA", party.issuer, t.cas, _where(t, party, *field))
+        yield _unknown("CA", party.issuer, t.cas, _where(t, party, *field))
 
 
-def _calls_are_known(t: Topology, party: Party) -> None:
+def _calls_are_known(t: Topology, party: Party) -> Iterator[TopologyError]:
     for index, called in enumerate(party.calls):
         if called in t.servers and called != (party.name if isinstance(party, Server) else None):
             continue
         place = _where(t, party, "calls", index)
         if called in t.servers:
-            raise TopologyError(f"{party.name} calls itself", place=place, hint="take it off the list")
-        if called in t.clients:
-            hint = "only servers are called; one that calls too has calls of its own"
-            raise TopologyError(f"{called} is a client, which nobody can call", place=place, hint=hint)
-        others = (name for name in t.servers if name != party.name or isinstance(party, Client))
-        raise _unknown("server", called, others, place)
+            yield TopologyError(f"{party.name} calls itself", place=place, hint="take it off the list")
+        elif called in t.clients:
+            hint = "only servers are called: make it a server with calls of its own, or take it off the list"
+            yield TopologyError(f"{called} is a client, which nobody can call", place=place, hint=hint)
+        else:
+            others = (name for name in t.servers if name != party.name or isinstance(party, Client))
+            yield _unknown("server", called, others, place)
 
 
-def _upstream_is_called(t: Topology, server: Server) -> None:
+def _upstream_is_known(t: Topology, server: Server) -> Iterator[TopologyError]:
     upstream = server.upstream
     if upstream is None or upstream in server.calls:
         return
     place = _where(t, server, "upstream")
     if upstream not in t.servers:
-        raise _unknown("server", upstream, (name for name in t.servers if name != server.name), place)
-    if upstream == server.name:
-        raise TopologyError(f"{server.name} is its own upstream", place=place)
-    calls = ", ".join([*server.calls, upstream])
-    raise TopologyError(f"{server.name} does not call its upstream {upstream}", place=place, hint=f"calls: [{calls}]")
+        yield _unknown("server", upstream, (name for name in t.servers if name != server.name), place)
+    elif upstream == server.name:
+        hint = "name the server behind it, or leave upstream out"
+        yield TopologyError(f"{server.name} is its own upstream", place=place, hint=hint)
 
 
-def _trusted_cas_are_known(t: Topology, server: Server) -> None:
+def _upstream_is_called(t: Topology, server: Server) -> Iterator[TopologyError]:
+    if server.upstream is not None and server.upstream not in server.calls:
+        message = f"{server.name} does not call its upstream {server.upstream}"
+        calls = ", ".join([*server.calls, server.upstream])
+        yield TopologyError(message, place=_where(t, server, "upstream"), hint=f"calls: [{calls}]")
+
+
+def _trusted_cas_are_known(t: Topology, server: Server) -> Iterator[TopologyError]:
     for index, name in enumerate(server.trusts):
-        if name not in t.cas:
-            raise _unknown("CA", name, t.cas, _where(t, server, "trusts", index))
+        if name not in t.cas and (place := _written(t, server, "trusts", index)) is not None:
+            yield _unknown("CA", name, t.cas, place)
 
 
-def _callers_are_trusted(t: Topology, server: Server) -> None:
-    for caller in graph.callers(t, server.name):
-        if caller.issuer not in server.trusts:
-            message = f"{server.name} does not trust {caller.issuer}, the issuer of its caller {caller.name}"
-            hint = f"trusts: [{', '.join([*server.trusts, caller.issuer])}]"
-            raise TopologyError(message, place=_where(t, server, "trusts"), hint=hint)
+def _callers_are_trusted(t: Topology, server: Server) -> Iterator[TopologyError]:
+    untrusted = [caller for caller in graph.callers(t, server.name) if caller.issuer not in server.trusts]
+    if untrusted:
+        caller = untrusted[0]
+        message = f"{server.name} does not trust {caller.issuer}, the issuer of its caller {caller.name}"
+        hint = f"trusts: [{', '.join(dict.fromkeys([*server.trusts, *(one.issuer for one in untrusted)]))}]"
+        yield TopologyError(message, place=_where(t, server, "trusts"), hint=hint)
 
 
 # ── Names and addresses ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _names_within_constraints(t: Topology, party: Party) -> None:
+def _names_within_constraints(t: Topology, party: Party) -> Iterator[TopologyError]:
     """Every name of a leaf against every CA above it, and a common name that clients may take for a DNS name."""
     constrained = [(ca, ca.name_constraints) for ca in graph.chain(t, party.issuer) if ca.name_constraints is not None]
     for ca, constraints in constrained:
         for name, place in _names_and_places(t, party):
             if (why := forbidden_by(constraints, name)) is not None:
-                message = f"{party.name} may not bear {shown(name.value)} below {ca.name}: {why}"
-                hint = f"name_constraints of {ca.name} decide what may be issued below it (RFC 5280 4.2.1.10)"
-                raise TopologyError(message, place=place(), hint=hint)
+                message = f"{party.name}: {shown(name.value)} violates name_constraints of {ca.name}: {why}"
+                hint = f"choose another name, or let name_constraints of {ca.name} permit it (RFC 5280 4.2.1.10)"
+                yield TopologyError(message, place=place(), hint=hint)
 
 
 def _names_and_places(t: Topology, party: Party) -> Iterator[tuple[San, Callable[[], Place | None]]]:
@@ -295,44 +377,44 @@ def _is_uri(place: Place) -> bool:
     return place.text[place.column - 1 :].lstrip("\"'").startswith(("spiffe:", "uri:"))
 
 
-def _first_name_can_be_dialled(t: Topology, server: Server) -> None:
+def _first_name_can_be_dialled(t: Topology, server: Server) -> Iterator[TopologyError]:
     """Callers expect the first of the names, so it is one that a host can have."""
     first = server.names[0] if server.names else None
     if first is not None and first.type in {SanType.DNS, SanType.IP} and not first.value.startswith("*."):
         return
     found = f"{shown(first.value)}, which no host is called" if first else "an identity alone"
     message = f"the names of {server.name} begin with {found}"
-    raise TopologyError(
+    yield TopologyError(
         message, place=_where(t, server, "names"), hint="callers expect the first: a DNS name or an IP address"
     )
 
 
-def _promised_staple_is_kept(t: Topology, server: Server) -> None:
+def _promised_staple_is_kept(t: Topology, server: Server) -> Iterator[TopologyError]:
     """RFC 7633 4.2.2: a client refuses a certificate with must-staple that comes without a response."""
     if server.must_staple and not server.staple:
         message = f"{server.name} promises a staple by must_staple, and staples nothing"
-        raise TopologyError(message, place=_where(t, server, "must_staple"), hint="staple: true")
+        yield TopologyError(message, place=_where(t, server, "must_staple"), hint="staple: true")
 
 
-def _staple_has_a_responder(t: Topology, server: Server) -> None:
+def _staple_has_a_responder(t: Topology, server: Server) -> Iterator[TopologyError]:
     if server.staple and t.cas[server.issuer].revocation.ocsp is None:
         message = f"{server.name} cannot staple: its issuer {server.issuer} gives no OCSP responses"
         hint = f"give {server.issuer} `revocation: {{ocsp: 1h}}`, and the topology `publish:` where it has none"
-        raise TopologyError(message, place=_where(t, server, "staple"), hint=hint)
+        yield TopologyError(message, place=_where(t, server, "staple"), hint=hint)
 
 
-def _callers_can_dial(t: Topology, server: Server) -> None:
+def _callers_can_dial(t: Topology, server: Server) -> Iterator[TopologyError]:
     if graph.callers(t, server.name) and server.dial.host in _ANY_HOST:
         message = f"nobody can dial {server.dial.host}, where {server.name} listens"
         hint = f"address: {server.names[0]}:{server.dial.port} says what its callers dial"
         place = t.places.get(("servers", server.name, "address")) or _where(t, server, "listen")
-        raise TopologyError(message, place=place, hint=hint)
+        yield TopologyError(message, place=place, hint=hint)
 
 
 _ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
 
 
-def _no_two_on_one_port(t: Topology) -> None:
+def _no_two_on_one_port(t: Topology) -> Iterator[TopologyError]:
     """Who listens on all of a machine's addresses is on the machine that callers dial; two of them may be on two."""
     taken: dict[tuple[str, int], str] = {}
     if t.publish is not None:
@@ -348,7 +430,7 @@ def _no_two_on_one_port(t: Topology) -> None:
             what = f"{server.name}'s {field}"
             if (other := taken.setdefault((machine, socket.port), what)) is not what:
                 message = f"{what} takes {socket}, which is {other}"
-                raise TopologyError(message, place=_where(t, server, field), hint="give each its own port")
+                yield TopologyError(message, place=_where(t, server, field), hint="give each its own port")
 
 
 def _has_port(url: str) -> bool:
@@ -362,7 +444,7 @@ def _machine(host: str) -> str:
 # ── Mistaken identity (topology.md, "Identity") ──────────────────────────────────────────────────────────────────────
 
 
-def _no_two_of_one_identity(t: Topology) -> None:
+def _no_two_of_one_identity(t: Topology) -> Iterator[TopologyError]:
     """An allow list's entry is issuer and identity; two external ones may share an identity that two CAs vouch for."""
     seen: dict[str, list[Party]] = {}
     for party in graph.parties(t):
@@ -370,11 +452,11 @@ def _no_two_of_one_identity(t: Topology) -> None:
             if _is_ours(party) or _is_ours(other) or party.issuer == other.issuer:
                 message = f"{party.name} and {other.name} have the same identity {party.identity}"
                 field = ("names",) if _is_ours(party) else ("external", "identity")
-                raise TopologyError(message, place=_where(t, party, *field), hint="an identity is one entity's alone")
+                yield TopologyError(message, place=_where(t, party, *field), hint="an identity is one entity's alone")
         seen[party.identity].append(party)
 
 
-def _no_two_callers_of_one_name(t: Topology) -> None:
+def _no_two_callers_of_one_name(t: Topology) -> Iterator[TopologyError]:
     """A server that sees only names (nginx: whole issuer and subject) would take one for the other."""
     seen: dict[tuple[str, tuple[str, ...]], Party] = {}
     for party in graph.parties(t):
@@ -384,31 +466,31 @@ def _no_two_callers_of_one_name(t: Topology) -> None:
         if other is not party:
             message = f"{party.address} and {other.address} have the same issuer and the same subject"
             hint = "give each its own subject: {common_name: …}, as some servers see nothing else"
-            raise TopologyError(message, place=_where(t, party, "subject"), hint=hint)
+            yield TopologyError(message, place=_where(t, party, "subject"), hint=hint)
 
 
-def _no_party_with_a_cas_name(t: Topology) -> None:
+def _no_party_with_a_cas_name(t: Topology) -> Iterator[TopologyError]:
     """A leaf with its issuer's name would be self-issued, and chain building would go astray (RFC 5280 3.2 and 6.1)."""
     of_cas = {comparable(ca.subject): ca for ca in t.cas.values() if ca.existing is None}
     for party in graph.parties(t):
         if _is_ours(party) and (ca := of_cas.get(comparable(party.subject))) is not None:
             message = f"{party.name} has the same subject as the CA {ca.name}"
             hint = "give one of them another subject: {common_name: …}"
-            raise TopologyError(message, place=_where(t, party, "subject"), hint=hint)
+            yield TopologyError(message, place=_where(t, party, "subject"), hint=hint)
 
 
 # ── Declared faults ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _wrong_names_are_nobodys(t: Topology) -> None:
+def _wrong_names_are_nobodys(t: Topology) -> Iterator[TopologyError]:
     identities = {party.identity: party for party in graph.parties(t)}
     for party in graph.parties(t):
         if party.fault is Fault.WRONG_NAME and (other := identities.get(names.wrong_identity(party.identity))):
             message = f"the wrong name of {party.name} would be the identity of {other.name}"
-            raise TopologyError(message, place=_where(t, other, "names"), hint="rename one of them")
+            yield TopologyError(message, place=_where(t, other, "names"), hint="rename one of them")
 
 
-def _fault_is_seen(t: Topology, party: Party, fault: Fault) -> None:
+def _fault_is_seen(t: Topology, party: Party, fault: Fault) -> Iterator[TopologyError]:
     """Somebody here must be able to see it: the servers that a client calls, those of ours that call a server.
 
     A server's fault is in the certificate it serves with. Whether a kind looks at what is wrong (nginx sees no SAN) is
@@ -417,15 +499,45 @@ def _fault_is_seen(t: Topology, party: Party, fault: Fault) -> None:
     place = _where(t, party, "fault")
     if isinstance(party, Client) and not party.calls:
         hint = "let it call a server, or take the fault away"
-        raise TopologyError(f"nobody sees the fault of {party.name}, as it calls no server", place=place, hint=hint)
+        yield TopologyError(f"nobody sees the fault of {party.name}, as it calls no server", place=place, hint=hint)
     if isinstance(party, Server) and not any(_is_ours(caller) for caller in graph.callers(t, party.name)):
         hint = "let a client call it, or take the fault away"
-        raise TopologyError(f"nobody sees the fault of {party.name}, as nobody here calls it", place=place, hint=hint)
+        yield TopologyError(f"nobody sees the fault of {party.name}, as nobody here calls it", place=place, hint=hint)
     if isinstance(party, Server) and fault is Fault.NO_SAN and _common_name_stands_in(party):
         message = f"without a SAN, callers of {party.name} take its common name for its name, and let it pass"
-        raise TopologyError(message, place=place, hint="give it a common_name that is none of its names")
+        yield TopologyError(message, place=place, hint="give it a common_name that is none of its names")
 
 
 def _common_name_stands_in(server: Server) -> bool:
     """Python, Node, Java and curl accept a name in CN alone where there is no SAN (RFC 6125 6.4.4)."""
     return server.subject.common_name.lower() in {name.value for name in server.names}
+
+
+_OF_A_CA = (
+    lambda t, ca: _issuer_has_its_key(t, ca, ca.issuer),
+    _path_length_kept,
+    lambda t, ca: _no_longer_life_than_issuer(t, ca, ca.issuer),
+    _pointers_have_a_publisher,
+    _one_of_two_kinds_of_crls,
+    _responder_key_is_open,
+)
+_OF_A_PARTY = (
+    lambda t, party: _issuer_has_its_key(t, party, party.issuer),
+    lambda t, party: _no_longer_life_than_issuer(t, party, party.issuer),
+    _names_within_constraints,
+)
+_OF_A_SERVER = (
+    _first_name_can_be_dialled,
+    _upstream_is_called,
+    _callers_are_trusted,
+    _callers_can_dial,
+    _promised_staple_is_kept,
+    _staple_has_a_responder,
+)
+_OF_ALL = (
+    _no_two_on_one_port,
+    _no_two_of_one_identity,
+    _no_two_callers_of_one_name,
+    _no_party_with_a_cas_name,
+    _wrong_names_are_nobodys,
+)

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import unicodedata
 
-from scaffold.errors import Place, ScaffoldError
+from scaffold.errors import Place, ScaffoldError, TopologyErrors
 from scaffold.view.terminal import one_line
 
 WIDTH = 100
 """The longest piece of a YAML line that is shown."""
 
 
+MOST_SHOWN = 20
+"""Of several mistakes in one file; nobody mends more at a time."""
+
+
 def error_text(error: ScaffoldError) -> str:
-    """The message, its place with the line and a caret under the column, and the hint."""
+    """The message, its place with the line and a caret under the column, and the hint; of each of several, in order."""
+    if not isinstance(error, TopologyErrors):
+        return _one(error)
+    shown = [_one(one) for one in error.errors[:MOST_SHOWN]]
+    more = len(error.errors) - len(shown)
+    return "\n\n".join([*shown, *([f"and {more:,} more"] if more else [])])
+
+
+def _one(error: ScaffoldError) -> str:
     first, *more = error.message.split("\n")
     lines = [f"error: {one_line(first)}", *(f"  {one_line(line.strip())}" for line in more)]
     if error.place is not None:

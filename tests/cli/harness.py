@@ -27,11 +27,15 @@ class Ended:
     def json(self) -> Any:
         return json.loads(self.out)
 
-    def assert_clear_error(self, *words: str) -> None:
-        """Exit 1, one `error:` that says `words`, perhaps a hint, and nothing of a traceback."""
+    def assert_clear_error(self, *words: str, mistakes: int = 1) -> None:
+        """Exit 1, one `error:` for each of the `mistakes`, which say `words`, and nothing of a traceback.
+
+        Each begins a line of its own, and an empty line stands between two.
+        """
         assert self.code == 1, f"exit {self.code}: {self.out}{self.err}"
         assert self.err.startswith("error: "), self.err
-        assert self.err.count("error: ") == 1, self.err
+        assert self.err.count("error: ") == mistakes, self.err
+        assert self.err.count("\n\nerror: ") == mistakes - 1, self.err
         assert "Traceback" not in self.err
         assert "defect" not in self.err, self.err
         for word in words:

@@ -60,10 +60,12 @@ def quoted(name: str) -> str:
     )
 
 
-def refuse(folder: Path, text: str | bytes, *words: str, run: Callable[..., Ended] = scaffold) -> None:
+def refuse(
+    folder: Path, text: str | bytes, *words: str, run: Callable[..., Ended] = scaffold, mistakes: int = 1
+) -> None:
     (folder / "topology.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
     before = snapshot(folder.parent)
-    run("validate", cwd=folder).assert_clear_error(*words)
+    run("validate", cwd=folder).assert_clear_error(*words, mistakes=mistakes)
     assert snapshot(folder.parent) == before
 
 
@@ -81,7 +83,8 @@ def test_a_hostile_name_is_refused(name: str, where: str, folder: Path) -> None:
     key = written.strip().split(":")[0]
     replacement = f"name: {quoted(name)}" if where == "topology" else written.replace(f"{key}:", f"{quoted(name)}:")
     text = GOOD.replace(written, replacement).replace("[api]", f"[{quoted(name)}]" if where == "server" else "[api]")
-    refuse(folder, text, "topology.yaml:", run=in_process)
+    # A server's name is written twice: where it stands, and where it is called.
+    refuse(folder, text, "topology.yaml:", run=in_process, mistakes=2 if where == "server" else 1)
 
 
 DOCUMENTS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
@@ -131,6 +134,18 @@ DOCUMENTS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
 @pytest.mark.parametrize(("text", "words"), DOCUMENTS.values(), ids=DOCUMENTS)
 def test_a_bad_document_is_refused(text: str | bytes, words: tuple[str, ...], folder: Path) -> None:
     refuse(folder, text, *words, run=in_process)
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(folder: Path) -> None:
+    text = GOOD.replace("names:", "nmaes:").replace("[api]", "[apo]").replace("root: {}", "root: {key: rsa}")
+    refuse(folder, text, '"nmaes"', '"apo"', '"rsa"', "topology.yaml:4:", "topology.yaml:8:", mistakes=3)
+    assert scaffold("plan", "--json", cwd=folder).out == ""
+
+
+def test_all_unknown_templates_are_told_at_once(folder: Path) -> None:
+    (folder / "topology.yaml").write_text(GOOD.replace("template: python", "template: ngnix"))
+    ended = scaffold("plan", cwd=folder)
+    ended.assert_clear_error('did you mean "nginx"', "topology.yaml:6:", "topology.yaml:8:", mistakes=2)
 
 
 def test_an_unknown_template_is_refused_by_plan(folder: Path) -> None:

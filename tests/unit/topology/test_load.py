@@ -25,7 +25,7 @@ from scaffold.topology.model import (
     SanType,
     TlsProfile,
 )
-from tests.unit.topology.written import GOOD, changed, read, refused
+from tests.unit.topology.written import GOOD, changed, mistakes, read
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 ISSUING = "  issuing:\n    issuer: root\n"
@@ -95,7 +95,9 @@ def test_revocation_follows_from_what_a_ca_issues_and_whether_its_key_is_open() 
 
 def test_a_root_that_a_leaf_names_issues_leaves_too() -> None:
     text = changed(CLI, f"{CLI}    issuer: root\n")
-    refused(text, "must name its issuer", hint="issuer: root or issuing")
+    unnamed = mistakes(text)
+    assert [one.message.partition(" must name its issuer")[0] for one in unnamed] == ["api", "gateway"]
+    assert {one.hint for one in unnamed} == {"issuer: root or issuer: issuing"}
     t = read(
         text.replace(
             "    template: python\n    listen", "    template: python\n    issuer: issuing\n    listen"
@@ -212,7 +214,8 @@ def test_default_identities_are_in_the_trust_domain() -> None:
 
 def test_a_constraint_on_uris_holds_the_trust_domain() -> None:
     constrained = GOOD.replace("permitted: {dns", "permitted: {uri: [shop.example], dns")
-    refused(constrained, "permitted URI hosts are shop.example")
+    assert [one.message.partition(":")[0] for one in mistakes(constrained)] == ["api", "gateway", "cli"]
+    assert all("permitted URI hosts are shop.example" in one.message for one in mistakes(constrained))
     read(constrained.replace("name: shop\n", "name: shop\ntrust_domain: shop.example\n"))
 
 

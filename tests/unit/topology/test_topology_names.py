@@ -56,7 +56,7 @@ def test_a_name_is_read_in_its_canonical_form(text: str, type_: SanType, value: 
         ("a.*.example", "wildcard"),
         ("*a.example", "wildcard"),
         ("localhost:8443", ""),
-        ("https://example.org", "uri:https://example.org"),
+        ("https://example.org", "scheme, port and path: example.org"),
         ("ops@example.org", "email:ops@example.org"),
         ("email:ops", ""),
         ("email:o ps@example.org", ""),

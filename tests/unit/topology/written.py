@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.errors import TopologyError
+from scaffold.errors import TopologyError, TopologyErrors
 from scaffold.topology.load import loads
 from scaffold.topology.model import Topology
 
@@ -58,10 +58,8 @@ def changed(old: str, new: str) -> str:
 
 
 def refused(text: str | bytes, message: str, at: str | None = None, hint: str = "") -> TopologyError:
-    """Loading ends in an error that says `message`, its place on `at` (the text that begins there), with `hint`."""
-    with pytest.raises(TopologyError) as caught:
-        loads(text.encode() if isinstance(text, str) else text, SOURCE)
-    error = caught.value
+    """Loading ends in one error that says `message`, its place on `at` (the text that begins there), with `hint`."""
+    (error,) = mistakes(text)
     assert message in error.message
     assert hint in (error.hint or "")
     assert "\n" not in error.message
@@ -70,3 +68,13 @@ def refused(text: str | bytes, message: str, at: str | None = None, hint: str = 
     if at is not None:
         assert error.place.text[error.place.column - 1 :].startswith(at), error.place
     return error
+
+
+def mistakes(text: str | bytes) -> tuple[TopologyError, ...]:
+    """All that loading refuses, at least one, in the file's order."""
+    with pytest.raises(TopologyError) as caught:
+        loads(text.encode() if isinstance(text, str) else text, SOURCE)
+    error = caught.value
+    found = error.errors if isinstance(error, TopologyErrors) else (error,)
+    assert all(isinstance(one, TopologyError) for one in found)
+    return tuple(one for one in found if isinstance(one, TopologyError))
