@@ -15,7 +15,7 @@ from scaffold.topology.constraints import forbidden_by
 from scaffold.topology.document import MOST_BYTES, Document, Places
 from scaffold.topology.durations import format_duration
 from scaffold.topology.fields import Field, Partial
-from scaffold.topology.mistakes import Enough, Mistakes
+from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import (
     Ca,
     Client,
@@ -62,10 +62,7 @@ def loads(text: bytes, source: Path) -> Topology:
     """The topology in `text`; `source` is named in places, and paths in the topology are relative to its folder."""
     mistakes = Mistakes()
     with garbage_collector_off():
-        try:
-            t = _topology(_values(text, source, mistakes), Places(text, source), source, mistakes)
-        except Enough:
-            raise mistakes.as_error() from None
+        t = _topology(_values(text, source, mistakes), Places(text, source), source, mistakes)
     mistakes.check()
     return t
 

@@ -6,46 +6,39 @@ from collections.abc import Iterable
 
 from scaffold.errors import ScaffoldError, TopologyErrors
 
-MOST = 1_000
+MOST_KEPT = 1_000
 """More than anybody reads: a file that is wrong a million times is not worth the memory."""
 
 
-class Enough(Exception):
-    """`MOST` mistakes have been found; the rest of the file is not looked at."""
-
-
 class Mistakes:
-    """The mistakes found so far. One that is met twice, through an alias or a default, is kept once."""
+    """The mistakes met so far. One that is met twice, through an alias or a default, is told once."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str], ScaffoldError] = {}
+        self._kept: dict[tuple[str, str], ScaffoldError] = {}
+        self._met = 0
 
     def __len__(self) -> int:
-        return len(self._found)
+        return self._met
 
     def add(self, error: ScaffoldError) -> None:
-        """Keep it, or each of several. Raises `Enough`."""
+        """Keep it, or each of several."""
         for one in error.errors if isinstance(error, TopologyErrors) else (error,):
-            self._found.setdefault((str(one.place), one.message), one)
-            if len(self._found) >= MOST:
-                raise Enough
+            self._met += 1
+            if len(self._kept) < MOST_KEPT:
+                self._kept.setdefault((str(one.place), one.message), one)
 
-    def add_all(self, errors: Iterable[ScaffoldError]) -> bool:
-        """Keep all of them, and say whether there was any. Raises `Enough`."""
-        before = len(self._found)
+    def add_all(self, errors: Iterable[ScaffoldError]) -> None:
+        """Keep all of them."""
         for error in errors:
             self.add(error)
-        return len(self._found) > before
 
     def check(self) -> None:
-        """Return where there is none, else raise `as_error()`."""
-        if self._found:
-            raise self.as_error()
-
-    def as_error(self) -> ScaffoldError:
-        """The one mistake that was found, or `TopologyErrors` for several."""
-        errors = sorted(self._found.values(), key=_position)
-        return errors[0] if len(errors) == 1 else TopologyErrors(errors)
+        """Raise the one mistake that was met, or `TopologyErrors` for several; return where there is none."""
+        errors = sorted(self._kept.values(), key=_position)
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise TopologyErrors(errors)
 
 
 def _position(error: ScaffoldError) -> tuple[int, int]:

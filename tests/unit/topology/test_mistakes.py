@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaffold.errors import TopologyErrors
-from scaffold.topology.mistakes import MOST
+from scaffold.topology.mistakes import MOST_KEPT
 from scaffold.view.errors import MOST_SHOWN, error_text
 from tests.unit.topology.written import GOOD, changed, mistakes, read
 
@@ -158,7 +158,11 @@ def test_a_list_of_many_is_cut_after_twenty() -> None:
 
 def test_a_file_that_is_wrong_a_hundred_thousand_times_ends_soon() -> None:
     found = mistakes("a: [" + "?!," * 10 + "]\n" + GOOD + "".join(f"x{n}: 1\n" for n in range(100_000)))
-    assert len(found) == MOST
+    assert len(found) == MOST_KEPT
+    assert (
+        len(mistakes(GOOD.replace("names: [localhost]", "names: [" + ", ".join(f"a_{n}" for n in range(5_000)) + "]")))
+        == MOST_KEPT
+    )
 
 
 @pytest.mark.parametrize(
