@@ -1,38 +1,59 @@
-"""`scaffold up`: every server of the topology side by side, and its publisher, until interrupted."""
+"""`scaffold up`: the topology's servers side by side, and its publisher, until interrupted."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated
 
 import typer
 
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Out
 from scaffold.cli.project import Project
+from scaffold.cli.running import Ports
 from scaffold.errors import VerifyError
+from scaffold.topology import graph
+from scaffold.topology.messages import nearest
+from scaffold.topology.model import Server
 
 PUBLISHER = "(publisher)"
 """Stands before the publisher's lines; no server can have that name."""
 
+MOVED = (
+    "These servers are on other ports than the topology says, where clients and `scaffold call` do not look for them. "
+    "A client's `run.sh SERVER URL` calls the address that is shown here."
+)
 
-def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
+
+def run(
+    file: File = DEFAULT_FILE,
+    out: Out = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="ADDRESS", help="This server alone; repeatable.")
+    ] = None,
+    ports: Annotated[Ports, typer.Option("--ports", help="auto: move every server to a free port.")] = Ports.FIXED,
+) -> None:
     """Start each rendered server by its own run.sh, show what they print, and stop all when one ends or on Ctrl-C.
 
     They take new certificates as they are renewed: `scaffold renew --watch` beside it keeps all of them fresh.
     """
     from scaffold.cli.project import open_project
-    from scaffold.cli.running import launches
-    from scaffold.running.services import Services, check_free, termination_as_exception
+    from scaffold.cli.running import project_folder
+    from scaffold.running.placement import launch, moved_callees, place
+    from scaffold.running.services import Services, termination_as_exception
 
     project = open_project(file, out)
-    servers = project.topology.servers
-    to_start = launches(project, servers.values())
-    check_free({str(server.address): server.listen for server in servers.values()})
-    check_free({f"{server.address}'s health": server.health for server in servers.values() if server.health})
-    names = [*servers, *([PUBLISHER] if project.topology.publish is not None else [])]
-    width = max(map(len, names), default=0)
+    servers = _chosen(project, only or ())
+    folders = {server.name: project_folder(project, server) for server in servers}
+    placements = place(servers, ports.value)
+    to_start = [
+        launch(placed, folders[name], _ready(project, placed.server), moved_callees(placed.server, placements))
+        for name, placed in placements.items()
+    ]
+    names = [*folders, *([PUBLISHER] if project.topology.publish is not None else [])]
+    width = max(map(len, names))
 
     def on_line(name: str, line: str) -> None:
         from scaffold.view.terminal import one_line
@@ -43,14 +64,33 @@ def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
         try:
             services.start(to_start)
             services.reload_on_change({one.name: one.folder / "tls" for one in to_start if _reloads(project, one.name)})
-            for server in servers.values():
-                print(f"{server.name:<{width}} | ready: https://{server.listen}/", flush=True)
+            for placed in placements.values():
+                print(f"{placed.server.name:<{width}} | ready: https://{placed.listen}/", flush=True)
+            if any(placed.listen != placed.server.listen for placed in placements.values()):
+                print(MOVED, file=sys.stderr)
             print("Press Ctrl-C to stop.", file=sys.stderr)
             ended = services.wait_for_an_end()
         except KeyboardInterrupt:
             typer.echo("\nStopping.", err=True)
             return
         raise VerifyError(ended.epitaph())
+
+
+def _chosen(project: Project, only: Sequence[str]) -> tuple[Server, ...]:
+    """The servers that are asked for, in the topology's order; all, where none is. Raises VerifyError, AddressError."""
+    servers = {server.address: server for server in project.topology.servers.values()}
+    if not servers:
+        raise VerifyError(f"{project.topology.name} has no servers to run", hint="add one under `servers:`")
+    asked = {project.address(text).entity for text in only}
+    for address in asked - servers.keys():
+        there = address in graph.addresses(project.topology)
+        message = f"{address} is no server, and up runs nothing else" if there else f"there is no {address}"
+        raise VerifyError(message, hint=nearest(str(address), map(str, servers)))
+    return tuple(server for address, server in servers.items() if not asked or address in asked)
+
+
+def _ready(project: Project, server: Server) -> str:
+    return project.kinds[server.address].capabilities.ready or ""
 
 
 def _reloads(project: Project, name: str) -> bool:

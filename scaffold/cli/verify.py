@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,18 +11,12 @@ import typer
 from scaffold.cli import failures
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
+from scaffold.cli.running import Ports
 from scaffold.errors import StoreError
 
 if TYPE_CHECKING:
     from scaffold.cli.project import Project
     from scaffold.verify.model import Report
-
-
-class Ports(enum.StrEnum):
-    """Where the servers listen meanwhile."""
-
-    FIXED = "fixed"
-    AUTO = "auto"
 
 
 def run(
@@ -35,9 +28,11 @@ def run(
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="REPORT", help="Write JUnit XML for CI systems as well.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="What this machine cannot run counts as failed.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="What is skipped because this machine lacks something counts as failed.")
+    ] = False,
 ) -> None:
-    """Plan, probe, report; exit with 5 where anything went the wrong way."""
+    """Plan, probe, report; exit with 5 where anything went the wrong way, or nothing could be tried."""
     from scaffold.cli.project import open_project
     from scaffold.view import programs
     from scaffold.view.junit import report_junit
@@ -53,7 +48,7 @@ def run(
     else:
         kinds = {server.name: server.template for server in project.topology.servers.values()}
         show(report_lines(report, kinds, columns()))
-    if report.failed or (strict and _cannot_run(project)):
+    if report.failed or (strict and _lacks(project, report)):
         raise typer.Exit(failures.PROBE_FAILED)
 
 
@@ -81,14 +76,18 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
         )
 
 
-def _cannot_run(project: Project) -> bool:
-    """Whether this machine lacks what a kind of the topology needs, and says which."""
-    from scaffold.running.availability import Availability
+def _lacks(project: Project, report: Report) -> bool:
+    """Whether a check was skipped for what this machine lacks; says what."""
+    from scaffold.running.availability import Availability, cannot_probe
+    from scaffold.verify.model import Result
 
-    missing = Availability(project.topology, project.kinds).missing
-    for reason in missing.values():
+    reasons = {*Availability(project.topology, project.kinds).missing.values()}
+    reasons |= {reason for server in project.topology.servers.values() if (reason := cannot_probe(server))}
+    skipped = dict.fromkeys(check.detail for check in report.checks if check.result is Result.SKIPPED)
+    lacking = [reason for reason in skipped if reason in reasons]
+    for reason in lacking:
         typer.echo(f"strict: {reason}", err=True)
-    return bool(missing)
+    return bool(lacking)
 
 
 def _write(path: Path, content: bytes) -> None:

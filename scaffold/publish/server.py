@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from scaffold.errors import PublishError, ScaffoldError
 from scaffold.publish.app import LARGEST_BODY, Clock, JsonLines, Publisher
 from scaffold.publish.state import Source, State
+from scaffold.running.listeners import who_listens
 from scaffold.topology.model import HostPort
 
 LOOK_EVERY: Final = 1.0
@@ -68,9 +69,12 @@ def listening(where: HostPort) -> socket.socket:
             listener.close()
             raise
     except OSError as error:
+        holder = who_listens(where)
         raise PublishError(
-            f"the publisher cannot listen on {where}: {error.strerror or error}",
-            hint="stop what uses it; the certificates point to `publish` of the topology, so that the port cannot move",
+            f"the publisher cannot listen on {where}: {error.strerror or error}"
+            + (f" ({holder} listens there)" if holder else ""),
+            hint=f"stop {holder or 'what uses it'}; certificates point to `publish` of the topology, "
+            "so that this port cannot move",
         ) from error
     return listener
 

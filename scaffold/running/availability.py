@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -11,13 +10,10 @@ from functools import cached_property
 
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import OLDEST_LIBRARY
-from scaffold.running.services import handed_on
+from scaffold.running.services import handed_on, installed
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.model import KeyType, Party, Server, Topology
-
-_FOR_ADMINISTRATORS = "/usr/local/sbin:/usr/sbin:/sbin"
-"""Where Debian keeps servers, out of a plain user's PATH."""
 
 _ANSWERS_WITHIN = 20.0
 
@@ -38,11 +34,13 @@ class Availability:
     @cached_property
     def missing(self) -> Mapping[Address, str]:
         """The reason, by address, for each server and client that cannot run here."""
-        found = {}
-        for party in graph.parties(self._t):
-            if (kind := self._kinds.get(party.address)) is not None and (reason := self._missing(party, kind)):
-                found[party.address] = reason
-        return found
+        reasons = ((party.address, self.missing_of(party)) for party in graph.parties(self._t))
+        return {address: reason for address, reason in reasons if reason is not None}
+
+    def missing_of(self, party: Party) -> str | None:
+        """The reason for one of them; None where it can run, and for what is made elsewhere."""
+        kind = self._kinds.get(party.address)
+        return self._missing(party, kind) if kind is not None else None
 
     def _missing(self, party: Party, kind: Kind) -> str | None:
         for commands in kind.capabilities.requires:
@@ -75,11 +73,6 @@ class Availability:
         if command not in self._versions:
             self._versions[command] = _version_said_by(command)
         return self._versions[command]
-
-
-def installed(command: str) -> bool:
-    """Whether a command is on PATH, or where Debian keeps servers."""
-    return bool(shutil.which(command) or shutil.which(command, path=_FOR_ADMINISTRATORS))
 
 
 def cannot_probe(server: Server) -> str | None:

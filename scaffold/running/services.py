@@ -27,6 +27,7 @@ from types import FrameType, TracebackType
 from typing import IO
 
 from scaffold.errors import VerifyError
+from scaffold.running.listeners import who_listens
 from scaffold.topology.model import HostPort
 
 READY_WITHIN = 120.0
@@ -66,8 +67,23 @@ def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def handed_on() -> dict[str, str]:
-    """What a program that is started here sees of our own environment."""
-    return {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
+    """What a program that is started here sees of our own environment, and where it is looked for: in PATH."""
+    seen = {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
+    return {**seen, "PATH": _search_path(seen.get("PATH", os.defpath))}
+
+
+def installed(command: str) -> bool:
+    """Whether a program that is started here finds a command."""
+    return shutil.which(command, path=handed_on()["PATH"]) is not None
+
+
+def _search_path(path: str) -> str:
+    """`path` and, behind it, where Debian keeps servers, out of an ordinary user's PATH."""
+    folders = path.split(os.pathsep)
+    return os.pathsep.join([*folders, *(folder for folder in _FOR_ADMINISTRATORS if folder not in folders)])
+
+
+_FOR_ADMINISTRATORS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 class Service:
@@ -320,12 +336,14 @@ def check_free(wanted: Mapping[str, HostPort]) -> None:
         if (other := seen.setdefault(address, use)) != use:
             raise VerifyError(
                 f"{use} and {other} both listen on {address}",
-                hint="give one of them another port, or let `--ports auto` choose",
+                hint="give one of them another port, or let `--ports auto` choose free ones",
             )
         if (reason := _taken(address)) is not None:
+            holder = who_listens(address)
+            listens = f" ({holder} listens there)" if holder else ""
             raise VerifyError(
-                f"{use} cannot listen on {address}: {reason}",
-                hint="stop what uses it, or let `--ports auto` choose free ports",
+                f"{use} cannot listen on {address}: {reason}{listens}",
+                hint=f"stop {holder or 'what uses it'}, or let `--ports auto` choose free ports",
             )
 
 

@@ -166,5 +166,10 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether any probe went the wrong way, or anything had drifted."""
-        return self.summary[Result.FAILED] > 0
+        """Whether any probe went the wrong way, anything had drifted, or nothing was tried: that proves nothing."""
+        return self.summary[Result.FAILED] > 0 or not self.tried
+
+    @property
+    def tried(self) -> bool:
+        """Whether any check was tried at all."""
+        return any(check.result is not Result.SKIPPED for check in self.checks)

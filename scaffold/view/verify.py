@@ -27,12 +27,20 @@ def report_lines(report: Report, kinds: Mapping[str, str] | None = None, columns
         yield plain("")
     yield from _drift_lines(report)
     yield from _failure_lines(report)
+    if not report.tried:
+        yield [(_nothing_tried(report), "bold red")]
     yield _summary(report)
 
 
 def summary_line(report: Report) -> str:
     """`Verify: 61 passed, 0 failed, 4 skipped.`"""
     return "Verify: " + ", ".join(f"{count:,} {result.value}" for result, count in report.summary.items()) + "."
+
+
+def _nothing_tried(report: Report) -> str:
+    if not report.checks:
+        return "Nothing was tried: the topology has no server, or --only names something that has no checks."
+    return "Nothing was tried, so nothing is proved: the reasons are above."
 
 
 def _summary(report: Report) -> Line:

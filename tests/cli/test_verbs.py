@@ -8,9 +8,10 @@ import pty
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -18,6 +19,7 @@ import pytest
 
 from scaffold.running.services import free_addresses
 from tests.cli.harness import scaffold, snapshot
+from tests.requirements import require_command
 
 GOOD = """\
 version: 1
@@ -265,23 +267,45 @@ def test_what_this_machine_cannot_run_is_skipped_in_plain_sight_and_failed_by_st
     assert "needs curl" in ended.out
     strict = scaffold("verify", "--ports", "auto", "--strict", cwd=tmp_path, env=environment)
     assert strict.code == 5
+    assert "strict: client.late needs curl" in strict.err
+
+
+def test_a_verification_that_tried_nothing_is_no_success(applied: Path) -> None:
+    """The twin of every green run: a machine without the template's program proves nothing, and does not say 0."""
+    (applied / "bin").mkdir()
+    if any(Path(folder, "python3").exists() for folder in ("/usr/local/sbin", "/usr/sbin", "/sbin")):
+        pytest.skip("python3 lies where servers do, and cannot be hidden")
+    ended = scaffold("verify", "--ports", "auto", cwd=applied, env={"PATH": str(applied / "bin")})
+    assert ended.code == 5, ended.out + ended.err
+    assert "Nothing was tried, so nothing is proved" in ended.out
+    assert "needs python3" in ended.out
+    said = scaffold("verify", "--ports", "auto", "--json", cwd=applied, env={"PATH": str(applied / "bin")})
+    assert (said.code, said.json["summary"]["passed"]) == (5, 0)
 
 
 # up, call
 
 
 @contextlib.contextmanager
-def up(folder: Path) -> Iterator[None]:
-    """`scaffold up`, from when its servers are ready on."""
+def up(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[list[str]]:
+    """`scaffold up`, from when its servers are ready on, with the lines that it has printed until then."""
+    command = [sys.executable, "-m", "scaffold", "up", *options]
     process = subprocess.Popen(
-        [sys.executable, "-m", "scaffold", "up"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
+    lines = []
     for line in process.stdout:
+        lines.append(line)
         if "ready: https://" in line:
             break
     try:
-        yield
+        yield lines
     finally:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
@@ -304,8 +328,51 @@ def test_up_serves_and_call_makes_one_call(running: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_a_clear_error(running: Path) -> None:
-    scaffold("up", cwd=running).assert_clear_error("server.api cannot listen on 127.0.0.1:")
-    scaffold("verify", cwd=running).assert_clear_error("hint: ", "--ports auto")
+    for verb in ("up", "verify"):
+        ended = scaffold(verb, cwd=running)
+        ended.assert_clear_error("server.api cannot listen on 127.0.0.1:", "hint: stop ", "`--ports auto`")
+        if sys.platform == "linux":
+            assert "(process " in ended.err
+
+
+def test_the_hint_of_a_taken_port_works(running: Path) -> None:
+    with up(running, "--ports", "auto") as lines:
+        (ready,) = (line for line in lines if "ready: https://" in line)
+        (address,) = re.findall(r"https://127\.0\.0\.1:([0-9]+)/", ready)
+        assert address not in (running / "topology.yaml").read_text()
+        run = [str(running / "shop/clients/cli/run.sh"), "api", f"https://127.0.0.1:{address}/"]
+        called = subprocess.run(run, capture_output=True, text=True, check=False)
+        assert called.returncode == 0, called.stderr
+
+
+def test_up_runs_what_it_is_asked_for_alone(tmp_path: Path) -> None:
+    one, two = free_addresses(2)
+    servers = f"""\
+  api: {{template: python, issuer: issuing, listen: "{one}", names: [localhost]}}
+  other: {{template: python, issuer: issuing, listen: "{two}", names: [localhost]}}
+clients:"""
+    (tmp_path / "topology.yaml").write_text(re.sub(r"  api: .*\nclients:", servers, GOOD))
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    with socket.create_server((one.host, one.port)):  # somebody else's: it is not asked for
+        with up(tmp_path, "--only", "server.other") as lines:
+            assert [line for line in lines if "api" in line] == []
+        scaffold("up", cwd=tmp_path).assert_clear_error("server.api cannot listen")
+    scaffold("up", "--only", "client.cli", cwd=tmp_path).assert_clear_error("is no server", "server.api, server.other")
+    scaffold("up", "--only", "server.othr", cwd=tmp_path).assert_clear_error("there is no server.othr", "server.other")
+
+
+def test_up_finds_what_verify_finds(tmp_path: Path) -> None:
+    """nginx lies in /usr/sbin, out of an ordinary user's PATH."""
+    require_command("nginx")
+    nginx = GOOD.replace("template: python, issuer: issuing, listen", "template: nginx, issuer: issuing, listen")
+    (tmp_path / "topology.yaml").write_text(nginx.replace("127.0.0.1:8443", str(free_addresses(1)[0])))
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    verified = scaffold("verify", cwd=tmp_path, env=path)
+    assert (verified.code, "needs nginx" in verified.out) == (0, False), verified.err
+    with up(tmp_path, env=path) as lines:
+        assert "ready: https://" in lines[-1]
+        assert scaffold("call", "cli", "api", cwd=tmp_path, env=path).code == 0
 
 
 def test_call_to_nobody_says_how_to_start_it(made: Path) -> None:
