@@ -45,15 +45,19 @@ def carry_out(project: Project, make: Make, *, yes: bool, json: bool) -> None:
 def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool) -> None:
     from scaffold.apply import apply
     from scaffold.pki.randomness import OPERATING_SYSTEM
+    from scaffold.plan.reach import reaches
     from scaffold.store.secrets import Secrets
     from scaffold.view import programs
     from scaffold.view.plan import outcome_lines, plan_lines
     from scaffold.view.progress import progress
+    from scaffold.view.reach import accepted_lines, reach_lines
     from scaffold.view.terminal import show
 
     plan = planned.plan
+    revoked = reaches(plan, planned.basis)
     if plan.changes and not json:
         show(plan_lines(plan))
+        show(reach_lines(revoked))
     costly = [change for change in plan.changes if change.asks]
     if costly and not yes:
         _ask(costly)
@@ -67,9 +71,10 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool) -> 
             randomness=OPERATING_SYSTEM,
         )
     if json:
-        typer.echo(programs.outcome_json(plan, outcome))
+        typer.echo(programs.outcome_json(plan, outcome, revoked))
     else:
         show(outcome_lines(plan, outcome, project.layout.out))
+        show(accepted_lines(revoked))
     if outcome.undone:
         raise typer.Exit(failures.CONFLICT)
 

@@ -15,6 +15,7 @@ from scaffold.pki import crl as crls
 from scaffold.plan.desired import AdoptedCa, Desired, DesiredCertificate
 from scaffold.plan.make import Basis, Planned
 from scaffold.plan.model import Action, Change, Work
+from scaffold.plan.reach import Reach, reach
 from scaffold.plan.reasons import Reason
 from scaffold.settings.peers import needs_crls
 from scaffold.store.archive import revoked_ever
@@ -80,13 +81,17 @@ class CrlStatus:
 
 @dataclass(frozen=True, slots=True)
 class RevokedStatus:
-    """A certificate that was revoked, as the ledger has it; None for what was not issued here."""
+    """A certificate that was revoked, as the ledger has it; None for what was not issued here.
+
+    `reach`: who refuses it and who does not, until it ends.
+    """
 
     ca: str
     serial: str
     reason: str
     at: datetime
     issued: Issued | None
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def status(planned: Planned, within: timedelta | None = None) -> Status:
         *_adopted(basis, within),
         *(_status(asked, observed, changes.get(asked.address), now, within) for asked in _asked(desired)),
     )
-    return Status(certificates, tuple(_crls(basis, changes, within)), tuple(_revoked(observed)))
+    return Status(certificates, tuple(_crls(basis, changes, within)), tuple(_revoked(basis)))
 
 
 def _asked(desired: Desired) -> Iterator[DesiredCertificate]:
@@ -221,10 +226,13 @@ def _crl_state(crl: crls.Crl, change: Change | None, now: datetime, within: time
     return State.DUE if past_half or (within is not None and ends <= now + within) else State.VALID
 
 
-def _revoked(observed: Observation) -> Iterator[RevokedStatus]:
-    known = revoked_ever(observed.layout, observed.ledger)
+def _revoked(basis: Basis) -> Iterator[RevokedStatus]:
+    known = revoked_ever(basis.observed.layout, basis.observed.ledger)
     for (ca, serial), entry in known.revoked.items():
-        yield RevokedStatus(ca, serial, entry.reason, entry.at, known.by_serial.get((ca, serial)))
+        issued = known.by_serial.get((ca, serial))
+        alive = issued is not None and issued.not_after > basis.now
+        reached = reach(basis, issued.address, ca, serial, replaced=entry.replace) if issued and alive else None
+        yield RevokedStatus(ca, serial, entry.reason, entry.at, issued, reached)
 
 
 def _by_clock(certificate: x509.Certificate, now: datetime, within: timedelta | None) -> State:

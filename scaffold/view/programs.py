@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from scaffold.plan.model import Action, Change, Plan
 from scaffold.verify.model import Report
+from scaffold.view.reach import reach_value
 from scaffold.view.reasons import sentence
 
 if TYPE_CHECKING:
     from scaffold.apply import Outcome
+    from scaffold.plan.reach import Reach
 
 
 def plan_json(plan: Plan) -> str:
@@ -26,13 +28,17 @@ def plan_json(plan: Plan) -> str:
     )
 
 
-def outcome_json(plan: Plan, outcome: Outcome) -> str:
-    """`{"topology", "changes", "undone", "notes", "summary"}`: what was done, and what would have cost an edit."""
+def outcome_json(plan: Plan, outcome: Outcome, revoked: Sequence[Reach] = ()) -> str:
+    """`{"topology", "changes", "undone", "revoked", "notes", "summary"}`.
+
+    That is what was done, what would have cost an edit, and how far each revocation reaches.
+    """
     return _dump(
         {
             "topology": plan.topology,
             "changes": [change_value(change) for change in outcome.done],
             "undone": [change_value(change) for change in outcome.undone],
+            "revoked": [reach_value(one) for one in revoked],
             "notes": list(map(str, plan.notes)),
             "summary": {action.value: plan.summary.get(action, 0) for action in Action},
         }

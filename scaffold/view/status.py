@@ -11,6 +11,7 @@ from typing import Any
 
 from scaffold.plan.status import FINE, CertificateStatus, CrlStatus, RevokedStatus, State, Status
 from scaffold.topology.address import Address
+from scaffold.view.reach import peers_value, reach_words
 from scaffold.view.reasons import sentence
 from scaffold.view.terminal import Line, one_line, plain
 
@@ -42,9 +43,33 @@ def status_lines(status: Status, now: datetime) -> Iterator[Line]:
     if crls:
         yield from _table("CRL", crls, width, states, now)
         yield plain("")
+    yield from _revoked_lines(status.revoked)
     counts = Counter(row.state for row in certificates)
     words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
     yield [(f"Status: {words or 'no certificates'}{_of_crls(crls)}.", "bold" if status.fine else "bold yellow")]
+
+
+MOST_REVOKED = 20
+"""Revoked certificates that are shown, the newest; all of them are in the JSON."""
+
+
+def _revoked_lines(revoked: Sequence[RevokedStatus]) -> Iterator[Line]:
+    """What was revoked and has not ended yet, and whether anybody refuses it; what has ended nobody accepts."""
+    alive = sorted((one for one in revoked if one.reach is not None), key=lambda one: one.at, reverse=True)
+    if not alive:
+        return
+    width = max(len(str(one.reach.address)) for one in alive if one.reach)
+    yield [(f"{'revoked':<{width}}  since", "dim")]
+    for one in alive[:MOST_REVOKED]:
+        if one.reach is not None:
+            style = "bold yellow" if one.reach.accepted_by else ""
+            yield [
+                (f"{one.reach.address!s:<{width}}  {one.at:%Y-%m-%d %H:%M} UTC  serial {one.serial}, {one.reason}", ""),
+            ]
+            yield [(f"{'':<{width}}  {one_line(reach_words(one.reach))}", style)]
+    if len(alive) > MOST_REVOKED:
+        yield plain(f"… and {len(alive) - MOST_REVOKED:,} more (`status --json` has all)")
+    yield plain("")
 
 
 def _detail(one: CertificateStatus | CrlStatus) -> str:
@@ -129,6 +154,7 @@ def _revoked(one: RevokedStatus) -> Mapping[str, Any]:
         "fingerprint_sha256": issued.fingerprint_sha256 if issued else None,
         "reason": one.reason,
         "at": _iso(one.at),
+        **(peers_value(one.reach) if one.reach is not None else {"refused_by": [], "accepted_by": [], "unknown": []}),
     }
 
 

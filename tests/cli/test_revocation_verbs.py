@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
 import re
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +16,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from scaffold.running.services import free_addresses
 from tests.cli.harness import scaffold, snapshot
 
 BANK = """\
@@ -68,6 +73,68 @@ def test_revoke_json_and_status_of_what_stays_revoked(applied: Path) -> None:
     assert "scaffold renew client.cli" in scaffold("plan", cwd=applied).out
     assert scaffold("renew", "client.cli", cwd=applied).code == 0
     assert scaffold("status", cwd=applied).code == 0
+
+
+def test_revoke_says_who_goes_on_accepting_it_and_until_when(applied: Path) -> None:
+    text = BANK.replace(
+        "clients:", "  open: {template: python, issuer: issuing, listen: 127.0.0.1:8444, names: [a.b]}\nclients:"
+    )
+    (applied / "topology.yaml").write_text(text.replace("calls: [api]", "calls: [api, open]"))
+    assert scaffold("apply", "--yes", cwd=applied).code == 0
+    old = applied / "old"
+    shutil.copytree(applied / "bank/clients/cli/tls", old)
+    until = f"{leaf(applied).not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    accepted = f"still accepted by server.open until {until}: checks no revocation"
+    arguments = ("revoke", "client.cli", "--reason", "keyCompromise")
+    asked = scaffold(*arguments, cwd=applied)
+    assert (asked.code, accepted in asked.out) == (1, True)
+    done = scaffold(*arguments, "--yes", cwd=applied)
+    assert done.out.count(accepted) == 2  # before, and after
+    assert re.search(r"refused by server\.api as soon as it has the new CRL, at the latest from \d{4}", done.out)
+    status = scaffold("status", cwd=applied)
+    assert accepted in status.out
+    assert "refused by server.api (crl)" in status.out
+    (one,) = scaffold("status", "--json", cwd=applied).json["revoked"]
+    assert (one["accepted_by"], [refusal["by"] for refusal in one["refused_by"]]) == (["server.open"], ["crl"])
+    # It is true: the certificate that was revoked gets in where nothing is checked, and nowhere else.
+    assert [gets_in(applied, old, name) for name in ("open", "api")] == [True, False]
+
+
+def gets_in(folder: Path, tls: Path, server: str) -> bool:
+    """Whether the rendered server answers somebody with the old certificate of cli."""
+    (address,) = free_addresses(1)
+    running = subprocess.Popen(
+        [folder / "bank/servers" / server / "run.sh"],
+        env={**os.environ, "LISTEN": str(address)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert running.stdout is not None
+        assert "ready" in next(iter(running.stdout))
+        context = ssl.create_default_context(cafile=folder / "bank/pki/root/ca.crt")
+        context.check_hostname = False
+        context.load_cert_chain(tls / "cert.pem", tls / "key.pem")
+        connection = http.client.HTTPSConnection(address.host, address.port, context=context, timeout=20)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+    finally:
+        running.terminate()
+        running.wait(20)
+
+
+def test_a_revocation_that_everybody_learns_of_goes_on_nowhere(applied: Path) -> None:
+    done = scaffold("revoke", "client.cli", "--reason", "keyCompromise", "--yes", "--json", cwd=applied)
+    (one,) = done.json["revoked"]
+    assert (one["accepted_by"], one["unknown"]) == ([], [])
+    assert [(refusal["address"], refusal["by"]) for refusal in one["refused_by"]] == [("server.api", "crl")]
+    assert "still accepted" not in scaffold("status", cwd=applied).out
 
 
 def test_revoke_says_what_is_wrong(applied: Path) -> None:

@@ -1,0 +1,134 @@
+"""How far a revocation reaches: who refuses the certificate from then on, and who accepts it until it ends."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from scaffold.errors import Unreadable
+from scaffold.pki import crl as crls
+from scaffold.plan.make import Basis
+from scaffold.plan.model import Plan
+from scaffold.store import ledger
+from scaffold.topology import graph
+from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.model import Client, Party, RevocationCheck, Server, Topology
+
+
+class By(enum.StrEnum):
+    """What a certificate is refused by."""
+
+    CRL = "crl"
+    OCSP = "ocsp"
+    ALLOW_LIST = "allow-list"
+    """It names the key of the CA, which is another now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Somebody who refuses; older answers of a CRL or responder are believed until `believed_until`, where known."""
+
+    address: Address
+    by: By
+    believed_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Of one certificate: who refuses it, who accepts it (they check nothing), and of whom that is not known.
+
+    Nobody else in the topology is shown it, or lets its holder in. `not_after` is its end; None where it was not
+    issued here.
+    """
+
+    address: Address
+    serial: str
+    not_after: datetime | None
+    refused_by: tuple[Refusal, ...] = ()
+    accepted_by: tuple[Address, ...] = ()
+    unknown: tuple[Address, ...] = ()
+
+
+def reaches(plan: Plan, basis: Basis) -> tuple[Reach, ...]:
+    """What the revocations of a plan come to."""
+    found = []
+    for change in plan.changes:
+        for one in change.revocations:
+            if one.reason != ledger.LIFTED:
+                reached = reach(basis, change.address, one.ca, one.serial, replaced=one.replace)
+                refusals = [_with_end(basis, refusal, one.ca) for refusal in reached.refused_by]
+                found.append(replace(reached, refused_by=tuple(refusals)))
+    return tuple(found)
+
+
+def reach(basis: Basis, address: Address, ca: str, serial: str, *, replaced: bool) -> Reach:
+    """How far the revocation of the certificate with `serial` that `ca` has issued to `address` reaches.
+
+    `replaced`: whether its holder gets another, a CA over a key of its own.
+    """
+    issued = basis.observed.ledger.by_serial.get((ca, serial))
+    shown_to = {party.address: party for party in _shown_to(basis.topology, address)}.values()
+    known = {one.address: _by(basis, one, address, replaced=replaced) for one in shown_to if not _is_external(one)}
+    return Reach(
+        address,
+        serial,
+        issued.not_after if issued is not None else None,
+        refused_by=tuple(Refusal(checker, by) for checker, by in known.items() if by is not None),
+        accepted_by=tuple(checker for checker, by in known.items() if by is None),
+        unknown=tuple(one.address for one in shown_to if _is_external(one)),
+    )
+
+
+def _by(basis: Basis, checker: Party, address: Address, *, replaced: bool) -> By | None:
+    """What `checker` refuses the certificate by; None where it does not."""
+    if checker.check_revocation is not RevocationCheck.NONE:
+        return By(checker.check_revocation.value)
+    sees_key = basis.kinds[checker.address].capabilities.sees_issuer_by == "key"
+    of_ca = address.role is Role.CA and replaced and isinstance(checker, Server)
+    return By.ALLOW_LIST if of_ca and sees_key else None
+
+
+def _shown_to(t: Topology, address: Address) -> Iterator[Party]:
+    """Whoever is shown the certificate and would let its holder in: servers of a caller's, callers of a server's."""
+    if address.role is Role.CA:
+        for party in graph.parties(t):
+            if party.issuer in t.cas and address.name in {ca.name for ca in graph.chain(t, party.issuer)}:
+                yield from _peers(t, party)
+        return
+    parties: Mapping[str, Party] = t.servers if address.role is Role.SERVER else t.clients
+    if address.name not in parties:
+        return  # nobody lists who is not in the topology any more
+    party = parties[address.name]
+    if isinstance(party, Server) and address.part is not Part.CLIENT_CERTIFICATE:
+        yield from graph.callers(t, party.name)
+    else:
+        yield from (t.servers[name] for name in party.calls)
+
+
+def _peers(t: Topology, party: Party) -> Iterator[Party]:
+    yield from (t.servers[name] for name in party.calls)
+    if isinstance(party, Server):
+        yield from graph.callers(t, party.name)
+
+
+def _is_external(party: Party) -> bool:
+    return isinstance(party, Client) and party.external is not None
+
+
+def _with_end(basis: Basis, refusal: Refusal, ca: str) -> Refusal:
+    """The refusal with the moment at which the last answer ends that does not know of the revocation."""
+    one = next((found for found in basis.desired.cas if found.ca.name == ca), None)
+    if one is None or refusal.by is By.ALLOW_LIST:
+        return refusal
+    if refusal.by is By.OCSP:
+        life = one.ca.revocation.ocsp
+        return replace(refusal, believed_until=basis.now + life if life is not None else None)
+    try:
+        there = crls.load_all(basis.observed.content(one.paths.crl) or b"")
+    except Unreadable:
+        return refusal
+    return replace(
+        refusal, believed_until=max((crl.next_update_utc for crl in there if crl.next_update_utc), default=None)
+    )

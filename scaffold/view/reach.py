@@ -1,0 +1,96 @@
+"""How far a revocation reaches, in words and in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from scaffold.plan.reach import By, Reach, Refusal
+from scaffold.view.terminal import Line, plain
+
+
+def reach_lines(reaches: Sequence[Reach]) -> Iterator[Line]:
+    """Of each revoked certificate, who goes on accepting it and who refuses it; then an empty line."""
+    for reach in reaches:
+        yield [(f"{reach.address} (serial {reach.serial}), once it is revoked:", "bold")]
+        for accepted, text in _said(reach):
+            yield [(f"  {text}", "bold yellow" if accepted else "")]
+    if any(reach.refused_by for reach in reaches):
+        yield plain(
+            "  The files here are updated at once; those on other hosts when they are brought or fetched there."
+        )
+    if reaches:
+        yield plain("")
+
+
+def accepted_lines(reaches: Sequence[Reach]) -> Iterator[Line]:
+    """A line for each certificate that was revoked and that somebody goes on accepting."""
+    for reach in reaches:
+        for accepted, text in _said(reach):
+            if accepted:
+                yield [(f"{reach.address} is revoked, and {text}.", "bold yellow")]
+
+
+def reach_words(reach: Reach) -> str:
+    """The same in one line, of a certificate that has been revoked."""
+    refused = ", ".join(f"{refusal.address} ({refusal.by})" for refusal in reach.refused_by)
+    others = [text for accepted, text in _said(reach) if accepted or not reach.refused_by]
+    return "; ".join([*others, *([f"refused by {refused}"] if refused else [])])
+
+
+def _said(reach: Reach) -> Iterator[tuple[bool, str]]:
+    """Each sentence, and whether it says that somebody goes on accepting the certificate."""
+    if reach.accepted_by:
+        names = ", ".join(map(str, reach.accepted_by))
+        check = "checks" if len(reach.accepted_by) == 1 else "check"
+        until = f"until {_moment(reach.not_after)}" if reach.not_after else "until it expires"
+        yield True, f"still accepted by {names} {until}: {check} no revocation (check_revocation: none)"
+    for refusal in reach.refused_by:
+        yield False, f"refused by {refusal.address}{_from(refusal)}"
+    if reach.unknown:
+        yield True, f"not known of {', '.join(map(str, reach.unknown))}: external"
+    if not (reach.accepted_by or reach.refused_by or reach.unknown):
+        yield False, "nobody in the topology accepts it anyway"
+
+
+def _from(refusal: Refusal) -> str:
+    latest = f", at the latest from {_moment(refusal.believed_until)}" if refusal.believed_until else ""
+    return f" as soon as it has the new {_ANSWERS[refusal.by]}{latest}"
+
+
+_ANSWERS = {By.CRL: "CRL", By.OCSP: "OCSP response", By.ALLOW_LIST: "allow list"}
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def reach_value(reach: Reach) -> dict[str, Any]:
+    """`{"address", "serial", "not_after", "refused_by": […], "accepted_by": […], "unknown": […]}`."""
+    return {
+        "address": str(reach.address),
+        "serial": reach.serial,
+        "not_after": _iso(reach.not_after),
+        **peers_value(reach),
+    }
+
+
+def peers_value(reach: Reach) -> dict[str, Any]:
+    """`{"refused_by": [{"address", "by", "believed_until"}], "accepted_by": […], "unknown": […]}`."""
+    return {
+        "refused_by": [
+            {
+                "address": str(one.address),
+                "by": one.by.value,
+                "believed_until": _iso(one.believed_until),
+            }
+            for one in reach.refused_by
+        ],
+        "accepted_by": list(map(str, reach.accepted_by)),
+        "unknown": list(map(str, reach.unknown)),
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else None
