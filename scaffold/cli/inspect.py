@@ -11,6 +11,7 @@ import typer
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Out
 from scaffold.errors import PkiError, StoreError, WrongPassword
+from scaffold.topology.inputs import read_at_most
 
 if TYPE_CHECKING:
     from scaffold.pki.inspect import Description
@@ -52,8 +53,7 @@ def _read(path: Path) -> bytes:
     try:
         if str(path) == "-":
             return sys.stdin.buffer.read(LARGEST)
-        with path.open("rb") as stream:
-            data = stream.read(LARGEST + 1)
+        data = read_at_most(path, LARGEST + 1)
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
     if len(data) > LARGEST:

@@ -7,13 +7,16 @@ import difflib
 import functools
 import hashlib
 import json
+import logging
 import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from scaffold.errors import KindError
 from scaffold.kinds.capabilities import Capabilities, parse
@@ -84,6 +87,8 @@ def find(template: str, role: str, base: Path) -> Kind:
 
 def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:
     """The kind in `folder`. Raises KindError where it is missing or malformed."""
+    if not folder.is_dir():
+        raise KindError(f'template "{name}" is not a folder: {folder}', hint="a template is a folder, such as ./mine")
     values = _read_cookiecutter_json(folder, name)
     capabilities = parse(values.pop("_scaffold", None), f'template "{name}"')
     private = {key: value for key, value in values.items() if key.startswith("_")}
@@ -151,9 +156,11 @@ def _read_cookiecutter_json(folder: Path, name: str) -> dict[str, object]:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise KindError(f'template "{name}" has no {file}') from None
+        hint = "a template is a folder with a cookiecutter.json, in which `_scaffold` says what it can do"
+        raise KindError(f'template "{name}" has no {file}', hint=hint) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise KindError(f"{file} cannot be read: {error}") from error
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise KindError(f"{file} cannot be read: {said}") from error
     if not isinstance(values, dict):
         raise KindError(f"{file} must hold an object")
     return values
@@ -186,10 +193,40 @@ def _fetch(template: str) -> Path:
     from cookiecutter.repository import determine_repo_dir
     from requests import RequestException
 
+    # What git says is in the error; cookiecutter would print it with a traceback.
+    logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
     place = tempfile.mkdtemp(prefix="scaffold-template-")
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     try:
         folder, _ = determine_repo_dir(template, BUILTIN_ABBREVIATIONS, place, checkout=None, no_input=True)
-    except (CookiecutterException, RequestException, OSError) as error:
-        raise KindError(f'template "{template}" cannot be fetched: {error}') from error
+    except (CookiecutterException, RequestException, OSError, subprocess.CalledProcessError) as error:
+        raise KindError(f'template "{template}" cannot be fetched: {_said(error)}', hint=_HOW_TO_FETCH) from error
     return Path(folder)
+
+
+_HOW_TO_FETCH = "a repository is written git+https://host/path or gh:owner/name, a zip file with .zip, a folder ./path"
+
+
+def _said(error: Exception) -> str:
+    """What went wrong in one line, without what only cookiecutter's or requests' developers understand."""
+    from cookiecutter.exceptions import RepositoryNotFound, UnknownRepoType
+    from requests import ConnectionError as NoConnection
+    from requests import Timeout
+
+    match error:
+        case UnknownRepoType():
+            return "it is neither a git repository nor a zip file"
+        case RepositoryNotFound():
+            return "there is no template"
+        case NoConnection() | Timeout():
+            url = error.request.url if error.request is not None else None
+            return f"no connection to {(urlsplit(str(url)).hostname if url else None) or 'its host'}"
+        case subprocess.CalledProcessError():
+            lines = [
+                line for line in bytes(error.output or b"").decode("utf-8", "replace").splitlines() if line.strip()
+            ]
+            told = [line for line in lines if line.startswith(("fatal:", "error:", "ssh:"))] or lines[-1:]
+            return told[0].strip()[:300] if told else f"{error.cmd[0]} failed"
+        case OSError():
+            return error.strerror or str(error)
+    return str(error).partition("\n")[0][:300]

@@ -14,6 +14,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.variables import VariableError, merged
 from scaffold.topology import graph
 from scaffold.topology.address import Address
+from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import Client, Fault, KeyType, Party, Server, TlsProfile, Topology
 from scaffold.topology.notes import Note
 
@@ -26,16 +27,30 @@ _LONGEST_VISIBLE_NAME = 1024
 def check(t: Topology, kinds: Mapping[Address, Kind]) -> tuple[Note, ...]:
     """The plan's notes. `kinds` maps the addresses of all that has a project to its kind.
 
-    Raises TopologyError for the first thing that a kind cannot do or that the two ends of an edge cannot agree on.
+    Raises TopologyError for what a kind cannot do or the two ends of an edge cannot agree on, all of it at once: the
+    first of each server, client and edge, and of what many stumble over, such as a CA's key, one.
     """
     notes: dict[Note, None] = {}
+    wrong: dict[Place | None, TopologyError] = {}
+    for found in _checks(t, kinds):
+        try:
+            notes.update(dict.fromkeys(found))
+        except TopologyError as error:
+            wrong.setdefault(error.place, error)
+    mistakes = Mistakes()
+    mistakes.add_all(wrong.values())
+    mistakes.check()
+    return tuple(notes)
+
+
+def _checks(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Iterator[Note]]:
+    """One check for each server and client, for each edge, and for each server that knows callers by their names."""
     for party in graph.parties(t):
         if (kind := kinds.get(party.address)) is not None:
-            notes.update(dict.fromkeys(_check_party(t, party, kind)))
+            yield _check_party(t, party, kind)
     for caller, callee in graph.edges(t):
-        notes.update(dict.fromkeys(_check_edge(t, caller, callee, kinds)))
-    _check_names(t, kinds)
-    return tuple(notes)
+        yield _check_edge(t, caller, callee, kinds)
+    yield from _check_names(t, kinds)
 
 
 def without_unusable_defaults(t: Topology, kinds: Mapping[Address, Kind]) -> Topology:
@@ -216,16 +231,23 @@ def _refuse_tls12(t: Topology, caller: Party, callee: Server, kind: Kind) -> Non
             )
 
 
-def _check_names(t: Topology, kinds: Mapping[Address, Kind]) -> None:
+def _check_names(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Iterator[Note]]:
     """A server that sees names alone knows a caller by whole subject and issuer, which one root must vouch for."""
     by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by == "name"]
     bearers = _bearers(t) if by_name else {}
     for server in by_name:
-        kind, callers = kinds[server.address], graph.callers(t, server.name)
-        _check_one_root(t, server, kind, callers)
-        for caller in callers:
-            _check_visible(t, server, kind, caller)
-            _check_no_double(t, server, kind, bearers[caller.issuer, _subject(caller)])
+        yield _check_callers_names(t, server, kinds[server.address], bearers)
+
+
+def _check_callers_names(
+    t: Topology, server: Server, kind: Kind, bearers: Mapping[tuple[str, tuple[str, ...]], Sequence[Party]]
+) -> Iterator[Note]:
+    callers = graph.callers(t, server.name)
+    _check_one_root(t, server, kind, callers)
+    for caller in callers:
+        _check_visible(t, server, kind, caller)
+        _check_no_double(t, server, kind, bearers[caller.issuer, _subject(caller)])
+    yield from ()
 
 
 def _bearers(t: Topology) -> dict[tuple[str, tuple[str, ...]], list[Party]]:
@@ -303,7 +325,8 @@ def _is_newer(needed: str) -> bool:
 
 def _refusal(t: Topology, party: Party, field: str, kind: Kind, problem: str, hint: str | None) -> TopologyError:
     message = f'{party.address}: template "{kind.name}" {problem}'
-    return TopologyError(message, place=t.place(*_path(party), field), hint=hint)
+    way_out = hint or f"leave {field} out, or take another template"
+    return TopologyError(message, place=t.place(*_path(party), field), hint=way_out)
 
 
 def _one_of(values: Mapping[KeyType, str] | frozenset[object]) -> str:

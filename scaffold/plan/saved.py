@@ -18,8 +18,11 @@ from scaffold.plan.model import Change, Plan
 from scaffold.plan.reasons import Reason, Value
 from scaffold.store.seen import Seen, SeenFile, SeenFolder
 from scaffold.topology.address import Address
+from scaffold.topology.inputs import read_at_most
 
 FORMAT = 3
+_MOST_BYTES = 256 * 1024 * 1024
+"""A plan of a hundred thousand changes has some tens of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +113,17 @@ def save_plan(plan: Plan, path: Path) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise PlanError(f"cannot save the plan to {path}: {error.strerror or error}") from error
+        hint = "--save takes the name of a file, in a folder that is there"
+        raise PlanError(f"cannot save the plan to {path}: {error.strerror or error}", hint=hint) from error
 
 
 def load_plan(path: Path) -> Saved:
     """A saved plan. Raises PlanError."""
     try:
-        return from_value(json.loads(path.read_bytes()))
+        return from_value(json.loads(read_at_most(path, _MOST_BYTES)))
     except OSError as error:
-        raise PlanError(f"cannot read the plan {path}: {error.strerror or error}") from error
+        hint = "`scaffold plan --save FILE` writes one"
+        raise PlanError(f"cannot read the plan {path}: {error.strerror or error}", hint=hint) from error
     except (ValueError, RecursionError) as error:
         raise PlanError(
             f"{path} is not a plan that scaffold saved", hint="`scaffold plan --save FILE` writes one"

@@ -15,6 +15,7 @@ from scaffold.topology.constraints import forbidden_by
 from scaffold.topology.document import MOST_BYTES, Document, Places
 from scaffold.topology.durations import format_duration
 from scaffold.topology.fields import Field, Partial
+from scaffold.topology.inputs import read_at_most
 from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import (
     Ca,
@@ -48,14 +49,19 @@ PLAIN_SERVER_FIELDS = (*PLAIN_CLIENT_FIELDS, "upstream", "staple", "must_staple"
 def load(path: Path) -> Topology:
     """The topology in a file. Raises `TopologyError` for what cannot be read and for what cannot be."""
     try:
-        with path.open("rb") as file:
-            text = file.read(MOST_BYTES + 1)
+        text = read_at_most(path, MOST_BYTES + 1)
     except FileNotFoundError:
         raise TopologyError(f"there is no file {path}", hint="`scaffold init` writes a first topology") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise TopologyError(f"cannot read {path}: {reason}") from None
+        raise TopologyError(f"cannot read {path}: {reason}", hint=_reading_hint(path)) from None
     return loads(text, path)
+
+
+def _reading_hint(path: Path) -> str:
+    if path.is_dir():
+        return f"name the file in it: -f {path / 'topology.yaml'}"
+    return "name another file with -f, or have its rights changed"
 
 
 def loads(text: bytes, source: Path) -> Topology:
