@@ -93,5 +93,5 @@ def _known(name: str, role: str, names: Iterable[str]) -> str:
     if name in known:
         return name
     near = get_close_matches(name, known, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known) or 'none'}"
+    hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known) or 'none'}"
     raise TopologyError(f'no such {role} "{name}"', hint=hint)

@@ -60,7 +60,7 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool) -> 
         show(reach_lines(revoked))
     costly = [change for change in plan.changes if change.asks]
     if costly and not yes:
-        _ask(costly)
+        _ask(costly, shown=not json)
     with progress("Applying", len(plan.changes)) as advance:
         outcome = apply(
             planned,
@@ -79,16 +79,29 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool) -> 
         raise typer.Exit(failures.CONFLICT)
 
 
-def _ask(costly: Sequence[Change]) -> None:
-    """Raise PlanError unless a person on a terminal consents."""
-    from scaffold.view.reasons import sentence
-
-    what = "; ".join(f"{change.action} {change.address} ({sentence(change.reasons[0])})" for change in costly)
+def _ask(costly: Sequence[Change], *, shown: bool) -> None:
+    """Raise PlanError unless a person on a terminal consents; `shown`: whether the plan stands above."""
+    what = _summed_up(costly)
     if not sys.stdin.isatty():
-        raise PlanError(
-            f"this must be asked first, and there is no terminal to ask on: {what}",
-            hint="look at `scaffold plan`, then say --yes; nothing was written",
-        )
+        where = "the plan above says why" if shown else "`scaffold plan` says why"
+        raise PlanError(f"would {what}; rerun with --yes", hint=f"nothing was written; {where}")
     typer.echo(f"This would {what}.", err=True)
     if not typer.confirm("Do it?", default=False, err=True):
         raise PlanError("not confirmed; nothing was written")
+
+
+NAMED = 5
+"""Addresses that are named of each action; the others are counted."""
+
+
+def _summed_up(changes: Sequence[Change]) -> str:
+    """`revoke client.web.certificate; delete client.old.certificate, client.old.project`"""
+    addresses: dict[str, list[str]] = {}
+    for change in changes:
+        addresses.setdefault(change.action.value, []).append(str(change.address))
+    return "; ".join(f"{action} {_named(of_it)}" for action, of_it in addresses.items())
+
+
+def _named(addresses: Sequence[str]) -> str:
+    more = f" and {len(addresses) - NAMED:,} more" if len(addresses) > NAMED else ""
+    return ", ".join(addresses[:NAMED]) + more

@@ -80,7 +80,7 @@ def parse(block: object, where: str) -> Capabilities:
     if not isinstance(block, dict):
         raise KindError(
             f"{where} has no _scaffold block",
-            hint="a kind says in its cookiecutter.json, under _scaffold, what it needs and what it can enforce",
+            hint="a template says in its cookiecutter.json, under _scaffold, what it needs and what it can enforce",
         )
     reader = _Reader(block, where)
     role = reader.choice("role", ROLES, None)

@@ -194,7 +194,7 @@ def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party) -> Iterator[No
     external = isinstance(peer, Client) and peer.external is not None
     leaf = () if external else ((peer.key, f"{peer.address}’s {peer.key} key", (*_path(peer), "key")),)
     chain = (
-        (ca.key, f"the {ca.key} key of {ca.address}, which stands over {peer.address}", ("cas", ca.name, "key"))
+        (ca.key, f"the {ca.key} key of {ca.address}, which is above {peer.address}", ("cas", ca.name, "key"))
         for ca in graph.chain(t, peer.issuer)
         if not ca.existing
     )
@@ -267,7 +267,7 @@ def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[P
             f'{server.address}: template "{kind.name}" tells issuers apart by name alone, and its callers come from '
             f"several roots: {', '.join(roots)}",
             place=t.place(*_path(server)),
-            hint="another trusted root could bear the name of the issuer: take a template that sees the issuer’s key",
+            hint="another trusted root could have the name of the issuer: take a template that sees the issuer’s key",
         )
 
 

@@ -152,7 +152,7 @@ class _Diff:
         real = examined.certificate.certificate
         if real is not None and checks.recorded(examined) is None:
             said = (
-                "is not in the ledger: what was issued before it was lost cannot be revoked; "
+                "is not in the state (.scaffold/): what was issued before it was lost cannot be revoked; "
                 f"put {LEDGER} back from a backup, or replace the CA by deleting its key"
             )
             self.notes.append(Note(asked.address, said))
@@ -295,7 +295,7 @@ class _Diff:
     def _note_unrecorded(self, one: DesiredCa, listed: tuple[crls.Revoked, ...]) -> None:
         if lost := revocations.unrecorded(self.ledger, one.ca.name, listed):
             said = (
-                f"lists {len(lost)} that the ledger does not know, and goes on listing them: "
+                f"lists {len(lost)} that the state (.scaffold/) does not know, and goes on listing them: "
                 f"put {LEDGER} back from a newer backup, or revoke them again by `--serial`"
             )
             self.notes.append(Note(one.address.with_part(Part.CRL), said))

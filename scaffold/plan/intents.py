@@ -188,7 +188,7 @@ class _Resolution:
         if intent.serial is not None:
             return self._by_serial(intent, intent.serial)
         if intent.address is None:
-            raise PlanError("nothing is said of what to revoke", hint="name an ADDRESS, or a --serial of the ledger")
+            raise PlanError("nothing is said of what to revoke", hint="name an ADDRESS, or a --serial")
         addresses = self._addresses(intent.address)
         issued = [one for address in addresses for one in self.ledger.by_address.get(address, ())]
         issued = issued or [one for one in self._past(str(intent.address)).issued.values() if one.address in addresses]
@@ -223,7 +223,7 @@ class _Resolution:
         if not found:
             whose = f" of {address}" if address is not None else ""
             raise PlanError(
-                f'the ledger has no certificate{whose} with the serial "{text}"',
+                f'no certificate{whose} with the serial "{text}" was issued here',
                 hint="`scaffold status --json` and `scaffold inspect FILE` say serials",
             )
         return found[0]
@@ -240,7 +240,7 @@ class _Resolution:
             ended = max(one.not_after for one in issued)
             return PlanError(
                 f"there is nothing to revoke: the last certificate of {what} ended on {ended:%Y-%m-%d %H:%M} UTC",
-                hint="nobody believes what has ended",
+                hint="an expired certificate is refused anyway",
             )
         entry = self.ledger.revoked[living[-1].ca, living[-1].serial]
         return PlanError(

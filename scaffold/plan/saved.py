@@ -140,5 +140,6 @@ def check_same(saved: Saved, today: Plan) -> None:
     address, _ = next(differing, (None, ""))
     where = f": {address} is planned otherwise now" if address else ""
     raise PlanError(
-        f"the world has moved on since the plan was saved{where}", hint="look at `scaffold plan` again, and save that"
+        f"the topology or the output folder has changed since the plan was saved{where}",
+        hint="look at `scaffold plan` again, and save that",
     )

@@ -34,7 +34,7 @@ _HINTS: Final = {
     errno.EROFS: "the file system is mounted read-only; choose another folder with --out",
     errno.EACCES: "give this user the right to write there, or choose another folder with --out",
     errno.EPERM: "give this user the right to write there, or choose another folder with --out",
-    errno.ENOTDIR: "a file stands where a folder is needed; move it away, or choose another folder with --out",
+    errno.ENOTDIR: "a file is where a folder is needed: move it away, or choose another folder with --out",
     errno.EISDIR: "a folder stands where a file is needed; move it away",
     errno.ENAMETOOLONG: "choose a shorter path with --out",
 }

@@ -57,10 +57,10 @@ def _scalar(node: Node, document: Document, what: str) -> str:
     if node.tag:
         raise document.error(node, f"the tag {shown(node.tag)} means nothing here", "leave it out")
     if document.is_null(node):
-        raise document.error(node, f"there is no value where {what} is meant", "leave the key out, or give it a value")
+        raise document.error(node, f"expected {what}, found nothing", "leave the key out, or give it a value")
     if node.id != "scalar":
         found = "a mapping" if node.id == "mapping" else "a list"
-        raise document.error(node, f"{found} is written where {what} is meant", _scalar_hint(node))
+        raise document.error(node, f"expected {what}, found {found}", _scalar_hint(node))
     text: str = node.value
     return text
 
@@ -79,13 +79,14 @@ def _collection(node: Node, document: Document, kind: str, what: str, example: s
         raise document.error(node, f"the tag {shown(node.tag)} means nothing here", "leave it out")
     if node.id == kind:
         return
-    empty, written = ("{}", "a mapping") if kind == "mapping" else ("[]", "a list")
+    empty = "{}" if kind == "mapping" else "[]"
     if document.is_null(node):
         hint = f"write {empty} for one that says nothing more, or leave the key out"
-        raise document.error(node, f"there is no value where {what} is meant", hint)
+        raise document.error(node, f"expected {what}, found nothing", hint)
     if kind == "sequence" and node.id == "scalar":
         example = f"[{', '.join(part.strip()[:60] for part in node.value.split(','))}]"
-    raise document.error(node, f"{what} is meant here, which is written as {written}", f"write {example}")
+    found = {"scalar": "text", "sequence": "a list"}.get(node.id, "a mapping")
+    raise document.error(node, f"expected {what}, found {found}", f"write {example}")
 
 
 @dataclass(frozen=True, slots=True)

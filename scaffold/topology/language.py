@@ -120,7 +120,7 @@ SUBJECT = Table(
         Field(
             "common_name",
             Text("a common name", _at_most(LONGEST_COMMON_NAME)),
-            "CN; left out, the entity's name, with its role behind it where Java would hold that to name_constraints.",
+            "CN; left out, its own name, with its role behind it where Java would hold that to name_constraints.",
         ),
         Field("organization", Text("an organization", _at_most(64)), "O, the organization."),
         Field("organizational_unit", Text("an organizational unit", _at_most(64)), "OU, the unit within it."),
@@ -227,7 +227,7 @@ CA_FIELDS = (
 )
 
 _LEAF_FIELDS = (
-    Field("template", TEMPLATE, "The kind: a folder under templates/, a path, or a cookiecutter repository."),
+    Field("template", TEMPLATE, "A folder under templates/, a path, or a cookiecutter repository."),
     Field("issuer", LABEL, "The CA that issues its certificates; may be left out where one CA issues leaves."),
     Field("subject", SUBJECT, "Its distinguished name.", default=MappingProxyType({})),
     Field("key", KEY, "The type of its key.", default=KEY_DEFAULT),
@@ -235,7 +235,7 @@ _LEAF_FIELDS = (
     Field("renew_before", RENEW, "When they are due: a share of the lifetime, or a duration.", RENEW_DEFAULT, "33%"),
     Field("tls", PROFILE, "Mozilla's TLS profile, guideline 6.0.", default=TlsProfile.INTERMEDIATE),
     Field("names", SAN_LIST, "SANs: DNS, IP, email:, and one spiffe:// or uri:. Callers expect a server's first."),
-    Field("calls", SERVER_LIST, "The servers it may call: who is not drawn is refused.", default=()),
+    Field("calls", SERVER_LIST, "The servers it may call: whoever is not listed is refused.", default=()),
     Field(
         "check_revocation", CHECK, "What it demands to know of its peer's certificate.", default=RevocationCheck.NONE
     ),
@@ -286,7 +286,7 @@ TOPOLOGY = Table(
         Field(
             "trust_domain",
             Text("a trust domain", names.trust_domain, names.TRUST_DOMAIN_PATTERN),
-            "The trust domain of the identities that no entity gives itself (SPIFFE IDs); left out, the name.",
+            "The trust domain of the default identities (SPIFFE IDs); left out, the name.",
         ),
         Field(
             "publish",
@@ -296,7 +296,7 @@ TOPOLOGY = Table(
         Field(
             "defaults",
             Table("defaults", _default_fields()),
-            "Fields of entities; the entity's own wins.",
+            "Fields of CAs, servers and clients; what one of them says itself wins.",
         ),
         Field(
             "cas",

@@ -89,7 +89,7 @@ class Check:
 
     def whole(self, t: Topology) -> Topology:
         """The topology without those with a mistake in them, without what they issue, and without calls to them."""
-        if not self._wrong:
+        if not self._mistakes:
             return t
         cas = {name: ca for name, ca in t.cas.items() if self._is_whole(t, name)}
         servers = {name: server for name, server in t.servers.items() if self._stays(server, cas)}
@@ -144,7 +144,8 @@ def _written(t: Topology, entity: Ca | Party, *field: str | int) -> Place | None
 
 
 def _unknown(what: str, name: str, known: Iterable[str], place: Place | None) -> TopologyError:
-    return TopologyError(f"no such {what} {shown(name)}", place=place, hint=nearest(name, known))
+    hint = nearest(name, known) or f"there is no other {what}: add one, or leave this out"
+    return TopologyError(f"no such {what} {shown(name)}", place=place, hint=hint)
 
 
 # ── CAs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,7 +200,7 @@ def _path_length_kept(t: Topology, ca: Ca) -> Iterator[TopologyError]:
     for depth, above in enumerate(graph.chain(t, ca.name)):
         if above.path_length is not None and depth > above.path_length:
             below = "no CA" if above.path_length == 0 else f"{above.path_length} CA(s) in a row"
-            message = f"{ca.name} stands {depth} below {above.name}, whose path_length allows {below} below it"
+            message = f"{ca.name} is {depth} below {above.name}, whose path_length allows {below} below it"
             hint = f"raise path_length of {above.name} to {depth}, or choose another issuer for {ca.name}"
             yield TopologyError(message, place=_where(t, ca, "issuer"), hint=hint)
 
@@ -210,8 +211,8 @@ def _no_longer_life_than_issuer(t: Topology, entity: Ca | Party, issuer: str | N
         return
     longest = t.cas[issuer].lifetime
     if entity.lifetime > longest:
-        message = f"{entity.name} would live {format_duration(entity.lifetime)}, longer than its issuer {issuer}"
-        hint = f"{issuer} lives {format_duration(longest)}: give {entity.name} a lifetime of at most that"
+        message = f"{entity.name} has a lifetime of {format_duration(entity.lifetime)}, longer than its issuer {issuer}"
+        hint = f"lifetime: {format_duration(longest)} is what {issuer} has, and the most that {entity.name} can have"
         yield TopologyError(message, place=_lifetime_place(t, entity), hint=hint)
 
 
@@ -452,7 +453,11 @@ def _no_two_of_one_identity(t: Topology) -> Iterator[TopologyError]:
             if _is_ours(party) or _is_ours(other) or party.issuer == other.issuer:
                 message = f"{party.name} and {other.name} have the same identity {party.identity}"
                 field = ("names",) if _is_ours(party) else ("external", "identity")
-                yield TopologyError(message, place=_where(t, party, *field), hint="an identity is one entity's alone")
+                yield TopologyError(
+                    message,
+                    place=_where(t, party, *field),
+                    hint="give one of them another: one spiffe:// or uri: among its names",
+                )
         seen[party.identity].append(party)
 
 

@@ -55,10 +55,11 @@ _HINTS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
 """The first whose expression is found in what libyaml or PyYAML's own parser says; both are meant by each."""
 
 
-def syntax_hint(problem: str, line: str, column: int) -> str | None:
-    """What to do about the parser's `problem` at `column` (from 1) of `line`; None where nothing better is known."""
+def syntax_hint(problem: str, line: str, column: int) -> str:
+    """What to do about the parser's `problem` at `column` (from 1) of `line`."""
     text = line[column - 1 :]
-    return next((hint(text) for pattern, hint in _HINTS if re.search(pattern, problem)), None)
+    known = (hint(text) for pattern, hint in _HINTS if re.search(pattern, problem))
+    return next(known, "a text with : { [ ] } , # & * ! | > ' \" % @ in it needs quotes")
 
 
 def _quoted(text: str) -> str:

@@ -68,13 +68,14 @@ def mutated(draw: st.DrawFn, text: str) -> str:
 
 
 def assert_told(ended: Ended, text: str) -> None:
-    """Every `error:` has a place in the file; nothing is a defect."""
+    """Every `error:` has a place in the file and a hint; nothing is a defect."""
     assert ended.code in (0, 1), ended.err
     assert "defect" not in ended.err, (ended.err, text)
     assert "Traceback" not in ended.err + ended.out, (ended.err, text)
     if ended.code == 1:
         assert ended.err.startswith("error: "), ended.err
         assert "topology.yaml" in ended.err, (ended.err, text)
+        assert ended.err.count("hint: ") == ended.err.count("error: "), (ended.err, text)
 
 
 FUZZ = settings(deadline=None, suppress_health_check=list(HealthCheck))

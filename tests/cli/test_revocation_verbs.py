@@ -47,7 +47,7 @@ def leaf(folder: Path) -> x509.Certificate:
 def test_revoke_shows_asks_and_does(applied: Path) -> None:
     before = snapshot(applied)
     asked = scaffold("revoke", "client.cli", "--reason", "keyCompromise", cwd=applied)
-    asked.assert_clear_error("asked first", "client.cli.certificate", "--yes")
+    asked.assert_clear_error("would revoke client.cli.certificate; ", "rerun with --yes", "nothing was written")
     assert snapshot(applied) == before
     serial = leaf(applied).serial_number
     done = scaffold("revoke", "client.cli", "--reason", "keyCompromise", "--yes", cwd=applied)

@@ -55,7 +55,7 @@ def test_it_gives_up_where_it_is_overtaken_each_time(household):
 def test_what_needs_consent_is_not_done_without_a_terminal(household):
     household.apply()
     household.text = household.text.split("clients:")[0]
-    with pytest.raises(PlanError, match="asked first"):
+    with pytest.raises(PlanError, match="rerun with --yes"):
         carry_out(household.open(), lambda overtaken: household.prepare(), yes=False, json=False)
 
 
@@ -125,7 +125,7 @@ def test_what_did_not_change_is_given_up_as_asked(asking, monkeypatch):
 def test_a_saved_plan_is_refused_where_a_file_has_changed_since(asking, monkeypatch, tmp_path):
     save_plan(asking.plan(), tmp_path / "saved.plan")
     (asking.out / README).write_text("mine\n")
-    with pytest.raises(PlanError, match="moved on"):
+    with pytest.raises(PlanError, match="has changed since the plan was saved"):
         apply_by_command(asking, plan_file=tmp_path / "saved.plan")
     assert (asking.out / README).read_text() == "mine\n"
 
@@ -133,7 +133,7 @@ def test_a_saved_plan_is_refused_where_a_file_has_changed_since(asking, monkeypa
 def test_a_saved_plan_is_refused_where_a_file_changes_while_it_asks(asking, monkeypatch, tmp_path):
     save_plan(asking.plan(), tmp_path / "saved.plan")
     editing(asking, monkeypatch)
-    with pytest.raises(PlanError, match="moved on"):
+    with pytest.raises(PlanError, match="has changed since the plan was saved"):
         apply_by_command(asking, plan_file=tmp_path / "saved.plan")
     assert (asking.out / README).read_text() == "mine\n"
     assert (asking.out / "servers/accounts/tls/bundle.pfx").exists()

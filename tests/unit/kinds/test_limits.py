@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from scaffold.errors import TopologyError
+from scaffold.errors import TopologyError, TopologyErrors
 from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import check, without_unusable_defaults
@@ -109,8 +109,8 @@ def test_what_a_kind_cannot_do_is_refused_where_it_is_asked_for(server, changes,
     ("parts", "who"),
     [
         ({"client": "    key: ed25519"}, "client.teller’s ed25519 key"),
-        ({"issuing": ", key: ed25519"}, "the ed25519 key of ca.issuing, which stands over client.teller"),
-        ({"root": ", key: ed25519"}, "the ed25519 key of ca.root, which stands over client.teller"),
+        ({"issuing": ", key: ed25519"}, "the ed25519 key of ca.issuing, which is above client.teller"),
+        ({"root": ", key: ed25519"}, "the ed25519 key of ca.root, which is above client.teller"),
     ],
 )
 def test_the_peers_whole_chain_must_be_verifiable(parts, who):
@@ -233,3 +233,22 @@ def test_a_bundle_of_its_own_is_refused_where_the_kind_reads_none():
 def test_without_such_a_default_the_topology_is_the_same():
     t = topology()
     assert without_unusable_defaults(t, kinds_of(t)) is t
+
+
+def test_all_that_templates_cannot_do_is_told_at_once():
+    t = topology(
+        root="",
+        server="    pfx: {password: {generate: true}}",
+        client="    pfx: {password: {generate: true}}\n    vars: {nothing: 1}",
+    )
+    found = refused(t)
+    assert isinstance(found, TopologyErrors)
+    said = [(one.message, one.hint) for one in found.errors]
+    assert [message.partition(":")[0] for message, _ in said] == ["server.desk", "client.teller"]
+    assert all(hint for _, hint in said)
+
+
+def test_what_many_stumble_over_is_told_once():
+    t = topology(issuing=", key: ed25519", clients="  second: {template: python, issuer: issuing, calls: [desk]}")
+    found = refused(t, peer_keys={"ec-p256": "1.1.1"})
+    assert not isinstance(found, TopologyErrors)

@@ -354,6 +354,6 @@ def test_a_lost_ledger_is_not_passed_over_in_silence(applied):
     (applied.out / ".scaffold" / "ledger.jsonl").unlink()
     notes = applied.plan().notes
     assert [str(note).split(":")[0] for note in notes] == [
-        "ca.root.certificate is not in the ledger",
-        "ca.issuing.certificate is not in the ledger",
+        "ca.root.certificate is not in the state (.scaffold/)",
+        "ca.issuing.certificate is not in the state (.scaffold/)",
     ]

@@ -278,7 +278,9 @@ def test_a_ledger_that_was_lost_takes_nothing_off_a_crl(bank):
     (revoked,) = crls.entries(crls.load(own.read_bytes()))
     (bank.out / ".scaffold/ledger.jsonl").write_bytes(before)  # an old backup
     assert "ca.issuing.crl" not in bank.planned()
-    assert any("ca.issuing.crl lists 1 that the ledger does not know" in str(note) for note in bank.plan().notes)
+    assert any(
+        "ca.issuing.crl lists 1 that the state (.scaffold/) does not know" in str(note) for note in bank.plan().notes
+    )
     bank.later(hours=13)
     bank.apply()
     assert crls.entries(crls.load(own.read_bytes())) == (revoked,)

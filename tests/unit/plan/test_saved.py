@@ -37,14 +37,14 @@ def test_a_plan_comes_back_as_it_was(plan):
 @given(plans, plans)
 def test_another_plan_is_told_apart(plan, other):
     if to_value(plan) != to_value(other):
-        with pytest.raises(PlanError, match="moved on"):
+        with pytest.raises(PlanError, match="has changed since the plan was saved"):
             check_same(from_value(to_value(plan)), other)
 
 
 def test_a_plan_of_another_world_is_told_apart(household):
     """Another apply ended in between, and left the same to do."""
     plan = household.plan()
-    with pytest.raises(PlanError, match="moved on"):
+    with pytest.raises(PlanError, match="has changed since the plan was saved"):
         check_same(from_value(to_value(plan)), replace(plan, state_serial="another"))
 
 
@@ -70,7 +70,7 @@ def test_the_same_world_is_accepted_and_another_is_not(household, tmp_path):
     check_same(load_plan(file), household.plan())
     household.text = household.text.replace("names: [localhost]", "names: [localhost, bank.test]")
     household.apply()
-    with pytest.raises(PlanError, match="moved on"):
+    with pytest.raises(PlanError, match="has changed since the plan was saved"):
         check_same(load_plan(file), household.plan())
 
 

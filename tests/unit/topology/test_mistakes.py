@@ -55,7 +55,7 @@ def test_all_mistakes_of_a_file_are_told_at_once_and_in_order() -> None:
         (10, '"8443" is not an address'),
         (11, '"https://x" is neither a DNS name nor an IP address'),
         (11, '"a_b" is neither a DNS name nor an IP address'),
-        (12, "a list of servers is meant here, which is written as a list"),
+        (12, "expected a list of servers, found text"),
         (13, 'duplicate key "api"'),
         (14, "gateway needs listen"),
         (17, 'no such server "apii"'),
@@ -125,6 +125,16 @@ def test_what_follows_from_a_mistake_is_not_told_as_another(old: str, new: str, 
     allowed = ("no such CA", "no such server", "control character")
     assert all(message in one or one.startswith(allowed) or "control character" in one for one in found), found
     assert not any("must name its issuer" in one or "needs" in one or "no CA" in one for one in found)
+
+
+@pytest.mark.parametrize("section", ["cas", "servers", "clients"])
+@pytest.mark.parametrize("written", ["", " []", " {}", " x"])
+def test_a_whole_section_that_cannot_be_read_is_one_mistake(section: str, written: str) -> None:
+    """The names in it are known to nobody, and nobody is said to name what is not there."""
+    found = [one.message for one in mistakes(f"{section}:{written}\n{GOOD}")]
+    assert f'duplicate key "{section}"' in found
+    if written != " {}":
+        assert len(found) == 2, found
 
 
 def test_a_mistake_in_defaults_is_told_once() -> None:

@@ -108,7 +108,7 @@ def test_what_is_said_of_several_files_is_said_once_and_shortly() -> None:
     plan = Plan("bank", (change("server.a.trust", Action.UPDATE, *reasons),))
     assert text(plan).startswith(
         "  ~ server.a.trust  tls/ca.pem, tls/chain.pem: a CA that it holds gets a new certificate\n"
-        "                    tls/crl.pem: a CRL is signed anew\n"
+        "                    tls/crl.pem: a CRL is signed again\n"
     )
 
 

@@ -54,7 +54,7 @@ def test_values_are_written_as_people_read_them() -> None:
         "it is valid for 2d, the topology says 1h"
     )
     assert sentence(Reason(ReasonCode.ENTRIES_MISSING, found=1200)) == (
-        "it does not list 1,200 certificates that the ledger has revoked"
+        "revoked here, and not listed yet: 1,200 certificates"
     )
     assert sentence(Reason(ReasonCode.CHAIN_PENDING, of=(Address.ca("a"), Address.ca("b")))) == (
         "a new certificate of ca.a, ca.b is sent along"

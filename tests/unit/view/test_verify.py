@@ -47,7 +47,7 @@ def test_failures_stand_once_more_at_the_end() -> None:
 
 def test_drift_is_shown_and_counts_as_a_failure() -> None:
     shown = text(Report((PASSED,), (DRIFT,)))
-    assert "~ server.api.trust  servers/api/tls/ca.pem is not what it should be" in shown
+    assert "~ server.api.trust  servers/api/tls/ca.pem differs (see `plan --diff`)" in shown
     assert shown.endswith("Verify: 1 passed, 1 failed, 0 skipped.\n")
 
 
