@@ -26,7 +26,7 @@ from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
 from scaffold.plan.unknown import Unknown, known
 from scaffold.store import files, ledger, projects
-from scaffold.store.existing import ExistingCa
+from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.files import Writer
 from scaffold.store.keyring import Keyring
 from scaffold.store.layout import Layout, ca_paths

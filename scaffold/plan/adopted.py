@@ -27,7 +27,7 @@ from scaffold.plan.desired import Desired
 from scaffold.plan.model import Change, Work
 from scaffold.settings.peers import callee_issuers, needs_crls, peer_issuers
 from scaffold.store.brought import leaves
-from scaffold.store.existing import ExistingCa
+from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.layout import ca_paths
 from scaffold.store.observation import Observation
 from scaffold.topology import graph

@@ -37,7 +37,7 @@ from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.peers import peer_issuers
 from scaffold.store import gitignore, secrets
-from scaffold.store.existing import ExistingCa
+from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.files import SECRET_FILE
 from scaffold.store.layout import FOLDERS, LEDGER
 from scaffold.store.ledger import Ledger, Revoked

@@ -19,7 +19,7 @@ from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
 from scaffold.plan.model import Action, Change, Revocation, Work
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.store import archive, ledger
-from scaffold.store.existing import ExistingCa
+from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.ledger import Issued, Ledger, Revoked
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part, Role

@@ -18,7 +18,7 @@ from scaffold.plan.intents import Intent
 from scaffold.plan.model import Plan
 from scaffold.plan.notes import notes
 from scaffold.store import existing
-from scaffold.store.existing import ExistingCa
+from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
 from scaffold.topology import graph

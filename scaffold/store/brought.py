@@ -15,7 +15,7 @@ from scaffold.pki.crl import Crl
 from scaffold.pki.names import comparable, rfc2253
 from scaffold.pki.permits import Leaf
 from scaffold.store import files
-from scaffold.store.existing import ExistingCa
+from scaffold.store.existing_ca import ExistingCa
 from scaffold.topology import graph
 from scaffold.topology.model import Ca, Client, Party, San, SanType, Topology
 
