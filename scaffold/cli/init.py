@@ -35,7 +35,7 @@ def run(
     else:
         raise TopologyError(
             "there is no terminal to ask questions on",
-            hint=f"start from an example: scaffold init --example {' | '.join(_examples())}",
+            hint=f"`scaffold init --example minimal` starts from an example; there are {', '.join(_examples())}",
         )
     _write(file, text)
     where = "" if file == DEFAULT_FILE else f" -f {file}"

@@ -27,22 +27,25 @@ ATTEMPTS = 5
 """How often a plan is made anew because another process, such as the publisher, wrote meanwhile."""
 
 
-def carry_out(project: Project, make: Make, *, yes: bool, json: bool) -> None:
-    """Make the plan, show it, ask unless `yes`, and apply it; exit with 4 where a person's edit stood in the way."""
+def carry_out(project: Project, make: Make, *, yes: bool, json: bool, idle: str | None = None) -> None:
+    """Make the plan, show it, ask unless `yes`, and apply it; exit with 4 where a person's edit stood in the way.
+
+    `idle` is said where nothing was to do; without it, that all is as the topology says.
+    """
     overtaken: Overtaken | None = None
     for _ in range(ATTEMPTS - 1):
         try:
-            _carry_out(project, make(overtaken), yes=yes, json=json)
+            _carry_out(project, make(overtaken), yes=yes, json=json, idle=idle)
         except Overtaken as error:
             overtaken = error
             what = "The output folder" if error.path is None else project.layout.out / error.path
             typer.echo(f"{what} has changed meanwhile: planning again …", err=True)
         else:
             return
-    _carry_out(project, make(overtaken), yes=yes, json=json)
+    _carry_out(project, make(overtaken), yes=yes, json=json, idle=idle)
 
 
-def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool) -> None:
+def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool, idle: str | None) -> None:
     from scaffold.apply import apply
     from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.plan.reach import reaches
@@ -73,7 +76,7 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool) -> 
     if json:
         typer.echo(programs.outcome_json(plan, outcome, revoked))
     else:
-        show(outcome_lines(plan, outcome, project.layout.out))
+        show(outcome_lines(plan, outcome, project.layout.out, idle))
         show(accepted_lines(revoked))
     if outcome.undone:
         raise typer.Exit(failures.CONFLICT)

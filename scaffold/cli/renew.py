@@ -11,6 +11,7 @@ import typer
 
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
+from scaffold.errors import PlanError
 
 if TYPE_CHECKING:
     from scaffold.errors import Overtaken
@@ -48,6 +49,8 @@ def run(
 
     def make(overtaken: Overtaken | None) -> Planned:
         basis = look(project.topology, project.kinds, project.layout, moment)
+        if basis.observed.ledger.topology is None:
+            raise PlanError("nothing was issued here yet, so nothing can be renewed", hint="`scaffold apply` issues")
         if intents:
             return plan_intents(basis, intents)
         due = plan_due(basis)
@@ -55,7 +58,9 @@ def run(
             raise refusal(due.waits_for)
         return due.planned
 
-    carry_out(project, make, yes=yes, json=json)
+    carry_out(
+        project, make, yes=yes, json=json, idle="Nothing is due. `scaffold plan` says whether anything else is to do."
+    )
 
 
 def _watch(file: Path, out: Path | None) -> None:

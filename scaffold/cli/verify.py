@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +14,11 @@ from scaffold.cli import failures
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
 from scaffold.cli.running import Ports
-from scaffold.errors import StoreError
+from scaffold.errors import StoreError, VerifyError
 
 if TYPE_CHECKING:
     from scaffold.cli.project import Project
+    from scaffold.plan.model import Plan
     from scaffold.verify.model import Report
 
 
@@ -61,7 +64,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
 
     moment = now()
     plan = make_plan(project.topology, project.kinds, project.layout, moment)
-    with progress("Verifying") as advance:
+    with _blaming_drift(plan), progress("Verifying") as advance:
         return verify(
             project.topology,
             project.kinds,
@@ -74,6 +77,21 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
             on_check=lambda check, total: advance(total),
             randomness=OPERATING_SYSTEM,
         )
+
+
+@contextlib.contextmanager
+def _blaming_drift(plan: Plan) -> Iterator[None]:
+    """What is not as the topology says is the likeliest reason that a server does not come up."""
+    from scaffold.verify.run import drift_in_tls
+
+    try:
+        yield
+    except VerifyError as error:
+        if not (drift := drift_in_tls(plan)):
+            raise
+        names = ", ".join(str(change.address) for change in drift[:5])
+        hint = f"{names} differs from the topology: `scaffold plan --diff` shows it, `scaffold apply` restores it"
+        raise VerifyError(error.message, place=error.place, hint=hint) from error
 
 
 def _lacks(project: Project, report: Report) -> bool:

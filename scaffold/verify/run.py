@@ -221,9 +221,7 @@ def _check_rendered(layout: Layout, tried: Iterable[Case]) -> None:
     for case in tried:
         folder = project_folder(layout, case.server)
         if not (folder / "run.sh").is_file():
-            raise VerifyError(
-                f"{case.server.address} is not there: {folder} has no run.sh", hint="run `scaffold apply`"
-            )
+            raise VerifyError(f"{case.server.address} has no project in {folder}", hint="run `scaffold apply` first")
 
 
 class _Reasons:

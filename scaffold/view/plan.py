@@ -108,10 +108,10 @@ DONE: Mapping[Action, str] = {
 }
 
 
-def outcome_lines(plan: Plan, outcome: Outcome, out: Path) -> Iterator[Line]:
-    """What apply did, and how to decide what it left undone."""
+def outcome_lines(plan: Plan, outcome: Outcome, out: Path, idle: str | None = None) -> Iterator[Line]:
+    """What apply did, and how to decide what it left undone. `idle` is said where nothing was to do."""
     if not plan.changes:
-        yield [(summary_line(plan), "bold")]
+        yield [(idle or summary_line(plan), "bold")]
         return
     counts = Counter(change.action for change in (*outcome.done, *outcome.undone))
     words = ", ".join(f"{counts[action]:,} {DONE[action]}" for action in Action if counts[action])

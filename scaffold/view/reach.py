@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from scaffold.plan.reach import By, Reach, Refusal
+from scaffold.topology.address import Address
 from scaffold.view.terminal import Line, plain
 
 
 def reach_lines(reaches: Sequence[Reach]) -> Iterator[Line]:
     """Of each revoked certificate, who goes on accepting it and who refuses it; then an empty line."""
-    for reach in reaches:
-        yield [(f"{reach.address} (serial {reach.serial}), once it is revoked:", "bold")]
+    for reach, serials in _alike(reaches):
+        yield [(f"{reach.address} (serial {', '.join(serials)}), once it is revoked:", "bold")]
         for accepted, text in _said(reach):
             yield [(f"  {text}", "bold yellow" if accepted else "")]
     if any(reach.refused_by for reach in reaches):
@@ -25,11 +26,21 @@ def reach_lines(reaches: Sequence[Reach]) -> Iterator[Line]:
 
 
 def accepted_lines(reaches: Sequence[Reach]) -> Iterator[Line]:
-    """A line for each certificate that was revoked and that somebody goes on accepting."""
-    for reach in reaches:
+    """A line for each address whose certificate was revoked and is accepted by somebody all the same."""
+    for reach, _ in _alike(reaches):
         for accepted, text in _said(reach):
             if accepted:
                 yield [(f"{reach.address} is revoked, and {text}.", "bold yellow")]
+
+
+def _alike(reaches: Sequence[Reach]) -> Iterator[tuple[Reach, Sequence[str]]]:
+    """Of each address one, with the end that comes last, and the serials of all its certificates."""
+    found: dict[Address, list[Reach]] = {}
+    for reach in reaches:
+        found.setdefault(reach.address, []).append(reach)
+    for of_it in found.values():
+        last = max(of_it, key=lambda one: one.not_after.timestamp() if one.not_after else 0.0)
+        yield last, [one.serial for one in of_it]
 
 
 def reach_words(reach: Reach) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,6 +47,19 @@ def status_lines(status: Status, now: datetime) -> Iterator[Line]:
     counts = Counter(row.state for row in certificates)
     words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
     yield [(f"Status: {words or 'no certificates'}{_of_crls(crls)}.", "bold" if status.fine else "bold yellow")]
+    if not status.fine:
+        yield plain(_what_to_do({row.state for row in (*certificates, *crls)}))
+
+
+def _what_to_do(states: Set[State]) -> str:
+    """The verb that mends it: what is only due is renewed, all else is planned first."""
+    if states <= {State.MISSING}:
+        return "Nothing has been made yet: `scaffold apply` makes it."
+    if states <= FINE | {State.DUE}:
+        return "`scaffold renew` renews what is due."
+    if states <= FINE | {State.DUE, State.REVOKED}:
+        return "`scaffold renew ADDRESS` replaces what was revoked, `scaffold revoke ADDRESS --release` lifts a hold."
+    return "`scaffold plan` says why and what would be done, `scaffold apply` does it."
 
 
 MOST_REVOKED = 20

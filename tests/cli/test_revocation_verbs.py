@@ -154,12 +154,18 @@ def test_revoke_says_what_is_wrong(applied: Path) -> None:
 
 def test_renew_does_what_is_named_or_due(applied: Path) -> None:
     serial, key = leaf(applied).serial_number, leaf(applied).public_key()
-    assert "Nothing to do" in scaffold("renew", cwd=applied).out
+    assert "Nothing is due" in scaffold("renew", cwd=applied).out
     done = scaffold("renew", "client.cli", cwd=applied)
     assert (done.code, done.out.splitlines()[-1]) == (0, "Apply: 1 renewed.")
     assert (leaf(applied).serial_number != serial, leaf(applied).public_key() == key) == (True, True)
     scaffold("renew", "client.cil", cwd=applied).assert_clear_error("no such address", "client.cli")
     assert scaffold("renew", "client.cli", "--watch", cwd=applied).code == 2
+
+
+def test_renew_before_apply_issues_nothing(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(BANK)
+    scaffold("renew", cwd=tmp_path).assert_clear_error("nothing was issued here yet", "scaffold apply")
+    assert not (tmp_path / "bank/pki").exists()
 
 
 def test_watch_renews_what_lives_seconds_and_ends_on_term(applied: Path) -> None:

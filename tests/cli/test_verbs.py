@@ -246,6 +246,13 @@ def test_verify_fails_with_5_where_the_allow_list_drifted(applied: Path) -> None
     assert "server.api.trust" in ended.out
 
 
+def test_a_server_that_does_not_start_for_what_drifted_is_told_so(applied: Path) -> None:
+    with (applied / "shop/servers/api/tls/allowed.json").open("a") as file:
+        file.write("x")
+    ended = scaffold("verify", "--ports", "auto", cwd=applied)
+    ended.assert_clear_error("server.api ended", "hint: server.api.trust differs from the topology", "scaffold apply")
+
+
 def test_verify_before_apply_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text(GOOD)
     scaffold("verify", cwd=tmp_path).assert_clear_error("apply")
@@ -383,6 +390,7 @@ def test_call_to_nobody_says_how_to_start_it(made: Path) -> None:
 
 def test_call_knows_the_names(made: Path) -> None:
     scaffold("call", "clj", "api", cwd=made).assert_clear_error('"clj"', 'did you mean "cli"')
+    scaffold("call", "api", "api", cwd=made).assert_clear_error("api is a server that calls nobody", "calls: [SERVER]")
     scaffold("call", "cli", "apu", cwd=made).assert_clear_error('"apu"', 'did you mean "api"')
 
 
@@ -403,7 +411,9 @@ clients:
     assert scaffold("apply", cwd=tmp_path).code == 0
     nobody = scaffold("call", "front", "back", cwd=tmp_path)
     nobody.assert_clear_error("server.front is not reachable", "scaffold up")
-    scaffold("call", "back", "front", cwd=tmp_path).assert_clear_error('no such client "back"', "front")
+    scaffold("call", "back", "front", cwd=tmp_path).assert_clear_error(
+        "back is a server that calls nobody", "topology.yaml:"
+    )
     scaffold("call", "front", "front", cwd=tmp_path).assert_clear_error("front does not call front", "it calls back")
     with up(tmp_path):
         for name in ("front", "server.front"):
