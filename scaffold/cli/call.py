@@ -75,8 +75,9 @@ def _caller(t: Topology, name: str) -> Party:
     servers = {one.name: one for one in t.servers.values() if one.calls}
     servers |= {str(one.address): one for one in servers.values()}
     callers: dict[str, Party] = {**servers, **t.clients, **{str(one.address): one for one in t.clients.values()}}
-    if name not in callers and name.removeprefix("server.") in t.servers:
-        place = t.place("servers", name.removeprefix("server."))
+    silent = next((one for one in t.servers.values() if name in (one.name, str(one.address))), None)
+    if name not in callers and silent is not None:
+        place = t.place("servers", silent.name)
         raise TopologyError(f"{name} is a server that calls nobody", place=place, hint="`calls: [SERVER]` lets it call")
     spoken = [*t.clients, *(one.name for one in t.servers.values() if one.calls)]
     return callers[name] if name in callers else callers[_known(name, "client", spoken)]

@@ -9,6 +9,7 @@ from scaffold.cli.options import DEFAULT_FILE, File, Out
 
 def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
     """Load the topology, which checks everything that can be known without a disk or a clock."""
+    from scaffold.plan.notes import minutes
     from scaffold.topology.load import load
 
     topology = load(file)
@@ -16,6 +17,8 @@ def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
         f"{file}: valid: {_count(len(topology.cas), 'CA')}, {_count(len(topology.servers), 'server')}, "
         f"{_count(len(topology.clients), 'client')}."
     )
+    for note in minutes(topology):
+        typer.echo(f"note: {note}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -49,8 +49,23 @@ def notes(t: Topology) -> Iterator[Note]:
     """All of them, in the file's order."""
     for server in t.servers.values():
         yield from _mozilla(server)
+    yield from minutes(t)
     yield from _external(t)
     yield from _common_names(t)
+
+
+_LIKE_MONTHS: Final = range(1, 37)
+
+
+def minutes(t: Topology) -> Iterator[Note]:
+    """Lifetimes of a few minutes, where months may have been meant."""
+    made = [ca for ca in t.cas.values() if ca.existing is None]
+    parties = [party for party in graph.parties(t) if isinstance(party, Server) or party.external is None]
+    for entity in (*made, *parties):
+        count, rest = divmod(entity.lifetime, timedelta(minutes=1))
+        if not rest and count in _LIKE_MONTHS:
+            months = format_duration(count * timedelta(days=30))
+            yield Note(entity.address, f"has a lifetime of {count} minutes (m is minutes: {months} is {count} months)")
 
 
 def _mozilla(server: Server) -> Iterator[Note]:

@@ -106,3 +106,16 @@ def test_a_server_that_gnutls_refuses_is_a_note(household: Household, names: str
     household.text = CONSTRAINED.replace("CA}", "key: ec-p256}").replace("CLIENT", "tls: modern")
     household.text = household.text.replace("names: [localhost]", f"names: {names}")
     assert sum("GnuTLS" in str(note) for note in household.plan().notes) == said
+
+
+def test_a_lifetime_of_minutes_where_months_may_be_meant_is_noted(household):
+    def said() -> list[str]:
+        return [str(note) for note in household.plan().notes if "minutes" in str(note)]
+
+    good = household.text
+    assert said() == []
+    household.text = good.replace("calls: [accounts]", "calls: [accounts], lifetime: 3m")
+    assert said() == ["client.teller has a lifetime of 3 minutes (m is minutes: 90d is 3 months)"]
+    for other in ("90d", "90m", "180s", "1h", "90s"):
+        household.text = good.replace("calls: [accounts]", f"calls: [accounts], lifetime: {other}")
+        assert bool(said()) == (other == "180s"), other

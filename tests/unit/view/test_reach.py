@@ -1,0 +1,45 @@
+"""How far a revocation reaches, in words: what goes on first, and nothing said twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from scaffold.plan.reach import By, Reach, Refusal
+from scaffold.topology.address import Address
+from scaffold.view.reach import accepted_lines, reach_lines, reach_words
+
+WEB = Address.parse("client.web.certificate")
+API, SHOP, PARTNER = Address.parse("server.api"), Address.parse("server.shop"), Address.parse("client.partner")
+EARLY, LATE = datetime(2030, 1, 1, tzinfo=UTC), datetime(2030, 2, 1, tzinfo=UTC)
+
+
+def text(lines) -> str:
+    return "\n".join("".join(part for part, _ in line) for line in lines)
+
+
+def test_what_goes_on_is_said_with_its_end_and_its_reason() -> None:
+    reach = Reach(WEB, "a1", LATE, (Refusal(API, By.CRL, EARLY),), (SHOP,), (PARTNER,))
+    assert text(reach_lines([reach])) == (
+        "client.web.certificate (serial a1), once it is revoked:\n"
+        "  still accepted by server.shop until 2030-02-01 00:00 UTC: checks no revocation (check_revocation: none)\n"
+        "  refused by server.api as soon as it has the new CRL, at the latest from 2030-01-01 00:00 UTC\n"
+        "  not known of client.partner: external\n"
+        "  The files here are updated at once; those on other hosts when they are brought or fetched there.\n"
+    )
+    assert reach_words(reach).endswith("; refused by server.api (crl)")
+
+
+def test_certificates_of_one_address_are_one_paragraph_with_the_last_end() -> None:
+    both = [Reach(WEB, "a1", LATE, (), (SHOP,)), Reach(WEB, "b2", EARLY, (), (SHOP,))]
+    assert text(reach_lines(both)).startswith("client.web.certificate (serial a1, b2), once")
+    assert text(accepted_lines(both)).count("2030-02-01") == 1
+    assert "2030-01-01" not in text(accepted_lines(both))
+
+
+def test_the_twin_that_everybody_refuses_goes_on_nowhere() -> None:
+    refused = Reach(WEB, "a1", LATE, (Refusal(API, By.OCSP, None),))
+    assert text(accepted_lines([refused])) == ""
+    assert "accepted" not in text(reach_lines([refused]))
+    assert "as soon as it has the new OCSP response\n" in text(reach_lines([refused]))
+    assert reach_words(Reach(WEB, "a1", LATE)) == "nobody in the topology accepts it anyway"
+    assert text(reach_lines([])) == ""

@@ -1,0 +1,21 @@
+"""The last lines of status: which verb mends what is not fine."""
+
+from __future__ import annotations
+
+from scaffold.plan.status import status
+from scaffold.view.status import status_lines
+
+
+def last(household) -> str:
+    found = status(household.prepare())
+    return "".join(part for part, _ in list(status_lines(found, household.now))[-1])
+
+
+def test_the_verb_that_mends_it_is_named(household):
+    assert last(household) == "Nothing has been made yet: `scaffold apply` makes it."
+    household.apply()
+    assert last(household).startswith("Status: ")  # the twin: nothing is to be mended
+    household.later(days=61)
+    assert last(household) == "`scaffold renew` renews what is due."
+    household.text = household.text.replace("names: [localhost]", "names: [localhost, bank.test]")
+    assert last(household).startswith("`scaffold plan` says why")
