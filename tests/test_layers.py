@@ -19,7 +19,7 @@ ROOMS = (
     "apply", "running", "publish", "verify", "view", "cli",
 )  # fmt: skip
 
-SLOW = {"cryptography", "asn1crypto", "cookiecutter", "jinja2", "pydantic", "yaml", "rich"}
+SLOW = {"cryptography", "asn1crypto", "cookiecutter", "jinja2", "OpenSSL", "pydantic", "yaml", "rich"}
 """Nothing that `scaffold --help` or `scaffold validate` needs; `topology` and `cli` import them inside functions."""
 
 

@@ -96,8 +96,9 @@ def _blaming_drift(plan: Plan) -> Iterator[None]:
 
 def _lacks(project: Project, report: Report) -> bool:
     """Whether a check was skipped for what this machine lacks; says what."""
-    from scaffold.running.availability import Availability, cannot_probe
+    from scaffold.running.availability import Availability
     from scaffold.verify.model import Result
+    from scaffold.verify.tls import cannot_probe
 
     reasons = {*Availability(project.topology, project.kinds).missing.values()}
     reasons |= {reason for server in project.topology.servers.values() if (reason := cannot_probe(server))}

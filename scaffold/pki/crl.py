@@ -62,7 +62,8 @@ def build(
         x509.Extension(authority.oid, False, authority),
         x509.Extension(x509.CRLNumber.oid, False, x509.CRLNumber(number)),
     ]
-    # All entries at once: `add_revoked_certificate` copies the list for each, which is quadratic.
+    # All entries at once, by a constructor that is not documented: `add_revoked_certificate` copies the list for each,
+    # which is quadratic.
     builder = x509.CertificateRevocationListBuilder(
         issuer.name,
         this_update.replace(tzinfo=None, microsecond=0),

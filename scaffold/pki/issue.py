@@ -155,7 +155,8 @@ def _built(
     if not 0 < serial < 1 << _SERIAL_BITS:
         raise PkiError("a serial number must be positive and fit in 20 octets")
     subject = subject_name(stated(profile).subject)
-    # The constructor takes what the builder's methods would copy once for every extension.
+    # The constructor takes at once what the builder's methods would copy for every extension. It is not documented, and
+    # saves a sixth of the time that a certificate takes.
     builder = x509.CertificateBuilder(
         issuer_name, subject, public_key, serial, _naive(not_before), _naive(not_after), says
     )

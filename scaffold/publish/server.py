@@ -89,6 +89,8 @@ class ImpatientProtocol(H11Protocol):
     Nor does it read more of one request than an OCSP request can be: while h11 does, everybody else waits.
     uvicorn waits for a first request, and for a reader, for ever. Where too many are there, the one that has been
     silent for longest makes room: without a free file descriptor asyncio would do nothing but log.
+    uvicorn has a setting for none of this, and the parts of its protocol that are used here are not documented: each is
+    seen at work by the tests.
     """
 
     _heard_at = 0.0

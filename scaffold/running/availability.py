@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -16,9 +15,6 @@ from scaffold.topology.address import Address
 from scaffold.topology.model import KeyType, Party, Server, Topology
 
 _ANSWERS_WITHIN = 20.0
-
-_ML_DSA_SINCE = (3, 5)
-_ML_DSA = frozenset({KeyType.ML_DSA_44, KeyType.ML_DSA_65, KeyType.ML_DSA_87})
 
 HYBRID_GROUP = "X25519MLKEM768"
 
@@ -73,13 +69,6 @@ class Availability:
         if command not in self._versions:
             self._versions[command] = _version_said_by(command)
         return self._versions[command]
-
-
-def cannot_probe(server: Server) -> str | None:
-    """Why this Python's own TLS library cannot talk to a server: it knows no signature of the server's key."""
-    if server.key in _ML_DSA and ssl.OPENSSL_VERSION_INFO[:2] < _ML_DSA_SINCE:
-        return f"{ssl.OPENSSL_VERSION} under this Python knows no {server.key}: {server.address} cannot be probed"
-    return None
 
 
 def _least(what: str, version: str | None) -> Iterator[tuple[str, tuple[int, ...]]]:

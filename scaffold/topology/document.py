@@ -276,26 +276,17 @@ def _composer_class() -> Callable[..., Any]:
             return parent.start_mark.line if parent is not None else 0
 
     if yaml.__with_libyaml__:
-        from yaml._yaml import CParser
 
-        class FastComposer(Limits, CParser):
+        class FastComposer(Limits, yaml.CBaseLoader):
             def __init__(self, text: str, too_much: Callable[[int, str], TopologyError]) -> None:
-                CParser.__init__(self, text)
+                yaml.CBaseLoader.__init__(self, text)
                 self.too_much = too_much
 
         return FastComposer
 
-    from yaml.composer import Composer
-    from yaml.parser import Parser
-    from yaml.reader import Reader
-    from yaml.scanner import Scanner
-
-    class PlainComposer(Limits, Reader, Scanner, Parser, Composer):
+    class PlainComposer(Limits, yaml.BaseLoader):
         def __init__(self, text: str, too_much: Callable[[int, str], TopologyError]) -> None:
-            Reader.__init__(self, text)
-            Scanner.__init__(self)
-            Parser.__init__(self)
-            Composer.__init__(self)
+            yaml.BaseLoader.__init__(self, text)
             self.too_much = too_much
 
     return PlainComposer

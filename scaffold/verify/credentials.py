@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from scaffold.pki import broken, bundles, keys
 from scaffold.pki.issue import new_serial, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.pki.randomness import OPERATING_SYSTEM
+from scaffold.pki.randomness import Randomness
 from scaffold.topology.model import KeyType, Subject
 
 
@@ -29,11 +28,10 @@ def credentials(rogue: broken.Rogue) -> Credentials:
     return Credentials(bundles.chain_pem((rogue.certificate, *rogue.chain)), keys.to_pem(rogue.key))
 
 
-@functools.cache
-def stranger() -> Credentials:
-    """A self-signed certificate of nobody, for trying what this machine's own TLS library can do."""
-    key = OPERATING_SYSTEM.key("nobody", KeyType.EC_P256)
+def stranger(now: datetime, randomness: Randomness) -> Credentials:
+    """A self-signed certificate of nobody, for trying what the TLS library of this machine can do."""
+    key = randomness.key("nobody", KeyType.EC_P256)
     profile = CertificateProfile(subject=Subject("nobody"), role="server")
-    begins, ends = validity(broken.ROGUE_LIFETIME, datetime.now(UTC))
-    serial = new_serial(OPERATING_SYSTEM, "nobody")
+    begins, ends = validity(broken.ROGUE_LIFETIME, now)
+    serial = new_serial(randomness, "nobody")
     return credentials(broken.Rogue(self_signed(profile, key, serial=serial, not_before=begins, not_after=ends), key))

@@ -9,15 +9,18 @@ import contextlib
 import json
 import re
 import socket
-import ssl
 import threading
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from OpenSSL import SSL
+
 from scaffold.running.services import LOOPBACK
 from scaffold.topology.model import HostPort
+from scaffold.verify import tls
 from scaffold.verify.credentials import Credentials
-from scaffold.verify.probe import PATIENCE, load
+from scaffold.verify.probe import PATIENCE
+from scaffold.verify.tls import Connection, TlsError
 
 _END_OF_HEAD = b"\r\n\r\n"
 _HEAD_LIMIT = 1 << 16
@@ -45,7 +48,7 @@ class Impostor:
     def __init__(self, name: str) -> None:
         self.turn = threading.Lock()
         self._answer = answer_of(name)
-        self._shown: tuple[ssl.SSLContext, Visits] | None = None
+        self._shown: tuple[SSL.Context, Visits] | None = None
         self._listener = socket.create_server((LOOPBACK, 0))
         self.address = HostPort(LOOPBACK, self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._accept, name=f"impostor of {name}", daemon=True)
@@ -63,17 +66,13 @@ class Impostor:
         self._listener.close()
         self._thread.join(1.0)
 
-    def show(self, credentials: Credentials) -> Visits:
+    def show(self, credentials: Credentials, staple: bytes | None = None) -> Visits:
         """From the next connection on, show this certificate; what comes is written into the returned value.
 
-        Raises CannotOffer where this machine's TLS library cannot load it.
+        `staple` is the DER OCSP response that goes with it, to who asks. Raises CannotOffer where this machine's TLS
+        library cannot load the certificate.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # A resumed session shows no certificate (RFC 8446 2.2): every caller has to look at this one.
-        context.options |= ssl.OP_NO_TICKET
-        context.num_tickets = 0
-        load(context, credentials)
-        visits = Visits()
+        context, visits = tls.server_context(credentials, staple), Visits()
         self._shown = context, visits
         return visits
 
@@ -92,14 +91,18 @@ class Impostor:
             context, visits = self._shown
             visits.connections += 1
             connection.settimeout(PATIENCE)
-            with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
-                if head := _head(secured):
-                    visits.requests.append(head)
-                    secured.sendall(self._answer)
-                    secured.unwrap()
+            with contextlib.suppress(OSError, TlsError):
+                self._converse(tls.accepting(context, connection), visits)
+
+    def _converse(self, secured: Connection, visits: Visits) -> None:
+        secured.handshake()
+        if head := _head(secured):
+            visits.requests.append(head)
+            secured.sendall(self._answer)
+            secured.close()
 
 
-def _head(connection: ssl.SSLSocket) -> str:
+def _head(connection: Connection) -> str:
     """The request line and headers; whatever came, where that is no whole request; empty where nothing came."""
     received = b""
     while _END_OF_HEAD not in received and len(received) < _HEAD_LIMIT and (more := connection.recv(4096)):

@@ -6,20 +6,18 @@ It trusts whatever server it meets: it asks who gets in, while the rendered clie
 from __future__ import annotations
 
 import contextlib
-import functools
 import http.client
-import os
 import socket
 import ssl
-import tempfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import cast
 
 from scaffold.topology.model import HostPort
-from scaffold.verify.credentials import Credentials, stranger
+from scaffold.verify import tls
+from scaffold.verify.credentials import Credentials
 from scaffold.verify.model import Layer
+from scaffold.verify.tls import Connection, TlsEnded, TlsError
 
 PATIENCE = 10.0
 """Seconds for each step of a call. A server that says nothing for so long has neither let anyone in nor refused."""
@@ -73,10 +71,6 @@ class Stuck:
 Outcome = Answered | Closed | Unreachable | Stuck
 
 
-class CannotOffer(Exception):
-    """The TLS library of this Python cannot load the certificate, or speak the protocol, that a probe needs."""
-
-
 def call(
     target: Target,
     credentials: Credentials | None,
@@ -86,107 +80,35 @@ def call(
 ) -> Outcome:
     """GET `path` with the certificate (None: with none), speaking at most `newest` where that is given.
 
-    Raises CannotOffer where this machine's library cannot make the attempt.
+    Raises CannotOffer where this machine's library cannot load the certificate; whether it speaks `newest` at all is
+    for `tls.speaks` to say.
     """
-    context = client_context(credentials, newest)
+    context = tls.client_context(credentials, newest)
     try:
-        raw = socket.create_connection((target.address.host, target.address.port), timeout=PATIENCE)
+        plain = tls.dial(target.address, PATIENCE)
     except OSError as error:
         return Unreachable(error.strerror or str(error))
-    with raw:
+    with plain:
+        connection = tls.connecting(context, plain, target.server_name)
         try:
-            connection = context.wrap_socket(raw, server_hostname=target.server_name)
+            connection.handshake()
         except TimeoutError:
             return Stuck(Layer.TLS, f"no end of the handshake within {PATIENCE:g} s")
-        except ssl.SSLError as error:
+        except TlsError as error:
             return _refused_handshake(error)
         except OSError:
             return Closed(None, after_handshake=False)
-        with connection:
-            return _converse(connection, _request(target, path, headers or {}))
+        return _converse(connection, _request(target, path, headers or {}))
 
 
 def call_plainly(address: HostPort, path: str) -> Outcome:
     """GET `path` over plain HTTP."""
     try:
-        plain = socket.create_connection((address.host, address.port), timeout=PATIENCE)
+        plain = tls.dial(address, PATIENCE)
     except OSError as error:
         return Unreachable(error.strerror or str(error))
     with plain:
         return _converse(plain, _request(Target(address, str(address)), path, {}))
-
-
-def client_context(credentials: Credentials | None, newest: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-    """A context that sends exactly this certificate and asks nothing of the server's. Raises CannotOffer."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
-    if newest is not None:
-        _hold_back(context, newest)
-    if credentials is not None:
-        load(context, credentials)
-    return context
-
-
-def load(context: ssl.SSLContext, credentials: Credentials) -> None:
-    """Load key and certificates into a context; OpenSSL's binding reads files alone, so for a moment there are two."""
-    with tempfile.TemporaryDirectory(prefix="scaffold-verify-") as folder:  # 0700, by mkdtemp(3)
-        certificates, key = Path(folder, "cert.pem"), Path(folder, "key.pem")
-        write_secret(certificates, credentials.certificates)
-        write_secret(key, credentials.key)
-        try:
-            context.load_cert_chain(certificates, key)
-        except ssl.SSLError as error:
-            reason = (error.reason or str(error)).lower().replace("_", " ")
-            raise CannotOffer(f"{ssl.OPENSSL_VERSION} cannot load the certificate: {reason}") from error
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """A new file that is 0600 from birth."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-
-
-def _hold_back(context: ssl.SSLContext, newest: ssl.TLSVersion) -> None:
-    if not speaks(newest):
-        raise CannotOffer(f"{ssl.OPENSSL_VERSION} does not speak {newest.name.replace('_', '.')} itself")
-    _limit(context, newest)
-
-
-def _limit(context: ssl.SSLContext, newest: ssl.TLSVersion) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = ssl.TLSVersion.TLSv1
-        context.maximum_version = newest
-    # OpenSSL 3 signs with SHA-1, as TLS 1.1 and older must, at security level 0 alone (SSL_CTX_set_security_level(3)).
-    context.set_ciphers("ALL:@SECLEVEL=0")
-
-
-@functools.cache
-def speaks(version: ssl.TLSVersion) -> bool:
-    """Whether this library can shake hands in `version`: tried on itself, in memory.
-
-    Distributions switch old protocols off, and an attempt that never left our own library would look like a refusal.
-    """
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), client_context(None)
-    load(server, stranger())
-    _limit(server, version)
-    _limit(client, version)
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = (
-        client.wrap_bio(to_client, to_server, server_side=False),
-        server.wrap_bio(to_server, to_client, server_side=True),
-    )
-    for _ in range(4):  # Each side has its say at most twice, in every version of TLS.
-        for end in ends:
-            try:
-                end.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-            except ssl.SSLError:
-                return False
-    return ends[0].version() is not None
 
 
 def _request(target: Target, path: str, headers: Mapping[str, str]) -> bytes:
@@ -195,35 +117,29 @@ def _request(target: Target, path: str, headers: Mapping[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _refused_handshake(error: ssl.SSLError) -> Outcome:
-    if (alert := _alert(error)) is not None:
-        return Closed(alert, after_handshake=False)
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return Closed(None, after_handshake=False)
-    return Stuck(Layer.TLS, (error.reason or str(error)).lower().replace("_", " "))
+def _refused_handshake(error: TlsError) -> Outcome:
+    if error.alert is not None or isinstance(error, TlsEnded):
+        return Closed(error.alert, after_handshake=False)
+    return Stuck(Layer.TLS, str(error))
 
 
-def _converse(connection: socket.socket, request: bytes) -> Outcome:
+def _converse(connection: socket.socket | Connection, request: bytes) -> Outcome:
     """Send and, whatever becomes of that, read: what the server thinks of our certificate may only come now."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, TlsError):
         connection.sendall(request)
-    response = http.client.HTTPResponse(connection, method="GET")
+    # HTTPConnection would read nothing once its request could not be sent, and a response needs no more of a socket
+    # than a file to read from.
+    response = http.client.HTTPResponse(cast(socket.socket, connection), method="GET")
     try:
         response.begin()
         return Answered(response.status, response.read(BODY_LIMIT))
     except TimeoutError:
         return Stuck(Layer.HTTP, f"the handshake was done and no answer came within {PATIENCE:g} s")
-    except ssl.SSLError as error:
-        return Closed(_alert(error), after_handshake=True)
+    except TlsError as error:
+        return Closed(error.alert, after_handshake=True)
     except (http.client.RemoteDisconnected, ConnectionError):
         return Closed(None, after_handshake=True)
     except http.client.HTTPException as error:
         return Stuck(Layer.HTTP, f"the answer is no HTTP: {type(error).__name__}")
     finally:
         response.close()
-
-
-def _alert(error: ssl.SSLError) -> str | None:
-    """`unknown ca` out of OpenSSL's TLSV1_ALERT_UNKNOWN_CA; None where the error is no alert of the other side."""
-    _, found, words = (error.reason or "").partition("_ALERT_")
-    return words.lower().replace("_", " ") if found else None

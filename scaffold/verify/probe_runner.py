@@ -20,7 +20,7 @@ from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.model import Client, HostPort, Party, Server, TlsProfile, Topology
-from scaffold.verify import judge, revocation_scenarios, stapling
+from scaffold.verify import judge, revocation_scenarios, stapling, tls
 from scaffold.verify.cases import (
     Case,
     Withdrawn,
@@ -36,10 +36,11 @@ from scaffold.verify.credentials import Credentials
 from scaffold.verify.impostor import Impostor, Visits
 from scaffold.verify.judge import Finding, Name, Welcome
 from scaffold.verify.model import Expected, Layer, Observed, Probe
-from scaffold.verify.probe import Answered, CannotOffer, Outcome, Target, call, call_plainly
+from scaffold.verify.probe import Answered, Outcome, Target, call, call_plainly
 from scaffold.verify.revocation_scenarios import RevocationScenario
 from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make
 from scaffold.verify.running_topology import RunningTopology, project_folder
+from scaffold.verify.tls import CannotOffer
 
 BELOW: Final = {TlsProfile.MODERN: ssl.TLSVersion.TLSv1_2, TlsProfile.INTERMEDIATE: ssl.TLSVersion.TLSv1_1}
 """The newest protocol that a profile no longer speaks."""
@@ -119,8 +120,7 @@ class ProbeRunner:
             case Probe.NOT_ALLOWED:
                 return judge.admission(call(self._target(case), self._real(_caller(case))))
             case Probe.OLD_TLS:
-                newest = BELOW[case.server.tls]
-                return judge.protocol_refusal(call(self._target(case), self._rogue(case), newest=newest))
+                return self._old_protocol(case)
             case Probe.STAPLE:
                 return self._staple(case)
             case _ if is_in_its_place(case.probe):
@@ -198,9 +198,16 @@ class ProbeRunner:
             raise VerifyError(f"{case.server.address} has no health port")
         return judge.health(call_plainly(address, "/healthz"), call_plainly(address, "/"))
 
+    def _old_protocol(self, case: Case) -> Finding:
+        newest = BELOW[case.server.tls]
+        if not tls.speaks(newest, self._authorities.stranger):
+            raise CannotOffer(f"{tls.library()} does not speak {newest.name.replace('_', '.')} itself")
+        return judge.protocol_refusal(call(self._target(case), self._rogue(case), newest=newest))
+
     def _staple(self, case: Case) -> Finding:
         certificate = bundles.load_certificates(self._certificate_of(case.server))[0]
-        return stapling.stapled(self._target(case), certificate, self._authorities.now)
+        ca = self._authorities.certificate(case.server.issuer)
+        return stapling.stapled(self._target(case), certificate, ca, self._authorities.now)
 
     def _certificate_of(self, server: Server) -> bytes:
         """What a server shows, as it stands on disk."""
@@ -253,25 +260,19 @@ class ProbeRunner:
         revocation_scenarios.check_at_hand(self._t, caller, case.probe, case.server.issuer, self._authorities)
         copy = self._copy(case)
         folder = self._running.folder_of_copy(caller, copy) if copy else None
-        if (
-            revocation_scenarios.demands_staple(caller, self._kinds[caller.address], case.server)
-            and case.probe is not Probe.SERVER_NO_STAPLE
-        ):
-            return self._stapled_to_client(case, caller, credentials, folder)
+        staple = self._staple_shown(case, caller, credentials)
         with Impostor(case.server.name) as impostor:
-            visits = impostor.show(credentials)
+            visits = impostor.show(credentials, staple)
             ran = self._run_client(caller, case.server, _url(impostor.address), folder)
             return judge.trust(ran.status, ran.complaint, visits.connections, len(visits.requests))
 
-    def _stapled_to_client(self, case: Case, caller: Client, credentials: Credentials, folder: Path | None) -> Finding:
-        """Likewise, to a client that demands a staple: it gets one that says what the case is about."""
-        staple = revocation_scenarios.staple(
-            caller, case.probe, credentials, self._authorities.issuer(case.server.issuer), self._authorities.now
-        )
-        with stapling.stapler(case.server.name, credentials, staple) as impostor:
-            ran = self._run_client(caller, case.server, _url(impostor.address), folder)
-            impostor.finish()
-            return judge.trust(ran.status, ran.complaint, impostor.visits.connections, len(impostor.visits.requests))
+    def _staple_shown(self, case: Case, caller: Client, credentials: Credentials) -> bytes | None:
+        """For a client that demands a staple, one that says what the case is about."""
+        demanded = revocation_scenarios.demands_staple(caller, self._kinds[caller.address], case.server)
+        if not demanded or case.probe is Probe.SERVER_NO_STAPLE:
+            return None
+        issuer, now = self._authorities.issuer(case.server.issuer), self._authorities.now
+        return revocation_scenarios.staple(caller, case.probe, credentials, issuer, now)
 
     def _shown_to_server(self, case: Case, caller: Server, shown: Iterable[Credentials]) -> Iterator[Finding]:
         """The copy of a calling server is asked to call, by each of the ways that lead to the impostor."""

@@ -42,7 +42,7 @@ from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
 from scaffold.topology.model import Ca, Fault, Topology
-from scaffold.verify.credentials import Credentials, credentials
+from scaffold.verify.credentials import Credentials, credentials, stranger
 from scaffold.verify.model import Probe
 
 if TYPE_CHECKING:
@@ -101,6 +101,11 @@ class Authorities:
         self._issuers: dict[str, Issuer | NotAtHand] = {}
         self._rogue_cas: dict[tuple[str, ...], RogueCa] = {}
         self._doomed: dict[str, int] = {}
+
+    @functools.cached_property
+    def stranger(self) -> Credentials:
+        """Of nobody, for trying what the TLS library of this machine can do."""
+        return stranger(self.now, self.randomness)
 
     def issuer(self, name: str) -> Issuer:
         """The CA with its key. Raises NotAtHand where the key cannot be had, the same way each time it is asked."""

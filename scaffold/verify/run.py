@@ -16,7 +16,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.model import Action, Change, Plan
-from scaffold.running.availability import Availability, cannot_probe
+from scaffold.running.availability import Availability
 from scaffold.running.placement import Ports
 from scaffold.running.services import termination_as_exception
 from scaffold.store import ledger
@@ -39,6 +39,7 @@ from scaffold.verify.revocation_scenarios import (
 )
 from scaffold.verify.rogues import Authorities
 from scaffold.verify.running_topology import Copy, project_folder, running
+from scaffold.verify.tls import cannot_probe
 
 _CONTENTS_OF_TLS = frozenset({Part.CERTIFICATE, Part.CLIENT_CERTIFICATE, Part.TRUST, Part.BUNDLE})
 

@@ -9,14 +9,14 @@ import ssl
 import pytest
 
 from scaffold.verify import probe
-from scaffold.verify.credentials import stranger
 from scaffold.verify.impostor import Impostor
 from scaffold.verify.probe import Answered, Closed, Target, Unreachable
+from tests.unit.verify.test_probe import NOBODY
 
 
 def test_a_caller_that_believes_it_is_answered_and_written_down() -> None:
     with Impostor("accounts") as impostor:
-        visits = impostor.show(stranger())
+        visits = impostor.show(NOBODY)
         outcome = probe.call(Target(impostor.address, "x"), None, "/call", {"X-Client-Subject": "CN=teller"})
         assert isinstance(outcome, Answered)
         assert outcome.status == 200
@@ -30,7 +30,7 @@ def test_a_caller_that_believes_it_is_answered_and_written_down() -> None:
 
 def test_a_caller_that_does_not_believe_it_says_nothing() -> None:
     with Impostor("accounts") as impostor:
-        visits = impostor.show(stranger())
+        visits = impostor.show(NOBODY)
         with (
             socket.create_connection((impostor.address.host, impostor.address.port)) as plain,
             pytest.raises(ssl.SSLCertVerificationError),
@@ -42,9 +42,9 @@ def test_a_caller_that_does_not_believe_it_says_nothing() -> None:
 
 def test_each_certificate_has_its_own_visits() -> None:
     with Impostor("accounts") as impostor:
-        first = impostor.show(stranger())
+        first = impostor.show(NOBODY)
         probe.call(Target(impostor.address, "x"), None)
-        second = impostor.show(stranger())
+        second = impostor.show(NOBODY)
         assert (len(first.requests), len(second.requests)) == (1, 0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,12 +16,13 @@ import pytest
 from scaffold.pki import broken, bundles
 from scaffold.pki.issue import Issuer, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
+from scaffold.pki.randomness import OPERATING_SYSTEM
 from scaffold.running.services import free_addresses
 from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
-from scaffold.verify import probe
+from scaffold.verify import probe, tls
 from scaffold.verify.credentials import Credentials, credentials, stranger
 from scaffold.verify.model import Layer
-from scaffold.verify.probe import Answered, CannotOffer, Closed, Stuck, Target, Unreachable
+from scaffold.verify.probe import Answered, Closed, Stuck, Target, Unreachable
 from tests.fresh import new_key, new_serial
 
 NOW = datetime.now(UTC)
@@ -37,11 +38,21 @@ def ca(name: str) -> Issuer:
 ROOT = ca("root")
 CLIENT = CertificateProfile(subject=Subject("teller"), role="client", sans=(San(SanType.URI, "spiffe://bank/teller"),))
 GOOD = credentials(broken.rogue(CLIENT, ROOT, NOW))
+NOBODY = stranger(NOW, OPERATING_SYSTEM)
+
+
+def load(context: ssl.SSLContext, shown: Credentials) -> None:
+    """Into a context of the standard library, the other side in these tests, which reads files alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificates, key = Path(folder, "cert.pem"), Path(folder, "key.pem")
+        certificates.write_bytes(shown.certificates)
+        key.write_bytes(shown.key)
+        context.load_cert_chain(certificates, key)
 
 
 def context(newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, verify: bool = True) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    probe.load(made, stranger())
+    load(made, NOBODY)
     made.maximum_version = newest
     if verify:
         made.verify_mode = ssl.CERT_REQUIRED
@@ -56,7 +67,7 @@ def serving(serve: Callable[[socket.socket], None]) -> Iterator[Target]:
 
         def run() -> None:
             connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError):
+            with connection, contextlib.suppress(OSError, tls.TlsError):
                 serve(connection)
 
         thread = threading.Thread(target=run)
@@ -88,7 +99,7 @@ def test_an_answer_is_an_answer(status: int, newest: ssl.TLSVersion) -> None:
 )
 def test_an_alert_is_read_even_when_it_comes_after_the_handshake(newest: ssl.TLSVersion, after: bool) -> None:
     expired = credentials(broken.rogue(CLIENT, ROOT, NOW, fault=Fault.EXPIRED))
-    for sent, alert in ((expired, "certificate expired"), (stranger(), "unknown ca")):
+    for sent, alert in ((expired, "certificate expired"), (NOBODY, "unknown ca")):
         with serving(answering(b"", context(newest))) as target:
             assert probe.call(target, sent) == Closed(alert, after_handshake=after)
 
@@ -125,10 +136,11 @@ def test_a_silent_server_neither_lets_in_nor_refuses(monkeypatch: pytest.MonkeyP
     done.clear()
     # The handshake takes the time it needs; the patience that runs out is that for the answer.
     monkeypatch.setattr(probe, "PATIENCE", 60.0)
-    converse = probe._converse
+    converse, dial, dialled = probe._converse, tls.dial, list[socket.socket]()
+    monkeypatch.setattr(tls, "dial", lambda *given: dialled.append(dial(*given)) or dialled[-1])
 
-    def converse_hastily(connection: socket.socket, request: bytes) -> probe.Outcome:
-        connection.settimeout(0.2)
+    def converse_hastily(connection: tls.Connection, request: bytes) -> probe.Outcome:
+        dialled[0].settimeout(0.2)
         return converse(connection, request)
 
     monkeypatch.setattr(probe, "_converse", converse_hastily)
@@ -152,7 +164,7 @@ def test_garbage_is_no_answer() -> None:
 
 
 def test_an_old_protocol_really_leaves_this_machine() -> None:
-    assert probe.speaks(ssl.TLSVersion.TLSv1_2)
+    assert tls.speaks(ssl.TLSVersion.TLSv1_2, NOBODY)
     modern = context()
     modern.minimum_version = ssl.TLSVersion.TLSv1_3
     with serving(answering(b"", modern)) as target:
@@ -160,31 +172,6 @@ def test_an_old_protocol_really_leaves_this_machine() -> None:
         assert outcome == Closed("protocol version", after_handshake=False)
     with serving(answering(b"HTTP/1.1 200 OK\r\n\r\n", context())) as target:
         assert probe.call(target, GOOD, newest=ssl.TLSVersion.TLSv1_2) == Answered(200, b"")
-
-
-def test_what_this_library_cannot_speak_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "speaks", lambda version: False)
-    with pytest.raises(CannotOffer, match=r"does not speak TLSv1\.1"):
-        probe.client_context(None, ssl.TLSVersion.TLSv1_1)
-
-
-def test_what_this_library_cannot_load_is_said() -> None:
-    with pytest.raises(CannotOffer, match="cannot load the certificate"):
-        probe.client_context(Credentials(stranger().certificates, GOOD.key))
-
-
-def test_a_key_is_on_disk_for_a_moment_only_and_for_its_owner_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[Path, int, int]] = []
-
-    class Context:
-        def load_cert_chain(self, certificates: Path, key: Path) -> None:
-            assert key.read_bytes() == GOOD.key
-            seen.append((key, stat.S_IMODE(key.stat().st_mode), stat.S_IMODE(key.parent.stat().st_mode)))
-
-    probe.load(Context(), GOOD)  # type: ignore[arg-type]
-    ((path, mode, folder),) = seen
-    assert (mode, folder) == (0o600, 0o700)
-    assert not path.parent.exists()
 
 
 def test_credentials_do_not_show_themselves() -> None:

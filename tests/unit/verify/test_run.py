@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from OpenSSL import SSL
 
 from scaffold.kinds.catalogue import Kind, find
 from scaffold.plan.model import Action, Change, Plan
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.running import availability
-from scaffold.running.availability import Availability, cannot_probe
+from scaffold.running.availability import Availability
 from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import KeyType, Topology
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Report, Result
 from scaffold.verify.run import drift_in_tls
+from scaffold.verify.tls import cannot_probe
 
 ACCOUNTS, TELLER = Address.server("accounts"), Address.client("teller")
 
@@ -103,7 +104,7 @@ def test_a_version_is_read_out_of_what_the_command_says() -> None:
 
 def test_a_key_that_this_python_does_not_know_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     t, _ = bank(key=KeyType.ML_DSA_65)
-    monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", (3, 0, 0, 17, 0))
+    monkeypatch.setattr(SSL, "OPENSSL_VERSION_NUMBER", 0x30000110)
     assert "ml-dsa-65" in (cannot_probe(t.servers["accounts"]) or "")
-    monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", (3, 5, 0, 0, 0))
+    monkeypatch.setattr(SSL, "OPENSSL_VERSION_NUMBER", 0x30500000)
     assert cannot_probe(t.servers["accounts"]) is None

@@ -1,31 +1,31 @@
-"""What is seen of a staple, by the real command at a real server that staples what it is given."""
+"""What is seen of a staple, at a real server that staples what it is given; and what openssl sees of ours."""
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from scaffold.pki import broken, crl, ocsp, staples
+from scaffold.pki import broken, bundles, crl, ocsp, staples
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.running.services import LOOPBACK
-from scaffold.topology.model import San, SanType, Subject
+from scaffold.running.services import LOOPBACK, free_addresses
+from scaffold.topology.model import HostPort, San, SanType, Subject
 from scaffold.verify import stapling
+from scaffold.verify.credentials import credentials
+from scaffold.verify.impostor import Impostor
 from scaffold.verify.model import Observed
-from scaffold.verify.probe import Answered, CannotOffer, Target, call
-from scaffold.verify.rogues import credentials
+from scaffold.verify.probe import Target
 from tests.requirements import require_command
-from tests.unit.verify.test_probe import ROOT
+from tests.unit.verify.test_probe import ROOT, ca, serving
 
 NOW = datetime.now(UTC)
 PROFILE = CertificateProfile(Subject("api"), "server", (San(SanType.DNS, "localhost"),))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _machine() -> None:
-    require_command("openssl")
 
 
 @pytest.fixture
@@ -33,76 +33,119 @@ def shown() -> broken.Rogue:
     return broken.rogue(PROFILE, ROOT, NOW)
 
 
+@pytest.fixture
+def impostor() -> Iterator[Impostor]:
+    with Impostor("api") as found:
+        yield found
+
+
 def response(rogue: broken.Rogue, status: ocsp.Status = ocsp.State.GOOD, ends: timedelta = timedelta(hours=1)) -> bytes:
     return staples.make(rogue.certificate, ROOT, status, NOW + ends - timedelta(hours=2), NOW + ends)
 
 
-def seen(rogue: broken.Rogue, staple: bytes) -> tuple[Observed, str]:
-    with stapling.stapler("api", credentials(rogue), staple) as server:
-        finding = stapling.stapled(Target(server.address, "localhost"), rogue.certificate, NOW)
-        return finding.observed, finding.detail
+@contextlib.contextmanager
+def openssl_staples(rogue: broken.Rogue, staple: bytes) -> Iterator[Target]:
+    """A server that staples whatever it is given; the library under Python staples nothing about other certificates."""
+    require_command("openssl")
+    with tempfile.TemporaryDirectory() as folder:
+        shown = credentials(rogue)
+        for name, content in (("cert.pem", shown.certificates), ("key.pem", shown.key), ("staple.der", staple)):
+            Path(folder, name).write_bytes(content)
+        command = ["openssl", "s_server", "-accept", f"{LOOPBACK}:0", "-naccept", "1", "-status_file", "staple.der"]
+        command += ["-cert", "cert.pem", "-key", "key.pem"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(command, cwd=folder, text=True, **pipes) as process:  # type: ignore[call-overload]
+            try:
+                accepting = next(line for line in process.stdout if line.startswith("ACCEPT "))
+                yield Target(HostPort(LOOPBACK, int(accepting.rpartition(":")[2])), "localhost")
+            finally:
+                process.kill()
+
+
+def judged(target: Target, rogue: broken.Rogue) -> tuple[Observed, str]:
+    finding = stapling.stapled(target, rogue.certificate, ROOT.certificate, NOW)
+    return finding.observed, finding.detail
 
 
 def test_a_good_staple_is_seen_and_every_other_is_not_taken_for_one(shown: broken.Rogue) -> None:
-    observed, detail = seen(shown, response(shown))
+    with openssl_staples(shown, response(shown)) as target:
+        observed, detail = judged(target, shown)
     assert (observed, detail[:11]) == (Observed.ALLOWED, "good, until")
     revoked = crl.Revoked(shown.certificate.serial_number, NOW)
     other = broken.rogue(PROFILE, ROOT, NOW)
     for staple, words in (
         (response(shown, revoked), "revoked"),
-        (response(shown, ocsp.State.UNKNOWN), "unknown"),
+        (response(shown, ocsp.State.UNKNOWN), "nothing that could be relied on"),
         (response(shown, ends=-timedelta(hours=1)), "ended"),
         (response(other), "another certificate"),
+        (staples.make(shown.certificate, ca("root"), ocsp.State.GOOD, NOW, NOW + timedelta(hours=1)), "another"),
+        (_signed_by_nobody(shown), "not signed by its CA"),
+        (ocsp.unsuccessful(ocsp.Failure.TRY_LATER), "try_later"),
     ):
-        observed, detail = seen(shown, staple)
+        with openssl_staples(shown, staple) as target:
+            observed, detail = judged(target, shown)
         assert observed is Observed.BROKEN
         assert words in detail
 
 
-@pytest.fixture
-def silent() -> Iterator[tuple[broken.Rogue, Target]]:
-    """A server that staples nothing."""
-    from scaffold.verify.impostor import Impostor
+def test_a_staple_of_ours_is_seen_and_so_is_none(impostor: Impostor, shown: broken.Rogue) -> None:
+    target = Target(impostor.address, "localhost")
+    impostor.show(credentials(shown), response(shown))
+    assert judged(target, shown)[0] is Observed.ALLOWED
+    impostor.show(credentials(shown), response(shown, crl.Revoked(shown.certificate.serial_number, NOW)))
+    assert judged(target, shown)[0] is Observed.BROKEN
+    impostor.show(credentials(shown))
+    assert judged(target, shown) == (Observed.BROKEN, "it staples no OCSP response")
 
-    rogue = broken.rogue(PROFILE, ROOT, NOW)
-    with Impostor("api") as impostor:
-        impostor.show(credentials(rogue))
-        yield rogue, Target(impostor.address, "localhost")
 
-
-def test_no_staple_is_told_and_so_is_no_server(silent: tuple[broken.Rogue, Target]) -> None:
-    rogue, target = silent
-    finding = stapling.stapled(target, rogue.certificate, NOW)
-    assert (finding.observed, finding.detail) == (Observed.BROKEN, "it staples no OCSP response")
+def _signed_by_nobody(shown: broken.Rogue) -> bytes:
+    whole = response(shown)
+    return whole[:-1] + bytes([whole[-1] ^ 1])
 
 
 def test_nobody_is_not_reachable(shown: broken.Rogue) -> None:
-    with stapling.stapler("api", credentials(shown), response(shown)) as server:
-        address = server.address
-    finding = stapling.stapled(Target(address, "localhost"), shown.certificate, NOW)
-    assert finding.observed is Observed.UNREACHABLE
+    (address,) = free_addresses(1)
+    assert judged(Target(address, "localhost"), shown)[0] is Observed.UNREACHABLE
 
 
-def test_a_stapling_server_answers_one_request_and_counts_it(shown: broken.Rogue) -> None:
-    with stapling.stapler("api", credentials(shown), response(shown)) as server:
-        assert server.address.host == LOOPBACK
-        outcome = call(Target(server.address, "localhost"), None)
-        server.finish()
-    assert isinstance(outcome, Answered)
-    assert outcome.status == 200
-    assert b'"server": "api"' in outcome.body
-    assert (server.visits.connections, len(server.visits.requests)) == (1, 1)
+def test_silence_is_no_staple(shown: broken.Rogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = threading.Event()
+    monkeypatch.setattr(stapling, "PATIENCE", 0.2)
+    with serving(lambda connection: bool(done.wait(60)) and None) as target:
+        observed, detail = judged(target, shown)
+        done.set()
+    assert (observed, "no end of the handshake" in detail) == (Observed.BROKEN, True)
 
 
-def test_who_turns_away_sends_no_request(shown: broken.Rogue) -> None:
-    with stapling.stapler("api", credentials(shown), response(shown)) as server:
-        command = ["openssl", "s_client", "-connect", str(server.address), "-verify_return_error", "-verify", "1"]
-        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
-        server.finish()
-    assert (server.visits.connections, server.visits.requests) == (1, [])
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_openssl_sees_the_staple_and_turns_away_without_one(
+    version: str, impostor: Impostor, shown: broken.Rogue, tmp_path
+) -> None:
+    """As a client that demands a staple does: no request reaches a server that has none."""
+    require_command("openssl")
+    (tmp_path / "root.pem").write_bytes(bundles.pem(ROOT.certificate))
+    command = ["openssl", "s_client", version, "-status", "-connect", str(impostor.address), "-CAfile", "root.pem"]
+
+    def said() -> str:
+        request = "GET / HTTP/1.0\r\n\r\n"
+        done = subprocess.run(
+            [*command, "-ign_eof"],
+            cwd=tmp_path, input=request, capture_output=True, text=True, timeout=10, check=False,
+        )  # fmt: skip
+        return done.stdout
+
+    visits = impostor.show(credentials(shown), response(shown))
+    assert "Cert Status: good" in (told := said())
+    assert '"server": "api"' in told
+    assert (visits.connections, len(visits.requests)) == (1, 1)
+    visits = impostor.show(credentials(shown))
+    assert "OCSP response: no response sent" in said()
+    assert visits.connections == 1
 
 
-def test_without_the_command_it_is_said(shown: broken.Rogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda command: None)
-    with pytest.raises(CannotOffer, match="openssl command"), stapling.stapler("api", credentials(shown), b""):
-        pass
+def test_who_turns_away_sends_no_request(impostor: Impostor, shown: broken.Rogue) -> None:
+    require_command("openssl")
+    visits = impostor.show(credentials(shown), response(shown))
+    command = ["openssl", "s_client", "-connect", str(impostor.address), "-verify_return_error", "-verify", "1"]
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+    assert (visits.connections, visits.requests) == (1, [])
