@@ -115,6 +115,36 @@ def test_a_journal_that_is_a_link_is_not_written(tmp_path):
     assert (tmp_path / "elsewhere").read_text() == ""
 
 
+# --- What is no plain file or folder ---------------------------------------------------------------------------------
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path):
+    """A FIFO would keep an apply waiting for whoever writes into it."""
+    os.mkfifo(tmp_path / "ca.key")
+    with pytest.raises(files.StoreError, match="is not a regular file"):
+        files.read(str(tmp_path / "ca.key"))
+
+
+def test_nothing_is_made_in_an_output_folder_that_is_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(files.StoreError, match="is a symbolic link"):
+        Writer(Layout(tmp_path / "out")).prepare()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("link", ["servers", "servers/a", "servers/a/tls"])
+def test_nothing_is_removed_through_a_link(writer, tmp_path, link):
+    victim = tmp_path / "elsewhere" / "servers/a/tls/ca.pem"
+    victim.parent.mkdir(parents=True)
+    victim.write_text("precious")
+    (tmp_path / link).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / "elsewhere" / link)
+    with pytest.raises(files.StoreError, match="is a symbolic link"):
+        writer.remove("servers/a/tls/ca.pem")
+    assert victim.read_text() == "precious"
+
+
 # --- Who may read it -----------------------------------------------------------------------------------------------
 
 
@@ -129,3 +159,28 @@ def test_a_file_has_its_rights_whatever_the_umask(writer, tmp_path, umask):
     assert (tmp_path / KEY).stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "servers/a/tls/ca.pem").stat().st_mode & 0o777 == 0o644
     assert {(tmp_path / path).stat().st_mode & 0o077 for path in ("pki/root", "servers/a/tls")} == {0}
+
+
+def test_rights_that_have_become_too_wide_are_narrowed(writer, tmp_path):
+    writer.write(KEY, b"key", mode=files.SECRET_FILE)
+    (tmp_path / KEY).chmod(0o644)
+    (tmp_path / KEY).parent.chmod(0o755)
+    writer.restrict(KEY)
+    writer.restrict_folder("pki/root")
+    assert (tmp_path / KEY).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "pki/root").stat().st_mode & 0o777 == 0o700
+
+
+def test_rights_are_changed_through_no_link(writer, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("a script of somebody's")
+    victim.chmod(0o755)
+    (tmp_path / "pki/root").mkdir(parents=True)
+    (tmp_path / KEY).symlink_to(victim)
+    (tmp_path / "servers").mkdir()
+    (tmp_path / "servers/a").symlink_to(tmp_path / "pki")
+    with pytest.raises(files.StoreError, match="cannot change the rights"):
+        writer.restrict(KEY)
+    with pytest.raises(files.StoreError, match="cannot change the rights"):
+        writer.restrict_folder("servers/a")
+    assert victim.stat().st_mode & 0o777 == 0o755
