@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,21 @@ def test_what_is_broken_elsewhere_is_an_error(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(StoreError, match="line 1"):
         journal.load(str(path))
+
+
+def test_what_could_not_be_written_whole_is_taken_back(tmp_path, monkeypatch):
+    """A full disk takes half of a line: the next reader must not find it, whoever appends next or not."""
+    path = tmp_path / "events.jsonl"
+    journal.append(str(path), [{"one": 1}], durable=False)
+    before, really_write = path.read_bytes(), os.write
+
+    def half(descriptor, content):
+        if len(content) < 10:
+            raise OSError(errno.ENOSPC, "no space left")
+        return really_write(descriptor, content[: len(content) // 2])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", half)
+        with pytest.raises(StoreError, match="no space left"):
+            journal.append(str(path), [{"two": 2}, {"three": 3}, {"four": 4}], durable=False)
+    assert path.read_bytes() == before
