@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.topology.written import GOOD, changed, read, refused
+from tests.unit.topology.written import GOOD, changed, mistakes, read, refused
 
 API = "    listen: 127.0.0.1:8443\n"
 ISSUING = "  issuing:\n    issuer: root\n"
@@ -247,3 +247,12 @@ def test_a_responder_has_a_key_that_is_open() -> None:
     read(changed(ISSUING, guarded))
     answering = changed(ISSUING, guarded + "    revocation: {ocsp: 1h}\n")
     refused(answering, "its key is encrypted", "revocation", "leave ocsp out")
+
+
+def test_an_identity_is_within_the_constraints_too() -> None:
+    """Nobody writes it where it is the usual one, and yet every certificate carries it."""
+    constrained = changed("ip: [127.0.0.0/8]}", "ip: [127.0.0.0/8], uri: [shop.internal]}")
+    read(constrained.replace("name: shop\n", "name: shop\ntrust_domain: shop.internal\n"))
+    found = mistakes(constrained.replace("name: shop\n", "name: shop\ntrust_domain: other.internal\n"))
+    assert [identity for one in found if (identity := "spiffe://other.internal/client/cli") in one.message]
+    assert len(found) == 3
