@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from cryptography import x509
 
@@ -21,7 +24,13 @@ from scaffold.store import existing, files
 from scaffold.store.keyring import Keyring
 from scaffold.store.layout import LEDGER, Layout, ca_paths
 from scaffold.store.ledger import Ledger
+from scaffold.topology.address import Address
+from scaffold.topology.generations import FIRST
 from scaffold.topology.model import Ca, Topology
+from scaffold.topology.publication import published_name
+
+_LATER: Final = re.compile(r"[2-9]|[1-9][0-9]{1,5}")
+"""The folders of a CA's later generations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ def certificate_document(one: x509.Certificate) -> Document:
 
 @dataclass(frozen=True)
 class Authority:
-    """One CA as the world may see it. `issuer` is None where its key is not here, or not open to this process.
+    """A generation of a CA as the world may see it. `issuer` is None where its key is not here, or not open to us.
 
     `statuses` holds what the key of its certificate has issued here, by serial; others are unknown. It is None where
     the ledger could not be read: then nothing may be called good. `ends`: when each of those certificates ends.
@@ -73,10 +82,17 @@ class Authority:
     ocsp: timedelta | None
     problems: Mapping[str, str] = field(default_factory=dict)
     above: Mapping[str, Crl] = field(default_factory=dict)
+    generation: int | None = None
+    """None for the first."""
 
     @property
     def name(self) -> str:
-        return self.ca.name
+        """The name under which it is published."""
+        return published_name(self.ca.name, self.generation)
+
+    @property
+    def address(self) -> Address:
+        return Address.ca(self.ca.name, generation=self.generation or FIRST)
 
     def status(self, serial: int) -> Status:
         """What is known of the certificate with `serial`."""
@@ -111,21 +127,32 @@ class Authority:
             return None
         ends = self.crl.next_update_utc
         if ends is not None and ends <= now:
-            return f"the CRL of ca.{self.name} expired on {ends:%Y-%m-%d %H:%M:%S} UTC"
+            return f"the CRL of {self.address} expired on {ends:%Y-%m-%d %H:%M:%S} UTC"
         if crl.begins_later(self.crl, now):
-            return f"the CRL of ca.{self.name} begins on {self.crl.last_update_utc:%Y-%m-%d %H:%M:%S} UTC"
+            return f"the CRL of {self.address} begins on {self.crl.last_update_utc:%Y-%m-%d %H:%M:%S} UTC"
         return None
 
 
+def generations(layout: Layout, ca: Ca) -> tuple[Address, ...]:
+    """The generations of a CA: its first, and those that have a folder of their own below the first one's."""
+    found: list[str] = []
+    if ca.existing is None:
+        with contextlib.suppress(OSError):  # reading the first one says what is wrong
+            found = os.listdir(layout.at(ca_paths(ca.name).folder))  # noqa: PTH208 (asked every second for every CA)
+    later = sorted(int(name) for name in found if _LATER.fullmatch(name))
+    return (ca.address, *(Address.ca(ca.name, generation=number) for number in later))
+
+
 def read(
-    topology: Topology, layout: Layout, ca: Ca, known: Ledger | None, before: Authority | None
+    topology: Topology, layout: Layout, address: Address, known: Ledger | None, before: Authority | None
 ) -> Authority | None:
-    """One CA as it stands in the output folder, None where it has no certificate there.
+    """One generation of a CA as it stands in the output folder, None where it has no certificate there.
 
     `known` is None where the ledger cannot be read. What cannot be read of the CA is among its problems, and is what it
     was `before` as long as its name and its key are the same. Raises ScaffoldError where that cannot be read.
     """
-    path = ca_paths(ca.name).certificate
+    ca, paths = topology.cas[address.name], ca_paths(address.name, address.generation)
+    path = paths.certificate
     found = files.read(layout.at(path))
     if found is None:
         return None
@@ -135,13 +162,14 @@ def read(
         raise Unreadable(f"{path} is {error}") from error
     same = before if before is not None and _is_same_ca(before.certificate, certificate) else None
     problems: dict[str, str] = {}
-    listed, entries = _listed(topology, layout, ca, certificate, same, problems)
+    listed, entries = _listed(topology, layout, address, certificate, same, problems)
     statuses, ends = _known(ca, certificate, known, entries, same, problems)
-    issuer = _open_issuer(topology, layout, ca, certificate, problems)
+    issuer = _open_issuer(topology, layout, address, certificate, problems)
     if listed is None and issuer is None and ca.issues_here:
-        problems.setdefault("crl", f"{ca_paths(ca.name).crl} is not there")
+        problems.setdefault("crl", f"{paths.crl} is not there")
     return Authority(
         ca=ca,
+        generation=address.generation,
         certificate=certificate,
         crl=listed,
         issuer=issuer,
@@ -160,14 +188,14 @@ def _is_same_ca(one: x509.Certificate, other: x509.Certificate) -> bool:
 def _listed(
     topology: Topology,
     layout: Layout,
-    ca: Ca,
+    address: Address,
     certificate: x509.Certificate,
     same: Authority | None,
     problems: dict[str, str],
 ) -> tuple[crl.Crl | None, tuple[crl.Revoked, ...]]:
     """Its CRL and what that lists."""
     try:
-        found = _crl(topology, layout, ca, certificate)
+        found = _crl(topology, layout, address, certificate)
         if found is not None:
             return found, crl.entries(found)
     except ScaffoldError as error:
@@ -225,11 +253,12 @@ def _is_unrecorded(known: Ledger, ca: Ca, entry: crl.Revoked) -> bool:
     return pair not in known.revoked and pair not in known.lifted
 
 
-def _crl(topology: Topology, layout: Layout, ca: Ca, certificate: x509.Certificate) -> crl.Crl | None:
+def _crl(topology: Topology, layout: Layout, address: Address, certificate: x509.Certificate) -> crl.Crl | None:
     """Its CRL as it is on the disk; of an existing CA that is the one, among those of its chain, that it has signed."""
+    ca = topology.cas[address.name]
     if ca.existing is not None and ca.existing.crl is not None:
         return next(iter(existing.load(topology, ca).crls_of(certificate)), None)
-    path = ca_paths(ca.name).crl
+    path = ca_paths(ca.name, address.generation).crl
     found = files.read(layout.at(path))
     if found is None:
         return None
@@ -261,13 +290,13 @@ def _is_brought(ca: Ca) -> bool:
 
 
 def _open_issuer(
-    topology: Topology, layout: Layout, ca: Ca, certificate: x509.Certificate, problems: dict[str, str]
+    topology: Topology, layout: Layout, address: Address, certificate: x509.Certificate, problems: dict[str, str]
 ) -> Issuer | None:
     """The CA with its key, where that is open to us: a password has no business in a network process."""
-    if not ca.issues_here:
+    if not topology.cas[address.name].issues_here:
         return None
     try:
-        return Keyring(topology, layout, None).issuer(ca.address, certificate)
+        return Keyring(topology, layout, None).issuer(address, certificate)
     except WrongPassword:
         return None
     except ScaffoldError as error:
@@ -279,8 +308,9 @@ def stamp(topology: Topology, layout: Layout) -> tuple[object, ...]:
     """Something that differs once anything that `read` reads has changed; cheap enough to ask every second."""
     paths = [layout.at(LEDGER)]
     for name, ca in topology.cas.items():
-        own = ca_paths(name)
-        paths += [layout.at(path) for path in (own.certificate, own.key, own.crl)]
+        for address in generations(layout, ca):
+            own = ca_paths(name, address.generation)
+            paths += [layout.at(path) for path in (own.certificate, own.key, own.crl)]
         if ca.existing is not None:
             found = ca.existing
             brought = (found.certificate, found.key, found.chain, found.crl, found.chain_crl)

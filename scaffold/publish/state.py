@@ -28,8 +28,9 @@ from scaffold.publish.responder import Answer, Responder, refusal
 from scaffold.store import ledger, lock
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.observation import Observation
-from scaffold.topology.address import Part
+from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Ca, Topology
+from scaffold.topology.publication import published_name
 
 _TRY_AGAIN: Final = timedelta(seconds=30)
 """After a signature or a look that failed: a full disk does not mend within a second."""
@@ -225,7 +226,8 @@ class State:
         self._failed.pop("read", None)
         self._read_ledger(now)
         for ca in self._topology.cas.values():
-            self._read_ca(ca, now)
+            for address in authority.generations(self._layout, ca):
+                self._read_ca(address, now)
         self._stamp = stamp
         return True
 
@@ -240,23 +242,24 @@ class State:
         else:
             self._say(None, "ledger", None)
 
-    def _read_ca(self, ca: Ca, now: datetime) -> None:
-        before, found = self._authorities.get(ca.name), dict[str, str]()
+    def _read_ca(self, ca: Address, now: datetime) -> None:
+        name, found = published_name(ca.name, ca.generation), dict[str, str]()
+        before = self._authorities.get(name)
         with _apart(partial(found.setdefault, "certificate")):
             one = authority.read(self._topology, self._layout, ca, self._ledger, before)
             if one is not None:
-                self._authorities[ca.name] = one
+                self._authorities[name] = one
                 found.update(one.problems)
             elif before is not None or self._knows(ca):
-                found["certificate"] = f"{ca_paths(ca.name).certificate} is not there"
+                found["certificate"] = f"{ca_paths(ca.name, ca.generation).certificate} is not there"
         if found:
             self._failed["read"] = now
         for part in _READ:
-            self._say(ca.name, part, found.get(part))
+            self._say(ca.label, part, found.get(part))
 
-    def _knows(self, ca: Ca) -> bool:
+    def _knows(self, ca: Address) -> bool:
         """Whether it was made already: one that is new in the topology has no certificate yet."""
-        return self._ledger is not None and ca.name in self._ledger.ca_keys
+        return self._ledger is not None and ca.label in self._ledger.ca_keys
 
     def _is_due(self, now: datetime) -> bool:
         if self._is_too_soon("crls", now):

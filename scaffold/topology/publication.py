@@ -5,9 +5,9 @@ from __future__ import annotations
 from scaffold.topology.generations import FIRST
 
 
-def published_name(ca: str, generation: int = FIRST) -> str:
+def published_name(ca: str, generation: int | None = FIRST) -> str:
     """The name under which a generation is published: `issuing`, `issuing.2`."""
-    return ca if generation == FIRST else f"{ca}.{generation}"
+    return ca if generation in (None, FIRST) else f"{ca}.{generation}"
 
 
 def crl_url(publish: str, name: str) -> str:
