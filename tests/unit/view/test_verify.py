@@ -68,3 +68,14 @@ def test_junit_counts_and_is_well_formed_whatever_was_seen() -> None:
     failure = root.find("./testsuite/testcase/failure")
     assert failure is not None
     assert failure.get("message") == "expected refused, seen allowed in http"
+
+
+def test_a_report_of_skips_alone_proves_nothing_and_says_so() -> None:
+    nothing = Report((SKIPPED, SKIPPED))
+    assert (nothing.failed, nothing.tried) == (True, False)
+    assert "Nothing was tried, so nothing is proved" in text(nothing)
+    assert "no server" in text(Report(()))
+    assert Report(()).failed
+    one = Report((SKIPPED, PASSED))
+    assert (one.failed, one.tried) == (False, True)
+    assert "Nothing was tried" not in text(one)
