@@ -107,7 +107,6 @@ def _load(context: SSL.Context, credentials: Credentials) -> None:
         for one in others:
             context.add_extra_chain_cert(one)
         context.use_privatekey(_key(credentials.key))
-        context.check_privatekey()
     except SSL.Error as error:
         raise CannotOffer(f"{library()} cannot load the certificate: {_reason(error)}") from error
     except (PkiError, ValueError, TypeError, crypto.Error) as error:

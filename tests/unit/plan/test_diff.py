@@ -176,6 +176,24 @@ def test_a_revoked_certificate_gets_a_new_key(applied):
     assert crl.get_revoked_certificate_by_serial_number(int(serial, 16)) is not None
 
 
+@pytest.mark.parametrize("state", ["lost", "damaged"])
+def test_the_key_of_a_revoked_certificate_is_not_certified_again(applied, state):
+    """Whoever revokes and then loses the certificate would else get another over the key that was stolen."""
+    from scaffold.store import ledger
+    from scaffold.store.layout import Layout
+
+    path = applied.out / "clients/teller/tls/cert.pem"
+    serial = f"{applied.certificate('clients/teller/tls/cert.pem').serial_number:x}"
+    ledger.Recorder(Layout(applied.out), applied.now).revoked(
+        [ledger.Revoked("issuing", serial, "keyCompromise", applied.now)]
+    )
+    path.unlink() if state == "lost" else path.write_text("half a certif")
+    key = (path.parent / "key.pem").read_bytes()
+    assert applied.planned()[CLIENT][0] is Action.REPLACE
+    converges(applied)
+    assert (path.parent / "key.pem").read_bytes() != key
+
+
 # --- Life ----------------------------------------------------------------------------------------------------------
 
 
