@@ -157,6 +157,18 @@ def test_a_crl_of_another_ca_is_not_served_for_it(bank):
     assert crl.signed_by(crl.load(path.read_bytes()), bank.certificate("pki/ill/ca.crt"))
 
 
+def test_where_it_cannot_sign_another_it_serves_none_of_another_ca(bank):
+    """Whoever wrote that list says nothing of what this CA has revoked."""
+    state = opened(bank)
+    served = state.crl("ill").body
+    (bank.out / "pki/ill/ca.key").unlink()
+    (bank.out / "pki/ill/crl.pem").write_bytes((bank.out / "pki/well/crl.pem").read_bytes())
+    state.refresh(bank.now)
+    assert state.crl("ill").body == served
+    assert opened(bank).crl("ill") is None
+    assert any("is not signed by the key" in one.why for one in state.problems())
+
+
 def test_without_its_key_a_responder_answers_until_its_certificate_ends(bank):
     state = opened(bank)
     (bank.out / "pki/ill/ca.key").unlink()
@@ -285,6 +297,20 @@ def test_a_line_that_makes_no_sense_for_one_ca_is_its_problem_alone(bank, line):
     assert ("ill", "ledger") in {(one.ca, one.part) for one in state.problems()}
     assert {one.ca for one in state.problems()} == {"ill"}
     works(bank, state)
+
+
+def test_no_crl_is_signed_over_a_line_that_makes_no_sense(bank):
+    """It may have revoked something: the next CRL would say that nobody is."""
+    state = opened(bank)
+    before = {ca: (bank.out / f"pki/{ca}/crl.pem").read_bytes() for ca in ("ill", "well")}
+    event = {"event": "revoked", "at": "2026-01-01T00:00:00+00:00", "ca": "ill", "serial": "1", "reason": "boredom"}
+    with (bank.out / ".scaffold/ledger.jsonl").open("a") as ledger:
+        ledger.write(json.dumps(event) + "\n")
+    bank.later(hours=13)
+    state.refresh(bank.now)
+    assert (bank.out / "pki/ill/crl.pem").read_bytes() == before["ill"]
+    assert (bank.out / "pki/well/crl.pem").read_bytes() != before["well"]
+    assert ("ill", "signature") in {(one.ca, one.part) for one in state.problems()}
 
 
 def test_damaged_records_of_projects_are_no_business_of_the_publisher(bank):
