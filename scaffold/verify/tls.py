@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from OpenSSL import SSL, crypto
 
 from scaffold.errors import PkiError
 from scaffold.pki import bundles
-from scaffold.pki.keys import PrivateKey
 from scaffold.topology.model import HostPort, KeyType, Server
 from scaffold.verify.credentials import Credentials
 
@@ -29,8 +29,10 @@ _ML_DSA: Final = frozenset({KeyType.ML_DSA_44, KeyType.ML_DSA_65, KeyType.ML_DSA
 _ML_DSA_SINCE: Final = 0x30500000
 """OpenSSL 3.5, as OPENSSL_VERSION_NUMBER says it."""
 
-_TOLD_APART: Final = " alert "
+_ALERT: Final = " alert "
 """What OpenSSL's reason for an alert of the other side holds, between the protocol and the alert's name."""
+
+_Takes = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 T = TypeVar("T")
 
@@ -44,7 +46,7 @@ class TlsError(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        _, _, alert = reason.partition(_TOLD_APART)
+        _, _, alert = reason.partition(_ALERT)
         self.alert = alert or None
 
 
@@ -113,17 +115,13 @@ def _load(context: SSL.Context, credentials: Credentials) -> None:
         raise CannotOffer(f"the certificate cannot be loaded: {error}") from error
 
 
-def _key(pem: bytes) -> Any:
+def _key(pem: bytes) -> _Takes | crypto.PKey:
     # A key that is not its certificate's is found out by OpenSSL; the primality checks of RSA would cost milliseconds.
     key = serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
-    if _is_taken(key):
+    if isinstance(key, _Takes):
         return key
-    # pyOpenSSL takes no ML-DSA key from cryptography, though OpenSSL signs with it; by its own older type, it does.
+    # From cryptography, pyOpenSSL takes no ML-DSA key, though OpenSSL signs with it; by its own older type, it does.
     return crypto.load_privatekey(crypto.FILETYPE_PEM, pem)
-
-
-def _is_taken(key: object) -> bool:
-    return isinstance(key, PrivateKey) and not type(key).__name__.startswith("MLDSA")
 
 
 def _limit(context: SSL.Context, newest: ssl.TLSVersion | None) -> None:
