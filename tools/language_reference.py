@@ -52,13 +52,18 @@ The edges (`calls`) are the authorisation. An entry of a server's allow list is 
 the issuer is a key, not a name: a sibling CA under the same root that signs the same identity gets nobody in. nginx
 sees names alone, so plan refuses what it could mistake.
 
-A server that `calls` has a second certificate, for clientAuth alone; `GET /call/NAME` on it makes that call.
+A server that `calls` has a second certificate, for clientAuth alone; `GET /call/NAME` on it makes that call, to
+`/.mtls/caller`.
 
 ## Behind a gateway
 
 A server with an `upstream` passes requests on with `X-Client-Subject` and `X-Client-Issuer` set from the caller's
 certificate, and removes what came from outside under these names and the other usual ones. A server believes them
-only from a caller whose `upstream` it is. `GET /` answers `{"server", "greeting", "caller", "on_behalf_of"}`.
+only from a caller whose `upstream` it is.
+
+`GET /.mtls/caller` of every server answers `{"server", "caller", "roles", "on_behalf_of"}`; through a gateway it is the
+upstream's answer. `verify` asks there and nowhere else. `GET /` is yours; as rendered it answers the same, and
+`greeting`.
 
 ## Lifetimes
 

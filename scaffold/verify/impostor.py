@@ -112,6 +112,6 @@ def _head(connection: Connection) -> str:
 
 def answer_of(name: str) -> bytes:
     """The HTTP response of a rendered server called `name`, who was not told who asks."""
-    body = json.dumps({"server": name, "greeting": "", "caller": None, "on_behalf_of": None}).encode()
+    body = json.dumps({"server": name, "caller": None, "roles": [], "on_behalf_of": None}).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
     return head.encode() + b"\r\n" + body

@@ -169,9 +169,10 @@ def _named(body: bytes, welcome: Welcome | None) -> Finding:
     if answer is None:
         return Finding(Observed.BROKEN, Layer.HTTP, "the answer is no JSON object")
     behalf = welcome.on_behalf_of
-    wanted = {
+    wanted: dict[str, object] = {
         "server": welcome.server,
         "caller": welcome.caller,
+        "roles": [],
         "on_behalf_of": {"subject": behalf.subject, "issuer": behalf.issuer} if behalf else None,
     }
     for field, value in wanted.items():

@@ -19,6 +19,9 @@ from scaffold.verify.credentials import Credentials
 from scaffold.verify.model import Layer
 from scaffold.verify.tls import Connection, TlsEnded, TlsError
 
+CALLER = "/.mtls/caller"
+"""Where every server that speaks HTTP says who called; all other paths are the person's."""
+
 PATIENCE = 10.0
 """Seconds for each step of a call. A server that says nothing for so long has neither let anyone in nor refused."""
 
@@ -74,7 +77,7 @@ Outcome = Answered | Closed | Unreachable | Stuck
 def call(
     target: Target,
     credentials: Credentials | None,
-    path: str = "/",
+    path: str = CALLER,
     headers: Mapping[str, str] | None = None,
     newest: ssl.TLSVersion | None = None,
 ) -> Outcome:

@@ -36,7 +36,7 @@ from scaffold.verify.credentials import Credentials
 from scaffold.verify.impostor import Impostor, Visits
 from scaffold.verify.judge import Finding, Name, Welcome
 from scaffold.verify.model import Expected, Layer, Observed, Probe
-from scaffold.verify.probe import Answered, Outcome, Target, call, call_plainly
+from scaffold.verify.probe import CALLER, Answered, Outcome, Target, call, call_plainly
 from scaffold.verify.revocation_scenarios import RevocationScenario
 from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make
 from scaffold.verify.running_topology import RunningTopology, project_folder
@@ -143,8 +143,7 @@ class ProbeRunner:
             raise Untried(f"{caller.address} is external: neither its certificate nor its project is here")
         if isinstance(caller, Server):
             return self._edge_of_server(case, caller)
-        url = _url(self._target(case).address) if self._running.elsewhere(case.server) else None
-        ran = self._run_client(caller, case.server, url)
+        ran = self._run_client(caller, case.server, _url(self._target(case).address))
         if case.expected is Expected.ALLOWED:
             return judge.client_run(ran.status, ran.output, ran.complaint, self._welcome(case.server, caller))
         caller_revoked, server_revoked = withdrawn_sides(caller, case.server, self._withdrawn)
@@ -278,11 +277,11 @@ class ProbeRunner:
         """The copy of a calling server is asked to call, by each of the ways that lead to the impostor."""
         asker, target = self._asker(caller), self._running.copy_of(caller)
         impostor = self._running.impostor(caller, case.server)
-        paths = (f"/call/{case.server.name}", *(("/",) if caller.upstream == case.server.name else ()))
+        paths = (f"/call/{case.server.name}", *((CALLER,) if caller.upstream == case.server.name else ()))
         for credentials, path in itertools.product(shown, paths):
             with impostor.turn:
                 visits = impostor.show(credentials)
-                outcome = call(target, asker, path, FORGED if path == "/" else None)
+                outcome = call(target, asker, path, FORGED if path == CALLER else None)
             if told := _told_of_forged(visits):
                 yield Finding(Observed.BROKEN, Layer.HTTP, f"it passed forged headers on: {told}")
             yield judge.trust_of_server(outcome, visits.connections, len(visits.requests))
@@ -338,9 +337,9 @@ class ProbeRunner:
             server = upstream
         return Welcome(server.name, identity, behalf)
 
-    def _run_client(self, client: Client, server: Server, url: str | None, folder: Path | None = None) -> Ran:
+    def _run_client(self, client: Client, server: Server, url: str, folder: Path | None = None) -> Ran:
         script = (folder or project_folder(self._layout, client)) / "run.sh"
-        return self._clients.run(script, [server.name, *([url] if url else [])])
+        return self._clients.run(script, [server.name, url])
 
 
 def _first_astray(case: Case, findings: Iterable[Finding]) -> Finding:
@@ -360,7 +359,8 @@ def _told_of_forged(visits: Visits) -> str:
 
 
 def _url(address: HostPort) -> str:
-    return f"https://{address}/"
+    """Where a rendered client is sent: its own default is `/`, which is the person's."""
+    return f"https://{address}{CALLER}"
 
 
 def _caller(case: Case) -> Party:

@@ -61,10 +61,6 @@ class RunningTopology:
     def health(self, server: Server) -> HostPort | None:
         return self._placements[server.name].health
 
-    def elsewhere(self, server: Server) -> bool:
-        """Whether its rendered callers must be told where it is."""
-        return self._placements[server.name].elsewhere
-
     def copy_of(self, server: Server, scenario: RevocationScenario = RevocationScenario.SOUND) -> Target:
         """Where the server's copy for a scenario is; its callees are impostors."""
         return Target(self._copies[server.name, scenario].address, server_name(server))

@@ -120,12 +120,11 @@ def cut_off(project: lab.Project, caller: Credential | None, **how: object) -> N
 def test_a_drawn_caller_is_named(desk: lab.Project, teller: Credential) -> None:
     answer = desk.ask(teller)
     assert answer.status == 200
-    assert json.loads(answer.body) == {
-        "server": "desk",
-        "greeting": '"it\'s"\n{{ 7 * 7 }} {0} </b> Ć',
-        "caller": identity("teller"),
-        "on_behalf_of": None,
-    }
+    named = {"server": "desk", "caller": identity("teller"), "roles": [], "on_behalf_of": None}
+    assert json.loads(answer.body) == {**named, "greeting": '"it\'s"\n{{ 7 * 7 }} {0} </b> Ć'}
+    assert json.loads(desk.ask(teller, "/.mtls/caller").body) == named
+    wrong = desk.ask(teller, "/.mtls/caller", method="POST")
+    assert (wrong.status, wrong.headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_the_pfx_serves_with_its_whole_chain(bundled: lab.Project, teller: Credential, root: Authority) -> None:
@@ -246,7 +245,7 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-@pytest.mark.parametrize("path", ["/", "/accounts/1001", "/call/the-vault", "/no-such-path"])
+@pytest.mark.parametrize("path", ["/", "/.mtls/caller", "/accounts/1001", "/call/the-vault", "/no-such-path"])
 def test_forbidden(
     what: str, path: str, desk: lab.Project, ca: Authority, root: Authority, other_root: Authority, teller: Credential
 ) -> None:
@@ -476,7 +475,7 @@ def test_it_calls_a_server_that_proves_who_it_is(
     with upstream(lab.own(ca, "the-vault", "vault.internal"), root, tmp_path, port=_vault_port(desk)):
         answer = desk.ask(teller, "/call/the-vault")
     assert answer.status == 200
-    assert answer.json["peer"] == [identity("desk")]
+    assert (answer.json["peer"], answer.json["path"]) == ([identity("desk")], "/.mtls/caller")
     assert desk.ask(teller, "/call/nobody").status == 404
 
 

@@ -91,9 +91,9 @@ def health():
 def test_the_drawn_caller_is_let_in_and_named(desk: Project, teller: Credential) -> None:
     answer = desk.ask(teller)
     assert answer.status == 200
-    assert answer.json == {
-        "server": "desk", "greeting": "hello", "caller": "spiffe://lab/client/teller", "on_behalf_of": None,
-    }  # fmt: skip
+    named = {"server": "desk", "caller": "spiffe://lab/client/teller", "roles": [], "on_behalf_of": None}
+    assert answer.json == {**named, "greeting": "hello"}
+    assert desk.ask(teller, "/.mtls/caller").json == named
     assert answer.headers["strict-transport-security"] == "max-age=63072000"
 
 

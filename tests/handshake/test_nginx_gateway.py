@@ -162,7 +162,7 @@ def test_its_own_call_carries_nothing_of_the_callers(desk: Project, teller: Cred
     )
     headers = sent(answer)
     assert answer.json["peer"] == ["spiffe://lab/client/desk"]
-    assert (answer.json["method"], answer.json["path"], answer.json["body"]) == ("GET", "/", "")
+    assert (answer.json["method"], answer.json["path"], answer.json["body"]) == ("GET", "/.mtls/caller", "")
     assert set(headers) <= {"host", "connection"}
 
 
@@ -304,10 +304,12 @@ def test_what_a_gateway_says_of_its_caller_is_believed_and_nobody_elses(
     forged = [("X-Client-Subject", "CN=admin"), ("X-Client-Issuer", "CN=Lab Root")]
     with running(behind.write()), running(before):
         for caller in (teller, auditor):
-            assert before.ask(caller, headers=forged).json == {
-                "server": "desk", "greeting": "hello", "caller": "spiffe://lab/client/desk",
+            named = {
+                "server": "desk", "caller": "spiffe://lab/client/desk", "roles": [],
                 "on_behalf_of": {"subject": caller.dn, "issuer": ca.dn},
             }  # fmt: skip
+            assert before.ask(caller, headers=forged).json == {**named, "greeting": "hello"}
+            assert before.ask(caller, "/.mtls/caller", headers=forged).json == named
         assert before.ask(teller, "/call/vault").json["on_behalf_of"] is None
         direct = behind.ask(teller, headers=forged)
         assert (direct.json["caller"], direct.json["on_behalf_of"]) == ("spiffe://lab/client/teller", None)

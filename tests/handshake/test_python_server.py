@@ -113,7 +113,17 @@ def desk(tmp_path_factory, root, issuing, teller) -> Iterator[Desk]:
 def test_a_drawn_caller_is_answered(desk, teller):
     answer = desk.ask(teller)
     assert answer.status == 200
-    assert answer.json == {"server": "desk", "greeting": "hello", "caller": identity("teller"), "on_behalf_of": None}
+    named = {"server": "desk", "caller": identity("teller"), "roles": [], "on_behalf_of": None}
+    assert answer.json == {**named, "greeting": "hello"}
+    assert desk.ask(teller, "/.mtls/caller").json == named
+    assert desk.ask(teller, "/.mtls/caller?x=1").json == named
+
+
+@pytest.mark.parametrize("path", ["/.mtls/caller", "/.mtls/caller?x"])
+def test_who_called_is_told_to_allowed_callers_by_get_alone(desk, teller, issuing, path):
+    refused = desk.ask(teller, path, method="POST", body=b"GET /.mtls/caller HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (refused.status, refused.headers["allow"], refused.headers["connection"]) == (405, "GET, HEAD", "close")
+    assert desk.ask(client(issuing, "mallory"), path).status == 403
 
 
 def test_a_leaf_without_its_intermediates_is_enough(desk, teller):

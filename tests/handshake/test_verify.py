@@ -37,7 +37,7 @@ clients:
 """
 
 
-DO_GET = "    def do_GET(self) -> None:\n"
+TELL = "    def _tell_caller(self) -> None:\n"
 
 
 def small(folder: Path, port: int = 18443) -> Lab:
@@ -227,8 +227,21 @@ def test_a_server_that_does_not_come_up_is_told_with_its_last_lines(lab: Lab, te
     assert list(temporary.iterdir()) == []
 
 
+def test_what_a_person_answers_at_the_root_is_theirs(lab: Lab) -> None:
+    lab.rewrite("servers/api/api.py", ('{**self.who_called(), "greeting": self.settings.greeting}', "{}"))
+    report = lab.verify()
+    assert not report.failed, lines(report)
+
+
+def test_who_called_must_be_told_at_its_own_path(lab: Lab) -> None:
+    lab.rewrite("servers/api/guard.py", ('CALLER = "/.mtls/caller"', 'CALLER = "/.mtls/who"'))
+    assert failures(lab.verify()) == {
+        ("api", "caller", probe) for probe in (Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)
+    }
+
+
 def test_a_server_that_dies_while_it_is_probed_is_told(lab: Lab) -> None:
-    lab.rewrite("servers/api/api.py", (DO_GET, DO_GET + "        import os\n        os._exit(9)\n"))
+    lab.rewrite("servers/api/guard.py", (TELL, TELL + "        import os\n        os._exit(9)\n"))
     with pytest.raises(VerifyError, match=r"server\.api ended with exit status 9"):
         lab.verify()
 
@@ -254,8 +267,8 @@ def test_an_interruption_leaves_nothing_behind(number: signal.Signals, lab: Lab,
     pid_file = tmp_path / "pid"
     tell = f"        pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))\n"
     lab.rewrite(
-        "servers/api/api.py",
-        (DO_GET, DO_GET + f"        import os, pathlib, time\n{tell}        time.sleep(60)\n"),
+        "servers/api/guard.py",
+        (TELL, TELL + f"        import os, pathlib, time\n{tell}        time.sleep(60)\n"),
     )
     code = f"""
 from pathlib import Path

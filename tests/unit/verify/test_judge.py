@@ -15,8 +15,10 @@ TELLER = "spiffe://bank/client/teller"
 GATEWAY = "spiffe://bank/server/gateway"
 
 
-def answer(server: str = "accounts", caller: str = TELLER, behalf: object = None) -> bytes:
-    return json.dumps({"server": server, "greeting": "hello", "caller": caller, "on_behalf_of": behalf}).encode()
+def answer(
+    server: str = "accounts", caller: str = TELLER, behalf: object = None, roles: object = (), **more: object
+) -> bytes:
+    return json.dumps({"server": server, "caller": caller, "roles": roles, "on_behalf_of": behalf, **more}).encode()
 
 
 @pytest.mark.parametrize(
@@ -47,10 +49,14 @@ def test_admission(outcome: Outcome, observed: Observed, layer: Layer) -> None:
 def test_an_answer_must_name_the_caller() -> None:
     welcome = Welcome("accounts", TELLER)
     assert judge.admission(Answered(200, answer()), welcome).observed is Observed.ALLOWED
+    assert judge.admission(Answered(200, answer(greeting="hello")), welcome).observed is Observed.ALLOWED
     for wrong in (
         answer(caller=GATEWAY),
         answer(server="payments"),
         answer(behalf={"subject": "CN=forged", "issuer": "CN=forged"}),
+        answer(roles=["reader"]),
+        answer(roles=None),
+        json.dumps({"server": "accounts", "caller": TELLER, "on_behalf_of": None}).encode(),
         b"hello",
         b"[]",
         b"[" * 100_000,

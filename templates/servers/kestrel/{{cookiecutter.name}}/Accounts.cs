@@ -1,3 +1,5 @@
+using Service.Security;
+
 namespace Service;
 
 /// <summary>One account of the bank.</summary>

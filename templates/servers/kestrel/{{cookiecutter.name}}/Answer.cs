@@ -6,7 +6,7 @@ namespace Service;
 /// <summary>What <c>GET /</c> answers: who serves, and who called.</summary>
 /// <param name="Caller">The identity (URI) in the caller's certificate.</param>
 /// <param name="OnBehalfOf">Whom the caller speaks for, where it is a gateway of this service.</param>
-internal sealed record Answer(string Server, string Greeting, string Caller, OnBehalfOf? OnBehalfOf)
+internal sealed record Answer(string Server, string Greeting, string Caller, IReadOnlyList<string> Roles, OnBehalfOf? OnBehalfOf)
 {
     public static JsonNamingPolicy Naming => JsonNamingPolicy.SnakeCaseLower;
 }
@@ -18,6 +18,3 @@ internal sealed class DescriptionOptions
 
     public string Greeting { get; init; } = "";
 }
-
-/// <summary>Why a request was not served.</summary>
-internal sealed record Refusal(string Error);

@@ -15,17 +15,11 @@ try
     var about = builder.Configuration.GetSection("Service").Get<DescriptionOptions>() ?? new DescriptionOptions();
     builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.PropertyNamingPolicy = Answer.Naming);
     builder.AddMutualTls(mutualTls);
-{%- if cookiecutter.calls %}
-    builder.Services.AddSingleton<Calls>();
-{%- endif %}
 
     var app = builder.Build();
 
-    app.MapGet("/", (HttpContext http) => new Answer(about.Name, about.Greeting, http.Caller(), http.OnBehalfOf()));
+    app.MapGet("/", (HttpContext http) => new Answer(about.Name, about.Greeting, http.Caller(), [], http.OnBehalfOf()));
     app.MapAccounts();
-{%- if cookiecutter.calls %}
-    app.MapGet("/call/{name}", (string name, Calls calls, CancellationToken cancelled) => calls.CallAsync(name, cancelled));
-{%- endif %}
 
     await app.RunAsync();
     return 0;

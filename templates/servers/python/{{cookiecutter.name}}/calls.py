@@ -38,13 +38,13 @@ class _Connection(http.client.HTTPConnection):
         self.sock = connection
 
 
-def get(call: Call, context: ssl.SSLContext | None) -> tuple[int, bytes]:
-    """`GET /` of the server: status and body of what came back. Raises CallFailed."""
+def get(call: Call, context: ssl.SSLContext | None, path: str = "/") -> tuple[int, bytes]:
+    """`GET path` of the server: status and body of what came back. Raises CallFailed."""
     if context is None:
         raise CallFailed("this service has no client certificate to call with")
     connection = _Connection(call, context)
     try:
-        connection.request("GET", "/")
+        connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read(LONGEST_ANSWER)
     except ssl.SSLCertVerificationError as error:

@@ -5,6 +5,7 @@ This file is scaffold's: a route that is added to api.py, for whatever method, h
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import logging
@@ -16,6 +17,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+import calls
 from connections import Place, Stage
 from peer import Chain, Peer, Unidentified, ends, identify, verified_chain
 from revocation import Refused
@@ -33,6 +35,10 @@ MAX_PER_CALLER = 256
 
 LONGEST_BODY = 1 << 20
 
+CALLER = "/.mtls/caller"
+CALL = "/call/"
+"""The paths that every service of a topology answers itself: who called, and a call of its own to another server."""
+
 
 class HttpError(Exception):
     """Ends a request with this status and reason, and its connection."""
@@ -49,6 +55,7 @@ class Caller:
 
     identity: str
     on_behalf_of: Mapping[str, str] | None
+    roles: tuple[str, ...] = ()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -66,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def __init_subclass__(cls) -> None:
         """Raises TypeError for a subclass that would stand before the decision."""
-        for name in ("__init__", "setup", "handle", "handle_one_request", "parse_request", "_answer_request", "_admit"):
+        for name in ("__init__", "setup", "handle", "handle_one_request", "parse_request", "_answer_request", "_admit", "_own"):
             if name in vars(cls):
                 raise TypeError(f"{cls.__module__}.{cls.__name__} may not replace {name}: it decides who gets in")
 
@@ -134,7 +141,9 @@ class Handler(BaseHTTPRequestHandler):
         """The decision, then the method that answers: no method of a subclass is reached in another way."""
         try:
             self.caller = self._admit()
-            self._answerer()()
+            if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+                self.close_connection = True  # a body that nobody reads must not be taken for the next request
+            (self._own() or self._answerer())()
         except HttpError as error:
             self.refuse(error.status, str(error), error.headers)
         except (TimeoutError, ConnectionError, ssl.SSLError):
@@ -179,10 +188,41 @@ class Handler(BaseHTTPRequestHandler):
             raise HttpError(HTTPStatus.BAD_REQUEST, "X-Client-Subject and X-Client-Issuer may stand once")
         return {"subject": subjects[0], "issuer": issuers[0]} if subjects and issuers else None
 
+    def _own(self) -> Callable[[], None] | None:
+        """What answers the paths that are not the person's. Raises HttpError for another method than GET."""
+        path = self.path.partition("?")[0]
+        if path != CALLER and not (self.settings.calls and path.startswith(CALL)):
+            return None
+        if self.command not in ("GET", "HEAD"):
+            raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is answered", {"Allow": "GET, HEAD"})
+        return self._tell_caller if path == CALLER else functools.partial(self._call, path.removeprefix(CALL))
+
+    def _tell_caller(self) -> None:
+        self.answer(HTTPStatus.OK, self.who_called())
+
+    def who_called(self) -> dict[str, Any]:
+        """Who answers, who called, and for whom."""
+        caller = self.caller
+        return {
+            "server": self.settings.name,
+            "caller": caller.identity,
+            "roles": caller.roles,
+            "on_behalf_of": caller.on_behalf_of,
+        }
+
+    def _call(self, name: str) -> None:
+        """Asks another server who called it, with this one's client certificate."""
+        callee = self.settings.calls.get(name)
+        if callee is None:
+            raise HttpError(HTTPStatus.NOT_FOUND, f"{self.settings.name} calls no such server")
+        try:
+            status, answer = calls.get(callee, self.store.current.client, CALLER)
+        except calls.CallFailed as error:
+            raise HttpError(HTTPStatus.BAD_GATEWAY, f"{name}: {error}") from error
+        self.send(status, answer)
+
     def _answerer(self) -> Callable[[], None]:
         """The method that answers. Raises HttpError where there is none."""
-        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
-            self.close_connection = True  # a body that nobody reads must not be taken for the next request
         command = "GET" if self.command == "HEAD" and not hasattr(self, "do_HEAD") else self.command
         answer: Callable[[], None] | None = getattr(self, f"do_{command}", None)
         if answer is None:

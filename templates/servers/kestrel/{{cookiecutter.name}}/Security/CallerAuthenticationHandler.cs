@@ -23,11 +23,8 @@ internal sealed class CallerAuthenticationHandler(
     /// <summary>403 and not 401: no answer to a challenge over HTTP could bring another certificate.</summary>
     protected override Task HandleChallengeAsync(AuthenticationProperties properties) => HandleForbiddenAsync(properties);
 
-    protected override Task HandleForbiddenAsync(AuthenticationProperties properties)
-    {
-        Response.StatusCode = StatusCodes.Status403Forbidden;
-        return Response.WriteAsJsonAsync(new Refusal($"{Context.Caller()} may not do this"));
-    }
+    protected override Task HandleForbiddenAsync(AuthenticationProperties properties) =>
+        new Refusal($"{Context.Caller()} may not do this").As(StatusCodes.Status403Forbidden).ExecuteAsync(Context);
 
     private static ClaimsIdentity IdentityOf(AdmittedCaller caller)
     {

@@ -44,6 +44,9 @@ internal static class CallerClaims
     /// <summary>The identity of the caller, whatever scheme has made the <c>User</c>.</summary>
     public static string Caller(this HttpContext http) => http.Features.Get<AdmittedCaller>()?.Entry.Identity ?? "nobody";
 
+    /// <summary>What the answer of <see cref="OwnAnswers.CallerPath"/> says, by the server called <paramref name="server"/>.</summary>
+    public static WhoCalled WhoCalled(this HttpContext http, string server) => new(server, http.Caller(), [], http.OnBehalfOf());
+
     /// <summary>Anybody can send these headers. Only this service's own gateway is believed.</summary>
     public static OnBehalfOf? OnBehalfOf(this HttpContext http) =>
         http.Features.Get<AdmittedCaller>() is { Entry.Gateway: true }

@@ -39,9 +39,6 @@ internal sealed class CallerGuard(RequestDelegate next, TlsMaterialStore store, 
         _ => null,
     };
 
-    private static Task RefuseAsync(HttpContext http, string reason)
-    {
-        http.Response.StatusCode = StatusCodes.Status403Forbidden;
-        return http.Response.WriteAsJsonAsync(new Refusal(reason));
-    }
+    private static Task RefuseAsync(HttpContext http, string reason) =>
+        new Refusal(reason).As(StatusCodes.Status403Forbidden).ExecuteAsync(http);
 }

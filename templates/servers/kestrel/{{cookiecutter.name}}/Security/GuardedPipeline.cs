@@ -22,6 +22,7 @@ internal sealed partial class GuardedPipeline(IConfiguration configuration, ILog
             app.UseMiddleware<PlainConnections>();
             app.UseMiddleware<AccessLog>();
             app.UseMiddleware<CallerGuard>();
+            app.UseMiddleware<OwnAnswers>();
             next(app);
         };
     }

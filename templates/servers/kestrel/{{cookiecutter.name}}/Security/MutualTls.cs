@@ -22,6 +22,9 @@ internal static class MutualTls
         services.AddHostedService(provider => provider.GetRequiredService<CallerConnections>());
         // First among the startup filters: those of others run inside it.
         services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, GuardedPipeline>());
+{%- if cookiecutter.calls %}
+        services.AddSingleton<Calls>();
+{%- endif %}
 {%- if cookiecutter.staple %}
         services.AddHostedService<StapleUpkeep>();
 {%- endif %}

@@ -8,6 +8,7 @@ namespace Service.Security;
 /// mutual-tls.json as a value: what decides who gets in. It is read from this one file and from no other source of
 /// configuration, so that no other file, variable or argument can replace a part of it.
 /// </summary>
+/// <param name="Name">What the service is called in its topology.</param>
 /// <param name="Listen">Where mutual TLS is served, as host:port. LISTEN in the environment moves it.</param>
 {%- if cookiecutter.health %}
 /// <param name="Health">Where <c>/healthz</c> is answered in plain HTTP, as host:port; empty: nowhere. HEALTH in the environment moves it.</param>
@@ -16,6 +17,7 @@ namespace Service.Security;
 /// <param name="Calls">The servers that this one may call, by name.</param>
 {%- endif %}
 internal sealed record MutualTlsOptions(
+    string Name,
     string Listen,
 {%- if cookiecutter.health %}
     string Health,
