@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import enum
+import fnmatch
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,6 +45,43 @@ does `must_staple` of a server, whatever is checked.
 ROLES = ("server", "client")
 
 
+class Owner(enum.Enum):
+    """Whose a file of a project is, which says what becomes of a person's edit."""
+
+    SCAFFOLD = "scaffold"
+    """It decides who gets in and how: an edit is drift, and is put right."""
+    YOURS = "yours"
+    """Written once and never looked at again."""
+    MERGED = "merged"
+    """An edit and a template's change are both kept where they fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The files that are a person's and those that are merged: patterns of paths relative to the project.
+
+    In a pattern `*` stands for any characters, `/` too. What no pattern names is scaffold's.
+    """
+
+    yours: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ("*",)
+
+    def owner_of(self, path: str) -> Owner:
+        """The owner of `path`; `tls/` is scaffold's whatever is declared."""
+        return _owner_of(self, path)
+
+
+@functools.lru_cache(maxsize=4096)
+def _owner_of(owners: Owners, path: str) -> Owner:
+    """Thousands of projects of one kind have the same paths."""
+    if path.startswith("tls/"):
+        return Owner.SCAFFOLD
+    for patterns, owner in ((owners.yours, Owner.YOURS), (owners.merged, Owner.MERGED)):
+        if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
+            return owner
+    return Owner.SCAFFOLD
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a kind needs, and what it can enforce. What is not declared is refused by the plan.
@@ -73,6 +113,12 @@ class Capabilities:
     sees_issuer_by: str
     refuses_in: str
     supports: frozenset[str]
+    owners: Owners = Owners()
+    """Of a kind that declares none every file is merged, but for `tls/`."""
+
+    def owner_of(self, path: str) -> Owner:
+        """Whose the file at `path` is, which is relative to the project."""
+        return self.owners.owner_of(path)
 
 
 def parse(block: object, where: str) -> Capabilities:
@@ -103,6 +149,7 @@ def parse(block: object, where: str) -> Capabilities:
         sees_issuer_by=reader.choice("sees_issuer_by", ("key", "name"), None if server else "key"),
         refuses_in=reader.choice("refuses_in", ("tls", "http"), None if server else "tls"),
         supports=frozenset(reader.feature(name) for name in reader.texts("supports")),
+        owners=reader.owners("owners"),
     )
     reader.finish()
     return capabilities
@@ -186,6 +233,17 @@ class _Reader:
             return member(name)
         except ValueError:
             raise self._wrong(field, f'names "{name}"', "the topology language has no such value") from None
+
+    def owners(self, field: str) -> Owners:
+        """`{"yours": [patterns], "merged": [patterns]}`."""
+        value = self._take(field)
+        if value is None:
+            return Owners()
+        if not isinstance(value, dict) or not value.keys() <= {"yours", "merged"}:
+            raise self._wrong(field, 'must be {"yours": [patterns], "merged": [patterns]}')
+        if not all(_is_texts(patterns) for patterns in value.values()):
+            raise self._wrong(field, "must have lists of patterns, such as app/*")
+        return Owners(tuple(value.get("yours", ())), tuple(value.get("merged", ())))
 
     def feature(self, name: str) -> str:
         if name not in FEATURES:
