@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import difflib
+import fnmatch
 import functools
 import hashlib
 import json
@@ -19,7 +20,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from scaffold.errors import KindError
-from scaffold.kinds.capabilities import Capabilities, parse
+from scaffold.kinds.capabilities import Capabilities, Owners, parse
 from scaffold.settings.values import ClientSettings, ServerSettings
 
 _REPOSITORY = re.compile(r"((git|hg)\+)?(https?|git|ssh|file)://|^\w+@[\w.-]+:|^(gh|gl|bb):|\.zip$")
@@ -98,6 +99,7 @@ def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:
             f'template "{name}" has a variable "{clash[0]}"', hint="scaffold sets that one itself: call it otherwise"
         )
     project = _project_folder(folder, name)
+    _check_owners(capabilities.owners, project, name)
     return Kind(
         name=name,
         role=capabilities.role,
@@ -172,6 +174,30 @@ def _project_folder(folder: Path, name: str) -> Path:
     if len(found) != 1 or not found[0].is_dir() or found[0].is_symlink():
         raise KindError(f'template "{name}" must hold one project folder, named {{{{cookiecutter.name}}}}')
     return found[0]
+
+
+def _check_owners(owners: Owners, project: Path, name: str) -> None:
+    """Raises KindError for a pattern that names no file, for a file that has two owners, and for one in `tls/`."""
+    if owners == Owners():
+        return
+    where = f'template "{name}": _scaffold.owners'
+    files = [_without_jinja(path) for path, _ in template_files(project)]
+    for pattern in (*owners.yours, *owners.merged):
+        named = fnmatch.filter(files, pattern)
+        if not named:
+            near = difflib.get_close_matches(pattern, files, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else None
+            raise KindError(f'{where} names "{pattern}", and no file of the template is called so', hint=hint)
+        if inside := [path for path in named if path.startswith("tls/")]:
+            raise KindError(f"{where} names {inside[0]}: all of tls/ is scaffold's", hint=f'narrow "{pattern}"')
+    for path in files:
+        if len([pattern for pattern in (*owners.yours, *owners.merged) if fnmatch.fnmatchcase(path, pattern)]) > 1:
+            raise KindError(f"{where} names {path} twice", hint="a file has one owner, and is named once")
+
+
+def _without_jinja(path: str) -> str:
+    """The path of a file of a template, as it is where its conditions hold; a value in it becomes `x`."""
+    return re.sub(r"\{\{.*?\}\}", "x", re.sub(r"\{%.*?%\}", "", path))
 
 
 def _digest(folder: Path, project: Path) -> str:

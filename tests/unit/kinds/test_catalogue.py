@@ -13,7 +13,7 @@ import pytest
 
 from scaffold.errors import KindError
 from scaffold.kinds import catalogue
-from scaffold.kinds.capabilities import parse
+from scaffold.kinds.capabilities import Owner, parse
 from scaffold.topology.model import KeyType, RevocationCheck
 
 BLOCK = {
@@ -231,3 +231,52 @@ def test_what_is_wrong_in_the_block_is_named(change, message):
 def test_no_block(block):
     with pytest.raises(KindError, match="no _scaffold block"):
         parse(block, "x")
+
+
+# --- Whose a file is -------------------------------------------------------------------------------------------------
+
+FILES = {
+    "{{cookiecutter.name}}.csproj": "",
+    "{% if cookiecutter.health %}Health.cs{% endif %}": "",
+    "App.cs": "",
+    "Security/Guard.cs": "",
+    "README.md": "",
+    "tls/allowed.json": "",
+}
+
+
+def owned(folder: Path, **owners: object) -> catalogue.Kind:
+    block = {"_scaffold": {**BLOCK, "owners": owners}}
+    return catalogue.load(make(folder, block, FILES), "mine")  # type: ignore[arg-type]
+
+
+def test_what_no_owner_is_declared_of_is_scaffolds(tmp_path):
+    kind = owned(tmp_path / "mine", yours=["App.cs", "Health.cs"], merged=["*.md", "*.csproj"])
+    of = kind.capabilities.owner_of
+    assert {path: of(path) for path in ("App.cs", "Health.cs", "README.md", "api.csproj")} == {
+        "App.cs": Owner.YOURS, "Health.cs": Owner.YOURS, "README.md": Owner.MERGED, "api.csproj": Owner.MERGED,
+    }  # fmt: skip
+    assert {of(path) for path in ("Security/Guard.cs", "tls/allowed.json", "tls/key.pem")} == {Owner.SCAFFOLD}
+
+
+def test_of_a_kind_that_declares_no_owners_all_is_merged_but_tls(tmp_path):
+    of = catalogue.load(make(tmp_path / "mine", files=FILES), "mine").capabilities.owner_of
+    assert (of("App.cs"), of("tls/allowed.json")) == (Owner.MERGED, Owner.SCAFFOLD)
+
+
+@pytest.mark.parametrize(
+    ("owners", "said", "hint"),
+    [
+        ({"yours": ["Ap.cs"]}, 'names "Ap.cs", and no file', 'did you mean "App.cs"'),
+        ({"merged": ["docs/*"]}, 'names "docs/\\*", and no file', ""),
+        ({"yours": ["App.cs"], "merged": ["*.cs"]}, "App.cs twice", "one owner"),
+        ({"yours": ["App.cs", "App.cs"]}, "App.cs twice", "one owner"),
+        ({"merged": ["*.json"]}, "tls/allowed.json: all of tls/ is scaffold's", "narrow"),
+        ({"mine": ["App.cs"]}, "must be", ""),
+        ({"yours": "App.cs"}, "lists of patterns", ""),
+    ],
+)
+def test_a_declaration_of_owners_that_cannot_be_meant(tmp_path, owners, said, hint):
+    with pytest.raises(KindError, match=said) as raised:
+        owned(tmp_path / "mine", **owners)
+    assert hint in (raised.value.hint or "")
