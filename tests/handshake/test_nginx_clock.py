@@ -52,7 +52,7 @@ def a_minute_behind(lab: Lab) -> Iterator[None]:
         command = ["faketime", "-f", "-60s", str(project / "run.sh")]
         process = subprocess.Popen(command, cwd=project, stdout=output, stderr=output, start_new_session=True)
     try:
-        until(lambda: re.search(ready or "", log.read_text()) is not None)
+        until(lambda: re.search(ready or "", log.read_text(), re.MULTILINE) is not None)
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)  # faketime itself hands on no signal

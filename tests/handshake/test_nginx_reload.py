@@ -198,7 +198,7 @@ def test_an_ordinary_user_can_run_it(root: Authority, ca: Authority) -> None:
                 said = []
                 for line in process.stdout:
                     said.append(line)
-                    if "start worker process " in line:
+                    if line.startswith("ready: "):
                         break
                 assert made.ask(client(ca, "teller")).status == 200, said
                 assert not [line for line in said if "[warn]" in line or "[alert]" in line]

@@ -456,7 +456,7 @@ def started(made: Project, *command: str, **how: object) -> Iterator[subprocess.
     def read() -> None:
         for line in process.stdout:
             made.lines.append(line.rstrip("\n"))
-            if "start worker process " in line:
+            if line.startswith("ready: "):
                 ready.set()
         ready.set()
 

@@ -233,6 +233,25 @@ def test_what_a_person_answers_at_the_root_is_theirs(lab: Lab) -> None:
     assert not report.failed, lines(report)
 
 
+@pytest.mark.parametrize(
+    "mine",
+    [
+        "location / { return 404; }",
+        "return 200 'mine';",
+        "location / { proxy_set_header X-Client-Subject ''; proxy_pass http://127.0.0.1:1; }",
+    ],
+)
+def test_whatever_a_person_writes_into_app_conf_verify_proves_who_gets_in(tmp_path: Path, mine: str) -> None:
+    require_command("nginx")
+    text = SMALL.replace("template: python, listen", "template: nginx, listen").replace("{port}", "18443")
+    lab = applied(f"{text}  stranger: {{template: python}}\n", tmp_path)
+    lab.path("servers/api/app.conf").write_text(mine)
+    report = lab.verify()
+    assert not report.failed, lines(report)
+    lab.rewrite("servers/api/nginx.conf", ('if ($caller = "")', 'if ($caller = "nobody")'))
+    assert ("api", "stranger", Probe.NOT_ALLOWED) in failures(lab.verify())
+
+
 def test_who_called_must_be_told_at_its_own_path(lab: Lab) -> None:
     lab.rewrite("servers/api/guard.py", ('CALLER = "/.mtls/caller"', 'CALLER = "/.mtls/who"'))
     assert failures(lab.verify()) == {

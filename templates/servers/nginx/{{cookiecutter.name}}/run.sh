@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs {{ cookiecutter.name }} in the foreground. TERM stops it, QUIT lets it finish its requests first, HUP makes it read
-# nginx.conf and tls/ again. The addresses named in `movable` below (host:port) move it.
+# {{ "its configuration" if not cookiecutter.upstream else "nginx.conf" }} and tls/ again. The addresses named in `movable` below (host:port) move it.
 set -eu
 umask 077
 PATH=$PATH:/usr/local/sbin:/usr/sbin    # where Debian keeps nginx, out of an ordinary user's sight
@@ -10,6 +10,9 @@ run=${RUNTIME_DIRECTORY:-$here/run}     # systemd's RuntimeDirectory= sets it,
 logs=${LOGS_DIRECTORY:-$run}            # and LogsDirectory= this one
 movable='LISTEN{% if cookiecutter.health %} HEALTH{% endif %}{% if cookiecutter.upstream %} UPSTREAM{% endif %}{% for call in cookiecutter.calls %} CALL_{{ call.name | upper | replace('-', '_') }}{% endfor %}'
 nginx=
+{%- if not cookiecutter.upstream %}
+inner=
+{%- endif %}
 
 fail() {
     printf '%s: %s\n' {{ cookiecutter.name }} "$1" >&2
@@ -48,14 +51,45 @@ reload() {
     if configure && check; then
         mv -- "$state/loading" "$state/loaded"
         kill -HUP "$nginx"
+{%- if not cookiecutter.upstream %}
+        [ -z "$inner" ] || kill -HUP "$inner"
+{%- endif %}
     else
         printf '%s: not reloaded; the old configuration stays\n' {{ cookiecutter.name }} >&2
     fi
 }
 
 check() {
-    nginx -t -q -e stderr -p "$state/" -c "$state/nginx.conf"
+    nginx -t -q -e stderr -p "$state/" -c "$state/nginx.conf" </dev/null{% if not cookiecutter.upstream %} &&
+        nginx -t -q -e stderr -p "$state/app/" -c "$here/inner.conf" </dev/null{% endif %}
 }
+
+# Until nginx has what it listens on: it writes its process id right after. Fails where it has ended instead.
+await() { # file, process id
+    while [ ! -s "$1" ]; do
+        kill -0 "$2" 2>/dev/null || return
+        sleep 0.02 2>/dev/null || sleep 1
+    done
+}
+{%- if not cookiecutter.upstream %}
+
+# A folder for the socket, which the workers can enter and no other account: those of root are of another account.
+make_app_folder() {
+    mkdir -m 700 -- "$state/app"
+    ln -s -- "$here" "$state/app/project"
+    if [ "$(id -u)" = 0 ]; then
+        workers=$(nginx -V 2>&1 | sed -n 's/.*--user=\([^ ]*\).*/\1/p')
+        chown -- "${workers:-nobody}" "$state/app"
+        chmod a+x -- "$run" "$state"
+    fi
+}
+
+# What ends the inner nginx with this script, whatever ended that.
+end_inner() {
+    [ -z "$inner" ] || kill -TERM "$inner" 2>/dev/null || :
+    [ -z "$inner" ] || wait "$inner" 2>/dev/null || :
+}
+{%- endif %}
 
 stop() {
     interrupted=1
@@ -90,21 +124,42 @@ for folder in "$run" "$logs"; do
     { mkdir -p -- "$folder" && [ -w "$folder" ]; } 2>/dev/null ||
         fail "$folder cannot be written to: name folders that can in RUNTIME_DIRECTORY and LOGS_DIRECTORY"
 done
-state=$(mktemp -d "$run/nginx.XXXXXX")
+state=$(mktemp -d "$(CDPATH= cd -- "$run" && pwd -P)/nginx.XXXXXX")
+{%- if cookiecutter.upstream %}
 trap 'rm -rf -- "$state"' EXIT
+{%- else %}
+trap 'end_inner; rm -rf -- "$state"' EXIT
+{%- endif %}
 trap 'stop TERM' TERM INT
 trap 'stop QUIT' QUIT
 trap reload HUP
 # Relative paths in the configuration start from its own folder (tls/) or from -p (what nginx writes).
 ln -s -- "$here/tls" "$state/tls"
 ln -s -- "$(CDPATH= cd -- "$logs" && pwd -P)" "$state/logs"
+{%- if not cookiecutter.upstream %}
+make_app_folder
+cd -- "$state"          # the path of a socket is counted from here
+{%- endif %}
 
 : >"$state/loaded"      # as old as what nginx has read: refresh.sh compares
 echo $$ >"$state/run.pid"
 configure
 check
-nginx -e stderr -p "$state/" -c "$state/nginx.conf" &
+nginx -e stderr -p "$state/" -c "$state/nginx.conf" </dev/null &
 nginx=$!
+if await "$state/nginx.pid" "$nginx"; then
+{%- if not cookiecutter.upstream %}
+    # The inner nginx comes second: whatever app.conf says, the port of callers is taken.
+    nginx -e stderr -p "$state/app/" -c "$here/inner.conf" </dev/null &
+    inner=$!
+    await "$state/app/app.pid" "$inner" || {
+        stop TERM
+        wait "$nginx" || :
+        fail 'app.conf cannot be served; the lines above say why'
+    }
+{%- endif %}
+    printf 'ready: %s\n' {{ cookiecutter.name }}
+fi
 
 # A signal ends `wait` early, with a status of its own: wait again for nginx's.
 while :; do
