@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scaffold.apply.context import ApplyContext
+from scaffold.errors import Overtaken
+from scaffold.kinds.capabilities import Owner
 from scaffold.kinds.render import Rendered
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
-from scaffold.plan.model import Change, Work
-from scaffold.plan.projects import NEW, held_tls
+from scaffold.plan.merging import MERGE, Merged, NotText, Texts
+from scaffold.plan.model import Change, Edit, Work
+from scaffold.plan.projects import EDITED, held_tls, owner_of
 from scaffold.plan.revocations import freshest
 from scaffold.plan.trust_files import Project, ignored, is_allow_list, trust_files
 from scaffold.plan.unknown import known
 from scaffold.settings.peers import peer_issuers
-from scaffold.store import files
+from scaffold.store import bases, files
 from scaffold.store import projects as records
-from scaffold.store.projects import Guard, Record, digest
+from scaffold.store.projects import Guard, Offer, Record, digest
+from scaffold.store.seen import NO_FILE, sha256_of
 from scaffold.topology.address import Address, Part
 
 _AT_ONCE = 200
@@ -34,11 +38,21 @@ class _Rendered:
     files: Mapping[str, Rendered]
     """Of a project that is held, what goes on in `tls/` alone."""
     hashes: Mapping[str, str]
-    offers: Mapping[str, Rendered]
-    """What is laid beside a person's edits."""
     standing: Record
     guard: Guard
     held: bool
+    offers: _Offers
+    bases: Sequence[bytes]
+    """The texts that later merges may start from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offers:
+    """The conflicts of a project, and what is laid beside a person's edits, by the path of the edited file."""
+
+    merging: Mapping[str, Offer]
+    laid: Mapping[str, bytes]
+    templates: Sequence[bytes]
 
 
 def make(
@@ -57,8 +71,9 @@ def make(
             _render(context, parties[address], by_party[address], authorities)
             for address in addresses[start : start + _AT_ONCE]
         ]
+        bases.keep(context.layout, context.writer, (text for rendered in some for text in rendered.bases))
         for rendered in some:
-            context.projects.writing(rendered.one.party.address, rendered.hashes)
+            context.projects.writing(rendered.one.party.address, rendered.hashes, rendered.offers.merging)
         context.projects.flush()
         for rendered in some:
             _write(context, rendered, authorities)
@@ -71,14 +86,17 @@ def _render(context: ApplyContext, one: DesiredParty, changes: Sequence[Change],
     rendered, inputs = _files(one, source), known(source.inputs)
     works = {change.work for change in changes}
     held = Work.REFRESH in works or (Work.OFFER in works and Work.WRITE not in works)
+    offers = _offers(context, one, changes, rendered, standing)
     if not held:
-        return _Rendered(one, changes, inputs, rendered, _hashes(rendered), rendered, standing, source.guard, held)
+        merged = [file.content for path, file in rendered.items() if owner_of(one, source, path) is Owner.MERGED]
+        kept = (*merged, *offers.templates)
+        return _Rendered(one, changes, inputs, rendered, _hashes(rendered), standing, source.guard, held, offers, kept)
     narrowed = source.letting_in(standing.guard)
     goes_on = held_tls(one, source, standing)
     files_of_it = {path: file for path, file in _files(one, narrowed).items() if path in goes_on}
     hashes = {**_hashes(rendered), **_hashes(files_of_it)}
     guard = _guard(narrowed.guard, standing.guard, shrinks=any(is_allow_list(one, path) for path in goes_on))
-    return _Rendered(one, changes, inputs, files_of_it, hashes, rendered, standing, guard, held)
+    return _Rendered(one, changes, inputs, files_of_it, hashes, standing, guard, held, offers, offers.templates)
 
 
 def _guard(after: Guard, before: Guard | None, *, shrinks: bool) -> Guard:
@@ -98,8 +116,6 @@ def _hashes(rendered: Mapping[str, Rendered]) -> dict[str, str]:
 
 def _write(context: ApplyContext, rendered: _Rendered, authorities: Authorities) -> None:
     address = rendered.one.party.address
-    offered: list[str] = []
-    laid: list[str] = []
     for change in rendered.changes:
         if change.address.part is Part.PROJECT:
             context.check_seen(change.seen)
@@ -109,40 +125,134 @@ def _write(context: ApplyContext, rendered: _Rendered, authorities: Authorities)
             case Work.RENDER:
                 _put(context, rendered, [path for path in rendered.files if not _is_tls(rendered.one, path)])
             case Work.WRITE:
-                _put(context, rendered, change.paths)
+                _update(context, rendered, change)
             case Work.OFFER:
-                laid.extend(_offer(context, rendered, change.paths))
-                offered.extend(change.paths)
+                _lay_beside(context, rendered, change)
             case _:
                 raise ValueError(f"{change.address}: {change.work} is nothing that is done to a project")
         context.progress(change)
-    if laid:
-        context.projects.offered(address, {path: digest(rendered.offers[path].content) for path in laid})
-    last = rendered.standing.files
+    last, merging = rendered.standing.files, rendered.offers.merging
     if rendered.held:
         # The rest is not looked at: it stays known as it was, and the next plan compares it.
         written = _hashes(rendered.files) if any(one.work is Work.REFRESH for one in rendered.changes) else {}
-        context.projects.settled(address, None, {**last, **written}, rendered.guard)
+        context.projects.settled(address, None, {**last, **written}, rendered.guard, merging)
         return
+    offered = [path for change in rendered.changes if change.work is Work.OFFER for path in change.paths]
     kept = {path: last[path] for path in offered if path in last}
     hashes = {path: sha256 for path, sha256 in rendered.hashes.items() if path not in offered} | kept
-    context.projects.settled(address, None if offered else rendered.inputs, hashes, rendered.guard)
+    context.projects.settled(address, None if offered else rendered.inputs, hashes, rendered.guard, merging)
 
 
-def _offer(context: ApplyContext, rendered: _Rendered, paths: Sequence[str]) -> Iterator[str]:
-    """Lays new texts beside a person's edits; which of them, since what is theirs is left."""
-    for path in paths:
-        if _may_offer(context, rendered.one.party.address, path):
-            file = rendered.offers[path]
-            context.writer.write(path + NEW, file.content, mode=_mode(file))
-            yield path
+# --- A person's texts ------------------------------------------------------------------------------------------------
 
 
-def _may_offer(context: ApplyContext, address: Address, path: str) -> bool:
-    """Whether nothing of a person's stands where the new text goes: they may be merging in that very file."""
-    there = context.observed.edited_digest(path + NEW)
-    record = context.observed.records.by_address.get(address, Record())
-    return there is None or record.is_ours(path, there)
+def _update(context: ApplyContext, rendered: _Rendered, change: Change) -> None:
+    """Writes `change.paths`: what is rendered, or what becomes of a person's text there."""
+    texts = Texts(rendered.standing, context.read, context.observed.base)
+    edits = {path: edit for path, edit in change.edits if edit is not Edit.ASIDE}
+    for path in (path for path, edit in change.edits if edit is Edit.ASIDE):
+        _keep_beside(context, path)
+    for path in change.paths:
+        template = rendered.files[path]
+        match edits.get(path):
+            case Edit.KEEP:
+                continue
+            case Edit.MERGE:
+                outcome = texts.merged(path, template.content)
+            case Edit.RESOLVE:
+                outcome = texts.resolved(path, template.content)
+            case _:
+                context.writer.write(path, template.content, mode=_mode(template))
+                continue
+        if not isinstance(outcome, Merged):
+            raise Overtaken(f"{path} cannot be merged as it was planned", path=path, hint="plan again")
+        context.writer.write_persons(path, outcome.text, _persons_mode(context, path, template))
+    _drop(context, change)
+
+
+def _keep_beside(context: ApplyContext, path: str) -> None:
+    """A person's text of a file that is not theirs, under the first name that is free or has that text already."""
+    found = files.read(context.layout.at(path))
+    if found is None:
+        return
+    sha256, beside, number = digest(found.content), f"{path}{EDITED}", 1
+    while (there := sha256_of(context.layout.at(beside))) not in (None, sha256):
+        number += 1
+        beside = f"{path}{EDITED}.{number}"
+    if there is None:
+        context.writer.write_persons(beside, found.content, found.mode)
+
+
+def _persons_mode(context: ApplyContext, path: str, template: Rendered) -> int:
+    """The rights of a file of theirs stay."""
+    if sha256_of(context.layout.at(path)) in (None, NO_FILE):
+        return _mode(template)
+    found = files.read(context.layout.at(path))
+    return _mode(template) if found is None else found.mode
+
+
+def _drop(context: ApplyContext, change: Change) -> None:
+    for path in (path for path, edit in change.edits if edit is Edit.DROP):
+        context.writer.remove(path)
+
+
+def _offers(
+    context: ApplyContext,
+    one: DesiredParty,
+    changes: Sequence[Change],
+    rendered: Mapping[str, Rendered],
+    standing: Record,
+) -> _Offers:
+    """What is in conflict once `changes` are made: what was, unless the project is updated."""
+    in_conflict = [path for change in changes if change.work is Work.OFFER for path in change.paths]
+    updated = any(change.work is Work.WRITE for change in changes)
+    merging: dict[str, Offer] = {} if in_conflict or updated else dict(standing.merging)
+    texts = Texts(standing, context.read, context.observed.base)
+    laid: dict[str, bytes] = {}
+    for path in in_conflict:
+        template, before = rendered[path].content, standing.merging.get(path)
+        if (text := _to_resolve(context, path, template, texts)) is None:
+            continue
+        beside, offer = sha256_of(context.layout.at(path + MERGE)), _offer(context, path, text, template)
+        if beside in (None, offer.laid) or (before is not None and beside == before.laid):
+            merging[path], laid[path] = offer, text
+        elif before is not None:
+            merging[path] = before  # a person is at work in it
+    return _Offers(merging, laid, [rendered[path].content for path in laid])
+
+
+def _to_resolve(context: ApplyContext, path: str, template: bytes, texts: Texts) -> bytes | None:
+    """What is laid beside a file: nothing where no merge can be, or where there is nothing to decide."""
+    if sha256_of(context.layout.at(path)) == NO_FILE:
+        return None
+    outcome = texts.merged(path, template)
+    if isinstance(outcome, NotText) or (isinstance(outcome, Merged) and path not in texts.record.merging):
+        return None
+    return outcome.text
+
+
+def _offer(context: ApplyContext, path: str, text: bytes, template: bytes) -> Offer:
+    return Offer(digest(text), sha256_of(context.layout.at(path)), digest(template))
+
+
+def _lay_beside(context: ApplyContext, rendered: _Rendered, change: Change) -> None:
+    for path, text in rendered.offers.laid.items():
+        found = files.read(context.layout.at(path))
+        context.writer.write_persons(path + MERGE, text, files.PUBLIC_FILE if found is None else found.mode & 0o666)
+    _drop(context, change)
+
+
+def collect_bases(context: ApplyContext) -> None:
+    """Removes the bases that no record names any more. Raises StoreError."""
+    settled = context.projects.latest
+    if not settled:
+        return
+    standing = context.observed.records.by_address
+    alive: set[str] = set()
+    for record in ({address: one for address, one in standing.items() if address not in settled} | settled).values():
+        alive.update(record.files.values())
+        alive.update(offer.template for offer in record.merging.values())
+    bases.collect(context.layout, context.writer, alive)
 
 
 def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authorities: Authorities) -> None:

@@ -115,6 +115,7 @@ def _carry_out(context: ApplyContext, plan: Plan) -> None:
             context.progress(change)
     projects.make(context, of_parties, parties, settled)
     _remove(context, [change for change in plan.changes if change.work is Work.REMOVE])
+    projects.collect_bases(context)
 
 
 def _revoke(context: ApplyContext, changes: Sequence[Change]) -> None:

@@ -18,6 +18,7 @@ VERBS = {
     "validate": "Check the topology alone; read and write nothing else.",
     "plan": "Show what apply would do, and why.",
     "apply": "Make every key, certificate and project as the topology says.",
+    "resolve": "Decide on a conflict: what you merged, your text, or the template's.",
     "verify": "Prove by real handshakes who gets in and who does not.",
     "up": "Run every server of the topology until interrupted.",
     "call": "Make one call: a client to a server.",

@@ -27,7 +27,7 @@ def run(
         typer.Option(
             "--overwrite",
             metavar="ADDRESS",
-            help="Take the template's text over a person's edit, or make a PFX anew; repeatable.",
+            help="Take the template's text in conflicts, bring back deleted files, or make a PFX anew; repeatable.",
         ),
     ] = None,
     json: Json = False,

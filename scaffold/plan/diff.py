@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from cryptography import x509
 
@@ -32,6 +33,7 @@ from scaffold.plan.desired import (
 )
 from scaffold.plan.intents import Intent, Resolved, resolve
 from scaffold.plan.model import Action, Change, Work
+from scaffold.plan.projects import Resolution
 from scaffold.plan.reasons import Finding, Reason, ReasonCode
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
@@ -67,11 +69,13 @@ def diff(
     now: datetime,
     *,
     overwrite: Collection[Address] = (),
+    resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
     intents: Sequence[Intent] = (),
     hold_projects: bool = False,
 ) -> Difference:
     """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
 
+    `resolutions`: how the conflicts of projects end, by the address of a server or client.
     `hold_projects`: what is done leaves projects as they stand, and `tls/` goes on with what fits them.
     `intents` are taken as if the ledger said so already: what follows from them is found like any other difference.
     Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
@@ -79,7 +83,9 @@ def diff(
     """
     resolved = resolve(intents, desired, observed, existing, now)
     known = observed.ledger.after(resolved.revocations(now))
-    work = _Diff(desired, observed, existing, kinds, now, frozenset(overwrite), resolved, known, hold_projects)
+    work = _Diff(
+        desired, observed, existing, kinds, now, frozenset(overwrite), resolutions, resolved, known, hold_projects
+    )
     work.run()
     authorities = Authorities.of(desired.topology, work.generations.values())
     return Difference(tuple(work.changes), tuple(work.notes), authorities)
@@ -93,6 +99,7 @@ class _Diff:
     kinds: Mapping[Address, Kind]
     now: datetime
     overwrite: frozenset[Address]
+    resolutions: Mapping[Address, Resolution]
     resolved: Resolved
     ledger: Ledger
     """As it will be, once what is resolved is in it."""
@@ -310,15 +317,16 @@ class _Diff:
         kind = self.kinds[one.party.address]
         self._staple(one, kind, settled, reissued[0])
         source = Project(self.desired.topology, one.party, kind, settled)
-        found = projects.compare(one, source, self.observed, overwrite=self._overwritten(one), hold=self.hold_projects)
+        restore = not self.overwrite.isdisjoint((one.party.address, one.party.address.with_part(Part.PROJECT)))
+        resolution = Resolution.THEIRS if restore else self.resolutions.get(one.party.address)
+        found = projects.compare(
+            one, source, self.observed, resolution=resolution, restore=restore, hold=self.hold_projects
+        )
         if found.held:
             self.held.add(one.party.address)
         self._trust(one, kind, settled, found)
         self.changes.extend(found.changes)
         self.notes.extend(found.notes)
-
-    def _overwritten(self, one: DesiredParty) -> bool:
-        return any(address.entity == one.party.address for address in self.overwrite)
 
     def _leaf(self, asked: IssuedCertificate, settled: Authorities) -> bool:
         """Compares one certificate; whether it is issued anew."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from scaffold.collector import garbage_collector_off
 from scaffold.errors import PlanError
@@ -17,6 +18,7 @@ from scaffold.plan.diff import diff
 from scaffold.plan.intents import Intent
 from scaffold.plan.model import Plan
 from scaffold.plan.notes import notes
+from scaffold.plan.projects import Resolution
 from scaffold.store import existing
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.layout import Layout
@@ -92,12 +94,14 @@ def plan_all(
     intents: Sequence[Intent] = (),
     *,
     overwrite: Collection[Address] = (),
+    resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
     hold_projects: bool = False,
 ) -> Planned:
     """What apply would do, and why; nothing is written.
 
-    `intents` are what a person wants beyond the topology; `overwrite` holds addresses of projects whose edited files
-    are given up, and of bundles that are made anew; `hold_projects` leaves projects as they stand. Raises
+    `intents` are what a person wants beyond the topology; `overwrite` holds addresses of projects where the template's
+    text is taken in conflicts and what was deleted comes back, and of bundles that are made anew; `resolutions` say by
+    the address of a server or client how its conflicts end; `hold_projects` leaves projects as they stand. Raises
     TopologyError, StoreError, KindError, PlanError.
     """
     _check_overwrite(basis.topology, overwrite)
@@ -109,6 +113,7 @@ def plan_all(
             basis.kinds,
             basis.now,
             overwrite=overwrite,
+            resolutions=resolutions,
             intents=intents,
             hold_projects=hold_projects,
         )

@@ -25,7 +25,7 @@ class Action(enum.StrEnum):
     REVOKE = "revoke"
     DELETE = "delete"
     CONFLICT = "conflict"
-    """A template's change meets a person's edit: nothing is overwritten unless it is asked for by address."""
+    """A template's change does not fit a person's edit: nothing is overwritten, and `resolve` ends it."""
 
 
 class Work(enum.StrEnum):
@@ -57,11 +57,26 @@ class Work(enum.StrEnum):
     RENDER = "render"
     """Write every file of a project."""
     WRITE = "write"
-    """Write `paths` of a project."""
+    """Write `paths` of a project, as `edits` say."""
     OFFER = "offer"
-    """Lay the new text of `paths` beside a person's edits."""
+    """Lay what is to be resolved of `paths` beside a person's edits."""
     REMOVE = "remove"
     """Remove `paths`."""
+
+
+class Edit(enum.StrEnum):
+    """What becomes of a text of a person's, in the order in which it is done."""
+
+    ASIDE = "aside"
+    """It is kept beside, as FILE.edited."""
+    MERGE = "merge"
+    """What is rendered is merged into it."""
+    RESOLVE = "resolve"
+    """What the person has made of FILE.merge takes its place."""
+    KEEP = "keep"
+    """It stays."""
+    DROP = "drop"
+    """It is removed: a text that was laid beside and has served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,7 @@ class Revocation:
 class Change:
     """One line of the plan. `reasons` is never empty; `paths` are the files concerned, relative to the output.
 
+    `edits` are the paths where a person's text is dealt with; any other of a project gets what is rendered.
     `seen` is what stood there when it was planned, of all that apply writes or removes: what has changed meanwhile is
     planned anew and never overwritten.
 
@@ -96,6 +112,7 @@ class Change:
     work: Work | None = None
     seen: tuple[Seen, ...] = ()
     revocations: tuple[Revocation, ...] = ()
+    edits: tuple[tuple[str, Edit], ...] = ()
     asks: bool = False
     can_wait: bool = False
     due: bool = False

@@ -14,9 +14,11 @@ from scaffold.pki import keys
 from scaffold.plan.intents import Intent, Renew
 from scaffold.plan.make import Basis, Planned, plan_all
 from scaffold.plan.model import Action, Change, Work
+from scaffold.plan.projects import Resolution
 from scaffold.plan.signers import needed
 from scaffold.store.layout import ca_paths
 from scaffold.store.observation import Observation
+from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.notes import Note
 
@@ -66,6 +68,22 @@ def plan_due(basis: Basis) -> Due:
     part = _part(whole, lambda change: change.due or _keeps_fresh(change) or change.work in _FOLLOWS)
     waits_for = _without_keys(whole, part)
     return Due(_without(part, waits_for), waits_for)
+
+
+def plan_resolution(basis: Basis, address: Address, resolution: Resolution) -> Planned:
+    """Ends the conflicts of one project, and brings all of that project along, since it is updated whole.
+
+    Certificates and other projects are left to apply. Raises PlanError where there is no such project, no conflict, or
+    none that can be resolved like that, and otherwise as `plan_all` does.
+    """
+    own = [party.address for party in graph.parties(basis.topology)]
+    if address.entity not in own or address.part not in (None, Part.PROJECT):
+        known = ", ".join(map(str, own[:5]))
+        raise PlanError(f'nothing to resolve at "{address}"', hint=f"what can be is one of {known}")
+    whole = plan_all(basis, resolutions={address.entity: resolution})
+    parts = (address.entity.with_part(Part.PROJECT), address.entity.with_part(Part.TRUST))
+    changes = tuple(change for change in whole.plan.changes if change.address in parts)
+    return replace(whole, plan=replace(whole.plan, changes=changes))
 
 
 def refusal(waits_for: Collection[str]) -> PlanError:

@@ -1,8 +1,12 @@
-"""A rendered project against what stands there. `tls/` is scaffold's; all else is the person's once it is written.
+"""A rendered project against what stands there. Each of its files has one of three owners, as its kind declares.
 
-A person's file           the template's text is unchanged    it changed
+- scaffold's: what differs is drift. It is put right, and a person's text is kept beside as FILE.edited.
+- yours: written once and never looked at again.
+- merged:
+
+A merged file             the template's text is unchanged    it changed
 as scaffold wrote it      (is as it should be)                update
-edited                    the edit stays                      conflict: the new text is laid beside it as FILE.new
+edited                    the edit stays                      both are kept where they fit, else a conflict
 deleted                   it stays deleted, with a note       it comes back
 never written, but there  -                                   conflict
 all of them gone          the project is created anew         the same
@@ -11,29 +15,49 @@ A project is updated whole or not at all: while one of its files is in conflict 
 changes either, since half of an update may be a server that no longer checks what it should. Of `tls/` what fits the
 project as it stands goes on: certificates, CRLs, trust, and callers that are taken off the allow list.
 
-A conflict ends when the edit has become the new text, when FILE.new is removed (the person has seen it), or when it is
-asked for by `--overwrite`, which also brings back what was edited or deleted.
+Both texts of a conflict are laid beside the file as FILE.merge. It ends when a person resolves it, or when the template
+takes its change back. `--overwrite` resolves it too, and brings back what was deleted.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from scaffold.errors import PlanError
+from scaffold.kinds.capabilities import Owner
 from scaffold.kinds.render import Rendered
 from scaffold.plan.desired import DesiredParty
-from scaffold.plan.model import Action, Change, Work
+from scaffold.plan.merging import MERGE, Merged, NotText, Texts, markers_left
+from scaffold.plan.model import Action, Change, Edit, Work
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.trust_files import TLS, Project, is_allow_list
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.values import CaFacts
 from scaffold.store.observation import Observation
-from scaffold.store.projects import Record, digest
+from scaffold.store.projects import Offer, Record, digest
+from scaffold.store.seen import NO_FILE
 from scaffold.topology.address import Address, Part
 from scaffold.topology.notes import Note
 
-NEW = ".new"
-"""How the name of a text ends that is laid beside a person's edit."""
+_NEW = ".new"
+"""How the name of a text ends that earlier versions laid beside a person's edit."""
+
+
+EDITED = ".edited"
+"""How the name ends under which a person's text of a file of scaffold's is kept."""
+
+
+class Resolution(enum.Enum):
+    """How a person ends the conflicts of a project."""
+
+    MERGED = "merged"
+    """What stands in each FILE.merge is taken."""
+    MINE = "mine"
+    """The person's text stays."""
+    THEIRS = "theirs"
+    """The template's text is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +75,50 @@ class Compared:
 
 
 def compare(
-    one: DesiredParty, source: Project, observed: Observation, *, overwrite: bool = False, hold: bool = False
+    one: DesiredParty,
+    source: Project,
+    observed: Observation,
+    *,
+    resolution: Resolution | None = None,
+    restore: bool = False,
+    hold: bool = False,
 ) -> Compared:
-    """Compares; renders only where the inputs are not those of what stands there. Raises KindError, StoreError.
+    """Compares; renders only where the inputs are not those of what stands there, or scaffold's own files differ.
 
-    `hold`: no project is updated this time, whatever differs.
+    `resolution`: how its conflicts end. `restore`: what was deleted comes back. `hold`: no project is updated this
+    time, whatever differs. Raises KindError, StoreError, and PlanError where no conflict can be resolved like that.
     """
     record = observed.records.by_address.get(one.party.address, Record())
     gone = not any(name != "tls" for name in observed.names(one.paths.folder))
+    asked = restore or resolution is not None
+    if gone and asked and not restore:
+        raise _no_conflict(one)
     if gone and not observed.exists(one.paths.trust):
         if not source.kind.builtin:
             source.render()  # a template of a person's own may be wrong, which is to be known before anything is made
         return Compared((_create(one, observed),))
-    if record.inputs == source.inputs and not overwrite:
-        return replace(_unchanged(one, record, observed, gone), held=hold and gone)
-    return _Comparison(one, record, observed, source, digests(one, source), overwrite, hold).run(gone)
+    if record.inputs == source.inputs and not asked and (gone or not _drifted(one, source, record, observed)):
+        return replace(_unchanged(one, source, record, observed, gone), held=hold and gone)
+    rendered = {f"{one.paths.folder}/{path}": file for path, file in source.render().items()}
+    return _Comparison(one, record, observed, source, rendered, resolution, restore, hold).run(gone)
+
+
+def _no_conflict(one: DesiredParty) -> PlanError:
+    return PlanError(f"{_address(one)} has no conflict to resolve", hint="`scaffold plan` shows what is in conflict")
+
+
+def _drifted(one: DesiredParty, source: Project, record: Record, observed: Observation) -> bool:
+    """Whether one of scaffold's own files outside `tls/` is not what was rendered."""
+    return any(
+        observed.edited_digest(path) != sha256
+        for path, sha256 in record.files.items()
+        if not _is_tls(one, path) and owner_of(one, source, path) is Owner.SCAFFOLD
+    )
+
+
+def owner_of(one: DesiredParty, source: Project, path: str) -> Owner:
+    """Whose the file at `path` is, which is relative to the output folder."""
+    return source.kind.capabilities.owner_of(path.removeprefix(f"{one.paths.folder}/"))
 
 
 def digests(one: DesiredParty, source: Project) -> dict[str, str | Unknown]:
@@ -101,13 +154,17 @@ def _is_tls(one: DesiredParty, path: str) -> bool:
     return path.startswith(one.paths.tls + "/")
 
 
-def _unchanged(one: DesiredParty, record: Record, observed: Observation, gone: bool) -> Compared:
+def _unchanged(one: DesiredParty, source: Project, record: Record, observed: Observation, gone: bool) -> Compared:
     """The same inputs as last time: what was written is known without rendering it."""
     tls = {path: sha256 for path, sha256 in record.files.items() if _is_tls(one, path)}
     reasons = dict(_tls_reasons(tls, observed))
     if gone:
         return Compared((_create(one, observed),), (), reasons, frozenset(tls))
-    deleted = [path for path in record.files if path not in tls and not observed.exists(path)]
+    deleted = [
+        path
+        for path in record.files
+        if path not in tls and not observed.exists(path) and owner_of(one, source, path) is Owner.MERGED
+    ]
     notes = (*(_deleted_note(one, path) for path in deleted), *_executable_note(one, record, observed))
     return Compared((), notes, reasons, frozenset(tls))
 
@@ -143,23 +200,31 @@ class _Comparison:
     record: Record
     observed: Observation
     source: Project
-    rendered: Mapping[str, str | Unknown]
-    """SHA-256 by path."""
-    overwrite: bool
+    rendered: Mapping[str, Rendered | Unknown]
+    resolution: Resolution | None
+    restore: bool
     hold: bool
     updates: dict[str, Reason] = field(default_factory=dict)
+    edits: list[tuple[str, Edit]] = field(default_factory=list)
     conflicts: dict[str, Reason] = field(default_factory=dict)
+    laid_beside: set[str] = field(default_factory=set)
+    """The files in conflict of which FILE.merge is written."""
+    ended: bool = False
+    """Whether any conflict was resolved."""
     notes: list[Note] = field(default_factory=list)
 
     def run(self, gone: bool) -> Compared:
-        tls = {path: sha256 for path, sha256 in self.rendered.items() if _is_tls(self.one, path)}
+        tls = {path: _digest(file) for path, file in self.rendered.items() if _is_tls(self.one, path)}
         if gone:
             return self._compared((_create(self.one, self.observed),), tls)
-        if not self.overwrite:
+        if not self.restore:
             self.notes.extend(_executable_note(self.one, self.record, self.observed))
-        for path, sha256 in self.rendered.items():
+        for path, file in self.rendered.items():
             if path not in tls:
-                self._file(path, sha256)
+                self._file(path, file)
+        if self.resolution is not None and not self.restore and not (self.conflicts or self.ended):
+            raise _no_conflict(self.one)
+        self._former_offers()
         if self.conflicts and self.record.files:
             return self._held((self._conflicts(),))
         return self._compared((*self._changes(), *self._stale()), tls)
@@ -181,53 +246,202 @@ class _Comparison:
             reasons[path] = Reason(ReasonCode.AUTHORITY_KEY, path)
         return reasons
 
-    def _file(self, path: str, new: str | Unknown) -> None:
+    def _file(self, path: str, file: Rendered | Unknown) -> None:
+        match owner_of(self.one, self.source, path):
+            case Owner.SCAFFOLD:
+                self._scaffolds(path, _digest(file))
+            case Owner.YOURS:
+                if path not in self.record.files and not self.observed.exists(path):
+                    self.updates[path] = Reason(ReasonCode.MISSING, path)
+            case Owner.MERGED:
+                self._merged(path, file)
+
+    # --- Scaffold's ---
+
+    def _scaffolds(self, path: str, new: str | Unknown) -> None:
         there, last = self.observed.edited_digest(path), self.record.files.get(path)
         if there == new:
-            if self.overwrite and path == self.one.paths.run and not _is_executable(path, self.observed):
-                self.updates[path] = Reason(ReasonCode.NOT_EXECUTABLE, path)
             return
         if there is None:
+            self.updates[path] = Reason(ReasonCode.MISSING, path)
+        elif there == NO_FILE:
+            self._decide(path, Reason(ReasonCode.NO_FILE, path))
+        elif self.record.is_ours(path, there):
+            self.updates[path] = Reason(ReasonCode.CONTENT if last == new else ReasonCode.TEMPLATE, path)
+        else:
+            self.updates[path] = Reason(ReasonCode.DRIFTED, path, wanted=f"{_name(path)}{EDITED}")
+            self.edits.append((path, Edit.ASIDE))
+
+    # --- Merged ---
+
+    def _merged(self, path: str, file: Rendered | Unknown) -> None:
+        new, there, last = _digest(file), self.observed.edited_digest(path), self.record.files.get(path)
+        offer = self.record.merging.get(path)
+        if offer is not None and last != new:
+            self._decide(path, self._conflict(path, self._why(last)))
+        elif offer is not None:
+            self._withdraw(path, offer)
+        elif there is None:
             self._absent(path, changed=last != new)
-        elif self.overwrite:
-            self.updates[path] = Reason(ReasonCode.OVERWRITE, path)
+        elif there == new:
+            self._in_place(path, changed=last not in (None, new))
         elif self.record.is_ours(path, there):
             self.updates[path] = Reason(ReasonCode.TEMPLATE, path)
-        elif last != new and not self._seen(path, new):
-            self.conflicts[path] = self._conflict(path, last)
+        elif last != new:
+            self._edited(path, file, there, last)
 
     def _absent(self, path: str, *, changed: bool) -> None:
-        if changed or self.overwrite:
+        if changed or self.restore:
             self.updates[path] = Reason(ReasonCode.MISSING, path)
         else:
             self.notes.append(_deleted_note(self.one, path))
 
-    def _seen(self, path: str, new: str | Unknown) -> bool:
-        """Whether this text was laid beside the edit, and the person has removed it."""
-        return self.record.offered.get(path) == new and not self.observed.exists(path + NEW)
+    def _in_place(self, path: str, *, changed: bool) -> None:
+        """The text is the rendered one; `changed`: which is not known yet, after a kill or by a person's hand."""
+        if changed:
+            self._keep(path, ReasonCode.MERGED_BEFORE)
+        elif self.restore and path == self.one.paths.run and not _is_executable(path, self.observed):
+            self.updates[path] = Reason(ReasonCode.NOT_EXECUTABLE, path)
 
-    def _conflict(self, path: str, last: str | None) -> Reason:
-        code = ReasonCode.EDITED if last else ReasonCode.NOT_OURS
-        beside = self.observed.edited_digest(path + NEW)
-        if beside is not None and not self.record.is_ours(path, beside):
+    def _keep(self, path: str, code: ReasonCode) -> None:
+        self.updates[path] = Reason(code, path)
+        self.edits.append((path, Edit.KEEP))
+
+    def _edited(self, path: str, file: Rendered | Unknown, there: str, last: str | None) -> None:
+        if there == NO_FILE:
+            self._decide(path, Reason(ReasonCode.NO_FILE, path))
+            return
+        if isinstance(file, Unknown):
+            self.conflicts[path] = self._conflict(path, ReasonCode.EDITED)
+            return
+        if self._seen(path, digest(file.content)):
+            self._keep(path, ReasonCode.RESOLVED_MINE)
+            return
+        outcome = self._texts().merged(path, file.content)
+        if isinstance(outcome, NotText):
+            self._decide(path, Reason(ReasonCode.NO_TEXT, path))
+        elif not isinstance(outcome, Merged):
+            self._decide(path, self._conflict(path, self._why(last)))
+        elif outcome.text == self.observed.content(path):
+            self._keep(path, ReasonCode.MERGED_BEFORE)
+        else:
+            self.updates[path] = Reason(ReasonCode.MERGED, path)
+            self.edits.append((path, Edit.MERGE))
+
+    def _texts(self) -> Texts:
+        return Texts(self.record, self.observed.content, self.observed.base)
+
+    def _why(self, last: str | None) -> ReasonCode:
+        if last is None:
+            return ReasonCode.NOT_OURS
+        return ReasonCode.EDITED if self.observed.base(last) is not None else ReasonCode.NO_BASE
+
+    def _conflict(self, path: str, code: ReasonCode) -> Reason:
+        beside, offer = self.observed.edited_digest(path + MERGE), self.record.merging.get(path)
+        if beside is not None and (offer is None or offer.laid != beside):
             code = ReasonCode.BESIDE_TAKEN
-        return Reason(code, path, wanted=f"{path.rpartition('/')[2]}{NEW}")
+        else:
+            self.laid_beside.add(path)
+        return Reason(code, path, wanted=f"{_name(path)}{MERGE}")
+
+    # --- How a conflict ends ---
+
+    def _decide(self, path: str, reason: Reason) -> None:
+        """A conflict, unless a person has said how it ends."""
+        self.ended = self.resolution is not None
+        match self.resolution:
+            case None:
+                self.conflicts[path] = reason
+            case Resolution.MINE:
+                self._keep(path, ReasonCode.RESOLVED_MINE)
+                self._drop(path)
+            case Resolution.THEIRS:
+                self.updates[path] = Reason(ReasonCode.OVERWRITE, path)
+                self._drop(path)
+            case Resolution.MERGED:
+                self._resolve(path)
+                self._drop(path)
+
+    def _resolve(self, path: str) -> None:
+        offer, made = self.record.merging.get(path), self.observed.content(path + MERGE)
+        file = self.rendered[path]
+        if isinstance(file, Unknown):
+            raise PlanError(f"{path} cannot be resolved yet: it is {file.value}", hint="scaffold apply comes first")
+        if offer is None or made is None:
+            raise PlanError(
+                f"there is no {path}{MERGE} to take",
+                hint="scaffold apply lays it beside where texts can be merged; --mine or --theirs takes one of them",
+            )
+        yours = b"" if self.observed.edited_digest(path) == NO_FILE else self.observed.content(path) or b""
+        if markers_left(made, yours, file.content):
+            raise PlanError(
+                f"{path}{MERGE} still has conflict markers",
+                hint="edit it until it is what you want, without the lines <<<<<<<, |||||||, ======= and >>>>>>>",
+            )
+        if not isinstance(self._texts().resolved(path, file.content), Merged):
+            raise PlanError(
+                f"the template has changed since {path}{MERGE} was laid beside, and does not fit it",
+                hint=f"keep your text elsewhere, remove {path}{MERGE}, and scaffold apply lays it beside once more",
+            )
+        self.updates[path] = Reason(ReasonCode.RESOLVED, path, wanted=f"{_name(path)}{MERGE}")
+        if yours and offer.yours != digest(yours) and yours != made:
+            self.edits.append((path, Edit.ASIDE))
+        self.edits.append((path, Edit.RESOLVE))
+
+    def _drop(self, path: str) -> None:
+        if path in self.record.merging and self.observed.exists(path + MERGE):
+            self.edits.append((path + MERGE, Edit.DROP))
+
+    def _withdraw(self, path: str, offer: Offer) -> None:
+        """The template has taken its change back: nothing is left to merge."""
+        self._keep(path, ReasonCode.WITHDRAWN)
+        if self.observed.edited_digest(path + MERGE) == offer.laid:
+            self._drop(path)
+        elif self.observed.exists(path + MERGE):
+            self.notes.append(Note(None, f"{path}{MERGE} is not needed any more; it was edited and stays"))
+
+    # --- What earlier versions laid beside an edit ---
+
+    def _seen(self, path: str, new: str) -> bool:
+        """Whether this text was laid beside the edit, and the person has removed it."""
+        return self.record.offered.get(path) == new and not self.observed.exists(path + _NEW)
+
+    def _former_offers(self) -> None:
+        for path in self.record.offered:
+            there = self.observed.edited_digest(path + _NEW)
+            if there is None or (path in self.conflicts and path not in self.laid_beside):
+                continue
+            if self.record.is_ours(path, there):
+                self.edits.append((path + _NEW, Edit.DROP))
+            else:
+                self.notes.append(Note(None, f"{path}{_NEW} is yours, and is not read any more; see {path}{MERGE}"))
+
+    # --- The changes ---
 
     def _changes(self) -> Iterator[Change]:
-        address = _address(self.one)
         if self.updates:
+            paths = tuple(self.updates)
+            seen = self.observed.seen((*paths, *(path for path, _ in self.edits)))
             reasons = tuple(self.updates.values())
-            yield Change(
-                address, Action.UPDATE, reasons, tuple(self.updates), Work.WRITE, self.observed.seen(self.updates)
-            )
+            yield Change(_address(self.one), Action.UPDATE, reasons, paths, Work.WRITE, seen, edits=tuple(self.edits))
         if self.conflicts:
             yield self._conflicts()
 
     def _conflicts(self) -> Change:
         waits = [Reason(ReasonCode.HELD, path) for path in self.updates] if self.record.files else []
         reasons = (*self.conflicts.values(), *waits, *self._not_in_force())
-        seen = self.observed.seen((*self.conflicts, *(path + NEW for path in self.conflicts)))
-        return Change(_address(self.one), Action.CONFLICT, reasons, tuple(self.conflicts), Work.OFFER, seen)
+        former = [] if self.updates and not waits else [edit for edit in self.edits if edit[0].endswith(_NEW)]
+        beside = (*(path + MERGE for path in self.conflicts), *(path for path, _ in former))
+        seen = self.observed.seen((*self.conflicts, *beside))
+        return Change(
+            _address(self.one),
+            Action.CONFLICT,
+            reasons,
+            tuple(self.conflicts),
+            Work.OFFER,
+            seen,
+            edits=tuple(former),
+        )
 
     def _not_in_force(self) -> Iterator[Reason]:
         """What the topology asks for at the project's door, and does not get while the project is held."""
@@ -245,7 +459,13 @@ class _Comparison:
 
     def _stale(self) -> Iterator[Change]:
         """What the template does not render any more: removed unless a person has edited it."""
-        left = [path for path in self.record.files if path not in self.rendered and not _is_tls(self.one, path)]
+        left = [
+            path
+            for path in self.record.files
+            if path not in self.rendered
+            and not _is_tls(self.one, path)
+            and owner_of(self.one, self.source, path) is not Owner.YOURS
+        ]
         there = {path: sha256 for path in left if (sha256 := self.observed.edited_digest(path)) is not None}
         ours = tuple(path for path, sha256 in there.items() if self.record.is_ours(path, sha256))
         self.notes.extend(
@@ -259,8 +479,12 @@ class _Comparison:
             yield Change(_address(self.one), Action.DELETE, reasons, ours, Work.REMOVE, seen, asks=True)
 
 
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
 def _identities(callers: Iterable[str]) -> str:
     return ", ".join(sorted(caller.partition(" ")[2] for caller in callers))
 
 
-__all__ = ["NEW", "TLS", "CaFacts", "Compared", "compare"]
+__all__ = ["EDITED", "TLS", "CaFacts", "Compared", "Resolution", "compare"]

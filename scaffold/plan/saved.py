@@ -20,7 +20,7 @@ from scaffold.store.seen import Seen, SeenFile, SeenFolder
 from scaffold.topology.address import Address
 from scaffold.topology.inputs import read_at_most
 
-FORMAT = 3
+FORMAT = 4
 _MOST_BYTES = 256 * 1024 * 1024
 """A plan of a hundred thousand changes has some tens of megabytes."""
 
@@ -53,6 +53,7 @@ def _change(change: Change) -> dict[str, Any]:
         "reasons": [_reason(reason) for reason in change.reasons],
         "paths": list(change.paths),
         "seen": [_seen(one) for one in change.seen],
+        "edits": [[path, edit.value] for path, edit in change.edits],
         "revocations": [[one.ca, one.serial, one.reason, one.replace] for one in change.revocations],
     }
 

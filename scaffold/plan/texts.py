@@ -10,10 +10,12 @@ from scaffold.kinds.render import Rendered
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
 from scaffold.plan.make import Planned
-from scaffold.plan.model import Work
+from scaffold.plan.merging import Merged, Texts
+from scaffold.plan.model import Change, Edit, Work
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
 from scaffold.store.projects import Record
+from scaffold.store.seen import NO_FILE
 from scaffold.topology.model import Topology
 
 _OPEN = frozenset({Work.FILL, Work.TRUST, Work.REFRESH, Work.RENDER, Work.WRITE, Work.OFFER})
@@ -62,10 +64,25 @@ def texts(planned: Planned) -> Iterator[Text]:
         after = _after(one, source.render(), settled, t, crls_in_use=held and observed.exists(one.paths.crl))
         wanted = change.paths if change.work is not Work.RENDER else [path for path in after if not _is_tls(one, path)]
         no_texts = (one.paths.tls, one.paths.bundle, one.paths.bundle_password)  # their rights alone are at issue
-        for path in (path for path in wanted if path not in no_texts):
-            before, new = observed.content(path), after.get(path, b"")
-            if new != before:
+        record = observed.records.by_address.get(one.party.address, Record())
+        after = _with_edits(change, after, Texts(record, observed.content, observed.base))
+        for path in (path for path in wanted if path not in no_texts and path in after):
+            before = None if observed.edited_digest(path) == NO_FILE else observed.content(path)
+            if (new := after[path]) != before:
                 yield Text(path, before, new)
+
+
+def _with_edits(change: Change, after: Mapping[str, bytes | Unknown], texts: Texts) -> Mapping[str, bytes | Unknown]:
+    """What stands there once a person's texts are dealt with: what stays has no text here."""
+    found = {**dict.fromkeys(change.paths, b""), **after}
+    for path, edit in change.edits:
+        template = after.get(path)
+        if edit is Edit.KEEP:
+            del found[path]
+        if edit in (Edit.MERGE, Edit.RESOLVE) and isinstance(template, bytes):
+            outcome = texts.merged(path, template) if edit is Edit.MERGE else texts.resolved(path, template)
+            found[path] = outcome.text if isinstance(outcome, Merged) else template
+    return found
 
 
 def _after(

@@ -117,10 +117,19 @@ class Writer:
 
     def write(self, relative: str, content: bytes, *, mode: int = PUBLIC_FILE, durable: bool = False) -> None:
         """Puts `content` at `relative`, with `mode` from its birth. `durable`: on the disk before this returns."""
-        folder, _, name = relative.rpartition("/")
+        folder = relative.rpartition("/")[0]
         self._folder(folder, SECRET_FOLDER if folder.endswith("/tls") or folder.startswith("pki/") else PUBLIC_FOLDER)
         if mode == SECRET_FILE:
             self._keep_out_of_git(folder)
+        self._put(relative, content, mode, durable=durable)
+
+    def write_persons(self, relative: str, content: bytes, mode: int) -> None:
+        """The same of a text of a person's: whatever rights it has, it is no secret of scaffold's."""
+        self._folder(relative.rpartition("/")[0], PUBLIC_FOLDER)
+        self._put(relative, content, mode, durable=False)
+
+    def _put(self, relative: str, content: bytes, mode: int, *, durable: bool) -> None:
+        folder, _, name = relative.rpartition("/")
         path = self._layout.at(relative)
         # One temporary name per file is enough: only the holder of the lock writes.
         temporary = self._layout.at(f"{folder}/.{name}{TEMPORARY}" if folder else f".{name}{TEMPORARY}")

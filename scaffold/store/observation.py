@@ -16,7 +16,7 @@ from cryptography import x509
 from scaffold.errors import StoreError, Unreadable, WrongPassword
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
-from scaffold.store import files, ledger, projects
+from scaffold.store import bases, files, ledger, projects
 from scaffold.store.layout import Layout
 from scaffold.store.seen import SeenFile, SeenFolder, names, sha256_of, state_serial
 
@@ -176,6 +176,10 @@ class Observation:
         if (found := self._found.get(path)) is not None:
             return projects.digest(found.content)
         return sha256_of(self.layout.at(path))
+
+    def base(self, sha256: str | None) -> bytes | None:
+        """The text with that hash from which a file was rendered, or None where it is not kept."""
+        return None if sha256 is None else bases.load(self.layout, sha256)
 
     def names(self, folder: str) -> Iterator[str]:
         """The names in a folder, sorted; none where it is not there."""

@@ -4,10 +4,11 @@
 of texts are recorded **before** they are written: whatever a kill leaves behind is known as ours. That a project is as
 its inputs ask is recorded **after**.
 
-    {"address", "hashes": {path: sha256}}                        these texts may be found there
+    {"address", "hashes": {path: sha256}, "merging": …}          these texts may be found there
     {"address", "inputs": digest, "files": {path: sha256},       this is what stands there, rendered from these inputs
-     "guard": {"check_revocation", "let_in": {caller: bool}}}    and whom that lets in, after which check
-    {"address", "offered": {path: sha256}}                       laid beside a person's edit, for them to merge
+     "guard": {"check_revocation", "let_in": {caller: bool}},    and whom that lets in, after which check
+     "merging": {path: {"laid", "yours", "template"}}}           and what is in conflict: SHA-256 of the three texts
+    {"address", "offered": {path: sha256}}                       laid beside a person's edit, by earlier versions
     {"address", "gone": true}                                    nothing of it is left
     {"address", "known": {path: [sha256, …]}, "offered": …}      all that matters of older events, put together
 """
@@ -16,8 +17,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from scaffold.errors import AddressError
@@ -48,6 +50,18 @@ class Guard:
     let_in: Mapping[str, bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A conflict, until a person resolves it: SHA-256 of FILE.merge as it was laid, and of the texts it was made of.
+
+    `yours` is None where nothing stood in the file's place.
+    """
+
+    laid: str
+    yours: str | None
+    template: str
+
+
 @dataclass(slots=True)
 class Record:
     """What is known of one project (or bundle). Paths are relative to the output folder."""
@@ -59,6 +73,8 @@ class Record:
     ours: dict[str, set[str]] = field(default_factory=dict)
     """Every text that was ever rendered for each path."""
     offered: dict[str, str] = field(default_factory=dict)
+    """What earlier versions laid beside an edit as FILE.new."""
+    merging: dict[str, Offer] = field(default_factory=dict)
     guard: Guard | None = None
     """None where the record is older than that."""
 
@@ -100,12 +116,20 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
     for path, all_of_it in event.get("known", {}).items():
         record.ours.setdefault(path, set()).update(all_of_it)
     record.offered.update(event.get("offered", {}))
+    merging = {
+        path: Offer(one["laid"], one["yours"], one["template"]) for path, one in event.get("merging", {}).items()
+    }
+    record.merging = merging if "files" in event else {**record.merging, **merging}
     if "files" in event:
         record.inputs = event["inputs"]
         record.files = dict(event["files"])
         if (guard := event.get("guard")) is not None:
             record.guard = Guard(str(guard["check_revocation"]), dict(guard["let_in"]))
-        record.offered = {path: sha256 for path, sha256 in record.offered.items() if record.files.get(path) != sha256}
+        record.offered = {
+            path: sha256
+            for path, sha256 in record.offered.items()
+            if record.files.get(path) != sha256 and path not in merging
+        }
 
 
 class Recorder:
@@ -115,15 +139,27 @@ class Recorder:
         self._path = layout.at(PROJECTS)
         self._at = now.astimezone(UTC).isoformat(timespec="seconds")
         self._events: list[journal.Event] = []
+        self.latest: dict[Address, Record] = {}
+        """What is known of each project of which something was recorded."""
 
-    def writing(self, address: Address, hashes: Mapping[str, str]) -> None:
-        """These texts are about to be written."""
-        self._events.append({"address": str(address), "at": self._at, "hashes": dict(hashes)})
+    def writing(
+        self, address: Address, hashes: Mapping[str, str], merging: Mapping[str, Offer] = MappingProxyType({})
+    ) -> None:
+        """These texts are about to be written, and those of `merging` laid beside a person's edits."""
+        event: dict[str, object] = {"address": str(address), "at": self._at, "hashes": dict(hashes)}
+        if merging:
+            event["merging"] = _offers(merging)
+        self._events.append(event)
 
     def settled(
-        self, address: Address, inputs: str | None, files: Mapping[str, str], guard: Guard | None = None
+        self,
+        address: Address,
+        inputs: str | None,
+        files: Mapping[str, str],
+        guard: Guard | None = None,
+        merging: Mapping[str, Offer] = MappingProxyType({}),
     ) -> None:
-        """These texts stand there now; `inputs` is None where something was left undone."""
+        """These texts stand there now; `inputs` is None where something was left undone, such as what is `merging`."""
         event: dict[str, object] = {
             "address": str(address),
             "at": self._at,
@@ -132,20 +168,24 @@ class Recorder:
         }
         if guard is not None:
             event["guard"] = {"check_revocation": guard.check_revocation, "let_in": dict(guard.let_in)}
+        if merging:
+            event["merging"] = _offers(merging)
         self._events.append(event)
-
-    def offered(self, address: Address, hashes: Mapping[str, str]) -> None:
-        """These texts were laid beside a person's edits."""
-        self._events.append({"address": str(address), "at": self._at, "offered": dict(hashes)})
+        self.latest[address] = Record(inputs, dict(files), merging=dict(merging), guard=guard)
 
     def gone(self, address: Address) -> None:
         """Nothing is left of it."""
         self._events.append({"address": str(address), "at": self._at, "gone": True})
+        self.latest[address] = Record()
 
     def flush(self) -> None:
         """Puts what was collected on the disk. Raises StoreError."""
         events, self._events = self._events, []
         journal.append(self._path, journal.numbered(self._path, events), durable=True)
+
+
+def _offers(merging: Mapping[str, Offer]) -> dict[str, dict[str, str | None]]:
+    return {path: asdict(offer) for path, offer in merging.items()}
 
 
 # --- Keeping it short ----------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from typing import Final
 from scaffold.store import files
 from scaffold.store.layout import LEDGER, PROJECTS, Layout
 
-_NO_FILE: Final = "not a regular file"
+NO_FILE: Final = "not a regular file"
+"""In the place of a digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def sha256_of(path: str) -> str | None:
     except OSError as error:
         raise files.store_error("read", path, error) from error
     if not stat.S_ISREG(status.st_mode):
-        return _NO_FILE
+        return NO_FILE
     found = files.read(path)
     return None if found is None else hashlib.sha256(found.content).hexdigest()
 

@@ -116,14 +116,19 @@ def outcome_lines(plan: Plan, outcome: Outcome, out: Path, idle: str | None = No
     counts = Counter(change.action for change in (*outcome.done, *outcome.undone))
     words = ", ".join(f"{counts[action]:,} {DONE[action]}" for action in Action if counts[action])
     for change in outcome.undone:
-        yield [
-            ("! ", STYLES[Action.CONFLICT]),
-            (f"{change.address}: your edit stays; the new text lies beside it:", ""),
-        ]
-        for path in change.paths:
-            yield plain(f"    {out / path}.new")
-        yield plain(f"    scaffold apply --overwrite {change.address}   takes the new text instead")
+        yield [("! ", STYLES[Action.CONFLICT]), (f"{change.address}: your edit stays, and so does its project.", "")]
+        for path in _to_resolve(change):
+            yield plain(f"    {out / path}")
+        yield plain(f"    scaffold resolve {change.address.entity}   once you have merged both texts in there;")
+        yield plain("    with --mine or --theirs, yours or the template's is taken whole.")
     yield [(f"Apply: {words}.", "bold")]
+
+
+def _to_resolve(change: Change) -> Iterator[str]:
+    """The files in which a conflict is resolved."""
+    for path in change.paths:
+        reason = next((one for one in change.reasons if one.path == path), None)
+        yield f"{path.rpartition('/')[0]}/{reason.wanted}" if reason and reason.wanted else path
 
 
 def _change_lines(change: Change, symbol_width: int, width: int) -> Iterator[Line]:

@@ -88,7 +88,7 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.STAPLE_EXPIRED: ("{path} expired on {found}",),
     ReasonCode.STAPLE_DUE: ("{path} ends on {found} and is past half of its life",),
     ReasonCode.NO_PROJECT: ("{path} has no project yet",),
-    ReasonCode.OVERWRITE: ("{path} is overwritten, as asked",),
+    ReasonCode.OVERWRITE: ("{path} is overwritten by the template's text, as asked",),
     ReasonCode.CHECK_NOT_IN_FORCE: (
         "check_revocation: {wanted} is not in force until then: it is {found}, as before",
     ),
@@ -113,11 +113,23 @@ _OF_FILES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.CRL_PENDING_DUE: "a CRL is signed again, because it is due",
     ReasonCode.CRL_SUPERSEDED: "a CRL was signed again, and the one that is there is still valid",
     ReasonCode.TEMPLATE: "what is rendered has changed",
-    ReasonCode.EDITED: "it was edited, and what is rendered has changed; the new text is laid beside it as {wanted}",
-    ReasonCode.BESIDE_TAKEN: "it was edited, and what is rendered has changed; {wanted} is yours too, and stays",
+    ReasonCode.EDITED: "your edit and a change of the template do not fit; both are laid beside it as {wanted}",
+    ReasonCode.NO_BASE: (
+        "it was edited, a template has changed, and the text that it was rendered from is not kept; "
+        "both texts are laid beside it as {wanted}"
+    ),
+    ReasonCode.BESIDE_TAKEN: "your edit and a change of the template do not fit; {wanted} stays as you left it",
+    ReasonCode.NO_TEXT: "it was edited, a template has changed, and they cannot be merged, since one is not UTF-8 text",
+    ReasonCode.NO_FILE: "it is not a regular file; move it away, or take the template's text over it",
+    ReasonCode.MERGED: "what is rendered has changed, and is merged into your edit",
+    ReasonCode.MERGED_BEFORE: "what is rendered has changed, and is in it already",
+    ReasonCode.DRIFTED: "it is not what it should be; your text is kept beside it as {wanted}",
+    ReasonCode.RESOLVED: "what you made of {wanted} takes its place",
+    ReasonCode.RESOLVED_MINE: "your text stays, as you decided",
+    ReasonCode.WITHDRAWN: "the template does not ask for its change any more; your text stays",
     ReasonCode.NOT_EXECUTABLE: "it is made executable again, as asked",
     ReasonCode.HELD: "waits until then",
-    ReasonCode.NOT_OURS: "it was there before; the new text is laid beside it as {wanted}",
+    ReasonCode.NOT_OURS: "it was there before; its text and the template's are laid beside it as {wanted}",
 }
 """What is said after the file's path: where it is the same of several files, they are named once."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,8 @@ from scaffold.apply import Outcome, apply
 from scaffold.cli.project import Project, open_project
 from scaffold.plan.make import Basis, Planned, look, plan_all
 from scaffold.plan.model import Action, Plan
+from scaffold.plan.plan_subset import plan_resolution
+from scaffold.plan.projects import Resolution
 from scaffold.store.secrets import Secrets
 from scaffold.topology.address import Address
 
@@ -66,6 +68,9 @@ class Household:
     def apply(self, *, overwrite: Collection[str] = ()) -> Outcome:
         return self.carry_out(self.prepare(overwrite=overwrite))
 
+    def resolve(self, address: str, resolution: Resolution) -> Outcome:
+        return self.carry_out(plan_resolution(self.look(), Address.parse(address), resolution))
+
     def later(self, **duration: float) -> None:
         self.now += timedelta(**duration)
 
@@ -104,8 +109,8 @@ servers:
     return household
 
 
-def write_kind(folder: Path, files: Mapping[str, str]) -> None:
-    """A server kind that renders `files`."""
+def write_kind(folder: Path, files: Mapping[str, str], owners: Mapping[str, Sequence[str]] | None = None) -> None:
+    """A server kind that renders `files`, and declares whose they are."""
     project = folder / "{{cookiecutter.name}}"
     for path, text in files.items():
         (project / path).parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +133,8 @@ def write_kind(folder: Path, files: Mapping[str, str]) -> None:
         "refuses_in": "tls",
         "supports": ["calls", "pfx"],
     }
+    if owners is not None:
+        block["owners"] = owners
     (folder / "cookiecutter.json").write_text(json.dumps({"_scaffold": block}))
 
 
@@ -136,8 +143,8 @@ def change_kind(tiny: Household):
     """Changes what the tiny kind renders."""
     from scaffold.kinds import catalogue
 
-    def change(files: Mapping[str, str]) -> None:
-        write_kind(tiny.folder / "kind", files)
+    def change(files: Mapping[str, str], owners: Mapping[str, Sequence[str]] | None = None) -> None:
+        write_kind(tiny.folder / "kind", files, owners)
         catalogue.find.cache_clear()
 
     return change

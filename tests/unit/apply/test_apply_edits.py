@@ -39,28 +39,58 @@ def test_an_edit_and_a_change_are_a_conflict(tiny, readme, change_kind):
     outcome = tiny.apply()
     assert [str(change.address) for change in outcome.undone] == [PROJECT]
     assert readme.read_text() == "mine\n"
-    assert readme.with_name("README.md.new").read_text() == "two\n"
+    assert readme.with_name("README.md.merge").read_text() == (
+        "<<<<<<< yours\nmine\n||||||| base\none\n=======\ntwo\n>>>>>>> template\n"
+    )
     assert tiny.planned() == {PROJECT: (Action.CONFLICT, "edited")}
 
 
-def test_a_conflict_ends_when_the_new_text_was_seen(tiny, readme, change_kind):
+def test_an_edit_and_a_change_that_fit_are_both_kept(tiny, readme, change_kind):
+    change_kind(TWO | {"README.md": "# Title\n\nFirst.\n\nLast.\n"})
+    tiny.apply()
+    readme.write_text("# Title\n\nFirst.\n\nLast.\nMine.\n")
+    change_kind(TWO | {"README.md": "# Another title\n\nFirst.\n\nLast.\n"})
+    assert tiny.planned() == {PROJECT: (Action.UPDATE, "merged")}
+    assert tiny.apply().undone == ()
+    assert readme.read_text() == "# Another title\n\nFirst.\n\nLast.\nMine.\n"
+    assert tiny.planned() == {}
+    change_kind(TWO | {"README.md": "# Another title\n\nSecond.\n\nLast.\n"})
+    tiny.apply()
+    assert readme.read_text() == "# Another title\n\nSecond.\n\nLast.\nMine.\n"
+
+
+def test_a_conflict_does_not_end_because_a_file_beside_is_removed(tiny, readme, change_kind):
     readme.write_text("mine\n")
     change_kind(TWO)
     tiny.apply()
-    readme.with_name("README.md.new").unlink()
-    assert tiny.planned() == {}
-    change_kind(TWO | {"README.md": "three\n"})
+    beside = readme.with_name("README.md.merge")
+    laid = beside.read_text()
+    beside.unlink()
+    assert tiny.planned() == {PROJECT: (Action.CONFLICT, "edited")}
+    tiny.apply()
+    assert beside.read_text() == laid
+
+
+@pytest.mark.parametrize("text", ["two\n", "one\n", None])
+def test_a_conflict_does_not_end_because_the_file_is_another(tiny, readme, change_kind, text):
+    readme.write_text("mine\n")
+    change_kind(TWO)
+    tiny.apply()
+    readme.write_text(text) if text is not None else readme.unlink()
+    assert tiny.planned() == {PROJECT: (Action.CONFLICT, "edited")}
+    tiny.apply()
     assert tiny.planned() == {PROJECT: (Action.CONFLICT, "edited")}
 
 
-def test_a_conflict_ends_when_the_edit_is_the_new_text(tiny, readme, change_kind):
+def test_a_conflict_ends_when_the_template_takes_its_change_back(tiny, readme, change_kind):
     readme.write_text("mine\n")
     change_kind(TWO)
     tiny.apply()
-    readme.with_name("README.md.new").replace(readme)
+    change_kind(TWO | {"README.md": "one\n"})
+    assert tiny.planned() == {PROJECT: (Action.UPDATE, "resolved")}
+    tiny.apply()
+    assert (readme.read_text(), readme.with_name("README.md.merge").exists()) == ("mine\n", False)
     assert tiny.planned() == {}
-    change_kind(TWO | {"README.md": "three\n"})
-    assert tiny.planned() == {PROJECT: (Action.UPDATE, "template")}
 
 
 @pytest.mark.parametrize("address", [PROJECT, "server.accounts"])
@@ -154,7 +184,7 @@ def test_a_merge_in_the_new_file_is_a_persons_work_too(tiny, readme, change_kind
     readme.write_text("mine\n")
     change_kind(TWO)
     tiny.apply()
-    beside = readme.with_name("README.md.new")
+    beside = readme.with_name("README.md.merge")
     beside.write_text("merged\n")
     tiny.apply()
     assert beside.read_text() == "merged\n"

@@ -78,8 +78,8 @@ def test_an_edit_of_what_is_to_be_removed_stays(tiny, change_kind):
 def test_a_text_that_is_being_merged_stays(updating):
     (updating.out / README).write_text("mine\n")
     planned = updating.prepare()
-    (updating.out / f"{README}.new").write_text("my own\n")
-    assert overtaken(updating, planned) == f"{README}.new"
+    (updating.out / f"{README}.merge").write_text("my own\n")
+    assert overtaken(updating, planned) == f"{README}.merge"
 
 
 @pytest.mark.parametrize("path", [README, "servers/accounts/api.py"])

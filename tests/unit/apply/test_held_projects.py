@@ -9,6 +9,7 @@ import pytest
 
 from scaffold.plan.intents import Renew
 from scaffold.plan.model import Action, Work
+from scaffold.plan.projects import Resolution
 from scaffold.store.layout import PROJECTS
 from scaffold.topology.address import Address
 from scaffold.view.reasons import sentence
@@ -40,7 +41,7 @@ def project(household: Household) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and "tls" not in path.parts and path.suffix != ".new"
+        if path.is_file() and "tls" not in path.parts and path.suffix != ".merge"
     }
 
 
@@ -57,7 +58,7 @@ def reasons(household: Household, code: str) -> list[str]:
 
 @pytest.fixture
 def edited(household: Household) -> Household:
-    """A bank whose server has a line of a person's in its README."""
+    """A bank whose server has a README of a person's, which no change of the template's fits."""
     household.text = topology(clients=OTHER)
     household.apply()
     edit(household)
@@ -66,7 +67,7 @@ def edited(household: Household) -> Household:
 
 def edit(household: Household) -> Path:
     path = household.out / "servers/accounts/README.md"
-    path.write_text(path.read_text() + "\nMine.\n")
+    path.write_text("Mine.\n")
     return path
 
 
@@ -103,13 +104,12 @@ def test_what_is_not_in_force_is_said(edited: Household) -> None:
     assert any("refresh.sh: waits until then" in message for message in reasons(edited, "held"))
 
 
-def test_it_ends_when_the_person_has_seen_the_new_text_and_then_all_of_it_changes(edited: Household) -> None:
+def test_it_ends_when_the_person_has_decided_and_then_all_of_it_changes(edited: Household) -> None:
     edited.text = topology("crl", OTHER)
     edited.apply()
-    (edited.out / "servers/accounts/README.md.new").unlink()
-    assert edited.planned()[PROJECT] == (Action.UPDATE, "missing")
-    edited.apply()
+    edited.resolve(PROJECT, Resolution.MINE)
     assert "refresh.sh" in project(edited)
+    assert project(edited)["README.md"] == b"Mine.\n"
     assert edited.planned() == {}
 
 

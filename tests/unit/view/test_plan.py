@@ -15,7 +15,7 @@ from scaffold.view.terminal import show
 
 MISSING = Reason(ReasonCode.MISSING, "x")
 SANS = Reason(ReasonCode.SANS, found="DNS:a", wanted="DNS:b")
-EDITED = Reason(ReasonCode.EDITED, "servers/accounts/README.md", wanted="README.md.new")
+EDITED = Reason(ReasonCode.EDITED, "servers/accounts/README.md", wanted="README.md.merge")
 
 
 def change(address: str, action: Action = Action.CREATE, *reasons: Reason) -> Change:
@@ -51,8 +51,8 @@ def test_symbols_are_aligned_and_every_reason_is_kept() -> None:
         "  -/+ ca.root.certificate          the key is rsa-2048, the topology says ec-p256\n"
         "    ~ server.accounts.certificate  the names are DNS:a, the topology says DNS:b\n"
         "                                   its issuer ca.root gets a new key\n"
-        "    ! server.accounts.project      README.md: it was edited, and what is rendered has changed; "
-        "the new text is laid beside it as README.md.new\n"
+        "    ! server.accounts.project      README.md: your edit and a change of the template do not fit; "
+        "both are laid beside it as README.md.merge\n"
         "\n"
         "note: the root's key is 2,048 bits\n"
         "\n"
