@@ -99,11 +99,15 @@ class _Matcher(difflib.SequenceMatcher[bytes]):
         super().__init__(isjunk, a, b, autojunk=False)
 
 
+_UNLIKE_ANY: Final = b"\0"
+"""In the place of a base that is not kept: no text has such a line."""
+
+
 def _merge(base: bytes | None, yours: bytes, template: bytes) -> Merged | Conflicting:
     from merge3 import Merge3
 
     merge3 = Merge3(
-        _lines(base or b""),
+        _lines(_UNLIKE_ANY if base is None else base),
         _lines(yours),
         _lines(template),
         sequence_matcher=_Matcher,  # type: ignore[arg-type]  # its blocks are named tuples
