@@ -84,16 +84,17 @@ banking/
   pki/issuing/         ca.crt  ca.cer  ca.key  chain.pem  crl.pem
   servers/accounts/    tls/…  run.sh  README.md  …
   clients/teller/      the same
-  .scaffold/           the ledger, its archive and the lock
+  .scaffold/           the ledger, its archive, the lock, and bases/ for merging
 ```
 
 Each folder that holds secrets has a `.gitignore` of scaffold's own: of `tls/`, `pki/NAME/` and `.scaffold/` git takes
-up certificates, CRLs, allow lists, the ledger and the records, and nothing else, also where a project is a repository
-of its own. The outer `.gitignore` is yours to extend.
+up certificates, CRLs, allow lists, the ledger, the records and the bases, and nothing else, also where a project is a
+repository of its own. The outer `.gitignore` is yours to extend.
 
-`tls/` is scaffold's alone: what differs there is drift, and plan repairs it. Everything else in a project is yours
-once it is written: an edit stays, and a template's change that meets an edit is a conflict (`apply` exits with 4
-and lays the new text beside; `--overwrite ADDRESS` takes it). A project that is copied to its host whole, runs.
+`tls/` is scaffold's alone, and so are the files that decide who gets in: what differs there is drift, and apply puts it
+right. Some files are yours, written once. The others are merged: your edit and a template's change are both kept where
+they fit, and where they do not, it is a conflict (`apply` exits with 4), which `scaffold resolve` ends
+([your edits](edits.md)). A project that is copied to its host whole, runs.
 
 A project is updated whole or not at all. While one of its files is in conflict none of the others changes, and the
 plan says what is not in force until then: a check of revocation, a new caller. Certificates, CRLs, trust and callers

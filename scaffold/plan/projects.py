@@ -35,6 +35,7 @@ from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.trust_files import TLS, Project, is_allow_list
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.values import CaFacts
+from scaffold.store.layout import BASES
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Offer, Record, digest
 from scaffold.store.seen import NO_FILE
@@ -182,6 +183,11 @@ def _deleted_note(one: DesiredParty, path: str) -> Note:
     return Note(None, f"{path} was deleted and stays so; --overwrite {_address(one)} brings it back")
 
 
+def _no_base_note(path: str) -> Note:
+    said = "is not kept there: an earlier version rendered it, or that text was changed"
+    return Note(None, f"{path} is merged without {BASES}: what it was last rendered from {said}")
+
+
 def _executable_note(one: DesiredParty, record: Record, observed: Observation) -> Iterator[Note]:
     path = one.paths.run
     if path in record.files and not _is_executable(path, observed):
@@ -318,6 +324,8 @@ class _Comparison:
             self._keep(path, ReasonCode.RESOLVED_MINE)
             return
         outcome = self._texts().merged(path, file.content)
+        if last is not None and self.observed.base(last) is None:
+            self.notes.append(_no_base_note(path))
         if isinstance(outcome, NotText):
             self._decide(path, Reason(ReasonCode.NO_TEXT, path))
         elif not isinstance(outcome, Merged):

@@ -15,7 +15,7 @@ from scaffold.errors import PkiError, VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
-from scaffold.plan.model import Action, Change, Plan
+from scaffold.plan.model import Action, Change, Edit, Plan
 from scaffold.running.availability import Availability
 from scaffold.running.placement import Ports
 from scaffold.running.services import termination_as_exception
@@ -107,11 +107,15 @@ def verify(
 
 
 def drift_in_tls(plan: Plan) -> tuple[Change, ...]:
-    """What of a plan means that `tls/` is not what the topology says. What is merely due is no drift."""
+    """What of a plan means that `tls/` is not what the topology says, or that another file of scaffold's was edited.
+
+    What is merely due is no drift.
+    """
     return tuple(
         change
         for change in plan.changes
-        if change.action is not Action.RENEW and not change.can_wait and change.address.part in _CONTENTS_OF_TLS
+        if any(edit is Edit.ASIDE for _, edit in change.edits)
+        or (change.action is not Action.RENEW and not change.can_wait and change.address.part in _CONTENTS_OF_TLS)
     )
 
 

@@ -115,6 +115,7 @@ def test_a_base_that_is_not_what_its_name_says_is_none(
     readme.write_text(README + "Mine.\n")
     change_kind(SECOND)
     assert tiny.planned() == CONFLICT
+    assert any("README.md is merged without" in str(note) for note in tiny.plan().notes)
     tiny.apply()
     merged = readme.with_name("README.md.merge").read_text()
     assert "Mine.\n" in merged

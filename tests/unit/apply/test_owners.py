@@ -9,6 +9,7 @@ import pytest
 
 from scaffold.plan.model import Action
 from scaffold.plan.projects import Resolution
+from scaffold.verify.run import drift_in_tls
 from tests.unit.conftest import Household
 
 PROJECT = "server.accounts.project"
@@ -39,6 +40,7 @@ def test_an_edit_of_scaffolds_is_drift_which_is_put_right_and_kept_beside(tiny: 
     guard.write_text("allow\n")
     guard.chmod(0o600)
     assert tiny.planned() == {PROJECT: (Action.UPDATE, "content")}
+    assert [str(change.address) for change in drift_in_tls(tiny.plan())] == [PROJECT]
     assert tiny.apply().undone == ()
     edited = project / "guard.conf.edited"
     assert (guard.read_text(), edited.read_text()) == ("deny\n", "allow\n")
