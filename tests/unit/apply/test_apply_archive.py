@@ -119,6 +119,15 @@ def test_what_may_go_has_stood_on_a_crl_past_its_end_and_is_on_none(bank):
     assert not early(replace(held, not_after=before)), "the CRL is of the future: a clock was wrong"
 
 
+def test_what_may_go_is_on_no_crl_of_any_key_of_its_ca(bank):
+    revoke(bank)
+    there, held = crl(bank), known(bank).by_serial["issuing", serial(bank)]
+    ended = replace(held, not_after=there.last_update_utc - timedelta(seconds=1))
+    assert off_crl(lambda ca: [there, there], bank.now)(ended)
+    assert not off_crl(lambda ca: [there, None], bank.now)(ended)
+    assert not off_crl(lambda ca: [None, there], bank.now)(ended)
+
+
 def test_status_says_what_was_revoked_when_it_is_archived_too(bank):
     stolen = serial(bank)
     revoke(bank)
