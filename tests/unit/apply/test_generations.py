@@ -149,6 +149,10 @@ def test_a_retired_generation_is_trusted_by_nobody(bank):
     assert subjects(bank, "servers/accounts/tls/intermediates.pem") == ["issuing G2"]
     assert crl_issuers(bank) == ["issuing G2", "root"]
     assert allowed(bank) == [("teller", key_of(bank, 2))]
+    bank.later(hours=13)
+    due = {str(change.address) for change in planned(bank, "issuing", OVER).plan.changes}
+    assert "ca.issuing@2.crl" in due
+    assert "ca.issuing.crl" not in due
 
 
 def test_two_generations_of_a_root_are_two_anchors(bank):

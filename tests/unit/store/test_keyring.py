@@ -152,9 +152,9 @@ def test_a_key_that_was_installed_is_held_against_its_own_certificate(t, layout)
     keyring = Keyring(t, layout, None)
     keyring.issuer(ROOT, before.certificate)
     keyring.install(ROOT, after.key)
-    assert keyring.issuer(ROOT, after.certificate).key is after.key
     with pytest.raises(PkiError):
         keyring.issuer(ROOT, before.certificate)
+    assert keyring.issuer(ROOT, after.certificate).key is after.key
 
 
 def test_the_password_to_write_is_the_kept_one_or_made_once(t, layout):
