@@ -14,7 +14,8 @@ from cryptography import x509
 from scaffold.errors import Locked, StoreError
 from scaffold.pki import keys
 from scaffold.store import files, lock
-from scaffold.store.layout import Layout
+from scaffold.store.files import Writer
+from scaffold.store.layout import Layout, ca_paths
 from scaffold.topology.model import KeyType
 
 # --- What stands in the way ----------------------------------------------------------------------------------------
@@ -220,3 +221,19 @@ def assert_ledger_knows_all(out: Path) -> None:
     lines = ledger.read_text().splitlines(keepends=True) if ledger.exists() else []
     events = [json.loads(line) for line in lines if line.endswith("\n")]
     assert in_place <= {event["serial"] for event in events if event["event"] == "issued"}
+
+
+def test_what_nobody_could_make_again_is_on_the_disk_before_anything_hangs_on_it(household, monkeypatch):
+    """A loss of power after the first leaf was issued must not take the CA's key, or what opens it, along."""
+    household.text = household.text.replace("issuer: root}", "issuer: root, key_password: {generate: true}}")
+    really_write, durable = Writer.write, set()
+
+    def write(self, relative, content, **how):
+        if how.get("durable"):
+            durable.add(relative)
+        really_write(self, relative, content, **how)
+
+    monkeypatch.setattr(Writer, "write", write)
+    household.apply()
+    root, issuing = ca_paths("root"), ca_paths("issuing")
+    assert durable == {root.key, root.certificate, issuing.key, issuing.key_password, issuing.certificate}
