@@ -96,6 +96,22 @@ def test_what_else_is_pending_is_left_to_apply(bank):
     assert bank.plan().changes == ()
 
 
+def test_a_crls_number_is_recorded_and_rises_whichever_record_of_it_is_lost(bank):
+    """RFC 5280 5.2.3: a fetcher that has seen a number takes no list with a lower one for the newer."""
+    first = crls.number(crl(bank))
+    assert known(bank).crl_numbers["issuing"] == first
+    (bank.out / "pki/issuing/crl.pem").unlink()
+    bank.apply()
+    second = crls.number(crl(bank))
+    assert second > first
+    ledger = bank.out / ".scaffold/ledger.jsonl"
+    ledger.write_text("".join(line for line in ledger.read_text().splitlines(True) if '"event":"crl"' not in line))
+    bank.later(minutes=1)
+    revoke(bank)
+    assert crls.number(crl(bank)) > second
+    assert known(bank).crl_numbers["issuing"] == crls.number(crl(bank))
+
+
 # --- Without replacement, and holds --------------------------------------------------------------------------------
 
 

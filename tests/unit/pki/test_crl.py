@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from scaffold.errors import PkiError, Unreadable
 from scaffold.pki import bundles, crl
-from tests.unit.pki.lab import NOW, lab, openssl
+from scaffold.pki.issue import Issuer
+from tests.unit.pki.lab import NOW, issuing_under, lab, openssl
 
 HOUR = timedelta(hours=1)
 ENTRIES = tuple(crl.Revoked(100 + index, NOW - index * HOUR, reason) for index, reason in enumerate(crl.Reason))
@@ -41,6 +42,32 @@ def test_a_crl_is_signed_by_its_issuer_alone() -> None:
     built = crl.build(lab().issuing, 1, NOW, NOW + HOUR)
     assert crl.signed_by(built, lab().issuing.certificate)
     assert not crl.signed_by(built, lab().root.certificate)
+
+
+def test_neither_the_name_nor_the_key_alone_makes_it_the_issuers() -> None:
+    """Whoever made up a CA of the same name has signed the one; a CA that was renamed, the other."""
+    issuing = lab().issuing
+    namesake = issuing_under(lab().other_root)
+    assert namesake.name == issuing.name
+    assert not crl.signed_by(crl.build(namesake, 1, NOW, NOW + HOUR), issuing.certificate)
+    renamed = Issuer(lab().root.certificate, issuing.key)
+    assert not crl.signed_by(crl.build(renamed, 1, NOW, NOW + HOUR), issuing.certificate)
+
+
+@pytest.mark.parametrize(
+    ("extension", "critical", "words"),
+    [
+        (x509.DeltaCRLIndicator(1), True, "delta CRL"),
+        (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), True, "1.2.3.4"),
+        (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), False, None),
+    ],
+    ids=["delta", "unknown and critical", "unknown"],
+)
+def test_a_list_that_no_library_takes_for_the_cas_is_told(extension, critical: bool, words: str | None) -> None:
+    builder = x509.CertificateRevocationListBuilder().issuer_name(lab().issuing.name)
+    builder = builder.last_update(NOW).next_update(NOW + HOUR).add_extension(extension, critical=critical)
+    told = crl.unusable(builder.sign(lab().issuing.key, lab().issuing.hash))
+    assert told is None if words is None else words in (told or "")
 
 
 def test_openssl_checks_the_signature(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp as reader
 from hypothesis import given
 from hypothesis import strategies as st
@@ -251,3 +252,29 @@ def test_asn1crypto_sees_no_key_and_no_certificate(monkeypatch: pytest.MonkeyPat
     response = reader.load_der_ocsp_response(answer(request, signer))
     assert response.certificates == [signer.certificate]
     assert len(ocsp.IssuerIds.of(issuer.certificate).known) == 5
+
+
+@pytest.mark.parametrize("critical", [True, False])
+def test_a_critical_extension_that_is_not_known_is_not_passed_over(critical: bool) -> None:
+    """RFC 6960 4.4: what it asks for cannot be guessed."""
+    unknown = x509.ObjectIdentifier("1.2.3.4")
+    builder = reader.OCSPRequestBuilder().add_certificate_by_hash(b"n" * 20, b"k" * 20, GOOD, hashes.SHA1())
+    builder = builder.add_extension(x509.UnrecognizedExtension(unknown, b"\x05\x00"), critical=critical)
+    der = builder.build().public_bytes(Encoding.DER)
+    if critical:
+        with pytest.raises(Unreadable, match="OCSP request"):
+            ocsp.parse_request(der)
+    else:
+        assert [one.serial for one in ocsp.parse_request(der).ids] == [GOOD]
+
+
+def test_a_staple_by_a_responder_that_has_ended_is_believed_no_more() -> None:
+    """RFC 6960 4.2.2.2: its certificate is one like any other, and its key may be anybody's by now."""
+    issuing, delegate = lab().issuing, responder()
+    certificate = leaf(profiles.for_client_side(TOPOLOGY, client()), issuing).certificate
+    asked = ocsp.cert_id(certificate.serial_number, issuing.certificate)
+    ends = delegate.not_after + timedelta(hours=2)
+    der = ocsp.respond([(asked, ocsp.State.GOOD)], delegate, this_update=NOW, next_update=ends)
+    assert staples.read(der, certificate, issuing.certificate, delegate.not_after).revoked is None
+    with pytest.raises(Unreadable, match="not signed by its CA"):
+        staples.read(der, certificate, issuing.certificate, delegate.not_after + timedelta(hours=1))
