@@ -119,3 +119,18 @@ def test_names_that_differ_in_their_type_of_string_are_the_same(tmp_path):
     elsewhere = Made(make(Spec(spelled("the root", _ASN1Type.UTF8String), index=1)).certificate, root.key)
     below = make(Spec("Below"), elsewhere)
     assert chains.up_to_root(below.certificate, [root.certificate])[-1] == root.certificate
+
+
+@pytest.mark.parametrize("signs", [True, False])
+def test_who_may_sign_no_certificates_is_no_ca(signs):
+    """RFC 5280 4.2.1.3: whatever basicConstraints says."""
+    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    usage = x509.KeyUsage(
+        **dict.fromkeys(names, False), key_cert_sign=signs, crl_sign=True, encipher_only=False, decipher_only=False
+    )
+    root = ROOT.certificate
+    builder = x509.CertificateBuilder(root.subject, root.subject, ROOT.key.public_key(), 7)
+    builder = builder.not_valid_before(root.not_valid_before_utc).not_valid_after(root.not_valid_after_utc)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    made = builder.add_extension(usage, critical=True).sign(ROOT.key, root.signature_hash_algorithm)
+    assert chains.is_ca(made) is signs

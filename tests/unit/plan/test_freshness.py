@@ -103,6 +103,17 @@ def test_an_older_file_that_lacks_a_crl_is_drift(bank, left):
     assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
 
 
+def test_an_older_file_with_a_crl_of_nobody_it_trusts_is_drift(bank):
+    """It would do until the next ones come, but for what somebody has put beside it."""
+    resign(bank)
+    path = bank.out / "servers/accounts/tls/crl.pem"
+    stranger = Issuer(issuer(bank).certificate, new_key(_P256))
+    added = crls.build(stranger, 99, bank.now - timedelta(hours=1), bank.now + timedelta(days=1))
+    path.write_bytes(path.read_bytes() + crls.to_pem(added))
+    assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
+    assert drift_in_tls(bank.plan()) != ()
+
+
 def test_an_expired_crl_is_drift_whatever_its_number(bank):
     fetched(bank, 7, begins=timedelta(days=-2))
     assert bank.planned() == {TRUST: (Action.UPDATE, "content")}
