@@ -205,14 +205,14 @@ def test_an_edit_that_meets_a_change_is_left_with_exit_4(applied: Path) -> None:
     edited.write_text("my own notes\n")
     assert scaffold("plan", "--check", cwd=applied).code == 0
     settings = applied / "shop/servers/api/settings.json"
-    mine = settings.read_text() + "\n"
+    mine = settings.read_text().replace('"greeting": "hello"', '"greeting": "mine"')
     settings.write_text(mine)
     text = GOOD.replace("names: [localhost]}", "names: [localhost], vars: {greeting: good morning}}")
     (applied / "topology.yaml").write_text(text)
     ended = scaffold("apply", "--yes", cwd=applied)
     assert ended.code == 4
     assert settings.read_text() == mine
-    assert "good morning" in (settings.parent / "settings.json.new").read_text()
+    assert "good morning" in (settings.parent / "settings.json.merge").read_text()
     assert scaffold("apply", "--overwrite", "server.api.project", cwd=applied).code == 0
     assert "good morning" in settings.read_text()
 

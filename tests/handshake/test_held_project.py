@@ -47,8 +47,8 @@ def edit(folder: Path, name: str) -> None:
 
 
 def test_half_an_update_is_none_and_verify_shows_what_is_missing(bank: Path) -> None:
-    edit(bank, "README.md")
     folder = bank / "bank/servers/accounts"
+    (folder / "README.md").write_text("Mine.\n")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "tls" not in path.parts}
     ended = scaffold("apply", cwd=bank)
     assert ended.code == 4
