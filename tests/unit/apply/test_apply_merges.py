@@ -127,6 +127,30 @@ def test_a_base_that_is_not_what_its_name_says_is_none(
     assert outside.read_text() == README
 
 
+def test_a_damaged_base_is_mended_when_its_text_is_rendered_once_more(
+    tiny: Household, readme: Path, change_kind: Change
+) -> None:
+    base = tiny.out / BASES / digest(README.encode())
+    base.write_text("another\n")
+    change_kind(FIRST | {"run.sh": "#!/bin/sh\n# two\n"})
+    tiny.apply()
+    assert base.read_text() == README
+
+
+def test_a_change_that_a_person_made_first_is_where_the_next_merge_starts(
+    tiny: Household, readme: Path, change_kind: Change
+) -> None:
+    readme.write_text(SECOND["README.md"])
+    change_kind(SECOND | {"run.sh": FIRST["run.sh"]})
+    assert tiny.planned() == {PROJECT: (Action.UPDATE, "merged")}
+    tiny.apply()
+    assert tiny.planned() == {}
+    readme.write_text(SECOND["README.md"] + "Mine.\n")
+    change_kind(FIRST | {"README.md": README.replace("Title", "A third title")})
+    assert tiny.apply().undone == ()
+    assert readme.read_text() == "# A third title\n\nFirst.\n\nLast.\nMine.\n"
+
+
 def test_nothing_is_merged_or_rendered_where_nothing_is_to_do(
     tiny: Household, readme: Path, change_kind: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:

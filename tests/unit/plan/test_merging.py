@@ -66,7 +66,7 @@ def test_a_last_line_without_an_end_stays_one():
 
 def test_a_line_that_is_frequent_in_a_long_text_counts_as_any_other():
     """difflib leaves such lines out by default, and a change beside them would not fit."""
-    base = [b"\n", b"}\n"] * 200 + [b"a\n"] + [b"\n", b"}\n"] * 200
+    base = [b"\n", b"}\n"] * 200
     yours, template = [*base, b"mine\n"], [b"new\n", *base]
     assert merge(b"".join(base), b"".join(yours), b"".join(template)) == Merged(b"".join([b"new\n", *base, b"mine\n"]))
 
