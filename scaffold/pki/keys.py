@@ -29,8 +29,8 @@ PrivateKey = (
 )
 
 PublicKey = (
-    rsa.RSAPublicKey
-    | ec.EllipticCurvePublicKey
+    ec.EllipticCurvePublicKey
+    | rsa.RSAPublicKey
     | ed25519.Ed25519PublicKey
     | mldsa.MLDSA44PublicKey
     | mldsa.MLDSA65PublicKey
@@ -109,6 +109,8 @@ def _pbes2(salt: bytes, iv: bytes) -> bytes:
 
 def is_encrypted(pem: bytes) -> bool:
     """Whether the first private key in the PEM is encrypted: as PKCS#8, or in OpenSSL's older way."""
+    if b"ENCRYPTED" not in pem:  # most are not, and the search takes its time
+        return False
     found = _PEM_KEY.search(pem)
     return found is not None and (found["label"] == b"ENCRYPTED PRIVATE KEY" or _OLDER_WAY in found["body"])
 
@@ -176,11 +178,11 @@ def _der(key: object) -> bytes:
 
 def key_type(key: object) -> KeyType | None:
     """The language's name of a public or private key's type, or None where the language has none for it."""
-    match key:
-        case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
-            return _RSA_BITS.get(key.key_size)
+    match key:  # the most frequent type first: each question to an abstract class takes its time
         case ec.EllipticCurvePublicKey() | ec.EllipticCurvePrivateKey():
             return _CURVES.get(key.curve.name)
+        case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
+            return _RSA_BITS.get(key.key_size)
         case ed25519.Ed25519PublicKey() | ed25519.Ed25519PrivateKey():
             return KeyType.ED25519
         case mldsa.MLDSA44PublicKey() | mldsa.MLDSA44PrivateKey():

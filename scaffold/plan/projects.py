@@ -99,7 +99,8 @@ def compare(
             source.render()  # a template of a person's own may be wrong, which is to be known before anything is made
         return Compared((_create(one, observed),))
     if record.inputs == source.inputs and not asked and (gone or not _drifted(one, source, record, observed)):
-        return replace(_unchanged(one, source, record, observed, gone), held=hold and gone)
+        found = _unchanged(one, source, record, observed, gone)
+        return replace(found, held=True) if hold and gone else found
     rendered = {f"{one.paths.folder}/{path}": file for path, file in source.render().items()}
     return _Comparison(one, record, observed, source, rendered, resolution, restore, hold).run(gone)
 
@@ -157,7 +158,8 @@ def _is_tls(one: DesiredParty, path: str) -> bool:
 
 def _unchanged(one: DesiredParty, source: Project, record: Record, observed: Observation, gone: bool) -> Compared:
     """The same inputs as last time: what was written is known without rendering it."""
-    tls = {path: sha256 for path, sha256 in record.files.items() if _is_tls(one, path)}
+    folder = f"{one.paths.tls}/"
+    tls = {path: sha256 for path, sha256 in record.files.items() if path.startswith(folder)}
     reasons = dict(_tls_reasons(tls, observed))
     if gone:
         return Compared((_create(one, observed),), (), reasons, frozenset(tls))

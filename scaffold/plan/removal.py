@@ -18,7 +18,8 @@ def stale_trust(
 ) -> Iterator[tuple[str, Reason]]:
     """Files in `tls/` that were scaffold's and are not needed any more."""
     record = observed.records.by_address.get(one.party.address, Record())
-    recorded = [path for path in record.files if path.startswith(one.paths.tls + "/")] if rendered is not None else []
+    folder = f"{one.paths.tls}/"
+    recorded = [path for path in record.files if path.startswith(folder)] if rendered is not None else []
     for path in dict.fromkeys((*one.paths.fixed_trust, *recorded)):
         if path not in fixed and path not in (rendered or ()) and observed.exists(path):
             yield path, Reason(ReasonCode.STALE, path)
@@ -32,12 +33,13 @@ def leftovers(desired: Desired, observed: Observation, held: Collection[Address]
     for one in desired.parties:
         if one.party.address not in held:
             yield from _parts_given_up(one, observed)
-    asked = {one.party.address for one in desired.parties} | {one.ca.address for one in desired.cas}
+    entities = (*(one.party.address for one in desired.parties), *(one.ca.address for one in desired.cas))
+    asked = {(address.role, address.name) for address in entities}
     left = [
-        address
+        Address(role, name)
         for role in (Role.SERVER, Role.CLIENT, Role.CA)
         for name in observed.names(FOLDERS[role])
-        if (address := Address(role, name)) not in asked
+        if (role, name) not in asked
     ]
     made = _made_here(observed) if left else frozenset()
     for address in left:

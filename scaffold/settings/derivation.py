@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from scaffold.settings.peers import (
     anchors,
@@ -116,10 +117,13 @@ def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Iterator[Al
         )
 
 
+_NOTHING_DEMANDED: Final = Revocation()
+
+
 def _revocation(t: Topology, party: Party, facts: CaFactsByName) -> Revocation:
     check, on_unavailable = party.check_revocation, party.on_unavailable
     if check is RevocationCheck.NONE:
-        return Revocation()
+        return _NOTHING_DEMANDED
     issuers = peer_issuers(t, party)
     chains = dict.fromkeys(ca.name for name in issuers for ca in graph.chain(t, name)) if needs_crls(t, party) else ()
     asked = issuers if check is RevocationCheck.OCSP else ()

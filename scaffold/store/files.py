@@ -54,13 +54,16 @@ class Found:
     mode: int
 
 
+_TO_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
 def read(path: str) -> Found | None:
     """The regular file at `path`, or None where nothing is.
 
     Raises StoreError for a symbolic link, for anything that is not a regular file, and for what may not be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, _TO_READ)
     except OSError as error:
         if error.errno == errno.ENOENT:
             return None
@@ -256,6 +259,11 @@ def check_folder(path: str) -> None:
         return
     except OSError as error:
         raise store_error("read", path, error) from error
+    refuse_no_folder(path, mode)
+
+
+def refuse_no_folder(path: str, mode: int) -> None:
+    """Raises StoreError where what stands at `path`, which is of that mode, is not a real folder."""
     if stat.S_ISLNK(mode):
         raise _link(path)
     if not stat.S_ISDIR(mode):

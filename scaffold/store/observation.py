@@ -73,6 +73,8 @@ class Observation:
         self.serial = state_serial(layout)  # before the records are read: what is added meanwhile is noticed later
         self.ledger = ledger.load(layout)
         self._listings: dict[str, frozenset[str]] = {}
+        self._statuses: dict[str, os.stat_result | None] = {}
+        self._user = os.geteuid() if hasattr(os, "geteuid") else None
         self._folder: str | None = None
         self._found: dict[str, files.Found | None] = {}
 
@@ -81,7 +83,7 @@ class Observation:
 
         Raises StoreError where a link or a file stands in the place of the folder.
         """
-        files.check_folder(self.layout.at(folder))
+        self.check_folder(folder)
         self._folder = f"{folder}/"
         self._found.clear()
 
@@ -150,19 +152,31 @@ class Observation:
 
     def rights(self, path: str) -> SeenRights | None:
         """Of a file or folder, and None where nothing is; `""` is the output folder itself."""
-        at = self.layout.at(path)
-        try:
-            status = os.lstat(at)
-        except (FileNotFoundError, NotADirectoryError):
+        status = self._status(path)
+        if status is None:
             return None
-        except OSError as error:
-            raise files.store_error("read", at, error) from error
-        ours = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+        ours = self._user is None or status.st_uid == self._user
         return SeenRights(stat.S_IMODE(status.st_mode), status.st_uid, ours)
 
     def check_folder(self, path: str) -> None:
         """Raises StoreError where a link or a file stands in the place of a folder."""
-        files.check_folder(self.layout.at(path))
+        if (status := self._status(path)) is not None:
+            files.refuse_no_folder(self.layout.at(path), status.st_mode)
+
+    def _status(self, path: str) -> os.stat_result | None:
+        """Of a file or folder, asked for once; None where nothing is. Raises StoreError."""
+        if path not in self._statuses:
+            self._statuses[path] = self._ask_status(self.layout.at(path))
+        return self._statuses[path]
+
+    @staticmethod
+    def _ask_status(at: str) -> os.stat_result | None:
+        try:
+            return os.lstat(at)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise files.store_error("read", at, error) from error
 
     def exists(self, path: str) -> bool:
         """Whether anything has that name; a link counts, wherever it leads."""

@@ -110,9 +110,13 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
         records.pop(address, None)
         return
     record = records.setdefault(address, Record())
+    ours = record.ours
     for path, sha256 in event.get("hashes", {}).items():
-        record.ours.setdefault(path, set()).add(sha256)
         record.inputs = None
+        if path in ours:
+            ours[path].add(sha256)
+        else:
+            ours[path] = {sha256}
     for path, all_of_it in event.get("known", {}).items():
         record.ours.setdefault(path, set()).update(all_of_it)
     record.offered.update(event.get("offered", {}))
