@@ -49,6 +49,8 @@ class Reach:
     refused_by: tuple[Refusal, ...] = ()
     accepted_by: tuple[Address, ...] = ()
     unknown: tuple[Address, ...] = ()
+    behind: tuple[Address, ...] = ()
+    """Those in `accepted_by` that will check once their projects are as the topology says."""
 
 
 def reaches(plan: Plan, basis: Basis) -> tuple[Reach, ...]:
@@ -78,16 +80,28 @@ def reach(basis: Basis, address: Address, ca: str, serial: str, *, replaced: boo
         refused_by=tuple(Refusal(checker, by) for checker, by in known.items() if by is not None),
         accepted_by=tuple(checker for checker, by in known.items() if by is None),
         unknown=tuple(one.address for one in shown_to if _is_external(one)),
+        behind=tuple(one.address for one in shown_to if not _is_external(one) and _is_behind(basis, one)),
     )
 
 
 def _by(basis: Basis, checker: Party, address: Address, *, replaced: bool) -> By | None:
     """What `checker` refuses the certificate by; None where it does not."""
-    if checker.check_revocation is not RevocationCheck.NONE:
-        return By(checker.check_revocation.value)
+    check = _in_force(basis, checker)
+    if check is not RevocationCheck.NONE:
+        return By(check.value)
     sees_key = basis.kinds[checker.address].capabilities.sees_issuer_by == "key"
     of_ca = address.role is Role.CA and replaced and isinstance(checker, Server)
     return By.ALLOW_LIST if of_ca and sees_key else None
+
+
+def _in_force(basis: Basis, checker: Party) -> RevocationCheck:
+    """What the project that stands there checks: an edit may hold it back behind what the topology says."""
+    record = basis.observed.records.by_address.get(checker.address)
+    return RevocationCheck(record.guard.check_revocation) if record and record.guard else checker.check_revocation
+
+
+def _is_behind(basis: Basis, checker: Party) -> bool:
+    return _in_force(basis, checker) is RevocationCheck.NONE is not checker.check_revocation
 
 
 def _shown_to(t: Topology, address: Address) -> Iterator[Party]:

@@ -57,6 +57,12 @@ def _said(reach: Reach) -> Iterator[tuple[bool, str]]:
         check = "checks" if len(reach.accepted_by) == 1 else "check"
         until = f"until {_moment(reach.not_after)}" if reach.not_after else "until it expires"
         yield True, f"still accepted by {names} {until}: {check} no revocation (check_revocation: none)"
+    if reach.behind:
+        names = ", ".join(map(str, reach.behind))
+        yield (
+            True,
+            f"check_revocation is not in force at {names} until `scaffold apply` has brought the project up to date",
+        )
     for refusal in reach.refused_by:
         yield False, f"refused by {refusal.address}{_from(refusal)}"
     if reach.unknown:
@@ -78,7 +84,7 @@ def _moment(moment: datetime) -> str:
 
 
 def reach_value(reach: Reach) -> dict[str, Any]:
-    """`{"address", "serial", "not_after", "refused_by": […], "accepted_by": […], "unknown": […]}`."""
+    """`{"address", "serial", "not_after", "refused_by": […], "accepted_by": […], "unknown": […], "behind": […]}`."""
     return {
         "address": str(reach.address),
         "serial": reach.serial,
@@ -88,7 +94,7 @@ def reach_value(reach: Reach) -> dict[str, Any]:
 
 
 def peers_value(reach: Reach) -> dict[str, Any]:
-    """`{"refused_by": [{"address", "by", "believed_until"}], "accepted_by": […], "unknown": […]}`."""
+    """`{"refused_by": [{"address", "by", "believed_until"}], "accepted_by": […], "unknown": […], "behind": […]}`."""
     return {
         "refused_by": [
             {
@@ -100,6 +106,7 @@ def peers_value(reach: Reach) -> dict[str, Any]:
         ],
         "accepted_by": list(map(str, reach.accepted_by)),
         "unknown": list(map(str, reach.unknown)),
+        "behind": list(map(str, reach.behind)),
     }
 
 

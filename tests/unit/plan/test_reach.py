@@ -121,3 +121,16 @@ def test_who_left_the_topology_is_let_in_by_nobody(mixed):
     mixed.text = MIXED.replace("  named: {template: python, calls: [byname]}\n", "")
     found = reached(mixed, "client.named")
     assert (found.refused_by, found.accepted_by, found.unknown) == ((), (), ())
+
+
+def test_a_check_that_is_not_in_force_yet_refuses_nobody(mixed):
+    """Its project stands as it was applied, whatever the topology has come to say."""
+    mixed.text = mixed.text.replace('8445"', '8445", check_revocation: crl')
+    assert '8445", check_revocation' in mixed.text
+    before = reached(mixed, "client.web")
+    assert "server.open" in names(before.accepted_by)
+    assert names(before.behind) == ["server.open"]
+    mixed.apply()
+    after = reached(mixed, "client.web")
+    assert by(after)["server.open"] is By.CRL
+    assert after.behind == ()
