@@ -61,6 +61,6 @@ def test_half_an_update_is_none_and_verify_shows_what_is_missing(bank: Path) -> 
 
 
 def test_the_check_is_there_beside_routes_of_a_persons(bank: Path) -> None:
-    edit(bank, "api.py")
+    edit(bank, "routes.py")
     assert scaffold("apply", cwd=bank).code == 0
     assert revoked(bank) == "passed"

@@ -1,4 +1,4 @@
-"""The Python server's guard: who may not call reaches nothing of api.py; slow and many callers; strange homes.
+"""The Python server's guard: who may not call reaches nothing of routes.py; slow and many callers; strange homes.
 
 Each test has a twin on the same project without the line that it is about.
 """
@@ -49,11 +49,27 @@ from tests.requirements import require, require_command
 require_command("python3")
 
 A_POST = """
+
+def receive(request: Request) -> Answer:
+    return Answer({"received": request.read_body().decode(), "caller": request.caller.identity})
+
+
+ROUTES |= {"POST /": receive, "BREW /": receive}
+"""
+AN_API = """
+import guard
+
+
+class Handler(guard.Handler):
+    def do_GET(self) -> None:
+        self.answer(200, {"old": self.settings.greeting, "path": self.path})
+
     def do_POST(self) -> None:
         self.answer(200, {"received": self.read_body().decode(), "caller": self.caller.identity})
 
     do_BREW = do_POST
 """
+"""What stands in a folder from before there was a routes.py."""
 METHODS = ("POST", "BREW")
 ANYBODYS_PATH = "/usr/bin:/bin"
 
@@ -101,7 +117,12 @@ class Desk:
         return self
 
     def add_a_post(self) -> Desk:
-        (self.folder / "api.py").write_text((self.folder / "api.py").read_text() + A_POST)
+        with (self.folder / "routes.py").open("a") as file:
+            file.write(A_POST)
+        return self
+
+    def add_an_api(self, more: str = "") -> Desk:
+        (self.folder / "api.py").write_text(AN_API + more)
         return self
 
     @contextlib.contextmanager
@@ -141,9 +162,10 @@ def get(connection: http.client.HTTPSConnection, path: str = "/") -> tuple[int, 
 # --- A method that a person has added --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("add", [Desk.add_a_post, Desk.add_an_api])
 @pytest.mark.parametrize("method", METHODS)
-def test_an_added_method_is_for_allowed_callers_alone(desk, teller, mallory, method):
-    with desk.add_a_post().running():
+def test_an_added_method_is_for_allowed_callers_alone(desk, teller, mallory, method, add):
+    with add(desk).running():
         answer = desk.ask(teller, method=method, body=b"money")
         assert (answer.status, answer.json) == (200, {"received": "money", "caller": identity("teller")})
         assert desk.ask(mallory, method=method, body=b"money").status == 403
@@ -172,7 +194,7 @@ def test_an_added_method_is_not_for_revoked_callers(tmp_path, root, issuing, tel
         assert desk.ask(revoked, method="POST", body=b"x").status == 200
 
 
-def test_an_edited_api_py_goes_with_every_setting(tmp_path, root, issuing):
+def test_edited_routes_go_with_every_setting(tmp_path, root, issuing):
     """A setting of the topology changes no line of Python: there is nothing that an edit could keep from coming."""
 
     def python(folder: Path) -> dict[str, bytes]:
@@ -194,8 +216,7 @@ def test_an_edited_api_py_goes_with_every_setting(tmp_path, root, issuing):
 
 @pytest.mark.parametrize("name", ["handle_one_request", "setup", "_admit", "parse_request"])
 def test_api_py_cannot_stand_before_the_decision(desk, name):
-    with (desk.folder / "api.py").open("a") as file:
-        file.write(f"\n    def {name}(self) -> None:\n        self.do_GET()\n")
+    desk.add_an_api(f"\n    def {name}(self) -> None:\n        self.do_GET()\n")
     ended = desk.start_in_vain()
     assert ended.returncode == 1
     assert f"api.Handler may not replace {name}: it decides who gets in" in ended.stderr
@@ -261,13 +282,90 @@ def test_a_body_that_is_read_lets_the_connection_live(desk, teller):
 
 
 def test_a_method_that_fails_is_a_500_in_json(desk, teller):
-    broken = "\n    def do_PUT(self) -> None:\n        raise FileNotFoundError('secret.txt')\n"
-    (desk.folder / "api.py").write_text((desk.folder / "api.py").read_text() + broken)
+    with (desk.folder / "routes.py").open("a") as file:
+        file.write(
+            "\n\ndef broken(request):\n    raise FileNotFoundError('secret.txt')\n\n\nROUTES['PUT /'] = broken\n"
+        )
     with desk.running():
         answer = desk.ask(teller, method="PUT")
         assert (answer.status, "secret" in answer.body) == (500, False)
         assert desk.ask(teller).status == 200
     assert any("secret.txt" in line for line in desk.lines)
+
+
+# --- Routes ----------------------------------------------------------------------------------------------------------
+
+SOME_ROUTES = """
+from http import HTTPStatus
+
+from routing import Answer, HttpError, Request
+
+
+def told(request: Request) -> Answer:
+    return Answer({"path": request.path, "query": request.query, "x": request.header("X-Mine")})
+
+
+def text(request: Request) -> Answer:
+    return Answer("ć", HTTPStatus.ACCEPTED, {"X-Mine": "1"})
+
+
+def missing(request: Request) -> Answer:
+    raise HttpError(HTTPStatus.GONE, "it was sold")
+
+
+ROUTES = {
+    "GET /orders": text, "GET /orders/...": told, "POST /orders": told, "GET /orders/sold": missing,
+    "GET /orders/deep/er/...": text,
+}
+"""
+
+
+def test_functions_answer_by_method_and_path(desk, teller, mallory):
+    (desk.folder / "routes.py").write_text(SOME_ROUTES)
+    with desk.running():
+        told = desk.ask(teller, "/orders/1?a=1&a=2", headers=[("X-Mine", "yes")])
+        assert told.json == {"path": "/orders/1", "query": {"a": ["1", "2"]}, "x": "yes"}
+        plain = desk.ask(teller, "/orders")
+        assert (plain.status, plain.body, plain.headers["x-mine"]) == (202, "ć", "1")
+        assert plain.headers["content-type"] == "text/plain; charset=utf-8"
+        assert desk.ask(teller, "/orders/deep/er/still").body == "ć"
+        assert desk.ask(teller, "/orders/deep/sold").json["path"] == "/orders/deep/sold"
+        gone = desk.ask(teller, "/orders/sold")
+        assert (gone.status, gone.error) == (410, "it was sold")
+        wrong = desk.ask(teller, "/orders", method="DELETE")
+        assert (wrong.status, wrong.headers["allow"]) == (405, "GET, HEAD, POST")
+        assert [desk.ask(teller, path).status for path in ("/", "/order", "/ordersx", "*")] == [404] * 4
+        assert desk.ask(teller, "/.mtls/caller").json["caller"] == identity("teller")
+        for path in ("/orders", "/orders/1", "/", "/.mtls/caller"):
+            assert {desk.ask(mallory, path, method=method).status for method in ("GET", "POST", "DELETE")} == {403}
+
+
+@pytest.mark.parametrize(
+    ("routes", "said"),
+    [
+        ("{'/orders': print}", "'/orders' must be a method and a path"),
+        ("{'get /orders': print}", "'get /orders' must be"),
+        ("{'GET orders': print}", "'GET orders' must be"),
+        ("{'GET /orders': 'text'}", "with a function"),
+        ("{'POST /.mtls/caller': print}", "/.mtls/caller is answered before"),
+    ],
+)
+def test_a_route_that_could_never_answer_is_one_clear_line(desk, routes, said):
+    (desk.folder / "routes.py").write_text(f"ROUTES = {routes}\n")
+    ended = desk.start_in_vain()
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
+    assert said in ended.stderr
+
+
+def test_an_api_py_from_before_goes_on_answering_and_the_log_says_so(desk, teller):
+    with desk.add_an_api().running():
+        assert desk.ask(teller, "/x").json == {"old": "hello", "path": "/x"}
+        assert desk.ask(teller, "/.mtls/caller").json["caller"] == identity("teller")
+    assert any("api.py answers, and routes.py is not looked at" in line for line in desk.lines)
+    (desk.folder / "api.py").unlink()
+    with desk.running():
+        assert desk.ask(teller).json["greeting"] == "hello"
+    assert not any("api.py" in line for line in desk.lines)
 
 
 # --- Time ------------------------------------------------------------------------------------------------------------

@@ -454,7 +454,7 @@ def test_head_is_get_without_the_body(desk, issuing, teller, root):
 def test_other_methods_are_not_allowed(desk, teller, method):
     answer = desk.ask(teller, method=method, body=b"x" * 100_000 if method == "POST" else b"")
     assert answer.status == 405
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])

@@ -115,19 +115,19 @@ def test_a_revoked_server_is_not_trusted(bank):
 
 
 def test_a_check_that_comes_later_works_beside_a_persons_route(tmp_path):
-    """api.py was edited; then the topology asks for revocation: nothing is half applied, and nothing conflicts."""
+    """routes.py was edited; then the topology asks for revocation: nothing is half applied, and nothing conflicts."""
     publish, lists, asks = free_addresses(3)
     text = TOPOLOGY.format(publish=publish.port, lists=lists.port, asks=asks.port)
     topology = tmp_path / "topology.yaml"
     topology.write_text(text.replace("names: [localhost], check_revocation: ocsp", "names: [localhost]"))
     scaffold(tmp_path, "apply", "--yes")
     server, teller = tmp_path / "bank/servers/asks", tmp_path / "bank/clients/teller"
-    api = server / "api.py"
-    mine = api.read_text() + "\n    def do_POST(self) -> None:\n        self.answer(200, {'paid': True})\n"
-    api.write_text(mine)
+    routes = server / "routes.py"
+    mine = routes.read_text() + "\nROUTES['POST /'] = lambda request: Answer({'paid': True})\n"
+    routes.write_text(mine)
     topology.write_text(text)
     scaffold(tmp_path, "apply", "--yes")
-    assert api.read_text() == mine
+    assert routes.read_text() == mine
     assert not list(server.rglob("*.new"))
 
     def pay() -> str:

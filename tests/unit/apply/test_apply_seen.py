@@ -82,7 +82,7 @@ def test_a_text_that_is_being_merged_stays(updating):
     assert overtaken(updating, planned) == f"{README}.merge"
 
 
-@pytest.mark.parametrize("path", [README, "servers/accounts/api.py"])
+@pytest.mark.parametrize("path", [README, "servers/accounts/routes.py"])
 def test_a_project_that_came_meanwhile_stays(tiny, path):
     planned = tiny.prepare()
     (tiny.out / path).parent.mkdir(parents=True)

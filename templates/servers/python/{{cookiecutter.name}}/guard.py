@@ -1,6 +1,6 @@
-"""Decides, before anything of api.py runs, whether a request is answered; and how requests are read and answers sent.
+"""Decides, before anything of routes.py runs, whether a request is answered; and how requests are read and answers sent.
 
-This file is scaffold's: a route that is added to api.py, for whatever method, has the decision behind it.
+This file is scaffold's: a route that is added to routes.py, for whatever method, has the decision behind it.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Caller:
 class Handler(BaseHTTPRequestHandler):
     """One connection. The standard library bounds a line to 64 KiB and a request to 100 headers.
 
-    A subclass answers requests in do_GET, do_POST and so on, which only allowed callers reach; HEAD is GET without
-    the body. `caller` says who asks. It may raise HttpError.
+    A subclass says in `_answerer` what answers a request, or answers in do_GET, do_POST and so on; only allowed callers
+    reach either. HEAD is GET without the body. `caller` says who asks. What answers may raise HttpError.
     """
 
     protocol_version = "HTTP/1.1"
