@@ -28,8 +28,10 @@ def run(
         raise StoreError(
             f"{file} is there already, and init overwrites nothing", hint="choose another place with -f FILE"
         )
+    files: dict[Path, bytes] = {}
     if example is not None:
         text = _example(example)
+        files = _files_of(example, out or file.parent / example)
     elif sys.stdin.isatty():
         text = _from_answers(file)
     else:
@@ -38,6 +40,9 @@ def run(
             hint=f"`scaffold init --example minimal` starts from an example; there are {', '.join(_examples())}",
         )
     _write(file, text)
+    for place, content in files.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
     where = "" if file == DEFAULT_FILE else f" -f {file}"
     typer.echo(f"{file} is written. Next: scaffold plan{where}")
 
@@ -63,6 +68,19 @@ def _example(name: str) -> str:
             hint=f"did you mean {near[0]}?" if near else f"the examples are {', '.join(_examples())}",
         )
     return (_examples_folder() / name / "topology.yaml").read_text("utf-8")
+
+
+def _files_of(example: str, out: Path) -> dict[Path, bytes]:
+    """What an example has beside its topology, a person's own code, by its place in the output folder `out`.
+
+    Raises StoreError where something is there already.
+    """
+    source = _examples_folder() / example / "output"
+    files = {out / file.relative_to(source): file.read_bytes() for file in sorted(source.rglob("*")) if file.is_file()}
+    for place in files:
+        if place.exists() or place.is_symlink():
+            raise StoreError(f"{place} is there already, and init overwrites nothing", hint="choose another place")
+    return files
 
 
 def _from_answers(file: Path) -> str:

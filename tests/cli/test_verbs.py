@@ -60,13 +60,30 @@ def applied(tmp_path: Path) -> Path:
 def test_init_writes_an_example_that_is_valid(example: str, tmp_path: Path) -> None:
     assert scaffold("init", "--example", example, cwd=tmp_path).code == 0
     assert scaffold("validate", cwd=tmp_path).code == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["topology.yaml"]
+    laid = ["mtls-dotnet"] if example == "mtls-dotnet" else []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*laid, "topology.yaml"]
 
 
 def test_init_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text("mine")
     scaffold("init", "--example", "minimal", cwd=tmp_path).assert_clear_error("topology.yaml", "overwrites nothing")
     assert (tmp_path / "topology.yaml").read_text() == "mine"
+
+
+def test_init_lays_down_the_code_of_an_example_and_overwrites_none(tmp_path: Path) -> None:
+    mine = tmp_path / "mtls-dotnet/servers/banking-service/App.cs"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    scaffold("init", "--example", "mtls-dotnet", cwd=tmp_path).assert_clear_error("App.cs", "overwrites nothing")
+    assert (mine.read_text(), (tmp_path / "topology.yaml").exists()) == ("mine", False)
+    mine.unlink()
+    assert scaffold("init", "--example", "mtls-dotnet", cwd=tmp_path).code == 0
+    laid = mine.read_text()
+    assert "MapAccounts" in laid
+    assert scaffold("apply", "--yes", cwd=tmp_path).code == 0
+    assert mine.read_text() == laid
+    assert (mine.parent / "Program.cs").exists()
+    assert scaffold("plan", "--check", cwd=tmp_path).code == 0
 
 
 def test_init_without_a_terminal_names_the_examples(tmp_path: Path) -> None:

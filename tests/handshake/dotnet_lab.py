@@ -78,7 +78,7 @@ def build(folder: Path) -> None:
 
 
 def _built_from(folder: Path) -> Path:
-    sources = sorted((*folder.rglob("*.cs"), *folder.glob("*.csproj")))
+    sources = sorted((*folder.rglob("*.cs"), *folder.glob("*.csproj"), *folder.glob("*.props")))
     digest = hashlib.sha256(b"\0".join(path.name.encode() + b"\0" + path.read_bytes() for path in sources)).hexdigest()
     place = _workshop() / digest
     with FileLock(place.with_suffix(".lock")):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,8 +104,8 @@ def started(bank: Bank, folder: Path | None = None, **extra: str) -> Iterator[Ba
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Bank:
     folder = tmp_path_factory.mktemp("example")
-    shutil.copy(EXAMPLE / "topology.yaml", folder)
-    subprocess.run([sys.executable, "-m", "scaffold", "apply", "--yes"], cwd=folder, check=True, capture_output=True)
+    for verb in (["init", "--example", "mtls-dotnet"], ["apply", "--yes"]):
+        subprocess.run([sys.executable, "-m", "scaffold", *verb], cwd=folder, check=True, capture_output=True)
     return Bank(folder / "mtls-dotnet", 0)
 
 
@@ -125,7 +124,10 @@ def test_the_client_is_answered(bank: Bank) -> None:
     done = bank.call(bank.port, "dotnet", "run", "-c", "Release", "--")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["caller"] == IDENTITY
-    assert json.loads(bank.ask(bank.credential(bank.client), "/accounts/1001").body)["number"] == "1001"
+    banker = bank.credential(bank.client)
+    assert json.loads(bank.ask(banker, "/accounts/1001").body)["number"] == "1001"
+    assert json.loads(bank.ask(banker, "/accounts/1001").body)["balance"] == 1234.5
+    assert bank.ask(banker, "/accounts/7").status == 404
 
 
 def test_1_the_client_takes_no_other_servers_certificate(bank: Bank, tmp_path: Path) -> None:

@@ -137,12 +137,6 @@ def test_a_caller_may_send_its_leaf_alone(desk: lab.Project, teller: Credential)
     assert desk.ask(teller.alone).status == 200
 
 
-def test_the_banking_example(desk: lab.Project, teller: Credential, ca: Authority) -> None:
-    assert json.loads(desk.ask(teller, "/accounts/1001").body)["balance"] == 1234.5
-    assert desk.ask(teller, "/accounts/7").status == 404
-    assert desk.ask(client(ca, "stranger"), "/accounts/1001").status == 403
-
-
 def test_http_2(desk: lab.Project, teller: Credential, tmp_path: Path) -> None:
     require_command("curl")
     teller.write(tmp_path / "cert.pem", tmp_path / "key.pem")

@@ -280,3 +280,19 @@ def test_a_declaration_of_owners_that_cannot_be_meant(tmp_path, owners, said, hi
     with pytest.raises(KindError, match=said) as raised:
         owned(tmp_path / "mine", **owners)
     assert hint in (raised.value.hint or "")
+
+
+def test_in_every_built_in_kind_what_decides_who_gets_in_is_scaffolds():
+    decides = {
+        ("nginx", "server"): ("nginx.conf", "inner.conf", "tls/allowed.conf"),
+        ("python", "server"): ("guard.py", "server.py", "tls.py", "peer.py", "policy.py", "revocation.py", "calls.py"),
+        ("kestrel", "server"): ("Program.cs", "Security/CallerGuard.cs", "mutual-tls.json", "desk.csproj", "Calls.cs"),
+        ("python", "client"): ("tls.py", "policy.py", "revocation.py"),
+        ("dotnet", "client"): ("ServerCertificateValidation.cs", "TlsMaterial.cs", "Caller.cs", "ClientOptions.cs"),
+    }
+    for (name, role), paths in decides.items():
+        capabilities = catalogue.find(name, role, Path.cwd()).capabilities
+        assert {path: capabilities.owner_of(path) for path in paths} == dict.fromkeys(paths, Owner.SCAFFOLD)
+    yours = {"nginx": ("app.conf",), "python": ("routes.py",), "kestrel": ("App.cs", "App.props")}
+    for name, expected in yours.items():
+        assert catalogue.find(name, "server", Path.cwd()).capabilities.owners.yours == expected

@@ -1,4 +1,4 @@
-// The service. Security/ decides who may call, before anything of this file sees a request. Endpoints are added here.
+// Starts the service. Security/ decides who may call, before anything of App.cs sees a request: what is yours is added there.
 using Service;
 using Service.Security;
 
@@ -12,14 +12,12 @@ try
     Environment.SetEnvironmentVariable("HOME", home);
 
     var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { Args = args, ContentRootPath = mutualTls.Folder });
-    var about = builder.Configuration.GetSection("Service").Get<DescriptionOptions>() ?? new DescriptionOptions();
-    builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.PropertyNamingPolicy = Answer.Naming);
     builder.AddMutualTls(mutualTls);
+    App.AddServices(builder);
+    builder.PutGuardFirst();
 
     var app = builder.Build();
-
-    app.MapGet("/", (HttpContext http) => new Answer(about.Name, about.Greeting, http.Caller(), [], http.OnBehalfOf()));
-    app.MapAccounts();
+    App.Map(app);
 
     await app.RunAsync();
     return 0;

@@ -2,7 +2,7 @@ namespace Service.Security;
 
 /// <summary>
 /// Puts the guard before everything that the application adds, routing and its short circuits included: what a startup
-/// filter adds runs first, wherever in Program.cs the rest is written.
+/// filter adds runs first, wherever in App.cs the rest is written.
 /// </summary>
 internal sealed partial class GuardedPipeline(IConfiguration configuration, ILogger<GuardedPipeline> logger) : IStartupFilter
 {

@@ -20,8 +20,6 @@ internal static class MutualTls
         services.AddSingleton<RevocationLookups>();
         services.AddSingleton<CallerConnections>();
         services.AddHostedService(provider => provider.GetRequiredService<CallerConnections>());
-        // First among the startup filters: those of others run inside it.
-        services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, GuardedPipeline>());
 {%- if cookiecutter.calls %}
         services.AddSingleton<Calls>();
 {%- endif %}
@@ -65,6 +63,10 @@ internal static class MutualTls
 {%- endif %}
         });
     }
+
+    /// <summary>The guard before all startup filters, those that the application has added by now too: they run inside it.</summary>
+    public static void PutGuardFirst(this WebApplicationBuilder builder) =>
+        builder.Services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, GuardedPipeline>());
 
     private static void Listen(KestrelServerOptions kestrel, string address, Action<ListenOptions> configure)
     {

@@ -5,7 +5,7 @@ namespace Service;
 /// <summary>One account of the bank.</summary>
 internal sealed record Account(string Number, string Holder, decimal Balance, string Currency);
 
-/// <summary>The banking example: replace it by what this service is for.</summary>
+/// <summary>What the banking service is for.</summary>
 internal static class Accounts
 {
     private static readonly Dictionary<string, Account> Ledger = new(StringComparer.Ordinal)
