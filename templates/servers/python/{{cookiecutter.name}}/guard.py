@@ -1,4 +1,4 @@
-"""Decides, before anything of routes.py runs, whether a request is answered; and how requests are read and answers sent.
+"""Decides, before anything of routes.py runs, if a request is answered; and how requests are read and answers sent.
 
 This file is scaffold's: a route that is added to routes.py, for whatever method, has the decision behind it.
 """
@@ -40,6 +40,12 @@ CALL = "/call/"
 """The paths that every service of a topology answers itself: who called, and a call of its own to another server."""
 
 
+_DECIDES = (
+    *("__init__", "setup", "handle", "handle_one_request", "parse_request"),
+    *("_answer_request", "_admit", "_own"),
+)
+
+
 class HttpError(Exception):
     """Ends a request with this status and reason, and its connection."""
 
@@ -73,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def __init_subclass__(cls) -> None:
         """Raises TypeError for a subclass that would stand before the decision."""
-        for name in ("__init__", "setup", "handle", "handle_one_request", "parse_request", "_answer_request", "_admit", "_own"):
+        for name in _DECIDES:
             if name in vars(cls):
                 raise TypeError(f"{cls.__module__}.{cls.__name__} may not replace {name}: it decides who gets in")
 

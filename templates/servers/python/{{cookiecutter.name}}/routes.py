@@ -17,5 +17,5 @@ def home(request: Request) -> Answer:
 ROUTES = {
     "GET /": home,
 }
-"""Functions by method and path; HEAD is GET without the body. A path that ends in `/...` stands for all below it, and the
-longest one counts: `"POST /orders": create`, `"GET /orders/...": show`."""
+"""Functions by method and path; HEAD is GET without the body. A path that ends in `/...` stands for all below it, and
+the longest one counts: `"POST /orders": create`, `"GET /orders/...": show`."""

@@ -81,7 +81,8 @@ class Table:
         for name, function in routes.items():
             method, _, path = name.partition(" ")
             if not (method.isupper() and path.startswith("/") and callable(function)):
-                raise ValueError(f"routes.py: {name!r} must be a method and a path, such as 'GET /orders', with a function")
+                wanted = "a method and a path, such as 'GET /orders', with a function"
+                raise ValueError(f"routes.py: {name!r} must be {wanted}")
             if path == guard.CALLER:
                 raise ValueError(f"routes.py: {path} is answered before anything is looked for here")
             self._by_path.setdefault(path, {})[method] = function
