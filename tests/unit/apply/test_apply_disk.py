@@ -226,14 +226,17 @@ def assert_ledger_knows_all(out: Path) -> None:
 def test_what_nobody_could_make_again_is_on_the_disk_before_anything_hangs_on_it(household, monkeypatch):
     """A loss of power after the first leaf was issued must not take the CA's key, or what opens it, along."""
     household.text = household.text.replace("issuer: root}", "issuer: root, key_password: {generate: true}}")
-    really_write, durable = Writer.write, set()
+    really_write, durable, secret = Writer.write, set(), set()
 
     def write(self, relative, content, **how):
         if how.get("durable"):
             durable.add(relative)
+        if how.get("mode") == files.SECRET_FILE:
+            secret.add(relative)
         really_write(self, relative, content, **how)
 
     monkeypatch.setattr(Writer, "write", write)
     household.apply()
     root, issuing = ca_paths("root"), ca_paths("issuing")
     assert durable == {root.key, root.certificate, issuing.key, issuing.key_password, issuing.certificate}
+    assert {root.key, issuing.key, issuing.key_password} <= secret, "born with the rights that they keep"
