@@ -93,9 +93,9 @@ repository of its own. The outer `.gitignore` is yours to extend.
 
 `tls/` is scaffold's alone, and so are the files that decide who gets in: what differs there is drift, and apply puts it
 right. What a service answers is yours, in a file that is written once: `app.conf` (nginx), `routes.py` (Python),
-`App.cs` and `App.props` (Kestrel). Nothing in it lets anybody in. The others are merged: your edit and a template's change are
-both kept where they fit, and where they do not, it is a conflict (`apply` exits with 4), which `scaffold resolve` ends
-([your edits](edits.md)). A project that is copied to its host whole, runs.
+`App.cs` and `App.props` (Kestrel). Nothing in it lets anybody in. The others are merged: your edit and a template's
+change are both kept where they fit, and where they do not, it is a conflict (`apply` exits with 4), which `scaffold
+resolve` ends ([your edits](edits.md)). A project that is copied to its host whole, runs.
 
 A project is updated whole or not at all. While one of its files is in conflict none of the others changes, and the
 plan says what is not in force until then: a check of revocation, a new caller. Certificates, CRLs, trust and callers
