@@ -159,22 +159,32 @@ def test_yours_that_nobody_edited_stays_too(tiny: Household, project: Path, chan
     assert tiny.planned() == {}
 
 
+NO_APP = {path: text for path, text in FIRST.items() if path != "app.conf"}
+NO_YOURS = {"merged": OWNERS["merged"]}
+CONDITIONAL = "{% if cookiecutter.health %}app.conf{% endif %}"
+
+
 def test_a_file_of_yours_that_a_template_gets_later_is_written_once(tiny: Household, change_kind: Change) -> None:
-    without = {path: text for path, text in FIRST.items() if path != "app.conf"}
-    change_kind(without, OWNERS)
+    change_kind(NO_APP, NO_YOURS)
     tiny.apply()
     change_kind(FIRST, OWNERS)
     tiny.apply()
-    app = tiny.out / "servers/accounts/app.conf"
-    assert app.read_text() == "yours\n"
+    assert (tiny.out / "servers/accounts/app.conf").read_text() == "yours\n"
+    assert tiny.planned() == {}
+
+
+def test_a_file_of_yours_that_is_not_rendered_any_more_stays(
+    tiny: Household, project: Path, change_kind: Change
+) -> None:
     (tiny.folder / "kind/{{cookiecutter.name}}/app.conf").unlink()
-    change_kind(without, OWNERS)
+    change_kind(NO_APP | {CONDITIONAL: "yours\n"}, OWNERS)
     tiny.apply()
-    assert app.read_text() == "yours\n"
+    assert (project / "app.conf").read_text() == "yours\n"
+    assert tiny.planned() == {}
 
 
 def test_a_file_that_was_there_before_is_yours(tiny: Household, change_kind: Change) -> None:
-    change_kind({path: text for path, text in FIRST.items() if path != "app.conf"}, OWNERS)
+    change_kind(NO_APP, NO_YOURS)
     tiny.apply()
     app = tiny.out / "servers/accounts/app.conf"
     app.write_text("mine\n")
