@@ -46,6 +46,8 @@ class Examined:
     now: datetime
     asked_for: bool = False
     """Whether a person asks for a renewal."""
+    has_left_traces: bool = False
+    """Of a CA that the ledger does not know: whether the folder holds what it has issued, or trust in it."""
 
     @property
     def real(self) -> x509.Certificate:
@@ -67,7 +69,8 @@ class Examined:
     @property
     def known_ca(self) -> bool:
         """Whether a certificate of this CA was issued before: with another key it is another CA."""
-        return self.desired.address.role is Role.CA and bool(self.ledger.by_address.get(self.desired.address))
+        is_recorded = bool(self.ledger.by_address.get(self.desired.address))
+        return self.desired.address.role is Role.CA and (is_recorded or self.has_left_traces)
 
 
 _SHA256 = hashes.SHA256()
@@ -323,6 +326,14 @@ def examine(one: Examined) -> Verdict | None:
     if (reason := _first(_LIFE, one)) is not None:
         return Verdict(Action.RENEW, Work.ISSUE, (reason,), due=True)
     return None
+
+
+def can_stay(one: Examined, verdict: Verdict) -> bool:
+    """Whether the certificate is that of a CA which goes on signing as it is: nothing of it is due or asked for."""
+    if not _is_ca(one) or verdict.due or one.asked_for or one.certificate.certificate is None:
+        return False
+    has_its_key = one.key.present and one.key.problem is None and key_mismatch(one) is None
+    return has_its_key and incomprehensible(one) is None and revoked(one) is None
 
 
 def _afresh(one: Examined, reason: Reason) -> Verdict:

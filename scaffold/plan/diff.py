@@ -35,6 +35,7 @@ from scaffold.plan.intents import Intent, Resolved, resolve
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
 from scaffold.plan.reasons import Finding, Reason, ReasonCode
+from scaffold.plan.traces import has_left_traces
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.peers import peer_issuers
@@ -71,12 +72,13 @@ def diff(
     overwrite: Collection[Address] = (),
     resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
     intents: Sequence[Intent] = (),
-    hold_projects: bool = False,
+    hold_pending: bool = False,
 ) -> Difference:
     """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
 
     `resolutions`: how the conflicts of projects end, by the address of a server or client.
-    `hold_projects`: what is done leaves projects as they stand, and `tls/` goes on with what fits them.
+    `hold_pending`: what the topology has come to ask for leaves projects and CAs as they stand, and `tls/` goes on
+    with what fits them.
     `intents` are taken as if the ledger said so already: what follows from them is found like any other difference.
     Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
     that cannot be.
@@ -84,7 +86,7 @@ def diff(
     resolved = resolve(intents, desired, observed, existing, now)
     known = observed.ledger.after(resolved.revocations(now))
     work = _Diff(
-        desired, observed, existing, kinds, now, frozenset(overwrite), resolutions, resolved, known, hold_projects
+        desired, observed, existing, kinds, now, frozenset(overwrite), resolutions, resolved, known, hold_pending
     )
     work.run()
     authorities = Authorities.of(desired.topology, work.generations.values())
@@ -103,7 +105,7 @@ class _Diff:
     resolved: Resolved
     ledger: Ledger
     """As it will be, once what is resolved is in it."""
-    hold_projects: bool
+    hold_pending: bool
     generations: dict[Address, Generation] = field(default_factory=dict)
     """Of each CA, as it will be."""
     issuing: dict[str, Address] = field(default_factory=dict)
@@ -155,6 +157,9 @@ class _Diff:
             case IssuedCertificate():
                 issuer = self.generations[self.issuing[asked.issuer]]
         examined = self._examine(asked, issuer)
+        if examined.certificate.missing and not examined.key.present and not examined.known_ca:
+            left_traces = has_left_traces(one, self.desired, self.observed)
+            examined = replace(examined, has_left_traces=left_traces)
         verdict, withdrawn = self._verdict(examined)
         real = examined.certificate.certificate
         if real is not None and checks.recorded(examined) is None:
@@ -183,6 +188,8 @@ class _Diff:
             self.notes.append(_withdrawn_note(asked, withdrawn))
             return None, True
         verdict = checks.examine(examined)
+        if self.hold_pending and verdict is not None and checks.can_stay(examined, verdict):
+            return None, False
         if issuer is not None and issuer.withdrawn:
             if verdict is not None:
                 why, code = f"its issuer {issuer.address} is revoked, or a CA above it", verdict.reasons[0].code.code
@@ -320,7 +327,7 @@ class _Diff:
         restore = not self.overwrite.isdisjoint((one.party.address, one.party.address.with_part(Part.PROJECT)))
         resolution = Resolution.THEIRS if restore else self.resolutions.get(one.party.address)
         found = projects.compare(
-            one, source, self.observed, resolution=resolution, restore=restore, hold=self.hold_projects
+            one, source, self.observed, resolution=resolution, restore=restore, hold=self.hold_pending
         )
         if found.held:
             self.held.add(one.party.address)

@@ -95,14 +95,14 @@ def plan_all(
     *,
     overwrite: Collection[Address] = (),
     resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
-    hold_projects: bool = False,
+    hold_pending: bool = False,
 ) -> Planned:
     """What apply would do, and why; nothing is written.
 
     `intents` are what a person wants beyond the topology; `overwrite` holds addresses of projects where the template's
     text is taken in conflicts and what was deleted comes back, and of bundles that are made anew; `resolutions` say by
-    the address of a server or client how its conflicts end; `hold_projects` leaves projects as they stand. Raises
-    TopologyError, StoreError, KindError, PlanError.
+    the address of a server or client how its conflicts end; `hold_pending` leaves projects and CAs as they stand.
+    Raises TopologyError, StoreError, KindError, PlanError.
     """
     _check_overwrite(basis.topology, overwrite)
     with garbage_collector_off():
@@ -115,7 +115,7 @@ def plan_all(
             overwrite=overwrite,
             resolutions=resolutions,
             intents=intents,
-            hold_projects=hold_projects,
+            hold_pending=hold_pending,
         )
         if basis.existing:
             from scaffold.plan.adopted import refuse_invalid

@@ -43,8 +43,8 @@ def plan_intents(basis: Basis, intents: Sequence[Intent]) -> Planned:
     What a CA that needs another key would have to sign is left out, with a note. Raises PlanError where its
     renewal is what is asked for, and otherwise as `plan_all` does.
     """
-    pending = frozenset(plan_all(basis, hold_projects=True).plan.changes)
-    whole = plan_all(basis, intents, hold_projects=True)
+    pending = frozenset(plan_all(basis, hold_pending=True).plan.changes)
+    whole = plan_all(basis, intents, hold_pending=True)
     part = _part(whole, lambda change: change not in pending or _keeps_fresh(change))
     waits_for = _without_keys(whole, part)
     asked = {intent.address for intent in intents if isinstance(intent, Renew)}
@@ -64,7 +64,7 @@ def plan_due(basis: Basis) -> Due:
     A revocation that was not carried through is due as well. No CA's key is replaced: what would need that is left
     out. Raises as `plan_all` does.
     """
-    whole = plan_all(basis, hold_projects=True)
+    whole = plan_all(basis, hold_pending=True)
     part = _part(whole, lambda change: change.due or _keeps_fresh(change) or change.work in _FOLLOWS)
     waits_for = _without_keys(whole, part)
     return Due(_without(part, waits_for), waits_for)
@@ -142,12 +142,16 @@ def _part(whole: Planned, wanted: Callable[[Change], bool]) -> Planned:
     kept = [change for change in changes if wanted(change) or _makes_ca(change)]
     left = frozenset(changes) - frozenset(kept)
     unmade = {change.address for change in left if change.action is Action.CREATE}
-    fitting = tuple(change for change in kept if not _is_of_unmade(change, unmade))
+    unissued = {change.address for change in left if change.work in (Work.NEW_KEY, Work.ISSUE)}
+    fitting = tuple(
+        change for change in kept if not (_is_of(change, Work.STAPLE, unmade) or _is_of(change, Work.BUNDLE, unissued))
+    )
     return replace(whole, plan=replace(whole.plan, changes=fitting))
 
 
-def _is_of_unmade(change: Change, unmade: Collection[Address]) -> bool:
-    return change.work in (Work.STAPLE, Work.BUNDLE) and change.address.with_part(Part.CERTIFICATE) in unmade
+def _is_of(change: Change, work: Work, certificates: Collection[Address]) -> bool:
+    """Whether it does `work` with one of `certificates`."""
+    return change.work is work and change.address.with_part(Part.CERTIFICATE) in certificates
 
 
 def _makes_ca(change: Change) -> bool:

@@ -5,7 +5,9 @@ next append cuts it off. A broken line anywhere else is no accident of ours, and
 
 What a file says does not depend on the order of its lines, nor on how often one stands there: two people's files are
 merged by keeping the lines of both. Each event has its time, `at`; those of one moment are told apart by `n`, which
-counts what was appended in it, and then by what they say. Events without a time are older than that, and stand first.
+counts what was appended in it, and then by what they say. A clock may have been ahead, or be put back: what is appended
+follows everything that is there, so an event that would come before something has that moment as its `after`. Events
+without a time are older than that, and stand first.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -20,6 +23,9 @@ from scaffold.errors import StoreError
 from scaffold.store import files
 
 Event = Mapping[str, Any]
+
+_MOMENTS: Final = re.compile(rb'"(?:at|after)":"([^"\\\\]*)"')
+_NUMBER: Final = re.compile(rb'"n":(\d+)')
 
 RESTORE: Final = "put back the file from a backup; nothing was changed"
 """What helps where a file is damaged."""
@@ -74,10 +80,10 @@ def in_order(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _moment(event: Event) -> tuple[str, int]:
-    at, n = event.get("at"), event.get("n", 0)
+    at, after, n = event.get("at"), event.get("after", ""), event.get("n", 0)
     if not isinstance(at, str):
         return "", 0
-    return at, n if isinstance(n, int) else 0
+    return max(at, after) if isinstance(after, str) else at, n if isinstance(n, int) else 0
 
 
 def _all_at_once(found: list[bytes]) -> list[dict[str, Any]] | None:
@@ -152,30 +158,33 @@ def append_lines(path: str, added: Iterable[bytes], *, durable: bool) -> None:
 
 
 def numbered(path: str, events: Iterable[Event]) -> Iterator[Event]:
-    """The events with an `n` each, where the one before them has the same `at`. The first follows what is in `path`."""
-    before = _last(path)
-    at, n = _moment(before) if before is not None else ("", 0)
+    """The events with what makes each follow the one before it, and the first follow all that is in `path`."""
+    moment, n = _latest(path)
     for event in events:
-        n = n + 1 if event["at"] == at else 0
         at = event["at"]
-        yield {**event, "n": n} if n else event
+        if at > moment:
+            moment, n = at, 0
+            yield event
+        elif at == moment:
+            n += 1
+            yield {**event, "n": n}
+        else:
+            n += 1
+            yield {**event, "after": moment, "n": n}
 
 
-def _last(path: str) -> dict[str, Any] | None:
-    """The last event of a file; None where there is none, or none that can be read."""
+def _latest(path: str) -> tuple[str, int]:
+    """The last moment that a file names, and the last number in it. A text within an event has its quotes escaped."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        end = _end_of_last_line(descriptor, os.fstat(descriptor).st_size)
-        start = _end_of_last_line(descriptor, max(0, end - 1))
-        event = json.loads(os.pread(descriptor, end - start, start))
-    except (OSError, ValueError):
-        return None
-    finally:
-        os.close(descriptor)
-    return event if isinstance(event, dict) else None
+        found = lines(path)
+    except StoreError:
+        return "", -1
+    latest = (b"", -1)
+    for line in found:
+        if named := _MOMENTS.findall(line):
+            number = _NUMBER.search(line)
+            latest = max(latest, (max(named), int(number[1]) if number else 0))
+    return latest[0].decode(), latest[1]
 
 
 def _write_or_take_back(descriptor: int, content: bytes, end: int) -> None:

@@ -234,5 +234,5 @@ def _together(events: Sequence[journal.Event]) -> journal.Event:
         _take(records, event)
     [record] = records.values()
     known = {path: sorted(all_of_it) for path, all_of_it in record.ours.items()}
-    when = {name: events[-1][name] for name in ("address", "at", "n") if name in events[-1]}
+    when = {name: events[-1][name] for name in ("address", "at", "after", "n") if name in events[-1]}
     return {**when, "known": known, "offered": record.offered}

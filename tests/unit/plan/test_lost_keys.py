@@ -11,8 +11,8 @@ from scaffold.errors import PlanError
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
 from scaffold.plan.intents import Renew, Revoke
-from scaffold.plan.model import Action
-from scaffold.plan.plan_subset import plan_due
+from scaffold.plan.model import Action, Work
+from scaffold.plan.plan_subset import plan_due, plan_intents
 from scaffold.topology.address import Address, Part, Role
 from scaffold.view.reasons import sentence
 from tests.unit.conftest import Household
@@ -74,6 +74,31 @@ def test_a_lost_key_is_a_replaced_ca_that_asks(paths: list[str], lost: set[str],
     assert "backup" in sentence(reason)
     bank.apply()
     assert bank.plan().changes == ()
+
+
+@pytest.mark.parametrize(
+    ("paths", "lost"),
+    [
+        (["pki/root"], {"ca.root.certificate"}),
+        (["pki/issuing"], {"ca.issuing.certificate"}),
+        (["pki/other"], {"ca.other.certificate"}),
+        (["pki"], {"ca.root.certificate", "ca.issuing.certificate", "ca.other.certificate"}),
+        (["pki", "clients"], {"ca.root.certificate", "ca.issuing.certificate", "ca.other.certificate"}),
+    ],
+)
+def test_a_ca_that_is_lost_with_the_ledger_asks_by_what_it_has_left(
+    paths: list[str], lost: set[str], bank: Household
+) -> None:
+    lose(bank, [*paths, ".scaffold"])
+    found = cas(bank)
+    assert {address for address, change in found.items() if change == (Action.REPLACE, True, "key-missing")} == lost
+    assert not any(change.work is Work.NEW_KEY for change in plan_due(bank.look()).planned.plan.changes)
+
+
+def test_a_ca_that_joins_a_folder_without_a_ledger_asks_nobody(bank: Household) -> None:
+    lose(bank, [".scaffold"])
+    bank.text = bank.text.replace("  other: {}", "  other: {}\n  third: {}")
+    assert cas(bank)["ca.third.certificate"] == (Action.CREATE, False, "missing")
 
 
 def test_a_lost_certificate_alone_is_issued_over_its_key(bank: Household) -> None:
@@ -160,3 +185,14 @@ def test_a_ca_whose_key_was_stolen_and_deleted_is_revoked(household: Household) 
     want(household, Revoke(Address.parse("ca.issuing"), crls.Reason.CA_COMPROMISE))
     assert not (household.out / "pki/issuing/ca.key").exists()
     assert "ca.issuing.certificate" in household.planned()
+
+
+@pytest.mark.parametrize("ca", ["root", "issuing"])
+def test_what_is_renewed_leaves_a_ca_that_is_to_change_as_it_stands(ca: str, bank: Household) -> None:
+    """Another key type in the topology, not applied yet: nothing is due by it, and nothing is said of it."""
+    before = "  root: {}" if ca == "root" else "{issuer: root}"
+    bank.text = bank.text.replace(before, before.replace("}", ", key: ec-p384}").replace("{,", "{"), 1)
+    assert cas(bank)[f"ca.{ca}.certificate"][:2] == (Action.REPLACE, True)
+    assert plan_due(bank.look()).planned.plan.changes == ()
+    renewed = plan_intents(bank.look(), [Renew(Address.parse("client.teller"))]).plan.changes
+    assert {str(change.address.entity) for change in renewed} == {"client.teller"}

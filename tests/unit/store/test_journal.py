@@ -58,3 +58,22 @@ def test_what_could_not_be_written_whole_is_taken_back(tmp_path, monkeypatch):
         with pytest.raises(StoreError, match="no space left"):
             journal.append(str(path), [{"two": 2}, {"three": 3}, {"four": 4}], durable=False)
     assert path.read_bytes() == before
+
+
+def test_what_is_appended_follows_all_that_is_there_whatever_the_clock_says(tmp_path: Path) -> None:
+    """A clock was ahead and was put back, and a merge has left the lines in any order."""
+    path = str(tmp_path / "events.jsonl")
+
+    def add(at: str, what: str) -> None:
+        journal.append(path, journal.numbered(path, [{"at": at, "what": what}]), durable=False)
+
+    add("2026-01-01T00:00:00+00:00", "first")
+    add("2026-01-03T00:00:00+00:00", "ahead")
+    add("2026-01-01T00:00:05+00:00", "put back")
+    add("2026-01-01T00:00:06+00:00", "later")
+    Path(path).write_bytes(b"".join(reversed(Path(path).read_bytes().splitlines(keepends=True))))
+    add("2026-01-01T00:00:07+00:00", "last")
+    add("2026-01-04T00:00:00+00:00", "in time again")
+    found = journal.load(path)
+    assert [event["what"] for event in found] == ["first", "ahead", "put back", "later", "last", "in time again"]
+    assert found[2]["at"] == "2026-01-01T00:00:05+00:00", "its own time stays what it was"

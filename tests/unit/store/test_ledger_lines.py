@@ -83,18 +83,37 @@ def test_neither_order_nor_repetition_changes_what_it_says(tmp_path_factory, sai
     assert list(one.issued) == list(another.issued)
 
 
-def test_the_newest_is_that_of_the_latest_time(tmp_path):
-    layout = empty(tmp_path)
-    Recorder(layout, NOW + timedelta(hours=1)).ca_key("root", CaKey(b"later", SHA256))
-    Recorder(layout, NOW).ca_key("root", CaKey(b"earlier", SHA256))
-    Recorder(layout, NOW + timedelta(hours=1)).issued([issued("2")])
-    Recorder(layout, NOW).issued([issued("1")])
-    Recorder(layout, NOW + timedelta(hours=1)).crl("root", 7)
-    Recorder(layout, NOW + timedelta(hours=2)).crl("root", 5)
-    known = ledger.load(layout)
+def test_the_newest_of_two_merged_ledgers_is_that_of_the_latest_time(tmp_path):
+    theirs, ours = empty(tmp_path / "theirs"), empty(tmp_path / "ours")
+    Recorder(theirs, NOW + timedelta(hours=1)).ca_key("root", CaKey(b"later", SHA256))
+    Recorder(theirs, NOW + timedelta(hours=1)).issued([issued("2")])
+    Recorder(theirs, NOW + timedelta(hours=1)).crl("root", 7)
+    Recorder(ours, NOW).ca_key("root", CaKey(b"earlier", SHA256))
+    Recorder(ours, NOW).issued([issued("1")])
+    Recorder(ours, NOW + timedelta(hours=2)).crl("root", 5)
+    with Path(theirs.at(LEDGER)).open("ab") as merged:
+        merged.write(Path(ours.at(LEDGER)).read_bytes())
+    known = ledger.load(theirs)
     assert known.ca_keys["root"].spki == b"later"
     assert [one.serial for one in known.by_address[Address.parse("client.teller.certificate")]] == ["1", "2"]
     assert known.crl_numbers == {"root": 7}
+
+
+def test_what_is_done_after_a_clock_was_put_back_is_the_newer(tmp_path):
+    """Its clock was two days ahead: a key, a certificate, and a hold that was lifted; then all of it again, today."""
+    layout = empty(tmp_path)
+    for at, key, serial in ((NOW + timedelta(days=2), b"then", "1"), (NOW, b"today", "2")):
+        recorder = Recorder(layout, at)
+        recorder.ca_key("root", CaKey(key, SHA256))
+        recorder.issued([issued(serial)])
+        recorder.revoked([Revoked("root", "1", HOLD, at)])
+        if at != NOW:
+            recorder.revoked([Revoked("root", "1", LIFTED, at)])
+    known = ledger.load(layout)
+    assert known.ca_keys["root"].spki == b"today"
+    assert known.by_address[Address.parse("client.teller.certificate")][-1].serial == "2"
+    assert ("root", "1") in known.revoked
+    assert known.revoked["root", "1"].at == NOW, "its own time stays what it was"
 
 
 def test_what_happens_within_a_second_keeps_its_order(tmp_path):
