@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -102,7 +103,8 @@ def from_value(value: Any) -> Saved:
 
 
 def save_plan(plan: Plan, path: Path) -> None:
-    """Writes the plan, atomically. Raises PlanError."""
+    """Writes the plan, atomically, as a new file or over a plan that was saved before. Raises PlanError."""
+    _check_free(path)
     text = json.dumps(to_value(plan), indent=1, ensure_ascii=False) + "\n"
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -116,6 +118,19 @@ def save_plan(plan: Plan, path: Path) -> None:
     except OSError as error:
         hint = "--save takes the name of a file, in a folder that is there"
         raise PlanError(f"cannot save the plan to {path}: {error.strerror or error}", hint=hint) from error
+
+
+def _check_free(path: Path) -> None:
+    """Raises PlanError where something stands at `path` that is no saved plan: it would be lost."""
+    try:
+        is_file = stat.S_ISREG(path.lstat().st_mode)
+        value = json.loads(read_at_most(path, _MOST_BYTES)) if is_file else None
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict) or not {"format", "topology", "changes"} <= value.keys():
+        raise PlanError(f"{path} is there, and it is no saved plan", hint="give --save the name of a new file")
 
 
 def load_plan(path: Path) -> Saved:

@@ -32,6 +32,9 @@ from scaffold.store import journal
 from scaffold.store.layout import LEDGER, Layout
 from scaffold.topology.address import Address
 
+_FIRST_YEAR: Final = 1950
+"""Of a revocation date in a CRL (RFC 5280 4.1.2.5.1)."""
+
 LIFTED: Final = "removeFromCRL"
 HOLD: Final = "certificateHold"
 
@@ -247,10 +250,13 @@ def _revocation(event: journal.Event) -> Revoked:
     reason = _text(event, "reason")
     if reason not in _REASONS:
         raise ValueError(f'"{reason}" is no reason of RFC 5280 5.3.1')
+    at = _moment(event, "at")
+    if at.year < _FIRST_YEAR:
+        raise ValueError(f"no CRL can say {at:%Y-%m-%d}")
     serial, replace_it = _matching(_SERIAL, event, "serial"), event.get("replace", True)
     if not isinstance(replace_it, bool):
         raise ValueError(f"`replace` is {replace_it!r}")
-    return Revoked(_text(event, "ca"), serial, reason, _moment(event, "at"), replace_it)
+    return Revoked(_text(event, "ca"), serial, reason, at, replace_it)
 
 
 def _number(event: journal.Event) -> int:

@@ -25,7 +25,7 @@ from typing import Any, Final
 from scaffold.errors import AddressError
 from scaffold.store import journal
 from scaffold.store.files import SECRET_FILE, Writer
-from scaffold.store.layout import PROJECTS, Layout
+from scaffold.store.layout import FOLDERS, PROJECTS, Layout
 from scaffold.topology.address import Address
 
 _WORTH: Final = 200
@@ -109,6 +109,9 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
     if event.get("gone"):
         records.pop(address, None)
         return
+    for texts in ("hashes", "known", "offered", "merging", "files"):
+        for path in event.get(texts, ()):
+            _check_own(address, path)
     record = records.setdefault(address, Record())
     ours = record.ours
     for path, sha256 in event.get("hashes", {}).items():
@@ -134,6 +137,13 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
             for path, sha256 in record.offered.items()
             if record.files.get(path) != sha256 and path not in merging
         }
+
+
+def _check_own(address: Address, path: str) -> None:
+    """Raises ValueError for a path that is not below the project's own folder: what is recorded may be removed."""
+    below = f"{FOLDERS[address.role]}/{address.name}/"
+    if not path.startswith(below) or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        raise ValueError(f"{path} is not below {below}")
 
 
 class Recorder:

@@ -270,6 +270,26 @@ def test_a_body_is_asked_for_once_the_caller_is_let_in(desk, teller, mallory):
             assert connection.recv(65536).startswith(b"HTTP/1.1 403")
 
 
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: 0\r\nContent-Length: 40\r\n",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length : 40\r\n",
+        "Transfer-Encoding\t: chunked\r\n",
+        "no header at all\r\nContent-Length: 40\r\n",
+    ],
+)
+def test_a_head_that_could_be_misread_is_refused_and_what_follows_is_no_request(desk, teller, framing):
+    """Two programs that see the end of a request in different places let a body pass for a request."""
+    hidden = b"GET /.mtls/caller HTTP/1.1\r\nHost: b\r\n\r\n"
+    with desk.running(), desk.connect(teller) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n" + framing.encode() + b"\r\n" + hidden)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert answer.count(b"HTTP/1.1 ") == 1, answer
+
+
 def test_a_body_that_is_read_lets_the_connection_live(desk, teller):
     with desk.add_a_post().running(), contextlib.closing(desk.keep(teller)) as connection:
         for body in (b"", b"one", b"x" * 100_000):

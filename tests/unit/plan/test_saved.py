@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -85,3 +86,19 @@ def test_a_file_that_is_no_plan(tmp_path, content):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(PlanError, match="cannot read"):
         load_plan(tmp_path / "none")
+
+
+@pytest.mark.parametrize("content", [b"version: 1\n", b"-----BEGIN PRIVATE KEY-----\n", b"{}", b""])
+def test_a_file_that_is_no_saved_plan_is_not_overwritten(tmp_path, content):
+    file = tmp_path / "topology.yaml"
+    file.write_bytes(content)
+    with pytest.raises(PlanError, match="no saved plan"):
+        save_plan(Plan("bank"), file)
+    assert file.read_bytes() == content
+
+
+def test_a_saved_plan_is_overwritten_and_a_device_is_not(tmp_path):
+    for _ in range(2):
+        save_plan(Plan("bank"), tmp_path / "plan.json")
+    with pytest.raises(PlanError, match="no saved plan"):
+        save_plan(Plan("bank"), Path("/dev/null"))

@@ -214,3 +214,10 @@ def test_a_line_of_ten_thousand_brackets_is_an_error(tmp_path):
     layout = folder(tmp_path, [line("topology"), b"[" * 10_000 + b"]" * 10_000])
     with pytest.raises(StoreError, match="line 2"):
         ledger.load(layout)
+
+
+def test_a_revocation_that_no_crl_can_date_is_a_damaged_line(tmp_path):
+    said = {"event": "revoked", "at": "1900-01-01T00:00:00+00:00", "ca": "root", "serial": "aa", "reason": "superseded"}
+    known = ledger.load(folder(tmp_path, [json.dumps(said).encode()]))
+    with pytest.raises(StoreError, match="no CRL can say 1900-01-01"):
+        known.check("root")

@@ -20,7 +20,8 @@ from scaffold.topology.address import Address
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SERVER = Address.parse("server.a")
-ADDRESSES = ("server.a", "client.b")
+FOLDERS_OF = {"server.a": "servers/a", "client.b": "clients/b"}
+ADDRESSES = tuple(FOLDERS_OF)
 
 
 def folder(path: Path, lines: list[bytes]) -> Layout:
@@ -29,7 +30,9 @@ def folder(path: Path, lines: list[bytes]) -> Layout:
     return Layout(path)
 
 
-texts = st.dictionaries(st.sampled_from(["README.md", "run.sh"]), st.sampled_from(["aa", "bb", "cc"]), max_size=2)
+texts = st.dictionaries(
+    st.sampled_from(["{folder}/README.md", "{folder}/run.sh"]), st.sampled_from(["aa", "bb", "cc"]), max_size=2
+)
 bodies = st.one_of(
     st.fixed_dictionaries({"hashes": texts}),
     st.fixed_dictionaries({"inputs": st.none() | st.sampled_from(["one", "two"]), "files": texts}),
@@ -44,7 +47,9 @@ def histories(draw) -> list[bytes]:
     events = []
     for body in draw(st.lists(bodies, min_size=1, max_size=14)):
         at = f"2026-03-01T00:0{len(events) // 3}:00+00:00"
-        events.append({"address": draw(st.sampled_from(ADDRESSES)), "at": at, "n": len(events) % 3, **body})
+        address = draw(st.sampled_from(ADDRESSES))
+        own = json.loads(json.dumps(body).replace("{folder}", FOLDERS_OF[address]))
+        events.append({"address": address, "at": at, "n": len(events) % 3, **own})
     return [json.dumps(event).encode() for event in events]
 
 
@@ -72,14 +77,14 @@ def test_what_it_says_is_the_same_without_what_is_superseded(tmp_path_factory, l
 
 def test_a_record_without_times_is_read_in_its_order_and_first(tmp_path):
     lines = [
-        b'{"address":"server.a","hashes":{"run.sh":"aa"}}',
-        b'{"address":"server.a","inputs":"zzz","files":{"run.sh":"aa"}}',
-        b'{"address":"server.a","inputs":"aaa","files":{"run.sh":"aa"}}',
+        b'{"address":"server.a","hashes":{"servers/a/run.sh":"aa"}}',
+        b'{"address":"server.a","inputs":"zzz","files":{"servers/a/run.sh":"aa"}}',
+        b'{"address":"server.a","inputs":"aaa","files":{"servers/a/run.sh":"aa"}}',
     ]
     layout = folder(tmp_path, lines)
     assert projects.load(layout).by_address[SERVER].inputs == "aaa"
     recorder = Recorder(layout, NOW)
-    recorder.settled(SERVER, "new", {"run.sh": "bb"})
+    recorder.settled(SERVER, "new", {"servers/a/run.sh": "bb"})
     recorder.flush()
     assert projects.load(layout).by_address[SERVER].inputs == "new"
 
@@ -88,8 +93,8 @@ def test_what_happens_within_a_second_keeps_its_order(tmp_path):
     layout = folder(tmp_path, [])
     for inputs in ("z", "a", "m"):
         recorder = Recorder(layout, NOW)
-        recorder.writing(SERVER, {"run.sh": inputs})
-        recorder.settled(SERVER, inputs, {"run.sh": inputs})
+        recorder.writing(SERVER, {"servers/a/run.sh": inputs})
+        recorder.settled(SERVER, inputs, {"servers/a/run.sh": inputs})
         recorder.flush()
     lines = (tmp_path / PROJECTS).read_bytes().splitlines()
     assert projects.load(folder(tmp_path, sorted(lines))).by_address[SERVER].inputs == "m"
@@ -98,8 +103,8 @@ def test_what_happens_within_a_second_keeps_its_order(tmp_path):
 def applied(layout: Layout, times: int) -> None:
     for number in range(times):
         recorder = Recorder(layout, NOW + timedelta(hours=number))
-        recorder.writing(SERVER, {"run.sh": f"{number % 7}"})
-        recorder.settled(SERVER, f"{number}", {"run.sh": f"{number % 7}"})
+        recorder.writing(SERVER, {"servers/a/run.sh": f"{number % 7}"})
+        recorder.settled(SERVER, f"{number}", {"servers/a/run.sh": f"{number % 7}"})
         recorder.flush()
 
 
@@ -110,7 +115,7 @@ def test_it_does_not_grow_for_ever(tmp_path):
     projects.compact(layout, Writer(layout), before)
     after = projects.load(layout)
     assert (after.by_address, after.events) == (before.by_address, 2)
-    assert after.by_address[SERVER].ours["run.sh"] == {f"{number}" for number in range(7)}
+    assert after.by_address[SERVER].ours["servers/a/run.sh"] == {f"{number}" for number in range(7)}
     assert layout.path(PROJECTS).stat().st_mode & 0o777 == files.SECRET_FILE
 
 
@@ -156,3 +161,16 @@ def test_what_cannot_be_is_an_error_with_its_line(tmp_path, said):
     layout = folder(tmp_path, [b'{"address":"server.a","gone":true}', b"{%b}" % said])
     with pytest.raises(StoreError, match=r"projects\.jsonl, line 2, is not what scaffold wrote"):
         projects.load(layout)
+
+
+@pytest.mark.parametrize(
+    "path", ["clients/teller/../../../victim", "clients/other/run.sh", "/etc/passwd", "clients/teller/./x"]
+)
+@pytest.mark.parametrize("field", ["hashes", "files", "offered"])
+def test_a_path_outside_of_the_project_is_a_damaged_line(tmp_path, field, path):
+    """What is recorded may be removed, and a record may come by a merge from anybody."""
+    (tmp_path / ".scaffold").mkdir()
+    event = {"address": "client.teller", "at": "2026-01-01T00:00:00+00:00", "inputs": None, field: {path: "0" * 64}}
+    (tmp_path / PROJECTS).write_text(json.dumps(event) + "\n")
+    with pytest.raises(StoreError, match=r"line 1, is not what scaffold wrote"):
+        projects.load(Layout(tmp_path))

@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -146,6 +147,8 @@ class Handler(BaseHTTPRequestHandler):
     def _answer_request(self) -> None:
         """The decision, then the method that answers: no method of a subclass is reached in another way."""
         try:
+            if _could_be_misread(self.headers):
+                raise HttpError(HTTPStatus.BAD_REQUEST, "the head of the request can be read in more than one way")
             self.caller = self._admit()
             if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
                 self.close_connection = True  # a body that nobody reads must not be taken for the next request
@@ -309,6 +312,13 @@ class Handler(BaseHTTPRequestHandler):
         self._has_answered = True
         identity = repr(self._peer.identity) if self._peer else "none"
         log.info("%s %s %r %d", self._place.peer, identity, self.requestline, int(code))
+
+
+def _could_be_misread(head: Message) -> bool:
+    """Whether another program could see the end of this request elsewhere (RFC 9112 5.1 and 6.3): request smuggling."""
+    lengths = head.get_all("Content-Length", [])
+    is_cut_short = bool(head.defects or head.get_payload())  # a line that is no header, or a space before its colon
+    return is_cut_short or len(lengths) > 1 or bool(lengths and "Transfer-Encoding" in head)
 
 
 class _PacedInput(io.RawIOBase):
