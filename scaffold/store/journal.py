@@ -24,8 +24,8 @@ from scaffold.store import files
 
 Event = Mapping[str, Any]
 
-_MOMENTS: Final = re.compile(rb'"(?:at|after)":"([^"\\\\]*)"')
-_NUMBER: Final = re.compile(rb'"n":(\d+)')
+_MOMENTS: Final = re.compile(rb'"(?:at|after)"\s*:\s*"([^"\\]*)"')
+_NUMBER: Final = re.compile(rb'"n"\s*:\s*(\d+)')
 
 RESTORE: Final = "put back the file from a backup; nothing was changed"
 """What helps where a file is damaged."""
