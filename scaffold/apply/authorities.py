@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from cryptography import x509
 
 from scaffold.apply.context import ApplyContext, entry
+from scaffold.errors import Unreadable
 from scaffold.issuers.local import self_signed
 from scaffold.pki import bundles, keys
 from scaffold.pki import crl as crls
@@ -15,7 +18,7 @@ from scaffold.pki.issue import backdated
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.desired import AdoptedCa, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa, RootCertificate
 from scaffold.plan.model import Change, Work
-from scaffold.plan.revocations import entries, taken_over
+from scaffold.plan.revocations import entries, taken_over, unrecorded
 from scaffold.plan.unknown import known
 from scaffold.store import files, gitignore
 from scaffold.store.ledger import CaKey
@@ -55,16 +58,18 @@ def _adopt(context: ApplyContext, one: AdoptedCa) -> None:
     brought, there = context.existing[one.ca.name], context.observed.crl(one.paths.crl).crl
     context.write(one.paths.certificate, bundles.pem(brought.certificate))
     if (kept := taken_over(brought.crls, there, brought.certificate)) is not None:
+        _record_listed(context, one, crls.entries(crls.load(kept)))
         context.write(one.paths.crl, kept)
 
 
 def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
     """Signs the CRL of one CA. Its number is in the ledger before it is in place (RFC 5280 5.2.3: it only rises)."""
     name, ledger, issuer = one.ca.name, context.observed.ledger, context.issuer(one.address)
-    there = context.observed.crl(one.paths.crl).crl
+    there = _last_list(context, one, issuer.certificate)
     highest = max(ledger.crl_numbers.get(one.address.label, 0), (crls.number(there) or 0) if there is not None else 0)
     ours = there if there is not None and crls.signed_by(there, issuer.certificate) else None
     listed = crls.entries(ours) if ours is not None else ()
+    _record_listed(context, one, listed)
     revoked = entries(ledger, name, keys.spki_sha256(issuer.certificate), ours, listed, context.now)
     context.record.crl(one.address.label, highest + 1)
     crl = crls.build(
@@ -75,6 +80,28 @@ def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
         [crls.Revoked(int(entry.serial, 16), entry.at, crls.Reason(entry.reason)) for entry in revoked],
     )
     context.writer.write(one.paths.crl, crls.to_pem(crl))
+
+
+def _last_list(context: ApplyContext, one: DesiredCa, ca: x509.Certificate) -> crls.Crl | None:
+    """The CRL that is in place or, where it is lost, the newest of its copies among servers and clients."""
+    if (there := context.observed.crl(one.paths.crl).crl) is not None:
+        return there
+    copies = (context.observed.content(party.paths.crl) for party in context.desired.parties)
+    found = [crl for text in copies if text is not None for crl in _readable(text) if crls.signed_by(crl, ca)]
+    return max(found, key=lambda crl: crls.number(crl) or 0, default=None)
+
+
+def _readable(text: bytes) -> Iterator[crls.Crl]:
+    with contextlib.suppress(Unreadable):
+        yield from crls.load_all(text)
+
+
+def _record_listed(context: ApplyContext, one: DesiredCa, listed: Iterable[crls.Revoked]) -> None:
+    """Keeps what somebody else issued and revoked beyond the file that said so: a revocation must outlive its list."""
+    ledger = context.observed.ledger
+    new = [each for each in unrecorded(ledger, one.ca.name, listed) if (each.ca, each.serial) not in ledger.by_serial]
+    if new:
+        context.record.revoked(new)
 
 
 def _write_key(context: ApplyContext, one: DesiredCa, key: PrivateKey) -> None:

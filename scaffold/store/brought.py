@@ -154,9 +154,17 @@ def _crls(t: Topology, ca: Ca, path: chains.Path) -> tuple[bytes | None, tuple[s
         found = crls.load_all(_read(t, ca, field, file))
     except Unreadable as error:
         raise _wrong(t, ca, field, f"{file} is {error}") from error
-    wrong = [(one, _of_no_use(one, signers)) for one in found]
+    own = path[0] if field == "chain_crl" else None
+    wrong = [(one, _of_itself(one, own) or _of_no_use(one, signers)) for one in found]
     serving = [crls.to_pem(one) for one, problem in wrong if problem is None]
     return b"".join(serving), tuple(problem for _, problem in wrong if problem is not None)
+
+
+def _of_itself(crl: Crl, own: x509.Certificate | None) -> str | None:
+    """What is said of a list of the CA's own among those of the CAs above: its own is signed here."""
+    if own is None or not crls.signed_by(crl, own):
+        return None
+    return f"a CRL of {rfc2253(crl.issuer)} itself: bring it under `crl` once, and it is gone on from"
 
 
 def _of_no_use(crl: Crl, path: chains.Path) -> str | None:

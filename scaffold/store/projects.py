@@ -100,7 +100,10 @@ def load(layout: Layout) -> Records:
         try:
             _take(records, event)
         except (KeyError, TypeError, ValueError, AttributeError, AddressError) as error:
-            raise journal.damaged_event(path, event, repr(error)) from error
+            why = (
+                str(error) if isinstance(error, ValueError | AddressError) else "a field is missing, or not what it was"
+            )
+            raise journal.damaged_event(path, event, why) from error
     return Records(records, len(found))
 
 

@@ -348,6 +348,7 @@ def errors_of_openssl(
     """What OpenSSL says of what would be issued, whatever our plan says: made by `scaffold.pki` alone."""
     t = load.loads((TOPOLOGY % adopting.words).encode(), adopting.household.folder / "topology.yaml")
     path, signer = [ca, *chain], Issuer(ca.certificate, ca.key)
+    signed_here: list[crls.Crl] = []
     for ours in (c for c in t.cas.values() if c.existing is None):
         own = OPERATING_SYSTEM.key("", ours.key)
         dates = {
@@ -356,6 +357,7 @@ def errors_of_openssl(
         }
         certificate = issue(profiles.for_ca(t, ours), own.public_key(), signer, serial=77, **dates)
         path, signer = [Made(certificate, own), *path], Issuer(certificate, own)
+        signed_here.append(crls.build(signer, 1, dates["not_before"], dates["not_after"], []))
     found: list[str] = []
     for profile in (profiles.for_server(t, t.servers["accounts"]), profiles.for_client_side(t, t.clients["teller"])):
         dates = {
@@ -365,6 +367,6 @@ def errors_of_openssl(
         leaf = issue(profile, key("p256", 99).public_key(), signer, serial=78, **dates)
         *between, root = [each.certificate for each in path]
         text = bundles.chain_pem([leaf, *between])
-        anchors = bundles.pem(root) + b"".join(map(crls.to_pem, lists))
+        anchors = bundles.pem(root) + b"".join(map(crls.to_pem, [*lists, *signed_here]))
         found += verified(adopting.household.folder, text, anchors, f"ssl{profile.role}", options)
     return found

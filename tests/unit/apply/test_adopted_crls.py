@@ -114,7 +114,7 @@ def test_what_was_revoked_here_is_listed_beside_the_lists_from_above(adopting):
 
 def test_lists_from_above_alone_are_not_enough_where_the_own_is_not_signed_here(adopting):
     adopting.bring(CA, [ROOT], [crl(CA)], field="chain_crl")
-    assert "CN=Partner Root has none: a CRL that CN=Partner CA has signed" in str(adopting.refusal())
+    assert "CN=Partner Root has none: a CRL of CN=Partner CA itself" in str(adopting.refusal())
 
 
 def test_a_list_of_users_alone_does_not_cover_a_ca_of_ours(adopting):
@@ -167,6 +167,26 @@ def test_once_it_is_signed_here_number_and_entries_go_on(root_of_theirs):
     assert serials(ours) == {7001}
     held = crls.load((root_of_theirs.household.out / "servers/accounts/tls/crl.pem").read_bytes())
     assert serials(held) == {7001}
+
+
+@pytest.mark.parametrize("signed_before", [False, True])
+@pytest.mark.parametrize("lost", [["pki/partner/crl.pem"], ["pki/partner/crl.pem", "servers/accounts/tls/crl.pem"]])
+def test_what_their_list_revoked_outlives_every_copy_of_it(root_of_theirs, signed_before, lost):
+    root_of_theirs.ask(brought="")
+    if signed_before:
+        root_of_theirs.apply()
+    for path in lost:
+        (root_of_theirs.household.out / path).unlink()
+    root_of_theirs.apply()
+    assert serials(signed_here(root_of_theirs)) == {7001}
+    assert not any("does not know" in note for note in root_of_theirs.notes())
+
+
+def test_where_their_list_is_lost_its_number_goes_on_from_a_copy(root_of_theirs):
+    root_of_theirs.ask(brought="")
+    (root_of_theirs.household.out / "pki/partner/crl.pem").unlink()
+    root_of_theirs.apply()
+    assert crls.number(signed_here(root_of_theirs)) == 0x1001
 
 
 def test_a_newer_list_with_fewer_entries_is_a_note(root_of_theirs):
