@@ -17,7 +17,7 @@ from scaffold.errors import TopologyError, Unreadable
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles, chains, keys, profiles
 from scaffold.pki import crl as crls
-from scaffold.plan import checks, projects, removal, revocations, rights, staples
+from scaffold.plan import checks, former_holders, projects, removal, revocations, rights, staples
 from scaffold.plan import crls as crl_rules
 from scaffold.plan.authorities import Authorities, Generation
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
@@ -118,6 +118,8 @@ class _Diff:
     """The addresses of servers and clients whose projects stay as they stand."""
 
     def run(self) -> None:
+        if not self.hold_pending:
+            former_holders.check(self.desired, self.kinds, self.ledger, self.now)
         self.changes.extend(self.resolved.changes)
         self.notes.extend(self.resolved.notes)
         crl_changes: list[Change] = []

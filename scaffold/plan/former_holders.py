@@ -1,0 +1,68 @@
+"""Whether a server that sees names alone would take a certificate from before for somebody else's.
+
+Who leaves the topology keeps a certificate that is valid for a while. Where another server or client takes over its
+issuer and subject, a server that tells callers apart by these lets the old certificate in as the new caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from scaffold.errors import TopologyError
+from scaffold.kinds.catalogue import Kind
+from scaffold.pki import profiles
+from scaffold.pki.names import rfc2253
+from scaffold.plan.desired import Desired, IssuedCertificate
+from scaffold.store.ledger import Issued, Ledger
+from scaffold.topology import graph
+from scaffold.topology.address import Address
+from scaffold.topology.model import RevocationCheck, Server
+
+_ByName = Mapping[tuple[str, str], list[Issued]]
+
+
+def check(desired: Desired, kinds: Mapping[Address, Kind], ledger: Ledger, now: datetime) -> None:
+    """Raises TopologyError where a certificate that is still valid would pass for a caller's."""
+    t = desired.topology
+    by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by == "name"]
+    if not by_name:
+        return
+    callers = {one.party.address: one.client_side or one.own for one in desired.parties}
+    alive = _alive(ledger, now)
+    for server in by_name:
+        for party in graph.callers(t, server.name):
+            if (asked := callers.get(party.address)) is not None:
+                _check_caller(desired, server, party.address, asked, alive, ledger)
+
+
+def _alive(ledger: Ledger, now: datetime) -> _ByName:
+    """What was issued and has not ended, by CA and subject."""
+    found: dict[tuple[str, str], list[Issued]] = {}
+    for one in ledger.issued.values():
+        if one.not_after > now:
+            found.setdefault((one.ca, one.subject), []).append(one)
+    return found
+
+
+def _check_caller(
+    desired: Desired, server: Server, caller: Address, asked: IssuedCertificate, alive: _ByName, ledger: Ledger
+) -> None:
+    checks = server.check_revocation is not RevocationCheck.NONE
+    name = rfc2253(profiles.subject_name(asked.profile.subject))
+    for issued in alive.get((asked.issuer, name), ()):
+        is_own = issued.address.entity == caller
+        if is_own or (checks and (issued.ca, issued.serial) in ledger.revoked):
+            continue
+        former = issued.address.entity
+        raise TopologyError(
+            f"{server.address} sees names alone, and would take {former} for {caller}: both have certificates for "
+            f"{name}, and that of {former} is valid until {issued.not_after:%Y-%m-%d %H:%M} UTC",
+            place=desired.topology.place(*_path(caller), "subject"),
+            hint=f"give {caller} another common_name; or `scaffold revoke {former} --no-replace`, and check_revocation "
+            f"on {server.address}",
+        )
+
+
+def _path(address: Address) -> tuple[str, str]:
+    return f"{address.role.value}s", address.name
