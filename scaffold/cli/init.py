@@ -84,11 +84,14 @@ def _files_of(example: str, out: Path) -> dict[Path, bytes]:
 
 
 def _from_answers(file: Path) -> str:
+    from scaffold.kinds.catalogue import builtin_names
+
     typer.echo("A few questions; the answer in brackets is taken when you press Enter.")
     folder = re.sub(r"[^a-z0-9]+", "-", file.absolute().parent.name.lower()).strip("-")
     name = _ask_labels("What is the topology called", folder or "services", one=True)[0]
     servers = _ask_labels("Which services are called (names, separated by commas)", "api")
-    template = typer.prompt("What are they rendered as: python or nginx", default="python", type=str).strip()
+    question = f"What are they rendered as: {' or '.join(builtin_names('server'))}"
+    template = typer.prompt(question, default="python", type=str).strip()
     clients = _ask_labels("Which clients call them", "cli")
     return _topology(name, servers, template, clients)
 

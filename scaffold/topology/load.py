@@ -233,7 +233,7 @@ class _Entities:
         identity, sans = self._identity("client", name, values)
         return Client(
             name=name,
-            template=self._needed(path, values, "template", "python", "or curl, dotnet, a folder of your own"),
+            template=self._needed(path, values, "template", "python", "or another template, or a folder of your own"),
             issuer=issuer,
             subject=self._subject(name, "client", values, issuer),
             lifetime=values["lifetime"],
@@ -270,7 +270,7 @@ class _Entities:
     def server(self, name: str, issuers_of_callers: tuple[str, ...] | None, t: Topology) -> Server:
         own, values = self._own["servers"][name], self.servers[name]
         path = ("servers", name)
-        template = self._needed(path, values, "template", "python", "or nginx, kestrel, a folder of your own")
+        template = self._needed(path, values, "template", "python", "or another template, or a folder of your own")
         listen = self._needed(path, values, "listen", HostPort("127.0.0.1", 8_443), "where it listens")
         self._needed(path, values, "names", "[localhost]", "what callers know it by")
         issuer = self._issuer(path, values)
