@@ -253,7 +253,7 @@ def test_tls_1_3_resumes_nothing(desk, teller, root):
 
 
 def test_a_resumed_session_ends_with_the_certificate(desk, issuing, root):
-    brief = client(issuing, "teller", ends=timedelta(seconds=3))
+    brief = client(issuing, "teller", ends=timedelta(seconds=8))
     context = context_of(brief, root)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     kept: list[ssl.SSLSession] = []
