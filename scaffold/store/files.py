@@ -107,7 +107,7 @@ class Writer:
         self._ignoring: set[str] = set()
 
     def prepare(self) -> None:
-        """Makes the output folder itself and its `.scaffold`. Raises StoreError."""
+        """Makes the output folder and its `.scaffold`; files are written once the lock is held. Raises StoreError."""
         out = str(self._layout.out)
         if os.path.islink(out):  # noqa: PTH114
             raise _link(out)
@@ -116,7 +116,6 @@ class Writer:
         except OSError as error:
             raise store_error("make the folder", out, error) from error
         self._folder(".scaffold", SECRET_FOLDER)
-        self._keep_out_of_git(".scaffold")
 
     def write(self, relative: str, content: bytes, *, mode: int = PUBLIC_FILE, durable: bool = False) -> None:
         """Puts `content` at `relative`, with `mode` from its birth. `durable`: on the disk before this returns."""

@@ -292,7 +292,8 @@ def test_the_archive_is_on_the_disk_before_the_ledger_is_replaced(layout, disk):
     history(layout)
     disk.clear()
     tidy(layout)
-    assert disk == [
+    of_records = [step for step in disk if step != ("replace", ".gitignore")]
+    assert of_records == [
         ("fsync", "ledger.archive.jsonl"),
         ("fsync", ".scaffold"),
         ("fsync", f".ledger.jsonl{files.TEMPORARY}"),
