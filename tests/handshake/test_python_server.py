@@ -258,7 +258,13 @@ def test_a_resumed_session_ends_with_the_certificate(desk, issuing, root):
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     kept: list[ssl.SSLSession] = []
     assert desk.ask(brief, context=context, keep=kept).status == 200
-    until(lambda: desk.ask(brief, context=context, session=kept[0]).status == 403)
+
+    def refused() -> bool:
+        answer = desk.ask(brief, context=context, session=kept[-1], keep=kept)
+        assert answer.resumed
+        return answer.status == 403
+
+    until(refused)
 
 
 # --- Revocation ------------------------------------------------------------------------------------------------------
