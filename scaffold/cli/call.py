@@ -50,9 +50,10 @@ def _run(project: Project, caller: Client, called: Server) -> bool:
     if caller.external is not None:
         raise VerifyError(f"{caller.address} is external: it has no project here that could call")
     command = [str(project_folder(project, caller) / "run.sh"), called.name]
+    inherits = project.kinds[caller.address].capabilities.environment
     with tempfile.TemporaryDirectory(prefix="scaffold-home-", ignore_cleanup_errors=True) as home:
         try:
-            done = subprocess.run(command, env=environment(Path(home), {}), check=False)
+            done = subprocess.run(command, env=environment(Path(home), {}, inherits), check=False)
         except OSError as error:
             hint = "run `scaffold plan` to see what is missing, `scaffold apply` to make it"
             raise VerifyError(f"{command[0]} cannot be run: {error.strerror}", hint=hint) from error

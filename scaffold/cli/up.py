@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from scaffold.errors import VerifyError
 from scaffold.topology import graph
 from scaffold.topology.messages import nearest
 from scaffold.topology.model import Server
+
+if TYPE_CHECKING:
+    from scaffold.kinds.capabilities import Capabilities
 
 PUBLISHER = "(publisher)"
 """Stands before the publisher's lines; no server can have that name."""
@@ -49,7 +52,13 @@ def run(
     folders = {server.name: project_folder(project, server) for server in servers}
     placements = place(servers, ports.value)
     to_start = [
-        launch(placed, folders[name], _ready(project, placed.server), moved_callees(placed.server, placements))
+        launch(
+            placed,
+            folders[name],
+            _can(project, placed.server).ready or "",
+            moved_callees(placed.server, placements),
+            _can(project, placed.server).environment,
+        )
         for name, placed in placements.items()
     ]
     names = [*folders, *([PUBLISHER] if project.topology.publish is not None else [])]
@@ -89,12 +98,12 @@ def _chosen(project: Project, only: Sequence[str]) -> tuple[Server, ...]:
     return tuple(server for address, server in servers.items() if not asked or address in asked)
 
 
-def _ready(project: Project, server: Server) -> str:
-    return project.kinds[server.address].capabilities.ready or ""
+def _can(project: Project, server: Server) -> Capabilities:
+    return project.kinds[server.address].capabilities
 
 
 def _reloads(project: Project, name: str) -> bool:
-    return "reload" in project.kinds[project.topology.servers[name].address].capabilities.supports
+    return "reload" in _can(project, project.topology.servers[name]).supports
 
 
 @contextlib.contextmanager

@@ -86,19 +86,21 @@ def _owner_of(owners: Owners, path: str) -> Owner:
 class Capabilities:
     """What a kind needs, and what it can enforce. What is not declared is refused by the plan.
 
-    `requires` are commands that must be on PATH: one of each group. `ready` is the line of a server's output that says
-    it accepts connections. `tls_version` is a command that prints the version of `tls_library`. `keys`, `peer_keys` and
-    `groups` name the least version of that library for each of the kind's own leaf keys, for each key anywhere in a
-    peer's chain, and for each group beyond the usual; what is absent it cannot do. `tls12_refuses` are the leaf keys,
-    of either end, that fail where TLS 1.2 is spoken. `checks_names` are the types of name by which it can know a server
-    that it calls: the first of that server's names must be of one. `sees_issuer_by` (`key` or `name`) is how a server
-    tells who signed a caller's certificate; `refuses_in` (`tls` or `http`) is where it refuses a valid caller who is
-    not drawn.
+    `requires` are commands that must be on PATH: one of each group. `environment` are the variables that they need
+    beside PATH, HOME and those of the locale, by name, or many by a prefix and `*`. `ready` is the line of a server's
+    output that says it accepts connections. `tls_version` is a command that prints the version of `tls_library`.
+    `keys`, `peer_keys` and `groups` name the least version of that library for each of the kind's own leaf keys, for
+    each key anywhere in a peer's chain, and for each group beyond the usual; what is absent it cannot do.
+    `tls12_refuses` are the leaf keys, of either end, that fail where TLS 1.2 is spoken. `checks_names` are the types of
+    name by which it can know a server that it calls: the first of that server's names must be of one. `sees_issuer_by`
+    (`key` or `name`) is how a server tells who signed a caller's certificate; `refuses_in` (`tls` or `http`) is where
+    it refuses a valid caller who is not drawn.
     """
 
     summary: str
     role: str
     requires: tuple[tuple[str, ...], ...]
+    environment: tuple[str, ...]
     ready: str | None
     tls_library: str
     tls_version: tuple[str, ...]
@@ -113,6 +115,8 @@ class Capabilities:
     sees_issuer_by: str
     refuses_in: str
     supports: frozenset[str]
+    suggested: bool = False
+    """Whether `init` and hints name it where a template is to be chosen."""
     owners: Owners = Owners()
     """Of a kind that declares none every file is merged, but for `tls/`."""
 
@@ -135,6 +139,7 @@ def parse(block: object, where: str) -> Capabilities:
         summary=reader.text("summary", None),
         role=role,
         requires=reader.commands("requires"),
+        environment=reader.variables("environment"),
         ready=reader.pattern("ready") if server else None,
         tls_library=reader.text("tls_library", None),
         tls_version=reader.texts("tls_version"),
@@ -149,6 +154,7 @@ def parse(block: object, where: str) -> Capabilities:
         sees_issuer_by=reader.choice("sees_issuer_by", ("key", "name"), None if server else "key"),
         refuses_in=reader.choice("refuses_in", ("tls", "http"), None if server else "tls"),
         supports=frozenset(reader.feature(name) for name in reader.texts("supports")),
+        suggested=reader.truth("suggested"),
         owners=reader.owners("owners"),
     )
     reader.finish()
@@ -181,6 +187,12 @@ class _Reader:
             raise self._wrong(field, "must be a text" if value is not None else "is missing")
         return value
 
+    def truth(self, field: str) -> bool:
+        value = self._take(field)
+        if value not in (None, True, False):
+            raise self._wrong(field, "must be true or false")
+        return bool(value)
+
     def texts(self, field: str) -> tuple[str, ...]:
         value = self._take(field)
         if value is None:
@@ -204,7 +216,7 @@ class _Reader:
         return value
 
     def commands(self, field: str) -> tuple[tuple[str, ...], ...]:
-        """`["nginx"]`, or lists of commands of which one is enough: `[["python3.13", "python3"]]`."""
+        """`["daemon"]`, or lists of commands of which one is enough: `[["daemon-2", "daemon"]]`."""
         value = self._take(field)
         groups = [[item] if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
         if groups is None:
@@ -212,6 +224,14 @@ class _Reader:
         if not isinstance(groups, list) or not all(_is_texts(group) and group for group in groups):
             raise self._wrong(field, "must be a list of commands, or of lists of commands")
         return tuple(tuple(group) for group in groups)
+
+    def variables(self, field: str) -> tuple[str, ...]:
+        """Names of variables, and prefixes of two characters or more with `*`: `["JAVA_HOME", "JVM_*"]`."""
+        names = self.texts(field)
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z_]\w*|[A-Za-z_]\w+\*", name, re.ASCII):
+                raise self._wrong(field, f'names "{name}"', "it may name a variable, or a prefix and `*`: MYLIB_*")
+        return names
 
     def versions(self, field: str, member: Callable[[str], _T]) -> Mapping[_T, str]:
         value = self._take(field)

@@ -68,6 +68,13 @@ def builtin_names(role: str) -> tuple[str, ...]:
 
 
 @functools.cache
+def suggested(role: str) -> str:
+    """The built-in kind of a role that is named where one is to be chosen: the first that says so of itself."""
+    names = builtin_names(role)
+    return next((name for name in names if find(name, role, templates_folder()).capabilities.suggested), names[0])
+
+
+@functools.cache
 def find(template: str, role: str, base: Path) -> Kind:
     """The kind that a topology in the folder `base` calls `template`.
 

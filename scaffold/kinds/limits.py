@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from scaffold.kinds.variables import VariableError, merged
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.mistakes import Mistakes
-from scaffold.topology.model import Client, Fault, KeyType, Party, Server, TlsProfile, Topology
+from scaffold.topology.model import Client, EnvSecret, Fault, KeyType, Party, Server, TlsProfile, Topology
 from scaffold.topology.notes import Note
 
 OLDEST_LIBRARY = (3, 0)
@@ -45,9 +46,10 @@ def check(t: Topology, kinds: Mapping[Address, Kind]) -> tuple[Note, ...]:
 
 def _checks(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Iterator[Note]]:
     """One check for each server and client, for each edge, and for each server that knows callers by their names."""
+    passwords = _passwords_in_the_environment(t)
     for party in graph.parties(t):
         if (kind := kinds.get(party.address)) is not None:
-            yield _check_party(t, party, kind)
+            yield _check_party(t, party, kind, passwords)
     for caller, callee in graph.edges(t):
         yield _check_edge(t, caller, callee, kinds)
     yield from _check_names(t, kinds)
@@ -78,7 +80,17 @@ def _without_unusable_default(t: Topology, party: _ServerOrClient, kinds: Mappin
     return party if kind is None or "pfx" in kind.capabilities.supports else replace(party, pfx=None)
 
 
-def _check_party(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
+def _passwords_in_the_environment(t: Topology) -> tuple[str, ...]:
+    """The variables that hold the passwords of CAs' keys and of bundles."""
+    secrets = (
+        *(ca.key_password for ca in t.cas.values()),
+        *(party.pfx.password for party in graph.parties(t) if party.pfx is not None),
+    )
+    return tuple(dict.fromkeys(secret.variable for secret in secrets if isinstance(secret, EnvSecret)))
+
+
+def _check_party(t: Topology, party: Party, kind: Kind, passwords: tuple[str, ...]) -> Iterator[Note]:
+    _check_environment(t, party, kind, passwords)
     _check_variables(t, party, kind)
     _check_choices(t, party, kind)
     yield from revocation.check(t, party, kind)
@@ -94,6 +106,14 @@ def _check_party(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
             t, party, "key", kind, f"cannot use a {party.key} key of its own", _one_of(kind.capabilities.keys)
         )
     yield from _newer(party, kind, needed, f"a {party.key} key")
+
+
+def _check_environment(t: Topology, party: Party, kind: Kind, passwords: tuple[str, ...]) -> None:
+    """A process that is started sees no password of ours, whatever its kind would like to see."""
+    for pattern in kind.capabilities.environment:
+        if seen := fnmatch.filter(passwords, pattern):
+            problem = f"asks for {pattern} of the environment, and would see the password in {seen[0]}"
+            raise _refusal(t, party, "template", kind, problem, "put that password into a variable of another name")
 
 
 def _check_variables(t: Topology, party: Party, kind: Kind) -> None:

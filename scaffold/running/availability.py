@@ -25,7 +25,7 @@ class Availability:
     def __init__(self, t: Topology, kinds: Mapping[Address, Kind]) -> None:
         self._t = t
         self._kinds = kinds
-        self._versions: dict[tuple[str, ...], tuple[int, ...] | None] = {}
+        self._versions: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, ...] | None] = {}
 
     @cached_property
     def missing(self) -> Mapping[Address, str]:
@@ -65,10 +65,11 @@ class Availability:
             yield from (ca.key for ca in graph.chain(self._t, peer.issuer) if ca.existing is None)
 
     def _version(self, kind: Kind) -> tuple[int, ...] | None:
-        command = kind.capabilities.tls_version
-        if command not in self._versions:
-            self._versions[command] = _version_said_by(command)
-        return self._versions[command]
+        can = kind.capabilities
+        asked = (can.tls_version, can.environment)
+        if asked not in self._versions:
+            self._versions[asked] = _version_said_by(*asked)
+        return self._versions[asked]
 
 
 def _least(what: str, version: str | None) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -76,11 +77,11 @@ def _least(what: str, version: str | None) -> Iterator[tuple[str, tuple[int, ...
         yield what, tuple(map(int, version.split(".")))
 
 
-def _version_said_by(command: tuple[str, ...]) -> tuple[int, ...] | None:
+def _version_said_by(command: tuple[str, ...], inherits: tuple[str, ...] = ()) -> tuple[int, ...] | None:
     """The first dotted number in what the command prints; None where it cannot be run or prints none."""
     try:
         said = subprocess.run(
-            command, env=handed_on(), capture_output=True, text=True, timeout=_ANSWERS_WITHIN, check=False
+            command, env=handed_on(inherits), capture_output=True, text=True, timeout=_ANSWERS_WITHIN, check=False
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None

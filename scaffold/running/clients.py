@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from scaffold.errors import VerifyError
 from scaffold.running.services import environment
 
 ENDS_WITHIN: Final = 120.0
-"""Seconds for one run; a first `dotnet` run compiles."""
+"""Seconds for one run; some compile at their first run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,14 @@ class Clients:
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped = False
 
-    def run(self, script: Path, arguments: Sequence[str]) -> Ran:
-        """Run it to its end. Raises VerifyError where it cannot be started."""
+    def run(self, script: Path, arguments: Sequence[str], inherits: Iterable[str] = ()) -> Ran:
+        """Run it to its end. `inherits` are the variables that its kind declares, as in `Launch`.
+
+        Raises VerifyError where it cannot be started.
+        """
         with (
             tempfile.TemporaryDirectory(prefix="scaffold-home-", ignore_cleanup_errors=True) as home,
-            self._started([str(script), *arguments], Path(home)) as process,
+            self._started([str(script), *arguments], environment(Path(home), {}, inherits)) as process,
         ):
             try:
                 output, complaint = process.communicate(timeout=ENDS_WITHIN)
@@ -57,11 +60,11 @@ class Clients:
                 _kill(process)
 
     @contextlib.contextmanager
-    def _started(self, command: list[str], home: Path) -> Iterator[subprocess.Popen[str]]:
+    def _started(self, command: list[str], sees: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
         with self._lock:
             if self._stopped:
                 raise VerifyError("the verification is over")
-            process = _start(command, home)
+            process = _start(command, sees)
             self._running.add(process)
         try:
             with process:
@@ -74,11 +77,11 @@ class Clients:
                 self._running.discard(process)
 
 
-def _start(command: list[str], home: Path) -> subprocess.Popen[str]:
+def _start(command: list[str], sees: Mapping[str, str]) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
             command,
-            env=environment(home, {}),
+            env=sees,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -14,7 +14,7 @@ _LISTEN = "0A"
 
 
 def who_listens(address: HostPort, proc: Path = _PROC) -> str | None:
-    """Its program and process, `nginx (process 4711)`; None where that cannot be known.
+    """Its program and process, `listener (process 4711)`; None where that cannot be known.
 
     The name of the program alone: a command line may hold a password. Another user's processes are not shown.
     """

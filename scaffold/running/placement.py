@@ -49,8 +49,13 @@ def place(servers: Iterable[Server], ports: Ports) -> Placements:
     return placements
 
 
-def launch(placed: Placed, folder: Path, ready: str, callees: Mapping[str, HostPort]) -> Launch:
-    """How to start a server there. `callees`, by name, are the servers that it finds elsewhere than it was rendered."""
+def launch(
+    placed: Placed, folder: Path, ready: str, callees: Mapping[str, HostPort], inherits: tuple[str, ...]
+) -> Launch:
+    """How to start a server there. `callees`, by name, are the servers that it finds elsewhere than it was rendered.
+
+    `ready` and `inherits` are what its kind declares: the line that says it is ready, and the variables that it needs.
+    """
     server = placed.server
     environment = {}
     if placed.listen != server.listen:
@@ -62,7 +67,7 @@ def launch(placed: Placed, folder: Path, ready: str, callees: Mapping[str, HostP
             environment[f"CALL_{name.upper().replace('-', '_')}"] = str(callees[name])
     if server.upstream is not None and server.upstream in callees:
         environment["UPSTREAM"] = str(callees[server.upstream])
-    return Launch(server.name, folder, ready, environment)
+    return Launch(server.name, folder, ready, environment, inherits)
 
 
 def moved_callees(server: Server, placements: Placements) -> dict[str, HostPort]:

@@ -8,6 +8,7 @@ services from the main thread.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import itertools
 import os
 import queue
@@ -31,7 +32,7 @@ from scaffold.running.listeners import who_listens
 from scaffold.topology.model import HostPort
 
 READY_WITHIN = 120.0
-"""Seconds for all servers together to say that they accept connections; a first `dotnet run` compiles."""
+"""Seconds for all servers together to say that they accept connections; some compile at their first start."""
 
 STOP_WITHIN = 5.0
 """Seconds between TERM and KILL."""
@@ -41,8 +42,9 @@ SHOWN_LINES = 8
 
 LOOPBACK = "127.0.0.1"
 
-_HANDED_ON = re.compile(r"PATH|LANG|LC_\w+|TZ|TERM|TMPDIR|LD_LIBRARY_PATH|DOTNET_\w+")
-"""Of our own environment a child sees these alone: no passwords of CA keys, and no LISTEN of somebody else's."""
+_HANDED_ON = ("PATH", "LANG", "LC_*", "TZ", "TERM", "TMPDIR", "LD_LIBRARY_PATH")
+"""Of our own environment a child sees these alone, and what its template declares that it needs: no passwords of CA
+keys, and no LISTEN of somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +52,33 @@ class Launch:
     """What it takes to start one service. `ready` is the kind's regular expression, searched for in each line.
 
     `environment` holds what is set on top of the little that is handed on (LISTEN, HEALTH, UPSTREAM, CALL_NAME).
+    `inherits` are the patterns of what is handed on besides, as the kind declares them.
     """
 
     name: str
     folder: Path
     ready: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    inherits: tuple[str, ...] = ()
 
 
-def environment(home: Path, extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a rendered project: its own HOME, so that no two share .NET's caches of CRLs and OCSP.
+def environment(home: Path, extra: Mapping[str, str], inherits: Iterable[str] = ()) -> dict[str, str]:
+    """The environment of a rendered project: its own HOME, so that no two share a cache of CRLs and OCSP answers.
 
-    A project that puts those into its own folder otherwise takes the same place from SERVICE_HOME.
+    A project that puts that cache into its own folder otherwise takes the same place from SERVICE_HOME.
     """
-    return {**handed_on(), "HOME": str(home), "SERVICE_HOME": str(home), **extra}
+    return {**handed_on(inherits), "HOME": str(home), "SERVICE_HOME": str(home), **extra}
 
 
-def handed_on() -> dict[str, str]:
-    """What a program that is started here sees of our own environment, and where it is looked for: in PATH."""
-    seen = {name: value for name, value in os.environ.items() if _HANDED_ON.fullmatch(name)}
+def handed_on(inherits: Iterable[str] = ()) -> dict[str, str]:
+    """What a program that is started here sees of our own environment, and where it is looked for: in PATH.
+
+    `inherits` are patterns of names that it needs besides.
+    """
+    patterns = (*_HANDED_ON, *inherits)
+    seen = {
+        name: value for name, value in os.environ.items() if any(fnmatch.fnmatchcase(name, one) for one in patterns)
+    }
     return {**seen, "PATH": _search_path(seen.get("PATH", os.defpath))}
 
 
@@ -112,7 +122,7 @@ class Service:
             self._process = subprocess.Popen(
                 [*_die_with_parent(), str(script)],
                 cwd=launch.folder,
-                env=environment(home, launch.environment),
+                env=environment(home, launch.environment, launch.inherits),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

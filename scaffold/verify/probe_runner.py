@@ -62,8 +62,8 @@ FORGED: Final[Mapping[str, str]] = {
         )
     )
 }
-"""The headers by which proxies say who called (RFC 9440, and the customs of nginx and Envoy), each with its own value;
-the last is a spelling that CGI and WSGI cannot tell from the first."""
+"""The headers by which proxies say who called (RFC 9440, and their own customs), each with its own value; the
+last is a spelling that CGI and WSGI cannot tell from the first."""
 
 
 class Untried(Exception):
@@ -339,7 +339,7 @@ class ProbeRunner:
 
     def _run_client(self, client: Client, server: Server, url: str, folder: Path | None = None) -> Ran:
         script = (folder or project_folder(self._layout, client)) / "run.sh"
-        return self._clients.run(script, [server.name, url])
+        return self._clients.run(script, [server.name, url], self._kinds[client.address].capabilities.environment)
 
 
 def _first_astray(case: Case, findings: Iterable[Finding]) -> Finding:

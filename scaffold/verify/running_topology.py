@@ -103,11 +103,19 @@ def running(
             for name, callees in {one.server.name: one.server.calls for one in placed_copies.values()}.items()
             for callee in callees
         }
-        launches = [_launch(kinds, layout, placed, placements) for placed in placements.values()]
+        launches = [
+            _launch(
+                kinds[placed.server.address],
+                placed,
+                project_folder(layout, placed.server),
+                moved_callees(placed.server, placements),
+            )
+            for placed in placements.values()
+        ]
         for (name, scenario), placed in placed_copies.items():
             callees = {callee: impostors[name, callee].address for callee in placed.server.calls}
             folder = folders[placed.server.address, scenario]
-            started = launch(placed, folder, _ready(kinds[placed.server.address]), callees)
+            started = _launch(kinds[placed.server.address], placed, folder, callees)
             launches.append(replace(started, name=folder.name))
         services = stack.enter_context(Services())
         services.start(launches)
@@ -124,10 +132,10 @@ def _copy_placed(server: Server) -> Placed:
     return Placed(server, listen, health if server.health else None)
 
 
-def _launch(kinds: Mapping[Address, Kind], layout: Layout, placed: Placed, placements: Placements) -> Launch:
-    ready = _ready(kinds[placed.server.address])
-    callees = moved_callees(placed.server, placements)
-    return launch(placed, project_folder(layout, placed.server), ready, callees)
+def _launch(kind: Kind, placed: Placed, folder: Path, callees: Mapping[str, HostPort]) -> Launch:
+    if kind.capabilities.ready is None:
+        raise VerifyError(f'template "{kind.name}" does not say when it is ready')
+    return launch(placed, folder, kind.capabilities.ready, callees, kind.capabilities.environment)
 
 
 def _copy(layout: Layout, copy: Copy, root: Path) -> Path:
@@ -141,9 +149,3 @@ def _copy(layout: Layout, copy: Copy, root: Path) -> Path:
     except (OSError, shutil.Error) as error:
         raise VerifyError(f"{project} cannot be copied: {error}") from error
     return to
-
-
-def _ready(kind: Kind) -> str:
-    if kind.capabilities.ready is None:
-        raise VerifyError(f'template "{kind.name}" does not say when it is ready')
-    return kind.capabilities.ready

@@ -301,7 +301,8 @@ def client_project(
 @contextmanager
 def running(project: Project, folder: Path | None = None, **extra: str) -> Iterator[Project]:
     """`project`, started by its own run.sh or by one in `folder`, and stopped at the end."""
-    launch = Launch(project.settings.name, folder or project.folder, SERVER.capabilities.ready or "", extra)
+    can = SERVER.capabilities
+    launch = Launch(project.settings.name, folder or project.folder, can.ready or "", extra, can.environment)
     with Services(on_line=lambda _, line: project.lines.append(line)) as services:
         (project.service,) = services.start([launch], within=60)
         yield project
@@ -318,7 +319,8 @@ def run(project: Project, *arguments: str, **extra: str) -> subprocess.Completed
     with temporary_home() as home:
         return subprocess.run(
             [project.folder / "run.sh", *arguments],
-            env=environment(home, extra), capture_output=True, text=True, check=False, timeout=60,
+            env=environment(home, extra, CLIENT.capabilities.environment),
+            capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
 
 

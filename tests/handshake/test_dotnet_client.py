@@ -395,7 +395,8 @@ def test_it_finds_its_own_folder_from_anywhere(
     program = teller.folder / "bin" / "Release" / "net10.0" / "teller-client.dll"
     with serve(lab.own(ca, "the-vault", "vault.internal")), lab.temporary_home() as home:
         done = subprocess.run(
-            ["dotnet", program, "the-vault"], cwd="/", env=lab.environment(home, {}),
+            ["dotnet", program, "the-vault"], cwd="/",
+            env=lab.environment(home, {}, lab.CLIENT.capabilities.environment),
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

@@ -85,7 +85,8 @@ class Bank:
         with lab.temporary_home() as home:
             return subprocess.run(
                 [*(command or ("./run.sh",)), "banking-service", f"https://127.0.0.1:{port}/"],
-                cwd=self.client, env=environment(home, lab.QUIET), capture_output=True, text=True, check=False,
+                cwd=self.client, env=environment(home, lab.QUIET, lab.CLIENT.capabilities.environment),
+                capture_output=True, text=True, check=False,
             )  # fmt: skip
 
 
@@ -95,7 +96,8 @@ def started(bank: Bank, folder: Path | None = None, **extra: str) -> Iterator[Ba
     (free,) = free_addresses(1)
     running = Bank(bank.out, free.port)
     environment = {**lab.QUIET, "LISTEN": str(free), **extra}
-    launch = Launch("banking-service", folder or bank.server, lab.SERVER.capabilities.ready or "", environment)
+    can = lab.SERVER.capabilities
+    launch = Launch("banking-service", folder or bank.server, can.ready or "", environment, can.environment)
     with Services(on_line=lambda _, line: running.lines.append(line)) as services:
         services.start([launch])
         yield running

@@ -86,8 +86,8 @@ class Household:
         return Authority(issue.Issuer(certificate, keys.load((pki / "ca.key").read_bytes())), ())
 
     def launch(self, name: str, extra: Mapping[str, str] | None = None) -> Launch:
-        ready = self.lab.kinds[Address.server(name)].capabilities.ready
-        return Launch(name, self.project(name), ready or "", extra or {})
+        can = self.lab.kinds[Address.server(name)].capabilities
+        return Launch(name, self.project(name), can.ready or "", extra or {}, can.environment)
 
     @contextlib.contextmanager
     def desk(self, **extra: str) -> Iterator[Desk]:
@@ -102,7 +102,8 @@ class Household:
         with lab.temporary_home() as home:
             return subprocess.run(
                 [self.project("teller") / "run.sh", name],
-                env=environment(home, {}), capture_output=True, text=True, check=False, timeout=60,
+                env=environment(home, {}, lab.CLIENT.capabilities.environment),
+                capture_output=True, text=True, check=False, timeout=60,
             )  # fmt: skip
 
     def lenient(self) -> contextlib.AbstractContextManager[None]:

@@ -199,6 +199,7 @@ def test_what_kinds_share_stands_once():
 
 def test_the_block_is_read():
     found = parse({**BLOCK, "requires": ["nginx", ["a", "b"]], "check_revocation": ["crl"]}, "x")
+    assert (found.environment, found.suggested) == ((), False)
     assert found.requires == (("nginx",), ("a", "b"))
     assert found.keys == {KeyType.EC_P256: "1.1.1"}
     assert found.check_revocation == {RevocationCheck.CRL}
@@ -215,6 +216,12 @@ def test_the_block_is_read():
         ({"keys": ["ec-p256"]}, "_scaffold.keys must map"),
         ({"requires": "nginx"}, "_scaffold.requires must be a list"),
         ({"requires": [[]]}, "_scaffold.requires must be a list"),
+        ({"environment": "JAVA_HOME"}, "_scaffold.environment must be a list"),
+        ({"environment": ["*"]}, '_scaffold.environment names "*"'),
+        ({"environment": ["J*"]}, '_scaffold.environment names "J*"'),
+        ({"environment": ["*_PASSWORD"]}, '_scaffold.environment names "*_PASSWORD"'),
+        ({"environment": ["JAVA[_]HOME"]}, '_scaffold.environment names "JAVA[_]HOME"'),
+        ({"suggested": "yes"}, "_scaffold.suggested must be true or false"),
         ({"supports": ["flying"]}, '_scaffold.supports names "flying"'),
         ({"tls": ["old"]}, '_scaffold.tls names "old"'),
         ({"sees_issuer_by": None}, "_scaffold.sees_issuer_by is missing"),
@@ -225,6 +232,24 @@ def test_what_is_wrong_in_the_block_is_named(change, message):
     with pytest.raises(KindError) as caught:
         parse({**BLOCK, **change}, 'template "x"')
     assert message in str(caught.value)
+
+
+def test_the_environment_that_a_template_needs_is_read():
+    assert parse({**BLOCK, "environment": ["JAVA_HOME", "JVM_*"]}, "x").environment == ("JAVA_HOME", "JVM_*")
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+def test_the_template_that_is_suggested_is_the_one_that_says_so(role, tmp_path, monkeypatch):
+    assert catalogue.find(catalogue.suggested(role), role, tmp_path).capabilities.suggested
+    for name, suggested in (("first", False), ("second", True)):
+        of_servers = ("ready", "sees_issuer_by", "refuses_in")
+        block = {field: value for field, value in BLOCK.items() if role == "server" or field not in of_servers}
+        block |= {"role": role, "suggested": suggested}
+        make(tmp_path / f"{role}s" / name, {"_scaffold": block})
+    for each in (catalogue.builtin_names, catalogue.suggested, catalogue.find):
+        monkeypatch.setattr(catalogue, each.__name__, each.__wrapped__)
+    monkeypatch.setattr(catalogue, "templates_folder", lambda: tmp_path)
+    assert catalogue.suggested(role) == "second"
 
 
 @pytest.mark.parametrize("block", [None, [], "x", 3])

@@ -230,6 +230,20 @@ def test_a_bundle_of_its_own_is_refused_where_the_kind_reads_none():
     assert "reads no PFX bundle" in refused(kept).message
 
 
+def test_no_template_sees_a_password_of_the_environment():
+    t = topology(issuing=", key_password: {env: DEMO_PASSWORD}", client="    pfx: {password: {env: OTHER}}")
+    error = refused(t, environment=("DEMO_*",), supports=frozenset({"pfx", "calls"}))
+    assert "asks for DEMO_* of the environment, and would see the password in DEMO_PASSWORD" in str(error)
+    assert "desk" in str(error)
+    assert error.hint == "put that password into a variable of another name"
+    assert "would see the password in OTHER" in str(refused(t, environment=("OTHER",)))
+
+
+def test_a_template_may_see_what_is_no_password():
+    t = topology(issuing=", key_password: {env: DEMO_PASSWORD}")
+    check(t, kinds_of(t, environment=("DEMO", "DEMO_HOME", "JVM_*")))
+
+
 def test_without_such_a_default_the_topology_is_the_same():
     t = topology()
     assert without_unusable_defaults(t, kinds_of(t)) is t

@@ -10,7 +10,8 @@ import pytest
 
 import scaffold
 from scaffold.running.availability import _version_said_by
-from scaffold.running.services import environment, handed_on
+from scaffold.running.clients import Clients
+from scaffold.running.services import Launch, Services, environment, handed_on
 
 SECRET = "ROOT_KEY_PASSWORD"
 
@@ -53,6 +54,31 @@ def test_a_password_is_not_handed_on() -> None:
     assert SECRET not in handed_on()
     assert "PATH" in handed_on()
     assert SECRET not in environment(Path("/"), {"LISTEN": "x"})
+
+
+def test_what_a_template_declares_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_HOME", "/demo")
+    monkeypatch.setenv("DEMOS", "3")
+    assert not {"DEMO_HOME", "DEMOS"} & handed_on().keys()
+    assert environment(Path("/"), {}, ("DEMO_*",))["DEMO_HOME"] == "/demo"
+    assert "DEMOS" not in handed_on(("DEMO_*", "DEMO"))
+    assert handed_on(("DEMOS",))["DEMOS"] == "3"
+    assert "demo_home" not in handed_on(("demo_*",))
+
+
+def test_what_is_declared_reaches_servers_clients_and_the_question_for_a_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMO_HOME", "4.5.6")
+    script = tmp_path / "run.sh"
+    script.write_text('#!/bin/sh\necho "home=${DEMO_HOME-none}"\n')
+    script.chmod(0o755)
+    assert _version_said_by(("sh", "-c", "echo version $DEMO_HOME")) is None
+    assert _version_said_by(("sh", "-c", "echo version $DEMO_HOME"), ("DEMO_HOME",)) == (4, 5, 6)
+    assert Clients().run(script, []).output == "home=none\n"
+    assert Clients().run(script, [], ("DEMO_HOME",)).output == "home=4.5.6\n"
+    with Services() as services:
+        services.start([Launch("demo", tmp_path, "^home=4.5.6$", inherits=("DEMO_HOME",))])
 
 
 def test_who_is_asked_for_a_version_sees_none() -> None:

@@ -87,12 +87,12 @@ def test_a_missing_command_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_tls_library_that_is_too_old_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     t, kinds = bank(key=KeyType.ML_DSA_65)
-    monkeypatch.setattr(availability, "_version_said_by", lambda command: (3, 0, 17))
+    monkeypatch.setattr(availability, "_version_said_by", lambda command, inherits: (3, 0, 17))
     assert Availability(t, kinds).missing == {
         ACCOUNTS: "server.accounts needs OpenSSL 3.5 for a ml-dsa-65 key, and it has 3.0.17",
         TELLER: "client.teller needs OpenSSL 3.5 for a peer's ml-dsa-65 key, and it has 3.0.17",
     }
-    monkeypatch.setattr(availability, "_version_said_by", lambda command: (3, 6, 0))
+    monkeypatch.setattr(availability, "_version_said_by", lambda command, inherits: (3, 6, 0))
     assert Availability(t, kinds).missing == {}
 
 
