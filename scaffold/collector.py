@@ -1,4 +1,4 @@
-"""When Python looks for garbage: not while much is made that all stays."""
+"""When the interpreter looks for garbage: not while much is made that all stays."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import scaffold
+from scaffold.kinds.catalogue import templates_folder
 from scaffold.topology.address import Part
 
 PACKAGE = Path(scaffold.__file__).parent
@@ -239,3 +240,54 @@ def test_the_checks_see_an_arrow_and_a_slow_import() -> None:
     assert arrows_back("from scaffold import view\n", "topology") == ["line 1: topology imports scaffold.view"]
     assert slow_at_import("class A:\n    import yaml\n") == ["yaml"]
     assert slow_at_import("def f():\n    import yaml\n") == []
+
+
+def kind_names(templates: Path) -> tuple[str, ...]:
+    """What the built-in kinds are called: their folders under `servers` and `clients`."""
+    return tuple(sorted({path.parent.name for path in templates.glob("*s/*/cookiecutter.json")}))
+
+
+OF_THE_INTERPRETER = {
+    "scaffold.__main__": ("python -m scaffold",),  # how this very program is run
+    "scaffold.plan.adopted": ("Python 3.13 and later",),  # whose own TLS verifies strictly by default
+    "scaffold.verify.tls": ("under this Python",),  # what probes, and what its OpenSSL cannot offer
+}
+"""Where the name of a kind is a word for something else: what runs scaffold, and what many clients are written in."""
+
+
+def names_of_kinds(source: str, names: Iterable[str], allowed: Iterable[str] = ()) -> list[str]:
+    """The lines of `source` in which the name of a kind stands as a word: in code, in a text or in a comment."""
+    word = re.compile(rf"(?<![a-z])({'|'.join(map(re.escape, names))})(?![a-z])", re.IGNORECASE)
+    found = []
+    for number, line in enumerate(source.splitlines(), 1):
+        rest = line
+        for phrase in allowed:
+            rest = rest.replace(phrase, "")
+        found += [f"line {number}: {match[0]} in {line.strip()!r}" for match in word.finditer(rest)]
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted_name)
+def test_no_kind_is_named(path: Path) -> None:
+    """What is peculiar to a kind stands in its folder, and is declared there."""
+    allowed = OF_THE_INTERPRETER.get(dotted_name(path), ())
+    assert names_of_kinds(path.read_text("utf-8"), kind_names(templates_folder()), allowed) == []
+
+
+def test_what_is_allowed_of_the_interpreter_is_there() -> None:
+    for module, phrases in OF_THE_INTERPRETER.items():
+        source = (PACKAGE.parent / Path(*module.split("."))).with_suffix(".py").read_text("utf-8")
+        assert all(phrase in source for phrase in phrases), module
+
+
+def test_the_check_sees_a_kind_that_is_named() -> None:
+    names = kind_names(templates_folder())
+    assert {"nginx", "python", "kestrel"} <= set(names)
+    for line in (
+        'if kind.name == "nginx":', "# Kestrel closes without an alert.", '_HANDED_ON = r"PATH|DOTNET_\\w+"',
+        "nginx_needs = 1", '"""`python3` is there."""', "x = 'template: python'", "# as curl's own", "# PYTHON",
+    ):  # fmt: skip
+        assert names_of_kinds(line, names), line
+    assert names_of_kinds("curly = pythonic(engine_x)", names) == []
+    assert names_of_kinds("# Python 3.13 and later", names, ("Python 3.13 and later",)) == []
+    assert names_of_kinds("# python, Python 3.13 and later", names, ("Python 3.13 and later",)) != []

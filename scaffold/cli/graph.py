@@ -25,9 +25,9 @@ def run(
     ] = Format.MERMAID,
 ) -> None:
     """Print the picture; nothing is read but the topology."""
-    from scaffold.topology.load import load
+    from scaffold.cli.project import read
     from scaffold.view import graph
 
-    topology = load(file)
+    topology = read(file)
     lines = graph.mermaid(topology) if format_ is Format.MERMAID else graph.dot(topology)
     typer.echo("\n".join(lines))

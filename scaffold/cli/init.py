@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -84,16 +85,16 @@ def _files_of(example: str, out: Path) -> dict[Path, bytes]:
 
 
 def _from_answers(file: Path) -> str:
-    from scaffold.kinds.catalogue import builtin_names
+    from scaffold.kinds.catalogue import builtin_names, suggested
 
     typer.echo("A few questions; the answer in brackets is taken when you press Enter.")
     folder = re.sub(r"[^a-z0-9]+", "-", file.absolute().parent.name.lower()).strip("-")
     name = _ask_labels("What is the topology called", folder or "services", one=True)[0]
     servers = _ask_labels("Which services are called (names, separated by commas)", "api")
     question = f"What are they rendered as: {' or '.join(builtin_names('server'))}"
-    template = typer.prompt(question, default="python", type=str).strip()
+    template = typer.prompt(question, default=suggested("server"), type=str).strip()
     clients = _ask_labels("Which clients call them", "cli")
-    return _topology(name, servers, template, clients)
+    return _topology(name, servers, clients, {"server": template, "client": suggested("client")})
 
 
 def _ask_labels(question: str, default: str, *, one: bool = False) -> list[str]:
@@ -107,7 +108,7 @@ def _ask_labels(question: str, default: str, *, one: bool = False) -> list[str]:
         typer.echo("  A name is made of lower-case letters, digits and hyphens, and each is given once.")
 
 
-def _topology(name: str, servers: list[str], template: str, clients: list[str]) -> str:
+def _topology(name: str, servers: list[str], clients: list[str], templates: Mapping[str, str]) -> str:
     lines = [
         "# yaml-language-server: $schema=topology.schema.json",
         "version: 1",
@@ -122,13 +123,13 @@ def _topology(name: str, servers: list[str], template: str, clients: list[str]) 
     for port, server in enumerate(servers, FIRST_PORT):
         lines += [
             f"  {server}:",
-            f"    template: {template}",
+            f"    template: {templates['server']}",
             f"    listen: 127.0.0.1:{port}",
             "    names: [localhost, 127.0.0.1]",
         ]
     lines += ["", "clients:"]
     for client in clients:
-        lines += [f"  {client}:", "    template: python", f"    calls: [{', '.join(servers)}]"]
+        lines += [f"  {client}:", f"    template: {templates['client']}", f"    calls: [{', '.join(servers)}]"]
     return "\n".join(lines) + "\n"
 
 

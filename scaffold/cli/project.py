@@ -37,10 +37,21 @@ def open_project(file: Path, out: Path | None) -> Project:
     from scaffold.kinds.limits import without_unusable_defaults
     from scaffold.store.layout import Layout
 
-    written = load(file)
+    written = read(file)
     kinds = _kinds(written)
     topology = without_unusable_defaults(written, kinds)
     return Project(topology, kinds, Layout(out_folder(topology, file, out)))
+
+
+def read(file: Path) -> Topology:
+    """The topology in FILE; hints name the templates that are there. Raises TopologyError."""
+    return load(file, _suggested)
+
+
+def _suggested(role: str) -> str:
+    from scaffold.kinds.catalogue import suggested
+
+    return suggested(role)
 
 
 def out_folder(topology: Topology, file: Path, out: Path | None) -> Path:

@@ -9,9 +9,8 @@ import typer
 
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Out
-from scaffold.cli.project import out_folder
+from scaffold.cli.project import out_folder, read
 from scaffold.errors import PublishError
-from scaffold.topology.load import load
 from scaffold.topology.model import HostPort
 
 
@@ -24,7 +23,7 @@ def run(
     ] = None,
 ) -> None:
     """Serve what apply has made; the log, one JSON object a line, goes to standard error. TERM and Ctrl-C end it."""
-    topology = load(file)
+    topology = read(file)
     if topology.publish is None:
         raise PublishError(
             f"{file} does not say where it publishes",

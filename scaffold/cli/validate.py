@@ -9,10 +9,10 @@ from scaffold.cli.options import DEFAULT_FILE, File, Out
 
 def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
     """Load the topology, which checks everything that can be known without a disk or a clock."""
+    from scaffold.cli.project import read
     from scaffold.plan.notes import minutes
-    from scaffold.topology.load import load
 
-    topology = load(file)
+    topology = read(file)
     typer.echo(
         f"{file}: valid: {_count(len(topology.cas), 'CA')}, {_count(len(topology.servers), 'server')}, "
         f"{_count(len(topology.clients), 'client')}."

@@ -19,7 +19,7 @@ from scaffold.errors import PkiError, Unreadable, WrongPassword
 from scaffold.pki.der import elements
 from scaffold.pki.keys import PrivateKey, key_type
 
-# .NET refuses more than 300,000 iterations of one derivation; a bundle needs two, for the key and the certificates.
+# Some readers refuse more than 300,000 iterations of one derivation; a bundle needs two: key and certificates.
 _PFX_ROUNDS: Final = 100_000
 _LEGACY_ROUNDS: Final = 2_048
 

@@ -1,4 +1,4 @@
-"""Distinguished names: common names made, and whole names as one line of text as OpenSSL and nginx print them."""
+"""Distinguished names: common names made, and whole names as one line of text as OpenSSL prints them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _folded(value: str | bytes) -> str | bytes:
 
 
 def rfc2253(name: x509.Name) -> str:
-    """The name as `openssl x509 -nameopt RFC2253` and nginx's `$ssl_client_s_dn` print it.
+    """The name as `openssl x509 -nameopt RFC2253` and servers that hand it on as text print it.
 
     Last attribute first, without spaces; what is not ASCII as escaped UTF-8 octets (`\\C4\\86`).
     """

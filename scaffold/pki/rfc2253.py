@@ -1,7 +1,7 @@
-"""The value of a name's attribute as text, byte for byte as OpenSSL (and so nginx) prints it by RFC 2253.
+"""The value of a name's attribute as text, byte for byte as OpenSSL prints it by RFC 2253.
 
-Plain text in and out, without a library: what settings say of a certificate that is not made yet must be what nginx
-reads from it later, so both are printed here.
+Plain text in and out, without a library: what settings say of a certificate that is not made yet must be what a server
+that sees names alone reads from it later, so both are printed here.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from scaffold.topology.model import Subject
 
 
 def rfc2253(subject: Subject) -> str:
-    """A subject as OpenSSL prints it by `XN_FLAG_RFC2253`, and nginx as `$ssl_client_s_dn`.
+    """A subject as OpenSSL prints it by `XN_FLAG_RFC2253`, and servers that hand it on as text.
 
     Its certificate holds the attributes in the order C, ST, L, O, OU, CN; RFC 2253 2.1 prints them from the last.
     """

@@ -58,9 +58,9 @@ class Allowed:
     While its CA has two keys, a caller is listed once for each. `caller` is its address; `issuer` is the CA's name, and
     `signer` tells the CA's keys apart: `issuing`, `issuing@2`.
 
-    `subject_dn` and `issuer_dn` are whole names for servers that see nothing else (RFC 2253 strings, as nginx prints
-    them); `subject_dn` is None for external clients. `gateway`: this server is its upstream, so its `X-Client-Subject`
-    and `X-Client-Issuer` are believed.
+    `subject_dn` and `issuer_dn` are whole names for servers that see nothing else (RFC 2253 strings, as OpenSSL
+    prints them); `subject_dn` is None for external clients. `gateway`: this server is its upstream, so its
+    `X-Client-Subject` and `X-Client-Issuer` are believed.
     """
 
     caller: str

@@ -61,7 +61,7 @@ def _checked(text: str, owner: str, where: str, hint: str) -> bytes:
         raise SecretError(f"{owner}: the password in {where} holds a control character", hint="choose another password")
     try:
         return password.encode()
-    except UnicodeEncodeError as error:  # how Python shows bytes of the environment that are no text
+    except UnicodeEncodeError as error:  # how os.environ shows bytes that are no text
         raise SecretError(f"{owner}: {where} is not text in UTF-8", hint=hint) from error
 
 

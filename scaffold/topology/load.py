@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +35,9 @@ from scaffold.topology.model import (
 
 Values = dict[str, Any]
 
+Suggest = Callable[[str], str]
+"""The template that hints name, by the role of who needs one (`server` or `client`)."""
+
 ROOT_LIFETIME = timedelta(days=3_650)
 CA_LIFETIME = timedelta(days=1_825)
 LEAVES_REVOCATION = Revocation(crl=timedelta(days=1), ocsp=timedelta(hours=1))
@@ -46,7 +49,11 @@ PLAIN_CLIENT_FIELDS = ("key", "tls", "calls", "check_revocation", "on_unavailabl
 PLAIN_SERVER_FIELDS = (*PLAIN_CLIENT_FIELDS, "upstream", "staple", "must_staple", "health", "post_quantum")
 
 
-def load(path: Path) -> Topology:
+def _any_template(role: str) -> str:
+    return "NAME"
+
+
+def load(path: Path, suggest: Suggest = _any_template) -> Topology:
     """The topology in a file. Raises `TopologyError` for what cannot be read and for what cannot be."""
     try:
         text = read_at_most(path, MOST_BYTES + 1)
@@ -55,7 +62,7 @@ def load(path: Path) -> Topology:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TopologyError(f"cannot read {path}: {reason}", hint=_reading_hint(path)) from None
-    return loads(text, path)
+    return loads(text, path, suggest)
 
 
 def _reading_hint(path: Path) -> str:
@@ -64,11 +71,11 @@ def _reading_hint(path: Path) -> str:
     return "name another file with -f, or have its rights changed"
 
 
-def loads(text: bytes, source: Path) -> Topology:
+def loads(text: bytes, source: Path, suggest: Suggest = _any_template) -> Topology:
     """The topology in `text`; `source` is named in places, and paths in the topology are relative to its folder."""
     mistakes = Mistakes()
     with garbage_collector_off():
-        t = _topology(_values(text, source, mistakes), Places(text, source), source, mistakes)
+        t = _topology(_values(text, source, mistakes), Places(text, source), source, mistakes, suggest)
     mistakes.check()
     return t
 
@@ -82,10 +89,10 @@ def _values(text: bytes, source: Path, mistakes: Mistakes) -> Values:
     return language.TOPOLOGY.read_on(document.root, document, mistakes)
 
 
-def _topology(values: Values, places: Places, source: Path, mistakes: Mistakes) -> Topology:
+def _topology(values: Values, places: Places, source: Path, mistakes: Mistakes, suggest: Suggest) -> Topology:
     """What the values make. Where they break a rule, it is in `mistakes`, and the topology is none to be used."""
     name, publish = values.get("name", _NO_NAME), _publish(values)
-    entities = _Entities(values, places, mistakes)
+    entities = _Entities(values, places, mistakes, suggest)
     cas = {ca: entities.ca(ca, own) for ca, own in entities.cas.items()}
     empty: Mapping[str, Any] = MappingProxyType({})
     t = Topology(name, source, MappingProxyType(cas), empty, empty, publish, places)
@@ -119,11 +126,12 @@ class _Entities:
     said of what it lacks.
     """
 
-    def __init__(self, values: Values, places: Places, mistakes: Mistakes) -> None:
+    def __init__(self, values: Values, places: Places, mistakes: Mistakes, suggest: Suggest) -> None:
         self._trust_domain: str = values.get("trust_domain") or values.get("name", _NO_NAME)
         self._publish = _publish(values)
         self._places = places
         self._mistakes = mistakes
+        self._suggest = suggest
         self.sections = frozenset(values) | {"servers", "clients"}
         if isinstance(values, Partial):
             self.sections = frozenset(name for name in self.sections if name in values or not values.may_have(name))
@@ -233,7 +241,7 @@ class _Entities:
         identity, sans = self._identity("client", name, values)
         return Client(
             name=name,
-            template=self._needed(path, values, "template", "python", "or another template, or a folder of your own"),
+            template=self._template(path, "client", values),
             issuer=issuer,
             subject=self._subject(name, "client", values, issuer),
             lifetime=values["lifetime"],
@@ -270,7 +278,7 @@ class _Entities:
     def server(self, name: str, issuers_of_callers: tuple[str, ...] | None, t: Topology) -> Server:
         own, values = self._own["servers"][name], self.servers[name]
         path = ("servers", name)
-        template = self._needed(path, values, "template", "python", "or another template, or a folder of your own")
+        template = self._template(path, "server", values)
         listen = self._needed(path, values, "listen", HostPort("127.0.0.1", 8_443), "where it listens")
         self._needed(path, values, "names", "[localhost]", "what callers know it by")
         issuer = self._issuer(path, values)
@@ -369,6 +377,12 @@ class _Entities:
         place = self._places[(*path, "renew_before")]
         self._add(path, TopologyError(message, place=place, hint="a share is always shorter: renew_before: 33%"))
         return language.RENEW_DEFAULT
+
+    def _template(self, path: tuple[str, str], role: str, values: Values) -> str:
+        if "template" in values:
+            return str(values["template"])
+        what = "or another template, or a folder of your own"
+        return str(self._needed(path, values, "template", self._suggest(role), what))
 
     def _needed(self, path: tuple[str, str], values: Values, field: str, example: Any, what: str) -> Any:
         """The value of `field`, or the example that is then shown of it."""

@@ -256,7 +256,7 @@ def _responder_key_is_open(t: Topology, ca: Ca) -> Iterator[TopologyError]:
 
 
 def _no_two_cas_of_one_name(t: Topology) -> Iterator[TopologyError]:
-    """Who sees only names (nginx) could not tell them apart, and chain building could take the wrong one."""
+    """Who sees only names could not tell them apart, and chain building could take the wrong one."""
     seen: dict[tuple[str, ...], Ca] = {}
     for ca in t.cas.values():
         # What an existing CA is called stands in its certificate.
@@ -462,7 +462,7 @@ def _no_two_of_one_identity(t: Topology) -> Iterator[TopologyError]:
 
 
 def _no_two_callers_of_one_name(t: Topology) -> Iterator[TopologyError]:
-    """A server that sees only names (nginx: whole issuer and subject) would take one for the other."""
+    """A server that sees only names (the whole issuer and subject) would take one for the other."""
     seen: dict[tuple[str, tuple[str, ...]], Party] = {}
     for party in graph.parties(t):
         if not _is_ours(party) or not (isinstance(party, Client) or party.calls):
@@ -498,7 +498,7 @@ def _wrong_names_are_nobodys(t: Topology) -> Iterator[TopologyError]:
 def _fault_is_seen(t: Topology, party: Party, fault: Fault) -> Iterator[TopologyError]:
     """Somebody here must be able to see it: the servers that a client calls, those of ours that call a server.
 
-    A server's fault is in the certificate it serves with. Whether a kind looks at what is wrong (nginx sees no SAN) is
+    A server's fault is in the certificate it serves with. Whether a kind looks at what is wrong (some see no SAN) is
     for the kind to say; what nobody could see whatever its kind is refused here.
     """
     place = _where(t, party, "fault")
@@ -514,7 +514,7 @@ def _fault_is_seen(t: Topology, party: Party, fault: Fault) -> Iterator[Topology
 
 
 def _common_name_stands_in(server: Server) -> bool:
-    """Python, Node, Java and curl accept a name in CN alone where there is no SAN (RFC 6125 6.4.4)."""
+    """Many TLS clients accept a name in CN alone where there is no SAN (RFC 6125 6.4.4)."""
     return server.subject.common_name.lower() in {name.value for name in server.names}
 
 

@@ -14,7 +14,7 @@ CANNOT_TRUST, REFUSED, NOT_REACHABLE = 3, 4, 5
 """The exit statuses of every rendered client: it refuses the server, the server refuses it, nobody answers."""
 
 _REFUSING = frozenset({400, 401, 403, 495, 496})
-"""HTTP statuses of a refusal. 495 and 496 are nginx's own (ngx_http_request.h), 400 what it makes of them."""
+"""HTTP statuses of a refusal. 495 and 496 are in no RFC: some servers say so of a certificate, or say 400."""
 
 _ABOUT_THE_PROTOCOL = frozenset({"protocol version", "handshake failure", "insufficient security"})
 _NOT_ABOUT_A_CERTIFICATE = frozenset(

@@ -49,7 +49,7 @@ class Closed:
     """The server ended it: `alert` is OpenSSL's word for the TLS alert, None for an end without one.
 
     TLS 1.3 lets a client finish before the server has looked at its certificate (RFC 8446 4.4.2), so an end
-    `after_handshake` is as good a refusal as one within; Kestrel and TLS 1.2 refuse so without any alert.
+    `after_handshake` is as good a refusal as one within; some servers refuse so without any alert.
     """
 
     alert: str | None

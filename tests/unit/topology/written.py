@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import TopologyError, TopologyErrors
+from scaffold.kinds.catalogue import suggested
 from scaffold.topology.load import loads
 from scaffold.topology.model import Topology
 
@@ -73,7 +74,7 @@ def refused(text: str | bytes, message: str, at: str | None = None, hint: str = 
 def mistakes(text: str | bytes) -> tuple[TopologyError, ...]:
     """All that loading refuses, at least one, in the file's order."""
     with pytest.raises(TopologyError) as caught:
-        loads(text.encode() if isinstance(text, str) else text, SOURCE)
+        loads(text.encode() if isinstance(text, str) else text, SOURCE, suggested)
     error = caught.value
     found = error.errors if isinstance(error, TopologyErrors) else (error,)
     assert all(isinstance(one, TopologyError) for one in found)
