@@ -11,6 +11,7 @@ from cryptography import x509
 from scaffold.errors import TopologyError, WrongPassword
 from scaffold.pki import keys
 from scaffold.pki.randomness import OPERATING_SYSTEM
+from scaffold.plan.model import Action
 from scaffold.topology.model import KeyType
 from tests.unit.adopting import NOW, Adopting, Made, Spec, crl, make, name, without_end
 
@@ -80,6 +81,34 @@ def test_a_chain_that_ends_before_the_leaves_is_a_note(adopting):
     longer = make(Spec("Partner Root", index=1, ends=timedelta(days=200)))
     adopting.bring(ca, [longer])
     assert not said(adopting, "is refused by everybody from")
+
+
+LEAVES = ("server.accounts.certificate", "client.teller.certificate")
+
+
+def reasons_of_leaves(adopting: Adopting) -> list[tuple[str, str]]:
+    adopting.write()
+    return [adopting.household.planned()[address] for address in LEAVES]
+
+
+def test_what_would_outlive_a_ca_that_now_ends_earlier_is_cut_to_its_end(adopting):
+    adopting.bring(CA, [ROOT])
+    adopting.apply()
+    shorter = make(Spec(ends=timedelta(days=60)), ROOT)
+    adopting.bring(shorter, [ROOT])
+    assert reasons_of_leaves(adopting) == [(Action.UPDATE, "outlives-issuer")] * 2
+    adopting.apply()
+    for path in ("servers/accounts/tls/cert.pem", "clients/teller/tls/cert.pem"):
+        leaf = adopting.household.certificate(path)
+        assert leaf.not_valid_after_utc == shorter.certificate.not_valid_after_utc
+    assert adopting.plan().changes == ()
+
+
+def test_what_ends_before_a_ca_that_now_ends_earlier_stays(adopting):
+    adopting.bring(CA, [ROOT])
+    adopting.apply()
+    adopting.bring(make(Spec(ends=timedelta(days=120)), ROOT), [ROOT])
+    assert reasons_of_leaves(adopting) == [(Action.UPDATE, "chain")] * 2
 
 
 # --- Names --------------------------------------------------------------------------------------------------------
