@@ -24,6 +24,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from scaffold.errors import PkiError
 from scaffold.pki.keys import MALFORMED, PublicKey
 from scaffold.pki.names import COMMON_NAME_LIMIT, common_name, ending_in, rfc2253
+from scaffold.topology.generations import FIRST
 from scaffold.topology.model import Ca, Fault, NameConstraints, Party, San, SanType, Server, Subject, Topology
 from scaffold.topology.publication import ca_url, crl_url, ocsp_url, published_name
 
@@ -116,11 +117,14 @@ class CertificateProfile:
 # --- From the topology ---------------------------------------------------------------------------------------------
 
 
-def for_ca(t: Topology, ca: Ca) -> CertificateProfile:
-    """The profile of a CA that is made here. A self-signed one carries no pointers."""
-    crl_url, ocsp_url, ca_url = _pointers_of(t, ca.issuer)
+def for_ca(t: Topology, ca: Ca, number: int = FIRST, issued_by: int = FIRST) -> CertificateProfile:
+    """The profile of a generation of a CA that is made here. A self-signed one carries no pointers.
+
+    `issued_by` is the generation of its issuer, here as below: each publishes in a place of its own.
+    """
+    crl_url, ocsp_url, ca_url = _pointers_of(t, ca.issuer, issued_by)
     return CertificateProfile(
-        subject=ca.subject,
+        subject=_subject_of(ca, number),
         role="ca",
         path_length=ca.path_length,
         name_constraints=ca.name_constraints,
@@ -130,9 +134,16 @@ def for_ca(t: Topology, ca: Ca) -> CertificateProfile:
     )
 
 
-def for_server(t: Topology, server: Server) -> CertificateProfile:
+def _subject_of(ca: Ca, number: int) -> Subject:
+    """Each generation has a name of its own: under one name, chain building takes the wrong key for the right one."""
+    if number == FIRST:
+        return ca.subject
+    return replace(ca.subject, common_name=ending_in(ca.subject.common_name, f"G{number}"))
+
+
+def for_server(t: Topology, server: Server, issued_by: int = FIRST) -> CertificateProfile:
     """The profile of the certificate that a server shows to its callers: serverAuth alone."""
-    crl_url, ocsp_url, ca_url = _pointers_of(t, server.issuer)
+    crl_url, ocsp_url, ca_url = _pointers_of(t, server.issuer, issued_by)
     return CertificateProfile(
         subject=server.subject,
         role="server",
@@ -145,13 +156,13 @@ def for_server(t: Topology, server: Server) -> CertificateProfile:
     )
 
 
-def for_client_side(t: Topology, party: Party) -> CertificateProfile:
+def for_client_side(t: Topology, party: Party, issued_by: int = FIRST) -> CertificateProfile:
     """The profile of the certificate with which a client, or a server that calls, calls: clientAuth alone.
 
     A server's second certificate carries its identity and none of its host names, and never its fault.
     """
     is_server = isinstance(party, Server)
-    crl_url, ocsp_url, ca_url = _pointers_of(t, party.issuer)
+    crl_url, ocsp_url, ca_url = _pointers_of(t, party.issuer, issued_by)
     return CertificateProfile(
         subject=party.subject,
         role="client",
@@ -163,17 +174,20 @@ def for_client_side(t: Topology, party: Party) -> CertificateProfile:
     )
 
 
-def for_responder(ca: Ca) -> CertificateProfile:
-    """The profile of a CA's delegated OCSP responder (RFC 6960 4.2.2.2). Nobody asks about it: no pointers."""
-    named = ending_in(ca.subject.common_name, "OCSP responder")
+def for_responder(ca: Ca, number: int = FIRST) -> CertificateProfile:
+    """The profile of a delegated OCSP responder (RFC 6960 4.2.2.2) of a generation of a CA.
+
+    Nobody asks about it: no pointers.
+    """
+    named = ending_in(_subject_of(ca, number).common_name, "OCSP responder")
     return CertificateProfile(subject=replace(ca.subject, common_name=named), role="ocsp")
 
 
-def _pointers_of(t: Topology, issuer: str | None) -> tuple[str | None, str | None, str | None]:
-    """The CRL's, the OCSP responder's and the CA certificate's URLs in what `issuer` issues."""
+def _pointers_of(t: Topology, issuer: str | None, number: int) -> tuple[str | None, str | None, str | None]:
+    """The CRL's, the OCSP responder's and the CA certificate's URLs in what a generation of `issuer` issues."""
     if issuer is None or t.publish is None:
         return None, None, None
-    name, revocation = published_name(issuer), t.cas[issuer].revocation
+    name, revocation = published_name(issuer, number), t.cas[issuer].revocation
     return (
         crl_url(t.publish, name) if revocation.crl else None,
         ocsp_url(t.publish, name) if revocation.ocsp else None,
@@ -181,9 +195,9 @@ def _pointers_of(t: Topology, issuer: str | None) -> tuple[str | None, str | Non
     )
 
 
-def pointers_by(t: Topology, issuer: str) -> tuple[x509.Extension[x509.ExtensionType], ...]:
-    """The extensions by which a certificate from `issuer` points to its CRL, its OCSP responder and its certificate."""
-    return _pointers(*_pointers_of(t, issuer))
+def pointers_by(t: Topology, issuer: str, number: int = FIRST) -> tuple[x509.Extension[x509.ExtensionType], ...]:
+    """The extensions by which what a generation of `issuer` issues points to its CRL, responder and certificate."""
+    return _pointers(*_pointers_of(t, issuer, number))
 
 
 # --- The fault in the words ----------------------------------------------------------------------------------------

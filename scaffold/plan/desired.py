@@ -14,7 +14,7 @@ from scaffold.pki.profiles import VERBATIM, CertificateProfile, Latitude
 from scaffold.store.layout import CaPaths, CertificatePaths, PartyPaths, ca_paths, party_paths
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
-from scaffold.topology.generations import FIRST, GenerationState
+from scaffold.topology.generations import FIRST, ONE_EACH, Generations, GenerationState
 from scaffold.topology.model import Ca, Client, Existing, Fault, KeyType, Party, Server, Topology
 
 DEFAULT_CRL_LIFE = timedelta(days=90)
@@ -87,7 +87,12 @@ class _Ca:
     def signs_crl(self) -> bool:
         """Whether its CRL is ours to sign: its key is at hand, nobody else publishes one, and somebody trusts it."""
         brought = self.ca.existing is not None and self.ca.existing.crl is not None
-        return self.ca.issues_here and not brought and self.state is not GenerationState.RETIRED
+        return self.ca.issues_here and not brought and self.kept_up
+
+    @property
+    def kept_up(self) -> bool:
+        """Whether its certificate is renewed and put right: not of one that nobody trusts any more."""
+        return self.state is not GenerationState.RETIRED
 
     @property
     def crl_life(self) -> timedelta:
@@ -145,23 +150,32 @@ class Desired:
         """The certificates of the CAs that are made here."""
         return (one.certificate for one in self.cas if isinstance(one, MadeCa))
 
+    def kept_up(self) -> Iterator[DesiredCertificate]:
+        """Those of them that are renewed and put right."""
+        return (one.certificate for one in self.cas if isinstance(one, MadeCa) and one.kept_up)
+
     def of_parties(self) -> Iterator[IssuedCertificate]:
         """The certificates of servers and clients."""
         return (certificate for party in self.parties for certificate in party.certificates)
 
 
-def desire(t: Topology, issuers: Mounted = MappingProxyType({})) -> Desired:
+def desire(t: Topology, issuers: Mounted = MappingProxyType({}), generations: Generations = ONE_EACH) -> Desired:
     """What `t` asks for. `issuers` issue in the place of CAs' keys on disk.
 
-    Raises PkiError for what no certificate can say.
+    `generations` are those of the CAs that are made here: one that was adopted has the one that was brought. Raises
+    PkiError for what no certificate can say.
     """
     longest: dict[str, timedelta] = {}
     for party in _own_parties(t):
         longest[party.issuer] = max(party.lifetime, longest.get(party.issuer, timedelta()))
     return Desired(
         t,
-        cas=tuple(_ca(t, ca, longest.get(ca.name, timedelta()), issuers) for ca in graph.issuing_order(t)),
-        parties=tuple(_party(t, party, issuers) for party in _own_parties(t)),
+        cas=tuple(
+            one
+            for ca in graph.issuing_order(t)
+            for one in _generations(t, ca, longest.get(ca.name, timedelta()), issuers, generations)
+        ),
+        parties=tuple(_party(t, party, issuers, generations) for party in _own_parties(t)),
     )
 
 
@@ -174,17 +188,27 @@ def _latitude(issuers: Mounted, ca: str) -> Latitude:
     return issuers[ca].latitude if ca in issuers else VERBATIM
 
 
-def _ca(t: Topology, ca: Ca, longest_leaf: timedelta, issuers: Mounted) -> DesiredCa:
-    paths = ca_paths(ca.name)
+def _generations(
+    t: Topology, ca: Ca, longest_leaf: timedelta, issuers: Mounted, generations: Generations
+) -> Iterator[DesiredCa]:
     if ca.existing is not None:
-        return AdoptedCa(ca, paths, ca.existing)
-    address, profile = ca.address.with_part(Part.CERTIFICATE), profiles.for_ca(t, ca)
-    window, files = _window_of_ca(ca, longest_leaf), CertificatePaths(paths.certificate, paths.key)
+        yield AdoptedCa(ca, ca_paths(ca.name), ca.existing)
+        return
+    issued_by = FIRST if ca.issuer is None else generations.issuing(ca.issuer)
+    for number, state in generations.of(ca.name).items():
+        certificate = _certificate_of_ca(t, ca, number, issued_by, _window_of_ca(ca, longest_leaf), issuers)
+        yield MadeCa(ca, ca_paths(ca.name, number), certificate, number=number, state=state)
+
+
+def _certificate_of_ca(
+    t: Topology, ca: Ca, number: int, issued_by: int, window: timedelta, issuers: Mounted
+) -> DesiredCertificate:
+    paths, address = ca_paths(ca.name, number), Address.ca(ca.name, Part.CERTIFICATE, number)
+    profile, files = profiles.for_ca(t, ca, number, issued_by), CertificatePaths(paths.certificate, paths.key)
     if ca.issuer is None:
-        return MadeCa(ca, paths, RootCertificate(address, profile, ca.key, ca.lifetime, window, files))
+        return RootCertificate(address, profile, ca.key, ca.lifetime, window, files)
     latitude = _latitude(issuers, ca.issuer)
-    asked = IssuedCertificate(address, profile, ca.key, ca.lifetime, window, files, ca.issuer, latitude=latitude)
-    return MadeCa(ca, paths, asked)
+    return IssuedCertificate(address, profile, ca.key, ca.lifetime, window, files, ca.issuer, latitude=latitude)
 
 
 def _window_of_ca(ca: Ca, longest_leaf: timedelta) -> timedelta:
@@ -193,13 +217,13 @@ def _window_of_ca(ca: Ca, longest_leaf: timedelta) -> timedelta:
     return max(ca.renew_before.of(ca.lifetime), need)
 
 
-def _party(t: Topology, party: Party, issuers: Mounted) -> DesiredParty:
-    is_server = isinstance(party, Server)
+def _party(t: Topology, party: Party, issuers: Mounted, generations: Generations) -> DesiredParty:
+    is_server, issued_by = isinstance(party, Server), generations.issuing(party.issuer)
     paths, latitude = party_paths(party.address.role, party.name), _latitude(issuers, party.issuer)
     own = _leaf(
         party,
         party.address.with_part(Part.CERTIFICATE),
-        profiles.for_server(t, party) if isinstance(party, Server) else profiles.for_client_side(t, party),
+        _profile_shown(t, party, issued_by),
         paths.own,
         latitude,
         party.fault,
@@ -208,7 +232,7 @@ def _party(t: Topology, party: Party, issuers: Mounted) -> DesiredParty:
         _leaf(
             party,
             party.address.with_part(Part.CLIENT_CERTIFICATE),
-            profiles.for_client_side(t, party),
+            profiles.for_client_side(t, party, issued_by),
             paths.client_side,
             latitude,
         )
@@ -216,6 +240,13 @@ def _party(t: Topology, party: Party, issuers: Mounted) -> DesiredParty:
         else None
     )
     return DesiredParty(party, paths, own, second)
+
+
+def _profile_shown(t: Topology, party: Party, issued_by: int) -> CertificateProfile:
+    """Of the certificate that a server shows to callers, and a client to servers."""
+    if isinstance(party, Server):
+        return profiles.for_server(t, party, issued_by)
+    return profiles.for_client_side(t, party, issued_by)
 
 
 def _leaf(

@@ -126,6 +126,8 @@ class _Diff:
         for one in self.desired.cas:
             self.observed.look_at(one.paths.folder)
             match one:
+                case MadeCa(kept_up=False):
+                    self._retired(one)
                 case MadeCa():
                     self._made(one)
                 case AdoptedCa():
@@ -175,6 +177,12 @@ class _Diff:
             paths = (*key, one.paths.certificate, one.paths.der, one.paths.chain)
             self._change(asked.address, verdict, paths, also=_secret(one))
         self._settle(one, replace(_after(one, examined, verdict, real), withdrawn=withdrawn))
+
+    def _retired(self, one: MadeCa) -> None:
+        """Nobody trusts it: it stays as it stands, be its key in an archive or destroyed."""
+        subject = profiles.subject_name(one.certificate.profile.subject)
+        real = self.observed.certificate(one.paths.certificate).certificate
+        self._settle(one, Generation(one.ca.name, subject, self.now) if real is None else _staying(one, real))
 
     def _settle(self, one: DesiredCa, after: Generation) -> None:
         self.generations[one.address] = replace(after, number=one.number, state=one.state)
@@ -226,7 +234,7 @@ class _Diff:
         """What stands around a CA's certificate: its DER copy, its chain, how its key is kept."""
         address = one.address.with_part(Part.CERTIFICATE)
         certificate = self.generations[one.address].certificate
-        if isinstance(certificate, Unknown):
+        if isinstance(certificate, Unknown) or not one.kept_up:
             return
         wanted: dict[str, bytes | Unknown] = {
             one.paths.der: bundles.der(certificate),
@@ -582,13 +590,18 @@ def _after(
     asked = one.certificate
     name, subject = one.ca.name, profiles.subject_name(asked.profile.subject)
     if verdict is None and real is not None:
-        return Generation(name, subject, real.not_valid_after_utc, real, real, keys.spki(real))
+        return _staying(one, real)
     ends = ends_when_issued(asked, examined.issuer, examined.now)
     if verdict is None or verdict.work is Work.NEW_KEY:
         return Generation(name, subject, ends)
     spki = examined.key_spki if examined.key_spki is not None else Unknown.AFTER_APPLY
     today = real if real is not None and spki == keys.spki(real) else None
     return Generation(name, subject, ends, today=today, spki=spki)
+
+
+def _staying(one: MadeCa, real: x509.Certificate) -> Generation:
+    subject = profiles.subject_name(one.certificate.profile.subject)
+    return Generation(one.ca.name, subject, real.not_valid_after_utc, real, real, keys.spki(real))
 
 
 def _secret(one: DesiredCa) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
+from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.model import Topology
 from scaffold.topology.notes import Note
 
@@ -56,12 +57,18 @@ class Planned:
 
 
 def look(
-    t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime, issuers: Mounted | None = None
+    t: Topology,
+    kinds: Mapping[Address, Kind],
+    layout: Layout,
+    now: datetime,
+    issuers: Mounted | None = None,
+    generations: Generations = ONE_EACH,
 ) -> Basis:
     """Looks at all that a plan needs; no password is asked for.
 
     `kinds` is by the address of each server and client; what a kind cannot enforce is refused. `issuers` issue in the
-    place of CAs' keys on disk. Raises TopologyError, StoreError, KindError, PkiError.
+    place of CAs' keys on disk; `generations` are those of CAs with more than one. Raises TopologyError, StoreError,
+    KindError, PkiError.
     """
     mounted = issuers or {}
     with garbage_collector_off():
@@ -69,7 +76,7 @@ def look(
         observed.check_topology(t.name)
         observed.ledger.check()
         adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
-        of_kinds, desired = limits.check(t, kinds), desire(t, mounted)
+        of_kinds, desired = limits.check(t, kinds), desire(t, mounted, generations)
         said = (*of_kinds, *notes(t), *_on_adopted(desired, adopted, kinds, observed, now))
         return Basis(desired, observed, adopted, kinds, now, said, mounted)
 

@@ -14,19 +14,26 @@ from scaffold.plan.staples import due_at, has_staple, life
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Address
+from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.model import Fault, Topology
 
 
-def next_due(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> datetime | None:
+def next_due(
+    t: Topology,
+    kinds: Mapping[Address, Kind],
+    layout: Layout,
+    now: datetime,
+    generations: Generations = ONE_EACH,
+) -> datetime | None:
     """The first moment after `now` at which something becomes due, as far as what stands there says it."""
-    observed, desired = Observation(layout), desire(t)
+    observed, desired = Observation(layout), desire(t, generations=generations)
     return min((moment for moment in _moments(desired, observed, kinds, now) if moment > now), default=None)
 
 
 def _moments(
     desired: Desired, observed: Observation, kinds: Mapping[Address, Kind], now: datetime
 ) -> Iterator[datetime]:
-    asked: list[DesiredCertificate] = list(desired.of_cas())
+    asked: list[DesiredCertificate] = [*desired.kept_up()]
     for party in desired.parties:
         asked.extend(party.certificates)
         if has_staple(party, kinds[party.party.address]):

@@ -113,13 +113,13 @@ def _without_keys(whole: Planned, part: Planned) -> frozenset[str]:
         if change.action is Action.REPLACE
         and change.address.role is Role.CA
         and change not in kept
-        and not _can_sign(whole.basis.observed, change.address.name)
+        and not _can_sign(whole.basis.observed, change.address)
     )
 
 
-def _can_sign(observed: Observation, ca: str) -> bool:
+def _can_sign(observed: Observation, ca: Address) -> bool:
     """Whether key and certificate of a CA are there and belong together, as far as that is seen without a password."""
-    paths = ca_paths(ca)
+    paths = ca_paths(ca.name, ca.generation)
     key, certificate = observed.key(paths.key), observed.certificate(paths.certificate).certificate
     if not key.present or key.problem is not None or certificate is None:
         return False

@@ -133,14 +133,14 @@ def _is_external(party: Party) -> bool:
 
 def _with_end(basis: Basis, refusal: Refusal, ca: str) -> Refusal:
     """The refusal with the moment at which the last answer ends that does not know of the revocation."""
-    one = next((found for found in basis.desired.cas if found.ca.name == ca), None)
-    if one is None or refusal.by is By.ALLOW_LIST:
+    generations = basis.desired.generations(ca)
+    if not generations or refusal.by is By.ALLOW_LIST:
         return refusal
     if refusal.by is By.OCSP:
-        life = one.ca.revocation.ocsp
+        life = generations[0].ca.revocation.ocsp
         return replace(refusal, believed_until=basis.now + life if life is not None else None)
     try:
-        there = crls.load_all(basis.observed.content(one.paths.crl) or b"")
+        there = [crl for one in generations for crl in crls.load_all(basis.observed.content(one.paths.crl) or b"")]
     except Unreadable:
         return refusal
     return replace(

@@ -11,6 +11,7 @@ from scaffold.store.layout import FOLDERS, CertificatePaths, ca_paths, party_pat
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record
 from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.generations import FIRST
 
 
 def stale_trust(
@@ -44,7 +45,8 @@ def leftovers(desired: Desired, observed: Observation, held: Collection[Address]
     made = _made_here(observed) if left else frozenset()
     for address in left:
         if address.role is Role.CA:
-            yield from _ca(address, observed, known=address in made)
+            for generation in _generations(address, observed):
+                yield from _ca(generation, observed, known=address in made)
         elif address in made:
             yield from _party(address, observed)
 
@@ -94,8 +96,15 @@ def _unedited(path: str, tls: str, record: Record, observed: Observation) -> boo
     return there is not None and (path.startswith(tls + "/") or record.is_ours(path, there))
 
 
+def _generations(ca: Address, observed: Observation) -> tuple[Address, ...]:
+    """Those of a CA that left the topology, the latest first: they stand in folders of the first's."""
+    labels = observed.ledger.ca_keys
+    recorded = {found for label in labels if (found := Address.parse(f"ca.{label}")).entity == ca}
+    return tuple(sorted(recorded | {ca}, key=lambda one: one.generation or FIRST, reverse=True))
+
+
 def _ca(address: Address, observed: Observation, *, known: bool) -> Iterator[Change]:
-    paths = ca_paths(address.name)
+    paths = ca_paths(address.name, address.generation)
     if not known and observed.exists(paths.key):
         return
     files = (paths.certificate, paths.der, paths.chain, paths.crl, paths.key, paths.key_password)

@@ -125,7 +125,7 @@ def status(planned: Planned, within: timedelta | None = None) -> Status:
 
 
 def _asked(desired: Desired) -> Iterator[DesiredCertificate]:
-    yield from desired.of_cas()
+    yield from desired.kept_up()
     yield from desired.of_parties()
 
 

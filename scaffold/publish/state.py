@@ -29,7 +29,8 @@ from scaffold.store import ledger, lock
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part
-from scaffold.topology.model import Ca, Topology
+from scaffold.topology.generations import ONE_EACH, Generations
+from scaffold.topology.model import Topology
 from scaffold.topology.publication import published_name
 
 _TRY_AGAIN: Final = timedelta(seconds=30)
@@ -43,7 +44,7 @@ _log = logging.getLogger("scaffold.publish")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a part of one CA, or (`ca` is None) of what all of them share."""
+    """What is wrong with a part of one CA (by its label), or (`ca` is None) of what all of them share."""
 
     ca: str | None
     part: str
@@ -66,7 +67,7 @@ class Source(Protocol):
 
 
 class CrlsUnsigned(PublishError):
-    """CRLs could not be signed; `by_ca` says why, and all others are signed."""
+    """CRLs could not be signed; `by_ca` says why by the label of the generation, and all others are signed."""
 
     def __init__(self, by_ca: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"ca.{name}: {why}" for name, why in by_ca.items()))
@@ -79,20 +80,28 @@ class Signing(Protocol):
     def crls(self, now: datetime) -> None:
         """Signs the CRLs that are due. Raises CrlsUnsigned once it has signed those that it can."""
 
-    def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
-        """A new OCSP responder of `ca`."""
+    def delegate(self, of: Authority, issuer: Issuer, now: datetime) -> Issuer:
+        """A new OCSP responder of a generation of a CA."""
 
 
 class SignAsApply:
     """Signs into the output folder exactly as `scaffold apply` does: its rules, its lock, its ledger."""
 
-    def __init__(self, topology: Topology, layout: Layout, randomness: Randomness = OPERATING_SYSTEM) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        layout: Layout,
+        randomness: Randomness = OPERATING_SYSTEM,
+        generations: Callable[[], Generations] = lambda: ONE_EACH,
+    ) -> None:
+        """`generations` says which there are whenever something may be signed: one may come while it runs."""
         self._topology = topology
         self._layout = layout
         self._randomness = randomness
+        self._generations = generations
 
     def crls(self, now: datetime) -> None:
-        desired, failed = desire(self._topology), dict[str, str]()
+        desired, failed = desire(self._topology, generations=self._generations()), dict[str, str]()
         if not self._due(desired, failed, now):
             _raise_for(failed)
             return
@@ -100,7 +109,7 @@ class SignAsApply:
             failed.clear()
             # As it is now, when nobody else writes.
             for one, change, observed in self._due(desired, failed, now):
-                with _apart(partial(failed.setdefault, one.ca.name)):
+                with _apart(partial(failed.setdefault, one.address.label)):
                     sign_alone(one, desired, observed, now, self._randomness)
                     fields = {"address": str(change.address), "why": change.reasons[0].code.code}
                     _log.info("CRL signed", extra={"fields": fields})
@@ -113,15 +122,15 @@ class SignAsApply:
         observed.check_topology(self._topology.name)
         found = []
         for one in desired.cas:
-            with _apart(partial(failed.setdefault, one.ca.name)):
+            with _apart(partial(failed.setdefault, one.address.label)):
                 observed.ledger.check(one.ca.name)
                 if (change := crl_change(self._topology, one, observed, now)) is not None:
                     found.append((one, change, observed))
         return found
 
-    def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
-        made = delegation.make_and_record(self._layout, ca, issuer, now, self._randomness)
-        fields = {"address": str(ca.address.with_part(Part.OCSP)), "ends": made.not_after.isoformat()}
+    def delegate(self, of: Authority, issuer: Issuer, now: datetime) -> Issuer:
+        made = delegation.make_and_record(self._layout, of, issuer, now, self._randomness)
+        fields = {"address": str(of.address.with_part(Part.OCSP)), "ends": made.not_after.isoformat()}
         _log.info("OCSP responder certificate issued", extra={"fields": fields})
         return made
 
@@ -277,8 +286,11 @@ class State:
             failed.update(error.by_ca)
         except Exception as error:
             failed[None] = _why(error)
-        for name in (None, *self._topology.cas):
-            self._say(name, "signature", failed.get(name))
+        each = (
+            address.label for ca in self._topology.cas.values() for address in authority.generations(self._layout, ca)
+        )
+        for label in dict.fromkeys((None, *each, *failed)):
+            self._say(label, "signature", failed.get(label))
         if failed:
             self._failed["crls"] = now
         else:
@@ -303,7 +315,7 @@ class State:
                 current.presign(now)
         if failed:
             self._failed[what] = now
-        self._say(one.name, "responder", failed[0] if failed else None)
+        self._say(one.address.label, "responder", failed[0] if failed else None)
 
     def _replace_responder(self, one: Authority, lifetime: timedelta, now: datetime) -> None:
         """Where there is none, or it is due. What cannot be replaced while its CA's key is gone answers on."""
@@ -311,7 +323,7 @@ class State:
         if one.issuer is None:
             return
         if responder is None or delegation.is_due(responder.delegate, one.issuer, now):
-            self._responders[one.name] = Responder(one, self._signing.delegate(one.ca, one.issuer, now), lifetime)
+            self._responders[one.name] = Responder(one, self._signing.delegate(one, one.issuer, now), lifetime)
 
     def _is_too_soon(self, what: str, now: datetime) -> bool:
         """Whether it has failed a moment ago. A clock that was put back meanwhile does not make that moment long."""

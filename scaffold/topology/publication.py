@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from scaffold.topology.address import Address
 from scaffold.topology.generations import FIRST
 
 
 def published_name(ca: str, generation: int | None = FIRST) -> str:
     """The name under which a generation is published: `issuing`, `issuing.2`."""
     return ca if generation in (None, FIRST) else f"{ca}.{generation}"
+
+
+def published_as(ca: Address) -> str:
+    """The same of the generation at an address."""
+    return published_name(ca.name, ca.generation)
 
 
 def crl_url(publish: str, name: str) -> str:

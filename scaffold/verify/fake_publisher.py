@@ -18,6 +18,9 @@ published under a name that no CA of a topology can bear. OCSP needs none of tha
 A CA in between carries its issuer's pointers: `pointers("root")` for what a true root has signed. What the checker
 itself keeps on disk (`tls/crl.pem`) is beyond a publisher: such a checker must be given `rogue_crls` beside it.
 
+A CA is named as it is published: "issuing", and "issuing.2" for the second of its generations, each of which has a CRL
+and a responder of its own.
+
 Nothing here is written anywhere: responders' certificates live an hour and are in no ledger, and CRLs that are signed
 for a probe stay in memory.
 """
@@ -46,7 +49,8 @@ from scaffold.publish.authority import Authority, Document, certificate_document
 from scaffold.publish.responder import Answer, Responder
 from scaffold.publish.state import Signing, State
 from scaffold.store.layout import Layout
-from scaffold.topology.model import Ca, HostPort, Topology
+from scaffold.topology.generations import FIRST
+from scaffold.topology.model import HostPort, Topology
 from scaffold.topology.publication import ca_url, crl_url, ocsp_url
 
 ENDED_AGO: Final = timedelta(hours=1)
@@ -232,9 +236,7 @@ class FakePublisher:
         key = (one.name, stale, unknown)
         responder = self._responders.get(key)
         if responder is None or not responder.answers_for(one):
-            delegate = delegation.make(
-                one.ca, self._issuer(one.name), self._clock(), _LIFETIME, randomness=self._randomness
-            )
+            delegate = _delegate(one, self._issuer(one.name), self._clock(), self._randomness)
             responder = self._responders[key] = Responder(known, delegate, lifetime)
         responder.update(known)
         return responder
@@ -243,7 +245,8 @@ class FakePublisher:
         authority = self._state.authorities().get(ca)
         found = self._issuers.get(ca) or (authority.issuer if authority is not None else None)
         if found is None:
-            raise PkiError(f"the key of ca.{ca} is not open to the publisher")
+            whose = authority.address if authority is not None else f"ca.{ca}"
+            raise PkiError(f"the key of {whose} is not open to the publisher")
         return found
 
 
@@ -290,8 +293,12 @@ class _InMemory(Signing):
     def crls(self, now: datetime) -> None:
         pass
 
-    def delegate(self, ca: Ca, issuer: Issuer, now: datetime) -> Issuer:
-        return delegation.make(ca, issuer, now, _LIFETIME, randomness=self._randomness)
+    def delegate(self, of: Authority, issuer: Issuer, now: datetime) -> Issuer:
+        return _delegate(of, issuer, now, self._randomness)
+
+
+def _delegate(of: Authority, issuer: Issuer, now: datetime, randomness: Randomness) -> Issuer:
+    return delegation.make(of.ca, issuer, now, _LIFETIME, generation=of.generation or FIRST, randomness=randomness)
 
 
 @contextlib.contextmanager
@@ -304,7 +311,8 @@ def fake_publisher(
 ) -> Iterator[FakePublisher | None]:
     """Such a publisher on a thread, where `publish` of the topology says; None where it publishes nothing.
 
-    `issuers`: CAs whose keys a password guards and the caller has opened. Raises PublishError, StoreError.
+    `issuers`: CAs whose keys a password guards and the caller has opened, as they are published. Raises PublishError,
+    StoreError.
     """
     if topology.publish is None:
         yield None

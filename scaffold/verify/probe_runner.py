@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from scaffold.errors import VerifyError
+from scaffold.errors import PkiError, VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles, profiles
 from scaffold.pki.names import rfc2253
@@ -19,6 +21,7 @@ from scaffold.running.clients import Clients, Ran
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.address import Address
+from scaffold.topology.generations import FIRST
 from scaffold.topology.model import Client, HostPort, Party, Server, TlsProfile, Topology
 from scaffold.verify import judge, revocation_scenarios, stapling, tls
 from scaffold.verify.cases import (
@@ -170,11 +173,15 @@ class ProbeRunner:
                 return replace(finding, observed=Observed.BROKEN) if mistaken else finding
 
     def _twin(self, case: Case) -> Finding:
-        outcome = call(self._target(case), self._rogue(case))
+        shown = self._imitating(_caller(case), case.server, case.probe)
+        return _first_astray(case, (self._twin_is_shown(case, each) for each in shown))
+
+    def _twin_is_shown(self, case: Case, shown: Credentials) -> Finding:
+        outcome = call(self._target(case), shown)
         if any(one.fault for one in behind(self._t, case.server)) and isinstance(outcome, Answered):
             finding = judge.bad_gateway(outcome)
             return replace(finding, observed=Observed.ALLOWED) if outcome.status == 502 else finding
-        return judge.admission(outcome, self._welcome(case.server, _caller(case)))
+        return judge.admission(outcome, self._welcome(case.server, _caller(case), shown))
 
     def _forged_headers(self, case: Case) -> Finding:
         caller = _caller(case)
@@ -182,8 +189,9 @@ class ProbeRunner:
             raise Untried(f"only {caller.address} calls it, and what that says of others is believed")
         if any(one.fault for one in behind(self._t, case.server)):
             raise Untried("a server behind it is faulty on purpose, so nobody says what reached it")
-        outcome = call(self._target(case), self._rogue(case, Probe.CONTROL), headers=FORGED)
-        finding = judge.admission(outcome, self._welcome(case.server, caller))
+        shown = self._rogue(case, Probe.CONTROL)
+        outcome = call(self._target(case), shown, headers=FORGED)
+        finding = judge.admission(outcome, self._welcome(case.server, caller, shown))
         believed = [
             value for value in FORGED.values() if isinstance(outcome, Answered) and value.encode() in outcome.body
         ]
@@ -205,8 +213,10 @@ class ProbeRunner:
 
     def _staple(self, case: Case) -> Finding:
         certificate = bundles.load_certificates(self._certificate_of(case.server))[0]
-        ca = self._authorities.certificate(case.server.issuer)
-        return stapling.stapled(self._target(case), certificate, ca, self._authorities.now)
+        signer = self._authorities.signer_of(case.server.issuer, certificate)
+        return stapling.stapled(
+            self._target(case), certificate, self._authorities.certificate(signer), self._authorities.now
+        )
 
     def _certificate_of(self, server: Server) -> bytes:
         """What a server shows, as it stands on disk."""
@@ -248,8 +258,8 @@ class ProbeRunner:
     def _in_its_place(self, case: Case) -> Finding:
         """Somebody else stands where the caller looks for the server."""
         caller = _caller(case)
-        profile = replace(profiles.for_server(self._t, case.server), fault=None)
         callees = (self._t.servers[name].issuer for name in caller.calls)
+        profile = functools.partial(profiles.for_server, self._t, case.server)
         shown = self._made(case.probe, profile, case.server.issuer, callees)
         if isinstance(caller, Server):
             return _first_astray(case, self._shown_to_server(case, caller, shown))
@@ -270,8 +280,9 @@ class ProbeRunner:
         demanded = revocation_scenarios.demands_staple(caller, self._kinds[caller.address], case.server)
         if not demanded or case.probe is Probe.SERVER_NO_STAPLE:
             return None
-        issuer, now = self._authorities.issuer(case.server.issuer), self._authorities.now
-        return revocation_scenarios.staple(caller, case.probe, credentials, issuer, now)
+        leaf = bundles.load_certificates(credentials.certificates)[0]
+        issuer = self._authorities.issuer(self._authorities.signer_of(case.server.issuer, leaf))
+        return revocation_scenarios.staple(caller, case.probe, credentials, issuer, self._authorities.now)
 
     def _shown_to_server(self, case: Case, caller: Server, shown: Iterable[Credentials]) -> Iterator[Finding]:
         """The copy of a calling server is asked to call, by each of the ways that lead to the impostor."""
@@ -292,14 +303,19 @@ class ProbeRunner:
         return self._imitating(_caller(case), case.server, probe or case.probe)[0]
 
     def _imitating(self, party: Party, server: Server, probe: Probe) -> tuple[Credentials, ...]:
-        profile = replace(profiles.for_client_side(self._t, party), fault=None)
+        profile = functools.partial(profiles.for_client_side, self._t, party)
         return self._made(probe, profile, party.issuer, server.trusts)
 
     def _made(
-        self, probe: Probe, profile: CertificateProfile, issuer: str, trusted: Iterable[str]
+        self, probe: Probe, profile: Callable[[int], CertificateProfile], issuer: str, trusted: Iterable[str]
     ) -> tuple[Credentials, ...]:
+        """By each generation of `issuer` that is trusted; `profile` says what such a one issues."""
         roots = frozenset(graph.root_of(self._t, name).name for name in trusted)
-        return make(probe, Forge(self._authorities, profile, issuer, roots))
+        forges = (
+            Forge(self._authorities, replace(profile(ca.generation or FIRST), fault=None), ca, roots)
+            for ca in self._authorities.trusted(issuer)
+        )
+        return tuple(shown for forge in forges for shown in make(probe, forge))
 
     def _real(self, party: Party) -> Credentials:
         """The certificate with which a party calls, as it stands on disk."""
@@ -325,17 +341,24 @@ class ProbeRunner:
             raise Untried(f"nobody may call {server.address}, so nobody can ask it to call")
         return self._imitating(callers[0], server, Probe.CONTROL)[0]
 
-    def _welcome(self, server: Server, caller: Party) -> Welcome:
-        """What the answer must say: through gateways it is the last server's, and names whoever called the last one."""
-        identity, behalf = caller.identity, None
-        issuer = rfc2253(self._authorities.certificate(caller.issuer).subject)
-        subject = rfc2253(profiles.subject_name(caller.subject))
+    def _welcome(self, server: Server, caller: Party, shown: Credentials | None = None) -> Welcome:
+        """What the answer must say: through gateways it is the last server's, and names whoever called the last one.
+
+        `shown` is what the caller has shown, where that is not the certificate on disk.
+        """
+        behalf = None
         for upstream in behind(self._t, server):
-            behalf = Name(subject, issuer)
-            identity, subject = server.identity, rfc2253(profiles.subject_name(server.subject))
-            issuer = rfc2253(self._authorities.certificate(server.issuer).subject)
-            server = upstream
-        return Welcome(server.name, identity, behalf)
+            behalf = Name(rfc2253(profiles.subject_name(caller.subject)), self._issuer_of(caller, shown))
+            caller, shown, server = server, None, upstream
+        return Welcome(server.name, caller.identity, behalf)
+
+    def _issuer_of(self, party: Party, shown: Credentials | None) -> str:
+        """The name of the CA that has signed what a party shows."""
+        signer = self._authorities.issuing(party.issuer)
+        with contextlib.suppress(VerifyError, PkiError):  # what is missing or damaged is seen by the call itself
+            leaf = bundles.load_certificates((shown or self._real(party)).certificates)[0]
+            signer = self._authorities.signer_of(party.issuer, leaf)
+        return rfc2253(self._authorities.certificate(signer).subject)
 
     def _run_client(self, client: Client, server: Server, url: str, folder: Path | None = None) -> Ran:
         script = (folder or project_folder(self._layout, client)) / "run.sh"

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,7 +37,10 @@ from scaffold.settings.derivation import server_settings
 from scaffold.settings.peers import needs_crls, peer_issuers
 from scaffold.settings.values import CaFacts, KeyFacts, Source
 from scaffold.topology import graph
+from scaffold.topology.address import Address
+from scaffold.topology.generations import FIRST
 from scaffold.topology.model import Client, OnUnavailable, Party, RevocationCheck, Server, Topology
+from scaffold.topology.publication import published_as
 from scaffold.verify.credentials import Credentials
 from scaffold.verify.model import Expected, Probe
 from scaffold.verify.rogues import Authorities, NotAtHand
@@ -155,7 +158,7 @@ def check_at_hand(t: Topology, checker: Party, probe: Probe, issuer: str, author
     if above is not None and (
         scenario is RevocationScenario.REVOKED_CA or (scenario is RevocationScenario.EXPIRED_CRL and by_ocsp)
     ):
-        authorities.issuer(above)
+        authorities.issuer(authorities.issuing(above))
 
 
 # --- Files -----------------------------------------------------------------------------------------------------------
@@ -176,7 +179,7 @@ def staged_files(
 
 def _naming_rogue_responders(t: Topology, server: Server, kind: Kind, authorities: Authorities) -> dict[str, bytes]:
     """The files in which a kind names the responders that it asks, with those of the rogue CAs added."""
-    facts = {name: _facts(authorities.certificate(name)) for name in t.cas}
+    facts = {name: _facts(name, authorities) for name in t.cas}
     true = server_settings(t, server, facts)
     beside = authorities.rogue_cas_beside(peer_issuers(t, server))
     added = [Source("rogue", spki_sha256(ca.certificate), ca.pointers.ocsp) for ca in beside if ca.pointers]
@@ -187,8 +190,19 @@ def _naming_rogue_responders(t: Topology, server: Server, kind: Kind, authoritie
     return {path.removeprefix("tls/"): after[path].content for path in changed}
 
 
-def _facts(ca: x509.Certificate) -> CaFacts:
-    return CaFacts((KeyFacts(rfc2253(ca.subject), spki_sha256(ca)),))
+def _facts(name: str, authorities: Authorities) -> CaFacts:
+    """What settings must know of a CA: each key by which it is trusted, oldest first as in what was rendered."""
+    return CaFacts(
+        tuple(_key_facts(ca, authorities.certificate(ca)) for ca in _oldest_first(authorities.trusted(name)))
+    )
+
+
+def _oldest_first(generations: Iterable[Address]) -> list[Address]:
+    return sorted(generations, key=lambda ca: ca.generation or FIRST)
+
+
+def _key_facts(ca: Address, certificate: x509.Certificate) -> KeyFacts:
+    return KeyFacts(rfc2253(certificate.subject), spki_sha256(certificate), ca.generation or FIRST)
 
 
 def _crl_file(
@@ -200,11 +214,11 @@ def _crl_file(
     """
     names = dict.fromkeys(ca.name for issuer in peer_issuers(t, checker) for ca in graph.chain(t, issuer))
     lists = list(crls.load_all(current)) if current.strip() else []
-    for name in names:
+    for ca in (ca for name in names for ca in authorities.trusted(name)):
         with contextlib.suppress(NotAtHand):
-            certificate = authorities.certificate(name)
+            certificate = authorities.certificate(ca)
             before = next((one for one in lists if crls.signed_by(one, certificate)), None)
-            after = _crl(t, name, scenario, before, authorities)
+            after = _crl(t, ca, scenario, before, authorities)
             lists = [one for one in lists if one is not before] + [after]
     if scenario is RevocationScenario.SOUND:
         ends = authorities.now + _LIFETIME
@@ -214,22 +228,23 @@ def _crl_file(
 
 
 def _crl(
-    t: Topology, name: str, scenario: RevocationScenario, before: crls.Crl | None, authorities: Authorities
+    t: Topology, ca: Address, scenario: RevocationScenario, before: crls.Crl | None, authorities: Authorities
 ) -> crls.Crl:
-    now, serials = authorities.now, [authorities.doomed(name)]
+    now, serials = authorities.now, [authorities.doomed(ca)]
     if scenario is RevocationScenario.REVOKED_CA:
-        serials += [authorities.certificate(ca).serial_number for ca in _below(t, name)]
+        serials += _serials_below(t, ca, authorities)
     ends = now - _ENDED_AGO if scenario is RevocationScenario.EXPIRED_CRL else now + _LIFETIME
     known = crls.entries(before) if before is not None else ()
     revoked = {serial: crls.Revoked(serial, now, crls.Reason.KEY_COMPROMISE) for serial in serials}
     number = (crls.number(before) or 0) + 1 if before is not None else 1
     entries = {**{one.serial: one for one in known}, **revoked}
-    return crls.build(authorities.issuer(name), number, ends - 2 * _LIFETIME, ends, entries.values())
+    return crls.build(authorities.issuer(ca), number, ends - 2 * _LIFETIME, ends, entries.values())
 
 
-def _below(t: Topology, name: str) -> Iterator[str]:
-    """The CAs that stand directly below this one."""
-    return (ca.name for ca in t.cas.values() if ca.issuer == name)
+def _serials_below(t: Topology, ca: Address, authorities: Authorities) -> Iterator[int]:
+    """Of the CAs that stand directly below this one."""
+    below = (one.name for one in t.cas.values() if one.issuer == ca.name)
+    return (authorities.certificate(one).serial_number for name in below for one in authorities.trusted(name))
 
 
 def staple(client: Client, probe: Probe, shown: Credentials, issuer: Issuer, now: datetime) -> bytes:
@@ -257,8 +272,8 @@ class Publishing:
         self._publisher = publisher
         authorities.publisher = publisher
         if publisher is not None:
-            for name in at_hand(t, authorities):
-                publisher.revoke(name, authorities.doomed(name))
+            for ca in at_hand(t, authorities):
+                publisher.revoke(published_as(ca), authorities.doomed(ca))
 
     @contextlib.contextmanager
     def playing(self, scenario: RevocationScenario) -> Iterator[None]:
@@ -274,14 +289,12 @@ class Publishing:
         if scenario is RevocationScenario.DOWN:
             stack.enter_context(publisher.down())
             return
-        for name in at_hand(self._t, self._authorities):
+        for ca in at_hand(self._t, self._authorities):
             if scenario is RevocationScenario.REVOKED_CA:
-                publisher.revoke(
-                    name, *(self._authorities.certificate(ca).serial_number for ca in _below(self._t, name))
-                )
+                publisher.revoke(published_as(ca), *_serials_below(self._t, ca, self._authorities))
             else:
                 with contextlib.suppress(PkiError):  # a CA that publishes no such thing
-                    stack.enter_context(publisher.misbehaving(_misbehaviour(scenario), name))
+                    stack.enter_context(publisher.misbehaving(_misbehaviour(scenario), published_as(ca)))
 
 
 def _misbehaviour(scenario: RevocationScenario) -> Misbehaviour:
@@ -294,9 +307,9 @@ def _misbehaviour(scenario: RevocationScenario) -> Misbehaviour:
     }[scenario]
 
 
-def at_hand(t: Topology, authorities: Authorities) -> Iterator[str]:
-    """The CAs whose keys are here."""
-    for name in t.cas:
+def at_hand(t: Topology, authorities: Authorities) -> Iterator[Address]:
+    """The CAs that are trusted and whose keys are here."""
+    for ca in (ca for name in t.cas for ca in authorities.trusted(name)):
         with contextlib.suppress(NotAtHand):
-            authorities.issuer(name)
-            yield name
+            authorities.issuer(ca)
+            yield ca

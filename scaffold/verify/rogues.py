@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from scaffold.errors import KeyNotHere, PkiError, SecretError, StoreError, VerifyError
-from scaffold.pki import broken, bundles, profiles
+from scaffold.pki import broken, bundles, chains, profiles
 from scaffold.pki.issue import Issuer, new_serial
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
@@ -41,7 +41,10 @@ from scaffold.store.keyring import Keyring
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
-from scaffold.topology.model import Ca, Fault, Topology
+from scaffold.topology.address import Address
+from scaffold.topology.generations import FIRST, ONE_EACH, Generations
+from scaffold.topology.model import Fault, Topology
+from scaffold.topology.publication import published_as
 from scaffold.verify.credentials import Credentials, credentials, stranger
 from scaffold.verify.model import Probe
 
@@ -79,8 +82,9 @@ class RogueCa:
 class Authorities:
     """The CAs of an output folder, those of their keys that are at hand, and the rogue CAs beside them.
 
-    What is read or made once is kept. `now` is when the rogues begin to live. May be used by several threads.
-    `publisher`, once it runs, vouches for what is made.
+    A CA is asked for by the address of one of its generations: `issuing` and `trusted` say which there are. What is
+    read or made once is kept. `now` is when the rogues begin to live. May be used by several threads. `publisher`, once
+    it runs, vouches for what is made.
     """
 
     def __init__(
@@ -90,80 +94,100 @@ class Authorities:
         secrets: Secrets,
         now: datetime,
         randomness: Randomness = OPERATING_SYSTEM,
+        generations: Generations = ONE_EACH,
     ) -> None:
         self.now = now
         self.randomness = randomness
         self.publisher: FakePublisher | None = None
         self._t = t
         self._layout = layout
+        self._generations = generations
         self._keyring = Keyring(t, layout, secrets)
         self._lock = threading.RLock()
-        self._issuers: dict[str, Issuer | NotAtHand] = {}
-        self._rogue_cas: dict[tuple[str, ...], RogueCa] = {}
-        self._doomed: dict[str, int] = {}
+        self._issuers: dict[Address, Issuer | NotAtHand] = {}
+        self._rogue_cas: dict[tuple[str, Address, Address], RogueCa] = {}
+        self._doomed: dict[Address, int] = {}
 
     @functools.cached_property
     def stranger(self) -> Credentials:
         """Of nobody, for trying what the TLS library of this machine can do."""
         return stranger(self.now, self.randomness)
 
-    def issuer(self, name: str) -> Issuer:
+    def issuing(self, name: str) -> Address:
+        """The generation of a CA from which the next certificate comes."""
+        return self._generation(name, self._generations.issuing(name))
+
+    def trusted(self, name: str) -> tuple[Address, ...]:
+        """The generations of a CA whose certificates get in, the one that issues first."""
+        each = (self._generation(name, number) for number in self._generations.trusted(name))
+        return tuple(dict.fromkeys((self.issuing(name), *each)))
+
+    def _generation(self, name: str, number: int) -> Address:
+        return Address.ca(name) if self._t.cas[name].existing is not None else Address.ca(name, generation=number)
+
+    def signer_of(self, name: str, leaf: x509.Certificate) -> Address:
+        """The generation of a CA that has signed a certificate; the one that issues, where none has."""
+        signers = (ca for ca in self.trusted(name) if chains.signed_by(leaf, self.certificate(ca)))
+        return next(signers, self.issuing(name))
+
+    def issuer(self, ca: Address) -> Issuer:
         """The CA with its key. Raises NotAtHand where the key cannot be had, the same way each time it is asked."""
         with self._lock:  # an encrypted key takes a while to open: it is opened once
-            if name not in self._issuers:
-                self._issuers[name] = self._open(self._t.cas[name])
-        found = self._issuers[name]
+            if ca not in self._issuers:
+                self._issuers[ca] = self._open(ca)
+        found = self._issuers[ca]
         if isinstance(found, NotAtHand):
             raise found
         return found
 
-    def certificate(self, name: str) -> x509.Certificate:
+    def certificate(self, ca: Address) -> x509.Certificate:
         """The CA's certificate as it stands on disk."""
-        return self._chain(name)[0]
+        return self._chain(ca)[0]
 
-    def intermediates(self, name: str) -> tuple[x509.Certificate, ...]:
+    def intermediates(self, ca: Address) -> tuple[x509.Certificate, ...]:
         """What is sent after a leaf of this CA: its certificate and those above it, without the root."""
-        return self._chain(name)[:-1]
+        return self._chain(ca)[:-1]
 
-    def doomed(self, name: str) -> int:
+    def doomed(self, ca: Address) -> int:
         """The serial of this CA's certificates that must be called revoked wherever a probe asks."""
         with self._lock:
-            return self._doomed.setdefault(name, new_serial(self.randomness, f"doomed of {name}"))
+            return self._doomed.setdefault(ca, new_serial(self.randomness, f"doomed of {ca.label}"))
 
-    def vouch(self, name: str, certificate: x509.Certificate) -> None:
+    def vouch(self, ca: Address, certificate: x509.Certificate) -> None:
         """Lets the publisher call a certificate of this CA good, though no ledger knows it."""
         if self.publisher is not None:
-            self.publisher.vouch(name, certificate.serial_number)
+            self.publisher.vouch(published_as(ca), certificate.serial_number)
 
-    def sibling(self, name: str) -> RogueCa:
+    def sibling(self, ca: Address) -> RogueCa:
         """Another CA under the same root, or directly under the CA itself where it is a root. Raises NotAtHand."""
-        return self._rogue_ca(("sibling", name), self._parent(name), broken.sibling_ca, name)
+        return self._rogue_ca("sibling", ca, self._parent(ca), broken.sibling_ca)
 
-    def namesake(self, name: str, root: str) -> RogueCa:
+    def namesake(self, ca: Address, root: str) -> RogueCa:
         """A CA of the same name under another root. Raises NotAtHand."""
-        return self._rogue_ca(("namesake", name, root), root, broken.namesake_ca, name)
+        return self._rogue_ca("namesake", ca, self.issuing(root), broken.namesake_ca)
 
     def rogue_cas_beside(self, names: Iterable[str]) -> Iterator[RogueCa]:
         """All rogue CAs that can be made beside these."""
-        for name in dict.fromkeys(names):
-            makers = [functools.partial(self.sibling, name)]
-            makers += [functools.partial(self.namesake, name, root) for root in self.other_roots(name)]
+        for ca in (ca for name in dict.fromkeys(names) for ca in self.trusted(name)):
+            makers = [functools.partial(self.sibling, ca)]
+            makers += [functools.partial(self.namesake, ca, root) for root in self.other_roots(ca)]
             for maker in makers:
                 with contextlib.suppress(NotAtHand):
                     yield maker()
 
     def _rogue_ca(
         self,
-        key: tuple[str, ...],
-        parent: str,
+        sort: str,
+        ca: Address,
+        parent: Address,
         make: Callable[[Issuer, x509.Certificate, datetime, broken.Pointers, Randomness], Issuer],
-        name: str,
     ) -> RogueCa:
+        key = (sort, ca, parent)
         with self._lock:
             if key not in self._rogue_cas:
-                pointers = profiles.pointers_by(self._t, parent)
+                pointers = profiles.pointers_by(self._t, parent.name, parent.generation or FIRST)
                 try:
-                    made = make(self.issuer(parent), self.certificate(name), self.now, pointers, self.randomness)
+                    made = make(self.issuer(parent), self.certificate(ca), self.now, pointers, self.randomness)
                 except PkiError as error:
                     raise NotAtHand(str(error)) from error
                 self.vouch(parent, made.certificate)
@@ -171,56 +195,56 @@ class Authorities:
                 self._rogue_cas[key] = RogueCa(made, published)
             return self._rogue_cas[key]
 
-    def _parent(self, name: str) -> str:
+    def _parent(self, ca: Address) -> Address:
         """The CA above, or itself where it is a root. Raises NotAtHand where that is not in the topology."""
-        ca = self._t.cas[name]
-        if ca.existing is not None and len(self._chain(name)) > 1:
-            raise NotAtHand(f"{ca.address} was adopted, and the key above it is not here")
-        return ca.issuer if ca.issuer is not None else name
+        asked = self._t.cas[ca.name]
+        if asked.existing is not None and len(self._chain(ca)) > 1:
+            raise NotAtHand(f"{ca} was adopted, and the key above it is not here")
+        return self.issuing(asked.issuer) if asked.issuer is not None else ca
 
-    def other_roots(self, name: str) -> tuple[str, ...]:
+    def other_roots(self, ca: Address) -> tuple[str, ...]:
         """The roots of the topology that do not stand over this CA."""
-        own = graph.root_of(self._t, name).name
+        own = graph.root_of(self._t, ca.name).name
         roots = (graph.root_of(self._t, other).name for other in self._t.cas)
         return tuple(dict.fromkeys(root for root in roots if root != own))
 
-    def _chain(self, name: str) -> tuple[x509.Certificate, ...]:
-        ca = self._t.cas[name]
-        if ca.existing is not None:
-            adopted = existing.load(self._t, ca)
+    def _chain(self, ca: Address) -> tuple[x509.Certificate, ...]:
+        asked = self._t.cas[ca.name]
+        if asked.existing is not None:
+            adopted = existing.load(self._t, asked)
             return (adopted.certificate, *adopted.above)
-        above = self._chain(ca.issuer) if ca.issuer is not None else ()
-        path = self._layout.path(ca_paths(name).certificate)
+        above = self._chain(self.issuing(asked.issuer)) if asked.issuer is not None else ()
+        path = self._layout.path(ca_paths(ca.name, ca.generation).certificate)
         try:
             return (bundles.load_certificates(path.read_bytes())[0], *above)
         except (OSError, PkiError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             hint = "`scaffold plan` says what is missing"
-            raise VerifyError(f"the certificate of {ca.address} cannot be read: {path}: {why}", hint=hint) from error
+            raise VerifyError(f"the certificate of {ca} cannot be read: {path}: {why}", hint=hint) from error
 
-    def _open(self, ca: Ca) -> Issuer | NotAtHand:
-        if not ca.issues_here:
-            return NotAtHand(f"{ca.address} was adopted without its key")
+    def _open(self, ca: Address) -> Issuer | NotAtHand:
+        if not self._t.cas[ca.name].issues_here:
+            return NotAtHand(f"{ca} was adopted without its key")
         try:
-            return self._keyring.issuer(ca.address, self.certificate(ca.name))
+            return self._keyring.issuer(ca, self.certificate(ca))
         except SecretError:
-            return NotAtHand(f"the key of {ca.address} is encrypted, and its password is not at hand")
+            return NotAtHand(f"the key of {ca} is encrypted, and its password is not at hand")
         except (KeyNotHere, StoreError) as error:
-            return NotAtHand(f"the key of {ca.address} cannot be read: {error}")
+            return NotAtHand(f"the key of {ca} cannot be read: {error}")
         except PkiError as error:
-            return NotAtHand(f"the key of {ca.address} cannot be used: {error}")
+            return NotAtHand(f"the key of {ca} cannot be used: {error}")
 
 
 @dataclass(frozen=True)
 class Forge:
-    """Makes the rogues of one server or client: `profile` is the true one's, without its fault.
+    """Makes the rogues of one server or client: `profile` is the true one's, without its fault, as `ca` issues it.
 
     `trusted` are the roots that whoever is to be deceived believes, by name.
     """
 
     authorities: Authorities
     profile: CertificateProfile
-    issuer_name: str
+    ca: Address
     trusted: frozenset[str]
 
     @property
@@ -229,16 +253,16 @@ class Forge:
 
     @property
     def issuer(self) -> Issuer:
-        return self.authorities.issuer(self.issuer_name)
+        return self.authorities.issuer(self.ca)
 
     @property
     def above(self) -> tuple[x509.Certificate, ...]:
-        return self.authorities.intermediates(self.issuer_name)
+        return self.authorities.intermediates(self.ca)
 
     @functools.cached_property
     def _foreign(self) -> Issuer:
         """A CA that nobody knows, by the issuer's name. It can be made where the issuer's own key is not at hand."""
-        return broken.foreign_ca(self.authorities.certificate(self.issuer_name), self.now, self.authorities.randomness)
+        return broken.foreign_ca(self.authorities.certificate(self.ca), self.now, self.authorities.randomness)
 
     def _rogue(
         self,
@@ -258,36 +282,36 @@ class Forge:
         return self._vouched_for(self.profile, fault)
 
     def revoked(self) -> broken.Rogue:
-        serial = self.authorities.doomed(self.issuer_name)
+        serial = self.authorities.doomed(self.ca)
         return self._rogue(self.profile, self.issuer, self.above, serial=serial)
 
     def _vouched_for(self, profile: CertificateProfile, fault: Fault | None = None) -> broken.Rogue:
         """By the true issuer; what that publishes says nothing against it."""
         made = self._rogue(profile, self.issuer, self.above, fault)
-        self.authorities.vouch(self.issuer_name, made.certificate)
+        self.authorities.vouch(self.ca, made.certificate)
         return made
 
     def of_foreign_ca(self) -> broken.Rogue:
         return self._rogue(self.profile, self._foreign, (self._foreign.certificate,))
 
     def of_sibling_ca(self) -> broken.Rogue:
-        sibling = self.authorities.sibling(self.issuer_name)
+        sibling = self.authorities.sibling(self.ca)
         between = self.above[1:] if self.above else ()
         return self._by_rogue_ca(sibling, (sibling.certificate, *between))
 
     def of_namesake_cas(self) -> Iterator[broken.Rogue]:
-        yield from map(self._of_namesake_ca, self.authorities.other_roots(self.issuer_name))
+        yield from map(self._of_namesake_ca, self.authorities.other_roots(self.ca))
 
     def of_untrusted_roots(self) -> Iterator[broken.Rogue]:
         """A root that nobody knows, then those of the topology whose keys are at hand."""
         yield self.of_foreign_ca()
-        for root in self.authorities.other_roots(self.issuer_name):
+        for root in self.authorities.other_roots(self.ca):
             if root not in self.trusted:
                 with contextlib.suppress(NotAtHand):
                     yield self._of_namesake_ca(root)
 
     def _of_namesake_ca(self, root: str) -> broken.Rogue:
-        namesake = self.authorities.namesake(self.issuer_name, root)
+        namesake = self.authorities.namesake(self.ca, root)
         return self._by_rogue_ca(namesake, (namesake.certificate,))
 
     def _by_rogue_ca(self, ca: RogueCa, chain: tuple[x509.Certificate, ...]) -> broken.Rogue:

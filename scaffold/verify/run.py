@@ -24,7 +24,9 @@ from scaffold.store.layout import Layout, party_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
+from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.model import Party, Server, Topology
+from scaffold.topology.publication import published_as
 from scaffold.verify.cases import Case, Withdrawn, behind, cases, checker_of, is_in_its_place
 from scaffold.verify.model import Check, Expected, Probe, Report
 from scaffold.verify.probe_runner import ProbeRunner, Untried
@@ -59,13 +61,15 @@ def verify(
     ports: Ports = "fixed",
     on_check: Callable[[Check, int], None] | None = None,
     randomness: Randomness = OPERATING_SYSTEM,
+    generations: Generations = ONE_EACH,
 ) -> Report:
     """Start what was rendered, and prove by handshakes who gets in and who does not.
 
     `plan` is today's plan of the same topology: what it would change in `tls/` has drifted, and is reported beside the
     checks. `only` is the address of a server or client. `on_check` is called with each check as it ends, and with how
-    many there are in all. Rogues live from `now` on for minutes. Call it from the main thread: servers are ended when
-    that ends. Raises VerifyError where the output is not there yet, a port is taken, or a server does not come up.
+    many there are in all. `generations` are those of CAs with more than one: what each issues gets in, as long as it is
+    trusted. Rogues live from `now` on for minutes. Call it from the main thread: servers are ended when that ends.
+    Raises VerifyError where the output is not there yet, a port is taken, or a server does not come up.
     """
     if only is not None and only not in {party.address for party in graph.parties(t)}:
         raise VerifyError(f"there is no {only}", hint="name a server or a client: server.NAME or client.NAME")
@@ -88,7 +92,7 @@ def verify(
             to_try[number] = case
     if to_try:
         _check_rendered(layout, to_try.values())
-        authorities = Authorities(t, layout, secrets, now, randomness)
+        authorities = Authorities(t, layout, secrets, now, randomness, generations)
         servers, copied = _cast(t, kinds, to_try.values(), reasons)
         asks = any(needs_publisher(t, party, kinds[party.address]) for party in _involved(servers, to_try.values()))
         with (
@@ -194,7 +198,7 @@ def _publishing(t: Topology, layout: Layout, authorities: Authorities, *, needed
         return
     from scaffold.verify.fake_publisher import fake_publisher  # brings an HTTP server
 
-    issuers = {name: authorities.issuer(name) for name in at_hand(t, authorities)}
+    issuers = {published_as(ca): authorities.issuer(ca) for ca in at_hand(t, authorities)}
     with fake_publisher(t, layout, _clock(authorities.now), issuers, authorities.randomness) as publisher:
         yield Publishing(t, authorities, publisher)
 

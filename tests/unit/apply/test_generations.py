@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
 from scaffold.apply import apply
 from scaffold.pki import bundles, chains, keys
 from scaffold.pki import crl as crls
-from scaffold.plan.desired import Desired, DesiredCa, MadeCa
 from scaffold.plan.intents import Revoke
-from scaffold.plan.make import Planned, plan_all
+from scaffold.plan.make import Basis, Planned, look, plan_all
 from scaffold.plan.plan_subset import plan_intents
 from scaffold.store import ledger
-from scaffold.store.layout import CertificatePaths, Layout, ca_paths
+from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.secrets import Secrets
-from scaffold.topology.address import Address, Part
-from scaffold.topology.generations import GenerationState
+from scaffold.topology.address import Address
+from scaffold.topology.generations import Generations, GenerationState, States
 from tests.unit.conftest import BANK, Household
 
 CHECKING = BANK.replace("names: [localhost]}", "names: [localhost], check_revocation: crl}").replace(
@@ -28,7 +25,6 @@ CHECKING = BANK.replace("names: [localhost]}", "names: [localhost], check_revoca
 ISSUING, TRUSTED = GenerationState.ISSUING, GenerationState.TRUSTED
 UPCOMING, RETIRED = GenerationState.UPCOMING, GenerationState.RETIRED
 
-States = Mapping[int, GenerationState]
 INTRODUCED: States = {1: ISSUING, 2: UPCOMING}
 SWITCHED: States = {1: TRUSTED, 2: ISSUING}
 OVER: States = {1: RETIRED, 2: ISSUING}
@@ -41,28 +37,14 @@ def bank(household: Household) -> Household:
     return household
 
 
-def with_generations(desired: Desired, ca: str, states: States) -> Desired:
-    """The same, with a second generation of one CA, whose common name ends in G2."""
-    cas: list[DesiredCa] = []
-    for one in desired.cas:
-        if one.ca.name != ca or not isinstance(one, MadeCa):
-            cas.append(one)
-            continue
-        paths, asked = ca_paths(ca, 2), one.certificate
-        subject = replace(asked.profile.subject, common_name=f"{asked.profile.subject.common_name} G2")
-        second = replace(
-            asked,
-            address=Address.ca(ca, Part.CERTIFICATE, 2),
-            profile=replace(asked.profile, subject=subject),
-            paths=CertificatePaths(paths.certificate, paths.key),
-        )
-        cas += [replace(one, state=states[1]), MadeCa(one.ca, paths, second, number=2, state=states[2])]
-    return replace(desired, cas=tuple(cas))
+def looked(bank: Household, ca: str, states: States) -> Basis:
+    project = bank.open()
+    generations = Generations({ca: states})
+    return look(project.topology, project.kinds, project.layout, bank.now, generations=generations)
 
 
 def planned(bank: Household, ca: str, states: States) -> Planned:
-    basis = bank.look()
-    return plan_all(replace(basis, desired=with_generations(basis.desired, ca, states)))
+    return plan_all(looked(bank, ca, states))
 
 
 def carried_out(bank: Household, ca: str, states: States) -> set[str]:
@@ -132,8 +114,7 @@ def test_what_a_generation_signed_is_revoked_on_its_own_crl(bank):
     carried_out(bank, "issuing", INTRODUCED)
     first = ledger.load(Layout(bank.out)).by_address[Address.parse("client.teller.certificate")][-1]
     carried_out(bank, "issuing", SWITCHED)
-    basis = bank.look()
-    basis = replace(basis, desired=with_generations(basis.desired, "issuing", SWITCHED))
+    basis = looked(bank, "issuing", SWITCHED)
     asked = Revoke(Address.parse("client.teller"), crls.Reason.SUPERSEDED, serial=first.serial)
     apply(plan_intents(basis, [asked]), Secrets())
     paths = ("pki/issuing/crl.pem", "pki/issuing/2/crl.pem")

@@ -12,6 +12,7 @@ from scaffold.pki import bundles
 from scaffold.pki import crl as crls
 from scaffold.store.layout import ca_paths
 from scaffold.store.secrets import Secrets
+from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import Party, Topology
 from scaffold.verify import revocation_scenarios
@@ -158,8 +159,8 @@ def serials(one: crls.Crl) -> set[int]:
 def test_in_the_sound_scene_the_doomed_are_listed_and_rogue_cas_have_lists(lab: Lab) -> None:
     found, authorities = staged(lab, RevocationScenario.SOUND)
     assert found.keys() == {"CN=root", "CN=issuing", "CN=issuing sibling"}
-    assert serials(found["CN=issuing"]) == {authorities.doomed("issuing")}
-    assert serials(found["CN=root"]) == {authorities.doomed("root")}
+    assert serials(found["CN=issuing"]) == {authorities.doomed(Address.ca("issuing"))}
+    assert serials(found["CN=root"]) == {authorities.doomed(Address.ca("root"))}
     assert serials(found["CN=issuing sibling"]) == set()
     for one in found.values():
         assert one.next_update_utc is not None
@@ -172,7 +173,7 @@ def test_in_the_others_lists_have_ended_or_name_the_issuing_ca(lab: Lab) -> None
     found, authorities = staged(lab, RevocationScenario.REVOKED_CA)
     issuing = bundles.load_certificates(lab.path(ca_paths("issuing").certificate).read_bytes())[0]
     assert issuing.serial_number in serials(found["CN=root"])
-    assert crls.signed_by(found["CN=root"], authorities.certificate("root"))
+    assert crls.signed_by(found["CN=root"], authorities.certificate(Address.ca("root")))
 
 
 def test_what_no_key_here_can_sign_is_said(lab: Lab, tmp_path: Path) -> None:

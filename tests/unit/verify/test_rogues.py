@@ -15,6 +15,7 @@ from scaffold.pki import bundles, chains, keys, profiles
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.secrets import Secrets
+from scaffold.topology.address import Address
 from scaffold.topology.load import load
 from scaffold.topology.model import Topology
 from scaffold.verify.model import Probe
@@ -45,7 +46,8 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[Topology, Layout]:
 
 def forge(t: Topology, layout: Layout, environment: Mapping[str, str] | None = None) -> Forge:
     profile = profiles.for_client_side(t, t.clients["teller"])
-    return Forge(Authorities(t, layout, Secrets(environment or {}), NOW), profile, "issuing", frozenset({"root"}))
+    authorities = Authorities(t, layout, Secrets(environment or {}), NOW)
+    return Forge(authorities, profile, Address.ca("issuing"), frozenset({"root"}))
 
 
 def made(probe: Probe, one: Forge) -> tuple[x509.Certificate, ...]:
@@ -172,7 +174,8 @@ clients:
     (tmp_path / "topology.yaml").write_text(text)
     t = load(tmp_path / "topology.yaml")
     profile = profiles.for_client_side(t, t.clients["auditor"])
-    one = Forge(Authorities(t, Layout(tmp_path), Secrets(), NOW), profile, "issuing", frozenset({"issuing"}))
+    authorities = Authorities(t, Layout(tmp_path), Secrets(), NOW)
+    one = Forge(authorities, profile, Address.ca("issuing"), frozenset({"issuing"}))
     for probe in (Probe.EXPIRED, Probe.SIBLING_CA):
         with pytest.raises(NotAtHand, match="adopted"):
             make(probe, one)
