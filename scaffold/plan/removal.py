@@ -45,8 +45,7 @@ def leftovers(desired: Desired, observed: Observation, held: Collection[Address]
     made = _made_here(observed) if left else frozenset()
     for address in left:
         if address.role is Role.CA:
-            for generation in _generations(address, observed):
-                yield from _ca(generation, observed, known=address in made)
+            yield from _ca(address, observed, known=address in made)
         elif address in made:
             yield from _party(address, observed)
 
@@ -104,12 +103,23 @@ def _generations(ca: Address, observed: Observation) -> tuple[Address, ...]:
 
 
 def _ca(address: Address, observed: Observation, *, known: bool) -> Iterator[Change]:
+    emptied: list[str] = []
+    for one in _generations(address, observed):
+        paths = ca_paths(one.name, one.generation)
+        changes = tuple(_generation(one, observed, emptied, known=known))
+        if any(paths.ignore in change.paths for change in changes):
+            emptied.append(paths.folder)
+        yield from changes
+
+
+def _generation(address: Address, observed: Observation, emptied: list[str], *, known: bool) -> Iterator[Change]:
+    """`emptied` are the folders of later generations, of which nothing is left."""
     paths = ca_paths(address.name, address.generation)
     if not known and observed.exists(paths.key):
         return
     files = (paths.certificate, paths.der, paths.chain, paths.crl, paths.key, paths.key_password)
     why = ReasonCode.GONE_WITH_KEY if observed.exists(paths.key) else ReasonCode.GONE
-    ignore = _last(paths.ignore, files, observed)
+    ignore = _last(paths.ignore, (*files, *emptied), observed)
     yield from _removal(address, Part.CERTIFICATE, (*files, *ignore), why, observed)
 
 

@@ -10,11 +10,12 @@ from textwrap import dedent
 
 from scaffold.apply import apply
 from scaffold.kinds.catalogue import Kind, find
-from scaffold.plan.make import look, make_plan, plan_all
+from scaffold.plan.make import Basis, look, plan_all
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
 from scaffold.topology.address import Address
+from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.load import load
 from scaffold.topology.model import Client, Server, Topology
 from scaffold.verify.model import Check, Probe, Report, Result
@@ -29,16 +30,20 @@ class Lab:
     kinds: Mapping[str, Kind]
     layout: Layout
     secrets: Secrets = field(default_factory=Secrets)
+    generations: Generations = ONE_EACH
+
+    def look(self) -> Basis:
+        """All that a plan of today needs."""
+        return look(self.topology, self.kinds, self.layout, datetime.now(UTC), generations=self.generations)
 
     def verify(
         self, only: str | None = None, ports: str = "auto", on_check: Callable[[Check, int], None] | None = None
     ) -> Report:
         """A verification of the folder as it is now."""
-        now = datetime.now(UTC)
-        plan = make_plan(self.topology, self.kinds, self.layout, now)
+        basis = self.look()
         return verify(
-            self.topology, self.kinds, self.layout, now, self.secrets,
-            plan=plan, only=Address.parse(only) if only else None, ports=ports, on_check=on_check,  # type: ignore[arg-type]
+            self.topology, self.kinds, self.layout, basis.now, self.secrets, generations=self.generations,
+            plan=plan_all(basis).plan, only=Address.parse(only) if only else None, ports=ports, on_check=on_check,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def path(self, relative: str) -> Path:
@@ -59,8 +64,7 @@ def applied(text: str, folder: Path, secrets: Secrets | None = None) -> Lab:
     file = folder / "topology.yaml"
     file.write_text(dedent(text), encoding="utf-8")
     lab = reopened(file, folder / "out", secrets)
-    now = datetime.now(UTC)
-    apply(plan_all(look(lab.topology, lab.kinds, lab.layout, now)), lab.secrets)
+    apply(plan_all(lab.look()), lab.secrets)
     return lab
 
 

@@ -11,11 +11,13 @@ from scaffold.pki import bundles, chains, keys
 from scaffold.pki import crl as crls
 from scaffold.plan.intents import Revoke
 from scaffold.plan.make import Basis, Planned, look, plan_all
-from scaffold.plan.plan_subset import plan_intents
+from scaffold.plan.next_deadline import next_due
+from scaffold.plan.plan_subset import plan_due, plan_intents
+from scaffold.plan.status import status
 from scaffold.store import ledger
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.secrets import Secrets
-from scaffold.topology.address import Address
+from scaffold.topology.address import Address, Role
 from scaffold.topology.generations import Generations, GenerationState, States
 from tests.unit.conftest import BANK, Household
 
@@ -168,3 +170,92 @@ def test_a_password_guards_both_keys(household):
     assert keys.is_encrypted((household.out / "pki/issuing/2/ca.key").read_bytes())
     apply(planned(household, "issuing", SWITCHED), secrets)
     assert planned(household, "issuing", SWITCHED).plan.changes == ()
+
+
+# --- What nobody trusts any more ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def over(bank: Household) -> Household:
+    for states in (INTRODUCED, SWITCHED, OVER):
+        carried_out(bank, "issuing", states)
+    return bank
+
+
+@pytest.mark.parametrize("gone", [("ca.key",), ("ca.key", "ca.crt", "ca.cer", "chain.pem", "crl.pem"), ("chain.pem",)])
+def test_what_became_of_a_retired_generation_is_no_difference(over, gone):
+    for name in gone:
+        (over.out / "pki/issuing" / name).unlink()
+    assert planned(over, "issuing", OVER).plan.changes == ()
+    (over.out / "pki/issuing/2/ca.key").unlink()
+    changed = {str(change.address) for change in planned(over, "issuing", OVER).plan.changes}
+    assert "ca.issuing@2.certificate" in changed
+    assert "ca.issuing.certificate" not in changed
+
+
+def test_a_retired_generation_is_never_due(over):
+    over.later(days=1500)
+    planned_then = planned(over, "issuing", OVER)
+    due = {str(change.address) for change in planned_then.plan.changes}
+    assert "ca.issuing@2.certificate" in due
+    assert "ca.issuing.certificate" not in due
+    shown = {str(one.address) for one in status(planned_then).certificates}
+    assert {"ca.issuing@2.certificate", "ca.root.certificate"} <= shown
+    assert "ca.issuing.certificate" not in shown
+
+
+def test_a_watcher_waits_for_every_generation_that_is_trusted(bank):
+    carried_out(bank, "issuing", INTRODUCED)
+    bank.later(hours=6)
+    carried_out(bank, "issuing", SWITCHED)
+    project = bank.open()
+    second = crls.half_of_life(crls.load((bank.out / "pki/issuing/2/crl.pem").read_bytes()))
+    (bank.out / "pki/issuing/crl.pem").unlink()  # so that the first's is not the next
+    generations = Generations({"issuing": SWITCHED})
+    assert next_due(project.topology, project.kinds, project.layout, bank.now, generations) == second
+
+
+def test_a_ca_that_leaves_the_topology_takes_all_its_generations_along(over):
+    over.text = """
+version: 1
+name: bank
+cas: {root: {}}
+servers: {accounts: {template: python, listen: "127.0.0.1:8443", names: [localhost]}}
+clients: {teller: {template: python, calls: [accounts]}}
+"""
+    removed = [str(one.address) for one in over.plan().changes if one.asks and one.address.role is Role.CA]
+    assert removed == ["ca.issuing@2.certificate", "ca.issuing.certificate"]
+    over.apply()
+    assert [path for path in over.files() if path.startswith("pki/issuing")] == []
+    assert over.plan().changes == ()
+
+
+def test_what_a_person_keeps_beside_a_generation_stays_out_of_git(over):
+    (over.out / "pki/issuing/2/notes.txt").write_text("mine")
+    over.text = over.text.replace("issuing: {issuer: root", "other: {issuer: root").replace(
+        "issuer: issuing", "issuer: other"
+    )
+    over.apply()
+    kept = [path for path in over.files() if path.startswith("pki/issuing")]
+    assert kept == ["pki/issuing/.gitignore", "pki/issuing/2/.gitignore", "pki/issuing/2/notes.txt"]
+
+
+# --- What is renewed alone ------------------------------------------------------------------------------------------
+
+
+def test_what_needs_a_generation_that_has_lost_its_key_waits(bank):
+    carried_out(bank, "issuing", INTRODUCED)
+    assert plan_due(looked(bank, "issuing", INTRODUCED)).waits_for == frozenset()
+    (bank.out / "pki/issuing/2/ca.key").unlink()
+    assert plan_due(looked(bank, "issuing", INTRODUCED)).waits_for == {"issuing"}
+
+
+def test_where_each_certificate_points_is_where_its_signer_publishes(bank):
+    carried_out(bank, "issuing", INTRODUCED)
+    assert points_of(bank) == {"http://127.0.0.1:9080/crl/issuing.crl"}
+    carried_out(bank, "issuing", SWITCHED)
+    assert points_of(bank) == {"http://127.0.0.1:9080/crl/issuing.2.crl"}
+
+
+def points_of(bank: Household) -> frozenset[str] | None:
+    return crls.points_of(bank.certificate("clients/teller/tls/cert.pem"))
