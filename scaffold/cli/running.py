@@ -23,8 +23,11 @@ def project_folder(project: Project, party: Party) -> Path:
     from scaffold.store.layout import party_paths
 
     folder = project.layout.path(party_paths(party.address.role, party.name).folder)
-    if not (folder / "run.sh").is_file():
+    script = folder / "run.sh"
+    if not script.is_file() and not script.is_symlink() and not script.exists():
         raise VerifyError(f"{party.address} has no project in {folder}", hint="run `scaffold apply` first")
+    if not script.is_file():
+        raise VerifyError(f"{script} is not a file that can be run", hint="`scaffold plan` says what helps")
     missing = Availability(project.topology, project.kinds).missing_of(party)
     if missing is not None:
         raise VerifyError(missing, hint="install it, or extend PATH; `scaffold verify` skips what cannot run here")

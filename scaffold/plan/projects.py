@@ -110,12 +110,16 @@ def _no_conflict(one: DesiredParty) -> PlanError:
 
 
 def _drifted(one: DesiredParty, source: Project, record: Record, observed: Observation) -> bool:
-    """Whether one of scaffold's own files outside `tls/` is not what was rendered."""
-    return any(
-        observed.edited_digest(path) != sha256
-        for path, sha256 in record.files.items()
-        if not _is_tls(one, path) and owner_of(one, source, path) is Owner.SCAFFOLD
-    )
+    """Whether outside `tls/` one of scaffold's own files is not what was rendered, or a merged one is no file."""
+    for path, sha256 in record.files.items():
+        if _is_tls(one, path):
+            continue
+        match owner_of(one, source, path):
+            case Owner.SCAFFOLD if observed.edited_digest(path) != sha256:
+                return True
+            case Owner.MERGED if not observed.is_file_or_missing(path):
+                return True
+    return False
 
 
 def owner_of(one: DesiredParty, source: Project, path: str) -> Owner:
@@ -197,9 +201,9 @@ def _executable_note(one: DesiredParty, record: Record, observed: Observation) -
 
 
 def _is_executable(path: str, observed: Observation) -> bool:
-    """Whether a file is; what is not there is somebody else's business."""
+    """Whether a file is; what is not there, or no file, is somebody else's business."""
     seen = observed.rights(path)
-    return seen is None or bool(seen.mode & 0o100)
+    return seen is None or bool(seen.mode & 0o100) or not observed.is_file_or_missing(path)
 
 
 @dataclass(slots=True)
@@ -273,7 +277,7 @@ class _Comparison:
         if there is None:
             self.updates[path] = Reason(ReasonCode.MISSING, path)
         elif there == NO_FILE:
-            self._decide(path, Reason(ReasonCode.NO_FILE, path))
+            self._no_file(path)
         elif self.record.is_ours(path, there):
             self.updates[path] = Reason(ReasonCode.CONTENT if last == new else ReasonCode.TEMPLATE, path)
         else:
@@ -285,7 +289,9 @@ class _Comparison:
     def _merged(self, path: str, file: Rendered | Unknown) -> None:
         new, there, last = _digest(file), self.observed.edited_digest(path), self.record.files.get(path)
         offer = self.record.merging.get(path)
-        if offer is not None and last != new:
+        if there == NO_FILE:
+            self._no_file(path)
+        elif offer is not None and last != new:
             self._decide(path, self._conflict(path, self._why(last)))
         elif offer is not None:
             self._withdraw(path, offer)
@@ -296,7 +302,7 @@ class _Comparison:
         elif self.record.is_ours(path, there):
             self.updates[path] = Reason(ReasonCode.TEMPLATE, path)
         elif last != new:
-            self._edited(path, file, there, last)
+            self._edited(path, file, last)
 
     def _absent(self, path: str, *, changed: bool) -> None:
         if changed or self.restore:
@@ -315,10 +321,7 @@ class _Comparison:
         self.updates[path] = Reason(code, path)
         self.edits.append((path, Edit.KEEP))
 
-    def _edited(self, path: str, file: Rendered | Unknown, there: str, last: str | None) -> None:
-        if there == NO_FILE:
-            self._decide(path, Reason(ReasonCode.NO_FILE, path))
-            return
+    def _edited(self, path: str, file: Rendered | Unknown, last: str | None) -> None:
         if isinstance(file, Unknown):
             self.conflicts[path] = self._conflict(path, ReasonCode.EDITED)
             return
@@ -371,6 +374,17 @@ class _Comparison:
             case Resolution.MERGED:
                 self._resolve(path)
                 self._drop(path)
+
+    def _no_file(self, path: str) -> None:
+        """A folder, a link or a pipe stands there: no text of anybody's, and nothing is written into it."""
+        party = self.one.party.address
+        back = f"`scaffold apply --overwrite {party}` brings the template's file back once nothing is there"
+        match self.resolution:
+            case Resolution.MINE:
+                raise PlanError(f"{path} is not a regular file: it holds no text of yours that could stay", hint=back)
+            case Resolution.THEIRS if self.observed.is_folder(path):
+                raise PlanError(f"{path} is a folder, and nothing is written over it", hint=f"move it away; {back}")
+        self._decide(path, Reason(ReasonCode.NO_FILE, path))
 
     def _resolve(self, path: str) -> None:
         offer, made = self.record.merging.get(path), self.observed.content(path + MERGE)

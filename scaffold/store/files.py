@@ -62,23 +62,35 @@ def read(path: str) -> Found | None:
 
     Raises StoreError for a symbolic link, for anything that is not a regular file, and for what may not be read.
     """
-    try:
-        descriptor = os.open(path, _TO_READ)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return None
-        if error.errno == errno.ELOOP:
-            raise _link(path) from None
-        raise store_error("read", path, error) from error
+    descriptor = opened(path)
+    if descriptor is None:
+        return None
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"{path} is not a regular file", hint="move it away and apply again")
         return Found(_read_all(descriptor, status.st_size), stat.S_IMODE(status.st_mode))
     except OSError as error:
         raise store_error("read", path, error) from error
     finally:
         os.close(descriptor)
+
+
+def opened(path: str) -> int | None:
+    """A descriptor from which the regular file at `path` is read, or None where nothing is. Raises as `read` does."""
+    try:
+        descriptor = os.open(path, _TO_READ)
+    except OSError as error:
+        match error.errno:
+            case errno.ENOENT:
+                return None
+            case errno.ELOOP:
+                raise _link(path) from None
+            case errno.ENXIO:  # a socket
+                raise _no_file(path) from None
+        raise store_error("read", path, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_file(path)
+    return descriptor
 
 
 def _read_all(descriptor: int, size: int) -> bytes:
@@ -89,6 +101,10 @@ def _read_all(descriptor: int, size: int) -> bytes:
     while piece := os.read(descriptor, 1 << 20):
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _no_file(path: str) -> StoreError:
+    return StoreError(f"{path} is not a regular file", hint="move it away and apply again")
 
 
 def _link(path: str) -> StoreError:
@@ -175,7 +191,7 @@ class Writer:
         """Gives a file that is in its place the rights it should have."""
         path = self._layout.at(relative)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(path, _TO_READ)
             try:
                 os.fchmod(descriptor, mode)
             finally:

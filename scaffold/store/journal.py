@@ -49,19 +49,16 @@ def parsed(path: str, found: list[bytes]) -> list[dict[str, Any]]:
 
 def scan(path: str, wanted: Callable[[bytes], bool]) -> Iterator[dict[str, Any]]:
     """The events of the lines in `path` that are wanted: the others are not even taken apart. Raises StoreError."""
+    descriptor = files.opened(path)
+    if descriptor is None:
+        return
     try:
-        with open(path, "rb", opener=_without_links) as file:
+        with os.fdopen(descriptor, "rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.endswith(b"\n") and wanted(line):
                     yield event_of(path, number, line)
-    except FileNotFoundError:
-        return
     except OSError as error:
         raise files.store_error("read", path, error) from error
-
-
-def _without_links(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def in_order(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

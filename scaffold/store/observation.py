@@ -163,6 +163,14 @@ class Observation:
         if (status := self._status(path)) is not None:
             files.refuse_no_folder(self.layout.at(path), status.st_mode)
 
+    def is_folder(self, path: str) -> bool:
+        """Whether a folder stands there, and no link to one."""
+        return (status := self._status(path)) is not None and stat.S_ISDIR(status.st_mode)
+
+    def is_file_or_missing(self, path: str) -> bool:
+        """Whether a regular file stands there, or nothing does."""
+        return (status := self._status(path)) is None or stat.S_ISREG(status.st_mode)
+
     def _status(self, path: str) -> os.stat_result | None:
         """Of a file or folder, asked for once; None where nothing is. Raises StoreError."""
         if path not in self._statuses:

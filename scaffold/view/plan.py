@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from scaffold.plan.model import Action, Change, Plan
+from scaffold.plan.reasons import ReasonCode
 from scaffold.topology.address import Address
 from scaffold.topology.notes import Note
 from scaffold.view.reasons import Said, shortly
@@ -119,9 +120,19 @@ def outcome_lines(plan: Plan, outcome: Outcome, out: Path, idle: str | None = No
         yield [("! ", STYLES[Action.CONFLICT]), (f"{change.address}: your edit stays, and so does its project.", "")]
         for path in _to_resolve(change):
             yield plain(f"    {out / path}")
-        yield plain(f"    scaffold resolve {change.address.entity}   once you have merged both texts in there;")
-        yield plain("    with --mine or --theirs, yours or the template's is taken whole.")
+        yield from map(plain, _how_to_resolve(change))
     yield [(f"Apply: {words}.", "bold")]
+
+
+def _how_to_resolve(change: Change) -> Iterator[str]:
+    resolve = f"    scaffold resolve {change.address.entity}"
+    if any(reason.wanted for reason in change.reasons if reason.path in change.paths):
+        yield f"{resolve}   once you have merged both texts in there;"
+        yield "    with --mine or --theirs, yours or the template's is taken whole."
+    elif any(reason.code is ReasonCode.NO_TEXT for reason in change.reasons):
+        yield f"{resolve} --mine   or --theirs: yours or the template's is taken whole."
+    else:
+        yield f"{resolve} --theirs   takes the template's, unless you move away what is there."
 
 
 def _to_resolve(change: Change) -> Iterator[str]:

@@ -120,7 +120,7 @@ _OF_FILES: Final[Mapping[ReasonCode, str]] = {
     ),
     ReasonCode.BESIDE_TAKEN: "your edit and a change of the template do not fit; {wanted} stays as you left it",
     ReasonCode.NO_TEXT: "it was edited, a template has changed, and they cannot be merged, since one is not UTF-8 text",
-    ReasonCode.NO_FILE: "it is not a regular file; move it away, or take the template's text over it",
+    ReasonCode.NO_FILE: "it is not a regular file: move it away",
     ReasonCode.MERGED: "what is rendered has changed, and is merged into your edit",
     ReasonCode.MERGED_BEFORE: "what is rendered has changed, and is in it already",
     ReasonCode.DRIFTED: "it is not what it should be; your text is kept beside it as {wanted}",

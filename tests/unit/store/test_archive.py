@@ -240,7 +240,13 @@ def test_the_archive_is_read_for_nothing_else(layout):
 def test_an_archive_that_is_a_link_is_not_read(layout, tmp_path):
     (tmp_path / "elsewhere").write_text("{}\n")
     layout.path(ARCHIVE).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StoreError, match="cannot read"):
+    with pytest.raises(StoreError, match=r"ledger\.archive\.jsonl is a symbolic link"):
+        archive.mentioning(layout, "")
+
+
+def test_an_archive_that_is_a_pipe_is_not_waited_for(layout):
+    os.mkfifo(layout.at(ARCHIVE))
+    with pytest.raises(StoreError, match=r"ledger\.archive\.jsonl is not a regular file"):
         archive.mentioning(layout, "")
 
 
