@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+import warnings
 
 COLLECT_AFTER = 100_000
 """New objects between two looks for garbage: what imports, topologies and plans make stays until the end."""
@@ -11,6 +13,10 @@ COLLECT_AFTER = 100_000
 def main() -> None:
     """The entry point of the `scaffold` command."""
     gc.set_threshold(COLLECT_AFTER)
+    if (
+        not sys.warnoptions
+    ):  # -W and PYTHONWARNINGS still show them to a programmer
+        warnings.simplefilter("ignore")
 
     from scaffold.cli.app import run
 

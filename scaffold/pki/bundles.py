@@ -7,6 +7,7 @@ import codecs
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from cryptography import x509
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from scaffold.errors import PkiError, Unreadable, WrongPassword
-from scaffold.pki.der import elements
+from scaffold.pki.der import BIT_STRING, SEQUENCE, Element, elements
 from scaffold.pki.keys import PrivateKey, key_type
 
 # Some readers refuse more than 300,000 iterations of one derivation; a bundle needs two: key and certificates.
@@ -57,9 +58,10 @@ def parse_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
     try:
         found = _parsed(text)
     except Exception as error:
-        raise Unreadable(_seems(text) or "not a certificate, or a damaged one") from error
+        seems = _seems(text)
+        raise (Unreadable(seems) if seems is not None else _why_not(text, error)) from error
     if not found:
-        raise Unreadable("not a certificate, or a damaged one")
+        raise Unreadable(_DAMAGED)
     return tuple(found)
 
 
@@ -75,6 +77,10 @@ def not_understood(certificate: x509.Certificate) -> str | None:
             "a certificate with text in its subject or issuer that is not in the character set that it claims "
             "(Latin-1 in a TeletexString, for the most part): no two programs read it alike"
         )
+    try:
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except ValueError as error:
+        return f"a certificate with a date that is in no calendar: {error}"
     try:
         _ = certificate.public_key()
     except UnsupportedAlgorithm as error:
@@ -134,6 +140,42 @@ def _seems(data: bytes) -> str | None:
         if "password" not in str(error).lower():
             return None
     return "a PKCS#12 bundle (PFX): take its certificates out with `openssl pkcs12 -nokeys -in FILE`"
+
+
+def _why_not(data: bytes, error: Exception) -> Unreadable:
+    """What a file is that was to hold certificates, as far as its outline tells."""
+    try:
+        blocks = [base64.b64decode(body) for body in _CERTIFICATE.findall(data)] or [data]
+        whole = [list(islice(elements(block), _MOST_IN_A_ROW)) for block in blocks]
+    except ValueError:
+        return Unreadable(_DAMAGED)
+    if b"-----BEGIN" not in data and len(whole[0]) > 1:
+        return Unreadable(
+            f"a file with {len(whole[0])} parts in DER, one after the other, and DER has one in a file",
+            hint="put each into a file of its own, or all of them into one in PEM",
+        )
+    if not all(len(found) == 1 and _has_outline(found[0]) for found in whole):
+        return Unreadable(_DAMAGED)
+    named = _PARSED.findall(str(error))
+    what = named[-1] if named else error
+    said = f"a certificate that is not written as RFC 5280 and DER ask for ({what})"
+    return Unreadable(said, hint="have it issued again")
+
+
+_MOST_IN_A_ROW: Final = 1_000
+_DAMAGED: Final = "not a certificate, or a damaged one"
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+_PARSED: Final = re.compile(r'"(\w+::\w+)"')
+"""In an error of cryptography's, the parts of a certificate down to that which it could not read."""
+
+
+def _has_outline(found: Element) -> bool:
+    """Whether it is what every signed thing is: what is said, the algorithm, and the signature (RFC 5280 4.1)."""
+    try:
+        parts = [each.tag for each in islice(elements(found.content), 4)]
+    except ValueError:
+        return False
+    return parts == [SEQUENCE, SEQUENCE, BIT_STRING]
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,11 +102,11 @@ def to_der(crl: Crl) -> bytes:
 def load(data: bytes) -> Crl:
     """The CRL in PEM or DER bytes. Raises Unreadable."""
     try:
-        if b"-----BEGIN" in data:
-            return x509.load_pem_x509_crl(data)
-        return x509.load_der_x509_crl(data)
+        found = x509.load_pem_x509_crl(data) if b"-----BEGIN" in data else x509.load_der_x509_crl(data)
+        _ = found.last_update_utc, found.next_update_utc  # which are parsed only when they are asked for
     except Exception as error:
         raise Unreadable("not a CRL, or a damaged one") from error
+    return found
 
 
 def load_all(data: bytes) -> tuple[Crl, ...]:

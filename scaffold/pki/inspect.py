@@ -23,6 +23,7 @@ from scaffold.errors import Unreadable
 from scaffold.pki import bundles, crl, keys
 from scaffold.pki import ocsp as our_ocsp
 from scaffold.pki.chains import is_anchor, is_ca
+from scaffold.pki.der import elements
 from scaffold.pki.names import rfc2253
 from scaffold.pki.profiles import describe as describe_extension
 
@@ -64,7 +65,22 @@ def describe(data: bytes, now: datetime, password: bytes | None = None) -> tuple
             return (_read(reader, data, now, password),)
         except Unreadable:
             continue
+    if len(several := _in_a_row(data)) > 1:
+        return tuple(description for each in several for description in describe(each, now, password))
     raise Unreadable("not a certificate, key, CRL, certificate request, PFX or OCSP message, neither in PEM nor in DER")
+
+
+_MOST_IN_A_ROW: Final = 100
+"""More of them are no file that anybody has made to be read."""
+
+
+def _in_a_row(data: bytes) -> list[bytes]:
+    """What stands one after the other in DER."""
+    try:
+        found = [each.encoded for each in islice(elements(data), _MOST_IN_A_ROW + 1)]
+    except ValueError:
+        return []
+    return found if len(found) <= _MOST_IN_A_ROW else []
 
 
 _PEM_BLOCK: Final = re.compile(

@@ -86,7 +86,7 @@ class Finding:
     field: str = "issuer"
 
     def __str__(self) -> str:
-        return f"{rfc2253(self.certificate.subject)} {self.words}"
+        return f"{rfc2253(self.certificate.subject) or 'the certificate'} {self.words}"
 
 
 # --- What nobody accepts -------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def refusals(path: Path) -> Iterator[Finding]:
     """What today's TLS libraries refuse of a path, whatever stands below it."""
     for depth, certificate in enumerate(path):
         is_anchor = depth == len(path) - 1
-        if (problem := _unreadable(certificate)) is not None:
+        if (problem := not_understood(certificate)) is not None:
             yield Finding(certificate, problem)
             continue
         for check in _REFUSALS:
@@ -109,7 +109,8 @@ def refusals(path: Path) -> Iterator[Finding]:
             yield Finding(certificate, words)
 
 
-def _unreadable(certificate: x509.Certificate) -> Words | None:
+def not_understood(certificate: x509.Certificate) -> Words | None:
+    """What is the matter with extensions that cannot be read; None where all can."""
     try:
         _ = certificate.extensions
         constraints_of(certificate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 
@@ -45,6 +46,9 @@ def leaves(t: Topology, party: Party) -> tuple[Leaf, ...]:
     return (own, Leaf.of(profiles.for_client_side(t, party))) if party.calls else (own,)
 
 
+_CERTIFICATES: Final = "name a file with certificates, in PEM, PKCS#7 or one in DER"
+
+
 # --- Certificates and the way up ----------------------------------------------------------------------------------
 
 
@@ -53,9 +57,11 @@ def _certificate(t: Topology, ca: Ca, path: Path) -> x509.Certificate:
     try:
         found = bundles.parse_certificates(_read(t, ca, "certificate", path))[0]
     except Unreadable as error:
-        raise _wrong(t, ca, "certificate", f"{path} is {error}") from error
+        raise _wrong(t, ca, "certificate", f"{path} is {error}", error.hint or _CERTIFICATES) from error
     if (problem := bundles.not_understood(found)) is not None:
         raise _wrong(t, ca, "certificate", f"{path} is {problem}", "have it issued again")
+    if (problem := permits.not_understood(found)) is not None:
+        raise _wrong(t, ca, "certificate", f"{path} is a certificate that {problem}", "have it issued again")
     if not chains.is_ca(found) and found.version is not x509.Version.v1:
         hint = "a CA has basicConstraints CA:TRUE and, among its key usages, keyCertSign (RFC 5280 4.2.1.9, 4.2.1.3)"
         raise _wrong(t, ca, "certificate", f"{path} is not the certificate of a CA", hint)
@@ -73,7 +79,7 @@ def _pool(t: Topology, ca: Ca) -> tuple[tuple[x509.Certificate, ...], tuple[str,
         try:
             each = bundles.parse_certificates(_read(t, ca, field, path))
         except Unreadable as error:
-            raise _wrong(t, ca, field, f"{path} is {error}") from error
+            raise _wrong(t, ca, field, f"{path} is {error}", error.hint or _CERTIFICATES) from error
         for one in each:
             problem = bundles.not_understood(one)
             if problem is None:
@@ -132,9 +138,10 @@ def _check_key(t: Topology, ca: Ca, path: Path, certificate: x509.Certificate) -
     try:
         same = keys.public_of(pem) == keys.spki(certificate)
     except Unreadable as error:
-        raise _wrong(t, ca, "key", f"{path} is {error}") from error
+        raise _wrong(t, ca, "key", f"{path} is {error}", "name the file with its private key, in PEM") from error
     if not same:
-        raise _wrong(t, ca, "key", f"{path} is not the key of the certificate")
+        hint = "name the key that its certificate is for, or that key's certificate"
+        raise _wrong(t, ca, "key", f"{path} is not the key of the certificate", hint)
     if not isinstance(certificate.public_key(), keys.PublicKey):
         kind = type(certificate.public_key()).__name__.removesuffix("PublicKey")
         raise _wrong(t, ca, "key", f"{path} is a {kind} key, which signs nothing here", "take its `key` out: trust it")
@@ -153,7 +160,7 @@ def _crls(t: Topology, ca: Ca, path: chains.Path) -> tuple[bytes | None, tuple[s
     try:
         found = crls.load_all(_read(t, ca, field, file))
     except Unreadable as error:
-        raise _wrong(t, ca, field, f"{file} is {error}") from error
+        raise _wrong(t, ca, field, f"{file} is {error}", "name a file with CRLs, in PEM or one in DER") from error
     own = path[0] if field == "chain_crl" else None
     wrong = [(one, _of_itself(one, own) or _of_no_use(one, signers)) for one in found]
     serving = [crls.to_pem(one) for one, problem in wrong if problem is None]
