@@ -220,6 +220,8 @@ class Observed:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
+        if not scope["path"].startswith("/"):
+            scope = {**scope, "path": _origin_form(scope["path"])}
         started = time.perf_counter()
         status = 500
 
@@ -249,6 +251,14 @@ class Observed:
                     }
                 },
             )
+
+
+def _origin_form(target: str) -> str:
+    """The path of a target that names its host too, as behind proxies (RFC 9112 3.2.2); others as they are."""
+    scheme, has_host, rest = target.partition("://")
+    if not has_host or scheme.lower() not in ("http", "https"):
+        return target
+    return "/" + rest.partition("/")[2]
 
 
 class JsonLines(logging.Formatter):

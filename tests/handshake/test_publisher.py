@@ -97,6 +97,28 @@ def test_nothing_else_is_served(published, path):
     assert b"PRIVATE" not in body
 
 
+def test_what_is_asked_as_if_of_a_proxy_is_served(published):
+    """RFC 9112 3.2.2: the target is a whole URL, as curl and openssl send it to what they take for a proxy."""
+    require_command("curl")
+    for url in ("http://ca.example/crl/issuing.crl", "HTTP://ca.example:81/crl/issuing.crl"):
+        fetched = subprocess.run(
+            ["curl", "-q", "-sSf", "-x", f"http://{published.listen}", url], capture_output=True, check=True
+        )
+        assert fetched.stdout == published.get("/crl/issuing.crl")[2]
+    said = openssl_ocsp(
+        published, "-url", "http://ca.example/ocsp/issuing", "-proxy", f"http://{published.listen}", "-no_proxy", "none",
+        "-issuer", "pki/issuing/ca.crt", "-cert", TELLER,
+    )  # fmt: skip
+    assert f"{TELLER}: good" in said
+
+
+@pytest.mark.parametrize(
+    "target", ["ftp://ca.example/crl/issuing.crl", "crl/issuing.crl", "http:/crl/issuing.crl", "http://crl/issuing.crl"]
+)
+def test_no_other_target_is_a_path(published, target):
+    assert published.get(target)[0] == 404
+
+
 def test_health_and_metrics(published):
     assert published.get("/healthz")[::2] == (200, b"ok\n")
     published.request("POST", "/ocsp/issuing", question(published))
