@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shutil
+import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,9 +16,19 @@ from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.render import render
 from scaffold.pki import bundles
-from scaffold.running.services import Launch, Service, Services
+from scaffold.running.services import Launch, Service, Services, free_addresses
 from scaffold.settings.values import Allowed, Call, ClientSettings, Files, Revocation, Settings
-from tests.handshake.nginx_lab import INTERMEDIATE, Authority, Credential, settings
+from tests.handshake import traffic
+from tests.handshake.nginx_lab import (
+    INTERMEDIATE,
+    Answer,
+    Authority,
+    Credential,
+    allow,
+    ask,
+    server,
+    settings,
+)
 
 SERVER = catalogue.find("python", "server", Path.cwd())
 CLIENTS = {name: catalogue.find(name, "client", Path.cwd()) for name in ("python", "curl")}
@@ -92,3 +104,81 @@ def copied(folder: Path, target: Path) -> Path:
     shutil.copytree(folder, target)
     shutil.rmtree(folder)
     return target
+
+
+# --- A server that tests change ---------------------------------------------------------------------------------------
+
+A_POST = """
+
+def receive(request: Request) -> Answer:
+    return Answer({"received": request.read_body().decode(), "caller": request.caller.identity})
+
+
+ROUTES |= {"POST /": receive, "BREW /": receive}
+"""
+AN_API = """
+import guard
+
+
+class Handler(guard.Handler):
+    def do_GET(self) -> None:
+        self.answer(200, {"old": self.settings.greeting, "path": self.path})
+
+    def do_POST(self) -> None:
+        self.answer(200, {"received": self.read_body().decode(), "caller": self.caller.identity})
+
+    do_BREW = do_POST
+"""
+"""What stands in a folder from before there was a routes.py."""
+
+
+class Desk:
+    """A rendered server of which a test may change the text, and its life."""
+
+    def __init__(self, folder: Path, root: Authority, issuing: Authority, **changes: object) -> None:
+        self.folder, self.root, self.lines = folder, root, []
+        (free,) = free_addresses(1)
+        self.port = free.port
+        server_folder(folder, server(issuing, "desk", "localhost"), root, [allow("teller", issuing)], **changes)
+
+    @property
+    def tls(self) -> Path:
+        return self.folder / "tls"
+
+    def rewrite(self, file: str, *changes: tuple[str, str]) -> Desk:
+        text = (self.folder / file).read_text()
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new)
+        (self.folder / file).write_text(text)
+        return self
+
+    def add_a_post(self) -> Desk:
+        with (self.folder / "routes.py").open("a") as file:
+            file.write(A_POST)
+        return self
+
+    def add_an_api(self, more: str = "") -> Desk:
+        (self.folder / "api.py").write_text(AN_API + more)
+        return self
+
+    @contextlib.contextmanager
+    def running(self, **environment: str) -> Iterator[Desk]:
+        self.lines.clear()
+        with running(self.folder, self.port, self.lines, **environment):
+            yield self
+
+    def ask(self, caller: Credential, path: str = "/", **how: object) -> Answer:
+        return ask(self.port, caller, self.root, path, **how)  # type: ignore[arg-type]
+
+    def connect(self, caller: Credential) -> ssl.SSLSocket:
+        return traffic.connect(self, caller)
+
+    def keep(self, caller: Credential) -> http.client.HTTPSConnection:
+        return traffic.kept(self, caller)
+
+    def start_in_vain(self, **how: object) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{self.port}"}
+        return subprocess.run(
+            [self.folder / "run.sh"], capture_output=True, text=True, timeout=20, check=False, env=environment, **how
+        )

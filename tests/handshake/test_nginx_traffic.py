@@ -9,7 +9,6 @@ import contextlib
 import http.client
 import json
 import os
-import pwd
 import signal
 import socket
 import ssl
@@ -20,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,13 +33,25 @@ from tests.handshake.nginx_lab import (
     ask,
     authority,
     client,
-    context_of,
     gateway,
     project,
     running,
     server,
     until,
     upstream,
+)
+from tests.handshake.traffic import (
+    connect,
+    get,
+    give_to_nobody,
+    half_open,
+    kept,
+    lock_up,
+    nobody,
+    nobodys_folder,
+    read_all,
+    read_until,
+    started,
 )
 from tests.requirements import require, require_command
 
@@ -86,34 +98,7 @@ def raw_upstream(ca: Authority, folder: Path, serve: Callable[[ssl.SSLSocket], N
         listening.shutdown(socket.SHUT_RDWR)
 
 
-def connect(desk: Project, caller: Credential | None, host: str = "127.0.0.1") -> ssl.SSLSocket:
-    plain = socket.create_connection((host, desk.port), timeout=15)
-    return context_of(caller, desk.root).wrap_socket(plain, server_hostname="localhost")
-
-
-def read_until(connection: ssl.SSLSocket, end: bytes) -> bytes:
-    """All that comes, up to the bytes `end` or the end of the connection."""
-    text = b""
-    while not text.endswith(end) and (piece := connection.recv(65536)):
-        text += piece
-    return text
-
-
-def read_all(connection: ssl.SSLSocket) -> bytes:
-    return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
 # --- Time ------------------------------------------------------------------------------------------------------------
-
-
-def kept(desk: Project, caller: Credential) -> http.client.HTTPSConnection:
-    return http.client.HTTPSConnection("localhost", desk.port, timeout=15, context=context_of(caller, desk.root))
-
-
-def get(connection: http.client.HTTPSConnection) -> tuple[int, bytes]:
-    connection.request("GET", "/")
-    response = connection.getresponse()
-    return response.status, response.read()
 
 
 def test_a_connection_ends_with_its_certificate(tmp_path: Path, root: Authority, ca: Authority) -> None:
@@ -323,13 +308,9 @@ def test_an_upstream_that_says_nothing_is_a_504(
 
 
 def test_handshakes_that_stop_half_way_stop_nobody(desk: Project, teller: Credential) -> None:
-    with contextlib.ExitStack() as connections:
-        for _ in range(300):
-            connection = connections.enter_context(socket.create_connection(("127.0.0.1", desk.port), timeout=15))
-            connection.sendall(b"\x16\x03\x01\x02\x00\x01")
+    with half_open(desk.port, 300) as connections:
         assert desk.ask(teller).status == 200
-        connection.settimeout(20)
-        assert connection.recv(65536) == b""  # client_header_timeout
+        assert connections[-1].recv(65536) == b""  # client_header_timeout
 
 
 # --- Errors are JSON -------------------------------------------------------------------------------------------------
@@ -444,37 +425,17 @@ def test_it_is_written_within_a_second(desk: Project, teller: Credential) -> Non
 
 
 @contextlib.contextmanager
-def started(made: Project, *command: str, **how: object) -> Iterator[subprocess.Popen[str]]:
-    """run.sh, by `command` if there is one, once its workers run; `made.lines` is what it says."""
-    environment = {"PATH": "/usr/bin:/bin", **how.pop("environment", {})}  # type: ignore[dict-item]
-    process = subprocess.Popen(
-        [*command, made.folder / "run.sh"], cwd="/", env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, **how,
-    )  # type: ignore[call-overload] # fmt: skip
-    ready = threading.Event()
-
-    def read() -> None:
-        for line in process.stdout:
-            made.lines.append(line.rstrip("\n"))
-            if line.startswith("ready: "):
-                ready.set()
-        ready.set()
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        assert ready.wait(20)
+def by_run_sh(made: Project, *command: str, **how: Any) -> Iterator[subprocess.Popen[str]]:
+    """run.sh, by `command` if there is one."""
+    environment = how.pop("environment", {})
+    with started([*command, made.folder / "run.sh"], made.lines, environment, **how) as process:
         yield process
-    finally:
-        process.terminate()
-        process.wait(15)
-        reader.join()
 
 
 def test_hup_under_nohup_reloads(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
     made = project(tmp_path, root, ca, [allow("teller", ca)]).write()
     before = made.own
-    with started(made, require_command("nohup")) as process:
+    with by_run_sh(made, require_command("nohup")) as process:
         assert made.ask(teller).status == 200
         made.own = server(ca, "desk", "localhost")
         made.write()
@@ -488,7 +449,7 @@ def test_hup_under_nohup_reloads(tmp_path: Path, root: Authority, ca: Authority,
     made.write()
     run.write_text(run.read_text().replace("hears_hup || {", "true || {"))
     made.lines.clear()
-    with started(made, require_command("nohup")) as process:
+    with by_run_sh(made, require_command("nohup")) as process:
         made.own = server(ca, "desk", "localhost")
         made.own.write(made.tls / "cert.pem", made.tls / "key.pem")
         process.send_signal(signal.SIGHUP)
@@ -504,30 +465,22 @@ def shows(made: Project, teller: Credential) -> bool:
 
 def test_where_hup_cannot_be_had_back_it_says_so(tmp_path: Path, root: Authority, ca: Authority) -> None:
     made = project(tmp_path, root, ca, [allow("teller", ca)]).write()
-    with started(made, require_command("nohup"), environment={"HUP_IS_BACK": "1"}):
+    with by_run_sh(made, require_command("nohup"), environment={"HUP_IS_BACK": "1"}):
         pass
     assert "desk: HUP is ignored here, so it will not reload; start it by setsid instead of nohup" in made.lines
 
 
 @pytest.fixture
 def nobodys(root: Authority, ca: Authority) -> Iterator[Project]:
-    """A project that belongs to nobody, in a folder that others may enter."""
-    require(os.geteuid() == 0, "root, to become somebody else")
-    nobody = pwd.getpwnam("nobody")
-    with tempfile.TemporaryDirectory() as place:
-        made = project(Path(place) / "desk", root, ca, [allow("teller", ca)]).write()
-        for path in [Path(place), *Path(place).rglob("*")]:
-            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    """A project that belongs to nobody."""
+    with nobodys_folder() as folder:
+        made = project(folder / "desk", root, ca, [allow("teller", ca)]).write()
+        give_to_nobody(folder)
         yield made
 
 
-def nobody() -> dict[str, object]:
-    account = pwd.getpwnam("nobody")
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-
-
 def test_a_folder_that_became_unreadable_leaves_the_old_pair_in_place(nobodys: Project, teller: Credential) -> None:
-    with started(nobodys, **nobody()) as process:
+    with by_run_sh(nobodys, **nobody()) as process:
         before = nobodys.ask(teller).shown
         os.chown(nobodys.tls, 0, 0)
         nobodys.tls.chmod(0o700)
@@ -541,16 +494,14 @@ def test_a_folder_that_became_unreadable_leaves_the_old_pair_in_place(nobodys: P
 def test_it_runs_without_a_home_from_a_folder_that_it_may_not_write(
     nobodys: Project, teller: Credential, environment: dict[str, str]
 ) -> None:
-    for path in [nobodys.folder, *nobodys.folder.rglob("*")]:
-        os.chown(path, 0, 0)
-        path.chmod(0o755 if path.is_dir() or path.name == "run.sh" else 0o444)
-    with started(nobodys, environment=environment, **nobody()) as process:
+    lock_up(nobodys.folder)
+    with by_run_sh(nobodys, environment=environment, **nobody()) as process:
         assert process.wait(15) == 1
     (said,) = nobodys.lines
     assert said.startswith(f"desk: {nobodys.folder}/run cannot be written to: name folders that can in RUNTIME_DIREC")
     with tempfile.TemporaryDirectory() as runtime:
         os.chown(runtime, nobody()["user"], -1)  # type: ignore[arg-type]
-        with started(nobodys, environment={**environment, "RUNTIME_DIRECTORY": runtime}, **nobody()):
+        with by_run_sh(nobodys, environment={**environment, "RUNTIME_DIRECTORY": runtime}, **nobody()):
             assert nobodys.ask(teller).status == 200
 
 

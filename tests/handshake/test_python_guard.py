@@ -9,14 +9,12 @@ import contextlib
 import http.client
 import json
 import os
-import pwd
 import re
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -28,12 +26,10 @@ from scaffold.pki import bundles, keys
 from scaffold.running.services import free_addresses
 from scaffold.settings.values import Revocation
 from tests.handshake.nginx_lab import (
-    Answer,
     Authority,
     Credential,
     address,
     allow,
-    ask,
     authority,
     client,
     context_of,
@@ -42,36 +38,24 @@ from tests.handshake.nginx_lab import (
     server,
     until,
 )
-from tests.handshake.python_lab import place, running, server_folder
+from tests.handshake.python_lab import Desk, place, server_folder
 from tests.handshake.revocation_lab import HOUR, crls
+from tests.handshake.traffic import (
+    ANYBODYS_PATH,
+    get,
+    give_to_nobody,
+    half_open,
+    lock_up,
+    nobody,
+    nobodys_folder,
+    read_all,
+    started,
+)
 from tests.requirements import require, require_command
 
 require_command("python3")
 
-A_POST = """
-
-def receive(request: Request) -> Answer:
-    return Answer({"received": request.read_body().decode(), "caller": request.caller.identity})
-
-
-ROUTES |= {"POST /": receive, "BREW /": receive}
-"""
-AN_API = """
-import guard
-
-
-class Handler(guard.Handler):
-    def do_GET(self) -> None:
-        self.answer(200, {"old": self.settings.greeting, "path": self.path})
-
-    def do_POST(self) -> None:
-        self.answer(200, {"received": self.read_body().decode(), "caller": self.caller.identity})
-
-    do_BREW = do_POST
-"""
-"""What stands in a folder from before there was a routes.py."""
 METHODS = ("POST", "BREW")
-ANYBODYS_PATH = "/usr/bin:/bin"
 
 
 @pytest.fixture(scope="module")
@@ -95,68 +79,9 @@ def mallory(issuing) -> Credential:
     return client(issuing, "mallory")
 
 
-class Desk:
-    """A rendered server of which a test may change the text, and its life."""
-
-    def __init__(self, folder: Path, root: Authority, issuing: Authority, **changes: object) -> None:
-        self.folder, self.root, self.lines = folder, root, []
-        (free,) = free_addresses(1)
-        self.port = free.port
-        server_folder(folder, server(issuing, "desk", "localhost"), root, [allow("teller", issuing)], **changes)
-
-    @property
-    def tls(self) -> Path:
-        return self.folder / "tls"
-
-    def rewrite(self, file: str, *changes: tuple[str, str]) -> Desk:
-        text = (self.folder / file).read_text()
-        for old, new in changes:
-            assert old in text, old
-            text = text.replace(old, new)
-        (self.folder / file).write_text(text)
-        return self
-
-    def add_a_post(self) -> Desk:
-        with (self.folder / "routes.py").open("a") as file:
-            file.write(A_POST)
-        return self
-
-    def add_an_api(self, more: str = "") -> Desk:
-        (self.folder / "api.py").write_text(AN_API + more)
-        return self
-
-    @contextlib.contextmanager
-    def running(self, **environment: str) -> Iterator[Desk]:
-        self.lines.clear()
-        with running(self.folder, self.port, self.lines, **environment):
-            yield self
-
-    def ask(self, caller: Credential, path: str = "/", **how: object) -> Answer:
-        return ask(self.port, caller, self.root, path, **how)  # type: ignore[arg-type]
-
-    def connect(self, caller: Credential) -> ssl.SSLSocket:
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=20)
-        return context_of(caller, self.root).wrap_socket(plain, server_hostname="localhost")
-
-    def keep(self, caller: Credential) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection("localhost", self.port, timeout=20, context=context_of(caller, self.root))
-
-    def start_in_vain(self, **how: object) -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{self.port}"}
-        return subprocess.run(
-            [self.folder / "run.sh"], capture_output=True, text=True, timeout=20, check=False, env=environment, **how
-        )
-
-
 @pytest.fixture
 def desk(tmp_path, root, issuing) -> Desk:
     return Desk(tmp_path / "desk", root, issuing)
-
-
-def get(connection: http.client.HTTPSConnection, path: str = "/") -> tuple[int, bytes]:
-    connection.request("GET", path)
-    response = connection.getresponse()
-    return response.status, response.read()
 
 
 # --- A method that a person has added --------------------------------------------------------------------------------
@@ -285,7 +210,7 @@ def test_a_head_that_could_be_misread_is_refused_and_what_follows_is_no_request(
     hidden = b"GET /.mtls/caller HTTP/1.1\r\nHost: b\r\n\r\n"
     with desk.running(), desk.connect(teller) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n" + framing.encode() + b"\r\n" + hidden)
-        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+        answer = read_all(connection)
     assert answer.startswith(b"HTTP/1.1 400 "), answer
     assert answer.count(b"HTTP/1.1 ") == 1, answer
 
@@ -512,16 +437,6 @@ def socket_timeout(desk: Desk, caller: Credential) -> None:
         context_of(caller, desk.root).wrap_socket(plain, server_hostname="localhost")
 
 
-@contextlib.contextmanager
-def half_open(port: int, count: int) -> Iterator[None]:
-    """Connections that begin a handshake, a record of 512 bytes, and send no more of it."""
-    with contextlib.ExitStack() as connections:
-        for _ in range(count):
-            connection = connections.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
-            connection.sendall(b"\x16\x03\x01\x02\x00\x01")
-        yield
-
-
 def test_600_handshakes_that_stop_half_way_stop_nobody(desk, teller):
     with desk.running():
         with half_open(desk.port, 600):
@@ -674,45 +589,19 @@ def handshakes_with(desk: Desk, group: str) -> bool:
 
 
 @contextlib.contextmanager
-def as_nobody(desk: Desk, **how: object) -> Iterator[subprocess.Popen[str]]:
-    """The server, run by a user without rights, once it is ready; `desk.lines` is what it says."""
-    nobody = pwd.getpwnam("nobody")
-    process = subprocess.Popen(
-        [desk.folder / "run.sh"], cwd="/", user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={"PATH": ANYBODYS_PATH, "LISTEN": f"127.0.0.1:{desk.port}", **how},
-    )  # fmt: skip
-    ready = threading.Event()
-
-    def read() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            desk.lines.append(line.rstrip("\n"))
-            if line.startswith("ready: "):
-                ready.set()
-        ready.set()
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        assert ready.wait(20)
+def as_nobody(desk: Desk, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    moved = {"LISTEN": f"127.0.0.1:{desk.port}", **environment}
+    with started([desk.folder / "run.sh"], desk.lines, moved, **nobody()) as process:
         yield process
-    finally:
-        process.terminate()
-        process.wait(20)
-        reader.join()
 
 
 @pytest.fixture
 def nobodys(root, issuing) -> Iterator[Desk]:
-    """A project that belongs to nobody, in a folder that others may enter."""
-    require(os.geteuid() == 0, "root, to become somebody else")
-    nobody = pwd.getpwnam("nobody")
+    """A project that belongs to nobody."""
     require(shutil.which("python3", path=ANYBODYS_PATH), "a python3 that every user may run")
-    with tempfile.TemporaryDirectory() as folder:
-        desk = Desk(Path(folder) / "desk", root, issuing)
-        for path in [Path(folder), *Path(folder).rglob("*")]:
-            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    with nobodys_folder() as folder:
+        desk = Desk(folder / "desk", root, issuing)
+        give_to_nobody(folder)
         yield desk
 
 
@@ -745,9 +634,7 @@ def test_what_cannot_be_read_at_the_start_is_one_clear_line(nobodys, name):
 
 @pytest.mark.parametrize("environment", [{}, {"HOME": "/nonexistent"}, {"HOME": ""}], ids=["none", "missing", "empty"])
 def test_it_runs_without_a_home_from_a_folder_that_it_may_not_write(nobodys, teller, environment):
-    for path in [nobodys.folder, *nobodys.folder.rglob("*")]:
-        os.chown(path, 0, 0)
-        path.chmod(0o755 if path.is_dir() or path.name == "run.sh" else 0o444)
+    lock_up(nobodys.folder)
     before = sorted(nobodys.folder.rglob("*"))
     with as_nobody(nobodys, **environment):
         assert nobodys.ask(teller).status == 200
