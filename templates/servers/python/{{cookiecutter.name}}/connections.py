@@ -171,6 +171,10 @@ class Place:
         """Notes how far the connection has come."""
         self._listener.reach(self._connection, stage)
 
+    def cut(self) -> None:
+        """Ends the connection, whatever is going on there: whoever reads or writes finds it gone."""
+        _shut(self._connection, socket.SHUT_RDWR)
+
     def belongs_to(self, caller: Hashable) -> int:
         """Says, once, whose connection it is; how many connections that caller has now."""
         self.caller = caller

@@ -13,15 +13,16 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import calls
+import head
 from connections import Place, Stage
 from peer import Chain, Peer, Unidentified, ends, identify, verified_chain
 from revocation import Refused
+from sessions import Session, Sessions
 from settings import Settings
 from tls import Store
 
@@ -36,6 +37,9 @@ MAX_PER_CALLER = 256
 
 LONGEST_BODY = 1 << 20
 
+MOST_EMPTY_LINES = 8
+"""Before a request: some programs end a body with one more line end than there is to it (RFC 9112 2.2)."""
+
 CALLER = "/.mtls/caller"
 CALL = "/call/"
 """The paths that every service of a topology answers itself: who called, and a call of its own to another server."""
@@ -43,7 +47,7 @@ CALL = "/call/"
 
 _DECIDES = (
     *("__init__", "setup", "handle", "handle_one_request", "parse_request"),
-    *("_answer_request", "_admit", "_own"),
+    *("_read_head", "_request_line", "_check_head", "_answer_request", "_admit", "_own"),
 )
 
 
@@ -73,10 +77,12 @@ class Handler(BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.1"  # of an answer to what cannot be read: with a status line
     settings: Settings
     store: Store
+    sessions: Sessions
     caller: Caller
-    rfile: io.BufferedReader
+    rfile: head.Lines
 
     def __init_subclass__(cls) -> None:
         """Raises TypeError for a subclass that would stand before the decision."""
@@ -95,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
         """Finds out who is at the other end, once; whether they may call is asked at each request."""
         self.connection: ssl.SSLSocket = self.request
         self._input = _PacedInput(self.connection)
-        self.rfile = io.BufferedReader(self._input)
+        self.rfile = head.Lines(self._input)
         self.wfile = self.connection.makefile("wb")  # buffered: an answer leaves in one piece
         current = self.store.current
         # None: the trust changed before the handshake was over.
@@ -135,24 +141,40 @@ class Handler(BaseHTTPRequestHandler):
         if not self.rfile.peek(1):
             return False
         self._input.finish_within(HEAD_SECONDS)
-        self.raw_requestline = self.rfile.readline(65537)
+        self.rfile.has_stray = False
+        self.raw_requestline = self._request_line()
+        if not self.raw_requestline:
+            return False
         if len(self.raw_requestline) > 65536:
             self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
+            return False
+        if not head.is_request_line(self.raw_requestline):
+            self.requestline = self.raw_requestline.decode("iso-8859-1").rstrip("\r\n")
+            self.send_error(HTTPStatus.BAD_REQUEST, "the request does not begin with method, target and version")
             return False
         is_whole = self.parse_request()
         self._input.go_on(IDLE_SECONDS)
         self.connection.settimeout(IDLE_SECONDS)
         return is_whole
 
+    def _request_line(self) -> bytes:
+        line = b""
+        for _ in range(MOST_EMPTY_LINES + 1):
+            line = self.rfile.readline(65537)
+            if line not in (b"\r\n", b"\n"):
+                break
+        return line
+
     def _answer_request(self) -> None:
         """The decision, then the method that answers: no method of a subclass is reached in another way."""
         try:
-            if _could_be_misread(self.headers):
-                raise HttpError(HTTPStatus.BAD_REQUEST, "the head of the request can be read in more than one way")
+            self._check_head()
             self.caller = self._admit()
-            if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
-                self.close_connection = True  # a body that nobody reads must not be taken for the next request
-            (self._own() or self._answerer())()
+            assert self._peer is not None
+            session = Session(self._peer, self._chain, self._ends, self._trust, self._place)
+            with self.sessions.answering(session):
+                (self._own() or self._answerer())()
+                self.wfile.flush()
         except HttpError as error:
             self.refuse(error.status, str(error), error.headers)
         except (TimeoutError, ConnectionError, ssl.SSLError):
@@ -162,6 +184,22 @@ class Handler(BaseHTTPRequestHandler):
                 raise
             log.exception("%s: %r failed", self._place.peer, self.requestline)
             self.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{self.settings.name} failed; its log says why")
+
+    def _check_head(self) -> None:
+        """Settles path, host and end of the request. Raises HttpError where somebody else could see others."""
+        try:
+            if self.rfile.has_stray:
+                raise head.Malformed("the head of the request can be read in more than one way")
+            head.check(self.headers, self.request_version)
+            self.path, host = head.split_target(self.path)
+        except head.Malformed as error:
+            raise HttpError(HTTPStatus.BAD_REQUEST, str(error)) from error
+        if host is not None:
+            del self.headers["Host"]
+            self.headers["Host"] = host
+        # A body that nobody reads must not be taken for the next request.
+        has_body = self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers
+        self.close_connection = has_body or not head.keeps_open(self.headers, self.request_version)
 
     def _admit(self) -> Caller:
         """Who calls. Raises HttpError where they may not.
@@ -257,12 +295,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         if len(body) < length:
             raise ConnectionError("the caller went away in the middle of a body")
-        self.close_connection = not self._stays_open()
+        self.close_connection = not head.keeps_open(self.headers, self.request_version)
         return body
-
-    def _stays_open(self) -> bool:
-        word = self.headers.get("Connection", "").lower()
-        return word == "keep-alive" or (word != "close" and self.request_version >= "HTTP/1.1")
 
     def answer(self, status: int, answer: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         """Answers in JSON."""
@@ -312,13 +346,6 @@ class Handler(BaseHTTPRequestHandler):
         self._has_answered = True
         identity = repr(self._peer.identity) if self._peer else "none"
         log.info("%s %s %r %d", self._place.peer, identity, self.requestline, int(code))
-
-
-def _could_be_misread(head: Message) -> bool:
-    """Whether another program could see the end of this request elsewhere (RFC 9112 5.1 and 6.3): request smuggling."""
-    lengths = head.get_all("Content-Length", [])
-    is_cut_short = bool(head.defects or head.get_payload())  # a line that is no header, or a space before its colon
-    return is_cut_short or len(lengths) > 1 or bool(lengths and "Transfer-Encoding" in head)
 
 
 class _PacedInput(io.RawIOBase):

@@ -18,6 +18,7 @@ import guard
 import health
 import routing
 import settings
+from sessions import Sessions
 from tls import Store, explain
 
 log = logging.getLogger("server")
@@ -48,12 +49,14 @@ def main() -> int:
     try:
         current = settings.load(HERE / "settings.json")
         store = Store(HERE / "tls", has_calls=bool(current.calls))
-        listener = https_listener(current, store)
+        sessions = Sessions(store)
+        listener = https_listener(current, store, sessions)
         health_listener = connections.Listener(current.health, _plain, serve_health) if current.health else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         print(explain(error), file=sys.stderr)
         return 1
     listener.start()
+    sessions.start()
     if health_listener is not None:
         health_listener.start()
     print(f"ready: {current.name} on https://{current.listen}", flush=True)
@@ -75,12 +78,12 @@ def watch(store: Store, listener: connections.Listener, signals: queue.SimpleQue
             listener.finish_idle()
 
 
-def https_listener(current: settings.Settings, store: Store) -> connections.Listener:
+def https_listener(current: settings.Settings, store: Store, sessions: Sessions) -> connections.Listener:
     """The listener for callers, by the context that is current when each of them comes.
 
     Raises ValueError and TypeError where what answers cannot be used, or has no guard before it.
     """
-    handler = type("Handler", (_answering(),), {"settings": current, "store": store})
+    handler = type("Handler", (_answering(),), {"settings": current, "store": store, "sessions": sessions})
 
     def prepare(accepted: socket.socket) -> ssl.SSLSocket:
         accepted.settimeout(HANDSHAKE_SECONDS)
