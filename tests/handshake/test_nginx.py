@@ -181,6 +181,15 @@ def test_a_sibling_ca_that_signs_the_same_name_gets_nobody_in(desk: Project, roo
     assert desk.ask(client(authority("Lab Sibling", root), "teller")).status == 403
 
 
+def test_what_nginx_does_not_see_is_what_the_readme_says(desk: Project, root: Authority, ca: Authority) -> None:
+    """A sibling that has the issuer's own name, and a certificate that says nothing of its purpose."""
+    assert desk.ask(client(authority("Lab Issuing", root), "teller")).status == 200
+    assert desk.ask(client(ca, "teller", fault=Fault.NO_EKU)).status == 200
+    said = " ".join((desk.folder / "README.md").read_text().split())
+    assert "a certificate of another CA below the same root that has the issuer's whole name" in said
+    assert "a certificate without any extended key usage" in said
+
+
 def test_the_root_that_signs_the_same_name_itself_gets_nobody_in(desk: Project, root: Authority) -> None:
     assert desk.ask(client(root, "teller")).status == 403
 

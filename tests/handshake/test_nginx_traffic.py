@@ -189,6 +189,49 @@ def test_a_websocket_passes(tmp_path: Path, root: Authority, ca: Authority, tell
             assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 426 ")
 
 
+@pytest.mark.parametrize("reason", ["its certificate has ended", "its caller is no longer allowed"])
+def test_a_reload_ends_a_websocket(tmp_path: Path, root: Authority, ca: Authority, reason: str) -> None:
+    """Some seconds after it, as worker_shutdown_timeout says, and however much it is used."""
+    caller = client(ca, "teller", ends=timedelta(seconds=3 if "ended" in reason else 300))
+    with raw_upstream(ca, tmp_path / "vault", echo_after_101) as port:
+        made = gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)
+        made.write(change=lambda text: text.replace("worker_shutdown_timeout 30s;", "worker_shutdown_timeout 1s;"))
+        with running(made), connect(made, caller) as connection:
+            connection.sendall(UPGRADE)
+            assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+            if "ended" in reason:
+                until(lambda: "expired" in made.ask(caller).body)
+            else:
+                (made.tls / "allowed.conf").write_text((made.tls / "allowed.conf").read_text().replace("teller", "-"))
+            assert echoes(connection)
+            made.reload()
+            until(lambda: not echoes(connection))
+
+
+def test_where_no_reload_ends_it_a_websocket_goes_on(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential
+) -> None:
+    with raw_upstream(ca, tmp_path / "vault", echo_after_101) as port:
+        made = gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)
+        made.write(change=lambda text: text.replace("worker_shutdown_timeout 30s;", ""))
+        with running(made), connect(made, teller) as connection:
+            connection.sendall(UPGRADE)
+            assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+            (made.tls / "allowed.conf").write_text((made.tls / "allowed.conf").read_text().replace("teller", "-"))
+            made.reload()
+            until(lambda: made.ask(teller).status == 403)
+            assert echoes(connection)
+
+
+def echoes(connection: ssl.SSLSocket) -> bool:
+    """Whether a WebSocket of `echo_after_101` is alive."""
+    try:
+        connection.sendall(b"word")
+        return connection.recv(65536) == b"WORD"
+    except OSError:
+        return False
+
+
 def test_a_websocket_is_for_allowed_callers_alone(tmp_path: Path, root: Authority, ca: Authority) -> None:
     with raw_upstream(ca, tmp_path / "vault", echo_after_101) as port:
         made = gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)
@@ -422,6 +465,33 @@ def test_it_is_written_within_a_second(desk: Project, teller: Credential) -> Non
 
 
 # --- Strange homes ---------------------------------------------------------------------------------------------------
+
+
+def test_git_takes_up_nothing_that_is_written_while_it_runs(desk: Project, teller: Credential, tmp_path: Path) -> None:
+    require_command("git")
+    desk.ask(teller)
+    until(lambda: bool(lines_of(desk.folder / "run/access.log")))
+    git = ["git", f"--git-dir={tmp_path / 'git'}", f"--work-tree={desk.folder}"]
+    subprocess.run([*git, "init", "--quiet"], check=True, cwd=desk.folder)
+
+    def of_run() -> list[str]:
+        done = subprocess.run(
+            [*git, "ls-files", "--others", "--exclude-standard"],
+            check=True,
+            cwd=desk.folder,
+            capture_output=True,
+            text=True,
+        )
+        assert "nginx.conf" in done.stdout
+        return [path for path in done.stdout.splitlines() if path.startswith("run/")]
+
+    assert of_run() == []
+    ignore = desk.folder / ".gitignore"
+    ignore.rename(tmp_path / "ignore")
+    try:
+        assert "run/access.log" in of_run()
+    finally:
+        (tmp_path / "ignore").rename(ignore)
 
 
 @contextlib.contextmanager

@@ -106,8 +106,8 @@ def test_what_is_asked_as_if_of_a_proxy_is_served(published):
         )
         assert fetched.stdout == published.get("/crl/issuing.crl")[2]
     said = openssl_ocsp(
-        published, "-url", "http://ca.example/ocsp/issuing", "-proxy", f"http://{published.listen}", "-no_proxy", "none",
-        "-issuer", "pki/issuing/ca.crt", "-cert", TELLER,
+        published, "-issuer", "pki/issuing/ca.crt", "-cert", TELLER,
+        "-url", "http://ca.example/ocsp/issuing", "-proxy", f"http://{published.listen}", "-no_proxy", "none",
     )  # fmt: skip
     assert f"{TELLER}: good" in said
 
