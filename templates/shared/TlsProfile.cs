@@ -10,7 +10,7 @@ internal sealed class TlsProfile
     [SuppressMessage("Security", "CA5398", Justification = "The protocols are the topology's choice.")]
     public TlsProfile(TlsOptions options)
     {
-        Protocols = options.MinVersion == TlsOptions.ProtocolTls12 ? SslProtocols.Tls12 | SslProtocols.Tls13 : SslProtocols.Tls13;
+        Protocols = options.MinVersion == TlsChoices.ProtocolTls12 ? SslProtocols.Tls12 | SslProtocols.Tls13 : SslProtocols.Tls13;
 
         // On Windows the suites are the system's, by group policy, and .NET cannot choose among them.
         if (options.CipherSuites is not [] && !OperatingSystem.IsWindows())

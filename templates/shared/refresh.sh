@@ -5,6 +5,7 @@
 {% endblock -%}
 # Exit code: 0 all is the latest, 1 not all is, and why; what could not be had stays as it was.
 set -eu
+umask u+rwx    # one that takes this account's own rights away would leave it files that it cannot use
 LC_ALL=C
 export LC_ALL
 PATH=$PATH:/usr/local/bin:/usr/bin

@@ -3,6 +3,7 @@
 # Exit code: 0 all answered 200, 3 I do not trust the server, 4 the server refused me, 5 not reachable, 1 anything else.
 {% set promised = [] if cookiecutter.revocation.check == "ocsp" else cookiecutter.calls | selectattr("must_staple") | map(attribute="name") | list -%}
 set -eu
+umask u+rwx    # one that takes this account's own rights away would leave it files that it cannot use
 CDPATH='' cd -- "$(dirname -- "$0")"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Net.Security;
 using System.Text.Json;
 
 namespace Client;
@@ -9,13 +8,6 @@ internal sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> 
 {
     public const string FileName = "appsettings.json";
 
-    /// <summary>A key that is unknown, missing, written twice or in another case is an error.</summary>
-    private static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Strict)
-    {
-        ReadCommentHandling = JsonCommentHandling.Skip,
-        AllowTrailingCommas = true,
-    };
-
     /// <summary>Reads it from the current folder.</summary>
     /// <exception cref="IOException">The file is missing or cannot be read.</exception>
     /// <exception cref="JsonException">It is damaged, a key is unknown or missing, or a value is none that its key takes.</exception>
@@ -23,8 +15,8 @@ internal sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> 
     {
         try
         {
-            var read = JsonSerializer.Deserialize<ClientOptions>(File.ReadAllBytes(FileName), Strict) ?? throw new JsonException("it is null");
-            read.Tls.Check();
+            var read = StrictJson.Read<ClientOptions>(FileName);
+            TlsChoices.Check(read.Tls);
             return read;
         }
         catch (Exception exception) when (exception is JsonException or ArgumentException)
@@ -90,34 +82,7 @@ internal sealed record TlsOptions(
     string Key,
 {%- endif %}
     string Roots,
-    string Intermediates)
-{
-    public const string ProtocolTls12 = "TLSv1.2";
-    public const string ProtocolTls13 = "TLSv1.3";
-
-    /// <exception cref="ArgumentException">A value is none that its key takes.</exception>
-    public void Check()
-    {
-        CheckOneOf(nameof(MinVersion), MinVersion, ProtocolTls12, ProtocolTls13);
-        CheckOneOf(nameof(Revocation), Revocation, "none", "crl", "ocsp");
-        CheckOneOf(nameof(OnUnavailable), OnUnavailable, "refuse", "allow");
-        foreach (var suite in CipherSuites)
-        {
-            if (!Enum.GetNames<TlsCipherSuite>().Contains(suite, StringComparer.Ordinal))
-            {
-                throw new ArgumentException($"Tls:CipherSuites holds {suite}, which is no cipher suite that .NET knows");
-            }
-        }
-    }
-
-    private static void CheckOneOf(string key, string value, params ReadOnlySpan<string> known)
-    {
-        if (!known.Contains(value))
-        {
-            throw new ArgumentException($"Tls:{key} is \"{value}\", not {string.Join(", ", known!)}");
-        }
-    }
-}
+    string Intermediates);
 
 /// <summary>One server that may be called: where it is, and who it must prove to be.</summary>
 /// <param name="Dial">host:port of the TCP connection. CALL_NAME in the environment moves it.</param>

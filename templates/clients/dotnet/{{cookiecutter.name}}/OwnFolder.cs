@@ -1,20 +1,4 @@
-namespace Client;
-
-/// <summary>The folder of this client, whatever folder it is started from.</summary>
-internal static class OwnFolder
-{
-    /// <summary>Looks beside the program first (published), then in the folders above it (built in bin/).</summary>
-    /// <exception cref="FileNotFoundException">No folder holds the settings.</exception>
-    public static string Find()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, ClientOptions.FileName)))
-            {
-                return folder.FullName;
-            }
-        }
-
-        throw new FileNotFoundException($"{ClientOptions.FileName} is neither beside the program nor in a folder above it");
-    }
-}
+{% extends "shared/OwnFolder.cs" %}
+{% block namespace %}Client{% endblock %}
+{% block what %}client{% endblock %}
+{% block options %}ClientOptions{% endblock %}

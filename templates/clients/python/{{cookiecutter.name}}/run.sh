@@ -1,6 +1,7 @@
 #!/bin/sh
 # run.sh [SERVER [URL]]: calls that server (at that URL), or every server of settings.json.
 set -eu
+umask u+rwx    # one that takes this account's own rights away would leave it files that it cannot use
 CDPATH='' cd -- "$(dirname -- "$0")"
 # The groups of the TLS handshake, which Python cannot choose.
 export OPENSSL_CONF="$PWD/tls/openssl.cnf"

@@ -2,6 +2,7 @@
 # Runs the service in the foreground. TERM ends it, HUP reloads tls/ at once.
 # LISTEN{% if cookiecutter.health %}, HEALTH{% endif %}{% for call in cookiecutter.calls %}, CALL_{{ call.name | upper | replace("-", "_") }}{% endfor %} in the environment (host:port each) override settings.json.
 set -eu
+umask u+rwx    # one that takes this account's own rights away would leave it files that it cannot use
 CDPATH='' cd -- "$(dirname -- "$0")"
 # The groups of the TLS handshake, which Python cannot choose.
 export OPENSSL_CONF="$PWD/tls/openssl.cnf"

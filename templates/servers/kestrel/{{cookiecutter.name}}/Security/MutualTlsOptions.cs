@@ -1,4 +1,3 @@
-using System.Net.Security;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -29,13 +28,6 @@ internal sealed record MutualTlsOptions(
 {
     public const string FileName = "mutual-tls.json";
 
-    /// <summary>A key that is unknown, missing, written twice or in another case is an error.</summary>
-    private static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Strict)
-    {
-        ReadCommentHandling = JsonCommentHandling.Skip,
-        AllowTrailingCommas = true,
-    };
-
     /// <summary>The folder that paths are relative to.</summary>
     [JsonIgnore]
     public string Folder { get; private init; } = "";
@@ -47,9 +39,8 @@ internal sealed record MutualTlsOptions(
     {
         try
         {
-            var read = JsonSerializer.Deserialize<MutualTlsOptions>(File.ReadAllBytes(Path.Combine(folder, FileName)), Strict)
-                ?? throw new JsonException("it is null");
-            read.Tls.Check();
+            var read = StrictJson.Read<MutualTlsOptions>(Path.Combine(folder, FileName));
+            TlsChoices.Check(read.Tls);
             return read with
             {
                 Folder = folder,
@@ -106,37 +97,11 @@ internal sealed record TlsOptions(
 {%- endif %}
     string Allowed)
 {
-    public const string ProtocolTls12 = "TLSv1.2";
-    public const string ProtocolTls13 = "TLSv1.3";
-
     [JsonIgnore]
     public bool LooksUp => Revocation != "none";
 
     [JsonIgnore]
     public bool AllowsWhoCannotBeLookedUp => OnUnavailable == "allow";
-
-    /// <exception cref="ArgumentException">A value is none that its key takes.</exception>
-    public void Check()
-    {
-        CheckOneOf(nameof(MinVersion), MinVersion, ProtocolTls12, ProtocolTls13);
-        CheckOneOf(nameof(Revocation), Revocation, "none", "crl", "ocsp");
-        CheckOneOf(nameof(OnUnavailable), OnUnavailable, "refuse", "allow");
-        foreach (var suite in CipherSuites)
-        {
-            if (!Enum.GetNames<TlsCipherSuite>().Contains(suite, StringComparer.Ordinal))
-            {
-                throw new ArgumentException($"Tls:CipherSuites holds {suite}, which is no cipher suite that .NET knows");
-            }
-        }
-    }
-
-    private static void CheckOneOf(string key, string value, params ReadOnlySpan<string> known)
-    {
-        if (!known.Contains(value))
-        {
-            throw new ArgumentException($"Tls:{key} is \"{value}\", not {string.Join(", ", known!)}");
-        }
-    }
 }
 {%- if cookiecutter.calls %}
 

@@ -1,20 +1,4 @@
-namespace Service.Security;
-
-/// <summary>The folder of this service, whatever folder it is started from.</summary>
-internal static class OwnFolder
-{
-    /// <summary>Looks beside the program first (published), then in the folders above it (built in bin/).</summary>
-    /// <exception cref="FileNotFoundException">No folder holds the settings.</exception>
-    public static string Find()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, MutualTlsOptions.FileName)))
-            {
-                return folder.FullName;
-            }
-        }
-
-        throw new FileNotFoundException($"{MutualTlsOptions.FileName} is neither beside the program nor in a folder above it");
-    }
-}
+{% extends "shared/OwnFolder.cs" %}
+{% block namespace %}Service.Security{% endblock %}
+{% block what %}service{% endblock %}
+{% block options %}MutualTlsOptions{% endblock %}

@@ -1,0 +1,2 @@
+{% extends "shared/StrictJson.cs" %}
+{% block namespace %}Client{% endblock %}

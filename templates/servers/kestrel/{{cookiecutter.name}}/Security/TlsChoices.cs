@@ -1,0 +1,2 @@
+{% extends "shared/TlsChoices.cs" %}
+{% block namespace %}Service.Security{% endblock %}
