@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -41,6 +42,7 @@ from tests.handshake.nginx_lab import (
     upstream,
 )
 from tests.handshake.traffic import (
+    accepts,
     connect,
     get,
     give_to_nobody,
@@ -462,6 +464,110 @@ def test_the_access_log_survives_a_stop(
 def test_it_is_written_within_a_second(desk: Project, teller: Credential) -> None:
     desk.ask(teller, "/written-soon")
     until(lambda: any("/written-soon" in str(line["request"]) for line in lines_of(desk.folder / "run/access.log")))
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        (b"/a%20b?c=d", True),
+        ("/\u0107\u20ac\U0001f600\u00a0".encode(), True),
+        (b"/\x1b[31m", True),
+        (b"/" + b"\xc4\x87" * 4_000, True),
+        (b"/\xff\xfe", False),
+        (b"/\xc2\x9b31m", False),
+        (b"/\xed\xa0\x80", False),
+        (b"/\xc0\xaf", False),
+        (b"/\xf4\x90\x80\x80", False),
+        (b"/\x7f", False),
+    ],
+)
+def test_a_request_is_logged_as_text_or_not_at_all(
+    desk: Project, teller: Credential, target: bytes, shown: bool
+) -> None:
+    """Each line is JSON in UTF-8, and nothing in it means anything to a terminal."""
+    log = desk.folder / "run/access.log"
+    before = log.stat().st_size
+    with connect(desk, teller) as connection:
+        connection.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        read_all(connection)
+    until(lambda: log.stat().st_size > before)
+    written = log.read_bytes()[before:].decode()
+    assert not any(unicodedata.category(character) == "Cc" for character in written.replace("\n", ""))
+    (line,) = written.splitlines()
+    assert json.loads(line)["request"] == (f"GET {target.decode()} HTTP/1.1" if shown else "(bytes that are no text)")
+
+
+def test_nginx_alone_would_log_other_bytes(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
+    made = project(tmp_path, root, ca, [allow("teller", ca)])
+    made.write(
+        change=lambda text: text.replace("$asked", "$request").replace("map $request $request", "map $request $x")
+    )
+    with running(made), connect(made, teller) as connection:
+        connection.sendall(b"GET /\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        read_all(connection)
+        log = made.folder / "run/access.log"
+        until(lambda: b"/\xff " in log.read_bytes())
+
+
+def test_a_full_disk_stops_nothing(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
+    """Neither where the access log is nor where run.sh and nginx say what they do."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "access.log").symlink_to("/dev/full")
+    made = project(tmp_path / "desk", root, ca, [allow("teller", ca)]).write()
+    with in_the_dark(made, LOGS_DIRECTORY=str(logs)) as process:
+        for _ in range(3):
+            assert made.ask(teller).status == 200
+        made.own = server(ca, "desk", "localhost")
+        made.write()
+        process.send_signal(signal.SIGHUP)
+        until(lambda: shows(made, teller))
+        (made.folder / "nginx.conf").write_text("no such directive;")
+        process.send_signal(signal.SIGHUP)
+        for _ in range(3):
+            assert made.ask(teller).status == 200
+        assert process.poll() is None
+    with pytest.raises(ConnectionRefusedError):
+        made.ask(teller)
+    assert not list((made.folder / "run").iterdir())
+
+
+def test_nginx_does_not_outlive_run_sh(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
+    """Whatever ends it: here a line that fails once nginx runs."""
+    made = project(tmp_path, root, ca, [allow("teller", ca)]).write()
+    script = made.folder / "run.sh"
+    script.write_text(script.read_text().replace("    printf 'ready:", "    false; printf 'ready:"))
+    with in_the_dark(made, wait=False) as process:
+        assert process.wait(20) == 1
+    with pytest.raises(ConnectionRefusedError):
+        made.ask(teller)
+    script.write_text(script.read_text().replace("trap end_all EXIT", "trap 'echo \"$nginx $inner\" >&3' EXIT"))
+    left = tmp_path / "left"
+    with in_the_dark(made, wait=False, left=left) as process:
+        assert process.wait(20) == 1
+    try:
+        assert made.ask(teller).status in (200, 502)
+    finally:
+        for number in left.read_text().split():
+            os.kill(int(number), signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def in_the_dark(
+    made: Project, *, wait: bool = True, left: Path | None = None, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """run.sh where all that it says goes to a full disk; `left` is what it writes to its descriptor 3."""
+    command = 'exec "$0" >/dev/full 2>&1 3>"$1"'
+    process = subprocess.Popen(
+        ["sh", "-c", command, made.folder / "run.sh", left or os.devnull], env={**os.environ, **environment}
+    )
+    try:
+        if wait:
+            until(lambda: accepts(made.port))
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 # --- Strange homes ---------------------------------------------------------------------------------------------------

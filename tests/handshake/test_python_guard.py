@@ -42,6 +42,7 @@ from tests.handshake.python_lab import Desk, place, server_folder
 from tests.handshake.revocation_lab import HOUR, crls
 from tests.handshake.traffic import (
     ANYBODYS_PATH,
+    accepts,
     get,
     give_to_nobody,
     half_open,
@@ -654,6 +655,31 @@ def test_every_address_of_the_machine_is_both_families(desk, teller):
     desk.rewrite("connections.py", ('where[0] == "::"', "False"))
     with desk.running(LISTEN=f"[::]:{desk.port}"), pytest.raises(ConnectionRefusedError):
         desk.ask(teller)
+
+
+@pytest.mark.parametrize("where", ["stdout", "stderr"])
+def test_a_full_disk_stops_nothing(desk, teller, where):
+    """What it says is lost, and nothing else."""
+    environment = {"PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{desk.port}"}
+    other = "stdout" if where == "stderr" else "stderr"
+    with (
+        Path("/dev/full").open("w") as full,
+        subprocess.Popen(
+            [desk.folder / "run.sh"], env=environment, **{where: full, other: subprocess.DEVNULL}
+        ) as process,
+    ):
+        try:
+            until(lambda: accepts(desk.port))
+            for _ in range(3):
+                assert desk.ask(teller).status == 200
+            assert process.poll() is None
+        finally:
+            process.terminate()
+    if where == "stdout":
+        desk.rewrite("server.py", ("with contextlib.suppress(OSError):  # a full", "if True:  # a full"))
+        with Path("/dev/full").open("w") as full:
+            ended = subprocess.run([desk.folder / "run.sh"], env=environment, stdout=full, timeout=20, check=False)
+        assert ended.returncode == 1
 
 
 def test_hup_under_nohup_reloads(desk, issuing, teller):

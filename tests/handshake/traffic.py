@@ -47,6 +47,13 @@ def get(connection: http.client.HTTPSConnection, path: str = "/") -> tuple[int, 
     return response.status, response.read()
 
 
+def accepts(port: int) -> bool:
+    """Whether somebody listens there."""
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=15):
+        return True
+    return False
+
+
 def read_until(connection: ssl.SSLSocket, end: bytes) -> bytes:
     """All that comes, up to the bytes `end` or the end of the connection."""
     text = b""

@@ -14,8 +14,13 @@ nginx=
 inner=
 {%- endif %}
 
+# Where what is said cannot be written (a full disk, a reader that is gone), all goes on.
+say() {
+    printf '%s: %s\n' {{ cookiecutter.name }} "$1" >&2 || :
+}
+
 fail() {
-    printf '%s: %s\n' {{ cookiecutter.name }} "$1" >&2
+    say "$1"
     exit 1
 }
 
@@ -47,15 +52,14 @@ check_address() {
 reload() {
     interrupted=1
     [ -n "$nginx" ] || return 0     # it has yet to start, and will read everything then
-    : >"$state/loading"
-    if configure && check; then
+    if true >"$state/loading" && configure && check; then
         mv -- "$state/loading" "$state/loaded"
         kill -HUP "$nginx"
 {%- if not cookiecutter.upstream %}
         [ -z "$inner" ] || kill -HUP "$inner"
 {%- endif %}
     else
-        printf '%s: not reloaded; the old configuration stays\n' {{ cookiecutter.name }} >&2
+        say 'not reloaded; the old configuration stays'
     fi
 }
 
@@ -83,13 +87,16 @@ make_app_folder() {
         chmod a+x -- "$run" "$state"
     fi
 }
-
-# What ends the inner nginx with this script, whatever ended that.
-end_inner() {
-    [ -z "$inner" ] || kill -TERM "$inner" 2>/dev/null || :
-    [ -z "$inner" ] || wait "$inner" 2>/dev/null || :
-}
 {%- endif %}
+
+# What nginx does not outlive: this script, whatever ended it.
+end_all() {
+    for process in {% if not cookiecutter.upstream %}$inner {% endif %}$nginx; do
+        kill -TERM "$process" 2>/dev/null || :
+        wait "$process" 2>/dev/null || :
+    done
+    rm -rf -- "$state"
+}
 
 stop() {
     interrupted=1
@@ -111,7 +118,7 @@ hears_hup || {
     if [ -z "${HUP_IS_BACK:-}" ] && $again true 2>/dev/null; then
         HUP_IS_BACK=1 exec $again sh "$here/run.sh"
     fi
-    printf '%s: HUP is ignored here, so it will not reload; start it by setsid instead of nohup\n' {{ cookiecutter.name }} >&2
+    say 'HUP is ignored here, so it will not reload; start it by setsid instead of nohup'
 }
 
 command -v nginx >/dev/null || fail 'nginx is not installed'
@@ -125,11 +132,7 @@ for folder in "$run" "$logs"; do
         fail "$folder cannot be written to: name folders that can in RUNTIME_DIRECTORY and LOGS_DIRECTORY"
 done
 state=$(mktemp -d "$(CDPATH= cd -- "$run" && pwd -P)/nginx.XXXXXX")
-{%- if cookiecutter.upstream %}
-trap 'rm -rf -- "$state"' EXIT
-{%- else %}
-trap 'end_inner; rm -rf -- "$state"' EXIT
-{%- endif %}
+trap end_all EXIT
 trap 'stop TERM' TERM INT
 trap 'stop QUIT' QUIT
 trap reload HUP
@@ -158,12 +161,14 @@ if await "$state/nginx.pid" "$nginx"; then
         fail 'app.conf cannot be served; the lines above say why'
     }
 {%- endif %}
-    printf 'ready: %s\n' {{ cookiecutter.name }}
+    printf 'ready: %s\n' {{ cookiecutter.name }} || :
 fi
 
 # A signal ends `wait` early, with a status of its own: wait again for nginx's.
 while :; do
     interrupted='' status=0
     wait "$nginx" || status=$?
-    [ -n "$interrupted" ] && [ "$status" -gt 128 ] || exit "$status"
+    [ -n "$interrupted" ] && [ "$status" -gt 128 ] || break
 done
+nginx=      # its number may be another process's by now
+exit "$status"

@@ -59,7 +59,8 @@ def main() -> int:
     sessions.start()
     if health_listener is not None:
         health_listener.start()
-    print(f"ready: {current.name} on https://{current.listen}", flush=True)
+    with contextlib.suppress(OSError):  # a full disk, a reader that is gone: it serves all the same
+        print(f"ready: {current.name} on https://{current.listen}", flush=True)
     watch(store, listener, signals)
     listener.close(PATIENCE_SECONDS)
     return 0
