@@ -60,6 +60,7 @@ test_needs() {
     need dash dash
     need faketime faketime
     need git git
+    need haproxy haproxy
     need systemd-analyze systemd
     # The independent judges of certificates: GnuTLS, NSS, and Java, whose compiler runs a program from its source.
     need certtool gnutls-bin

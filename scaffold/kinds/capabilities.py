@@ -29,6 +29,7 @@ FEATURES = (
     "ocsp_needs_no_cdp",
     "demands_staple",
     "strict_x509",
+    "takes_common_names",
 )
 """What a kind may support beyond the handshake itself.
 
@@ -40,6 +41,8 @@ it believes until its nextUpdate.
 `demands_staple`: it asks no OCSP responder itself; `check_revocation: ocsp` demands the server's staple, and so
 does `must_staple` of a server, whatever is checked.
 `strict_x509`: it holds every certificate of a chain to RFC 5280 by the letter (OpenSSL's `X509_V_FLAG_X509_STRICT`).
+`takes_common_names`: it takes the common name of a server's certificate for a DNS name, even beside SANs (RFC 9525 6.3
+forbids it): no other server may have the name of one that it calls.
 """
 
 ROLES = ("server", "client")

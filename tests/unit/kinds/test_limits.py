@@ -193,6 +193,37 @@ def test_by_name_what_cannot_be_seen_is_refused():
     assert "cannot match the subject of client.teller safely" in error.message
 
 
+# --- Kinds that take a common name for a DNS name ---------------------------------------------------------------------
+
+COMMON_NAMES = {"supports": frozenset({"calls", "takes_common_names"})}
+
+
+def with_another(common_name: str, issuer: str = "issuing", cas: str = "") -> Topology:
+    return topology(
+        cas=cas,
+        server="    calls: [vault]\n"
+        "  other:\n    template: python\n    listen: 127.0.0.1:8445\n    names: [other.internal]\n"
+        f"    issuer: {issuer}\n    subject: {{common_name: {common_name}}}",
+    )
+
+
+def test_by_common_name_a_server_that_bears_the_name_of_a_callee_is_refused():
+    t = with_another("Vault.Internal")
+    error = refused(t, **COMMON_NAMES)
+    assert "server.desk" in error.message
+    assert "would mistake server.other for server.vault" in error.message
+    assert "Vault.Internal" in line(error)
+    assert check(t, kinds_of(t)) == ()
+
+
+def test_by_common_name_other_names_and_other_roots_pass():
+    for t in (
+        with_another("vault"),
+        with_another("vault.internal", "other", "  other: {subject: {common_name: Other}}"),
+    ):
+        assert check(t, kinds_of(t, **COMMON_NAMES)) == ()
+
+
 # --- Declared faults -------------------------------------------------------------------------------------------------
 
 
