@@ -13,9 +13,7 @@ COLLECT_AFTER = 100_000
 def main() -> None:
     """The entry point of the `scaffold` command."""
     gc.set_threshold(COLLECT_AFTER)
-    if (
-        not sys.warnoptions
-    ):  # -W and PYTHONWARNINGS still show them to a programmer
+    if not sys.warnoptions:  # -W and PYTHONWARNINGS still show them to a programmer
         warnings.simplefilter("ignore")
 
     from scaffold.cli.app import run
