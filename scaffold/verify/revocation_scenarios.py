@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -191,14 +191,8 @@ def _naming_rogue_responders(t: Topology, server: Server, kind: Kind, authoritie
 
 
 def _facts(name: str, authorities: Authorities) -> CaFacts:
-    """What settings must know of a CA: each key by which it is trusted, oldest first as in what was rendered."""
-    return CaFacts(
-        tuple(_key_facts(ca, authorities.certificate(ca)) for ca in _oldest_first(authorities.trusted(name)))
-    )
-
-
-def _oldest_first(generations: Iterable[Address]) -> list[Address]:
-    return sorted(generations, key=lambda ca: ca.generation or FIRST)
+    """What settings must know of a CA: each key by which it is trusted."""
+    return CaFacts(tuple(_key_facts(ca, authorities.certificate(ca)) for ca in authorities.trusted(name)))
 
 
 def _key_facts(ca: Address, certificate: x509.Certificate) -> KeyFacts:

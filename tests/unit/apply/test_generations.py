@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -13,6 +14,7 @@ from scaffold.plan.intents import Revoke
 from scaffold.plan.make import Basis, Planned, look, plan_all
 from scaffold.plan.next_deadline import next_due
 from scaffold.plan.plan_subset import plan_due, plan_intents
+from scaffold.plan.reach import reaches
 from scaffold.plan.status import status
 from scaffold.store import ledger
 from scaffold.store.layout import Layout, ca_paths
@@ -126,6 +128,19 @@ def test_what_a_generation_signed_is_revoked_on_its_own_crl(bank):
     assert planned(bank, "issuing", SWITCHED).plan.changes == ()
 
 
+def test_a_revocation_may_be_learnt_as_late_as_the_last_crl_ends(bank):
+    bank.later(hours=3)
+    carried_out(bank, "issuing", INTRODUCED)
+    carried_out(bank, "issuing", SWITCHED)
+    basis = looked(bank, "issuing", SWITCHED)
+    plan = plan_intents(basis, [Revoke(Address.parse("client.teller"), crls.Reason.SUPERSEDED)]).plan
+    lists = [crls.load((bank.out / path).read_bytes()) for path in ("pki/issuing/crl.pem", "pki/issuing/2/crl.pem")]
+    assert lists[0].next_update_utc < lists[1].next_update_utc
+    found = reaches(plan, basis)
+    assert len(found) == 2, "one certificate of each generation"
+    assert {each.believed_until for one in found for each in one.refused_by} == {lists[1].next_update_utc}
+
+
 def test_a_retired_generation_is_trusted_by_nobody(bank):
     for states in (INTRODUCED, SWITCHED, OVER):
         carried_out(bank, "issuing", states)
@@ -213,6 +228,19 @@ def test_a_watcher_waits_for_every_generation_that_is_trusted(bank):
     (bank.out / "pki/issuing/crl.pem").unlink()  # so that the first's is not the next
     generations = Generations({"issuing": SWITCHED})
     assert next_due(project.topology, project.kinds, project.layout, bank.now, generations) == second
+
+
+def test_a_watcher_does_not_wait_for_what_is_retired(bank):
+    bank.later(days=30)
+    for states in (INTRODUCED, SWITCHED, OVER):
+        carried_out(bank, "issuing", states)
+    first, second = (one.certificate for one in looked(bank, "issuing", OVER).desired.generations("issuing"))
+    due_at = [bank.certificate(one.paths.certificate).not_valid_after_utc - one.window for one in (first, second)]
+    assert due_at[0] < due_at[1]
+    project, moment = bank.open(), due_at[0] - timedelta(hours=1)
+    for states, expected in ((SWITCHED, due_at[0]), (OVER, due_at[1])):
+        generations = Generations({"issuing": states})
+        assert next_due(project.topology, project.kinds, project.layout, moment, generations) == expected
 
 
 def test_a_ca_that_leaves_the_topology_takes_all_its_generations_along(over):
