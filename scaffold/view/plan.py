@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from scaffold.plan.model import Action, Change, Plan
-from scaffold.plan.reasons import ReasonCode
+from scaffold.store.seen import NO_FILE, SeenFile
 from scaffold.topology.address import Address
 from scaffold.topology.notes import Note
 from scaffold.view.reasons import Said, shortly
@@ -129,10 +129,10 @@ def _how_to_resolve(change: Change) -> Iterator[str]:
     if any(reason.wanted for reason in change.reasons if reason.path in change.paths):
         yield f"{resolve}   once you have merged both texts in there;"
         yield "    with --mine or --theirs, yours or the template's is taken whole."
-    elif any(reason.code is ReasonCode.NO_TEXT for reason in change.reasons):
-        yield f"{resolve} --mine   or --theirs: yours or the template's is taken whole."
-    else:
+    elif any(isinstance(one, SeenFile) and one.sha256 == NO_FILE for one in change.seen):
         yield f"{resolve} --theirs   takes the template's, unless you move away what is there."
+    else:
+        yield f"{resolve} --mine   or --theirs: yours or the template's is taken whole."
 
 
 def _to_resolve(change: Change) -> Iterator[str]:

@@ -97,6 +97,18 @@ def test_apply_says_how_it_ends(tiny: Household) -> None:
     assert "merged both texts" not in said
 
 
+def test_of_a_text_that_cannot_be_merged_either_is_taken_whole(tiny: Household, change_kind) -> None:
+    tiny.apply()
+    (tiny.out / "servers/accounts/README.md").write_bytes(b"\xff\xfe")
+    change_kind({"README.md": "two\n", "run.sh": "#!/bin/sh\n", "tls/list": "first\n"})
+    planned = tiny.prepare()
+    lines = outcome_lines(planned.plan, tiny.carry_out(planned), tiny.out)
+    said = "\n".join("".join(text for text, _ in line) for line in lines)
+    assert "scaffold resolve server.accounts --mine   or --theirs" in said
+    tiny.resolve(PROJECT, Resolution.MINE)
+    assert tiny.planned() == {}
+
+
 @pytest.mark.parametrize("put", NO_FILES.values(), ids=NO_FILES)
 def test_what_is_no_file_in_tls_is_an_error_that_names_it(tiny: Household, put) -> None:
     place = replaced(tiny, "servers/accounts/tls/cert.pem", put)
