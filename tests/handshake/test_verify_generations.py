@@ -147,6 +147,36 @@ def test_verify_is_green_while_both_are_trusted(lab: Lab, ca: str, to_verify: tu
         assert probes(report, Result.SKIPPED) <= {Probe.SAME_NAME_CA, Probe.OLD_TLS}, lines(report)
 
 
+OTHERS = """
+version: 1
+name: rotated
+publish: http://{publish}
+cas:
+  root: {{}}
+  issuing: {{issuer: root}}
+servers:
+  other:
+    template: {template}
+    issuer: issuing
+    listen: 127.0.0.1:18443
+    names: [localhost]
+    check_revocation: crl
+clients:
+  plain: {{template: python, issuer: issuing, calls: [other]}}
+"""
+
+
+@pytest.mark.parametrize(("template", "command"), [("kestrel", "dotnet"), ("haproxy", "haproxy")])
+def test_verify_is_green_for_every_other_template(tmp_path: Path, template: str, command: str) -> None:
+    """The first fetches each generation's list where its certificates point, the second sees names alone."""
+    require_command(command, "openssl")
+    (publish,) = free_addresses(1)
+    lab = applied(OTHERS.format(publish=publish, template=template), tmp_path)
+    report = in_phase(in_phase(lab, "issuing", INTRODUCED), "issuing", SWITCHED).verify()
+    assert not report.failed, lines(report)
+    assert probes(report, Result.SKIPPED) <= {Probe.SAME_NAME_CA, Probe.OLD_TLS}, lines(report)
+
+
 def test_verify_sees_a_server_that_shuts_one_generation_out(lab: Lab) -> None:
     """The allow list of one generation alone is right for real certificates, and wrong for what is trusted."""
     switched = in_phase(in_phase(lab, "issuing", INTRODUCED), "issuing", SWITCHED)
