@@ -47,6 +47,19 @@ forbids it): no other server may have the name of one that it calls.
 
 ROLES = ("server", "client")
 
+HTTP = "http"
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+"""Of a URL, in lower case (RFC 3986 3.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a client says in plain, and what the server answers, before TLS begins."""
+
+    receive: bytes
+    send: bytes
+
 
 class Owner(enum.Enum):
     """Whose a file of a project is, which says what becomes of a person's edit."""
@@ -96,8 +109,12 @@ class Capabilities:
     each key anywhere in a peer's chain, and for each group beyond the usual; what is absent it cannot do.
     `tls12_refuses` are the leaf keys, of either end, that fail where TLS 1.2 is spoken. `checks_names` are the types of
     name by which it can know a server that it calls: the first of that server's names must be of one. `sees_issuer_by`
-    (`key` or `name`) is how a server tells who signed a caller's certificate; `refuses_in` (`tls` or `http`) is where
-    it refuses a valid caller who is not drawn.
+    (`key`, `name` or `none`) is how a server tells who signed a caller's certificate; `refuses_in` (`tls`, or its
+    protocol's name) is where it refuses a valid caller who is not drawn.
+
+    `protocol` is what it speaks, as URLs have it for a scheme. `conversation` is the program with which verify speaks a
+    server's protocol other than HTTP, relative to the template, and `before_tls` what that protocol says before TLS
+    begins. `longest_subject` is how many octets of a caller's subject it can compare, as an RFC 2253 string.
     """
 
     summary: str
@@ -120,6 +137,10 @@ class Capabilities:
     supports: frozenset[str]
     suggested: bool = False
     """Whether `init` and hints name it where a template is to be chosen."""
+    protocol: str = HTTP
+    conversation: str | None = None
+    before_tls: tuple[Exchange, ...] = ()
+    longest_subject: int | None = None
     owners: Owners = Owners()
     """Of a kind that declares none every file is merged, but for `tls/`."""
 
@@ -138,6 +159,7 @@ def parse(block: object, where: str) -> Capabilities:
     reader = _Reader(block, where)
     role = reader.choice("role", ROLES, None)
     server = role == "server"
+    protocol = reader.scheme("protocol", HTTP)
     capabilities = Capabilities(
         summary=reader.text("summary", None),
         role=role,
@@ -154,10 +176,14 @@ def parse(block: object, where: str) -> Capabilities:
         check_revocation=reader.members("check_revocation", RevocationCheck, (RevocationCheck.NONE,)),
         on_unavailable=reader.members("on_unavailable", OnUnavailable, (OnUnavailable.REFUSE,)),
         checks_names=reader.members("checks_names", SanType, (SanType.DNS, SanType.IP)),
-        sees_issuer_by=reader.choice("sees_issuer_by", ("key", "name"), None if server else "key"),
-        refuses_in=reader.choice("refuses_in", ("tls", "http"), None if server else "tls"),
+        sees_issuer_by=reader.choice("sees_issuer_by", ("key", "name", "none"), None if server else "key"),
+        refuses_in=reader.choice("refuses_in", ("tls", protocol), None if server else "tls"),
         supports=frozenset(reader.feature(name) for name in reader.texts("supports")),
         suggested=reader.truth("suggested"),
+        protocol=protocol,
+        conversation=reader.text("conversation", None) if server and protocol != HTTP else None,
+        before_tls=reader.exchanges("before_tls") if server and protocol != HTTP else (),
+        longest_subject=reader.count("longest_subject") if server else None,
         owners=reader.owners("owners"),
     )
     reader.finish()
@@ -209,6 +235,30 @@ class _Reader:
         if value not in choices:
             raise self._wrong(field, f'is "{value}"', f"it may be {' or '.join(choices)}")
         return value
+
+    def scheme(self, field: str, default: str) -> str:
+        value = self.text(field, default)
+        if not _SCHEME.fullmatch(value):
+            raise self._wrong(field, f'is "{value}"', f'write it as URLs have it for a scheme: "{default}"')
+        return value
+
+    def count(self, field: str) -> int | None:
+        value = self._take(field)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+            return value
+        raise self._wrong(field, "must be a whole number above 0")
+
+    def exchanges(self, field: str) -> tuple[Exchange, ...]:
+        """`[{"receive": HEX, "send": HEX}, …]`."""
+        value = self._take(field)
+        if value is None:
+            return ()
+        try:
+            if isinstance(value, list) and all(set(one) == {"receive", "send"} for one in value):
+                return tuple(Exchange(bytes.fromhex(one["receive"]), bytes.fromhex(one["send"])) for one in value)
+        except (TypeError, ValueError):
+            pass
+        raise self._wrong(field, 'must be a list such as [{"receive": "00ff", "send": "53"}], in hex')
 
     def pattern(self, field: str) -> str:
         value = self.text(field, None)

@@ -47,6 +47,12 @@ class Kind:
     digest: str
     builtin: bool
 
+    @property
+    def conversation(self) -> Path | None:
+        """The program with which verify speaks to a server that speaks no HTTP."""
+        program = self.capabilities.conversation
+        return self.folder / program if program is not None else None
+
 
 def templates_folder() -> Path:
     """Where the built-in kinds lie: beside the package in an installed wheel, at the top of a source tree."""
@@ -107,6 +113,8 @@ def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:
         )
     project = _project_folder(folder, name)
     _check_owners(capabilities.owners, project, name)
+    if capabilities.conversation is not None:
+        _check_program(folder, capabilities.conversation, name)
     return Kind(
         name=name,
         role=capabilities.role,
@@ -200,6 +208,15 @@ def _check_owners(owners: Owners, project: Path, name: str) -> None:
     for path in files:
         if len([pattern for pattern in (*owners.yours, *owners.merged) if fnmatch.fnmatchcase(path, pattern)]) > 1:
             raise KindError(f"{where} names {path} twice", hint="a file has one owner, and is named once")
+
+
+def _check_program(folder: Path, program: str, name: str) -> None:
+    """Raises KindError where the program is not a file of the template that its owner may run."""
+    path = folder / program
+    if not path.is_file() or path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()):
+        raise KindError(f'template "{name}": _scaffold.conversation names "{program}", which is no file of it')
+    if not is_executable(path):
+        raise KindError(f'template "{name}": {program} is not executable', hint=f"chmod +x {path}")
 
 
 def _without_jinja(path: str) -> str:

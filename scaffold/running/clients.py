@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from scaffold.errors import VerifyError
@@ -37,14 +38,21 @@ class Clients:
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped = False
 
-    def run(self, script: Path, arguments: Sequence[str], inherits: Iterable[str] = ()) -> Ran:
-        """Run it to its end. `inherits` are the variables that its kind declares, as in `Launch`.
+    def run(
+        self,
+        script: Path,
+        arguments: Sequence[str],
+        inherits: Iterable[str] = (),
+        told: Mapping[str, str] = MappingProxyType({}),
+    ) -> Ran:
+        """Run it to its end, with `told` in its environment. `inherits` are the variables that its kind declares, as
+        in `Launch`.
 
         Raises VerifyError where it cannot be started.
         """
         with (
             tempfile.TemporaryDirectory(prefix="scaffold-home-", ignore_cleanup_errors=True) as home,
-            self._started([str(script), *arguments], environment(Path(home), {}, inherits)) as process,
+            self._started([str(script), *arguments], environment(Path(home), told, inherits)) as process,
         ):
             try:
                 output, complaint = process.communicate(timeout=ENDS_WITHIN)

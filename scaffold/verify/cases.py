@@ -62,7 +62,7 @@ class Case:
         """The verdict where it was not tried."""
         return self._check(Observed.NOTHING, reason, None, Result.SKIPPED)
 
-    def _check(self, observed: Observed, detail: str, layer: Layer | None, result: Result) -> Check:
+    def _check(self, observed: Observed, detail: str, layer: Layer | str | None, result: Result) -> Check:
         caller = self.caller.name if self.caller else ANYONE
         return Check(self.server.name, caller, self.probe, self.expected, observed, detail, layer, result)
 
@@ -87,15 +87,15 @@ def cases(
 
 
 def _at(t: Topology, server: Server, kinds: Mapping[Address, Kind], withdrawn: Withdrawn) -> Iterator[Case]:
-    yield from _who_gets_in(t, server, withdrawn)
+    yield from _who_gets_in(t, server, kinds[server.address], withdrawn)
     yield from _who_does_not(t, server, kinds[server.address])
     yield from _who_stands_in_its_place(t, server, kinds)
 
 
-def _who_gets_in(t: Topology, server: Server, withdrawn: Withdrawn) -> Iterator[Case]:
+def _who_gets_in(t: Topology, server: Server, kind: Kind, withdrawn: Withdrawn) -> Iterator[Case]:
     for caller in graph.callers(t, server.name):
         yield Case(server, caller, Probe.EDGE, _of_edge(t, caller, server, withdrawn))
-    for probe in (Probe.CONTROL, Probe.FORGED_HEADERS):
+    for probe in (Probe.CONTROL, Probe.FORGED_HEADERS) if _speaks_http(kind) else (Probe.CONTROL,):
         yield from (Case(server, caller, probe, Expected.ALLOWED) for caller in imitations(t, server))
     if server.staple and not server.fault and server.address.with_part(Part.CERTIFICATE) not in withdrawn:
         yield Case(server, None, Probe.STAPLE, Expected.ALLOWED)
@@ -110,11 +110,18 @@ def _who_does_not(t: Topology, server: Server, kind: Kind) -> Iterator[Case]:
         if has_client_certificate(party) and party not in drawn:
             yield Case(server, party, Probe.NOT_ALLOWED, Expected.REFUSED)
     for caller in imitations(t, server):
+        if not _speaks_http(kind):
+            yield Case(server, caller, Probe.OTHER_SUBJECT, Expected.REFUSED)
         for probe in _ROGUES:
             if _applies(t, probe, server, caller, kind):
                 yield Case(server, caller, probe, Expected.REFUSED)
         for scenario, expected in revocation_scenarios.concerning(t, server, kind, caller.issuer).items():
             yield Case(server, caller, revocation_scenarios.OF_CALLERS[scenario], expected)
+
+
+def _speaks_http(kind: Kind) -> bool:
+    """Where the certificate alone says who calls, and headers may say so falsely."""
+    return kind.conversation is None
 
 
 def _who_stands_in_its_place(t: Topology, server: Server, kinds: Mapping[Address, Kind]) -> Iterator[Case]:

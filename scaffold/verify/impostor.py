@@ -1,6 +1,7 @@
 """A server of our own that stands where a caller expects another: it shows a certificate and writes down who spoke.
 
-A caller that checks its callee never sends a request to a false one. The true twin answers as a rendered server does.
+A caller that checks its callee never sends a request to a false one. The true twin answers as a rendered server does,
+where it speaks HTTP; in another protocol it hears the beginning of a request, and hangs up.
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ import json
 import re
 import socket
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Protocol
 
 from OpenSSL import SSL
 
+from scaffold.kinds.capabilities import Exchange
 from scaffold.running.services import LOOPBACK
 from scaffold.topology.model import HostPort
 from scaffold.verify import tls
 from scaffold.verify.credentials import Credentials
-from scaffold.verify.probe import PATIENCE
+from scaffold.verify.protocol import PATIENCE
 from scaffold.verify.tls import Connection, TlsError
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -39,15 +43,77 @@ class Visits:
         return tuple(value for request in self.requests for value in pattern.findall(request))
 
 
+class Role(Protocol):
+    """What an impostor does with a caller beside the handshake. What it raises ends the connection."""
+
+    def before_tls(self, plain: socket.socket) -> None:
+        """What the protocol says before TLS begins."""
+        ...
+
+    def hear(self, secured: Connection) -> str:
+        """The caller's request; empty where none came."""
+        ...
+
+    def answer(self, secured: Connection) -> None: ...
+
+
+class HttpRole:
+    """An HTTP server called `name`, who was not told who asks."""
+
+    def __init__(self, name: str) -> None:
+        self._answer = answer_of(name)
+
+    def before_tls(self, plain: socket.socket) -> None:
+        """Nothing: TLS comes first."""
+
+    def hear(self, secured: Connection) -> str:
+        """The request line and headers; whatever came, where that is no whole request."""
+        received = b""
+        while _END_OF_HEAD not in received and len(received) < _HEAD_LIMIT and (more := secured.recv(4096)):
+            received += more
+        return received.partition(_END_OF_HEAD)[0].decode("latin-1")
+
+    def answer(self, secured: Connection) -> None:
+        """As a rendered server does."""
+        secured.sendall(self._answer)
+        secured.close()
+
+
+class SilentRole:
+    """A server of another protocol: it knows how TLS begins there, and nothing of what is said in it."""
+
+    def __init__(self, before_tls: Sequence[Exchange]) -> None:
+        self._before_tls = before_tls
+
+    def before_tls(self, plain: socket.socket) -> None:
+        """Hear and say what the template declares. Raises ConnectionError where the caller says something else."""
+        for exchange in self._before_tls:
+            heard = b""
+            while len(heard) < len(exchange.receive) and (more := plain.recv(len(exchange.receive) - len(heard))):
+                heard += more
+            if heard != exchange.receive:
+                raise ConnectionError("not what the protocol says before TLS")
+            plain.sendall(exchange.send)
+
+    def hear(self, secured: Connection) -> str:
+        """The first octets."""
+        return secured.recv(4096).decode("latin-1")
+
+    def answer(self, secured: Connection) -> None:
+        """Hang up."""
+        secured.close()
+
+
 class Impostor:
     """Listens on a loopback port of its own from construction until its block ends.
 
     `turn` is held by whoever shows a certificate and calls; the callers of one impostor take turns.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, role: Role | None = None) -> None:
+        """An HTTP server, unless `role` is another."""
         self.turn = threading.Lock()
-        self._answer = answer_of(name)
+        self._role = role or HttpRole(name)
         self._shown: tuple[SSL.Context, Visits] | None = None
         self._listener = socket.create_server((LOOPBACK, 0))
         self.address = HostPort(LOOPBACK, self._listener.getsockname()[1])
@@ -92,22 +158,14 @@ class Impostor:
             visits.connections += 1
             connection.settimeout(PATIENCE)
             with contextlib.suppress(OSError, TlsError):
+                self._role.before_tls(connection)
                 self._converse(tls.accepting(context, connection), visits)
 
     def _converse(self, secured: Connection, visits: Visits) -> None:
         secured.handshake()
-        if head := _head(secured):
-            visits.requests.append(head)
-            secured.sendall(self._answer)
-            secured.close()
-
-
-def _head(connection: Connection) -> str:
-    """The request line and headers; whatever came, where that is no whole request; empty where nothing came."""
-    received = b""
-    while _END_OF_HEAD not in received and len(received) < _HEAD_LIMIT and (more := connection.recv(4096)):
-        received += more
-    return received.partition(_END_OF_HEAD)[0].decode("latin-1")
+        if request := self._role.hear(secured):
+            visits.requests.append(request)
+            self._role.answer(secured)
 
 
 def answer_of(name: str) -> bytes:

@@ -18,6 +18,8 @@ class Probe(enum.StrEnum):
     """A certificate made like the rogues', without their fault: it must get in, or their refusal proves nothing."""
     NOT_ALLOWED = "not-allowed"
     """A party that is not drawn, with its real certificate."""
+    OTHER_SUBJECT = "other-subject"
+    """A sound certificate for a name that nobody has, by a caller who says that it is one of those allowed."""
     NO_CERTIFICATE = "no-certificate"
     FOREIGN_CA = "foreign-ca"
     SIBLING_CA = "sibling-ca"
@@ -64,6 +66,7 @@ _TITLES = {
     Probe.EDGE: "allowed call",
     Probe.CONTROL: "fresh certificate without a fault",
     Probe.NOT_ALLOWED: "not allowed, real certificate",
+    Probe.OTHER_SUBJECT: "another subject, in an allowed caller's name",
     Probe.NO_CERTIFICATE: "no certificate",
     Probe.FOREIGN_CA: "foreign CA with the issuer's name",
     Probe.SIBLING_CA: "sibling CA under the same root",
@@ -119,11 +122,10 @@ class Observed(enum.StrEnum):
 
 
 class Layer(enum.StrEnum):
-    """Where the decision fell."""
+    """Where the decision fell, where that was below the server's protocol; in that, it is the protocol's name."""
 
     TCP = "tcp"
     TLS = "tls"
-    HTTP = "http"
 
 
 class Result(enum.StrEnum):
@@ -147,7 +149,7 @@ class Check:
     expected: Expected
     observed: Observed
     detail: str
-    layer: Layer | None
+    layer: Layer | str | None
     result: Result
 
 

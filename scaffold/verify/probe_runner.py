@@ -22,8 +22,8 @@ from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.generations import FIRST
-from scaffold.topology.model import Client, HostPort, Party, Server, TlsProfile, Topology
-from scaffold.verify import judge, revocation_scenarios, stapling, tls
+from scaffold.topology.model import Client, Party, Server, TlsProfile, Topology
+from scaffold.verify import http, judge, revocation_scenarios, stapling, tls
 from scaffold.verify.cases import (
     Case,
     Withdrawn,
@@ -35,11 +35,13 @@ from scaffold.verify.cases import (
     is_in_its_place,
     withdrawn_sides,
 )
+from scaffold.verify.conversation import Conversation
 from scaffold.verify.credentials import Credentials
-from scaffold.verify.impostor import Impostor, Visits
+from scaffold.verify.http import CALLER, Http
+from scaffold.verify.impostor import HttpRole, Impostor, Role, SilentRole, Visits
 from scaffold.verify.judge import Finding, Name, Welcome
-from scaffold.verify.model import Expected, Layer, Observed, Probe
-from scaffold.verify.probe import CALLER, Answered, Outcome, Target, call, call_plainly
+from scaffold.verify.model import Expected, Observed, Probe
+from scaffold.verify.protocol import Admitted, Failed, Outcome, ServerProtocol, Target
 from scaffold.verify.revocation_scenarios import RevocationScenario
 from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make
 from scaffold.verify.running_topology import RunningTopology, project_folder
@@ -92,6 +94,15 @@ class ProbeRunner:
         self._authorities = authorities
         self._running = running
         self._clients = Clients()
+        self._protocols = {name: self._protocol_of(server) for name, server in t.servers.items()}
+
+    def _protocol_of(self, server: Server) -> ServerProtocol:
+        kind = self._kinds[server.address]
+        program = kind.conversation
+        if program is None:
+            return Http()
+        can = kind.capabilities
+        return Conversation(can.protocol, program, self._clients, can.environment)
 
     def __enter__(self) -> ProbeRunner:
         return self
@@ -118,10 +129,8 @@ class ProbeRunner:
                 return self._forged_headers(case)
             case Probe.HEALTH:
                 return self._health(case)
-            case Probe.NO_CERTIFICATE:
-                return judge.admission(call(self._target(case), None))
-            case Probe.NOT_ALLOWED:
-                return judge.admission(call(self._target(case), self._real(_caller(case))))
+            case Probe.NO_CERTIFICATE | Probe.NOT_ALLOWED | Probe.OTHER_SUBJECT:
+                return self._by_any_claim(case)
             case Probe.OLD_TLS:
                 return self._old_protocol(case)
             case Probe.STAPLE:
@@ -134,9 +143,33 @@ class ProbeRunner:
     def _target(self, case: Case) -> Target:
         return self._running.target(case.server)
 
+    def _protocol(self, case: Case) -> ServerProtocol:
+        return self._protocols[case.server.name]
+
+    def _call(self, case: Case, target: Target, shown: Credentials | None) -> Outcome:
+        """A caller that says, where the protocol has it say anything, that it is whose certificate it imitates."""
+        claimed = case.caller.name if case.caller is not None else ""
+        return self._protocol(case).call(target, shown, claimed=claimed)
+
+    def _by_any_claim(self, case: Case) -> Finding:
+        """The same certificate, whoever the caller says it is: itself, and each of those who may call."""
+        shown = self._shown_by_a_stranger(case)
+        own = [case.caller.name] if case.caller is not None else []
+        protocol = self._protocol(case)
+        callers = (caller.name for caller in graph.callers(self._t, case.server.name)) if protocol.claims else ()
+        claims = tuple(dict.fromkeys([*own, *callers])) or ("nobody",)
+        return _first_astray(
+            case, (judge.admission(protocol.call(self._target(case), shown, claimed=one)) for one in claims)
+        )
+
     def _copy(self, case: Case) -> RevocationScenario | None:
         checker = checker_of(case)
         return revocation_scenarios.needs_copy(self._t, checker, self._kinds[checker.address], case.probe)
+
+    def _shown_by_a_stranger(self, case: Case) -> Credentials | None:
+        if case.caller is None:
+            return None
+        return self._real(case.caller) if case.probe is Probe.NOT_ALLOWED else self._rogue(case)
 
     # --- Drawn calls ---------------------------------------------------------------------------------------------
 
@@ -146,29 +179,32 @@ class ProbeRunner:
             raise Untried(f"{caller.address} is external: neither its certificate nor its project is here")
         if isinstance(caller, Server):
             return self._edge_of_server(case, caller)
-        ran = self._run_client(caller, case.server, _url(self._target(case).address))
+        protocol = self._protocol(case)
+        ran = self._run_client(caller, case.server, protocol.url(self._target(case).address))
         if case.expected is Expected.ALLOWED:
-            return judge.client_run(ran.status, ran.output, ran.complaint, self._welcome(case.server, caller))
+            welcome = self._welcome(case.server, caller)
+            return judge.client_run(protocol, ran.status, ran.output, ran.complaint, welcome)
         caller_revoked, server_revoked = withdrawn_sides(caller, case.server, self._withdrawn)
         sides = {judge.REFUSED} if is_faulty(caller) or caller_revoked else set()
         sides |= {judge.CANNOT_TRUST} if case.server.fault or server_revoked else set()
         if not sides:
-            return self._behind_refuses(case, call(self._target(case), self._real(caller)))
-        return judge.declared_refusal(ran.status, ran.output, ran.complaint, sides)
+            return self._behind_refuses(self._call(case, self._target(case), self._real(caller)))
+        return judge.declared_refusal(protocol, ran.status, ran.output, ran.complaint, sides)
 
     def _edge_of_server(self, case: Case, caller: Server) -> Finding:
-        outcome = call(self._running.target(caller), self._asker(caller), f"/call/{case.server.name}")
+        path = f"/call/{case.server.name}"
+        outcome = http.meaning(http.call(self._running.target(caller), self._asker(caller), path))
         if case.expected is Expected.REFUSED:
-            return self._behind_refuses(case, outcome)
+            return self._behind_refuses(outcome)
         return judge.admission(outcome, self._welcome(case.server, caller))
 
-    def _behind_refuses(self, case: Case, outcome: Outcome) -> Finding:
-        """A server that was asked to call a faulty one says 502: it could not trust it."""
+    def _behind_refuses(self, outcome: Outcome) -> Finding:
+        """A server that was asked to call a faulty one fails: it could not trust it."""
+        finding = judge.admission(outcome)
         match outcome:
-            case Answered(502, _):
-                return replace(judge.bad_gateway(outcome), observed=Observed.REFUSED)
+            case Failed(beyond=True):
+                return replace(finding, observed=Observed.REFUSED)
             case _:
-                finding = judge.admission(outcome)
                 mistaken = finding.observed is Observed.REFUSED
                 return replace(finding, observed=Observed.BROKEN) if mistaken else finding
 
@@ -177,11 +213,11 @@ class ProbeRunner:
         return _first_astray(case, (self._twin_is_shown(case, each) for each in shown))
 
     def _twin_is_shown(self, case: Case, shown: Credentials) -> Finding:
-        outcome = call(self._target(case), shown)
-        if any(one.fault for one in behind(self._t, case.server)) and isinstance(outcome, Answered):
-            finding = judge.bad_gateway(outcome)
-            return replace(finding, observed=Observed.ALLOWED) if outcome.status == 502 else finding
-        return judge.admission(outcome, self._welcome(case.server, _caller(case), shown))
+        outcome = self._call(case, self._target(case), shown)
+        finding = judge.admission(outcome, self._welcome(case.server, _caller(case), shown))
+        let_in = isinstance(outcome, Failed) and outcome.beyond
+        faulty = any(one.fault for one in behind(self._t, case.server))
+        return replace(finding, observed=Observed.ALLOWED) if let_in and faulty else finding
 
     def _forged_headers(self, case: Case) -> Finding:
         caller = _caller(case)
@@ -190,26 +226,29 @@ class ProbeRunner:
         if any(one.fault for one in behind(self._t, case.server)):
             raise Untried("a server behind it is faulty on purpose, so nobody says what reached it")
         shown = self._rogue(case, Probe.CONTROL)
-        outcome = call(self._target(case), shown, headers=FORGED)
+        outcome = http.meaning(http.call(self._target(case), shown, headers=FORGED))
         finding = judge.admission(outcome, self._welcome(case.server, caller, shown))
         believed = [
-            value for value in FORGED.values() if isinstance(outcome, Answered) and value.encode() in outcome.body
+            value for value in FORGED.values() if isinstance(outcome, Admitted) and value.encode() in outcome.answer
         ]
         if believed:
-            return Finding(Observed.BROKEN, Layer.HTTP, f"a forged name was believed: {', '.join(believed)}")
+            return Finding(Observed.BROKEN, http.HTTP, f"a forged name was believed: {', '.join(believed)}")
         return finding
 
     def _health(self, case: Case) -> Finding:
         address = self._running.health(case.server)
         if address is None:
             raise VerifyError(f"{case.server.address} has no health port")
-        return judge.health(call_plainly(address, "/healthz"), call_plainly(address, "/"))
+        return http.health(http.call_plainly(address, "/healthz"), http.call_plainly(address, "/"))
 
     def _old_protocol(self, case: Case) -> Finding:
         newest = BELOW[case.server.tls]
-        if not tls.speaks(newest, self._authorities.stranger):
+        if self._kinds[case.server.address].conversation is None and not tls.speaks(newest, self._authorities.stranger):
             raise CannotOffer(f"{tls.library()} does not speak {newest.name.replace('_', '.')} itself")
-        return judge.protocol_refusal(call(self._target(case), self._rogue(case), newest=newest))
+        claimed, shown = _caller(case).name, self._rogue(case)
+        return judge.protocol_refusal(
+            self._protocol(case).call(self._target(case), shown, claimed=claimed, newest=newest)
+        )
 
     def _staple(self, case: Case) -> Finding:
         certificate = bundles.load_certificates(self._certificate_of(case.server))[0]
@@ -240,13 +279,13 @@ class ProbeRunner:
 
     def _shown(self, case: Case, target: Target) -> Finding:
         rogues = self._imitating(_caller(case), case.server, case.probe)
-        return _first_astray(case, (judge.admission(call(target, rogue)) for rogue in rogues))
+        return _first_astray(case, (judge.admission(self._call(case, target, rogue)) for rogue in rogues))
 
     def _shown_beside_its_twin(self, case: Case) -> Finding:
         """At the copy that has the CRLs of the rogue CAs: there their certificates have one fault alone."""
         target = self._running.copy_of(case.server)
-        match call(target, self._rogue(case, Probe.CONTROL)):
-            case Answered(200 | 502, _):  # behind the copy of a gateway stands an impostor
+        match self._call(case, target, self._rogue(case, Probe.CONTROL)):
+            case Admitted() | Failed(beyond=True):  # behind the copy of a gateway stands an impostor
                 return self._shown(case, target)
             case outcome:
                 finding = judge.admission(outcome)
@@ -270,10 +309,15 @@ class ProbeRunner:
         copy = self._copy(case)
         folder = self._running.folder_of_copy(caller, copy) if copy else None
         staple = self._staple_shown(case, caller, credentials)
-        with Impostor(case.server.name) as impostor:
+        protocol = self._protocol(case)
+        with Impostor(case.server.name, self._role(case.server)) as impostor:
             visits = impostor.show(credentials, staple)
-            ran = self._run_client(caller, case.server, _url(impostor.address), folder)
-            return judge.trust(ran.status, ran.complaint, visits.connections, len(visits.requests))
+            ran = self._run_client(caller, case.server, protocol.url(impostor.address), folder)
+            return judge.trust(protocol, ran.status, ran.complaint, visits.connections, len(visits.requests))
+
+    def _role(self, server: Server) -> Role:
+        kind = self._kinds[server.address]
+        return HttpRole(server.name) if kind.conversation is None else SilentRole(kind.capabilities.before_tls)
 
     def _staple_shown(self, case: Case, caller: Client, credentials: Credentials) -> bytes | None:
         """For a client that demands a staple, one that says what the case is about."""
@@ -292,9 +336,9 @@ class ProbeRunner:
         for credentials, path in itertools.product(shown, paths):
             with impostor.turn:
                 visits = impostor.show(credentials)
-                outcome = call(target, asker, path, FORGED if path == CALLER else None)
+                outcome = http.meaning(http.call(target, asker, path, FORGED if path == CALLER else None))
             if told := _told_of_forged(visits):
-                yield Finding(Observed.BROKEN, Layer.HTTP, f"it passed forged headers on: {told}")
+                yield Finding(Observed.BROKEN, http.HTTP, f"it passed forged headers on: {told}")
             yield judge.trust_of_server(outcome, visits.connections, len(visits.requests))
 
     # --- Certificates --------------------------------------------------------------------------------------------
@@ -379,11 +423,6 @@ def _first_astray(case: Case, findings: Iterable[Finding]) -> Finding:
 
 def _told_of_forged(visits: Visits) -> str:
     return ", ".join(name for name, value in FORGED.items() if any(value in request for request in visits.requests))
-
-
-def _url(address: HostPort) -> str:
-    """Where a rendered client is sent: its own default is `/`, which is the person's."""
-    return f"https://{address}{CALLER}"
 
 
 def _caller(case: Case) -> Party:

@@ -320,9 +320,14 @@ class Forge:
     def self_signed(self) -> broken.Rogue:
         return self._rogue(self.profile, self._foreign, (), Fault.SELF_SIGNED)
 
+    def another(self) -> broken.Rogue:
+        """A sound certificate of somebody else."""
+        return self._vouched_for(
+            replace(self.profile, subject=replace(self.profile.subject, common_name="another leaf"))
+        )
+
     def of_another_leaf(self) -> broken.Rogue:
-        other = replace(self.profile, subject=replace(self.profile.subject, common_name="another leaf"))
-        leaf = self._vouched_for(other)
+        leaf = self.another()
         return broken.issued_by_leaf(
             self.profile,
             Issuer(leaf.certificate, leaf.key),
@@ -345,6 +350,7 @@ def _faulty(fault: Fault) -> Maker:
 
 MAKERS: Final[Mapping[Probe, Maker]] = {
     Probe.CONTROL: _one(Forge.honest),
+    Probe.OTHER_SUBJECT: _one(Forge.another),
     Probe.FOREIGN_CA: _one(Forge.of_foreign_ca),
     Probe.SIBLING_CA: _one(Forge.of_sibling_ca),
     Probe.SAME_NAME_CA: Forge.of_namesake_cas,

@@ -238,6 +238,7 @@ class _Reasons:
 
     def __init__(self, t: Topology, kinds: Mapping[Address, Kind]) -> None:
         self._t = t
+        self._kinds = kinds
         self.missing = Availability(t, kinds).missing
 
     def of(self, case: Case) -> str | None:
@@ -257,4 +258,6 @@ class _Reasons:
     def _probe(self, case: Case) -> str | None:
         if is_in_its_place(case.probe):
             return cannot_probe(case.caller) if isinstance(case.caller, Server) else None
+        if case.probe is Probe.SIBLING_CA and self._kinds[case.server.address].capabilities.sees_issuer_by == "none":
+            return f"{case.server.address} sees no issuer: the plan holds its trusted root to one CA that issues leaves"
         return None if case.probe is Probe.HEALTH else cannot_probe(case.server)

@@ -19,7 +19,7 @@ from scaffold.store.layout import Layout, party_paths
 from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort, Party, Server
 from scaffold.verify.impostor import Impostor
-from scaffold.verify.probe import Target
+from scaffold.verify.protocol import Target
 from scaffold.verify.revocation_scenarios import RevocationScenario
 
 

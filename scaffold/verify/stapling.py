@@ -13,7 +13,7 @@ from scaffold.pki import staples
 from scaffold.verify import tls
 from scaffold.verify.judge import Finding
 from scaffold.verify.model import Layer, Observed
-from scaffold.verify.probe import PATIENCE, Target
+from scaffold.verify.protocol import PATIENCE, Target
 from scaffold.verify.tls import TlsError
 
 

@@ -46,8 +46,12 @@ class TlsError(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        _, _, alert = reason.partition(_ALERT)
-        self.alert = alert or None
+        self.alert = alert_in(reason)
+
+
+def alert_in(words: str) -> str | None:
+    """The alert of the other side in what OpenSSL says went wrong; None where it names none."""
+    return words.partition(_ALERT)[2] or None
 
 
 class TlsEnded(TlsError):

@@ -64,7 +64,7 @@ def report_json(report: Report) -> str:
             "probe": check.probe.value,
             "expected": check.expected.value,
             "observed": check.observed.value,
-            "layer": check.layer.value if check.layer else None,
+            "layer": check.layer,
             "detail": check.detail,
             "result": check.result.value,
         }

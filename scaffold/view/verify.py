@@ -64,7 +64,7 @@ def _widths(checks: Sequence[Check]) -> tuple[int, int, int, int]:
 
 def _seen(check: Check) -> str:
     """What was seen and where: `refused (tls)`."""
-    return f"{check.observed.value} ({check.layer.value})" if check.layer else check.observed.value
+    return f"{check.observed.value} ({check.layer})" if check.layer else check.observed.value
 
 
 def _server_lines(

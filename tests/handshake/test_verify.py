@@ -19,6 +19,7 @@ import pytest
 from scaffold.errors import VerifyError
 from scaffold.running.services import free_addresses
 from scaffold.store.layout import Layout
+from scaffold.verify.http import HTTP
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
 from tests.handshake.verify_lab import Lab, applied, failures, lines, probes
 from tests.requirements import require_command
@@ -86,7 +87,7 @@ def test_the_banking_example_is_what_it_says(tmp_path: Path, temporary: Path) ->
     assert (mallory.expected, mallory.observed, mallory.layer) == (Expected.REFUSED, Observed.REFUSED, Layer.TLS)
     through = find(report.checks, "gateway", "teller", Probe.EDGE)
     assert "for CN=teller" in through.detail
-    assert find(report.checks, "payments", "teller", Probe.NOT_ALLOWED).layer is Layer.HTTP
+    assert find(report.checks, "payments", "teller", Probe.NOT_ALLOWED).layer is HTTP
 
     assert lab.path(".scaffold/ledger.jsonl").read_bytes() == ledger, "rogues are in no ledger"
     assert list(temporary.iterdir()) == [], "nothing is left of keys and homes"

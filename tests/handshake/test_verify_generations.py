@@ -21,8 +21,9 @@ from scaffold.store.layout import ca_paths
 from scaffold.topology.address import Address
 from scaffold.topology.generations import Generations, GenerationState, States
 from scaffold.verify.credentials import Credentials, credentials
+from scaffold.verify.http import Answered, call
 from scaffold.verify.model import Probe, Result
-from scaffold.verify.probe import Answered, Target, call
+from scaffold.verify.protocol import Target
 from scaffold.verify.running_topology import running
 from tests.handshake.verify_lab import Lab, applied, lines, probes
 from tests.requirements import require_command

@@ -93,6 +93,7 @@ def test_a_server_that_nobody_calls_still_refuses_everybody() -> None:
 def test_every_rogue_that_applies_is_a_case() -> None:
     accounts = {key[2] for key in of(loaded()) if key[:2] == ("accounts", "teller")}
     of_nobody = {Probe.SAME_NAME_CA, Probe.NOT_ALLOWED, Probe.NO_CERTIFICATE, Probe.HEALTH}
+    of_nobody |= {Probe.OTHER_SUBJECT}  # in HTTP a caller says nothing beside its certificate
     assert accounts == set(Probe) - of_nobody - OF_REVOCATION
     assert ("accounts", "", Probe.HEALTH) in of(loaded())
 

@@ -8,16 +8,17 @@ import ssl
 
 import pytest
 
-from scaffold.verify import probe
+from scaffold.verify import http
+from scaffold.verify.http import Answered
 from scaffold.verify.impostor import Impostor
-from scaffold.verify.probe import Answered, Closed, Target, Unreachable
-from tests.unit.verify.test_probe import NOBODY
+from scaffold.verify.protocol import Closed, Target, Unreachable
+from tests.unit.verify.test_http import NOBODY
 
 
 def test_a_caller_that_believes_it_is_answered_and_written_down() -> None:
     with Impostor("accounts") as impostor:
         visits = impostor.show(NOBODY)
-        outcome = probe.call(Target(impostor.address, "x"), None, "/call", {"X-Client-Subject": "CN=teller"})
+        outcome = http.call(Target(impostor.address, "x"), None, "/call", {"X-Client-Subject": "CN=teller"})
         assert isinstance(outcome, Answered)
         assert outcome.status == 200
         assert json.loads(outcome.body)["server"] == "accounts"
@@ -43,17 +44,17 @@ def test_a_caller_that_does_not_believe_it_says_nothing() -> None:
 def test_each_certificate_has_its_own_visits() -> None:
     with Impostor("accounts") as impostor:
         first = impostor.show(NOBODY)
-        probe.call(Target(impostor.address, "x"), None)
+        http.call(Target(impostor.address, "x"), None)
         second = impostor.show(NOBODY)
         assert (len(first.requests), len(second.requests)) == (1, 0)
 
 
 def test_before_it_shows_anything_it_only_hangs_up() -> None:
     with Impostor("accounts") as impostor:
-        assert probe.call(Target(impostor.address, "x"), None) == Closed(None, after_handshake=False)
+        assert http.call(Target(impostor.address, "x"), None) == Closed(None, after_handshake=False)
 
 
 def test_when_its_block_ends_it_is_gone() -> None:
     with Impostor("accounts") as impostor:
         target = Target(impostor.address, "x")
-    assert isinstance(probe.call(target, None), Unreachable)
+    assert isinstance(http.call(target, None), Unreachable)

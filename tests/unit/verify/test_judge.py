@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from scaffold.verify import judge
+from scaffold.verify import http, judge
+from scaffold.verify.http import HTTP, Answer, Answered, Http, meaning
 from scaffold.verify.judge import Name, Welcome
 from scaffold.verify.model import Layer, Observed
-from scaffold.verify.probe import Answered, Closed, Outcome, Stuck, Unreachable
+from scaffold.verify.protocol import Closed, Stuck, Unreachable
 
 TELLER = "spiffe://bank/client/teller"
 GATEWAY = "spiffe://bank/server/gateway"
@@ -24,32 +25,32 @@ def answer(
 @pytest.mark.parametrize(
     ("outcome", "observed", "layer"),
     [
-        (Answered(200, b""), Observed.ALLOWED, Layer.HTTP),
-        (Answered(403, b'{"error": "not drawn"}'), Observed.REFUSED, Layer.HTTP),
-        (Answered(400, b"<html>No required SSL certificate was sent</html>"), Observed.REFUSED, Layer.HTTP),
-        (Answered(500, b""), Observed.BROKEN, Layer.HTTP),
-        (Answered(502, b'{"error": "upstream"}'), Observed.BROKEN, Layer.HTTP),
-        (Answered(503, b""), Observed.BROKEN, Layer.HTTP),
-        (Answered(404, b""), Observed.BROKEN, Layer.HTTP),
+        (Answered(200, b""), Observed.ALLOWED, HTTP),
+        (Answered(403, b'{"error": "not drawn"}'), Observed.REFUSED, HTTP),
+        (Answered(400, b"<html>No required SSL certificate was sent</html>"), Observed.REFUSED, HTTP),
+        (Answered(500, b""), Observed.BROKEN, HTTP),
+        (Answered(502, b'{"error": "upstream"}'), Observed.BROKEN, HTTP),
+        (Answered(503, b""), Observed.BROKEN, HTTP),
+        (Answered(404, b""), Observed.BROKEN, HTTP),
         (Closed("unknown ca", False), Observed.REFUSED, Layer.TLS),
         (Closed("certificate required", True), Observed.REFUSED, Layer.TLS),
         (Closed(None, True), Observed.REFUSED, Layer.TLS),
         (Closed("internal error", False), Observed.BROKEN, Layer.TLS),
         (Closed("protocol version", False), Observed.BROKEN, Layer.TLS),
         (Unreachable("Connection refused"), Observed.UNREACHABLE, Layer.TCP),
-        (Stuck(Layer.HTTP, "no answer"), Observed.BROKEN, Layer.HTTP),
+        (Stuck(HTTP, "no answer"), Observed.BROKEN, HTTP),
     ],
 )
-def test_admission(outcome: Outcome, observed: Observed, layer: Layer) -> None:
-    finding = judge.admission(outcome)
+def test_admission(outcome: Answer, observed: Observed, layer: str) -> None:
+    finding = judge.admission(meaning(outcome))
     assert (finding.observed, finding.layer) == (observed, layer)
     assert finding.detail
 
 
 def test_an_answer_must_name_the_caller() -> None:
     welcome = Welcome("accounts", TELLER)
-    assert judge.admission(Answered(200, answer()), welcome).observed is Observed.ALLOWED
-    assert judge.admission(Answered(200, answer(greeting="hello")), welcome).observed is Observed.ALLOWED
+    assert judge.admission(meaning(Answered(200, answer())), welcome).observed is Observed.ALLOWED
+    assert judge.admission(meaning(Answered(200, answer(greeting="hello"))), welcome).observed is Observed.ALLOWED
     for wrong in (
         answer(caller=GATEWAY),
         answer(server="payments"),
@@ -62,16 +63,16 @@ def test_an_answer_must_name_the_caller() -> None:
         b"[" * 100_000,
         b"",
     ):
-        assert judge.admission(Answered(200, wrong), welcome).observed is Observed.BROKEN
+        assert judge.admission(meaning(Answered(200, wrong)), welcome).observed is Observed.BROKEN
 
 
 def test_through_a_gateway_the_answer_must_name_whoever_called_the_gateway() -> None:
     welcome = Welcome("accounts", GATEWAY, Name("CN=teller", "CN=issuing"))
     right = answer(caller=GATEWAY, behalf={"subject": "CN=teller", "issuer": "CN=issuing"})
-    assert judge.admission(Answered(200, right), welcome).observed is Observed.ALLOWED
+    assert judge.admission(meaning(Answered(200, right)), welcome).observed is Observed.ALLOWED
     for behalf in (None, {"subject": "CN=forged", "issuer": "CN=issuing"}, {"subject": "CN=teller"}, "CN=teller"):
         wrong = answer(caller=GATEWAY, behalf=behalf)
-        assert judge.admission(Answered(200, wrong), welcome).observed is Observed.BROKEN
+        assert judge.admission(meaning(Answered(200, wrong)), welcome).observed is Observed.BROKEN
 
 
 @pytest.mark.parametrize(
@@ -87,23 +88,23 @@ def test_through_a_gateway_the_answer_must_name_whoever_called_the_gateway() -> 
         (Unreachable("Connection refused"), Observed.UNREACHABLE),
     ],
 )
-def test_an_old_protocol_is_refused_before_anything_else_is(outcome: Outcome, observed: Observed) -> None:
-    assert judge.protocol_refusal(outcome).observed is observed
+def test_an_old_protocol_is_refused_before_anything_else_is(outcome: Answer, observed: Observed) -> None:
+    assert judge.protocol_refusal(meaning(outcome)).observed is observed
 
 
 def test_health_answers_one_page_alone() -> None:
-    assert judge.health(Answered(200, b"ok\n"), Answered(404, b"")).observed is Observed.ALLOWED
-    assert judge.health(Answered(200, b"ok"), Answered(200, b"")).observed is Observed.BROKEN
-    assert judge.health(Answered(200, b"well"), Answered(404, b"")).observed is Observed.BROKEN
-    assert judge.health(Unreachable("refused"), Answered(404, b"")).observed is Observed.UNREACHABLE
+    assert http.health(Answered(200, b"ok\n"), Answered(404, b"")).observed is Observed.ALLOWED
+    assert http.health(Answered(200, b"ok"), Answered(200, b"")).observed is Observed.BROKEN
+    assert http.health(Answered(200, b"well"), Answered(404, b"")).observed is Observed.BROKEN
+    assert http.health(Unreachable("refused"), Answered(404, b"")).observed is Observed.UNREACHABLE
 
 
 @pytest.mark.parametrize(
     ("status", "output", "observed", "layer"),
     [
-        (0, answer().decode(), Observed.ALLOWED, Layer.HTTP),
-        (0, answer(caller=GATEWAY).decode(), Observed.BROKEN, Layer.HTTP),
-        (0, "", Observed.BROKEN, Layer.HTTP),
+        (0, answer().decode(), Observed.ALLOWED, HTTP),
+        (0, answer(caller=GATEWAY).decode(), Observed.BROKEN, HTTP),
+        (0, "", Observed.BROKEN, HTTP),
         (3, "", Observed.REFUSED, Layer.TLS),
         (4, "", Observed.REFUSED, Layer.TLS),
         (5, "", Observed.UNREACHABLE, Layer.TCP),
@@ -112,26 +113,26 @@ def test_health_answers_one_page_alone() -> None:
     ],
 )
 def test_a_rendered_client_says_by_its_exit_status(
-    status: int, output: str, observed: Observed, layer: Layer | None
+    status: int, output: str, observed: Observed, layer: str | None
 ) -> None:
-    finding = judge.client_run(status, output, "words\nthe last line\n", Welcome("accounts", TELLER))
+    finding = judge.client_run(Http(), status, output, "words\nthe last line\n", Welcome("accounts", TELLER))
     assert (finding.observed, finding.layer) == (observed, layer)
     if status:
         assert "the last line" in finding.detail
 
 
 def test_a_declared_fault_is_refused_by_the_side_that_sees_it() -> None:
-    assert judge.declared_refusal(4, "", "the server refused me", {judge.REFUSED}).observed is Observed.REFUSED
-    assert judge.declared_refusal(3, "", "I do not trust it", {judge.REFUSED}).observed is Observed.BROKEN
-    assert judge.declared_refusal(3, "", "I do not trust it", {judge.CANNOT_TRUST}).observed is Observed.REFUSED
-    assert judge.declared_refusal(0, "hello", "", {judge.REFUSED}).observed is Observed.ALLOWED
-    assert judge.declared_refusal(5, "", "", {judge.REFUSED}).observed is Observed.UNREACHABLE
-    assert judge.declared_refusal(1, "", "Traceback", {judge.REFUSED}).observed is Observed.BROKEN
+    assert judge.declared_refusal(Http(), 4, "", "the server refused me", {judge.REFUSED}).observed is Observed.REFUSED
+    assert judge.declared_refusal(Http(), 3, "", "I do not trust it", {judge.REFUSED}).observed is Observed.BROKEN
+    assert judge.declared_refusal(Http(), 3, "", "I do not trust it", {judge.CANNOT_TRUST}).observed is Observed.REFUSED
+    assert judge.declared_refusal(Http(), 0, "hello", "", {judge.REFUSED}).observed is Observed.ALLOWED
+    assert judge.declared_refusal(Http(), 5, "", "", {judge.REFUSED}).observed is Observed.UNREACHABLE
+    assert judge.declared_refusal(Http(), 1, "", "Traceback", {judge.REFUSED}).observed is Observed.BROKEN
 
 
 def test_a_refusal_with_a_status_was_made_in_http() -> None:
-    assert judge.declared_refusal(4, "", "it refused me: 403 {}", {4}).layer is Layer.HTTP
-    assert judge.declared_refusal(4, "", "it refused me: alert expired", {4}).layer is Layer.TLS
+    assert judge.declared_refusal(Http(), 4, "", "it refused me: 403 {}", {4}).layer is HTTP
+    assert judge.declared_refusal(Http(), 4, "", "it refused me: alert expired", {4}).layer is Layer.TLS
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_a_refusal_with_a_status_was_made_in_http() -> None:
 def test_whom_a_client_trusts_is_seen_by_whether_it_spoke(
     status: int, connections: int, requests: int, observed: Observed
 ) -> None:
-    assert judge.trust(status, "words", connections, requests).observed is observed
+    assert judge.trust(Http(), status, "words", connections, requests).observed is observed
 
 
 @pytest.mark.parametrize(
@@ -167,5 +168,5 @@ def test_whom_a_client_trusts_is_seen_by_whether_it_spoke(
         (Unreachable("refused"), 0, 0, Observed.UNREACHABLE),
     ],
 )
-def test_whom_a_calling_server_trusts(outcome: Outcome, connections: int, requests: int, observed: Observed) -> None:
-    assert judge.trust_of_server(outcome, connections, requests).observed is observed
+def test_whom_a_calling_server_trusts(outcome: Answer, connections: int, requests: int, observed: Observed) -> None:
+    assert judge.trust_of_server(meaning(outcome), connections, requests).observed is observed

@@ -16,7 +16,8 @@ from scaffold.running.availability import Availability
 from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import KeyType, Topology
-from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Report, Result
+from scaffold.verify.http import HTTP
+from scaffold.verify.model import Check, Expected, Observed, Probe, Report, Result
 from scaffold.verify.run import drift_in_tls
 from scaffold.verify.tls import cannot_probe
 
@@ -48,7 +49,7 @@ def test_drift_is_what_plan_would_change_in_tls(address: str, action: Action, dr
 
 
 def check(result: Result) -> Check:
-    return Check("accounts", "teller", Probe.EDGE, Expected.ALLOWED, Observed.ALLOWED, "", Layer.HTTP, result)
+    return Check("accounts", "teller", Probe.EDGE, Expected.ALLOWED, Observed.ALLOWED, "", HTTP, result)
 
 
 def test_a_report_fails_by_a_check_or_by_drift() -> None:

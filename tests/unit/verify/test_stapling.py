@@ -20,9 +20,9 @@ from scaffold.verify import stapling
 from scaffold.verify.credentials import credentials
 from scaffold.verify.impostor import Impostor
 from scaffold.verify.model import Observed
-from scaffold.verify.probe import Target
+from scaffold.verify.protocol import Target
 from tests.requirements import require_command
-from tests.unit.verify.test_probe import ROOT, ca, serving
+from tests.unit.verify.test_http import ROOT, ca, serving
 
 NOW = datetime.now(UTC)
 PROFILE = CertificateProfile(Subject("api"), "server", (San(SanType.DNS, "localhost"),))

@@ -18,7 +18,7 @@ from scaffold.topology.model import KeyType
 from scaffold.verify import tls
 from scaffold.verify.credentials import Credentials, credentials
 from scaffold.verify.tls import CannotOffer, TlsEnded, TlsError
-from tests.unit.verify.test_probe import CLIENT, GOOD, NOBODY, NOW, ROOT, context, load, serving
+from tests.unit.verify.test_http import CLIENT, GOOD, NOBODY, NOW, ROOT, context, load, serving
 
 OLD = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2)
 
@@ -93,12 +93,12 @@ def test_what_is_sent_after_the_leaf_is_sent() -> None:
 def test_a_key_never_touches_the_disk() -> None:
     """Whatever opens a file for writing, by whatever name, is seen by Python's own audit hooks (PEP 578)."""
     program = (
-        "import sys; from tests.unit.verify import test_probe; from scaffold.verify import tls; seen = []\n"
+        "import sys; from tests.unit.verify import test_http; from scaffold.verify import tls; seen = []\n"
         "def hook(event, given):\n"
         "    if event == 'open' and isinstance(given[2], int) and given[2] & 3: seen.append(given)\n"
         "    if event in ('os.mkdir', 'tempfile.mkdtemp', 'tempfile.mkstemp'): seen.append(given)\n"
         "sys.addaudithook(hook)\n"
-        "tls.client_context(test_probe.GOOD); tls.server_context(test_probe.GOOD); assert not seen, seen\n"
+        "tls.client_context(test_http.GOOD); tls.server_context(test_http.GOOD); assert not seen, seen\n"
         "import tempfile; tempfile.TemporaryFile(); assert seen\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=handed_on())

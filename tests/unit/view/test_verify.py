@@ -10,14 +10,15 @@ from xml.etree import ElementTree as ET
 from scaffold.plan.model import Action, Change
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.topology.address import Address
-from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Report, Result
+from scaffold.verify.http import HTTP
+from scaffold.verify.model import Check, Expected, Observed, Probe, Report, Result
 from scaffold.view.junit import report_junit
 from scaffold.view.programs import report_json
 from scaffold.view.terminal import show
 from scaffold.view.verify import report_lines
 
-PASSED = Check("api", "ann", Probe.EDGE, Expected.ALLOWED, Observed.ALLOWED, "200", Layer.HTTP, Result.PASSED)
-FAILED = Check("api", "eve", Probe.EXPIRED, Expected.REFUSED, Observed.ALLOWED, "200\x00]]>", Layer.HTTP, Result.FAILED)
+PASSED = Check("api", "ann", Probe.EDGE, Expected.ALLOWED, Observed.ALLOWED, "200", HTTP, Result.PASSED)
+FAILED = Check("api", "eve", Probe.EXPIRED, Expected.REFUSED, Observed.ALLOWED, "200\x00]]>", HTTP, Result.FAILED)
 SKIPPED = Check("web", "ann", Probe.EDGE, Expected.ALLOWED, Observed.NOTHING, "no dotnet", None, Result.SKIPPED)
 DRIFT = Change(
     Address.parse("server.api.trust"), Action.UPDATE, (Reason(ReasonCode.CONTENT, "servers/api/tls/ca.pem"),)

@@ -1,4 +1,4 @@
-"""One raw call over mutual TLS with exactly the given certificate, and what became of it, layer by layer.
+"""HTTP over mutual TLS with exactly the given certificate: one raw call, and what became of it, layer by layer.
 
 It trusts whatever server it meets: it asks who gets in, while the rendered clients' own calls ask whom they trust.
 """
@@ -7,33 +7,43 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 from scaffold.topology.model import HostPort
-from scaffold.verify import tls
+from scaffold.verify import judge, tls
 from scaffold.verify.credentials import Credentials
-from scaffold.verify.model import Layer
+from scaffold.verify.judge import Finding
+from scaffold.verify.model import Layer, Observed
+from scaffold.verify.protocol import (
+    PATIENCE,
+    Admitted,
+    Closed,
+    Denied,
+    Failed,
+    Outcome,
+    Stuck,
+    Target,
+    Unreachable,
+)
 from scaffold.verify.tls import Connection, TlsEnded, TlsError
+
+HTTP: Final = "http"
+"""The layer above TLS, in the report."""
 
 CALLER = "/.mtls/caller"
 """Where every server that speaks HTTP says who called; all other paths are the person's."""
 
-PATIENCE = 10.0
-"""Seconds for each step of a call. A server that says nothing for so long has neither let anyone in nor refused."""
-
 BODY_LIMIT = 1 << 20
 
+_REFUSING = frozenset({400, 401, 403, 495, 496})
+"""Statuses of a refusal. 495 and 496 are in no RFC: some servers say so of a certificate, or say 400."""
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a server is, and the name that SNI and Host carry."""
-
-    address: HostPort
-    server_name: str
+_BAD_GATEWAY = 502
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +54,62 @@ class Answered:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The server ended it: `alert` is OpenSSL's word for the TLS alert, None for an end without one.
-
-    TLS 1.3 lets a client finish before the server has looked at its certificate (RFC 8446 4.4.2), so an end
-    `after_handshake` is as good a refusal as one within; some servers refuse so without any alert.
-    """
-
-    alert: str | None
-    after_handshake: bool
+Answer = Answered | Closed | Unreachable | Stuck
+"""What a request comes to, before it is known what the status means."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreachable:
-    """No connection came about."""
+class Http:
+    """The protocol of most servers: an HTTP status says who is let in, and the certificate alone says who calls."""
 
-    reason: str
+    name = HTTP
+    claims = False
+
+    def call(
+        self,
+        target: Target,
+        credentials: Credentials | None,
+        *,
+        claimed: str = "",
+        newest: ssl.TLSVersion | None = None,
+    ) -> Outcome:
+        """As every protocol's; whether this machine's library speaks `newest` is tried on itself before."""
+        return meaning(call(target, credentials, newest=newest))
+
+    def url(self, address: HostPort) -> str:
+        """A rendered client's own default is `/`, which is the person's."""
+        return f"https://{address}{CALLER}"
+
+    def refused_in(self, words: str) -> str:
+        """With an HTTP status, or before any."""
+        return HTTP if re.search(r"\b4\d\d\b", words) else Layer.TLS
 
 
-@dataclass(frozen=True, slots=True)
-class Stuck:
-    """Neither an answer nor an end, or one that is no HTTP: `layer` is where it happened."""
+def meaning(answer: Answer) -> Outcome:
+    """What the status of an answer says of the caller. A 500 is neither a welcome nor a refusal, and nor is a 404."""
+    match answer:
+        case Answered(200, body):
+            return Admitted(HTTP, "HTTP 200", body)
+        case Answered(status, body):
+            words = f"HTTP {status}{_reason(body)}"
+            return Denied(HTTP, words) if status in _REFUSING else Failed(HTTP, words, beyond=status == _BAD_GATEWAY)
+        case _:
+            return answer
 
-    layer: Layer
-    reason: str
+
+def health(alive: Answer, elsewhere: Answer) -> Finding:
+    """Whether the plain port answers `/healthz` with 200 `ok`, and everything else with 404."""
+    match alive, elsewhere:
+        case Answered(200, body), Answered(404, _) if body.strip() == b"ok":
+            return Finding(Observed.ALLOWED, HTTP, "/healthz: 200 ok, /: 404")
+        case Answered(first, _), Answered(second, _):
+            return Finding(Observed.BROKEN, HTTP, f"/healthz: HTTP {first}, /: HTTP {second}")
+        case (Answered(), other) | (other, _):
+            return judge.admission(meaning(other))
 
 
-Outcome = Answered | Closed | Unreachable | Stuck
+def _reason(body: bytes) -> str:
+    answer = judge.json_object(body) or {}
+    return f": {answer['error']}" if isinstance(answer.get("error"), str) else ""
 
 
 def call(
@@ -80,7 +118,7 @@ def call(
     path: str = CALLER,
     headers: Mapping[str, str] | None = None,
     newest: ssl.TLSVersion | None = None,
-) -> Outcome:
+) -> Answer:
     """GET `path` with the certificate (None: with none), speaking at most `newest` where that is given.
 
     Raises CannotOffer where this machine's library cannot load the certificate; whether it speaks `newest` at all is
@@ -104,7 +142,7 @@ def call(
         return _converse(connection, _request(target, path, headers or {}))
 
 
-def call_plainly(address: HostPort, path: str) -> Outcome:
+def call_plainly(address: HostPort, path: str) -> Answer:
     """GET `path` over plain HTTP."""
     try:
         plain = tls.dial(address, PATIENCE)
@@ -120,13 +158,13 @@ def _request(target: Target, path: str, headers: Mapping[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _refused_handshake(error: TlsError) -> Outcome:
+def _refused_handshake(error: TlsError) -> Closed | Stuck:
     if error.alert is not None or isinstance(error, TlsEnded):
         return Closed(error.alert, after_handshake=False)
     return Stuck(Layer.TLS, str(error))
 
 
-def _converse(connection: socket.socket | Connection, request: bytes) -> Outcome:
+def _converse(connection: socket.socket | Connection, request: bytes) -> Answer:
     """Send and, whatever becomes of that, read: what the server thinks of our certificate may only come now."""
     with contextlib.suppress(OSError, TlsError):
         connection.sendall(request)
@@ -137,12 +175,12 @@ def _converse(connection: socket.socket | Connection, request: bytes) -> Outcome
         response.begin()
         return Answered(response.status, response.read(BODY_LIMIT))
     except TimeoutError:
-        return Stuck(Layer.HTTP, f"the handshake was done and no answer came within {PATIENCE:g} s")
+        return Stuck(HTTP, f"the handshake was done and no answer came within {PATIENCE:g} s")
     except TlsError as error:
         return Closed(error.alert, after_handshake=True)
     except (http.client.RemoteDisconnected, ConnectionError):
         return Closed(None, after_handshake=True)
     except http.client.HTTPException as error:
-        return Stuck(Layer.HTTP, f"the answer is no HTTP: {type(error).__name__}")
+        return Stuck(HTTP, f"the answer is no HTTP: {type(error).__name__}")
     finally:
         response.close()

@@ -19,10 +19,11 @@ from scaffold.pki.profiles import CertificateProfile
 from scaffold.pki.randomness import OPERATING_SYSTEM
 from scaffold.running.services import free_addresses
 from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
-from scaffold.verify import probe, tls
+from scaffold.verify import http, tls
 from scaffold.verify.credentials import Credentials, credentials, stranger
+from scaffold.verify.http import HTTP, Answered
 from scaffold.verify.model import Layer
-from scaffold.verify.probe import Answered, Closed, Stuck, Target, Unreachable
+from scaffold.verify.protocol import Closed, Stuck, Target, Unreachable
 from tests.fresh import new_key, new_serial
 
 NOW = datetime.now(UTC)
@@ -91,7 +92,7 @@ def answering(body: bytes, made: ssl.SSLContext) -> Callable[[socket.socket], No
 def test_an_answer_is_an_answer(status: int, newest: ssl.TLSVersion) -> None:
     body = f"HTTP/1.1 {status} Whatever\r\nContent-Length: 2\r\n\r\nhi".encode()
     with serving(answering(body, context(newest))) as target:
-        assert probe.call(target, GOOD) == Answered(status, b"hi")
+        assert http.call(target, GOOD) == Answered(status, b"hi")
 
 
 @pytest.mark.parametrize(
@@ -101,65 +102,65 @@ def test_an_alert_is_read_even_when_it_comes_after_the_handshake(newest: ssl.TLS
     expired = credentials(broken.rogue(CLIENT, ROOT, NOW, fault=Fault.EXPIRED))
     for sent, alert in ((expired, "certificate expired"), (NOBODY, "unknown ca")):
         with serving(answering(b"", context(newest))) as target:
-            assert probe.call(target, sent) == Closed(alert, after_handshake=after)
+            assert http.call(target, sent) == Closed(alert, after_handshake=after)
 
 
 def test_no_certificate_is_told_by_its_own_alert() -> None:
     with serving(answering(b"", context())) as target:
-        assert probe.call(target, None) == Closed("certificate required", after_handshake=True)
+        assert http.call(target, None) == Closed("certificate required", after_handshake=True)
 
 
 def test_an_end_without_an_alert_is_an_end() -> None:
     """As Kestrel refuses: the handshake is done, and then the connection is gone."""
     with serving(answering(b"", context(verify=False))) as target:
-        assert probe.call(target, GOOD) == Closed(None, after_handshake=True)
+        assert http.call(target, GOOD) == Closed(None, after_handshake=True)
 
 
 def test_an_end_within_the_handshake_is_an_end() -> None:
     with serving(lambda connection: None) as target:
-        assert probe.call(target, GOOD) == Closed(None, after_handshake=False)
+        assert http.call(target, GOOD) == Closed(None, after_handshake=False)
 
 
 def test_nobody_there_is_unreachable() -> None:
     (address,) = free_addresses(1)
-    assert isinstance(probe.call(Target(address, "x"), GOOD), Unreachable)
-    assert isinstance(probe.call_plainly(address, "/"), Unreachable)
+    assert isinstance(http.call(Target(address, "x"), GOOD), Unreachable)
+    assert isinstance(http.call_plainly(address, "/"), Unreachable)
 
 
 def test_a_silent_server_neither_lets_in_nor_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     done = threading.Event()
-    monkeypatch.setattr(probe, "PATIENCE", 0.2)
+    monkeypatch.setattr(http, "PATIENCE", 0.2)
     with serving(lambda connection: bool(done.wait(60)) and None) as target:
-        assert isinstance(outcome := probe.call(target, GOOD), Stuck)
+        assert isinstance(outcome := http.call(target, GOOD), Stuck)
         assert outcome.layer is Layer.TLS
         done.set()
     done.clear()
     # The handshake takes the time it needs; the patience that runs out is that for the answer.
-    monkeypatch.setattr(probe, "PATIENCE", 60.0)
-    converse, dial, dialled = probe._converse, tls.dial, list[socket.socket]()
+    monkeypatch.setattr(http, "PATIENCE", 60.0)
+    converse, dial, dialled = http._converse, tls.dial, list[socket.socket]()
     monkeypatch.setattr(tls, "dial", lambda *given: dialled.append(dial(*given)) or dialled[-1])
 
-    def converse_hastily(connection: tls.Connection, request: bytes) -> probe.Outcome:
+    def converse_hastily(connection: tls.Connection, request: bytes) -> http.Outcome:
         dialled[0].settimeout(0.2)
         return converse(connection, request)
 
-    monkeypatch.setattr(probe, "_converse", converse_hastily)
+    monkeypatch.setattr(http, "_converse", converse_hastily)
 
     def silent(connection: socket.socket) -> None:
         with context().wrap_socket(connection, server_side=True):
             done.wait(60)
 
     with serving(silent) as target:
-        assert isinstance(outcome := probe.call(target, GOOD), Stuck)
-        assert outcome.layer is Layer.HTTP
+        assert isinstance(outcome := http.call(target, GOOD), Stuck)
+        assert outcome.layer is HTTP
         done.set()
 
 
 def test_garbage_is_no_answer() -> None:
     with serving(answering(b"SSH-2.0-whatever\r\n\r\n", context())) as target:
-        assert isinstance(probe.call(target, GOOD), Stuck)
+        assert isinstance(http.call(target, GOOD), Stuck)
     with serving(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as target:
-        assert isinstance(outcome := probe.call(target, GOOD), Stuck)
+        assert isinstance(outcome := http.call(target, GOOD), Stuck)
         assert outcome.layer is Layer.TLS
 
 
@@ -168,10 +169,10 @@ def test_an_old_protocol_really_leaves_this_machine() -> None:
     modern = context()
     modern.minimum_version = ssl.TLSVersion.TLSv1_3
     with serving(answering(b"", modern)) as target:
-        outcome = probe.call(target, GOOD, newest=ssl.TLSVersion.TLSv1_2)
+        outcome = http.call(target, GOOD, newest=ssl.TLSVersion.TLSv1_2)
         assert outcome == Closed("protocol version", after_handshake=False)
     with serving(answering(b"HTTP/1.1 200 OK\r\n\r\n", context())) as target:
-        assert probe.call(target, GOOD, newest=ssl.TLSVersion.TLSv1_2) == Answered(200, b"")
+        assert http.call(target, GOOD, newest=ssl.TLSVersion.TLSv1_2) == Answered(200, b"")
 
 
 def test_credentials_do_not_show_themselves() -> None:
@@ -187,6 +188,6 @@ def test_a_request_carries_its_headers() -> None:
             secured.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
 
     with serving(serve) as target:
-        probe.call(target, GOOD, "/call/x", {"X-Client-Subject": "CN=forged"})
+        http.call(target, GOOD, "/call/x", {"X-Client-Subject": "CN=forged"})
     assert seen[0].startswith(b"GET /call/x HTTP/1.1\r\nHost: accounts.internal\r\n")
     assert b"\r\nX-Client-Subject: CN=forged\r\n" in seen[0]
