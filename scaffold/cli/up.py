@@ -14,6 +14,7 @@ from scaffold.cli.options import DEFAULT_FILE, File, Out
 from scaffold.cli.project import Project
 from scaffold.cli.running import Ports
 from scaffold.errors import VerifyError
+from scaffold.kinds.capabilities import HTTP
 from scaffold.topology import graph
 from scaffold.topology.messages import nearest
 from scaffold.topology.model import Server
@@ -74,7 +75,8 @@ def run(
             services.start(to_start)
             services.reload_on_change({one.name: one.folder / "tls" for one in to_start if _reloads(project, one.name)})
             for placed in placements.values():
-                print(f"{placed.server.name:<{width}} | ready: https://{placed.listen}/", flush=True)
+                url = f"{_scheme(project, placed.server)}://{placed.listen}/"
+                print(f"{placed.server.name:<{width}} | ready: {url}", flush=True)
             if any(placed.listen != placed.server.listen for placed in placements.values()):
                 print(MOVED, file=sys.stderr)
             print("Press Ctrl-C to stop.", file=sys.stderr)
@@ -100,6 +102,11 @@ def _chosen(project: Project, only: Sequence[str]) -> tuple[Server, ...]:
 
 def _can(project: Project, server: Server) -> Capabilities:
     return project.kinds[server.address].capabilities
+
+
+def _scheme(project: Project, server: Server) -> str:
+    protocol = project.kinds[server.address].capabilities.protocol
+    return "https" if protocol == HTTP else protocol
 
 
 def _reloads(project: Project, name: str) -> bool:

@@ -102,15 +102,15 @@ def _owner_of(owners: Owners, path: str) -> Owner:
 class Capabilities:
     """What a kind needs, and what it can enforce. What is not declared is refused by the plan.
 
-    `requires` are commands that must be on PATH: one of each group. `environment` are the variables that they need
-    beside PATH, HOME and those of the locale, by name, or many by a prefix and `*`. `ready` is the line of a server's
-    output that says it accepts connections. `tls_version` is a command that prints the version of `tls_library`.
-    `keys`, `peer_keys` and `groups` name the least version of that library for each of the kind's own leaf keys, for
-    each key anywhere in a peer's chain, and for each group beyond the usual; what is absent it cannot do.
-    `tls12_refuses` are the leaf keys, of either end, that fail where TLS 1.2 is spoken. `checks_names` are the types of
-    name by which it can know a server that it calls: the first of that server's names must be of one. `sees_issuer_by`
-    (`key`, `name` or `none`) is how a server tells who signed a caller's certificate; `refuses_in` (`tls`, or its
-    protocol's name) is where it refuses a valid caller who is not drawn.
+    `requires` are commands that must be on PATH, or patterns of whole paths: one of each group. `environment` are the
+    variables that they need beside PATH, HOME and those of the locale, by name, or many by a prefix and `*`. `ready` is
+    the line of a server's output that says it accepts connections. `tls_version` is a command that prints the version
+    of `tls_library`. `keys`, `peer_keys` and `groups` name the least version of that library for each of the kind's own
+    leaf keys, for each key anywhere in a peer's chain, and for each group beyond the usual; what is absent it cannot
+    do. `tls12_refuses` are the leaf keys, of either end, that fail where TLS 1.2 is spoken. `checks_names` are the
+    types of name by which it can know a server that it calls: the first of that server's names must be of one.
+    `sees_issuer_by` (`key`, `name` or `none`) is how a server tells who signed a caller's certificate; `refuses_in`
+    (`tls`, or its protocol's name) is where it refuses a valid caller who is not drawn.
 
     `protocol` is what it speaks, as URLs have it for a scheme. `conversation` is the program with which verify speaks a
     server's protocol other than HTTP, relative to the template, and `before_tls` what that protocol says before TLS

@@ -73,6 +73,12 @@ def builtin_names(role: str) -> tuple[str, ...]:
     return tuple(sorted(entry.parent.name for entry in folder.glob("*/cookiecutter.json")))
 
 
+def builtin_speaking(protocol: str, role: str) -> tuple[str, ...]:
+    """The names of the built-in kinds of a role that speak a protocol."""
+    kinds = (find(name, role, templates_folder()) for name in builtin_names(role))
+    return tuple(kind.name for kind in kinds if kind.capabilities.protocol == protocol)
+
+
 @functools.cache
 def suggested(role: str) -> str:
     """The built-in kind of a role that is named where one is to be chosen: the first that says so of itself."""

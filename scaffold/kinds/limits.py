@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from scaffold.errors import Place, TopologyError
 from scaffold.kinds import revocation
-from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.catalogue import Kind, builtin_speaking
 from scaffold.kinds.variables import VariableError, merged
 from scaffold.settings.peers import anchors, callee_issuers, server_name
+from scaffold.settings.subjects import rfc2253
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.mistakes import Mistakes
@@ -162,6 +163,8 @@ def _post_quantum(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
 def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Address, Kind]) -> Iterator[Note]:
     """Each end must take the other's leaf key and every key of its chain, under the TLS versions both speak."""
     calling, called = kinds.get(caller.address), kinds[callee.address]
+    if calling is not None:
+        _check_protocol(t, caller, calling, callee, called)
     yield from _takes(t, callee, called, caller)
     if calling is not None:
         yield from _takes(t, caller, calling, callee)
@@ -179,11 +182,23 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addre
             _refuse_tls12(t, caller, callee, kind)
 
 
+def _check_protocol(t: Topology, caller: Party, calling: Kind, callee: Server, called: Kind) -> None:
+    spoken, asked = calling.capabilities.protocol, called.capabilities.protocol
+    if spoken != asked:
+        fitting = builtin_speaking(asked, "client")
+        raise TopologyError(
+            f'{caller.address} (template "{calling.name}") speaks {spoken}, and {callee.address} '
+            f'(template "{called.name}") speaks {asked}',
+            place=t.place(*_path(caller), "calls"),
+            hint=f"clients that speak {asked}: {' or '.join(fitting) or 'none is built in'}",
+        )
+
+
 def _check_fault_is_seen(t: Topology, party: Party, judge: Party, kind: Kind) -> None:
     """A fault on purpose must be seen at the other end, or a broken certificate would be let in."""
     blind = {
         Fault.NO_EKU: "demands_eku" not in kind.capabilities.supports,
-        Fault.NO_SAN: isinstance(party, Client) and kind.capabilities.sees_issuer_by == "name",
+        Fault.NO_SAN: isinstance(party, Client) and kind.capabilities.sees_issuer_by != "key",
     }
     if party.fault is not None and blind.get(party.fault, False):
         raise TopologyError(
@@ -271,8 +286,11 @@ def _refuse_tls12(t: Topology, caller: Party, callee: Server, kind: Kind) -> Non
 
 
 def _check_names(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Iterator[Note]]:
-    """A server that sees names alone knows a caller by whole subject and issuer, which one root must vouch for."""
-    by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by == "name"]
+    """A server that sees names alone knows a caller by whole subject and issuer, which one root must vouch for.
+
+    Where it sees no issuer, one CA must be the only one below that root that issues leaves.
+    """
+    by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by != "key"]
     bearers = _bearers(t) if by_name else {}
     for server in by_name:
         yield _check_callers_names(t, server, kinds[server.address], bearers)
@@ -283,10 +301,11 @@ def _check_callers_names(
 ) -> Iterator[Note]:
     callers = graph.callers(t, server.name)
     _check_one_root(t, server, kind, callers)
+    if kind.capabilities.sees_issuer_by == "none":
+        yield from _check_one_issuer(t, server, kind)
     for caller in callers:
         _check_visible(t, server, kind, caller)
         _check_no_double(t, server, kind, bearers[caller.issuer, _subject(caller)])
-    yield from ()
 
 
 def _bearers(t: Topology) -> dict[tuple[str, tuple[str, ...]], list[Party]]:
@@ -310,6 +329,30 @@ def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[P
         )
 
 
+def _check_one_issuer(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
+    """A leaf of any other CA below the trusted root would pass for a caller's, if it has the same subject."""
+    (root,) = {graph.root_of(t, name).name for name in server.trusts or (server.issuer,)}
+    issuing = [name for name in _issuing(t) if graph.root_of(t, name).name == root]
+    if len(issuing) > 1:
+        raise TopologyError(
+            f'{server.address}: template "{kind.name}" sees no issuer of a certificate, and several CAs issue '
+            f"certificates under {t.cas[root].address}: {', '.join(issuing)}",
+            place=t.place(*_path(server)),
+            hint=f"any of them could issue a certificate with a caller’s subject: let one CA issue all certificates "
+            f"below {root}, and give the others a root of their own",
+        )
+    if t.cas[root].existing is not None:
+        said = f"sees no issuer: whichever CA {t.cas[root].address} or its root lets issue can get anybody in"
+        yield Note(server.address, said)
+
+
+def _issuing(t: Topology) -> tuple[str, ...]:
+    """The CAs that issue to a server or a client, and those that nothing but leaves can be below."""
+    by_entities = {party.issuer for party in graph.parties(t)}
+    above_others = {ca.issuer for ca in t.cas.values()}
+    return tuple(name for name in t.cas if name in by_entities or name not in above_others)
+
+
 def _check_visible(t: Topology, server: Server, kind: Kind, caller: Party) -> None:
     if isinstance(caller, Client) and caller.external is not None:
         raise TopologyError(
@@ -317,6 +360,14 @@ def _check_visible(t: Topology, server: Server, kind: Kind, caller: Party) -> No
             "is not known here",
             place=t.place(*_path(caller)),
             hint="take a template that sees the identity (SAN) for this server",
+        )
+    longest, whole = kind.capabilities.longest_subject, rfc2253(caller.subject)
+    if longest is not None and len(whole) > longest:
+        raise TopologyError(
+            f'{server.address}: template "{kind.name}" compares subjects of {longest} characters at the most, and '
+            f"that of {caller.address} has {len(whole)} (RFC 2253: three for each octet beyond ASCII)",
+            place=t.place(*_path(caller), "subject"),
+            hint="give it a shorter common_name",
         )
     for value in _subject(caller):
         if len(value) > _LONGEST_VISIBLE_NAME or not all(character.isprintable() for character in value):

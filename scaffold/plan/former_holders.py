@@ -25,7 +25,7 @@ _ByName = Mapping[tuple[str, str], list[Issued]]
 def check(desired: Desired, kinds: Mapping[Address, Kind], ledger: Ledger, now: datetime) -> None:
     """Raises TopologyError where a certificate that is still valid would pass for a caller's."""
     t = desired.topology
-    by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by == "name"]
+    by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by != "key"]
     if not by_name:
         return
     callers = {one.party.address: one.client_side or one.own for one in desired.parties}

@@ -41,7 +41,8 @@ class Availability:
     def _missing(self, party: Party, kind: Kind) -> str | None:
         for commands in kind.capabilities.requires:
             if not any(installed(command) for command in commands):
-                return f"{party.address} needs {' or '.join(commands)}, which is not installed"
+                named = dict.fromkeys(command.rpartition("/")[2] for command in commands)
+                return f"{party.address} needs {' or '.join(named)}, which is not installed"
         library = kind.capabilities.tls_library
         for what, needed in self._needs(party, kind):
             if needed > OLDEST_LIBRARY and (version := self._version(kind)) is not None and version < needed:

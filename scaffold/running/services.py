@@ -83,7 +83,9 @@ def handed_on(inherits: Iterable[str] = ()) -> dict[str, str]:
 
 
 def installed(command: str) -> bool:
-    """Whether a program that is started here finds a command."""
+    """Whether a program that is started here finds a command, or any of the programs at `/whole/path/*/command`."""
+    if command.startswith("/"):
+        return any(os.access(path, os.X_OK) for path in Path("/").glob(command[1:]))
     return shutil.which(command, path=handed_on()["PATH"]) is not None
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from scaffold.errors import KindError
 from scaffold.kinds import catalogue
-from scaffold.kinds.capabilities import Owner, parse
+from scaffold.kinds.capabilities import Exchange, Owner, parse
 from scaffold.topology.model import KeyType, RevocationCheck
 
 BLOCK = {
@@ -205,6 +205,9 @@ def test_the_block_is_read():
     assert found.check_revocation == {RevocationCheck.CRL}
 
 
+LDAP = {"protocol": "ldap", "refuses_in": "ldap"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -226,6 +229,19 @@ def test_the_block_is_read():
         ({"tls": ["old"]}, '_scaffold.tls names "old"'),
         ({"sees_issuer_by": None}, "_scaffold.sees_issuer_by is missing"),
         ({"suports": []}, "_scaffold.suports is not known"),
+        ({"protocol": "Not a scheme"}, '_scaffold.protocol is "Not a scheme"'),
+        (LDAP, "_scaffold.conversation is missing"),
+        ({"conversation": "x.sh"}, "_scaffold.conversation is not known"),
+        ({**LDAP, "conversation": "x.sh", "before_tls": ["00"]}, "_scaffold.before_tls must be a list"),
+        ({**LDAP, "conversation": "x.sh", "before_tls": [{"send": "00"}]}, "_scaffold.before_tls must be"),
+        (
+            {**LDAP, "conversation": "x.sh", "before_tls": [{"receive": "0g", "send": ""}]},
+            "_scaffold.before_tls must be",
+        ),
+        ({"longest_subject": "255"}, "_scaffold.longest_subject must be a whole number"),
+        ({"longest_subject": 0}, "_scaffold.longest_subject must be a whole number"),
+        ({"longest_subject": True}, "_scaffold.longest_subject must be a whole number"),
+        ({"refuses_in": "postgresql"}, '_scaffold.refuses_in is "postgresql"'),
     ],
 )
 def test_what_is_wrong_in_the_block_is_named(change, message):
@@ -256,6 +272,52 @@ def test_the_template_that_is_suggested_is_the_one_that_says_so(role, tmp_path, 
 def test_no_block(block):
     with pytest.raises(KindError, match="no _scaffold block"):
         parse(block, "x")
+
+
+SPEAKS = {
+    **BLOCK,
+    "protocol": "ldap",
+    "conversation": "ask.sh",
+    "before_tls": [{"receive": "00ff", "send": "53"}],
+    "refuses_in": "ldap",
+    "sees_issuer_by": "none",
+}
+
+
+def test_a_kind_of_another_protocol_says_how_verify_speaks_it():
+    found = parse(SPEAKS, "x")
+    assert (found.protocol, found.conversation) == ("ldap", "ask.sh")
+    assert found.before_tls == (Exchange(b"\x00\xff", b"S"),)
+    assert (parse(BLOCK, "x").protocol, parse(BLOCK, "x").conversation) == ("http", None)
+
+
+def speaking(folder: Path) -> Path:
+    (folder / "{{cookiecutter.name}}").mkdir(parents=True)
+    (folder / "cookiecutter.json").write_text(json.dumps({"_scaffold": SPEAKS}))
+    return folder
+
+
+def test_the_program_of_a_protocol_is_a_file_of_the_template(tmp_path):
+    folder = speaking(tmp_path / "ldap")
+    with pytest.raises(KindError, match="which is no file of it"):
+        catalogue.load(folder, "ldap")
+    (folder / "ask.sh").write_text("#!/bin/sh\n")
+    with pytest.raises(KindError, match="is not executable") as caught:
+        catalogue.load(folder, "ldap")
+    assert caught.value.hint == f"chmod +x {folder / 'ask.sh'}"
+    (folder / "ask.sh").chmod(0o755)
+    assert catalogue.load(folder, "ldap").conversation == folder / "ask.sh"
+
+
+@pytest.mark.parametrize("program", ["/bin/sh", "../ask.sh", "link.sh"])
+def test_a_program_from_elsewhere_is_not_run(tmp_path, program):
+    folder = speaking(tmp_path / "ldap")
+    (tmp_path / "ask.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "ask.sh").chmod(0o755)
+    (folder / "link.sh").symlink_to(tmp_path / "ask.sh")
+    (folder / "cookiecutter.json").write_text(json.dumps({"_scaffold": {**SPEAKS, "conversation": program}}))
+    with pytest.raises(KindError, match="which is no file of it"):
+        catalogue.load(folder, "ldap")
 
 
 # --- Whose a file is -------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -222,6 +224,71 @@ def test_by_common_name_other_names_and_other_roots_pass():
         with_another("vault.internal", "other", "  other: {subject: {common_name: Other}}"),
     ):
         assert check(t, kinds_of(t, **COMMON_NAMES)) == ()
+
+
+# --- Kinds that see no issuer ----------------------------------------------------------------------------------------
+
+NO_ISSUER = {"sees_issuer_by": "none"}
+
+
+def test_without_an_issuer_one_ca_under_the_root_is_enough():
+    t = topology(cas="  other: {subject: {common_name: Other}}\n  elsewhere: {issuer: other}")
+    assert check(t, kinds_of(t, **NO_ISSUER)) == ()
+
+
+def test_without_an_issuer_a_second_ca_under_the_root_is_refused():
+    t = topology(cas="  branch: {issuer: root, subject: {common_name: Branch}}")
+    error = refused(t, **NO_ISSUER)
+    assert "several CAs issue certificates under ca.root: issuing, branch" in error.message
+    assert error.hint
+    assert check(t, kinds_of(t, **BY_NAME)) == ()
+
+
+def test_without_an_issuer_a_root_that_issues_leaves_itself_is_one_more():
+    t = topology(clients="  auditor: {template: python, issuer: root, calls: []}")
+    assert "under ca.root: root, issuing" in refused(t, **NO_ISSUER).message
+    assert check(t, kinds_of(t, **BY_NAME)) == ()
+
+
+def test_without_an_issuer_two_roots_are_refused_as_by_name():
+    clients = "  stranger: {template: python, issuer: other, calls: [desk]}"
+    error = refused(topology(cas="  other: {subject: {common_name: Other}}", clients=clients), **NO_ISSUER)
+    assert "its callers come from several roots: root, other" in error.message
+
+
+def test_a_subject_that_is_longer_than_can_be_compared_is_refused():
+    subject = "    subject: {common_name: %s}"
+    fits, longer = topology(client=subject % ("Ж" * 20)), topology(client=subject % ("Ж" * 21))
+    longest = len("CN=") + 20 * len(r"\D0\96")
+    assert check(fits, kinds_of(fits, **BY_NAME, longest_subject=longest)) == ()
+    error = refused(longer, **BY_NAME, longest_subject=longest)
+    assert "that of client.teller has 129" in error.message
+    assert check(longer, kinds_of(longer, **BY_NAME)) == ()
+
+
+# --- Protocols -------------------------------------------------------------------------------------------------------
+
+
+def speaking(t: Topology, **protocols: str) -> Mapping[Address, Kind]:
+    """The kinds of `t`, where those that are named speak another protocol."""
+    return {
+        address: replace(kind, capabilities=replace(kind.capabilities, protocol=protocols.get(address.name, "http")))
+        for address, kind in kinds_of(t).items()
+    }
+
+
+def test_a_caller_speaks_what_its_callee_speaks():
+    t = topology()
+    everybody = dict.fromkeys(("desk", "vault", "teller"), "postgresql")
+    assert check(t, speaking(t)) == check(t, speaking(t, **everybody)) == ()
+    with pytest.raises(TopologyError, match=r"speaks http, and server\.desk .* speaks postgresql"):
+        check(t, speaking(t, desk="postgresql"))
+    with pytest.raises(TopologyError, match=r"speaks ldap, and server\.desk .* speaks http") as caught:
+        check(t, speaking(t, teller="ldap"))
+    assert "curl or dotnet or python" in (caught.value.hint or "")
+    with pytest.raises(TopologyError) as caught:
+        check(t, speaking(t, desk="ldap"))
+    assert caught.value.hint == "clients that speak ldap: none is built in"
 
 
 # --- Declared faults -------------------------------------------------------------------------------------------------

@@ -43,3 +43,14 @@ def test_the_own_path_comes_first_and_nothing_twice(administrators: Path, monkey
     assert handed_on()["PATH"] == f"{administrators}:/bin"
     monkeypatch.delenv("PATH")
     assert handed_on()["PATH"].endswith(f":{administrators}")
+
+
+def test_a_pattern_of_whole_paths_finds_what_lies_outside_of_every_path(tmp_path: Path) -> None:
+    pattern = str(tmp_path / "*" / "bin" / "somed")
+    assert not installed(pattern)
+    program = tmp_path / "15" / "bin" / "somed"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    assert not installed(pattern)
+    program.chmod(0o755)
+    assert installed(pattern)
