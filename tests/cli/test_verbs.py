@@ -56,7 +56,7 @@ def applied(tmp_path: Path) -> Path:
 # init
 
 
-@pytest.mark.parametrize("example", ["minimal", "banking", "mtls-dotnet"])
+@pytest.mark.parametrize("example", ["minimal", "banking", "mtls-dotnet", "postgresql"])
 def test_init_writes_an_example_that_is_valid(example: str, tmp_path: Path) -> None:
     assert scaffold("init", "--example", example, cwd=tmp_path).code == 0
     assert scaffold("validate", cwd=tmp_path).code == 0
