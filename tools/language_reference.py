@@ -50,7 +50,8 @@ Changing it gives every default identity, and with it every certificate and allo
 
 The edges (`calls`) are the authorisation. An entry of a server's allow list is issuer and identity together, and
 the issuer is a key, not a name: a sibling CA under the same root that signs the same identity gets nobody in. nginx
-sees names alone, so plan refuses what it could mistake.
+sees names alone, so plan refuses what it could mistake. PostgreSQL sees the caller's name and no issuer: plan demands
+that one CA alone issues certificates under the root that it trusts.
 
 A server that `calls` has a second certificate, for clientAuth alone; `GET /call/NAME` on it makes that call, to
 `/.mtls/caller`.
@@ -61,9 +62,9 @@ A server with an `upstream` passes requests on with `X-Client-Subject` and `X-Cl
 certificate, and removes what came from outside under these names and the other usual ones. A server believes them
 only from a caller whose `upstream` it is.
 
-`GET /.mtls/caller` of every server answers `{"server", "caller", "roles", "on_behalf_of"}`; through a gateway it is the
-upstream's answer. `verify` asks there and nowhere else. `GET /` is yours; as rendered it answers the same, and
-`greeting`.
+`GET /.mtls/caller` of every server that speaks HTTP answers `{"server", "caller", "roles", "on_behalf_of"}`; through a
+gateway it is the upstream's answer. `verify` asks there and nowhere else. `GET /` is yours; as rendered it answers the
+same, and `greeting`.
 
 ## Lifetimes
 

@@ -61,6 +61,8 @@ test_needs() {
     need faketime faketime
     need git git
     need haproxy haproxy
+    # Debian keeps it out of PATH.
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages="$packages postgresql"
     need systemd-analyze systemd
     # The independent judges of certificates: GnuTLS, NSS, and Java, whose compiler runs a program from its source.
     need certtool gnutls-bin

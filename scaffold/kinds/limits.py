@@ -322,7 +322,7 @@ def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[P
     roots = list(dict.fromkeys(graph.root_of(t, issuer).name for issuer in issuers))
     if len(roots) > 1:
         raise TopologyError(
-            f'{server.address}: template "{kind.name}" tells issuers apart by name alone, and its callers come from '
+            f'{server.address}: template "{kind.name}" sees no issuer’s key, and its callers come from '
             f"several roots: {', '.join(roots)}",
             place=t.place(*_path(server)),
             hint="another trusted root could have the name of the issuer: take a template that sees the issuer’s key",

@@ -48,7 +48,7 @@ def topology(folder: Path) -> str:
         if kind.role == "server":
             fields += [f"listen: 127.0.0.1:{8443 + number}", f"names: [{kind.name}.internal]"]
         if kind.role == "client" or "calls" in can:
-            fields.append("calls: [own]")
+            fields.append(f"calls: [{'own' if kind.capabilities.protocol == 'http' else 'postgresql-server'}]")
         lines.append(f"  {kind.name}-{kind.role}: {{{', '.join(fields)}}}")
     return "\n".join(lines) + "\n"
 

@@ -31,7 +31,7 @@ from tests.handshake.nginx_lab import (
 )
 
 SERVER = catalogue.find("python", "server", Path.cwd())
-CLIENTS = {name: catalogue.find(name, "client", Path.cwd()) for name in ("python", "curl")}
+CLIENTS = {name: catalogue.find(name, "client", Path.cwd()) for name in ("python", "curl", "psql")}
 
 
 def server_folder(

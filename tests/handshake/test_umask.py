@@ -17,6 +17,7 @@ from scaffold.running.services import free_addresses
 from scaffold.settings.values import Revocation, Source
 from tests.handshake import dotnet_lab
 from tests.handshake.nginx_lab import Authority, Credential, allow, authority, call_of, client, project
+from tests.handshake.postgresql_lab import require_postgresql
 from tests.handshake.python_lab import Desk, client_folder, place
 from tests.handshake.revocation_lab import HOUR, crls
 from tests.handshake.traffic import ANYBODYS_PATH, give_to_nobody, nobody, nobodys_folder, started
@@ -99,6 +100,18 @@ def test_curl_says_how_a_call_ended(nobodys: Path, root: Authority, teller: Cred
     require_command("curl")
     (free,) = free_addresses(1)
     folder = client_folder("curl", nobodys / "teller", teller, root, call_of("desk", free.port, "localhost"))
+    give_to_nobody(nobodys)
+    assert run(nobodys, folder / "run.sh").returncode == NOT_REACHABLE
+    without(folder / "run.sh")
+    done = run(nobodys, folder / "run.sh")
+    assert done.returncode != NOT_REACHABLE
+    assert "Permission denied" in done.stderr
+
+
+def test_psql_says_how_a_call_ended(nobodys: Path, root: Authority, teller: Credential) -> None:
+    require_postgresql()
+    (free,) = free_addresses(1)
+    folder = client_folder("psql", nobodys / "teller", teller, root, call_of("desk", free.port, "localhost"))
     give_to_nobody(nobodys)
     assert run(nobodys, folder / "run.sh").returncode == NOT_REACHABLE
     without(folder / "run.sh")

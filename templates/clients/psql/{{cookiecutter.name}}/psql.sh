@@ -4,6 +4,7 @@
 # psql.sh SERVER [psql's arguments]: a session with that server as {{ cookiecutter.name }}. URL=postgresql://HOST:PORT/DATABASE moves it.
 # Nothing of the environment, .pgpass, .psqlrc or ~/.postgresql has a say in whom it trusts and what it shows.
 set -eu
+umask u+rwx    # one that takes this account's own rights away would leave it files that it cannot use
 for variable in $(env | sed -n 's/^\(PG[A-Z0-9_]*\)=.*/\1/p'); do unset "$variable"; done
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 # Debian keeps the programs of each version in a folder of their own; its /usr/bin/psql has settings of its own.

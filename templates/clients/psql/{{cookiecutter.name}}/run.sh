@@ -2,6 +2,7 @@
 # run.sh [SERVER [URL …]]: asks that server (at each URL, postgresql://HOST:PORT/), or every server that {{ cookiecutter.name }} may call,
 # who called. Exit code: 0 all answered, 3 I do not trust the server, 4 the server refused me, 5 not reachable, 1 anything else.
 set -eu
+umask u+rwx    # one that takes this account's own rights away would leave it files that it cannot use
 CDPATH='' cd -- "$(dirname -- "$0")"
 LC_ALL=C
 export LC_ALL

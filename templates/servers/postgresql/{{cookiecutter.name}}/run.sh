@@ -134,6 +134,7 @@ find_programs
 become_account
 { mkdir -p -- "$home" && [ -w "$home" ]; } 2>/dev/null || fail "$home cannot be written to: name a folder that can in STATE_DIRECTORY"
 [ -z "$drop" ] || chmod a+x -- "$home"
+echo '*' >"$home/.gitignore"            # also where the project is gone and the database stays
 state=$(mktemp -d "$home/pg.XXXXXX")
 trap 'rm -rf -- "$state"' EXIT
 trap 'stop INT' TERM INT
