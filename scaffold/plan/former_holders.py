@@ -6,20 +6,20 @@ issuer and subject, a server that tells callers apart by these lets the old cert
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from scaffold.errors import TopologyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import profiles
 from scaffold.pki.names import rfc2253
-from scaffold.plan.desired import Desired, IssuedCertificate
+from scaffold.plan.desired import Desired
 from scaffold.store.ledger import Issued, Ledger
 from scaffold.topology import graph
 from scaffold.topology.address import Address
-from scaffold.topology.model import RevocationCheck, Server
+from scaffold.topology.model import RevocationCheck, Server, Topology
 
-_ByName = Mapping[tuple[str, str], list[Issued]]
+_BySubject = Mapping[str, list[Issued]]
 
 
 def check(desired: Desired, kinds: Mapping[Address, Kind], ledger: Ledger, now: datetime) -> None:
@@ -31,33 +31,42 @@ def check(desired: Desired, kinds: Mapping[Address, Kind], ledger: Ledger, now: 
     callers = {one.party.address: one.client_side or one.own for one in desired.parties}
     alive = _alive(ledger, now)
     for server in by_name:
+        sees_issuer = kinds[server.address].capabilities.sees_issuer_by != "none"
         for party in graph.callers(t, server.name):
             if (asked := callers.get(party.address)) is not None:
-                _check_caller(desired, server, party.address, asked, alive, ledger)
+                rivals = [
+                    one
+                    for one in alive.get(rfc2253(profiles.subject_name(asked.profile.subject)), ())
+                    if one.ca == asked.issuer or not (sees_issuer or _is_elsewhere(t, one.ca, asked.issuer))
+                ]
+                _check_caller(desired, server, party.address, rivals, ledger)
 
 
-def _alive(ledger: Ledger, now: datetime) -> _ByName:
-    """What was issued and has not ended, by CA and subject."""
-    found: dict[tuple[str, str], list[Issued]] = {}
+def _is_elsewhere(t: Topology, ca: str, issuer: str) -> bool:
+    """Whether a CA is under another root than `issuer`. Of one that left the topology that is not known."""
+    return ca in t.cas and graph.root_of(t, ca) is not graph.root_of(t, issuer)
+
+
+def _alive(ledger: Ledger, now: datetime) -> _BySubject:
+    """What was issued and has not ended, by subject."""
+    found: dict[str, list[Issued]] = {}
     for one in ledger.issued.values():
         if one.not_after > now:
-            found.setdefault((one.ca, one.subject), []).append(one)
+            found.setdefault(one.subject, []).append(one)
     return found
 
 
-def _check_caller(
-    desired: Desired, server: Server, caller: Address, asked: IssuedCertificate, alive: _ByName, ledger: Ledger
-) -> None:
+def _check_caller(desired: Desired, server: Server, caller: Address, rivals: Iterable[Issued], ledger: Ledger) -> None:
+    """`rivals` are the certificates that the server cannot tell from the caller's."""
     checks = server.check_revocation is not RevocationCheck.NONE
-    name = rfc2253(profiles.subject_name(asked.profile.subject))
-    for issued in alive.get((asked.issuer, name), ()):
+    for issued in rivals:
         is_own = issued.address.entity == caller
         if is_own or (checks and (issued.ca, issued.serial) in ledger.revoked):
             continue
         former = issued.address.entity
         raise TopologyError(
             f"{server.address} sees names alone, and would take {former} for {caller}: both have certificates for "
-            f"{name}, and that of {former} is valid until {issued.not_after:%Y-%m-%d %H:%M} UTC",
+            f"{issued.subject}, and that of {former} is valid until {issued.not_after:%Y-%m-%d %H:%M} UTC",
             place=desired.topology.place(*_path(caller), "subject"),
             hint=f"give {caller} another common_name; or `scaffold revoke {former} --no-replace`, and check_revocation "
             f"on {server.address}",

@@ -256,6 +256,17 @@ def test_without_an_issuer_two_roots_are_refused_as_by_name():
     assert "its callers come from several roots: root, other" in error.message
 
 
+def test_without_an_issuer_a_root_of_others_is_noted():
+    """Whom that lets issue is not known here."""
+    adopted = "  theirs: {existing: {certificate: theirs.pem, key: theirs.key}}"
+    text = BASE.replace("issuer: issuing\n    calls", "issuer: theirs\n    calls")
+    parts = dict.fromkeys(("root", "issuing", "client", "clients"), "")
+    text = text.format(cas=adopted, server="    trusts: [theirs]", **parts)
+    t = loads(text.encode(), Path("topology.yaml"))
+    (note,) = check(t, kinds_of(t, **NO_ISSUER))
+    assert str(note).startswith("server.desk sees no issuer: whichever CA ca.theirs or its root lets issue")
+
+
 def test_a_subject_that_is_longer_than_can_be_compared_is_refused():
     subject = "    subject: {common_name: %s}"
     fits, longer = topology(client=subject % ("Ж" * 20)), topology(client=subject % ("Ж" * 21))

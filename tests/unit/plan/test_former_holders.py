@@ -66,3 +66,44 @@ def test_a_revoked_one_is_somebody_where_that_is_not_checked(household: Househol
     partner_takes_over(household)
     with pytest.raises(TopologyError, match=r"would take client\.web"):
         household.plan()
+
+
+# --- A server that sees no issuer ------------------------------------------------------------------------------------
+
+
+def with_clients(template: str, cas: str, clients: str) -> str:
+    """The bank with CAs more, and other clients."""
+    text, _, _ = BANK.format(template=template, check="none").partition("clients:")
+    return text.replace("servers:", f"{cas}servers:") + f"clients:\n{clients}"
+
+
+def after_a_branch_left(household: Household, template: str, client: str) -> None:
+    """Its `web` was issued by a second CA under the root, which then left; another client bears the name and calls."""
+    branch = "  branch: {issuer: root}\n"
+    household.text = with_clients("python", branch, "  web: {template: python, issuer: branch}\n")
+    household.apply()
+    partner = f"  partner: {{template: {client}, issuer: issuing, subject: {{common_name: web}}, calls: [desk]}}\n"
+    household.text = with_clients(template, "", partner)
+
+
+def test_what_a_ca_that_left_has_issued_passes_for_the_only_ca_s_where_no_issuer_is_seen(household: Household) -> None:
+    after_a_branch_left(household, "postgresql", "psql")
+    with pytest.raises(TopologyError, match=r"would take client\.web for client\.partner"):
+        household.plan()
+    household.later(days=91)
+    household.apply()
+
+
+def test_where_the_issuer_is_seen_it_does_not(household: Household) -> None:
+    after_a_branch_left(household, "nginx", "python")
+    household.apply()
+
+
+def test_what_another_root_vouches_for_is_told_apart(household: Household) -> None:
+    other = "  other: {}\n  elsewhere: {issuer: other}\n"
+    web = "  web: {template: psql, issuer: issuing, calls: [desk]}\n"
+    former = "  former: {template: psql, issuer: elsewhere, subject: {common_name: web}}\n"
+    household.text = with_clients("postgresql", other, web + former)
+    household.apply()
+    household.text = with_clients("postgresql", other, web)
+    household.apply()

@@ -57,13 +57,14 @@ configure() {
 }
 
 # The command line wins over postgresql.conf and ALTER SYSTEM.
+# lc_messages: clients tell a refusal by its words.
 # ssl_ecdh_curve: before version 18 PostgreSQL can name one group of the profile alone.
 start() {
     OPENSSL_CONF=$seen/openssl.cnf $drop postgres -D "$data" \
         -c "data_directory=$data" -c "config_file=$seen/postgresql.conf" \
         -c "hba_file=$seen/pg_hba.conf" -c "ident_file=$seen/pg_ident.conf" \
         -c "listen_addresses=$host" -c "port=$port" -c 'cluster_name={{ cookiecutter.name }}' \
-        -c "unix_socket_directories=$seen" -c unix_socket_permissions=0700 -c unix_socket_group= \
+        -c "unix_socket_directories=$seen" -c unix_socket_permissions=0700 -c unix_socket_group= -c lc_messages=C \
         -c ssl=on -c "ssl_cert_file=$seen/cert.pem" -c "ssl_key_file=$seen/key.pem" -c ssl_passphrase_command= \
         -c "ssl_ca_file=$seen/ca.pem" -c {% if cookiecutter.files.crl %}"ssl_crl_file=$seen/crl.pem"{% else %}ssl_crl_file={% endif %} -c ssl_crl_dir= \
         -c ssl_min_protocol_version={{ cookiecutter.tls.min_version }} -c ssl_max_protocol_version= \
