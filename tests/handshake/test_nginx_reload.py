@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -36,6 +37,7 @@ from tests.handshake.nginx_lab import (
     until,
     upstream,
 )
+from tests.handshake.traffic import started
 from tests.requirements import require, require_command
 
 require_command("nginx")
@@ -146,7 +148,7 @@ def test_no_request_fails_across_reloads_under_constant_traffic(
 
         def call() -> list[object]:
             seen: list[object] = []
-            while not over.is_set():
+            while not over.wait(0.005):
                 try:
                     seen.append(ask(desk.port, None, root, context=context).status)
                 except (OSError, ssl.SSLError) as error:
@@ -205,3 +207,77 @@ def test_an_ordinary_user_can_run_it(root: Authority, ca: Authority) -> None:
             finally:
                 process.terminate()
                 process.wait(15)
+
+
+def storm(desk: Project, times: int) -> None:
+    for _ in range(times):
+        desk.reload()
+
+
+def test_a_storm_of_hups_is_a_reload(desk: Project, ca: Authority, teller: Credential) -> None:
+    """However many come, and at whatever moment: the last of them counts, and none ends it or is refused."""
+    for _ in range(3):
+        storm(desk, 100)
+        desk.own = server(ca, "desk", "localhost")
+        desk.own.write(desk.tls / "cert.pem", desk.tls / "key.pem")
+        storm(desk, 10)
+        until(lambda: shows(desk, teller, desk.own))
+    assert desk.service is not None
+    assert desk.service._process.poll() is None
+    assert not any("not reloaded" in line for line in desk.lines)
+
+
+def test_a_shell_that_does_not_wait_again_loses_what_came_of_a_reload(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential
+) -> None:
+    """A second HUP in the middle of the first one's reload, which takes half a second here."""
+    made = project(tmp_path, root, ca, [allow("teller", ca)]).write()
+    script = made.folder / "run.sh"
+    slow = script.read_text().replace("check() {\n", "check() {\n    sleep 0.5 || return\n")
+    hasty = slow.replace("load &\n", "load\n").replace("while kill -0 $! ", "while false ")
+    for text, seen in ((slow, "reconfiguring"), (hasty, "not reloaded")):
+        script.write_text(text)
+        lines: list[str] = []
+        with started([require_command("dash"), script], lines, {}) as process:
+
+            def has_seen(process: subprocess.Popen[str] = process, lines: list[str] = lines, seen: str = seen) -> bool:
+                made.ask(teller)  # by then the shell waits, and 0.1 s after a HUP it is in the middle of its reload
+                process.send_signal(signal.SIGHUP)
+                threading.Event().wait(0.1)
+                process.send_signal(signal.SIGHUP)
+                return any(seen in line for line in lines)
+
+            until(has_seen)
+        assert any("not reloaded" in line for line in lines) is (text is hasty)
+
+
+def test_a_hup_while_it_starts_or_ends_changes_neither(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential
+) -> None:
+    made = project(tmp_path, root, ca, [allow("teller", ca)]).write()
+    lines: list[str] = []
+    is_over = threading.Event()
+
+    def hup() -> None:
+        until(lambda: any(pid.read_text() for pid in (made.folder / "run").glob("nginx.*/run.pid")))
+        (pid,) = (made.folder / "run").glob("nginx.*/run.pid")
+        number = int(pid.read_text())
+        for _ in range(50):
+            os.kill(number, signal.SIGHUP)
+            is_over.wait(0.005)
+
+    sender = threading.Thread(target=hup)
+    sender.start()
+    try:
+        with started([made.folder / "run.sh"], lines, {}) as process:
+            sender.join()
+            assert made.ask(teller).status == 200
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                for _ in range(20):
+                    process.send_signal(signal.SIGHUP)
+            assert process.wait(20) == 0
+    finally:
+        is_over.set()
+    assert "ready: desk" in lines

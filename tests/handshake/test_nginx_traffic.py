@@ -42,7 +42,6 @@ from tests.handshake.nginx_lab import (
     upstream,
 )
 from tests.handshake.traffic import (
-    accepts,
     connect,
     get,
     give_to_nobody,
@@ -563,7 +562,7 @@ def in_the_dark(
     )
     try:
         if wait:
-            until(lambda: accepts(made.port))
+            until(lambda: any(pid.read_text() for pid in (made.folder / "run").glob("nginx.*/app/app.pid")))
         yield process
     finally:
         process.terminate()

@@ -42,10 +42,10 @@ from tests.handshake.python_lab import Desk, place, server_folder
 from tests.handshake.revocation_lab import HOUR, crls
 from tests.handshake.traffic import (
     ANYBODYS_PATH,
-    accepts,
     get,
     give_to_nobody,
     half_open,
+    is_taken,
     lock_up,
     nobody,
     nobodys_folder,
@@ -669,7 +669,7 @@ def test_a_full_disk_stops_nothing(desk, teller, where):
         ) as process,
     ):
         try:
-            until(lambda: accepts(desk.port))
+            until(lambda: is_taken(desk.port))
             for _ in range(3):
                 assert desk.ask(teller).status == 200
             assert process.poll() is None

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from scaffold.running.listeners import who_listens
+from scaffold.topology.model import HostPort
 from tests.handshake.nginx_lab import Authority, Credential, context_of
 from tests.requirements import require
 
@@ -47,11 +49,9 @@ def get(connection: http.client.HTTPSConnection, path: str = "/") -> tuple[int, 
     return response.status, response.read()
 
 
-def accepts(port: int) -> bool:
-    """Whether somebody listens there."""
-    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=15):
-        return True
-    return False
+def is_taken(port: int) -> bool:
+    """Whether somebody listens there. Not by trying: a connection to a free port may meet itself."""
+    return who_listens(HostPort("127.0.0.1", port)) is not None
 
 
 def read_until(connection: ssl.SSLSocket, end: bytes) -> bytes:

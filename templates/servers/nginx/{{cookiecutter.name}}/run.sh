@@ -9,10 +9,8 @@ here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
 run=${RUNTIME_DIRECTORY:-$here/run}     # systemd's RuntimeDirectory= sets it,
 logs=${LOGS_DIRECTORY:-$run}            # and LogsDirectory= this one
 movable='LISTEN{% if cookiecutter.health %} HEALTH{% endif %}{% if cookiecutter.upstream %} UPSTREAM{% endif %}{% for call in cookiecutter.calls %} CALL_{{ call.name | upper | replace('-', '_') }}{% endfor %}'
-nginx=
-{%- if not cookiecutter.upstream %}
-inner=
-{%- endif %}
+nginx={% if not cookiecutter.upstream %} inner={% endif %} again= ending=
+loading=1       # HUP waits: until nginx has come so far it would end it
 
 # Where what is said cannot be written (a full disk, a reader that is gone), all goes on.
 say() {
@@ -26,7 +24,7 @@ fail() {
 
 # nginx reads no environment: its configuration is copied with the addresses that were asked for.
 configure() {
-    cp -- "$here/nginx.conf" "$state/nginx.conf" || return
+    cp -- "$here/nginx.conf" "$state/new.conf" || return
     for variable in $movable; do
         eval "address=\${$variable:-}"
         [ -n "$address" ] || continue
@@ -34,8 +32,8 @@ configure() {
         case $variable$address in
             LISTEN'[::]':* | HEALTH'[::]':*) address="$address ipv6only=off" ;;
         esac
-        sed "s/^\( *[a-z]* \)[^ ;]*\(.*# $variable\)\$/\1$address\2/" "$state/nginx.conf" >"$state/moved.conf" || return
-        mv -- "$state/moved.conf" "$state/nginx.conf"
+        sed "s/^\( *[a-z]* \)[^ ;]*\(.*# $variable\)\$/\1$address\2/" "$state/new.conf" >"$state/moved.conf" || return
+        mv -- "$state/moved.conf" "$state/new.conf" || return
     done
 }
 
@@ -49,23 +47,40 @@ check_address() {
 }
 
 # A configuration that nginx would not start with is not loaded: the old one serves on.
-reload() {
-    interrupted=1
-    [ -n "$nginx" ] || return 0     # it has yet to start, and will read everything then
-    if true >"$state/loading" && configure && check; then
-        mv -- "$state/loading" "$state/loaded"
-        kill -HUP "$nginx"
-{%- if not cookiecutter.upstream %}
-        [ -z "$inner" ] || kill -HUP "$inner"
-{%- endif %}
+load() {
+    if true >"$state/loading" && configure && check && put_in_place; then
+        kill -HUP "$nginx"{% if not cookiecutter.upstream %} "$inner"{% endif %} 2>/dev/null || :
     else
         say 'not reloaded; the old configuration stays'
     fi
 }
 
+# When HUP comes again meanwhile, a shell runs this in the middle of itself: that is noted, and one more time is enough for
+# all. And it no longer waits for a command that it runs, whose outcome is lost; for one in the background it can wait again.
+reload() {
+    interrupted=1
+    [ -z "$ending" ] || return 0
+    again=1
+    [ -z "$loading" ] || return 0
+    while [ -n "$again" ]; do
+        loading=1
+        while [ -n "$again" ]; do
+            again=
+            load &
+            while kill -0 $! 2>/dev/null; do wait $! || :; done
+        done
+        loading=
+    done
+}
+
 check() {
-    nginx -t -q -e stderr -p "$state/" -c "$state/nginx.conf" </dev/null{% if not cookiecutter.upstream %} &&
+    nginx -t -q -e stderr -p "$state/" -c "$state/new.conf" </dev/null{% if not cookiecutter.upstream %} &&
         nginx -t -q -e stderr -p "$state/app/" -c "$here/inner.conf" </dev/null{% endif %}
+}
+
+# By renaming: the nginx that runs may be reading it for the HUP before.
+put_in_place() {
+    mv -- "$state/new.conf" "$state/nginx.conf" && mv -- "$state/loading" "$state/loaded"
 }
 
 # Until nginx has what it listens on: it writes its process id right after. Fails where it has ended instead.
@@ -99,7 +114,7 @@ end_all() {
 }
 
 stop() {
-    interrupted=1
+    interrupted=1 ending=1
     [ -n "$nginx" ] || exit 0
     kill "-$1" "$nginx" 2>/dev/null || :
 }
@@ -113,10 +128,10 @@ hears_hup() {
 }
 
 hears_hup || {
-    again='env --default-signal=HUP'
-    $again true 2>/dev/null || again='perl -e $SIG{HUP}="DEFAULT";exec@ARGV'
-    if [ -z "${HUP_IS_BACK:-}" ] && $again true 2>/dev/null; then
-        HUP_IS_BACK=1 exec $again sh "$here/run.sh"
+    back='env --default-signal=HUP'
+    $back true 2>/dev/null || back='perl -e $SIG{HUP}="DEFAULT";exec@ARGV'
+    if [ -z "${HUP_IS_BACK:-}" ] && $back true 2>/dev/null; then
+        HUP_IS_BACK=1 exec $back sh "$here/run.sh"
     fi
     say 'HUP is ignored here, so it will not reload; start it by setsid instead of nohup'
 }
@@ -144,10 +159,11 @@ make_app_folder
 cd -- "$state"          # the path of a socket is counted from here
 {%- endif %}
 
-: >"$state/loaded"      # as old as what nginx has read: refresh.sh compares
+: >"$state/loading"     # as old as what nginx reads now: refresh.sh compares
 echo $$ >"$state/run.pid"
 configure
 check
+put_in_place
 nginx -e stderr -p "$state/" -c "$state/nginx.conf" </dev/null &
 nginx=$!
 if await "$state/nginx.pid" "$nginx"; then
@@ -162,6 +178,8 @@ if await "$state/nginx.pid" "$nginx"; then
     }
 {%- endif %}
     printf 'ready: %s\n' {{ cookiecutter.name }} || :
+    loading=
+    [ -z "$again" ] || reload
 fi
 
 # A signal ends `wait` early, with a status of its own: wait again for nginx's.
