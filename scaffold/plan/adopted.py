@@ -32,6 +32,7 @@ from scaffold.store.layout import ca_paths
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
+from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import Ca, Client, Party, Server, Topology
 from scaffold.topology.notes import Note
 from scaffold.topology.publication import crl_url, published_name
@@ -82,16 +83,22 @@ def check(
     observed: Observation,
     now: datetime,
 ) -> tuple[Note, ...]:
-    """The plan's notes. Raises TopologyError for the first thing that could never work."""
-    if not adopted:
-        return ()
+    """The plan's notes. Raises TopologyError for what could never work, all of it at once.
+
+    Of what many servers and clients stumble over at one place, the first is told.
+    """
     adoption = Adoption(desired, adopted, kinds, observed, now)
     notes: list[Note] = []
+    mistakes = Mistakes()
     for look in _CHECKS:
+        wrong: dict[Place | None, TopologyError] = {}
         for found in look(adoption):
             if isinstance(found, TopologyError):
-                raise found
-            notes.append(found)
+                wrong.setdefault(found.place, found)
+            else:
+                notes.append(found)
+        mistakes.add_all(wrong.values())
+    mistakes.check()
     return tuple(dict.fromkeys(notes))
 
 
@@ -153,8 +160,10 @@ def _namesakes(one: Adoption, party: Party, ca: Ca, seen: dict[object, tuple[str
 
 
 def _names_and_keys(one: Adoption, ca: Ca) -> Iterator[tuple[object, str]]:
-    if (brought := one.adopted.get(ca.name)) is None:
+    brought = one.adopted.get(ca.name)
+    if ca.existing is None:
         yield comparable(profiles.subject_name(ca.subject)), ca.name
+    if brought is None:
         return
     for certificate in brought.path:
         yield comparable(certificate.subject), keys.spki_sha256(certificate)
@@ -206,7 +215,10 @@ def kinds_of_keys(one: Adoption) -> Found:
                 continue
             words = f"the {key} key of {rfc2253(certificate.subject)}, which {ca.address} brings"
             for party, kind in one.verifiers(ca.name):
-                yield from limits.takes_key(party, kind, key, words, one.t.place("cas", ca.name, "existing"))
+                try:
+                    yield from limits.takes_key(party, kind, key, words, one.t.place("cas", ca.name, "existing"))
+                except TopologyError as error:
+                    yield error
 
 
 # --- Dates --------------------------------------------------------------------------------------------------------
@@ -263,9 +275,21 @@ def _revoked_in_path(
 
 
 def refuse_invalid(t: Topology, adopted: Mapping[str, ExistingCa], changes: Iterable[Change], now: datetime) -> None:
-    """Raises TopologyError where `changes` issue below a path that is not valid now: nobody would believe it."""
-    if not adopted:
-        return
+    """Raises TopologyError where `changes` issue below a path that is not valid now: nobody would believe it.
+
+    Of each CA that was adopted the first is told, and those of all CAs at once.
+    """
+    mistakes = Mistakes()
+    wrong: dict[Place | None, TopologyError] = {}
+    for error in _below_invalid(t, adopted, changes, now):
+        wrong.setdefault(error.place, error)
+    mistakes.add_all(wrong.values())
+    mistakes.check()
+
+
+def _below_invalid(
+    t: Topology, adopted: Mapping[str, ExistingCa], changes: Iterable[Change], now: datetime
+) -> Iterator[TopologyError]:
     issuers = {party.address: party.issuer for party in graph.parties(t)}
     issuers.update({ca.address: ca.issuer for ca in t.cas.values() if ca.issuer is not None})
     for change in changes:
@@ -276,7 +300,7 @@ def refuse_invalid(t: Topology, adopted: Mapping[str, ExistingCa], changes: Iter
         if top.name not in adopted:
             continue
         for certificate, signer, _ in _revoked_in_path(adopted[top.name]):
-            raise TopologyError(
+            yield TopologyError(
                 f"{change.address} cannot be issued below {top.address}: the CRL of {rfc2253(signer.subject)} "
                 f"lists {rfc2253(certificate.subject)}",
                 place=t.place("cas", top.name, "existing"),
@@ -287,7 +311,7 @@ def refuse_invalid(t: Topology, adopted: Mapping[str, ExistingCa], changes: Iter
             if begins - BACKDATE <= now < ends:
                 continue
             when = f"begins on {_moment(begins)}" if begins > now else f"ended on {_moment(ends)}"
-            raise TopologyError(
+            yield TopologyError(
                 f"{change.address} cannot be issued below {top.address}: {rfc2253(certificate.subject)} {when}",
                 place=t.place("cas", top.name, "existing"),
                 hint="bring a certificate of it that is valid now" if begins <= now else "wait, or look at the clock",

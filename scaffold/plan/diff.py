@@ -49,6 +49,7 @@ from scaffold.store.projects import digest
 from scaffold.store.seen import SeenFolder
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import GenerationState
+from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import FileSecret
 from scaffold.topology.notes import Note
 
@@ -81,7 +82,7 @@ def diff(
     with what fits them.
     `intents` are taken as if the ledger said so already: what follows from them is found like any other difference.
     Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
-    that cannot be.
+    that cannot be, TopologyError for CAs that would issue and have ended.
     """
     resolved = resolve(intents, desired, observed, existing, now)
     known = observed.ledger.after(resolved.revocations(now))
@@ -116,6 +117,8 @@ class _Diff:
     """Of contents of `tls/crl.pem`, and the names of the CAs whose CRLs are wanted there."""
     held: set[Address] = field(default_factory=set)
     """The addresses of servers and clients whose projects stay as they stand."""
+    ended: dict[str, TopologyError] = field(default_factory=dict)
+    """By the name of a CA that has ended: what is refused first of all that it would issue."""
 
     def run(self) -> None:
         if not self.hold_pending:
@@ -143,6 +146,9 @@ class _Diff:
         self.observed.forget()
         self.changes.extend(removal.leftovers(self.desired, self.observed, self.held))
         self.notes.extend(self._notes_of_rights())
+        mistakes = Mistakes()
+        mistakes.add_all(self.ended.values())
+        mistakes.check()
 
     def _notes_of_rights(self) -> Iterator[Note]:
         cas, parties = self.desired.cas, self.desired.parties
@@ -538,16 +544,17 @@ class _Diff:
         return None if there == text else Reason(ReasonCode.CONTENT, path)
 
     def _note_cut(self, asked: DesiredCertificate, issuer: Generation | None, verdict: Verdict | None) -> None:
-        """Says that a certificate is cut to its issuer's end. Raises TopologyError where that has come already."""
+        """Says that a certificate is cut to its issuer's end, or that this has come already."""
         if verdict is None or issuer is None or verdict.work is Work.PLACE:
             return
         if issuer.not_after <= self.now:
-            place = self.desired.topology.place("cas", issuer.ca)
-            raise TopologyError(
+            error = TopologyError(
                 f"{asked.address} cannot be issued: {issuer.address} ended on {issuer.not_after:%Y-%m-%d %H:%M} UTC",
-                place=place,
+                place=self.desired.topology.place("cas", issuer.ca),
                 hint="renew it where it was made",
             )
+            self.ended.setdefault(issuer.ca, error)
+            return
         if asked.fault is not None:
             return
         if issuer.not_after < self.now.replace(microsecond=0) + asked.lifetime:

@@ -26,6 +26,7 @@ from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import ONE_EACH, Generations
+from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import Topology
 from scaffold.topology.notes import Note
 
@@ -67,18 +68,36 @@ def look(
     """Looks at all that a plan needs; no password is asked for.
 
     `kinds` is by the address of each server and client; what a kind cannot enforce is refused. `issuers` issue in the
-    place of CAs' keys on disk; `generations` are those of CAs with more than one. Raises TopologyError, StoreError,
-    KindError, PkiError.
+    place of CAs' keys on disk; `generations` are those of CAs with more than one. Raises TopologyError for all at once
+    that the topology asks for and that cannot be, StoreError, KindError, PkiError.
     """
     mounted = issuers or {}
     with garbage_collector_off():
         observed = Observation(layout)
         observed.check_topology(t.name)
         observed.ledger.check()
-        adopted = {ca.name: existing.load(t, ca) for ca in t.cas.values() if ca.existing is not None}
-        of_kinds, desired = limits.check(t, kinds), desire(t, mounted, generations)
-        said = (*of_kinds, *notes(t), *_on_adopted(desired, adopted, kinds, observed, now))
+        desired = desire(t, mounted, generations)
+        adopted, said = _check(desired, kinds, observed, now)
         return Basis(desired, observed, adopted, kinds, now, said, mounted)
+
+
+def _check(
+    desired: Desired, kinds: Mapping[Address, Kind], observed: Observation, now: datetime
+) -> tuple[Mapping[str, ExistingCa], tuple[Note, ...]]:
+    """The adopted CAs, and the plan's notes. Raises TopologyError for all at once that cannot be."""
+    t, mistakes = desired.topology, Mistakes()
+    adopted: dict[str, ExistingCa] = {}
+    of_kinds: tuple[Note, ...] = ()
+    on_adopted: tuple[Note, ...] = ()
+    for ca in (ca for ca in t.cas.values() if ca.existing is not None):
+        with mistakes.gathering():
+            adopted[ca.name] = existing.load(t, ca)
+    with mistakes.gathering():
+        of_kinds = limits.check(t, kinds)
+    with mistakes.gathering():
+        on_adopted = _on_adopted(desired, adopted, kinds, observed, now)
+    mistakes.check()
+    return adopted, (*of_kinds, *notes(t), *on_adopted)
 
 
 def _on_adopted(

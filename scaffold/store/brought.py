@@ -18,22 +18,38 @@ from scaffold.pki.permits import Leaf
 from scaffold.store import files
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.topology import graph
+from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import Ca, Client, Party, San, SanType, Topology
 
 
 def read(t: Topology, ca: Ca) -> ExistingCa:
-    """Reads what `ca.existing` names. Raises TopologyError, with the place in the YAML, for what cannot serve."""
+    """Reads what `ca.existing` names.
+
+    Raises TopologyError for what cannot serve, with the place in the YAML of each of its files that cannot.
+    """
     existing = ca.existing
     if existing is None:
         raise ValueError(f"{ca.address} is made here")
     certificate = _certificate(t, ca, existing.certificate)
-    path = _path(t, ca, certificate)
-    for finding in permits.refusals(path):
-        field = "certificate" if finding.certificate == certificate else "chain"
-        raise _wrong(t, ca, field, str(finding), "bring another certificate of it, or another CA")
-    encrypted = existing.key is not None and _check_key(t, ca, existing.key, certificate)
-    found, left_out = _crls(t, ca, path)
+    mistakes, encrypted = Mistakes(), False
+    path: chains.Path = (certificate,)
+    found: bytes | None = None
+    left_out: tuple[str, ...] = ()
+    if existing.key is not None:
+        with mistakes.gathering():
+            encrypted = _check_key(t, ca, existing.key, certificate)
+    with mistakes.gathering():
+        path = _path(t, ca, certificate)
+        mistakes.add_all(_refusals(t, ca, path))
+        found, left_out = _crls(t, ca, path)
+    mistakes.check()
     return ExistingCa(certificate, path[1:], encrypted, found, left_out)
+
+
+def _refusals(t: Topology, ca: Ca, path: chains.Path) -> Iterator[TopologyError]:
+    for finding in permits.refusals(path):
+        field = "certificate" if finding.certificate == path[0] else "chain"
+        yield _wrong(t, ca, field, str(finding), "bring another certificate of it, or another CA")
 
 
 def leaves(t: Topology, party: Party) -> tuple[Leaf, ...]:
@@ -196,7 +212,7 @@ def _of_no_use(crl: Crl, path: chains.Path) -> str | None:
 
 def _read(t: Topology, ca: Ca, field: str, path: Path) -> bytes:
     try:
-        found = files.read(str(path.resolve()))
+        found = files.read_named(path)
     except StoreError as error:
         raise _wrong(t, ca, field, str(error), error.hint) from error
     if found is None:

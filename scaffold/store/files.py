@@ -43,6 +43,8 @@ _HINTS: Final = {
 def store_error(verb: str, path: str | Path, error: OSError) -> StoreError:
     """The error for a person: what could not be done to `path`, why, and what helps."""
     hint = _HINTS.get(error.errno) if error.errno is not None else None
+    if verb == "read" and error.errno in (errno.EACCES, errno.EPERM):
+        hint = "give this user the right to read it, or run scaffold as the user who owns it"
     return StoreError(f"cannot {verb} {path}: {error.strerror or error}", hint=hint)
 
 
@@ -72,6 +74,14 @@ def read(path: str) -> Found | None:
         raise store_error("read", path, error) from error
     finally:
         os.close(descriptor)
+
+
+def read_named(path: Path) -> Found | None:
+    """The file that a person names, whatever links lead there, or None where nothing is. Raises StoreError."""
+    try:
+        return read(os.path.realpath(path))
+    except StoreError as error:
+        raise StoreError(error.message, hint="name a file that this user may read") from error
 
 
 def opened(path: str) -> int | None:

@@ -5,6 +5,7 @@ What was opened is kept: an encrypted key takes a while to open, on purpose.
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ def key_file(ca: Ca, layout: Layout, generation: int | None = None) -> KeyFile |
         return KeyFile(layout.at(path), path)
     if ca.existing.key is None:
         return None
-    path = str(ca.existing.key.resolve())
+    path = os.path.realpath(ca.existing.key)
     return KeyFile(path, path)
 
 

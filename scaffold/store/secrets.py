@@ -34,7 +34,7 @@ class Secrets:
 
 def _of_file(secret: FileSecret, owner: str) -> bytes:
     try:
-        found = files.read(str(secret.path.resolve()))
+        found = files.read_named(secret.path)
     except StoreError as error:
         raise SecretError(f"{owner}: its password cannot be read: {error}", hint=error.hint) from error
     if found is None:

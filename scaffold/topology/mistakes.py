@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
-from scaffold.errors import ScaffoldError, TopologyErrors
+from scaffold.errors import ScaffoldError, TopologyError, TopologyErrors
 
 MOST_KEPT = 1_000
 """More than anybody reads: a file that is wrong a million times is not worth the memory."""
@@ -30,6 +31,14 @@ class Mistakes:
     def add_all(self, errors: Iterable[ScaffoldError]) -> None:
         """Keep all of them."""
         for error in errors:
+            self.add(error)
+
+    @contextlib.contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Keep what is raised within, which ends there."""
+        try:
+            yield
+        except TopologyError as error:
             self.add(error)
 
     def check(self) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 
-from scaffold.errors import TopologyError, WrongPassword
+from scaffold.errors import ScaffoldError, TopologyError, TopologyErrors, WrongPassword
 from scaffold.pki import keys
 from scaffold.pki.randomness import OPERATING_SYSTEM
 from scaffold.plan.model import Action
@@ -269,3 +269,108 @@ def test_crls_that_serve_nobody_are_noted(adopting):
     assert said(adopting, "a CRL that CN=Other has signed, which is none of these CAs")
     adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT)])
     assert not said(adopting, "left out")
+
+
+# --- All at once --------------------------------------------------------------------------------------------------
+
+TWO = """
+version: 1
+name: bank
+cas:
+  partner: {existing: {certificate: ca.pem, key: %(key)s, crl: %(crl)s}}
+  other: {existing: {certificate: %(other)s}}
+servers:
+  accounts: {template: %(server)s, issuer: partner, listen: "127.0.0.1:8443", names: [localhost]}
+clients:
+  teller: {template: %(client)s, issuer: partner, calls: [accounts]}
+"""
+RIGHT = {"key": "ca.key", "crl": "ca.crl", "other": "ca.pem", "server": "nginx", "client": "curl"}
+WRONG = {"key": "junk", "crl": "missing", "other": "folder"}
+
+
+def mistakes(adopting: Adopting, **words: str) -> list[str]:
+    adopting.household.text = TWO % {**RIGHT, **words}
+    found: tuple[ScaffoldError, ...] = ()
+    try:
+        adopting.household.plan()
+    except TopologyErrors as several:
+        found = several.errors
+    except TopologyError as alone:
+        found = (alone,)
+    assert all(error.place is not None and error.hint is not None for error in found)
+    return [error.message for error in found]
+
+
+@pytest.fixture
+def two(adopting) -> Adopting:
+    adopting.bring(make(Spec()), crl_files=[crl(make(Spec()))])
+    (adopting.household.folder / "junk").write_text("junk")
+    (adopting.household.folder / "folder").mkdir()
+    return adopting
+
+
+def test_mistakes_of_several_cas_are_told_at_once_and_in_order(two):
+    assert mistakes(two) == []
+    [key, lists, other] = mistakes(two, **WRONG)
+    assert "junk is not a private key" in key
+    assert "missing is not there" in lists
+    assert "folder is not a regular file" in other
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_one_mistake_is_told_alone(two, field):
+    assert len(mistakes(two, **{field: WRONG[field]})) == 1
+
+
+def test_what_a_ca_forbids_and_what_a_template_cannot_are_told_together(two):
+    only = x509.NameConstraints([x509.DNSName("corp.example")], None)
+    two.bring(make(Spec(names=only)), crl_files=[crl(make(Spec()))])
+    found = mistakes(two, client="curl, pfx: {password: {generate: true}}", other="folder")
+    assert ["folder" in found[0], "localhost" in found[1], "reads no PFX" in found[2]] == [True] * 3
+    assert len(found) == 3
+
+
+def test_what_many_stumble_over_at_one_place_is_told_once(two):
+    two.household.text = ""
+    both = "nginx, check_revocation: crl"
+    two.bring(make(Spec(usages=("key_cert_sign",))))
+    second = 'third: {template: nginx, issuer: partner, listen: "127.0.0.1:8444", names: [localhost]'
+    two.household.text = (TWO % {**RIGHT, "server": both}).replace(", crl: ca.crl", "")
+    two.household.text = two.household.text.replace("clients:", f"  {second}, check_revocation: crl}}\nclients:")
+    with pytest.raises(TopologyError, match="accounts checks CRLs") as caught:
+        two.household.plan()
+    assert not isinstance(caught.value, TopologyErrors)
+
+
+def test_a_ca_that_cannot_be_read_is_no_namesake(two):
+    found = mistakes(two, other="folder", server="python, trusts: [partner, other]")
+    assert len(found) == 1
+
+
+def test_a_link_that_leads_to_itself_is_refused(two):
+    (two.household.folder / "loop").symlink_to("loop")
+    assert len(mistakes(two, other="loop")) == 1
+    (two.household.folder / "link").symlink_to("ca.pem")
+    assert mistakes(two, other="link") == []
+
+
+def test_cas_that_have_ended_are_told_at_once(two):
+    ended = make(Spec(ends=timedelta(days=-1)))
+    (two.household.folder / "ended.pem").write_bytes(ended.pem)
+    two.household.text = """
+version: 1
+name: bank
+cas:
+  partner: {existing: {certificate: ended.pem, key: ca.key}}
+  other: {existing: {certificate: ended.pem, key: ca.key}}
+clients:
+  teller: {template: curl, issuer: partner}
+  second: {template: curl, issuer: partner}
+  third: {template: curl, issuer: other}
+"""
+    with pytest.raises(TopologyErrors) as caught:
+        two.household.plan()
+    assert [error.message.partition(" cannot")[0] for error in caught.value.errors] == [
+        "client.teller.certificate",
+        "client.third.certificate",
+    ]
