@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from os import cpu_count
 
 from cryptography import x509
 
-from scaffold.errors import Overtaken, PkiError, StoreError
+from scaffold.errors import Overtaken, PkiError, SecretError, StoreError
 from scaffold.issuers.local import LocalIssuer
 from scaffold.issuers.port import Issuance, Request, checked
 from scaffold.kinds.catalogue import Kind
@@ -36,7 +37,7 @@ from scaffold.store.secrets import Secrets
 from scaffold.store.seen import Seen, first_change
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
-from scaffold.topology.model import GeneratedSecret, KeyType, Topology
+from scaffold.topology.model import EnvSecret, FileSecret, GeneratedSecret, KeyType, Topology
 
 _RSA = frozenset({KeyType.RSA_2048, KeyType.RSA_3072, KeyType.RSA_4096})
 
@@ -178,23 +179,41 @@ class ApplyContext:
     def ask(self, changes: Sequence[Change]) -> None:
         """Gets the passwords that `changes` need and tries them, before anything is written.
 
-        Raises SecretError where one is not there, WrongPassword where one does not open its key.
+        Raises SecretError for all that are not there, WrongPassword where one does not open its key.
         """
+        missing: list[SecretError] = []
+        for get in (*self._asked_for_cas(changes), *self._asked_for_bundles(changes)):
+            try:
+                get()
+            except SecretError as error:
+                missing.append(error)
+        if missing:
+            raise _all_missing(missing)
+
+    def _asked_for_cas(self, changes: Sequence[Change]) -> Iterator[Callable[[], None]]:
         needed = set(self._keys_of(changes))
         made_anew = {change.address.whole for change in changes if change.work is Work.NEW_KEY}
         for one in self.desired.cas:
             if one.address in needed:
-                self.keyring.password_to_write(one.address, self.randomness)
-                if one.address not in made_anew:
-                    with _named(one.address):
-                        self.keyring.unlock(one.address)
-                if one.ca.name in self.existing:
-                    self.issuer(one.address)  # what others made is read before it is believed
+                yield functools.partial(self._ask_for_ca, one, made_anew=one.address in made_anew)
+
+    def _ask_for_ca(self, one: DesiredCa, *, made_anew: bool) -> None:
+        self.keyring.password_to_write(one.address, self.randomness)
+        if not made_anew:
+            with _named(one.address):
+                self.keyring.unlock(one.address)
+        if one.ca.name in self.existing:
+            self.issuer(one.address)  # what others made is read before it is believed
+
+    def _asked_for_bundles(self, changes: Sequence[Change]) -> Iterator[Callable[[], None]]:
         bundles = {change.address for change in changes if change.work is Work.BUNDLE}
         for party in self.desired.parties:
             pfx, address = party.party.pfx, party.party.address.with_part(Part.BUNDLE)
             if address in bundles and pfx is not None and not isinstance(pfx.password, GeneratedSecret):
-                self.passwords[address] = self.secrets.given(pfx.password, str(address))
+                yield functools.partial(self._ask_for_bundle, address, pfx.password)
+
+    def _ask_for_bundle(self, address: Address, password: EnvSecret | FileSecret) -> None:
+        self.passwords[address] = self.secrets.given(password, str(address))
 
     def _keys_of(self, changes: Sequence[Change]) -> Iterator[Address]:
         """The servers, clients and generations of CAs whose keys `changes` make or use."""
@@ -258,6 +277,14 @@ class ApplyContext:
             number=one.number,
             state=one.state,
         )
+
+
+def _all_missing(errors: Sequence[SecretError]) -> SecretError:
+    if len(errors) == 1:
+        return errors[0]
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    said = "\n".join((f"{len(errors)} passwords cannot be had:", *map(str, errors)))
+    return SecretError(said, hint="; ".join(hints) or None)
 
 
 @contextlib.contextmanager

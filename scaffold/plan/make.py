@@ -12,6 +12,7 @@ from scaffold.errors import PlanError
 from scaffold.issuers.port import Mounted
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
+from scaffold.plan import passwords
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
@@ -150,7 +151,7 @@ def plan_all(
     plan = Plan(
         topology=basis.topology.name,
         changes=found.changes,
-        notes=tuple(dict.fromkeys((*basis.notes, *found.notes))),
+        notes=tuple(dict.fromkeys((*basis.notes, *found.notes, *passwords.notes(basis.topology, found.changes)))),
         state_serial=basis.observed.serial,
     )
     return Planned(plan, basis, found.authorities)

@@ -8,8 +8,8 @@ from scaffold.plan.model import Change, Work
 from scaffold.plan.trust_files import callee_cas
 from scaffold.settings.peers import peer_issuers
 from scaffold.topology import graph
-from scaffold.topology.address import Role
-from scaffold.topology.model import Party, Topology
+from scaffold.topology.address import Address, Role
+from scaffold.topology.model import Ca, Party, Topology
 
 _OF_A_CERTIFICATE = frozenset({Work.NEW_KEY, Work.ISSUE, Work.BUNDLE, Work.STAPLE})
 
@@ -21,8 +21,7 @@ def needed(t: Topology, change: Change) -> frozenset[str]:
         return frozenset()
     if role is Role.CA:
         return frozenset({name}) if change.work is Work.SIGN or name not in t.cas else _chain(t, name)
-    parties = t.servers if role is Role.SERVER else t.clients
-    party: Party | None = parties.get(name)
+    party: Party | None = t.servers.get(name) if role is Role.SERVER else t.clients.get(name)
     if party is None:
         return frozenset()
     if change.work in _OF_A_CERTIFICATE:
@@ -32,6 +31,30 @@ def needed(t: Topology, change: Change) -> frozenset[str]:
     if change.work in (Work.TRUST, Work.REFRESH):
         return _chains(t, (*peer_issuers(t, party), *callee_cas(t, party)))
     return frozenset()
+
+
+def signing(t: Topology, change: Change) -> frozenset[str]:
+    """The names of the CAs whose keys `change` makes, opens or signs with."""
+    role, name = change.address.role, change.address.name
+    own = frozenset({name}) if role is Role.CA else frozenset()
+    match change.work:
+        case Work.SIGN | Work.ENCRYPT:
+            return own
+        case Work.ISSUE | Work.NEW_KEY | Work.STAPLE:
+            entity = _entity(t, change.address)
+            return own if entity is None or entity.issuer is None else own | {entity.issuer}
+        case _:
+            return frozenset()
+
+
+def _entity(t: Topology, address: Address) -> Ca | Party | None:
+    match address.role:
+        case Role.CA:
+            return t.cas.get(address.name)
+        case Role.SERVER:
+            return t.servers.get(address.name)
+        case Role.CLIENT:
+            return t.clients.get(address.name)
 
 
 def _chain(t: Topology, name: str) -> frozenset[str]:

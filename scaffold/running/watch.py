@@ -24,10 +24,11 @@ from scaffold.plan.make import Planned, look
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.plan.next_deadline import next_due
 from scaffold.plan.plan_subset import plan_due, refusal
+from scaffold.plan.signers import signing
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
-from scaffold.topology.address import Address, Role
+from scaffold.topology.address import Address
 from scaffold.topology.model import Topology
 
 LOOK_EVERY: Final = timedelta(seconds=30)
@@ -119,9 +120,9 @@ class _Watcher:
         try:
             self._apply(planned)
         except (SecretError, PkiError) as error:
-            # One CA that cannot be opened must not keep the certificates of others from being renewed.
+            # One key or bundle that cannot be opened must not keep the certificates of others from being renewed.
             self._say(error)
-            rest = _without_passwords(world.topology, planned.plan)
+            rest = _without_passwords(world.topology, planned.plan, self.secrets)
             if rest.changes:
                 self._apply(replace(planned, plan=rest))
             return False
@@ -158,24 +159,19 @@ class _Watcher:
         self.log(event)
 
 
-def _without_passwords(t: Topology, plan: Plan) -> Plan:
-    """What needs no CA's password."""
+def _without_passwords(t: Topology, plan: Plan, secrets: Secrets) -> Plan:
+    """What needs no CA's password, and none of a bundle that cannot be had."""
     guarded = {name for name, ca in t.cas.items() if ca.key_password is not None}
-    issuers: dict[Address, str | None] = {ca.address: ca.issuer for ca in t.cas.values()}
-    issuers.update((party.address, party.issuer) for party in graph.parties(t))
+    closed = {
+        party.address for party in graph.parties(t) if party.pfx is not None and not secrets.has(party.pfx.password)
+    }
 
-    def signers(change: Change) -> set[str | None]:
-        entity = change.address.entity
-        own = entity.name if entity.role is Role.CA else None
-        match change.work:
-            case Work.SIGN:
-                return {own}
-            case Work.ISSUE | Work.NEW_KEY | Work.STAPLE:
-                return {own, issuers.get(entity)}
-            case _:
-                return set()
+    def can_go_on(change: Change) -> bool:
+        if change.work is Work.BUNDLE and change.address.entity in closed:
+            return False
+        return not signing(t, change) & guarded
 
-    return replace(plan, changes=tuple(change for change in plan.changes if not signers(change) & guarded))
+    return replace(plan, changes=tuple(filter(can_go_on, plan.changes)))
 
 
 @contextlib.contextmanager

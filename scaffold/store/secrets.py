@@ -12,7 +12,7 @@ from scaffold.errors import SecretError, StoreError
 from scaffold.pki.randomness import Randomness
 from scaffold.store import files
 from scaffold.store.layout import Layout
-from scaffold.topology.model import EnvSecret, FileSecret
+from scaffold.topology.model import EnvSecret, FileSecret, GeneratedSecret, Secret
 
 _RANDOM_OCTETS = 24  # 192 bits, in 32 characters that no shell and no configuration file has a meaning for
 
@@ -31,6 +31,16 @@ class Secrets:
         text = self.environment.get(secret.variable, "").rstrip("\r\n")
         return _checked(text, owner, where, f"set {secret.variable}, or name another source")
 
+    def has(self, secret: Secret) -> bool:
+        """Whether a password can be had as things are; one that is generated always can."""
+        if isinstance(secret, GeneratedSecret):
+            return True
+        try:
+            self.given(secret, "")
+        except SecretError:
+            return False
+        return True
+
 
 def _of_file(secret: FileSecret, owner: str) -> bytes:
     try:
@@ -38,7 +48,8 @@ def _of_file(secret: FileSecret, owner: str) -> bytes:
     except StoreError as error:
         raise SecretError(f"{owner}: its password cannot be read: {error}", hint=error.hint) from error
     if found is None:
-        raise SecretError(f"{owner}: its password is not in {secret.path}", hint="that file is not there")
+        hint = "that file is not there: write the password into its first line, or name another source"
+        raise SecretError(f"{owner}: its password is not in {secret.path}", hint=hint)
     return _first_line(found.content, owner, str(secret.path))
 
 

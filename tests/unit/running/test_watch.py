@@ -127,6 +127,30 @@ def test_a_password_that_is_missing_holds_up_nobody_else(household):
     assert crl(household).last_update_utc + BACKDATE >= household.now.replace(microsecond=0) - 2 * LOOK_EVERY
 
 
+def test_a_bundle_s_password_that_is_missing_holds_up_that_bundle_alone(tiny):
+    pfx = "pfx: {password: {env: %s}}"
+    tiny.text = tiny.text.replace("name: bank", "name: bank\ndefaults: {lifetime: 60d}")
+    tiny.text = tiny.text.replace("[localhost]", f"[localhost], {pfx % 'FIRST'}")
+    tiny.text += f"""  second:
+    {{template: ./kind, listen: "127.0.0.1:8444", names: [localhost], {pfx % "SECOND"}}}
+"""
+    tiny.environment = {"FIRST": "one", "SECOND": "two"}
+    tiny.apply()
+    tiny.environment = {"FIRST": "one"}
+    tiny.later(days=50)
+    events, _ = run(tiny, 2)
+    assert ("renewed", "server.accounts.certificate") in done(events)
+    assert ("renewed", "server.second.certificate") in done(events)
+    assert ("updated", "server.accounts.bundle") in done(events)
+    assert ("updated", "server.second.bundle") not in done(events)
+    assert [event["error"] for event in events if event["event"] == "error"] == [
+        "server.second.bundle: its password is not in the environment variable SECOND"
+    ]
+    tiny.environment = {"FIRST": "one", "SECOND": "two"}
+    events, _ = run(tiny, 1)
+    assert ("updated", "server.second.bundle") in done(events)
+
+
 def test_what_looks_wrong_from_the_start_is_a_line_of_the_log(bank):
     def look():
         raise TopologyError("it is gone", hint="put it back")

@@ -1,0 +1,45 @@
+"""What can be said of the passwords that people provide without asking anybody: which files hold none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from scaffold.errors import SecretError
+from scaffold.plan.model import Change, Work
+from scaffold.plan.signers import signing
+from scaffold.store.secrets import Secrets
+from scaffold.topology import graph
+from scaffold.topology.address import Address, Part
+from scaffold.topology.model import FileSecret, Topology
+from scaffold.topology.notes import Note
+
+
+def notes(t: Topology, changes: Sequence[Change]) -> Iterator[Note]:
+    """Files that hold no password, whatever is planned; and those that are not there, where `changes` need them."""
+    files = _files(t)
+    if not files:
+        return
+    needed = {address for change in changes for address in _needed(t, change)}
+    for address, secret in files.items():
+        if address not in needed and not os.path.lexists(secret.path):
+            continue
+        try:
+            Secrets().given(secret, str(address))
+        except SecretError as error:
+            yield Note(None, f"{error}; what needs that password is refused before anything is written")
+
+
+def _files(t: Topology) -> Mapping[Address, FileSecret]:
+    of_cas = {ca.address: ca.key_password for ca in t.cas.values()}
+    of_bundles = {
+        party.address.with_part(Part.BUNDLE): party.pfx.password for party in graph.parties(t) if party.pfx is not None
+    }
+    return {address: one for address, one in {**of_cas, **of_bundles}.items() if isinstance(one, FileSecret)}
+
+
+def _needed(t: Topology, change: Change) -> Iterator[Address]:
+    """Whose passwords `change` needs."""
+    if change.work is Work.BUNDLE:
+        yield change.address
+    yield from (Address.ca(name) for name in signing(t, change))
