@@ -105,11 +105,17 @@ class PlanError(ScaffoldError):
 
 
 class Overtaken(PlanError):
-    """The output folder has changed since the plan was made. `path` is a file that somebody else has changed."""
+    """The output folder, or what the plan was made from, has changed since.
 
-    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+    `path` is a file in that folder that somebody else has changed, `source` names what else has.
+    """
+
+    def __init__(
+        self, message: str, *, path: str | None = None, source: str | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.path = path
+        self.source = source
 
 
 class AddressError(PlanError):

@@ -13,8 +13,8 @@ from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
 from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
+    from scaffold.cli.project import Project
     from scaffold.plan.make import Planned
-    from scaffold.plan.model import Plan
 
 
 def run(
@@ -40,18 +40,18 @@ def run(
     project = open_project(file, out)
     moment, given_up = now(), [project.address(text) for text in overwrite or ()]
 
-    def make(overtaken: Overtaken | None) -> Planned:
+    def make(project: Project, overtaken: Overtaken | None) -> Planned:
         if overtaken is not None and overtaken.path is not None:
             given_up.clear()  # whoever gave up a file gave up the text that was in it
         planned = plan_all(look(project.topology, project.kinds, project.layout, moment), overwrite=given_up)
         if plan_file is not None:
-            _check_saved(plan_file, planned.plan, overwrite)
+            _check_saved(plan_file, planned, overwrite)
         return planned
 
     carry_out(project, make, yes=yes, json=json)
 
 
-def _check_saved(plan_file: Path, today: Plan, overwrite: Sequence[str] | None) -> None:
+def _check_saved(plan_file: Path, today: Planned, overwrite: Sequence[str] | None) -> None:
     """Raise PlanError unless the saved plan is the one that would be made now."""
     from scaffold.plan.saved import check_same, load_plan
 

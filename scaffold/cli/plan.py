@@ -34,7 +34,7 @@ def run(
     if save is not None:
         from scaffold.plan.saved import save_plan
 
-        save_plan(plan, save)
+        save_plan(planned, save)
     if json:
         typer.echo(programs.plan_json(plan))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from scaffold.cli import failures
-from scaffold.cli.project import Project
+from scaffold.cli.project import Project, reopened
 from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WAIT = 30.0
 """Seconds to wait for another apply on the same output folder."""
 
-Make = Callable[["Overtaken | None"], "Planned"]
+Make = Callable[[Project, "Overtaken | None"], "Planned"]
 """Makes the plan, and makes it again after it was overtaken: it is told what has changed."""
 
 ATTEMPTS = 5
@@ -35,20 +35,28 @@ def carry_out(project: Project, make: Make, *, yes: bool, json: bool, idle: str 
     overtaken: Overtaken | None = None
     for _ in range(ATTEMPTS - 1):
         try:
-            _carry_out(project, make(overtaken), yes=yes, json=json, idle=idle)
+            _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle)
         except Overtaken as error:
             overtaken = error
-            what = "The output folder" if error.path is None else project.layout.out / error.path
-            typer.echo(f"{what} has changed meanwhile: planning again …", err=True)
+            typer.echo(f"{_what(project, error)} has changed meanwhile: planning again …", err=True)
+            project = reopened(project)
         else:
             return
-    _carry_out(project, make(overtaken), yes=yes, json=json, idle=idle)
+    _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle)
+
+
+def _what(project: Project, overtaken: Overtaken) -> str:
+    """What has changed, at the beginning of a sentence."""
+    if overtaken.source is not None:
+        return overtaken.source[0].upper() + overtaken.source[1:]
+    return "The output folder" if overtaken.path is None else str(project.layout.out / overtaken.path)
 
 
 def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool, idle: str | None) -> None:
     from scaffold.apply import apply
     from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.plan.reach import reaches
+    from scaffold.plan.sources import check_unchanged
     from scaffold.store.secrets import Secrets
     from scaffold.view import programs
     from scaffold.view.plan import outcome_lines, plan_lines
@@ -64,6 +72,7 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool, idl
     costly = [change for change in plan.changes if change.asks]
     if costly and not yes:
         _ask(costly, shown=not json)
+        check_unchanged(planned.basis)
     with progress("Applying", len(plan.changes)) as advance:
         outcome = apply(
             planned,

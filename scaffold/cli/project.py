@@ -54,6 +54,14 @@ def _suggested(role: str) -> str:
     return suggested(role)
 
 
+def reopened(project: Project) -> Project:
+    """The same, as topology and templates are now."""
+    from scaffold.kinds import catalogue
+
+    catalogue.find.cache_clear()
+    return open_project(project.topology.source, project.layout.out)
+
+
 def out_folder(topology: Topology, file: Path, out: Path | None) -> Path:
     """The output folder: the one that is asked for, or the topology's name beside its file."""
     return out if out is not None else file.parent / topology.name

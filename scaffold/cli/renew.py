@@ -14,6 +14,7 @@ from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
 from scaffold.errors import PlanError
 
 if TYPE_CHECKING:
+    from scaffold.cli.project import Project
     from scaffold.errors import Overtaken
     from scaffold.plan.make import Planned
 
@@ -47,7 +48,7 @@ def run(
     moment = now()
     intents = [Renew(project.address(address)) for address in addresses or ()]
 
-    def make(overtaken: Overtaken | None) -> Planned:
+    def make(project: Project, overtaken: Overtaken | None) -> Planned:
         basis = look(project.topology, project.kinds, project.layout, moment)
         if basis.observed.ledger.topology is None:
             raise PlanError("nothing was issued here yet, so nothing can be renewed", hint="`scaffold apply` issues")

@@ -10,6 +10,7 @@ from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
 
 if TYPE_CHECKING:
+    from scaffold.cli.project import Project
     from scaffold.errors import Overtaken
     from scaffold.plan.make import Planned
 
@@ -38,7 +39,7 @@ def run(
     resolution = Resolution.MINE if mine else Resolution.THEIRS if theirs else Resolution.MERGED
     moment = now()
 
-    def make(overtaken: Overtaken | None) -> Planned:
+    def make(project: Project, overtaken: Overtaken | None) -> Planned:
         if overtaken is not None and overtaken.path is not None:
             raise overtaken  # a text that nobody has looked at is not decided on
         return plan_resolution(look(project.topology, project.kinds, project.layout, moment), of, resolution)

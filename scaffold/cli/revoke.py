@@ -10,6 +10,7 @@ from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
 
 if TYPE_CHECKING:
+    from scaffold.cli.project import Project
     from scaffold.errors import Overtaken
     from scaffold.plan.make import Planned
 
@@ -49,7 +50,7 @@ def run(
         intent = Revoke(of, reason_of(reason or ""), not no_replace, serial)
     moment = now()
 
-    def make(overtaken: Overtaken | None) -> Planned:
+    def make(project: Project, overtaken: Overtaken | None) -> Planned:
         return plan_intents(look(project.topology, project.kinds, project.layout, moment), [intent])
 
     carry_out(project, make, yes=yes, json=json)

@@ -134,6 +134,14 @@ def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:
     )
 
 
+def digest_now(kind: Kind) -> str | None:
+    """The digest of what stands there now; None where it cannot be read any more."""
+    try:
+        return _digest(kind.folder, kind.folder / kind.project)
+    except (KindError, OSError):
+        return None
+
+
 def template_files(project: Path) -> Iterator[tuple[str, Path]]:
     """Every file below a project folder as relative POSIX path and place, sorted.
 

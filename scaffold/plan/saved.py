@@ -9,37 +9,47 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from scaffold.errors import PlanError
+from scaffold.plan.make import Planned
 from scaffold.plan.model import Change, Plan
 from scaffold.plan.reasons import Reason, Value
+from scaffold.plan.sources import Sources, sources
 from scaffold.store.seen import Seen, SeenFile, SeenFolder
 from scaffold.topology.address import Address
 from scaffold.topology.inputs import read_at_most
 
-FORMAT = 4
+FORMAT = 5
 _MOST_BYTES = 256 * 1024 * 1024
 """A plan of a hundred thousand changes has some tens of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A plan as it stands in its file: of each change its address and its text, compared and never carried out."""
+    """A plan as it stands in its file: of each change its address and its text, compared and never carried out.
+
+    `out` is the output folder that it was made for, `sources` are the digests of what it was made from.
+    """
 
     topology: str
+    out: str
+    sources: Mapping[str, str]
     state_serial: str
     changes: tuple[tuple[str, str], ...]
 
 
-def to_value(plan: Plan) -> dict[str, Any]:
+def to_value(plan: Plan, made_from: Sources) -> dict[str, Any]:
     """The plan as plain data."""
     return {
         "format": FORMAT,
         "topology": plan.topology,
+        "out": made_from.out,
+        "sources": dict(made_from.digests),
         "state_serial": plan.state_serial,
         "changes": [_change(change) for change in plan.changes],
         "notes": list(map(str, plan.notes)),
@@ -95,17 +105,18 @@ def from_value(value: Any) -> Saved:
                 f"this plan was saved in format {value['format']}, this version reads {FORMAT}", hint="save it again"
             )
         changes = tuple((str(change["address"]), json.dumps(change, sort_keys=True)) for change in value["changes"])
-        return Saved(str(value["topology"]), str(value["state_serial"]), changes)
-    except (KeyError, TypeError, ValueError) as error:
+        digests = {str(what): str(digest) for what, digest in value["sources"].items()}
+        return Saved(str(value["topology"]), str(value["out"]), digests, str(value["state_serial"]), changes)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PlanError(
             "this is not a plan that scaffold saved", hint="`scaffold plan --save FILE` writes one"
         ) from error
 
 
-def save_plan(plan: Plan, path: Path) -> None:
+def save_plan(planned: Planned, path: Path) -> None:
     """Writes the plan, atomically, as a new file or over a plan that was saved before. Raises PlanError."""
     _check_free(path)
-    text = json.dumps(to_value(plan), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(to_value(planned.plan, sources(planned.basis)), indent=1, ensure_ascii=False) + "\n"
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -146,11 +157,27 @@ def load_plan(path: Path) -> Saved:
         ) from error
 
 
-def check_same(saved: Saved, today: Plan) -> None:
+def check_same(saved: Saved, today: Planned) -> None:
     """Raises PlanError where the world has moved on since `saved`: `today` is the plan made anew."""
-    now = from_value(to_value(today))
+    compare(saved, from_value(to_value(today.plan, sources(today.basis))))
+
+
+def compare(saved: Saved, now: Saved) -> None:
+    """Raises PlanError where they are not the same: what is named is the first thing that explains the rest."""
     if saved == now:
         return
+    if (saved.topology, saved.out) != (now.topology, now.out):
+        raise PlanError(
+            f'this plan was saved for the topology "{saved.topology}" and the output folder {saved.out}, not for '
+            f'"{now.topology}" and {now.out}',
+            hint="name those with -f and --out, or save a plan of these",
+        )
+    names = dict.fromkeys((*now.sources, *saved.sources))
+    if changed := [name for name in names if saved.sources.get(name) != now.sources.get(name)]:
+        raise PlanError(
+            f"{changed[0]} has changed since the plan was saved",
+            hint="look at `scaffold plan` again, and save that",
+        )
     before, after = set(saved.changes), set(now.changes)
     differing = (one for one in (*now.changes, *saved.changes) if (one in before) != (one in after))
     address, _ = next(differing, (None, ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -77,7 +78,7 @@ def loads(text: bytes, source: Path, suggest: Suggest = _any_template) -> Topolo
     with garbage_collector_off():
         t = _topology(_values(text, source, mistakes), Places(text, source), source, mistakes, suggest)
     mistakes.check()
-    return t
+    return replace(t, text=text)
 
 
 def _values(text: bytes, source: Path, mistakes: Mistakes) -> Values:

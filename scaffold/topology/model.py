@@ -292,7 +292,10 @@ Party = Server | Client
 
 @dataclass(frozen=True)
 class Topology:
-    """The whole file. `places` says where a value stands, by paths such as `("servers", "accounts", "names", 0)`."""
+    """The whole file. `places` says where a value stands, by paths such as `("servers", "accounts", "names", 0)`.
+
+    `text` is what stands in it.
+    """
 
     name: str
     source: Path
@@ -301,6 +304,7 @@ class Topology:
     clients: Mapping[str, Client]
     publish: str | None = None
     places: Mapping[tuple[str | int, ...], Place] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+    text: bytes = field(default=b"", compare=False, repr=False)
 
     @cached_property
     def callers(self) -> Mapping[str, tuple[Party, ...]]:
