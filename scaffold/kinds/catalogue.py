@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from urllib.parse import urlsplit
 from scaffold.errors import KindError
 from scaffold.kinds.capabilities import Capabilities, Owners, parse
 from scaffold.settings.values import ClientSettings, ServerSettings
+from scaffold.topology.inputs import read_at_most
 
 _REPOSITORY = re.compile(r"((git|hg)\+)?(https?|git|ssh|file)://|^\w+@[\w.-]+:|^(gh|gl|bb):|\.zip$")
 
@@ -112,6 +114,7 @@ def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:
     values = _read_cookiecutter_json(folder, name)
     capabilities = parse(values.pop("_scaffold", None), f'template "{name}"')
     private = {key: value for key, value in values.items() if key.startswith("_")}
+    _check_private(private, name)
     defaults = {key: value for key, value in values.items() if not key.startswith("_")}
     if clash := sorted(_RESERVED & defaults.keys()):
         raise KindError(
@@ -129,9 +132,17 @@ def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:
         defaults=MappingProxyType(defaults),
         private=MappingProxyType(private),
         capabilities=capabilities,
-        digest=_digest(folder, project),
+        digest=_readable_digest(folder, project, name),
         builtin=builtin,
     )
+
+
+def _readable_digest(folder: Path, project: Path, name: str) -> str:
+    try:
+        return _digest(folder, project)
+    except OSError as error:
+        hint = "give this user the right to read it"
+        raise KindError(f'template "{name}": {error.filename} cannot be read: {error.strerror}', hint=hint) from error
 
 
 def digest_now(kind: Kind) -> str | None:
@@ -145,18 +156,33 @@ def digest_now(kind: Kind) -> str | None:
 def template_files(project: Path) -> Iterator[tuple[str, Path]]:
     """Every file below a project folder as relative POSIX path and place, sorted.
 
-    Raises KindError for what is neither a file nor a folder: a symlink, a pipe.
+    Raises KindError for what is neither a file nor a folder (a symlink, a pipe), for a name that is no printable text,
+    and for a file that is larger than a template's ever is.
     Without `__pycache__`: pip compiles every `.py` that it installs, and a template's is no part of it.
     """
+    if project.is_symlink():
+        raise _symbolic_link(project)
     for path in sorted(project.rglob("*")):
         if "__pycache__" in path.parts:
             continue
-        if path.is_symlink():
-            raise KindError(f"the template holds a symbolic link: {path}", hint="put the file itself there")
-        if path.is_file():
-            yield path.relative_to(project).as_posix(), path
-        elif not path.is_dir():
+        name, status = path.relative_to(project).as_posix(), path.lstat()
+        if not name.isprintable():
+            raise KindError(f"the template holds a name that is no printable text: {name!a}", hint="call it otherwise")
+        if stat.S_ISLNK(status.st_mode):
+            raise _symbolic_link(path)
+        if stat.S_ISREG(status.st_mode):
+            if status.st_size > _MOST_BYTES:
+                raise KindError(f"the template holds a file of more than 16 MiB: {path}", hint="take it out")
+            yield name, path
+        elif not stat.S_ISDIR(status.st_mode):
             raise KindError(f"the template holds what is neither file nor folder: {path}", hint="take it out")
+
+
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+def _symbolic_link(path: Path) -> KindError:
+    return KindError(f"the template holds a symbolic link: {path}", hint="put what it leads to in its place")
 
 
 def own_parts(folder: Path) -> Path:
@@ -185,16 +211,38 @@ def _unknown(template: str, role: str) -> KindError:
 def _read_cookiecutter_json(folder: Path, name: str) -> dict[str, object]:
     file = folder / "cookiecutter.json"
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        text = read_at_most(file, _MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise KindError(f"{file} has more than 16 MiB", hint=_HOW_TO_DECLARE)
+        values = json.loads(text.decode())
     except FileNotFoundError:
-        hint = "a template is a folder with a cookiecutter.json, in which `_scaffold` says what it can do"
-        raise KindError(f'template "{name}" has no {file}', hint=hint) from None
+        raise KindError(f'template "{name}" has no {file}', hint=_HOW_TO_DECLARE) from None
     except (OSError, ValueError, RecursionError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
-        raise KindError(f"{file} cannot be read: {said}") from error
+        raise KindError(f"{file} cannot be read: {said}", hint=_HOW_TO_DECLARE) from error
     if not isinstance(values, dict):
-        raise KindError(f"{file} must hold an object")
+        raise KindError(f"{file} must hold an object", hint=_HOW_TO_DECLARE)
     return values
+
+
+_HOW_TO_DECLARE = "a template is a folder with a cookiecutter.json, in which `_scaffold` says what it can do"
+
+_SHAPES: Mapping[str, tuple[type, str]] = {
+    "_extensions": (list, "a list of names"),
+    "_copy_without_render": (list, "a list of patterns"),
+    "_jinja2_env_vars": (dict, "an object"),
+    "_new_lines": (str, "a text"),
+}
+"""What cookiecutter takes its own variables for, without looking at them first."""
+
+
+def _check_private(private: Mapping[str, object], name: str) -> None:
+    for key, (shape, words) in _SHAPES.items():
+        value = private.get(key, shape())
+        if not isinstance(value, shape) or (isinstance(value, list) and not all(isinstance(one, str) for one in value)):
+            raise KindError(
+                f'template "{name}": {key} in its cookiecutter.json must be {words}', hint="see cookiecutter"
+            )
 
 
 def _project_folder(folder: Path, name: str) -> Path:

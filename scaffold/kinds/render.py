@@ -7,12 +7,14 @@ import functools
 import json
 import shutil
 import threading
+import unicodedata
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from scaffold.errors import KindError
+from scaffold.kinds.bounds import MEMORY, SECONDS, TakesTooLong, bounded
 from scaffold.kinds.catalogue import Kind, is_executable, own_parts, shared_folder, template_files
 from scaffold.kinds.variables import merged
 from scaffold.settings.values import Settings
@@ -229,9 +231,20 @@ def _render_compiled(kind: Kind, context: Context) -> dict[str, Rendered]:
 
 def _once(kind: Kind, source: str, path: str, sources: dict[str, str]) -> None:
     """Notes in `sources` that `path` comes of `source`. Raises KindError where it came of another one before."""
-    if (other := sources.setdefault(path, source)) != source:
-        raise KindError(f'template "{kind.name}": {other} and {source} both become "{path}"')
+    if (other := sources.setdefault(_folded(path), source)) != source:
+        raise KindError(
+            f'template "{kind.name}": {other} and {source} both become "{path}", or differ in case alone',
+            hint="call one of them otherwise: many file systems keep one file for both",
+        )
 
+
+def _folded(path: str) -> str:
+    """The path as file systems see it to which case, or how an accent is written, makes no difference."""
+    return path.casefold() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
+
+
+_IN_FLIGHT = ".scaffold-tmp"
+"""How a file ends that apply is writing; what a kill has left is removed."""
 
 _SCAFFOLDS_OWN = frozenset(
     f"tls/{name}"
@@ -251,7 +264,18 @@ def _inside(kind: Kind, source: str, path: str) -> str:
     """
     parts = path.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
-        raise KindError(f'template "{kind.name}": the path {source} becomes "{path}", which leads out of the project')
+        raise KindError(
+            f'template "{kind.name}": the path {source} becomes "{path}", which leads out of the project',
+            hint="a path is relative, and has no `..`",
+        )
+    if not path.isprintable():
+        said = f'template "{kind.name}": the path {source} becomes {path!a}, which is no printable text'
+        raise KindError(said, hint="call it otherwise")
+    if ".git" in parts or path.endswith(_IN_FLIGHT):
+        raise KindError(
+            f'template "{kind.name}": a file may not be called {path}: git or scaffold keeps its own there',
+            hint="take it out of the template",
+        )
     if len(parts) > source.count("/") + 1:
         raise KindError(f'template "{kind.name}": a value puts a folder into the path {source}: "{path}"')
     if path in _SCAFFOLDS_OWN:
@@ -273,10 +297,10 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
 
     full = {"cookiecutter": {**kind.private, **context["cookiecutter"]}}
     try:
-        environment = create_env_with_context(full)
-        _derive_defaults(kind, environment, full["cookiecutter"])
-        _refuse_bad_paths(kind, environment, full)
-        with _COOKIECUTTER, tempfile.TemporaryDirectory(prefix="scaffold-") as place:
+        with _COOKIECUTTER, bounded(), tempfile.TemporaryDirectory(prefix="scaffold-") as place:
+            environment = create_env_with_context(full)
+            _derive_defaults(kind, environment, full["cookiecutter"])
+            _refuse_bad_paths(kind, environment, full)
             folder = _with_shared_parts(kind, Path(place) / "template")
             project = generate_files(str(folder), full, output_dir=Path(place) / "project", accept_hooks=False)
             return {
@@ -289,7 +313,27 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
     except TemplateNotFound as error:
         raise _no_such_part(f'template "{kind.name}"', error) from error
     except Exception as error:  # a template is code, which may raise anything
-        raise KindError(f'template "{kind.name}": {error}') from error
+        raise KindError(f'template "{kind.name}": {_said(kind, error)}', hint=_IN_TEMPLATE) from error
+
+
+_IN_TEMPLATE = "mend the template, or take another one"
+
+
+def _said(kind: Kind, error: Exception) -> str:
+    match error:
+        case TakesTooLong():
+            return f"it is not rendered after {SECONDS} s of the processor's time"
+        case MemoryError():
+            return f"it takes more than {MEMORY >> 30} GiB of memory"
+        case RecursionError():
+            return "endless recursion: it includes or calls itself"
+        case UnicodeDecodeError():
+            files = template_files(kind.folder / kind.project)
+            which = next((name for name, path in files if path.read_bytes() == error.object), "one of its files")
+            return f"{which} is neither text in UTF-8 nor binary"
+        case OSError():
+            return error.strerror or str(error)
+    return str(error) or type(error).__name__
 
 
 def _with_shared_parts(kind: Kind, folder: Path) -> Path:
