@@ -48,7 +48,9 @@ def revoked_ever(layout: Layout, at_hand: Ledger) -> Ledger:
     if not archived:
         return at_hand
     wanted = archived.union(serial for _, serial in at_hand.revoked)
-    return _scanned(layout, lambda line: _serial(line) in wanted)
+    known = _scanned(layout, lambda line: _REVOKED in line or _serial(line) in wanted)
+    known.check()
+    return known
 
 
 def _serial(line: bytes) -> str:

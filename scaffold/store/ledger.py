@@ -171,7 +171,7 @@ def read(path: str, events: Iterable[journal.Event]) -> Ledger:
     nonsense: dict[str, str] = {}
     for event in events:
         try:
-            if event.get("event") in _KNOWN:
+            if event.get("event") in _KNOWN or "ca" in event:
                 reading.take(event)
         except (ValueError, AddressError) as error:
             damaged = journal.damaged_event(path, event, error)
@@ -196,7 +196,7 @@ class _Reading:
     def take(self, event: journal.Event) -> None:
         """Raises ValueError or AddressError for what cannot be."""
         _moment(event, "at")
-        match event["event"]:
+        match event.get("event"):
             case "issued":
                 one = _issued(event)
                 self.issued[one.fingerprint_sha256] = one
@@ -212,6 +212,9 @@ class _Reading:
                 _revoke(self.revoked, self.lifted, _revocation(event))
             case "burnt":
                 self.burnt.update(_keys(event))
+            case unknown:
+                # What a newer version says of a CA may be a revocation: no CRL is signed without it.
+                raise ValueError(f"this version knows no event {unknown!r}; a newer one may have written it")
 
     def ledger(self, nonsense: Mapping[str, str]) -> Ledger:
         return Ledger(

@@ -237,6 +237,18 @@ def test_the_archive_is_read_for_nothing_else(layout):
         archive.mentioning(layout, "")
 
 
+@pytest.mark.parametrize("serial", ["FF", "", "zz", None, 7])
+def test_a_revocation_in_the_archive_that_cannot_be_is_not_passed_over(layout, serial):
+    history(layout)
+    tidy(layout)
+    event = {"event": "revoked", "at": "2026-03-01T00:00:00+00:00", "ca": "issuing", "reason": "superseded"}
+    layout.path(ARCHIVE).write_text(json.dumps({**event, "serial": "a1"}) + "\n")
+    assert ("issuing", "a1") in archive.revoked_ever(layout, ledger.load(layout)).revoked
+    layout.path(ARCHIVE).write_text(json.dumps({**event, "serial": serial}) + "\n")
+    with pytest.raises(StoreError, match=r"ledger\.archive\.jsonl, line 1, is not what scaffold wrote"):
+        archive.revoked_ever(layout, ledger.load(layout))
+
+
 def test_an_archive_that_is_a_link_is_not_read(layout, tmp_path):
     (tmp_path / "elsewhere").write_text("{}\n")
     layout.path(ARCHIVE).symlink_to(tmp_path / "elsewhere")

@@ -36,6 +36,24 @@ def issued(serial: str, address: str = "client.teller.certificate", days: int = 
     return Issued(*whose, NOW, NOW + timedelta(days=days), digest, key=digest)
 
 
+# --- Lines that this version does not know ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["revoked-2", "Revoked", "", None, 7, ["revoked"]])
+def test_what_is_not_known_and_is_said_of_a_ca_is_not_passed_over(tmp_path, name):
+    """It may be a revocation: nothing is signed by that CA, and no other CA is held up."""
+    about = {"event": name, "at": "2026-03-01T00:00:00+00:00", "ca": "issuing", "serial": "a1", "reason": "superseded"}
+    known = ledger.load(folder(tmp_path, [json.dumps(about).encode()]))
+    with pytest.raises(StoreError, match=r"ledger\.jsonl, line 1, .* a newer one may have written it"):
+        known.check("issuing")
+    known.check("root")
+
+
+def test_what_is_not_known_and_is_said_of_no_ca_is_passed_over(tmp_path):
+    line = json.dumps({"event": "of a later version", "at": "2026-03-01T00:00:00+00:00", "number": 2}).encode()
+    ledger.load(folder(tmp_path, [line])).check()
+
+
 # --- The order of lines --------------------------------------------------------------------------------------------
 
 moments = st.integers(0, 3).map(lambda minute: f"2026-03-01T00:0{minute}:00+00:00")
