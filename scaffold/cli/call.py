@@ -17,6 +17,7 @@ from scaffold.errors import TopologyError, VerifyError
 
 if TYPE_CHECKING:
     from scaffold.cli.project import Project
+    from scaffold.running.whereabouts import Whereabouts
     from scaffold.topology.model import Client, Party, Server, Topology
 
 NOT_REACHABLE = 5
@@ -44,12 +45,16 @@ def run(
 
 def _run(project: Project, caller: Client, called: Server) -> bool:
     """Whether the rendered client was answered."""
-    from scaffold.cli.running import project_folder
+    from scaffold.cli.running import project_folder, url
     from scaffold.running.services import environment
+    from scaffold.running.whereabouts import running
 
     if caller.external is not None:
         raise VerifyError(f"{caller.address} is external: it has no project here that could call")
-    command = [str(project_folder(project, caller) / "run.sh"), called.name]
+    there = running(project.layout)
+    at = there.get(called.name, called.dial)
+    moved = [url(project, called, at)] if at != called.dial else []
+    command = [str(project_folder(project, caller) / "run.sh"), called.name, *moved]
     inherits = project.kinds[caller.address].capabilities.environment
     with tempfile.TemporaryDirectory(prefix="scaffold-home-", ignore_cleanup_errors=True) as home:
         try:
@@ -58,15 +63,26 @@ def _run(project: Project, caller: Client, called: Server) -> bool:
             hint = "run `scaffold plan` to see what is missing, `scaffold apply` to make it"
             raise VerifyError(f"{command[0]} cannot be run: {error.strerror}", hint=hint) from error
     if done.returncode == NOT_REACHABLE:
-        typer.echo("hint: `scaffold up` starts the servers", err=True)
+        typer.echo(f"hint: {_why_nobody_answers(called, there)}", err=True)
     return done.returncode == 0
+
+
+def _why_nobody_answers(called: Server, there: Whereabouts) -> str:
+    if not there:
+        return "no `scaffold up` runs here, and nothing else listens there: `scaffold up` starts the servers"
+    if called.name not in there:
+        return f"the `scaffold up` that runs here was started without {called.address}: see its --only"
+    return f"`scaffold up` runs here, and its {called.address} does not answer: look at what it prints"
 
 
 def _ask(project: Project, caller: Server, called: Server) -> bool:
     """Whether the running server was answered; it says itself why not."""
     from scaffold.running.calling import ask_to_call
+    from scaffold.running.whereabouts import running
 
-    answer = ask_to_call(project.topology, project.layout, caller, called)
+    there = running(project.layout)
+    hint = _why_nobody_answers(caller, there)
+    answer = ask_to_call(project.topology, project.layout, caller, called, there.get(caller.name), hint)
     typer.echo(answer.body.rstrip("\n"), err=answer.status != 200)
     return answer.status == 200
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scaffold.cli.project import Project
 from scaffold.errors import VerifyError
-from scaffold.topology.model import Party
+from scaffold.topology.model import HostPort, Party, Server
 
 
 class Ports(enum.StrEnum):
@@ -32,3 +32,11 @@ def project_folder(project: Project, party: Party) -> Path:
     if missing is not None:
         raise VerifyError(missing, hint="install it, or extend PATH; `scaffold verify` skips what cannot run here")
     return folder
+
+
+def url(project: Project, server: Server, address: HostPort) -> str:
+    """The URL of a server that listens at `address`, by the protocol that it speaks."""
+    from scaffold.kinds.capabilities import HTTP
+
+    protocol = project.kinds[server.address].capabilities.protocol
+    return f"{'https' if protocol == HTTP else protocol}://{address}/"

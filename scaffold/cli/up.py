@@ -14,7 +14,6 @@ from scaffold.cli.options import DEFAULT_FILE, File, Out
 from scaffold.cli.project import Project
 from scaffold.cli.running import Ports
 from scaffold.errors import VerifyError
-from scaffold.kinds.capabilities import HTTP
 from scaffold.topology import graph
 from scaffold.topology.messages import nearest
 from scaffold.topology.model import Server
@@ -26,8 +25,8 @@ PUBLISHER = "(publisher)"
 """Stands before the publisher's lines; no server can have that name."""
 
 MOVED = (
-    "These servers are on other ports than the topology says, where clients and `scaffold call` do not look for them. "
-    "A client's `run.sh SERVER URL` calls the address that is shown here."
+    "These servers are on other ports than the topology says. `scaffold call` finds them while this runs. "
+    "A client's own `run.sh SERVER URL` calls the address that is shown here."
 )
 
 
@@ -44,9 +43,10 @@ def run(
     They take new certificates as they are renewed: `scaffold renew --watch` beside it keeps all of them fresh.
     """
     from scaffold.cli.project import open_project
-    from scaffold.cli.running import project_folder
+    from scaffold.cli.running import project_folder, url
     from scaffold.running.placement import launch, moved_callees, place
     from scaffold.running.services import Services, termination_as_exception
+    from scaffold.running.whereabouts import told
 
     project = open_project(file, out)
     servers = _chosen(project, only or ())
@@ -74,13 +74,14 @@ def run(
         try:
             services.start(to_start)
             services.reload_on_change({one.name: one.folder / "tls" for one in to_start if _reloads(project, one.name)})
-            for placed in placements.values():
-                url = f"{_scheme(project, placed.server)}://{placed.listen}/"
-                print(f"{placed.server.name:<{width}} | ready: {url}", flush=True)
-            if any(placed.listen != placed.server.listen for placed in placements.values()):
-                print(MOVED, file=sys.stderr)
-            print("Press Ctrl-C to stop.", file=sys.stderr)
-            ended = services.wait_for_an_end()
+            with told(project.layout, placements):
+                for placed in placements.values():
+                    ready = f"ready: {url(project, placed.server, placed.listen)}"
+                    print(f"{placed.server.name:<{width}} | {ready}", flush=True)
+                if any(placed.listen != placed.server.listen for placed in placements.values()):
+                    print(MOVED, file=sys.stderr)
+                print("Press Ctrl-C to stop.", file=sys.stderr)
+                ended = services.wait_for_an_end()
         except KeyboardInterrupt:
             typer.echo("\nStopping.", err=True)
             return
@@ -102,11 +103,6 @@ def _chosen(project: Project, only: Sequence[str]) -> tuple[Server, ...]:
 
 def _can(project: Project, server: Server) -> Capabilities:
     return project.kinds[server.address].capabilities
-
-
-def _scheme(project: Project, server: Server) -> str:
-    protocol = project.kinds[server.address].capabilities.protocol
-    return "https" if protocol == HTTP else protocol
 
 
 def _reloads(project: Project, name: str) -> bool:

@@ -12,7 +12,7 @@ from scaffold.running.services import reachable
 from scaffold.settings.peers import server_name
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
-from scaffold.topology.model import Client, Party, Server, Topology
+from scaffold.topology.model import Client, HostPort, Party, Server, Topology
 
 PATIENCE = 30.0
 """Seconds for the whole chain of calls."""
@@ -26,18 +26,26 @@ class Answer:
     body: str
 
 
-def ask_to_call(t: Topology, layout: Layout, caller: Server, callee: Server) -> Answer:
-    """GET `/call/CALLEE` of the server `caller`, which must be running where the topology says.
+def ask_to_call(
+    t: Topology,
+    layout: Layout,
+    caller: Server,
+    callee: Server,
+    address: HostPort | None = None,
+    hint: str = "`scaffold up` starts the servers",
+) -> Answer:
+    """GET `/call/CALLEE` of the server `caller`, which must be running at `address`, or else where the topology says.
+
+    `hint` is what helps where nobody listens there.
 
     Raises VerifyError where nobody is drawn who could ask, where nobody listens, and where either side refuses.
     """
     asker = _asker(t, caller)
     context = _context(layout, asker)
-    address = reachable(caller.listen)
+    address = address or reachable(caller.listen)
     try:
         plain = socket.create_connection((address.host, address.port), PATIENCE)
     except OSError as error:
-        hint = "`scaffold up` starts the servers"
         raise VerifyError(f"{caller.address} is not reachable at {address}: {error.strerror}", hint=hint) from error
     connection = http.client.HTTPConnection(address.host, address.port, timeout=PATIENCE)
     try:

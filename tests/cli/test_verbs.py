@@ -369,6 +369,17 @@ def test_the_hint_of_a_taken_port_works(running: Path) -> None:
         assert called.returncode == 0, called.stderr
 
 
+def test_call_finds_what_up_has_moved(made: Path) -> None:
+    with up(made, "--ports", "auto"):
+        ended = scaffold("call", "cli", "api", cwd=made)
+        assert ended.code == 0, ended.err
+        assert "spiffe://shop/client/cli" in ended.out
+    ended = scaffold("call", "cli", "api", cwd=made)
+    assert ended.code == 1
+    assert "hint: no `scaffold up` runs here" in ended.err
+    assert list((made / "shop/.scaffold").glob("up-*")) == []
+
+
 def test_up_runs_what_it_is_asked_for_alone(tmp_path: Path) -> None:
     one, two = free_addresses(2)
     servers = f"""\
@@ -402,7 +413,21 @@ def test_up_finds_what_verify_finds(tmp_path: Path) -> None:
 def test_call_to_nobody_says_how_to_start_it(made: Path) -> None:
     ended = scaffold("call", "cli", "api", cwd=made)
     assert ended.code == 1
-    assert "scaffold up" in ended.err
+    assert "hint: no `scaffold up` runs here" in ended.err
+
+
+def test_call_to_what_up_was_not_asked_for_says_so(tmp_path: Path) -> None:
+    one, two = free_addresses(2)
+    servers = f"""\
+  api: {{template: python, issuer: issuing, listen: "{one}", names: [localhost]}}
+  other: {{template: python, issuer: issuing, listen: "{two}", names: [localhost]}}
+clients:"""
+    (tmp_path / "topology.yaml").write_text(re.sub(r"  api: .*\nclients:", servers, GOOD))
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    with up(tmp_path, "--only", "server.other"):
+        ended = scaffold("call", "cli", "api", cwd=tmp_path)
+        assert ended.code == 1
+        assert "was started without server.api" in ended.err
 
 
 def test_call_knows_the_names(made: Path) -> None:
@@ -432,6 +457,9 @@ clients:
         "back is a server that calls nobody", "topology.yaml:"
     )
     scaffold("call", "front", "front", cwd=tmp_path).assert_clear_error("front does not call front", "it calls back")
+    with up(tmp_path, "--ports", "auto"):
+        answered = scaffold("call", "front", "back", cwd=tmp_path)
+        assert answered.code == 0, answered.err
     with up(tmp_path):
         for name in ("front", "server.front"):
             answered = scaffold("call", name, "back", cwd=tmp_path)
