@@ -206,6 +206,25 @@ def test_the_check_sees_an_address_taken_apart() -> None:
     assert takes_addresses_apart('a.partition(":"), a.split(), "server.x".upper()') == []
 
 
+_BY_HAND = re.compile(r"(?<![\w.])(ca|server|client)\.\{")
+
+
+def addresses_by_hand(source: str) -> list[str]:
+    """The lines of `source` that put an address together as a text."""
+    return [line for line in source.splitlines() if _BY_HAND.search(line)]
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted_name)
+def test_no_address_is_put_together_by_hand(path: Path) -> None:
+    assert addresses_by_hand(path.read_text("utf-8")) == []
+
+
+def test_the_check_sees_an_address_put_together() -> None:
+    for line in ('f"ca.{name}: {why}"', 'f"the key of server.{self.name}"', "f'client.{x}'"):
+        assert addresses_by_hand(line), line
+    assert addresses_by_hand('f"{Address.ca(name)}: {cookiecutter.{x}}"') == []
+
+
 _ON_A_REASON = re.compile(r"\bReasonCode\b|\breasons?(\[-?\d+\])?\.code\b|\bsentences?\(")
 
 

@@ -260,7 +260,8 @@ def revoked_elsewhere(one: Adoption) -> Found:
             continue
         for each in found.crls_of(found.certificate):
             if (ours := each.get_revoked_certificate_by_serial_number(there.serial_number)) is not None:
-                said = f"is revoked since {_moment(ours.revocation_date_utc)} by the CRL that ca.{asked.issuer} brings"
+                since, issuer = _moment(ours.revocation_date_utc), Address.ca(asked.issuer)
+                said = f"is revoked since {since} by the CRL that {issuer} brings"
                 yield Note(asked.address, f"{said}; without {asked.paths.key} apply makes a new key and certificate")
 
 

@@ -256,7 +256,7 @@ class _Resolution:
         self.notes.extend(
             Note(
                 one.address,
-                f"has {_shown(one)}, which was signed by a key that ca.{one.ca} does not have any more "
+                f"has {_shown(one)}, which was signed by a key that {Address.ca(one.ca)} does not have any more "
                 f"and stands on no CRL: {self._revoke_older(one)} revokes the certificate of that key",
             )
             for one in older
@@ -276,7 +276,7 @@ class _Resolution:
     def _revoke_older(self, one: Issued) -> str:
         """The command that revokes the CA certificate over the key that signed `one`."""
         serials = [ca.serial for ca in self._certificates_of(one.ca) if ca.key == one.issuer_key]
-        return f"`scaffold revoke ca.{one.ca} --serial {serials[-1] if serials else '…'}`"
+        return f"`scaffold revoke {Address.ca(one.ca)} --serial {serials[-1] if serials else '…'}`"
 
     def _of_an_older_key(self, one: Issued) -> bool:
         today = self._keys_of(one.ca)
@@ -304,36 +304,34 @@ class _Resolution:
 
     def _check_can_be_said(self, one: Issued) -> None:
         """Raises PlanError where no CRL of ours could name the certificate."""
-        asked = self._asked().get(one.address)
-        if one.address.part is Part.CERTIFICATE and one.address.entity == Address.ca(one.ca):
+        asked, issuer = self._asked().get(one.address), Address.ca(one.ca)
+        if one.address.part is Part.CERTIFICATE and one.address.entity == issuer:
             raise PlanError(
-                f"ca.{one.ca} is self-signed: nobody's CRL can say that it is revoked",
+                f"{issuer} is self-signed: nobody's CRL can say that it is revoked",
                 hint="take it out of the topology, so that nobody trusts it, or delete its key for a new one",
             )
         if asked is not None and asked.fault in (Fault.SELF_SIGNED, Fault.WRONG_CA):
-            raise PlanError(
-                f"{one.address} is not signed by ca.{one.ca}, as its fault asks: there is nothing to revoke"
-            )
+            raise PlanError(f"{one.address} is not signed by {issuer}, as its fault asks: there is nothing to revoke")
         ca = self._signer_of(one)
         if ca is None:
             raise PlanError(
-                f"{one.address} was issued by ca.{one.ca}, which is not in the topology any more",
+                f"{one.address} was issued by {issuer}, which is not in the topology any more",
                 hint="revoke that CA's own certificate where its issuer is still there",
             )
         if not ca.signs_crl:
             raise PlanError(
-                f"the CRL of ca.{one.ca} is signed elsewhere: {one.address} is revoked there",
+                f"the CRL of {issuer} is signed elsewhere: {one.address} is revoked there",
                 hint="ask who signs it, or take `crl` out of its `existing:` to have it signed here",
             )
         if self._of_an_older_key(one):
             raise PlanError(
-                f"serial {one.serial} of {one.address} was signed by a key that ca.{one.ca} does not have any more",
+                f"serial {one.serial} of {one.address} was signed by a key that {issuer} does not have any more",
                 hint=f"{self._revoke_older(one)} revokes the certificate of that key",
             )
         key = self.observed.key(ca.paths.key)
         if ca.ca.existing is None and (not key.present or key.problem is not None):
             raise PlanError(
-                f"the key of ca.{one.ca} is not there: its CRL cannot be signed", hint=f"put back {ca.paths.key}"
+                f"the key of {issuer} is not there: its CRL cannot be signed", hint=f"put back {ca.paths.key}"
             )
 
     def _revocation(self, address: Address, chosen: Sequence[Issued], intent: Revoke) -> Change:

@@ -54,7 +54,7 @@ def _made_here(observed: Observation) -> frozenset[Address]:
     """The addresses of all entities of which something was ever made."""
     issued = (one.address.entity for one in observed.ledger.issued.values())
     # Their certificates may be in the archive.
-    cas = (Address.parse(f"ca.{label}").entity for label in observed.ledger.ca_keys)
+    cas = (Address.labelled(label).entity for label in observed.ledger.ca_keys)
     return frozenset((*issued, *cas, *(address.entity for address in observed.records.by_address)))
 
 

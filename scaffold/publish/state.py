@@ -51,7 +51,8 @@ class Problem:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.part}: {self.why}" if self.ca is None else f"ca.{self.ca}: {self.part}: {self.why}"
+        said = f"{self.part}: {self.why}"
+        return said if self.ca is None else f"{Address.labelled(self.ca)}: {said}"
 
 
 class Source(Protocol):
@@ -70,7 +71,7 @@ class CrlsUnsigned(PublishError):
     """CRLs could not be signed; `by_ca` says why by the label of the generation, and all others are signed."""
 
     def __init__(self, by_ca: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f"ca.{name}: {why}" for name, why in by_ca.items()))
+        super().__init__("; ".join(f"{Address.labelled(name)}: {why}" for name, why in by_ca.items()))
         self.by_ca = by_ca
 
 
@@ -346,4 +347,4 @@ class State:
 
 
 def _fields(one: Problem) -> dict[str, str | None]:
-    return {"address": f"ca.{one.ca}" if one.ca is not None else None, "part": one.part, "why": one.why}
+    return {"address": str(Address.labelled(one.ca)) if one.ca is not None else None, "part": one.part, "why": one.why}

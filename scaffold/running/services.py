@@ -29,6 +29,7 @@ from typing import IO
 
 from scaffold.errors import VerifyError
 from scaffold.running.listeners import who_listens
+from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort
 
 READY_WITHIN = 120.0
@@ -134,7 +135,7 @@ class Service:
             )
         except OSError as error:
             raise VerifyError(
-                f"server.{self.name} cannot be started: {script}: {error.strerror}",
+                f"{Address.server(self.name)} cannot be started: {script}: {error.strerror}",
                 hint="run `scaffold plan` to see what is missing, `scaffold apply` to make it",
             ) from error
         self._reader = threading.Thread(
@@ -195,7 +196,7 @@ class Service:
             case _:
                 fate = f"ended with exit status {status}"
         said = "".join(f"\n  {line}" for line in self.last_lines) or "\n  (it printed nothing)"
-        return f"server.{self.name} {fate}; its last lines:{said}"
+        return f"{Address.server(self.name)} {fate}; its last lines:{said}"
 
     def signal(self, number: signal.Signals) -> None:
         """Send `number` to its whole process group; nothing happens where that is gone."""

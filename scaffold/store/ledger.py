@@ -242,7 +242,7 @@ def _issued(event: journal.Event) -> Issued:
 
 def _generation(event: journal.Event) -> str:
     """The label of a CA's generation. Raises AddressError for what is none."""
-    return Address.parse(f"ca.{_text(event, 'ca')}").label
+    return Address.labelled(_text(event, "ca")).label
 
 
 def _ca_key(event: journal.Event) -> CaKey:

@@ -121,6 +121,11 @@ class Address:
         return cls(Role.CA, name, part, None if generation == FIRST else generation)
 
     @classmethod
+    def labelled(cls, label: str) -> Address:
+        """The generation of a CA that has this label. Raises AddressError for what is none."""
+        return cls.parse(f"{Role.CA.value}.{label}")
+
+    @classmethod
     def server(cls, name: str, part: Part | None = None) -> Address:
         """The server `name`, or a part of it."""
         return cls(Role.SERVER, name, part)

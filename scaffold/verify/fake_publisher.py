@@ -49,6 +49,7 @@ from scaffold.publish.authority import Authority, Document, certificate_document
 from scaffold.publish.responder import Answer, Responder
 from scaffold.publish.state import Signing, State
 from scaffold.store.layout import Layout
+from scaffold.topology.address import Address
 from scaffold.topology.generations import FIRST
 from scaffold.topology.model import HostPort, Topology
 from scaffold.topology.publication import ca_url, crl_url, ocsp_url
@@ -245,7 +246,7 @@ class FakePublisher:
         authority = self._state.authorities().get(ca)
         found = self._issuers.get(ca) or (authority.issuer if authority is not None else None)
         if found is None:
-            whose = authority.address if authority is not None else f"ca.{ca}"
+            whose = authority.address if authority is not None else Address.labelled(ca)
             raise PkiError(f"the key of {whose} is not open to the publisher")
         return found
 
