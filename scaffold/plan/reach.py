@@ -14,7 +14,7 @@ from scaffold.plan.model import Plan
 from scaffold.store import ledger
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
-from scaffold.topology.model import Client, Party, RevocationCheck, Server, Topology
+from scaffold.topology.model import Client, OnUnavailable, Party, RevocationCheck, Server, Topology
 
 
 class By(enum.StrEnum):
@@ -28,11 +28,15 @@ class By(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Somebody who refuses; older answers of a CRL or responder are believed until `believed_until`, where known."""
+    """Somebody who refuses; older answers of a CRL or responder are believed until `believed_until`, where known.
+
+    `fails_open`: whether the certificate is accepted for as long as no CRL or answer can be had.
+    """
 
     address: Address
     by: By
     believed_until: datetime | None = None
+    fails_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +76,21 @@ def reach(basis: Basis, address: Address, ca: str, serial: str, *, replaced: boo
     """
     issued = basis.observed.ledger.by_serial.get((ca, serial))
     shown_to = {party.address: party for party in _shown_to(basis.topology, address)}.values()
-    known = {one.address: _by(basis, one, address, replaced=replaced) for one in shown_to if not _is_external(one)}
+    known = [(one, _by(basis, one, address, replaced=replaced)) for one in shown_to if not _is_external(one)]
     return Reach(
         address,
         serial,
         issued.not_after if issued is not None else None,
-        refused_by=tuple(Refusal(checker, by) for checker, by in known.items() if by is not None),
-        accepted_by=tuple(checker for checker, by in known.items() if by is None),
+        refused_by=tuple(_refusal(checker, by) for checker, by in known if by is not None),
+        accepted_by=tuple(checker.address for checker, by in known if by is None),
         unknown=tuple(one.address for one in shown_to if _is_external(one)),
         behind=tuple(one.address for one in shown_to if not _is_external(one) and _is_behind(basis, one)),
     )
+
+
+def _refusal(checker: Party, by: By) -> Refusal:
+    fails_open = by is not By.ALLOW_LIST and checker.on_unavailable is OnUnavailable.ALLOW
+    return Refusal(checker.address, by, fails_open=fails_open)
 
 
 def _by(basis: Basis, checker: Party, address: Address, *, replaced: bool) -> By | None:

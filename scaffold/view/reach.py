@@ -63,6 +63,7 @@ def _said(reach: Reach) -> Iterator[tuple[bool, str]]:
             True,
             f"check_revocation is not in force at {names} until `scaffold apply` has brought the project up to date",
         )
+    yield from _said_of_open(reach)
     for refusal in reach.refused_by:
         yield False, f"refused by {refusal.address}{_from(refusal)}"
     if reach.unknown:
@@ -71,8 +72,20 @@ def _said(reach: Reach) -> Iterator[tuple[bool, str]]:
         yield False, "nobody in the topology accepts it anyway"
 
 
+def _said_of_open(reach: Reach) -> Iterator[tuple[bool, str]]:
+    until = f", until {_moment(reach.not_after)} at most" if reach.not_after else ""
+    for by in By:
+        if names := [str(refusal.address) for refusal in reach.refused_by if refusal.fails_open and refusal.by is by]:
+            who = "it" if len(names) == 1 else "they"
+            said = f"accepted by {', '.join(names)} while {who} can get no valid {_ANSWERS[by]}{until}"
+            yield True, f"{said} (on_unavailable: allow)"
+
+
 def _from(refusal: Refusal) -> str:
-    latest = f", at the latest from {_moment(refusal.believed_until)}" if refusal.believed_until else ""
+    # Who accepts while there is no answer refuses at no certain moment.
+    latest = ""
+    if refusal.believed_until is not None and not refusal.fails_open:
+        latest = f", at the latest from {_moment(refusal.believed_until)}"
     return f" as soon as it has the new {_ANSWERS[refusal.by]}{latest}"
 
 
@@ -94,13 +107,14 @@ def reach_value(reach: Reach) -> dict[str, Any]:
 
 
 def peers_value(reach: Reach) -> dict[str, Any]:
-    """`{"refused_by": [{"address", "by", "believed_until"}], "accepted_by": […], "unknown": […], "behind": […]}`."""
+    """`{"refused_by": [{"address", "by", "believed_until", "on_unavailable"}], "accepted_by": […], …}`."""
     return {
         "refused_by": [
             {
                 "address": str(one.address),
                 "by": one.by.value,
                 "believed_until": _iso(one.believed_until),
+                "on_unavailable": "allow" if one.fails_open else "refuse",
             }
             for one in reach.refused_by
         ],

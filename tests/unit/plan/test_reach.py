@@ -134,3 +134,16 @@ def test_a_check_that_is_not_in_force_yet_refuses_nobody(mixed):
     after = reached(mixed, "client.web")
     assert by(after)["server.open"] is By.CRL
     assert after.behind == ()
+
+
+def test_who_accepts_where_no_answer_can_be_had_is_told_apart(mixed):
+    assert [refusal.fails_open for refusal in reached(mixed, "client.web").refused_by] == [False, False]
+    mixed.text = MIXED.replace("check_revocation: ocsp", "check_revocation: ocsp, on_unavailable: allow")
+    mixed.apply()
+    found = {str(refusal.address): refusal.fails_open for refusal in reached(mixed, "client.web").refused_by}
+    assert found == {"server.lists": False, "server.asks": True}
+
+
+def test_an_allow_list_needs_no_answer(mixed):
+    mixed.text = MIXED.replace('"127.0.0.1:8445", calls', '"127.0.0.1:8445", on_unavailable: allow, calls')
+    assert not any(refusal.fails_open for refusal in reached(mixed, "ca.issuing").refused_by)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from scaffold.plan.reach import By, Reach, Refusal
 from scaffold.topology.address import Address
-from scaffold.view.reach import accepted_lines, reach_lines, reach_words
+from scaffold.view.reach import accepted_lines, peers_value, reach_lines, reach_words
 
 WEB = Address.parse("client.web.certificate")
 API, SHOP, PARTNER = Address.parse("server.api"), Address.parse("server.shop"), Address.parse("client.partner")
@@ -43,3 +43,22 @@ def test_the_twin_that_everybody_refuses_goes_on_nowhere() -> None:
     assert "as soon as it has the new OCSP response\n" in text(reach_lines([refused]))
     assert reach_words(Reach(WEB, "a1", LATE)) == "nobody in the topology accepts it anyway"
     assert text(reach_lines([])) == ""
+
+
+def test_who_accepts_while_there_is_no_answer_is_said_to() -> None:
+    refusals = (Refusal(API, By.OCSP, EARLY, fails_open=True), Refusal(SHOP, By.OCSP, EARLY))
+    reach = Reach(WEB, "a1", LATE, refusals)
+    assert text(reach_lines([reach])) == (
+        "client.web.certificate (serial a1), once it is revoked:\n"
+        "  accepted by server.api while it can get no valid OCSP response, until 2030-02-01 00:00 UTC at most "
+        "(on_unavailable: allow)\n"
+        "  refused by server.api as soon as it has the new OCSP response\n"
+        "  refused by server.shop as soon as it has the new OCSP response, at the latest from 2030-01-01 00:00 UTC\n"
+        "  The files here are updated at once; those on other hosts when they are brought or fetched there.\n"
+    )
+    assert text(accepted_lines([reach])).startswith(
+        "client.web.certificate is revoked, and accepted by server.api while"
+    )
+    assert reach_words(reach).startswith("accepted by server.api while it can get no valid OCSP response")
+    value = peers_value(reach)["refused_by"]
+    assert [one["on_unavailable"] for one in value] == ["allow", "refuse"]
