@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import warnings
 
@@ -13,6 +14,8 @@ COLLECT_AFTER = 100_000
 def main() -> None:
     """The entry point of the `scaffold` command."""
     gc.set_threshold(COLLECT_AFTER)
+    # A umask is about others: one that takes the owner's rights away makes files that nobody can go on with.
+    os.umask(os.umask(0o077) & 0o077)
     if not sys.warnoptions:  # -W and PYTHONWARNINGS still show them to a programmer
         warnings.simplefilter("ignore")
 

@@ -143,3 +143,8 @@ def _write(file: Path, text: str) -> None:
             stream.write(text)
     except FileNotFoundError:
         raise StoreError(f"there is no folder {file.parent}", hint="make it first") from None
+    except FileExistsError:
+        raise StoreError(f"{file} is there already", hint="name another file with -f") from None
+    except OSError as error:
+        hint = "name a file with -f, in a folder that this user may write to"
+        raise StoreError(f"{file} cannot be written: {error.strerror}", hint=hint) from error

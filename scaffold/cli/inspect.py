@@ -55,7 +55,9 @@ def _read(path: Path) -> bytes:
             return sys.stdin.buffer.read(LARGEST)
         data = read_at_most(path, LARGEST + 1)
     except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        raise StoreError(
+            f"{path} cannot be read: {error.strerror}", hint="name a file that this user may read"
+        ) from error
     if len(data) > LARGEST:
         raise StoreError(f"{path} is larger than 64 MiB")
     return data

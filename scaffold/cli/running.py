@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import stat
 from pathlib import Path
 
 from scaffold.cli.project import Project
@@ -23,11 +24,7 @@ def project_folder(project: Project, party: Party) -> Path:
     from scaffold.store.layout import party_paths
 
     folder = project.layout.path(party_paths(party.address.role, party.name).folder)
-    script = folder / "run.sh"
-    if not script.is_file() and not script.is_symlink() and not script.exists():
-        raise VerifyError(f"{party.address} has no project in {folder}", hint="run `scaffold apply` first")
-    if not script.is_file():
-        raise VerifyError(f"{script} is not a file that can be run", hint="`scaffold plan` says what helps")
+    _check_script(party, folder / "run.sh")
     missing = Availability(project.topology, project.kinds).missing_of(party)
     if missing is not None:
         raise VerifyError(missing, hint="install it, or extend PATH; `scaffold verify` skips what cannot run here")
@@ -40,3 +37,18 @@ def url(project: Project, server: Server, address: HostPort) -> str:
 
     protocol = project.kinds[server.address].capabilities.protocol
     return f"{'https' if protocol == HTTP else protocol}://{address}/"
+
+
+def _check_script(party: Party, script: Path) -> None:
+    from scaffold.store.files import store_error
+
+    try:
+        is_file = stat.S_ISREG(script.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        raise VerifyError(
+            f"{party.address} has no project in {script.parent}", hint="run `scaffold apply` first"
+        ) from None
+    except OSError as error:
+        raise store_error("read", script, error) from error
+    if not is_file:
+        raise VerifyError(f"{script} is no file that can be run", hint="`scaffold plan` says what helps")

@@ -76,6 +76,7 @@ HARMS: dict[str, Harm] = {
     "key of another": ("ca.key", other_key, "key", "not that of the CA certificate"),
     "certificate damaged": ("ca.crt", damage, "certificate", "pki/ill/ca.crt is not a certificate"),
     "certificate missing": ("ca.crt", Path.unlink, "certificate", "pki/ill/ca.crt is not there"),
+    "folder missing": ("", shutil.rmtree, "certificate", "pki/ill/ca.crt is not there"),
     "CRL unreadable": ("crl.pem", make_folder, "crl", "not a regular file"),
 }
 
