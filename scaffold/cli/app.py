@@ -33,6 +33,20 @@ VERBS = {
 """Every verb with its line in the help. Each is the function `run` of the module of its name."""
 
 
+class Verb(typer.core.TyperCommand):
+    """A verb that says how a topology is named to whoever has named it as an argument."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        topologies = [word for word in args if word.endswith((".yaml", ".yml"))]
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # one of click's, which typer gives no name
+            message = getattr(error, "message", "")
+            if topologies and "unexpected extra argument" in message:
+                ctx.fail(f"{message} A topology is named with -f: scaffold {ctx.info_name} -f {topologies[0]}")
+            raise
+
+
 class LazyVerbs(typer.core.TyperGroup):
     """A group of commands that knows its verbs by name and imports the one that is run."""
 
@@ -45,7 +59,7 @@ class LazyVerbs(typer.core.TyperGroup):
         if cmd_name not in self.commands:
             module = importlib.import_module(f"scaffold.cli.{cmd_name}")
             verb = typer.Typer(add_completion=False, rich_markup_mode=None)
-            verb.command(name=cmd_name, help=VERBS[cmd_name])(module.run)
+            verb.command(name=cmd_name, help=VERBS[cmd_name], cls=Verb)(module.run)
             self.commands[cmd_name] = typer.main.get_command(verb)
         return self.commands[cmd_name]
 

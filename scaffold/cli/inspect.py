@@ -46,7 +46,8 @@ def _describe(what: Path, data: bytes, password_file: Path | None) -> tuple[Desc
             return describe(data, now(), typer.prompt("Password", hide_input=True, type=str).encode())
         raise WrongPassword(f"{what}: {error}", hint=error.hint or "give its password with --password-file") from error
     except PkiError as error:
-        raise type(error)(f"{what} is {error}", hint=error.hint) from error
+        hint = error.hint or "name a file of a PKI, such as servers/NAME/tls/cert.pem in the output folder"
+        raise type(error)(f"{what} is {error}", hint=hint) from error
 
 
 def _read(path: Path) -> bytes:
@@ -55,9 +56,10 @@ def _read(path: Path) -> bytes:
             return sys.stdin.buffer.read(LARGEST)
         data = read_at_most(path, LARGEST + 1)
     except OSError as error:
-        raise StoreError(
-            f"{path} cannot be read: {error.strerror}", hint="name a file that this user may read"
-        ) from error
+        hint = "name a file that this user may read"
+        if isinstance(error, FileNotFoundError):
+            hint = f"paths are relative to this folder, {Path.cwd()}"
+        raise StoreError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
     if len(data) > LARGEST:
         raise StoreError(f"{path} is larger than 64 MiB")
     return data

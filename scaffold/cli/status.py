@@ -47,4 +47,5 @@ def _duration(text: str) -> timedelta:
     try:
         return parse_duration(text)
     except Invalid as error:
-        raise typer.BadParameter(error.message, param_hint="--within") from error
+        said = f"{error.message}: {error.hint}" if error.hint else error.message
+        raise typer.BadParameter(said, param_hint="--within") from error

@@ -42,6 +42,8 @@ def run(
     from scaffold.view.terminal import columns, show
     from scaffold.view.verify import report_lines
 
+    if junit is not None and not junit.parent.is_dir():
+        raise StoreError(f"there is no folder {junit.parent}", hint="make it first, or name another file with --junit")
     project = open_project(file, out)
     report = _verify(project, only, ports)
     if junit is not None:
@@ -113,4 +115,5 @@ def _write(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+        hint = "name a file with --junit that this user may write"
+        raise StoreError(f"{path} cannot be written: {error.strerror}", hint=hint) from error

@@ -369,7 +369,8 @@ class _Resolution:
         newest = [self._entry(self.ledger.by_address[one][-1]) for one in dict.fromkeys(one.address for one in issued)]
         final = next((entry for entry in newest if entry is not None), None)
         if final is None:
-            return PlanError(f"{address} is not on hold: there is nothing to lift")
+            hint = "`scaffold status` lists what was revoked, and what is on hold"
+            return PlanError(f"{address} is not on hold: there is nothing to lift", hint=hint)
         return PlanError(
             f"{address} was revoked for good on {final.at:%Y-%m-%d %H:%M} UTC: {final.reason}",
             hint="only certificateHold can be lifted (RFC 5280 5.3.1); "

@@ -98,7 +98,7 @@ def _unedited(path: str, tls: str, record: Record, observed: Observation) -> boo
 def _generations(ca: Address, observed: Observation) -> tuple[Address, ...]:
     """Those of a CA that left the topology, the latest first: they stand in folders of the first's."""
     labels = observed.ledger.ca_keys
-    recorded = {found for label in labels if (found := Address.parse(f"ca.{label}")).entity == ca}
+    recorded = {found for label in labels if (found := Address.labelled(label)).entity == ca}
     return tuple(sorted(recorded | {ca}, key=lambda one: one.generation or FIRST, reverse=True))
 
 

@@ -152,9 +152,10 @@ def load_plan(path: Path) -> Saved:
         hint = "`scaffold plan --save FILE` writes one"
         raise PlanError(f"cannot read the plan {path}: {error.strerror or error}", hint=hint) from error
     except (ValueError, RecursionError) as error:
-        raise PlanError(
-            f"{path} is not a plan that scaffold saved", hint="`scaffold plan --save FILE` writes one"
-        ) from error
+        hint = "`scaffold plan --save FILE` writes one"
+        if path.suffix in (".yaml", ".yml"):
+            hint = f"{hint}; a topology is named with -f: scaffold apply -f {path}"
+        raise PlanError(f"{path} is not a plan that scaffold saved", hint=hint) from error
 
 
 def check_same(saved: Saved, today: Planned) -> None:

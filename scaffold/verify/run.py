@@ -25,6 +25,7 @@ from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import ONE_EACH, Generations
+from scaffold.topology.messages import nearest
 from scaffold.topology.model import Party, Server, Topology
 from scaffold.topology.publication import published_as
 from scaffold.verify.cases import Case, Withdrawn, behind, cases, checker_of, is_in_its_place
@@ -71,8 +72,10 @@ def verify(
     trusted. Rogues live from `now` on for minutes. Call it from the main thread: servers are ended when that ends.
     Raises VerifyError where the output is not there yet, a port is taken, or a server does not come up.
     """
-    if only is not None and only not in {party.address for party in graph.parties(t)}:
-        raise VerifyError(f"there is no {only}", hint="name a server or a client: server.NAME or client.NAME")
+    parties = [party.address for party in graph.parties(t)]
+    if only is not None and only not in parties:
+        message = f"there is no server or client {only}"
+        raise VerifyError(message, hint=nearest(str(only), map(str, parties)))
     withdrawn = _withdrawn(t, layout)
     chosen = cases(t, kinds, only, withdrawn)
     total = len(chosen)
