@@ -168,6 +168,7 @@ def desire(t: Topology, issuers: Mounted = MappingProxyType({}), generations: Ge
     longest: dict[str, timedelta] = {}
     for party in _own_parties(t):
         longest[party.issuer] = max(party.lifetime, longest.get(party.issuer, timedelta()))
+    issuing = {name: generations.issuing(name) for name in t.cas}
     return Desired(
         t,
         cas=tuple(
@@ -175,7 +176,7 @@ def desire(t: Topology, issuers: Mounted = MappingProxyType({}), generations: Ge
             for ca in graph.issuing_order(t)
             for one in _generations(t, ca, longest.get(ca.name, timedelta()), issuers, generations)
         ),
-        parties=tuple(_party(t, party, issuers, generations) for party in _own_parties(t)),
+        parties=tuple(_party(t, party, issuers, issuing[party.issuer]) for party in _own_parties(t)),
     )
 
 
@@ -217,8 +218,8 @@ def _window_of_ca(ca: Ca, longest_leaf: timedelta) -> timedelta:
     return max(ca.renew_before.of(ca.lifetime), need)
 
 
-def _party(t: Topology, party: Party, issuers: Mounted, generations: Generations) -> DesiredParty:
-    is_server, issued_by = isinstance(party, Server), generations.issuing(party.issuer)
+def _party(t: Topology, party: Party, issuers: Mounted, issued_by: int) -> DesiredParty:
+    is_server = isinstance(party, Server)
     paths, latitude = party_paths(party.address.role, party.name), _latitude(issuers, party.issuer)
     own = _leaf(
         party,
