@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from cryptography import x509
 
 from scaffold.errors import TopologyError
-from scaffold.pki import keys
+from scaffold.pki import bundles, keys
 from scaffold.plan.model import Action
 from scaffold.topology.model import KeyType
 from scaffold.view.reasons import sentence
@@ -129,6 +131,34 @@ def damaged(path):
 def test_drift_in_tls_is_repaired(applied, path, damage, expected):
     damage(applied.out / "servers/accounts/tls" / path)
     assert applied.planned()[SERVER] == expected
+    converges(applied)
+
+
+def test_without_a_certificate_a_damaged_key_is_replaced(applied):
+    tls = applied.out / "servers/accounts/tls"
+    (tls / "cert.pem").unlink()
+    damaged(tls / "key.pem")
+    (change,) = (change for change in applied.plan().changes if str(change.address) == SERVER)
+    codes = [reason.code.code for reason in change.reasons]
+    assert (change.action, codes) == (Action.REPLACE, ["missing", "key-unreadable"])
+    converges(applied)
+
+
+def test_a_certificate_over_a_key_of_an_unknown_curve_is_issued_anew(applied):
+    p256, unknown = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03010f")
+    path = applied.out / "servers/accounts/tls/cert.pem"
+    leaf, *above = bundles.load_certificates(path.read_bytes())
+    odd = x509.load_der_x509_certificate(bundles.der(leaf).replace(p256, unknown, 1))
+    path.write_bytes(bundles.chain_pem((odd, *above)))
+    assert applied.planned()[SERVER] == (Action.UPDATE, "unreadable")
+    converges(applied)
+
+
+def test_under_a_clock_that_was_put_back_what_begins_later_is_issued_anew(applied):
+    applied.later(hours=-1)
+    (change,) = (change for change in applied.plan().changes if str(change.address) == SERVER)
+    assert (change.action, change.due) == (Action.UPDATE, True)
+    assert change.reasons[0].code.code == "not-yet-valid"
     converges(applied)
 
 
@@ -339,6 +369,16 @@ def test_a_declared_fault_stays_broken_and_is_mended_when_it_goes(household, fau
     household.text = sound
     assert CLIENT in household.planned()
     converges(household)
+
+
+def test_a_fault_that_time_has_mended_is_made_again(household):
+    household.text = household.text.replace("calls: [accounts]", "calls: [accounts], fault: not-yet-valid")
+    household.apply()
+    begins = household.certificate("clients/teller/tls/cert.pem").not_valid_before_utc
+    household.now = begins + timedelta(hours=1)
+    assert household.planned()[CLIENT] == (Action.UPDATE, "fault")
+    converges(household)
+    assert household.certificate("clients/teller/tls/cert.pem").not_valid_before_utc > household.now
 
 
 # --- What left the topology ----------------------------------------------------------------------------------------
