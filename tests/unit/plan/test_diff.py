@@ -10,9 +10,11 @@ from cryptography import x509
 from scaffold.errors import TopologyError
 from scaffold.pki import bundles, keys
 from scaffold.plan.model import Action
+from scaffold.plan.plan_subset import plan_due
 from scaffold.topology.model import KeyType
 from scaffold.view.reasons import sentence
 from tests.fresh import new_key
+from tests.unit.publish.lab import revoke
 
 ROOT, ISSUING = "ca.root.certificate", "ca.issuing.certificate"
 SERVER, CLIENT = "server.accounts.certificate", "client.teller.certificate"
@@ -134,6 +136,13 @@ def test_drift_in_tls_is_repaired(applied, path, damage, expected):
     converges(applied)
 
 
+def test_a_revocation_that_was_not_carried_through_is_due(applied):
+    assert plan_due(applied.look()).planned.plan.changes == ()
+    revoke(applied.out, "issuing", applied.certificate("clients/teller/tls/cert.pem"), applied.now)
+    due = plan_due(applied.look()).planned.plan.changes
+    assert [change.action for change in due if str(change.address) == CLIENT] == [Action.REPLACE]
+
+
 def test_without_a_certificate_a_damaged_key_is_replaced(applied):
     tls = applied.out / "servers/accounts/tls"
     (tls / "cert.pem").unlink()
@@ -141,6 +150,16 @@ def test_without_a_certificate_a_damaged_key_is_replaced(applied):
     (change,) = (change for change in applied.plan().changes if str(change.address) == SERVER)
     codes = [reason.code.code for reason in change.reasons]
     assert (change.action, codes) == (Action.REPLACE, ["missing", "key-unreadable"])
+    converges(applied)
+
+
+def test_without_a_certificate_a_key_of_another_type_is_replaced(applied):
+    tls = applied.out / "servers/accounts/tls"
+    (tls / "cert.pem").unlink()
+    (tls / "key.pem").write_bytes(keys.to_pem(new_key(KeyType.EC_P384)))
+    (change,) = (change for change in applied.plan().changes if str(change.address) == SERVER)
+    codes = [reason.code.code for reason in change.reasons]
+    assert (change.action, codes) == (Action.REPLACE, ["missing", "key-type"])
     converges(applied)
 
 
