@@ -341,6 +341,15 @@ def test_an_ordinary_account_runs_it_too(bank: Lab, tmp_path: Path) -> None:
         shutil.rmtree(home)
 
 
+def test_root_needs_an_account_to_run_it_by(bank: Lab, tmp_path: Path) -> None:
+    require(as_root(), "root")
+    project = copied(bank, "servers/ledger", tmp_path)
+    rewrite(project / "run.sh", ("account='postgres'", "account='nobody-of-this-name'"))
+    ran = run(project / "run.sh")
+    assert (ran.returncode, "there is no account nobody-of-this-name" in ran.stderr) == (1, True)
+    assert not (project / "run").exists()
+
+
 def test_data_of_another_version_is_not_touched(bank: Lab, tmp_path: Path) -> None:
     project = copied(bank, "servers/ledger", tmp_path)
     (project / "run/data").mkdir(parents=True)
