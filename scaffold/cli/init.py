@@ -85,7 +85,7 @@ def _files_of(example: str, out: Path) -> dict[Path, bytes]:
 
 
 def _from_answers(file: Path) -> str:
-    from scaffold.kinds.catalogue import builtin_names, suggested
+    from scaffold.kinds.catalogue import builtin_names, protocol_of, suggested
 
     typer.echo("A few questions; the answer in brackets is taken when you press Enter.")
     folder = re.sub(r"[^a-z0-9]+", "-", file.absolute().parent.name.lower()).strip("-")
@@ -94,7 +94,7 @@ def _from_answers(file: Path) -> str:
     question = f"What are they rendered as: {' or '.join(builtin_names('server'))}"
     template = typer.prompt(question, default=suggested("server"), type=str).strip()
     clients = _ask_labels("Which clients call them", "cli")
-    return _topology(name, servers, clients, {"server": template, "client": suggested("client")})
+    return _topology(name, servers, clients, {"server": template, "client": suggested("client", protocol_of(template))})
 
 
 def _ask_labels(question: str, default: str, *, one: bool = False) -> list[str]:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from scaffold.errors import KindError
-from scaffold.kinds.capabilities import Capabilities, Owners, parse
+from scaffold.kinds.capabilities import HTTP, Capabilities, Owners, parse
 from scaffold.settings.values import ClientSettings, ServerSettings
 from scaffold.topology.inputs import read_at_most
 
@@ -81,10 +81,20 @@ def builtin_speaking(protocol: str, role: str) -> tuple[str, ...]:
     return tuple(kind.name for kind in kinds if kind.capabilities.protocol == protocol)
 
 
+def protocol_of(server: str) -> str:
+    """What a built-in kind of server speaks; of what is no built-in kind it is taken that it speaks HTTP."""
+    if server not in builtin_names("server"):
+        return HTTP
+    return find(server, "server", templates_folder()).capabilities.protocol
+
+
 @functools.cache
-def suggested(role: str) -> str:
-    """The built-in kind of a role that is named where one is to be chosen: the first that says so of itself."""
-    names = builtin_names(role)
+def suggested(role: str, protocol: str = HTTP) -> str:
+    """The built-in kind of a role that is named where one is to be chosen: the first that says so of itself.
+
+    Where it has to speak `protocol` and none says so, the first that does.
+    """
+    names = builtin_speaking(protocol, role)
     return next((name for name in names if find(name, role, templates_folder()).capabilities.suggested), names[0])
 
 

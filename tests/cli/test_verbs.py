@@ -101,6 +101,16 @@ def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
     assert "2 CAs, 2 servers, 1 client" in ended.out
 
 
+def test_init_takes_clients_that_speak_what_the_servers_speak(tmp_path: Path) -> None:
+    code, shown = on_a_terminal(["init"], tmp_path, "books\nledger\npostgresql\nreports\n")
+    assert code == 0, shown
+    assert "template: psql" in (tmp_path / "topology.yaml").read_text()
+    assert scaffold("plan", cwd=tmp_path).code == 0
+    curl = (tmp_path / "topology.yaml").read_text().replace("template: psql", "template: curl")
+    (tmp_path / "topology.yaml").write_text(curl)
+    scaffold("plan", cwd=tmp_path).assert_clear_error("curl", "speaks http", "clients that speak postgresql: psql")
+
+
 # plan
 
 

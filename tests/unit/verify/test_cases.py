@@ -98,6 +98,24 @@ def test_every_rogue_that_applies_is_a_case() -> None:
     assert ("accounts", "", Probe.HEALTH) in of(loaded())
 
 
+def test_where_callers_say_who_they_are_that_is_probed_and_headers_are_not() -> None:
+    text = b"""
+version: 1
+name: bank
+cas: {root: {}, issuing: {issuer: root}}
+servers: {ledger: {template: postgresql, issuer: issuing, listen: "127.0.0.1:2", names: [ledger.internal]}}
+clients:
+  teller: {template: psql, issuer: issuing, calls: [ledger]}
+  stranger: {template: psql, issuer: issuing}
+"""
+    found = of(loaded(text))
+    assert found["ledger", "teller", Probe.OTHER_SUBJECT] is Expected.REFUSED
+    assert found["ledger", "stranger", Probe.NOT_ALLOWED] is Expected.REFUSED
+    assert Probe.SIBLING_CA in {key[2] for key in found}, "it is skipped in plain sight"
+    assert not {Probe.FORGED_HEADERS, Probe.NO_EKU} & {key[2] for key in found}
+    assert Probe.OTHER_SUBJECT not in {key[2] for key in of(loaded())}
+
+
 def test_a_missing_purpose_is_probed_where_the_kind_demands_one() -> None:
     servers = {key[0] for key in of(loaded()) if key[2] is Probe.NO_EKU}
     assert servers == {"accounts"}
