@@ -112,7 +112,7 @@ def declared_refusal(protocol: ServerProtocol, status: int, output: str, complai
 def trust(protocol: ServerProtocol, status: int, complaint: str, connections: int, requests: int) -> Finding:
     """Whether a rendered client believed the server that stood there, by its exit status and what reached that."""
     words = _last_line(complaint) or f"exit {status}"
-    return _trust(protocol.name, status == 0, status == CANNOT_TRUST, connections, requests, words)
+    return _trust(protocol.name, status == CANNOT_TRUST, connections, requests, words)
 
 
 def trust_of_server(outcome: Outcome, connections: int, requests: int) -> Finding:
@@ -120,16 +120,16 @@ def trust_of_server(outcome: Outcome, connections: int, requests: int) -> Findin
     match outcome:
         case Admitted(layer, words) | Denied(layer, words) | Failed(layer, words):
             refused = isinstance(outcome, Failed) and outcome.beyond
-            return _trust(layer, isinstance(outcome, Admitted), refused, connections, requests, words)
+            return _trust(layer, refused, connections, requests, words)
         case _:
             finding = admission(outcome)
             observed = Observed.BROKEN if finding.observed is Observed.REFUSED else finding.observed
             return Finding(observed, finding.layer, f"it could not be asked: {finding.detail}")
 
 
-def _trust(layer: str, accepted: bool, refused: bool, connections: int, requests: int, words: str) -> Finding:
+def _trust(layer: str, refused: bool, connections: int, requests: int, words: str) -> Finding:
     if requests:
-        return Finding(Observed.ALLOWED, layer, f"it sent its request{'' if accepted else f', and then: {words}'}")
+        return Finding(Observed.ALLOWED, layer, f"it sent its request{f', and then: {words}' if refused else ''}")
     if connections == 0:
         return Finding(Observed.UNREACHABLE, Layer.TCP, f"it never connected: {words}")
     if refused:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.cases import Case, cases
+from tests.golden.cases import Case, builtin_kinds, cases
 from tests.requirements import require_command
 
 CASES = list(cases())
@@ -53,9 +53,16 @@ def test_the_linter_sees_what_is_not_clean(tmp_path):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_run_sh_is_posix(project):
-    checked = run(require_command("dash"), "-n", str(project / "run.sh"))
-    assert checked.returncode == 0, checked.stderr
+    for script in project.glob("*.sh"):
+        checked = run(require_command("dash"), "-n", str(script))
+        assert checked.returncode == 0, checked.stderr
     assert (project / "run.sh").read_text().startswith("#!/bin/sh\n")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in builtin_kinds() if kind.conversation], ids=lambda kind: kind.name)
+def test_a_conversation_is_posix(kind):
+    checked = run(require_command("dash"), "-n", str(kind.conversation))
+    assert checked.returncode == 0, checked.stderr
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

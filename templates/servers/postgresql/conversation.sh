@@ -40,7 +40,7 @@ dialled="hostaddr=$HOST"
 case $HOST in *[!0-9.:a-fA-F]*) dialled= SERVER_NAME=$HOST ;; esac     # only an address can be dialled by another name
 
 fail() { # exit code
-    printf '%s\n' "$said" | grep . | tail -n 1 >&2
+    printf '%s\n' "$said" | grep . | tail -n 1 | sed 's/^psql: error: //; s/^connection to server .* failed: //' >&2
     exit "$1"
 }
 

@@ -23,7 +23,7 @@ SELECT json_build_object('server', current_setting('cluster_name'), 'caller', sh
 FROM pg_roles WHERE rolname = session_user;
 END
   [ "$code" != 0 ] || return 0
-  reason=$(sed -n '/./h; ${x; s/^psql: error: //; p;}' "$said")
+  reason=$(sed -n '/./h; ${x; s/^psql: error: //; s/^connection to server .* failed: //; p;}' "$said")
   case $(cat "$said") in
     *'I do not trust the server'* | *'certificate verify failed'* | *'does not match host name'* | *'server does not support SSL'* | \
       *'SSL error: '*'unsupported protocol'*)

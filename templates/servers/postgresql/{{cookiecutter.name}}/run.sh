@@ -25,7 +25,7 @@ find_programs() {
         [ -z "$version" ] || [ "$folder" = "/usr/lib/postgresql/$version/bin" ] || continue
         [ ! -x "$folder/postgres" ] || PATH=$folder:$PATH
     done
-    command -v postgres >/dev/null || fail 'PostgreSQL is not installed'
+    command -v postgres >/dev/null || fail "PostgreSQL ${version:+$version, which made $home/data, }is not installed"
 }
 
 # PostgreSQL does not run as root.
