@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -285,6 +287,53 @@ def test_what_cannot_be_read_leaves_the_old_in_force(bank: Lab, address: HostPor
     ledger.reload()
     until(lambda: not (own(project) / "loading").exists())
     answer(ask(bank.layout, "teller", "ledger", address))
+
+
+def test_a_storm_of_hups_is_a_reload(bank: Lab, tmp_path: Path) -> None:
+    """However many come, and at whatever moment, also while it starts: the last counts, and none ends it."""
+    project = copied(bank, "servers/ledger", tmp_path)
+    (there,) = free_addresses(1)
+    allowed = project / "tls/pg_ident.conf"
+    before = allowed.read_text()
+    with hupped_while_it_starts(project) as has_started, running(project, there) as service:
+        has_started.set()
+        for text, code in ((before.replace('"CN=teller"', '"CN=nobody"'), 4), (before, 0)):
+            storm(service, 50)
+            allowed.write_text(text)
+            storm(service, 10)
+            until(lambda code=code: ask(bank.layout, "teller", "ledger", there).returncode == code)
+        assert service.running
+        service.reload()
+        service.signal(signal.SIGTERM)
+        storm(service, 10)
+        until(lambda: not service.running)
+        assert "ended with exit status 0" in service.epitaph()
+        assert not any("not reloaded" in line for line in service.last_lines)
+
+
+def storm(service: Service, times: int) -> None:
+    for _ in range(times):
+        service.reload()
+
+
+@contextlib.contextmanager
+def hupped_while_it_starts(project: Path) -> Iterator[threading.Event]:
+    """From when its run.sh has noted its number until the event is set."""
+    has_started = threading.Event()
+
+    def send() -> None:
+        while not has_started.wait(0.02):
+            for noted in (project / "run").glob("pg.*/run.pid"):
+                with contextlib.suppress(OSError, ValueError):
+                    os.kill(int(noted.read_text()), signal.SIGHUP)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield has_started
+    finally:
+        has_started.set()
+        sender.join()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])

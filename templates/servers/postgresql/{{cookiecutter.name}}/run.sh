@@ -11,10 +11,16 @@ here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
 home=${STATE_DIRECTORY:-$here/run}      # systemd's StateDirectory= sets it; the database lies in its folder data/
 account={{ shell.word(cookiecutter.vars.account) }}
 listen=${LISTEN:-{{ cookiecutter.listen.literal }}}
-postgres=
+postgres='' again='' ending=''
+loading=1       # HUP waits until PostgreSQL serves
+
+# Where what is said cannot be written (a full disk, a reader that is gone), all goes on.
+say() {
+    printf '%s: %s\n' {{ cookiecutter.name }} "$1" >&2 || :
+}
 
 fail() {
-    printf '%s: %s\n' {{ cookiecutter.name }} "$1" >&2
+    say "$1"
     exit 1
 }
 
@@ -43,10 +49,10 @@ own() {
 
 # A copy that belongs to PostgreSQL's account: it takes no key of anybody else's, and may not be able to walk to tls/.
 configure() {
-    rm -rf -- "$state/new"
-    mkdir -- "$state/new"
-    : >"$state/loading"         # as old as what is read: refresh.sh compares
-    cat -- "$here/tls/ca.pem" "$here/tls/intermediates.pem" >"$state/new/ca.pem" &&
+    rm -rf -- "$state/new" &&
+        mkdir -- "$state/new" &&
+        true >"$state/loading" &&       # as old as what is read: refresh.sh compares
+        cat -- "$here/tls/ca.pem" "$here/tls/intermediates.pem" >"$state/new/ca.pem" &&
         cp -- "$here/tls/cert.pem" "$here/tls/key.pem"{% if cookiecutter.files.crl %} "$here/{{ cookiecutter.files.crl }}"{% endif %} "$here/tls/openssl.cnf" \
             "$here/tls/pg_hba.conf" "$here/tls/pg_ident.conf" "$here/tls/roles.sql" "$here/postgresql.conf" "$state/new/" &&
         echo "administrator $($drop id -un) scaffold_admin" >>"$state/new/pg_ident.conf" &&
@@ -87,22 +93,44 @@ await() {
     done
 }
 
-reload() {
-    interrupted=1 again=1
-    [ -n "$ready" ] || return 0     # once it has started
-    again=
+load() {
     if configure; then
-        kill -HUP "$postgres"
-        make_roles || printf '%s: not every caller has a role; the lines above say why\n' {{ cookiecutter.name }} >&2
+        kill -HUP "$postgres" 2>/dev/null || :
+        make_roles || say 'not every caller has a role; the lines above say why'
     else
-        printf '%s: not reloaded; what was read before stays\n' {{ cookiecutter.name }} >&2
+        say 'not reloaded; what was read before stays'
     fi
 }
 
-stop() {
+# When HUP comes again meanwhile, a shell runs this in the middle of itself: that is noted, and one more time is enough for
+# all. And it no longer waits for a command that it runs, whose outcome is lost; for one in the background it can wait again.
+reload() {
     interrupted=1
+    [ -z "$ending" ] || return 0
+    again=1
+    [ -z "$loading" ] || return 0
+    while [ -n "$again" ]; do
+        loading=1
+        while [ -n "$again" ]; do
+            again=
+            load &
+            while kill -0 $! 2>/dev/null; do wait $! || :; done
+        done
+        loading=
+    done
+}
+
+stop() {
+    interrupted=1 ending=1
     [ -n "$postgres" ] || exit 0
     kill "-$1" "$postgres" 2>/dev/null || :
+}
+
+# PostgreSQL does not outlive this script, whatever ended it; and no copy of the key stays.
+end_all() {
+    [ -z "$postgres" ] || kill -INT "$postgres" 2>/dev/null || :
+    [ -z "$postgres" ] || wait "$postgres" 2>/dev/null || :
+    rm -rf -- "$state"
 }
 
 # Whether HUP arrives here. nohup has it ignored, and a shell cannot take that back (POSIX, trap).
@@ -114,12 +142,12 @@ hears_hup() {
 }
 
 hears_hup || {
-    anew='env --default-signal=HUP'
-    $anew true 2>/dev/null || anew='perl -e $SIG{HUP}="DEFAULT";exec@ARGV'
-    if [ -z "${HUP_IS_BACK:-}" ] && $anew true 2>/dev/null; then
-        HUP_IS_BACK=1 exec $anew sh "$here/run.sh"
+    back='env --default-signal=HUP'
+    $back true 2>/dev/null || back='perl -e $SIG{HUP}="DEFAULT";exec@ARGV'
+    if [ -z "${HUP_IS_BACK:-}" ] && $back true 2>/dev/null; then
+        HUP_IS_BACK=1 exec $back sh "$here/run.sh"
     fi
-    printf '%s: HUP is ignored here, so it will not reload; start it by setsid instead of nohup\n' {{ cookiecutter.name }} >&2
+    say 'HUP is ignored here, so it will not reload; start it by setsid instead of nohup'
 }
 
 case $listen in
@@ -137,10 +165,9 @@ become_account
 [ -z "$drop" ] || chmod a+x -- "$home"
 echo '*' >"$home/.gitignore"            # also where the project is gone and the database stays
 state=$(mktemp -d "$home/pg.XXXXXX")
-trap 'rm -rf -- "$state"' EXIT
+trap end_all EXIT
 trap 'stop INT' TERM INT
 trap 'stop TERM' QUIT
-ready='' again=''
 trap reload HUP
 
 # Everything is named from the open folder, where the system can: PostgreSQL's account may not be able to walk there,
@@ -171,9 +198,9 @@ if await && make_roles; then
     for folder in "$home"/pg.*; do
         [ "$folder" = "$state" ] || rm -rf -- "$folder"
     done
-    ready=1
+    printf 'ready: %s\n' {{ cookiecutter.name }} || :
+    loading=
     [ -z "$again" ] || reload
-    printf 'ready: %s\n' {{ cookiecutter.name }}
 else
     stop INT
 fi
@@ -182,5 +209,7 @@ fi
 while :; do
     interrupted='' status=0
     wait "$postgres" || status=$?
-    [ -n "$interrupted" ] && [ "$status" -gt 128 ] || exit "$status"
+    [ -n "$interrupted" ] && [ "$status" -gt 128 ] || break
 done
+postgres=       # its number may be another process's by now
+exit "$status"
