@@ -25,6 +25,7 @@ from scaffold.verify.http import Answered, call
 from scaffold.verify.model import Probe, Result
 from scaffold.verify.protocol import Target
 from scaffold.verify.running_topology import running
+from tests.handshake.postgresql_lab import require_postgresql
 from tests.handshake.verify_lab import Lab, applied, lines, probes
 from tests.requirements import require_command
 
@@ -163,7 +164,7 @@ servers:
     names: [localhost]
     check_revocation: crl
 clients:
-  plain: {{template: python, issuer: issuing, calls: [other]}}
+  plain: {{template: {client}, issuer: issuing, calls: [other]}}
 """
 
 
@@ -172,10 +173,19 @@ def test_verify_is_green_for_every_other_template(tmp_path: Path, template: str,
     """The first fetches each generation's list where its certificates point, the second sees names alone."""
     require_command(command, "openssl")
     (publish,) = free_addresses(1)
-    lab = applied(OTHERS.format(publish=publish, template=template), tmp_path)
+    lab = applied(OTHERS.format(publish=publish, template=template, client="python"), tmp_path)
     report = in_phase(in_phase(lab, "issuing", INTRODUCED), "issuing", SWITCHED).verify()
     assert not report.failed, lines(report)
     assert probes(report, Result.SKIPPED) <= {Probe.SAME_NAME_CA, Probe.OLD_TLS}, lines(report)
+
+
+def test_verify_is_green_where_no_issuer_is_seen(tmp_path: Path) -> None:
+    require_postgresql()
+    (publish,) = free_addresses(1)
+    lab = applied(OTHERS.format(publish=publish, template="postgresql", client="psql"), tmp_path)
+    report = in_phase(in_phase(lab, "issuing", INTRODUCED), "issuing", SWITCHED).verify(ports="auto")
+    assert not report.failed, lines(report)
+    assert probes(report, Result.SKIPPED) == {Probe.SIBLING_CA}, lines(report)
 
 
 def test_verify_sees_a_server_that_shuts_one_generation_out(lab: Lab) -> None:
