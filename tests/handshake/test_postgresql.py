@@ -213,11 +213,18 @@ def test_where_nobody_listens_that_is_said(bank: Lab) -> None:
     assert ask(bank.layout, "teller", "ledger", nowhere).returncode == 5
 
 
+@pytest.mark.parametrize("host", ["db.invalid", "cafe", "a.b", "127.0.0.1.invalid"])
+def test_a_host_that_has_no_address_is_not_reachable(host: str, bank: Lab) -> None:
+    ran = ask(bank.layout, "teller", "ledger", HostPort(host, 1))
+    assert (ran.returncode, f'could not translate host name "{host}"' in ran.stderr) == (5, True), ran.stderr
+
+
 def test_several_urls_are_called_in_turn(bank: Lab, address: HostPort) -> None:
     (nowhere,) = free_addresses(1)
-    urls = [f"postgresql://{one}/" for one in (address, nowhere, address)]
+    by_name = HostPort("localhost", address.port)
+    urls = [f"postgresql://{one}/" for one in (address, nowhere, by_name)]
     ran = run(bank.path("clients/teller/run.sh"), "ledger", *urls)
-    assert (ran.returncode, ran.stdout.count("spiffe://bank/client/teller")) == (5, 2)
+    assert (ran.returncode, ran.stdout.count("spiffe://bank/client/teller")) == (5, 2), ran.stderr
     assert "not reachable" in ran.stderr
 
 

@@ -37,7 +37,10 @@ END
 fi
 
 dialled="hostaddr=$HOST"
-case $HOST in *[!0-9.:a-fA-F]*) dialled= SERVER_NAME=$HOST ;; esac     # only an address can be dialled by another name
+case $HOST in
+    *:*) ;;
+    *[!0-9.]*) dialled= SERVER_NAME=$HOST ;;    # only an address can be dialled by another name
+esac
 
 fail() { # exit code
     printf '%s\n' "$said" | grep . | tail -n 1 | sed 's/^psql: error: //; s/^connection to server .* failed: //' >&2

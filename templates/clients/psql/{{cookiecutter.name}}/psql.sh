@@ -51,14 +51,19 @@ if [ -n "${URL:-}" ]; then
   host=${host#\[} host=${host%\]}
 fi
 
-# psql checks the name that it dials, unless it is given an address beside it.
-dialled=
+# psql checks the name that it dials, unless it is given addresses beside it: then that which stands with each of them.
+expected=$name dialled=
 if [ "$host" != "$name" ]; then
   case $host in
-    *[!0-9.:a-fA-F]*) dialled=$(getent ahosts "$host" | sed -n '1s/ .*//p') ;;
-    *) dialled=$host ;;
+    *:*) addresses=$host ;;
+    *[!0-9.]*) addresses=$(getent ahosts "$host" | sed -n 's/ *STREAM.*//p') ;;
+    *) addresses=$host ;;
   esac
-  [ -n "$dialled" ] || fail "$server: could not translate host name \"$host\""
+  [ -n "$addresses" ] || fail "$server: could not translate host name \"$host\""
+  expected=
+  for address in $addresses; do
+    dialled=${dialled:+$dialled,}$address expected=${expected:+$expected,}$name
+  done
 fi
 {%- if cookiecutter.files.crl %}
 
@@ -76,7 +81,7 @@ read_crls "$work" || { rm -rf -- "$work"; fail "$server: I do not trust the serv
 rm -rf -- "$work"
 {%- endif %}
 
-OPENSSL_CONF=$here/tls/openssl.cnf exec psql --no-psqlrc --no-password -d "host=$(value "$name") hostaddr=$(value "$dialled") port=$port \
+OPENSSL_CONF=$here/tls/openssl.cnf exec psql --no-psqlrc --no-password -d "host=$(value "$expected") hostaddr=$(value "$dialled") port=$port \
 user='{{ role.of(cookiecutter.name) }}' dbname=$(value "$database") connect_timeout=15 gssencmode=disable passfile=/dev/null/none \
 sslmode=verify-full sslrootcert=$(value "$here/tls/ca.pem") sslcert=$(value "$here/tls/cert.pem") sslkey=$(value "$here/tls/key.pem") \
 sslcrl={% if cookiecutter.files.crl %}$(value "$crls"){% else %}/dev/null{% endif %} ssl_min_protocol_version={{ cookiecutter.tls.min_version }}" "$@"
