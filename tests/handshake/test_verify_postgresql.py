@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.kinds.catalogue import templates_folder
 from scaffold.store.layout import Layout
 from scaffold.verify.model import Observed, Probe, Result
 from tests.handshake.postgresql_lab import require_postgresql
@@ -36,10 +37,10 @@ cas:
   root: {}
   issuing: {issuer: root}
 servers:
-  ledger: {template: postgresql, listen: 127.0.0.1:15437, names: [ledger.internal, localhost]}
+  ledger: {template: ./database, listen: 127.0.0.1:15437, names: [ledger.internal, localhost]}
 clients:
-  teller: {template: psql, calls: [ledger]}
-  stranger: {template: psql}
+  teller: {template: ./session, calls: [ledger]}
+  stranger: {template: ./session}
 """
 
 Break = Callable[[Lab], None]
@@ -47,7 +48,11 @@ Break = Callable[[Lab], None]
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    return applied(TOPOLOGY, tmp_path_factory.mktemp("sound"))
+    """Of templates from outside, which bring their protocol along: copies of the built-in ones."""
+    folder = tmp_path_factory.mktemp("sound")
+    shutil.copytree(templates_folder() / "servers/postgresql", folder / "database")
+    shutil.copytree(templates_folder() / "clients/psql", folder / "session")
+    return applied(TOPOLOGY, folder)
 
 
 def copy_of(sound: Lab, to: Path) -> Lab:
