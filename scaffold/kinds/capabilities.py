@@ -114,7 +114,7 @@ class Capabilities:
 
     `protocol` is what it speaks, as URLs have it for a scheme. `conversation` is the program with which verify speaks a
     server's protocol other than HTTP, relative to the template, and `before_tls` what that protocol says before TLS
-    begins. `longest_subject` is how many octets of a caller's subject it can compare, as an RFC 2253 string.
+    begins.
     """
 
     summary: str
@@ -140,7 +140,6 @@ class Capabilities:
     protocol: str = HTTP
     conversation: str | None = None
     before_tls: tuple[Exchange, ...] = ()
-    longest_subject: int | None = None
     owners: Owners = Owners()
     """Of a kind that declares none every file is merged, but for `tls/`."""
 
@@ -183,7 +182,6 @@ def parse(block: object, where: str) -> Capabilities:
         protocol=protocol,
         conversation=reader.text("conversation", None) if server and protocol != HTTP else None,
         before_tls=reader.exchanges("before_tls") if server and protocol != HTTP else (),
-        longest_subject=reader.count("longest_subject") if server else None,
         owners=reader.owners("owners"),
     )
     reader.finish()
@@ -241,12 +239,6 @@ class _Reader:
         if not _SCHEME.fullmatch(value):
             raise self._wrong(field, f'is "{value}"', f'write it as URLs have it for a scheme: "{default}"')
         return value
-
-    def count(self, field: str) -> int | None:
-        value = self._take(field)
-        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-            return value
-        raise self._wrong(field, "must be a whole number above 0")
 
     def exchanges(self, field: str) -> tuple[Exchange, ...]:
         """`[{"receive": HEX, "send": HEX}, …]`."""

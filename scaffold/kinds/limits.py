@@ -14,7 +14,6 @@ from scaffold.kinds import revocation
 from scaffold.kinds.catalogue import Kind, builtin_speaking
 from scaffold.kinds.variables import VariableError, merged
 from scaffold.settings.peers import anchors, callee_issuers, server_name
-from scaffold.settings.subjects import rfc2253
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.mistakes import Mistakes
@@ -360,14 +359,6 @@ def _check_visible(t: Topology, server: Server, kind: Kind, caller: Party) -> No
             "is not known here",
             place=t.place(*_path(caller)),
             hint="take a template that sees the identity (SAN) for this server",
-        )
-    longest, whole = kind.capabilities.longest_subject, rfc2253(caller.subject)
-    if longest is not None and len(whole) > longest:
-        raise TopologyError(
-            f'{server.address}: template "{kind.name}" compares subjects of {longest} characters at the most, and '
-            f"that of {caller.address} has {len(whole)} (RFC 2253: three for each octet beyond ASCII)",
-            place=t.place(*_path(caller), "subject"),
-            hint="give it a shorter common_name",
         )
     for value in _subject(caller):
         if len(value) > _LONGEST_VISIBLE_NAME or not all(character.isprintable() for character in value):

@@ -30,8 +30,8 @@ from tests.requirements import require, require_command
 require_postgresql()
 require_command("openssl")
 
-LONG = "Ж" * 42
-"""With `CN=` in front 255 octets as RFC 2253 prints it: all that PostgreSQL 15 reads of an entry in pg_ident.conf."""
+LONG = "Ж" * 64
+"""In each of three attributes: 1,164 octets as RFC 2253 prints it, all of which count."""
 
 TOPOLOGY = f"""
 version: 1
@@ -53,7 +53,10 @@ clients:
   cashier: {{template: psql, calls: [ledger]}}
   none: {{template: psql, calls: [ledger], subject: {{common_name: 'Ćiro "C" , = + \\', organization: "A, B; <#>"}}}}
   postgres: {{template: psql, calls: [ledger], subject: {{common_name: "# sharp", organization: "/^(.*)$"}}}}
-  long: {{template: psql, calls: [ledger], subject: {{common_name: {LONG}}}}}
+  long:
+    template: psql
+    calls: [ledger]
+    subject: {{common_name: {LONG}, organization: {LONG}, organizational_unit: {LONG}}}
   stranger: {{template: psql}}
 """
 

@@ -267,16 +267,6 @@ def test_without_an_issuer_a_root_of_others_is_noted():
     assert str(note).startswith("server.desk sees no issuer: whichever CA ca.theirs or its root lets issue")
 
 
-def test_a_subject_that_is_longer_than_can_be_compared_is_refused():
-    subject = "    subject: {common_name: %s}"
-    fits, longer = topology(client=subject % ("Ж" * 20)), topology(client=subject % ("Ж" * 21))
-    longest = len("CN=") + 20 * len(r"\D0\96")
-    assert check(fits, kinds_of(fits, **BY_NAME, longest_subject=longest)) == ()
-    error = refused(longer, **BY_NAME, longest_subject=longest)
-    assert "that of client.teller has 129" in error.message
-    assert check(longer, kinds_of(longer, **BY_NAME)) == ()
-
-
 # --- Protocols -------------------------------------------------------------------------------------------------------
 
 
