@@ -24,6 +24,7 @@ from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort
 from tests.handshake.nginx_lab import until
 from tests.handshake.postgresql_lab import answer, as_root, ask, require_postgresql, run, running
+from tests.handshake.traffic import ANYBODYS_PATH, give_to_nobody, nobody, nobodys_folder
 from tests.handshake.verify_lab import Lab, applied, reopened
 from tests.requirements import require, require_command
 
@@ -377,27 +378,22 @@ def test_a_second_one_beside_it_is_refused_and_disturbs_nothing(bank: Lab, addre
     answer(ask(bank.layout, "teller", "ledger", address))
 
 
-def test_an_ordinary_account_runs_it_too(bank: Lab, tmp_path: Path) -> None:
-    require(as_root(), "root, to be another account")
-    home = Path("/tmp") / f"scaffold-nobody-{os.getpid()}"
-    project = home / "ledger"
-    shutil.copytree(bank.path("servers/ledger"), project, ignore=shutil.ignore_patterns("run"))
-    try:
-        subprocess.run(["chown", "-R", "65534:65534", home], check=True)
-        (there,) = free_addresses(1)
-        started = subprocess.Popen(
-            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", project / "run.sh"],
-            env={"PATH": os.environ["PATH"], "LISTEN": str(there)}, stdout=subprocess.PIPE, text=True, cwd="/",
-        )  # fmt: skip
-        try:
-            assert started.stdout is not None
-            assert any(line.startswith("ready: ") for line in started.stdout)
-            answer(ask(bank.layout, "teller", "ledger", there))
-        finally:
-            started.terminate()
-            assert started.wait(30) == 0
-    finally:
-        shutil.rmtree(home)
+def test_an_ordinary_account_runs_it_too_under_any_umask(bank: Lab) -> None:
+    (there,) = free_addresses(1)
+    with nobodys_folder() as home:
+        project = copied(bank, "servers/ledger", home)
+        give_to_nobody(home)
+        with subprocess.Popen(
+            ["sh", "-c", 'umask 777; exec "$0"', project / "run.sh"],
+            env={"PATH": ANYBODYS_PATH, "LISTEN": str(there)}, stdout=subprocess.PIPE, text=True, cwd="/", **nobody(),
+        ) as process:  # fmt: skip
+            try:
+                assert process.stdout is not None
+                assert any(line.startswith("ready: ") for line in process.stdout)
+                answer(ask(bank.layout, "teller", "ledger", there))
+            finally:
+                process.terminate()
+            assert process.wait(60) == 0
 
 
 def test_root_needs_an_account_to_run_it_by(bank: Lab, tmp_path: Path) -> None:
