@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -355,6 +356,34 @@ def test_handshakes_that_stop_half_way_stop_nobody(desk: Project, teller: Creden
     with half_open(desk.port, 300) as connections:
         assert desk.ask(teller).status == 200
         assert connections[-1].recv(65536) == b""  # client_header_timeout
+
+
+def test_1100_silent_strangers_stop_nobody(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
+    """One worker, so that the number does not depend on the machine; none of them is sent away meanwhile."""
+
+    def one_patient_worker(text: str) -> str:
+        return text.replace("worker_processes auto;", "").replace("header_timeout 10s;", "header_timeout 600s;")
+
+    made = project(tmp_path, root, ca, [allow("teller", ca)])
+    with many_files(2_000):
+        with running(made.write(change=one_patient_worker)), half_open(made.port, 1_100):
+            assert made.ask(teller).status == 200
+        assert not any("worker_connections are not enough" in line for line in made.lines)
+        made.write(change=lambda text: one_patient_worker(text).replace("connections 4096;", "connections 1024;"))
+        with running(made), half_open(made.port, 1_100):
+            until(lambda: any("worker_connections are not enough" in line for line in made.lines))
+
+
+@contextlib.contextmanager
+def many_files(count: int) -> Iterator[None]:
+    """Lets this process have so many files open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    require(hard == resource.RLIM_INFINITY or hard >= count, f"{count} open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # --- Errors are JSON -------------------------------------------------------------------------------------------------
