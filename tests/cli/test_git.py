@@ -113,6 +113,17 @@ def test_git_adds_no_secret_and_everything_else(applied: Path) -> None:
     assert {"servers/python-server/tls/client-cert.pem", "servers/kestrel-server/tls/allowed.json"} <= set(files)
 
 
+@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
+def test_git_takes_up_nothing_that_is_written_while_a_server_runs(applied: Path, kind: str) -> None:
+    folder = applied / "servers" / f"{kind}-server"
+    (folder / "run").mkdir()
+    (folder / "run" / "access.log").write_text("who called\n")
+    assert f"servers/{kind}-server/run.sh" in added(applied)
+    assert f"servers/{kind}-server/run/access.log" not in added(applied)
+    (folder / ".gitignore").unlink()
+    assert f"servers/{kind}-server/run/access.log" in added(applied)
+
+
 def test_a_project_that_is_a_repository_of_its_own_is_safe_too(applied: Path) -> None:
     for folder in (*(applied / "servers").iterdir(), *(applied / "clients").iterdir(), *(applied / "pki").iterdir()):
         files = added(folder)
