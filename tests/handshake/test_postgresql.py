@@ -391,6 +391,8 @@ def test_an_ordinary_account_runs_it_too_under_any_umask(bank: Lab) -> None:
                 assert process.stdout is not None
                 assert any(line.startswith("ready: ") for line in process.stdout)
                 answer(ask(bank.layout, "teller", "ledger", there))
+                by_root = run(project / "admin.sh", "-XAtqc", "SELECT session_user")
+                assert by_root.stdout == "scaffold_admin\n", by_root.stderr
             finally:
                 process.terminate()
             assert process.wait(60) == 0

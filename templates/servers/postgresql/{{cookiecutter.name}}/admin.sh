@@ -1,4 +1,3 @@
-{% import "shared/quoted.sh" as shell -%}
 #!/bin/sh
 # admin.sh [psql's arguments]: a session of the administrator with {{ cookiecutter.name }}, which must be running, on its Unix socket.
 # It opens to the account that runs PostgreSQL, and to root.
@@ -8,18 +7,18 @@ PATH=$(printf '%s:' /usr/lib/postgresql/*/bin)$PATH
 
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
 home=${STATE_DIRECTORY:-$here/run}
-account={{ shell.word(cookiecutter.vars.account) }}
 exec 9<"$home"
-drop=
-if [ "$(id -u)" = 0 ]; then
-    drop="setpriv --reuid=$(id -u -- "$account") --regid=$(id -g -- "$account") --init-groups --"
-    cd /
-fi
 for socket in "$home"/pg.*/.s.PGSQL.*[0-9]; do
     [ -S "$socket" ] || continue
     folder=${socket%/*}
     seen=/proc/self/fd/9/${folder##*/}
     [ -d "$seen/." ] || seen=$folder
+    drop=
+    if [ "$(id -u)" = 0 ]; then
+        owner=$(ls -ldn -- "$folder" | awk '{ print "--reuid=" $3, "--regid=" $4 }')
+        drop="setpriv $owner --clear-groups --"
+        cd /
+    fi
     exec $drop psql -w -h "$seen" -p "${socket##*.}" -U scaffold_admin -d postgres "$@"
 done
 echo '{{ cookiecutter.name }} is not running' >&2
