@@ -285,7 +285,7 @@ def _check_owners(owners: Owners, project: Path, name: str) -> None:
 def _check_program(folder: Path, program: str, name: str) -> None:
     """Raises KindError where the program is not a file of the template that its owner may run."""
     path = folder / program
-    if not path.is_file() or path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()):
+    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
         raise KindError(f'template "{name}": _scaffold.conversation names "{program}", which is no file of it')
     if not is_executable(path):
         raise KindError(f'template "{name}": {program} is not executable', hint=f"chmod +x {path}")
