@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 import enum
 import fnmatch
-import functools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -82,20 +81,22 @@ class Owners:
     yours: tuple[str, ...] = ()
     merged: tuple[str, ...] = ("*",)
 
+    _known: dict[str, Owner] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Thousands of projects of one kind have the same paths."""
+
     def owner_of(self, path: str) -> Owner:
         """The owner of `path`; `tls/` is scaffold's whatever is declared."""
-        return _owner_of(self, path)
+        if path not in self._known:
+            self._known[path] = self._declared(path)
+        return self._known[path]
 
-
-@functools.lru_cache(maxsize=4096)
-def _owner_of(owners: Owners, path: str) -> Owner:
-    """Thousands of projects of one kind have the same paths."""
-    if path.startswith("tls/"):
+    def _declared(self, path: str) -> Owner:
+        if path.startswith("tls/"):
+            return Owner.SCAFFOLD
+        for patterns, owner in ((self.yours, Owner.YOURS), (self.merged, Owner.MERGED)):
+            if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
+                return owner
         return Owner.SCAFFOLD
-    for patterns, owner in ((owners.yours, Owner.YOURS), (owners.merged, Owner.MERGED)):
-        if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
-            return owner
-    return Owner.SCAFFOLD
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def _drifted(one: DesiredParty, source: Project, record: Record, observed: Obser
         if _is_tls(one, path):
             continue
         match owner_of(one, source, path):
-            case Owner.SCAFFOLD if observed.edited_digest(path) != sha256:
+            case Owner.SCAFFOLD if not observed.has_digest(path, sha256):
                 return True
             case Owner.MERGED if not observed.is_file_or_missing(path):
                 return True
@@ -178,11 +178,9 @@ def _unchanged(one: DesiredParty, source: Project, record: Record, observed: Obs
 
 def _tls_reasons(wanted: Mapping[str, str], observed: Observation) -> Iterator[tuple[str, Reason]]:
     for path, sha256 in wanted.items():
-        there = observed.content(path)
-        if there is None:
-            yield path, Reason(ReasonCode.MISSING, path)
-        elif digest(there) != sha256:
-            yield path, Reason(ReasonCode.CONTENT, path)
+        if not observed.has_digest(path, sha256):
+            code = ReasonCode.MISSING if observed.content(path) is None else ReasonCode.CONTENT
+            yield path, Reason(code, path)
 
 
 def _deleted_note(one: DesiredParty, path: str) -> Note:

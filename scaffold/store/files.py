@@ -50,10 +50,11 @@ def store_error(verb: str, path: str | Path, error: OSError) -> StoreError:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that is there: its bytes and its permission bits."""
+    """A file that is there: its bytes, its permission bits, and the number of its owner."""
 
     content: bytes
     mode: int
+    owner: int
 
 
 _TO_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -69,7 +70,7 @@ def read(path: str) -> Found | None:
         return None
     try:
         status = os.fstat(descriptor)
-        return Found(_read_all(descriptor, status.st_size), stat.S_IMODE(status.st_mode))
+        return Found(_read_all(descriptor, status.st_size), stat.S_IMODE(status.st_mode), status.st_uid)
     except OSError as error:
         raise store_error("read", path, error) from error
     finally:

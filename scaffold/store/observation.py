@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography import x509
 
@@ -18,7 +19,10 @@ from scaffold.pki import crl as crls
 from scaffold.pki import keys
 from scaffold.store import bases, files, ledger, projects
 from scaffold.store.layout import Layout
-from scaffold.store.seen import SeenFile, SeenFolder, names, sha256_of, state_serial
+from scaffold.store.seen import SeenFile, SeenFolder, names, read, state_serial
+
+_TEXTS: Final = 256
+"""How many texts are kept to compare others with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,11 @@ class Observation:
         self.serial = state_serial(layout)  # before the records are read: what is added meanwhile is noticed later
         self.ledger = ledger.load(layout)
         self._listings: dict[str, frozenset[str]] = {}
-        self._statuses: dict[str, os.stat_result | None] = {}
+        self._statuses: dict[str, tuple[int, int] | None] = {}
         self._user = os.geteuid() if hasattr(os, "geteuid") else None
         self._folder: str | None = None
         self._found: dict[str, files.Found | None] = {}
+        self._texts: dict[str, bytes] = {}
 
     def look_at(self, folder: str) -> None:
         """Until the next call, each file below `folder` is read once: what is decided on is what was seen.
@@ -132,6 +137,7 @@ class Observation:
         found = self._file(path)
         if found is None:
             return SeenKey()
+        self._statuses[path] = stat.S_IFREG | found.mode, found.owner
         sha256 = projects.digest(found.content)
         try:
             return SeenKey(True, keys.public_of(found.content), False, sha256, found.mode)
@@ -152,39 +158,44 @@ class Observation:
 
     def rights(self, path: str) -> SeenRights | None:
         """Of a file or folder, and None where nothing is; `""` is the output folder itself."""
-        status = self._status(path)
-        if status is None:
+        if (found := self._found.get(path)) is not None:
+            return SeenRights(found.mode, found.owner, self._is_ours(found.owner))
+        if (status := self._status(path)) is None:
             return None
-        ours = self._user is None or status.st_uid == self._user
-        return SeenRights(stat.S_IMODE(status.st_mode), status.st_uid, ours)
+        mode, owner = status
+        return SeenRights(stat.S_IMODE(mode), owner, self._is_ours(owner))
+
+    def _is_ours(self, owner: int) -> bool:
+        return self._user is None or owner == self._user
 
     def check_folder(self, path: str) -> None:
         """Raises StoreError where a link or a file stands in the place of a folder."""
         if (status := self._status(path)) is not None:
-            files.refuse_no_folder(self.layout.at(path), status.st_mode)
+            files.refuse_no_folder(self.layout.at(path), status[0])
 
     def is_folder(self, path: str) -> bool:
         """Whether a folder stands there, and no link to one."""
-        return (status := self._status(path)) is not None and stat.S_ISDIR(status.st_mode)
+        return (status := self._status(path)) is not None and stat.S_ISDIR(status[0])
 
     def is_file_or_missing(self, path: str) -> bool:
         """Whether a regular file stands there, or nothing does."""
-        return (status := self._status(path)) is None or stat.S_ISREG(status.st_mode)
+        return (status := self._status(path)) is None or stat.S_ISREG(status[0])
 
-    def _status(self, path: str) -> os.stat_result | None:
-        """Of a file or folder, asked for once; None where nothing is. Raises StoreError."""
+    def _status(self, path: str) -> tuple[int, int] | None:
+        """Mode and owner of a file or folder, asked for once; None where nothing is. Raises StoreError."""
         if path not in self._statuses:
             self._statuses[path] = self._ask_status(self.layout.at(path))
         return self._statuses[path]
 
     @staticmethod
-    def _ask_status(at: str) -> os.stat_result | None:
+    def _ask_status(at: str) -> tuple[int, int] | None:
         try:
-            return os.lstat(at)
+            status = os.lstat(at)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise files.store_error("read", at, error) from error
+        return status.st_mode, status.st_uid
 
     def exists(self, path: str) -> bool:
         """Whether anything has that name; a link counts, wherever it leads."""
@@ -195,9 +206,32 @@ class Observation:
         """SHA-256 of a file that is the person's: None where nothing is, and no digest at all for what is no file."""
         if not self.exists(path):
             return None
+        found = self._persons(path)
+        return projects.digest(found.content) if isinstance(found, files.Found) else found
+
+    def has_digest(self, path: str, sha256: str) -> bool:
+        """Whether the file at `path` has that SHA-256; what is no file has none."""
+        found = self._persons(path)
+        if not isinstance(found, files.Found):
+            return False
+        # Thousands of projects hold the same texts: what is like one with that digest need not be hashed.
+        if self._texts.get(sha256) == found.content:
+            return True
+        if projects.digest(found.content) != sha256:
+            return False
+        if len(self._texts) >= _TEXTS:
+            self._texts.clear()
+        self._texts[sha256] = found.content
+        return True
+
+    def _persons(self, path: str) -> files.Found | str | None:
+        """What stands where a person may have put something: no file is no error there."""
         if (found := self._found.get(path)) is not None:
-            return projects.digest(found.content)
-        return sha256_of(self.layout.at(path))
+            return found
+        there = read(self.layout.at(path))
+        if isinstance(there, files.Found) and self._folder is not None and path.startswith(self._folder):
+            self._found[path] = there
+        return there
 
     def base(self, sha256: str | None) -> bytes | None:
         """The text with that hash from which a file was rendered, or None where it is not kept."""

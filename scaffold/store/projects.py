@@ -112,11 +112,14 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
     if event.get("gone"):
         records.pop(address, None)
         return
+    if address not in records:
+        records[address] = Record()
+    record = records[address]
+    ours = record.ours
     for texts in ("hashes", "known", "offered", "merging", "files"):
         for path in event.get(texts, ()):
-            _check_own(address, path)
-    record = records.setdefault(address, Record())
-    ours = record.ours
+            if path not in ours:
+                _check_own(address, path)
     for path, sha256 in event.get("hashes", {}).items():
         record.inputs = None
         if path in ours:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from scaffold.errors import StoreError
 from scaffold.store import files
 from scaffold.store.layout import LEDGER, PROJECTS, Layout
 
@@ -51,16 +52,29 @@ def sha256_of(path: str) -> str | None:
 
     Raises StoreError.
     """
+    found = read(path)
+    return hashlib.sha256(found.content).hexdigest() if isinstance(found, files.Found) else found
+
+
+def read(path: str) -> files.Found | str | None:
+    """The file at `path`: None where nothing is, and NO_FILE for what is no regular file. Raises StoreError."""
     try:
-        status = os.lstat(path)
+        return files.read(path)
+    except StoreError:
+        if (mode := _mode(path)) is None:
+            return None
+        if not stat.S_ISREG(mode):
+            return NO_FILE
+        raise
+
+
+def _mode(path: str) -> int | None:
+    try:
+        return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise files.store_error("read", path, error) from error
-    if not stat.S_ISREG(status.st_mode):
-        return NO_FILE
-    found = files.read(path)
-    return None if found is None else hashlib.sha256(found.content).hexdigest()
 
 
 def first_change(layout: Layout, seen: Iterable[Seen]) -> str | None:
