@@ -27,6 +27,7 @@ from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
 from scaffold.plan.unknown import Unknown, known
 from scaffold.store import files, ledger, projects
+from scaffold.store.examined import Examination
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.files import Writer
 from scaffold.store.keyring import Keyring
@@ -67,6 +68,8 @@ class ApplyContext:
     passwords: dict[Address, bytes] = field(default_factory=dict)
     certificates: dict[Address, x509.Certificate] = field(default_factory=dict)
     """Of each generation of a CA that is made here, as soon as it is in place."""
+    examined: dict[str, Examination] = field(default_factory=dict)
+    """The leaves that were made and are in order, by their addresses."""
     _planned: Mapping[Address, Generation] = field(init=False)
     _local: dict[str, LocalIssuer] = field(default_factory=dict)
     """By CA: from the roots down, each is in place before anything is asked of it."""

@@ -14,12 +14,15 @@ from scaffold.pki import broken, bundles, keys
 from scaffold.pki.issue import new_serial
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.authorities import Authorities
+from scaffold.plan.checks import Examined, examine
 from scaffold.plan.desired import DesiredParty, IssuedCertificate
 from scaffold.plan.diff import bundle_inputs
+from scaffold.plan.memo import examination
 from scaffold.plan.model import Change, Work
-from scaffold.plan.unknown import known
+from scaffold.plan.unknown import Unknown, known
 from scaffold.store import files, secrets
-from scaffold.store.ledger import Issued
+from scaffold.store.ledger import Issued, Ledger
+from scaffold.store.observation import SeenCertificate, SeenKey
 from scaffold.store.projects import Record, digest
 from scaffold.topology.address import Address, Part
 from scaffold.topology.model import GeneratedSecret, Secret
@@ -50,10 +53,13 @@ def make(
                 _made(context, change, asked[change.address], authorities)
                 for change in changes[start : start + _AT_ONCE]
             ]
-            issued = [one for one in made if one.change.work is not Work.PLACE]
-            context.record.issued([_entry(one, authorities) for one in issued])
+            issued = {one.asked.address: _entry(one, authorities) for one in made if one.change.work is not Work.PLACE}
+            context.record.issued(list(issued.values()))
             for one in made:
-                _put(context, one)
+                content = bundles.pem(one.issuance.certificate) + _pem(one.issuance.chain)
+                key = _put(context, one, content)
+                if key is not None:
+                    _examine(context, one, content, key, issued[one.asked.address], authorities)
                 context.progress(one.change)
 
 
@@ -101,15 +107,38 @@ def _pem(chain: tuple[x509.Certificate, ...]) -> bytes:
     return bundles.chain_pem(chain)
 
 
-def _put(context: ApplyContext, one: _Made) -> None:
-    """The key first: a server that reloads between the two keeps its old pair until they match."""
-    paths = one.asked.paths
+def _put(context: ApplyContext, one: _Made, content: bytes) -> bytes | None:
+    """The key first: a server that reloads between the two keeps its old pair until they match. A new key's text."""
+    paths, pem = one.asked.paths, None
     if one.key is not None:
-        context.writer.write(paths.key, keys.to_pem(one.key), mode=files.SECRET_FILE)
+        pem = keys.to_pem(one.key)
+        context.writer.write(paths.key, pem, mode=files.SECRET_FILE)
     else:
         context.writer.restrict(paths.key)
-    issuance = one.issuance
-    context.writer.write(paths.certificate, bundles.pem(issuance.certificate) + _pem(issuance.chain))
+    context.writer.write(paths.certificate, content)
+    return pem
+
+
+def _examine(
+    context: ApplyContext, one: _Made, content: bytes, key: bytes, recorded: Issued, authorities: Authorities
+) -> None:
+    """What is in order as it was made need not be examined by the next plan."""
+    certificate, behind = one.issuance.certificate, authorities.sent_pem(one.asked.issuer)
+    spki = keys.spki(certificate)
+    made = Examined(
+        one.asked,
+        SeenCertificate(certificate, content),
+        SeenKey(present=True, spki=spki),
+        spki,
+        authorities[one.asked.issuer].issuer,
+        Ledger(issued={recorded.fingerprint_sha256: recorded}),
+        context.now,
+    )
+    if isinstance(behind, Unknown) or not content.endswith(behind) or examine(made) is not None:
+        return
+    found = examination(made, behind, files.Found(key, files.SECRET_FILE, 0))
+    if found is not None:
+        context.examined[str(one.asked.address)] = found
 
 
 def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -> None:

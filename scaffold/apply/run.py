@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaffold.apply import authorities, leaves, projects, staples
 from scaffold.apply.context import ApplyContext, Progress
 from scaffold.collector import garbage_collector_off
-from scaffold.errors import Overtaken
+from scaffold.errors import Overtaken, StoreError
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.make import Planned
+from scaffold.plan.memo import Memo
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.plan.revocations import off_crl
-from scaffold.store import files, gitignore, ledger, lock
+from scaffold.store import examined, files, gitignore, ledger, lock
 from scaffold.store.archive import archive
 from scaffold.store.layout import GITATTRIBUTES, GITIGNORE
 from scaffold.store.secrets import Secrets
@@ -60,8 +62,18 @@ def apply(
         _prepare(context)
         with garbage_collector_off():
             _carry_out(context, plan)
+            _remember(context, planned.memo)
     undone = tuple(change for change in plan.changes if change.action is Action.CONFLICT)
     return Outcome(tuple(change for change in plan.changes if change.action is not Action.CONFLICT), undone)
+
+
+def _remember(context: ApplyContext, memo: Memo) -> None:
+    """Spares the next plan work. That it cannot be written is no reason for an apply to fail."""
+    if memo.remembered is None:
+        return
+    with contextlib.suppress(StoreError):
+        known = replace(memo.remembered, entries=memo.held)
+        examined.save(context.layout, context.writer, known, {**memo.examined, **context.examined}, context.randomness)
 
 
 def _check_unchanged(context: ApplyContext, plan: Plan) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaffold.cli.clock import now
-from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
+from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Refresh, Yes
 from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def run(
         ),
     ] = None,
     json: Json = False,
+    refresh: Refresh = False,
 ) -> None:
     """Plan (or read PLAN, which must still be today's), ask where a CA or a file is at stake, and carry it out."""
     from scaffold.cli.plan_and_apply import carry_out
@@ -43,7 +44,9 @@ def run(
     def make(project: Project, overtaken: Overtaken | None) -> Planned:
         if overtaken is not None and overtaken.path is not None:
             given_up.clear()  # whoever gave up a file gave up the text that was in it
-        planned = plan_all(look(project.topology, project.kinds, project.layout, moment), overwrite=given_up)
+        known = project.remembered(refresh=refresh)
+        basis = look(project.topology, project.kinds, project.layout, moment, remembered=known)
+        planned = plan_all(basis, overwrite=given_up)
         if plan_file is not None:
             _check_saved(plan_file, planned, overwrite)
         return planned

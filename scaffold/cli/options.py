@@ -13,6 +13,7 @@ Out = Annotated[
     typer.Option("--out", metavar="DIR", help="The output folder.  [default: the topology's name, beside FILE]"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Refresh = Annotated[bool, typer.Option("--refresh", help="Examine every certificate, also what was in order before.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before a CA is replaced or something is deleted.")]
 
 DEFAULT_FILE = Path("topology.yaml")

@@ -9,7 +9,7 @@ import typer
 
 from scaffold.cli import failures
 from scaffold.cli.clock import now
-from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
+from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Refresh
 
 
 def run(
@@ -20,6 +20,7 @@ def run(
     check: Annotated[bool, typer.Option("--check", help="Exit with 3 where something is to do.")] = False,
     save: Annotated[Path | None, typer.Option("--save", metavar="PLAN", help="Save the plan for `apply PLAN`.")] = None,
     all_changes: Annotated[bool, typer.Option("--all", help="Show each of many changes that are alike.")] = False,
+    refresh: Refresh = False,
 ) -> None:
     """Plan, print, and save where that is asked for."""
     from scaffold.cli.project import open_project
@@ -29,7 +30,8 @@ def run(
     from scaffold.view.terminal import show
 
     project = open_project(file, out)
-    planned = plan_all(look(project.topology, project.kinds, project.layout, now()))
+    known = project.remembered(refresh=refresh)
+    planned = plan_all(look(project.topology, project.kinds, project.layout, now(), remembered=known))
     plan = planned.plan
     if save is not None:
         from scaffold.plan.saved import save_plan

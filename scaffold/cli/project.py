@@ -16,6 +16,7 @@ from scaffold.topology.model import Party, Topology
 
 if TYPE_CHECKING:
     from scaffold.kinds.catalogue import Kind
+    from scaffold.store.examined import Remembered
     from scaffold.store.layout import Layout
 
 
@@ -30,6 +31,12 @@ class Project:
     def address(self, text: str) -> Address:
         """The address that a person wrote. Raises AddressError, with the nearest of the topology's."""
         return Address.parse(text, known=graph.addresses(self.topology))
+
+    def remembered(self, *, refresh: bool) -> Remembered | None:
+        """What a plan need not examine again: nothing where it is to `refresh`."""
+        from scaffold.store import examined
+
+        return None if refresh else examined.load(self.layout)
 
 
 def open_project(file: Path, out: Path | None) -> Project:

@@ -318,9 +318,9 @@ class _Reader:
 
     def finish(self) -> None:
         """Raises KindError for a field that nothing asked for."""
-        for field in self._block:
-            near = difflib.get_close_matches(field, self._known, n=1)
-            raise self._wrong(field, "is not known", f'did you mean "{near[0]}"?' if near else None)
+        for name in self._block:
+            near = difflib.get_close_matches(name, self._known, n=1)
+            raise self._wrong(name, "is not known", f'did you mean "{near[0]}"?' if near else None)
 
 
 def _is_texts(value: object) -> bool:

@@ -63,6 +63,15 @@ class Generation:
         """SHA-256 of its key in hex."""
         return self.spki if isinstance(self.spki, Unknown) else hashlib.sha256(self.spki).hexdigest()
 
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of all that the certificates which it has issued are compared with."""
+        today = b"" if self.today is None else bundles.der(self.today)
+        spki = b"" if isinstance(self.spki, Unknown) else self.spki
+        name = self.subject.public_bytes()
+        said = f"{self.address} {self.not_after.isoformat()} {len(name)} {len(spki)} {len(today)} "
+        return hashlib.sha256(said.encode() + name + spki + today).digest()
+
     @property
     def anchor(self) -> x509.Certificate | Unknown:
         """Of a CA that nobody issued here: the certificate that is trusted, its own or that of the root above."""

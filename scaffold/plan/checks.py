@@ -73,7 +73,7 @@ class Examined:
         return self.desired.address.role is Role.CA and (is_recorded or self.has_left_traces)
 
 
-_SHA256 = hashes.SHA256()
+SHA256: Final = hashes.SHA256()
 
 _OF_ASPECTS: Final[Mapping[Aspect, ReasonCode]] = {aspect: ReasonCode(aspect.value) for aspect in Aspect} | {
     Aspect.WHOLE: ReasonCode.INCOMPREHENSIBLE,
@@ -204,7 +204,7 @@ def signature(one: Examined) -> Reason | None:
 
 def recorded(one: Examined) -> Issued | None:
     """What the ledger has of this very certificate, byte for byte."""
-    return one.ledger.issued.get(one.real.fingerprint(_SHA256).hex())
+    return one.ledger.issued.get(one.real.fingerprint(SHA256).hex())
 
 
 def _signed_here(one: Examined, issuer: Generation) -> bool:

@@ -32,6 +32,7 @@ from scaffold.plan.desired import (
     RootCertificate,
 )
 from scaffold.plan.intents import Intent, Resolved, resolve
+from scaffold.plan.memo import Memo
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
 from scaffold.plan.reasons import Finding, Reason, ReasonCode
@@ -40,6 +41,7 @@ from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.peers import peer_issuers
 from scaffold.store import gitignore, secrets
+from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.files import SECRET_FILE
 from scaffold.store.layout import FOLDERS, LEDGER
@@ -61,6 +63,7 @@ class Difference:
     changes: tuple[Change, ...]
     notes: tuple[Note, ...]
     authorities: Authorities
+    memo: Memo
 
 
 def diff(
@@ -74,24 +77,27 @@ def diff(
     resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
     intents: Sequence[Intent] = (),
     hold_pending: bool = False,
+    remembered: Remembered | None = None,
 ) -> Difference:
     """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
 
     `resolutions`: how the conflicts of projects end, by the address of a server or client.
     `hold_pending`: what the topology has come to ask for leaves projects and CAs as they stand, and `tls/` goes on
     with what fits them.
+    `remembered`: what need not be examined again; it changes no answer.
     `intents` are taken as if the ledger said so already: what follows from them is found like any other difference.
     Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
     that cannot be, TopologyError for CAs that would issue and have ended.
     """
     resolved = resolve(intents, desired, observed, existing, now)
     known = observed.ledger.after(resolved.revocations(now))
+    memo = Memo(None if intents else remembered, known, now)
     work = _Diff(
-        desired, observed, existing, kinds, now, frozenset(overwrite), resolutions, resolved, known, hold_pending
+        desired, observed, existing, kinds, now, frozenset(overwrite), resolutions, resolved, known, hold_pending, memo
     )
     work.run()
     authorities = Authorities.of(desired.topology, work.generations.values())
-    return Difference(tuple(work.changes), tuple(work.notes), authorities)
+    return Difference(tuple(work.changes), tuple(work.notes), authorities, memo)
 
 
 @dataclass(slots=True)
@@ -107,6 +113,7 @@ class _Diff:
     ledger: Ledger
     """As it will be, once what is resolved is in it."""
     hold_pending: bool
+    memo: Memo
     generations: dict[Address, Generation] = field(default_factory=dict)
     """Of each CA, as it will be."""
     issuing: dict[str, Address] = field(default_factory=dict)
@@ -353,12 +360,17 @@ class _Diff:
 
     def _leaf(self, asked: IssuedCertificate, settled: Authorities) -> bool:
         """Compares one certificate; whether it is issued anew."""
-        issuer = settled[asked.issuer].issuer
+        issuer, behind = settled[asked.issuer].issuer, settled.sent_pem(asked.issuer)
+        if self.memo.is_in_order(asked, issuer, behind, self.observed):
+            return False
         examined = self._examine(asked, issuer)
         verdict, withdrawn = self._verdict(examined)
-        if verdict is None and not withdrawn:
+        if withdrawn and verdict is None:
+            return False
+        if verdict is None:
             verdict = self._around_leaf(asked, examined, settled)
         if verdict is None:
+            self.memo.take(examined, behind, self.observed)
             return False
         key = verdict.work is Work.NEW_KEY
         verdict = _with_fault(asked, verdict)

@@ -17,10 +17,12 @@ from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
 from scaffold.plan.intents import Intent
+from scaffold.plan.memo import Memo
 from scaffold.plan.model import Plan
 from scaffold.plan.notes import notes
 from scaffold.plan.projects import Resolution
 from scaffold.store import existing
+from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
@@ -43,6 +45,7 @@ class Basis:
     now: datetime
     notes: tuple[Note, ...] = ()
     issuers: Mounted = field(default_factory=dict)
+    remembered: Remembered | None = None
 
     @property
     def topology(self) -> Topology:
@@ -56,6 +59,7 @@ class Planned:
     plan: Plan
     basis: Basis
     authorities: Authorities
+    memo: Memo
 
 
 def look(
@@ -65,12 +69,14 @@ def look(
     now: datetime,
     issuers: Mounted | None = None,
     generations: Generations = ONE_EACH,
+    remembered: Remembered | None = None,
 ) -> Basis:
     """Looks at all that a plan needs; no password is asked for.
 
     `kinds` is by the address of each server and client; what a kind cannot enforce is refused. `issuers` issue in the
-    place of CAs' keys on disk; `generations` are those of CAs with more than one. Raises TopologyError for all at once
-    that the topology asks for and that cannot be, StoreError, KindError, PkiError.
+    place of CAs' keys on disk; `generations` are those of CAs with more than one. What is `remembered` spares work, and
+    changes no answer. Raises TopologyError for all at once that the topology asks for and that cannot be, StoreError,
+    KindError, PkiError.
     """
     mounted = issuers or {}
     with garbage_collector_off():
@@ -79,7 +85,7 @@ def look(
         observed.ledger.check()
         desired = desire(t, mounted, generations)
         adopted, said = _check(desired, kinds, observed, now)
-        return Basis(desired, observed, adopted, kinds, now, said, mounted)
+        return Basis(desired, observed, adopted, kinds, now, said, mounted, remembered)
 
 
 def _check(
@@ -143,6 +149,7 @@ def plan_all(
             resolutions=resolutions,
             intents=intents,
             hold_pending=hold_pending,
+            remembered=basis.remembered,
         )
         if basis.existing:
             from scaffold.plan.adopted import refuse_invalid
@@ -154,7 +161,7 @@ def plan_all(
         notes=tuple(dict.fromkeys((*basis.notes, *found.notes, *passwords.notes(basis.topology, found.changes)))),
         state_serial=basis.observed.serial,
     )
-    return Planned(plan, basis, found.authorities)
+    return Planned(plan, basis, found.authorities, found.memo)
 
 
 def make_plan(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> Plan:

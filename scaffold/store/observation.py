@@ -112,10 +112,11 @@ class Observation:
 
     def content(self, path: str) -> bytes | None:
         """The bytes of a file, or None where it is not there."""
-        found = self._file(path)
+        found = self.file(path)
         return None if found is None else found.content
 
-    def _file(self, path: str) -> files.Found | None:
+    def file(self, path: str) -> files.Found | None:
+        """A file with its rights, or None where it is not there."""
         if self._folder is None or not path.startswith(self._folder):
             return files.read(self.layout.at(path))
         if path not in self._found:
@@ -134,10 +135,9 @@ class Observation:
 
     def key(self, path: str) -> SeenKey:
         """A private key's public half, without a password."""
-        found = self._file(path)
+        found = self.key_file(path)
         if found is None:
             return SeenKey()
-        self._statuses[path] = stat.S_IFREG | found.mode, found.owner
         sha256 = projects.digest(found.content)
         try:
             return SeenKey(True, keys.public_of(found.content), False, sha256, found.mode)
@@ -145,6 +145,13 @@ class Observation:
             return SeenKey(True, None, True, sha256, found.mode)
         except Unreadable:
             return SeenKey(True, None, False, sha256, found.mode, f"{path} is not a private key, or a damaged one")
+
+    def key_file(self, path: str) -> files.Found | None:
+        """The same of a private key, whose rights are asked about once more when all has been looked at."""
+        found = self.file(path)
+        if found is not None:
+            self._statuses[path] = stat.S_IFREG | found.mode, found.owner
+        return found
 
     def crl(self, path: str) -> SeenCrl:
         """The CRL of a PEM file."""

@@ -16,7 +16,7 @@ its inputs ask is recorded **after**.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -116,10 +116,7 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
         records[address] = Record()
     record = records[address]
     ours = record.ours
-    for texts in ("hashes", "known", "offered", "merging", "files"):
-        for path in event.get(texts, ()):
-            if path not in ours:
-                _check_own(address, path)
+    _check_own(address, (path for texts in _TEXTS for path in event.get(texts, ()) if path not in ours))
     for path, sha256 in event.get("hashes", {}).items():
         record.inputs = None
         if path in ours:
@@ -145,11 +142,15 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
         }
 
 
-def _check_own(address: Address, path: str) -> None:
+_TEXTS: Final = ("hashes", "known", "offered", "merging", "files")
+
+
+def _check_own(address: Address, paths: Iterable[str]) -> None:
     """Raises ValueError for a path that is not below the project's own folder: what is recorded may be removed."""
     below = f"{FOLDERS[address.role]}/{address.name}/"
-    if not path.startswith(below) or not {"", ".", ".."}.isdisjoint(path.split("/")):
-        raise ValueError(f"{path} is not below {below}")
+    for path in paths:
+        if not path.startswith(below) or not {"", ".", ".."}.isdisjoint(path.split("/")):
+            raise ValueError(f"{path} is not below {below}")
 
 
 class Recorder:

@@ -1,0 +1,121 @@
+"""What need not be examined again: a leaf that was in order, of which nothing that was examined has changed.
+
+What the checks of a certificate read is named byte for byte: the files of the certificate and its key, what is wanted,
+the issuer and what is sent behind the leaf. The clock decides by two moments that are worked out when it is examined,
+and what the ledger says is asked each time. So an answer is the same with a memo or without one.
+
+CAs are examined always, and so is what is broken on purpose, or changed by what a person asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import cryptography
+
+from scaffold import __version__
+from scaffold.pki.issue import BACKDATE
+from scaffold.plan.authorities import Generation
+from scaffold.plan.checks import SHA256, Examined
+from scaffold.plan.desired import IssuedCertificate, RootCertificate
+from scaffold.plan.unknown import Unknown
+from scaffold.store.examined import Entry, Examination, Remembered
+from scaffold.store.files import Found
+from scaffold.store.ledger import Ledger
+from scaffold.store.observation import Observation
+
+_RULES: Final = f"1 {__version__} {cryptography.__version__}".encode()
+"""By which rules was examined: the number is raised with each change of `checks` or `profiles`."""
+
+
+@dataclass(slots=True)
+class Memo:
+    """Of one plan: what is remembered when it begins, and of that what holds; and what it has examined itself.
+
+    Without anything to remember, not even an empty record, nothing is taken for granted and nothing kept.
+    """
+
+    remembered: Remembered | None
+    ledger: Ledger
+    now: datetime
+    held: dict[str, Entry] = field(default_factory=dict)
+    examined: dict[str, Examination] = field(default_factory=dict)
+
+    def is_in_order(
+        self, asked: IssuedCertificate, issuer: Generation, behind: bytes | Unknown, observed: Observation
+    ) -> bool:
+        """Whether `asked` was examined as it stands there, and an examination would find nothing again.
+
+        `behind` is what is sent after it. Raises StoreError for what cannot be read.
+        """
+        entry = self._entry(asked)
+        if self.remembered is None or entry is None or isinstance(behind, Unknown) or not _is_lasting(asked, issuer):
+            return False
+        certificate, key = observed.file(asked.paths.certificate), observed.key_file(asked.paths.key)
+        if certificate is None or key is None:
+            return False
+        signer = _signer(self.ledger, entry.fingerprint)
+        if not self.remembered.holds(entry, _content(asked, certificate.content, key, issuer, behind, signer)):
+            return False
+        self.held[str(asked.address)] = entry
+        return True
+
+    def _entry(self, asked: IssuedCertificate) -> Entry | None:
+        """What is remembered of `asked`, if that counts today and no revocation has come since."""
+        entry = self.remembered.entries.get(str(asked.address)) if self.remembered is not None else None
+        if entry is None or not entry.begins <= self.now.timestamp() < entry.ends:
+            return None
+        revoked = (asked.ca, entry.serial) in self.ledger.revoked or self.ledger.withdrawn(asked.address) is not None
+        return None if revoked else entry
+
+    def take(self, one: Examined, behind: bytes | Unknown, observed: Observation) -> None:
+        """Keeps a leaf that was found in order."""
+        key = observed.key_file(one.desired.paths.key) if self.remembered is not None else None
+        if key is not None and (found := examination(one, behind, key)) is not None:
+            self.examined[str(one.desired.address)] = found
+
+
+def examination(one: Examined, behind: bytes | Unknown, key: Found) -> Examination | None:
+    """What may be remembered of a leaf that is in order, with its `key` and what is sent after it.
+
+    Begins and ends are those of the checks of its life: from then on it is valid and not too long, until it is due.
+    """
+    asked, issuer, certificate = one.desired, one.issuer, one.real
+    if isinstance(asked, RootCertificate) or issuer is None or isinstance(behind, Unknown):
+        return None
+    if one.asked_for or not _is_lasting(asked, issuer):
+        return None
+    fingerprint = certificate.fingerprint(SHA256).hex()
+    signer, ends = _signer(one.ledger, fingerprint), certificate.not_valid_after_utc
+    begins = max(certificate.not_valid_before_utc, ends - asked.lifetime - BACKDATE)
+    return Examination(
+        _content(asked, one.certificate.content, key, issuer, behind, signer),
+        f"{certificate.serial_number:x}",
+        fingerprint,
+        begins.timestamp(),
+        (ends - asked.window).timestamp(),
+    )
+
+
+def _signer(ledger: Ledger, fingerprint: str) -> str:
+    """The key that has signed a certificate, as far as the ledger knows it."""
+    recorded = ledger.issued.get(fingerprint)
+    return "" if recorded is None else recorded.issuer_key
+
+
+def _is_lasting(asked: IssuedCertificate, issuer: Generation) -> bool:
+    """Whether what is found of `asked` depends on nothing but content, the ledger and the clock."""
+    return asked.fault is None and not issuer.withdrawn and not issuer.new_key
+
+
+def _content(
+    asked: IssuedCertificate, certificate: bytes, key: Found, issuer: Generation, behind: bytes, signer: str
+) -> bytes:
+    """The digest of all that the checks of a leaf read, apart from the clock and the ledger's revocations."""
+    wanted = f"{asked!r} {key.mode:o} {signer}".encode()
+    parts = (_RULES, wanted, certificate, key.content, issuer.digest, behind)
+    lengths = " ".join([str(len(part)) for part in parts]).encode()
+    return hashlib.sha256(b"\0".join((lengths, *parts))).digest()

@@ -1,0 +1,118 @@
+"""Which certificates were examined and found in order, so that a plan need not examine them again.
+
+`.scaffold/examined.json` is no record: whoever loses it loses time, and no answer depends on it. Each entry names by an
+HMAC-SHA-256 what was examined, byte for byte, and between which two moments that is still in order. The key of the HMAC
+is random, of this folder alone, and in a file of its own beside it, so that nothing from elsewhere (another folder, a
+repository, a damaged disk) passes for an entry. Git ignores both. Whoever can read and write `.scaffold` can forge an
+entry, as they can the ledger, and what the ledger says of revocations is asked each time.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from scaffold.errors import StoreError
+from scaffold.pki.randomness import Randomness
+from scaffold.store import files
+from scaffold.store.files import SECRET_FILE, Writer
+from scaffold.store.layout import EXAMINED, EXAMINED_KEY, Layout
+
+KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A certificate that is in order from `begins` on and before `ends`, in seconds since 1970.
+
+    `content` is the digest of all that was examined. Its serial and its fingerprint are in hex, as the ledger has them.
+    """
+
+    content: bytes
+    serial: str
+    fingerprint: str
+    begins: float
+    ends: float
+
+    def mac(self, key: bytes) -> str:
+        """What only those can write who have the folder's key."""
+        said = f"{self.serial} {self.fingerprint} {self.begins!r} {self.ends!r} ".encode()
+        return hmac.digest(key, said + self.content, "sha256").hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An examination as it is written down: `mac` in the place of its content."""
+
+    mac: str
+    serial: str
+    fingerprint: str
+    begins: float
+    ends: float
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The entries by the address of the certificate. Without a key nothing is believed."""
+
+    key: bytes | None = None
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def holds(self, entry: Entry, content: bytes) -> bool:
+        """Whether this entry, of this folder, is of that content."""
+        if self.key is None:
+            return False
+        claimed = Examination(content, entry.serial, entry.fingerprint, entry.begins, entry.ends)
+        return hmac.compare_digest(claimed.mac(self.key), entry.mac)
+
+
+def load(layout: Layout) -> Remembered:
+    """What is remembered; nothing where that cannot be read, or is not what was written there."""
+    try:
+        key, found = files.read(layout.at(EXAMINED_KEY)), files.read(layout.at(EXAMINED))
+        if key is None or found is None or len(key.content) != KEY_BYTES:
+            return Remembered()
+        entries = {address: _entry(*fields) for address, fields in json.loads(found.content).items()}
+    except (StoreError, ValueError, TypeError, AttributeError, RecursionError):
+        return Remembered()
+    return Remembered(key.content, entries)
+
+
+def _entry(mac: object, serial: object, fingerprint: object, begins: object, ends: object) -> Entry:
+    """Raises TypeError for what has another type than it was written with."""
+    if not (isinstance(mac, str) and isinstance(serial, str) and isinstance(fingerprint, str) and mac.isascii()):
+        raise TypeError("no text")
+    if not (isinstance(begins, float) and isinstance(ends, float)):
+        raise TypeError("no moment")
+    return Entry(mac, serial, fingerprint, begins, ends)
+
+
+def save(
+    layout: Layout,
+    writer: Writer,
+    known: Remembered,
+    examined: Mapping[str, Examination],
+    randomness: Randomness,
+) -> None:
+    """Writes what held of what was `known`, and what was `examined` since, by address.
+
+    Only the holder of the lock does. Raises StoreError.
+    """
+    key = known.key or _new_key(layout, writer, randomness)
+    entries = {address: _fields(entry) for address, entry in known.entries.items()}
+    for address, one in examined.items():
+        entries[address] = (one.mac(key), one.serial, one.fingerprint, one.begins, one.ends)
+    writer.write(EXAMINED, json.dumps(entries, separators=(",", ":")).encode(), mode=SECRET_FILE)
+
+
+def _fields(entry: Entry) -> tuple[str, str, str, float, float]:
+    return entry.mac, entry.serial, entry.fingerprint, entry.begins, entry.ends
+
+
+def _new_key(layout: Layout, writer: Writer, randomness: Randomness) -> bytes:
+    key = randomness.octets(str(layout.out.name), "examined", KEY_BYTES)
+    writer.write(EXAMINED_KEY, key, mode=SECRET_FILE)
+    return key
