@@ -25,7 +25,6 @@ def run(
     """Plan, print, and save where that is asked for."""
     from scaffold.cli.project import open_project
     from scaffold.plan.make import look, plan_all
-    from scaffold.view import programs
     from scaffold.view.plan import diff_lines, plan_lines
     from scaffold.view.terminal import show
 
@@ -38,6 +37,8 @@ def run(
 
         save_plan(planned, save)
     if json:
+        from scaffold.view import programs
+
         typer.echo(programs.plan_json(plan))
     else:
         if diff:

@@ -347,7 +347,8 @@ class _Diff:
         kind = self.kinds[one.party.address]
         self._staple(one, kind, settled, reissued[0])
         source = Project(self.desired.topology, one.party, kind, settled)
-        restore = not self.overwrite.isdisjoint((one.party.address, one.party.address.with_part(Part.PROJECT)))
+        named = (one.party.address, one.party.address.with_part(Part.PROJECT)) if self.overwrite else ()
+        restore = not self.overwrite.isdisjoint(named)
         resolution = Resolution.THEIRS if restore else self.resolutions.get(one.party.address)
         found = projects.compare(
             one, source, self.observed, resolution=resolution, restore=restore, hold=self.hold_pending

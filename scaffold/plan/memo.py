@@ -18,6 +18,7 @@ import cryptography
 
 from scaffold import __version__
 from scaffold.pki.issue import BACKDATE
+from scaffold.pki.profiles import VERBATIM
 from scaffold.plan.authorities import Generation
 from scaffold.plan.checks import SHA256, Examined
 from scaffold.plan.desired import IssuedCertificate, RootCertificate
@@ -115,7 +116,13 @@ def _content(
     asked: IssuedCertificate, certificate: bytes, key: Found, issuer: Generation, behind: bytes, signer: str
 ) -> bytes:
     """The digest of all that the checks of a leaf read, apart from the clock and the ledger's revocations."""
-    wanted = f"{asked!r} {key.mode:o} {signer}".encode()
-    parts = (_RULES, wanted, certificate, key.content, issuer.digest, behind)
+    latitude = "" if asked.latitude is VERBATIM else repr(asked.latitude)
+    address, paths, kind = str(asked.address), asked.paths, asked.key.value
+    life, window, profile = asked.lifetime, asked.window, asked.profile
+    # Values of plain types print alike exactly when they are alike.
+    wanted = (
+        address, paths.certificate, paths.key, asked.issuer, kind, life, window, profile, latitude, key.mode, signer
+    )  # fmt: skip
+    parts = (_RULES, repr(wanted).encode(), certificate, key.content, issuer.digest, behind)
     lengths = " ".join([str(len(part)) for part in parts]).encode()
     return hashlib.sha256(b"\0".join((lengths, *parts))).digest()

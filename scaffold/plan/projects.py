@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from scaffold.errors import PlanError
 from scaffold.kinds.capabilities import Owner
@@ -98,9 +98,10 @@ def compare(
         if not source.kind.builtin:
             source.render()  # a template of a person's own may be wrong, which is to be known before anything is made
         return Compared((_create(one, observed),))
-    if record.inputs == source.inputs and not asked and (gone or not _drifted(one, source, record, observed)):
-        found = _unchanged(one, source, record, observed, gone)
-        return replace(found, held=True) if hold and gone else found
+    if record.inputs == source.inputs and not asked:
+        found = _gone(one, record, observed, hold) if gone else _as_rendered(one, source, record, observed)
+        if found is not None:
+            return found
     rendered = {f"{one.paths.folder}/{path}": file for path, file in source.render().items()}
     return _Comparison(one, record, observed, source, rendered, resolution, restore, hold).run(gone)
 
@@ -109,17 +110,33 @@ def _no_conflict(one: DesiredParty) -> PlanError:
     return PlanError(f"{_address(one)} has no conflict to resolve", hint="`scaffold plan` shows what is in conflict")
 
 
-def _drifted(one: DesiredParty, source: Project, record: Record, observed: Observation) -> bool:
-    """Whether outside `tls/` one of scaffold's own files is not what was rendered, or a merged one is no file."""
+def _as_rendered(one: DesiredParty, source: Project, record: Record, observed: Observation) -> Compared | None:
+    """What was written from the same inputs is known without rendering it.
+
+    None where outside `tls/` one of scaffold's own files is not what was rendered, or a merged one is no file.
+    """
+    folder, start, owner = f"{one.paths.tls}/", len(one.paths.folder) + 1, source.kind.capabilities.owner_of
+    tls: dict[str, str] = {}
+    notes: list[Note] = []
     for path, sha256 in record.files.items():
-        if _is_tls(one, path):
+        if path.startswith(folder):
+            tls[path] = sha256
             continue
-        match owner_of(one, source, path):
+        match owner(path[start:]):
             case Owner.SCAFFOLD if not observed.has_digest(path, sha256):
-                return True
+                return None
             case Owner.MERGED if not observed.is_file_or_missing(path):
-                return True
-    return False
+                return None
+            case Owner.MERGED if not observed.exists(path):
+                notes.append(_deleted_note(one, path))
+    notes.extend(_executable_note(one, record, observed))
+    return Compared((), tuple(notes), dict(_tls_reasons(tls, observed)), frozenset(tls))
+
+
+def _gone(one: DesiredParty, record: Record, observed: Observation, hold: bool) -> Compared:
+    """Nothing of the project is left but what stands in `tls/`."""
+    tls = {path: sha256 for path, sha256 in record.files.items() if _is_tls(one, path)}
+    return Compared((_create(one, observed),), (), dict(_tls_reasons(tls, observed)), frozenset(tls), held=hold)
 
 
 def owner_of(one: DesiredParty, source: Project, path: str) -> Owner:
@@ -158,22 +175,6 @@ def _address(one: DesiredParty) -> Address:
 
 def _is_tls(one: DesiredParty, path: str) -> bool:
     return path.startswith(one.paths.tls + "/")
-
-
-def _unchanged(one: DesiredParty, source: Project, record: Record, observed: Observation, gone: bool) -> Compared:
-    """The same inputs as last time: what was written is known without rendering it."""
-    folder = f"{one.paths.tls}/"
-    tls = {path: sha256 for path, sha256 in record.files.items() if path.startswith(folder)}
-    reasons = dict(_tls_reasons(tls, observed))
-    if gone:
-        return Compared((_create(one, observed),), (), reasons, frozenset(tls))
-    deleted = [
-        path
-        for path in record.files
-        if path not in tls and not observed.exists(path) and owner_of(one, source, path) is Owner.MERGED
-    ]
-    notes = (*(_deleted_note(one, path) for path in deleted), *_executable_note(one, record, observed))
-    return Compared((), notes, reasons, frozenset(tls))
 
 
 def _tls_reasons(wanted: Mapping[str, str], observed: Observation) -> Iterator[tuple[str, Reason]]:

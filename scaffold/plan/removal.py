@@ -18,11 +18,14 @@ def stale_trust(
     one: DesiredParty, fixed: Collection[str], rendered: frozenset[str] | None, observed: Observation
 ) -> Iterator[tuple[str, Reason]]:
     """Files in `tls/` that were scaffold's and are not needed any more."""
-    record = observed.records.by_address.get(one.party.address, Record())
-    folder = f"{one.paths.tls}/"
-    recorded = [path for path in record.files if path.startswith(folder)] if rendered is not None else []
-    for path in dict.fromkeys((*one.paths.fixed_trust, *recorded)):
-        if path not in fixed and path not in (rendered or ()) and observed.exists(path):
+    needed = {*fixed, *(rendered or ())}
+    candidates = [path for path in one.paths.fixed_trust if path not in needed]
+    record = observed.records.by_address.get(one.party.address) if rendered is not None else None
+    if record is not None:
+        others = record.files.keys() - needed - {*one.paths.fixed_trust}
+        candidates += [path for path in record.files if path in others and path.startswith(f"{one.paths.tls}/")]
+    for path in candidates:
+        if observed.exists(path):
             yield path, Reason(ReasonCode.STALE, path)
 
 

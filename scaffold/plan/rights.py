@@ -31,17 +31,18 @@ def of_files(paths: Iterable[str], observed: Observation) -> Iterator[tuple[str,
 
 def notes(folders: Iterable[str], secrets: Iterable[str], observed: Observation) -> Iterator[Note]:
     """Folders that anybody may write to, and secrets of another user than the one who looks."""
-    for path in dict.fromkeys(folders):
+    others = []
+    open_to_all = frozenset(folders)
+    for path in dict.fromkeys((*folders, *secrets)):
         seen = observed.rights(path)
-        if seen is not None and seen.mode & _OF_EVERYBODY:
-            where = path or str(observed.layout.out)
+        if seen is None:
+            continue
+        where = path or str(observed.layout.out)
+        if seen.mode & _OF_EVERYBODY and path in open_to_all:
             said = f"{where} may be written to by everybody, who can so decide what runs and who is trusted"
             yield Note(None, f"{said}: chmod o-w {where}")
-    others = [
-        (path or str(observed.layout.out), seen.owner)
-        for path in dict.fromkeys((*folders, *secrets))
-        if (seen := observed.rights(path)) is not None and not seen.ours
-    ]
+        if not seen.ours:
+            others.append((where, seen.owner))
     if others:
         more = f" (and {len(others) - 1} more like it)" if len(others) > 1 else ""
         said = f"{others[0][0]}{more} belongs to the user {others[0][1]}, who can read and replace what is in there"

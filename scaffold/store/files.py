@@ -11,9 +11,8 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from scaffold.errors import StoreError
 from scaffold.store import gitignore
@@ -48,8 +47,7 @@ def store_error(verb: str, path: str | Path, error: OSError) -> StoreError:
     return StoreError(f"cannot {verb} {path}: {error.strerror or error}", hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A file that is there: its bytes, its permission bits, and the number of its owner."""
 
     content: bytes

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography import x509
 
@@ -50,8 +50,7 @@ class SeenKey:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRights:
+class SeenRights(NamedTuple):
     """Of a file or folder: its permission bits, its owner's number, and whether that is who looks."""
 
     mode: int
@@ -117,11 +116,12 @@ class Observation:
 
     def file(self, path: str) -> files.Found | None:
         """A file with its rights, or None where it is not there."""
-        if self._folder is None or not path.startswith(self._folder):
-            return files.read(self.layout.at(path))
-        if path not in self._found:
-            self._found[path] = files.read(self.layout.at(path))
-        return self._found[path]
+        if path in self._found:
+            return self._found[path]
+        found = files.read(self.layout.at(path))
+        if self._folder is not None and path.startswith(self._folder):
+            self._found[path] = found
+        return found
 
     def certificate(self, path: str) -> SeenCertificate:
         """The first certificate of a PEM file."""
@@ -207,7 +207,8 @@ class Observation:
     def exists(self, path: str) -> bool:
         """Whether anything has that name; a link counts, wherever it leads."""
         folder, _, name = path.rpartition("/")
-        return name in self._listing(folder)
+        known = self._listings.get(folder)
+        return name in (self._listing(folder) if known is None else known)
 
     def edited_digest(self, path: str) -> str | None:
         """SHA-256 of a file that is the person's: None where nothing is, and no digest at all for what is no file."""
@@ -250,9 +251,8 @@ class Observation:
 
     def _listing(self, folder: str) -> frozenset[str]:
         """The names in a folder, read once: one call for all the files that are asked about."""
-        if (known := self._listings.get(folder)) is not None:
-            return known
-        self._listings[folder] = names(self.layout.at(folder))
+        if folder not in self._listings:
+            self._listings[folder] = names(self.layout.at(folder))
         return self._listings[folder]
 
     def check_topology(self, name: str) -> None:
