@@ -1,14 +1,15 @@
 """Which certificates were examined and found in order, so that a plan need not examine them again.
 
-`.scaffold/examined.json` is no record: whoever loses it loses time, and no answer depends on it. Each entry names by an
-HMAC-SHA-256 what was examined, byte for byte, and between which two moments that is still in order. The key of the HMAC
-is random, of this folder alone, and in a file of its own beside it, so that nothing from elsewhere (another folder, a
-repository, a damaged disk) passes for an entry. Git ignores both. Whoever can read and write `.scaffold` can forge an
-entry, as they can the ledger, and what the ledger says of revocations is asked each time.
+`.scaffold/examined.json` is no record: whoever loses it loses time, and no answer depends on it. Each entry names by a
+MAC (keyed BLAKE2b, RFC 7693 2.9) what was examined, byte for byte, and between which two moments that is in order. Its
+key is random, of this folder alone, and in a file of its own beside it, so that nothing from elsewhere (another folder,
+a repository, a damaged disk) passes for an entry. Git ignores both. Whoever can read and write `.scaffold` can forge an
+entry, as they can the ledger; and what the ledger says of revocations is asked each time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from scaffold.store.files import SECRET_FILE, Writer
 from scaffold.store.layout import EXAMINED, EXAMINED_KEY, Layout
 
 KEY_BYTES: Final = 32
+_MAC_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Examination:
     def mac(self, key: bytes) -> str:
         """What only those can write who have the folder's key."""
         said = f"{self.serial} {self.fingerprint} {self.begins!r} {self.ends!r} ".encode()
-        return hmac.digest(key, said + self.content, "sha256").hex()
+        return hashlib.blake2b(said + self.content, key=key, digest_size=_MAC_BYTES).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,7 +219,7 @@ class Observation:
 
     def has_digest(self, path: str, sha256: str) -> bool:
         """Whether the file at `path` has that SHA-256; what is no file has none."""
-        found = self._persons(path)
+        found = self._found.get(path) or self._persons(path)
         if not isinstance(found, files.Found):
             return False
         # Thousands of projects hold the same texts: what is like one with that digest need not be hashed.

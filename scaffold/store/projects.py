@@ -116,7 +116,9 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
         records[address] = Record()
     record = records[address]
     ours = record.ours
-    _check_own(address, (path for texts in _TEXTS for path in event.get(texts, ()) if path not in ours))
+    for texts in _TEXTS:
+        if texts in event:
+            _check_own(address, event[texts].keys() - ours.keys())
     for path, sha256 in event.get("hashes", {}).items():
         record.inputs = None
         if path in ours:
@@ -143,13 +145,14 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
 
 
 _TEXTS: Final = ("hashes", "known", "offered", "merging", "files")
+_NO_NAMES: Final = frozenset(("", ".", ".."))
 
 
 def _check_own(address: Address, paths: Iterable[str]) -> None:
     """Raises ValueError for a path that is not below the project's own folder: what is recorded may be removed."""
     below = f"{FOLDERS[address.role]}/{address.name}/"
     for path in paths:
-        if not path.startswith(below) or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        if not path.startswith(below) or not _NO_NAMES.isdisjoint(path.split("/")):
             raise ValueError(f"{path} is not below {below}")
 
 
