@@ -219,8 +219,12 @@ class Observation:
 
     def has_digest(self, path: str, sha256: str) -> bool:
         """Whether the file at `path` has that SHA-256; what is no file has none."""
-        found = self._found.get(path) or self._persons(path)
-        if not isinstance(found, files.Found):
+        try:
+            found = self.file(path)
+        except StoreError:
+            self._persons(path)  # raises what is wrong with a file; no file has no digest
+            return False
+        if found is None:
             return False
         # Thousands of projects hold the same texts: what is like one with that digest need not be hashed.
         if self._texts.get(sha256) == found.content:

@@ -16,6 +16,7 @@ its inputs ask is recorded **after**.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -145,6 +146,7 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
 
 
 _TEXTS: Final = ("hashes", "known", "offered", "merging", "files")
+_UNUSUAL: Final = re.compile(r"/\.|//|/$")
 _NO_NAMES: Final = frozenset(("", ".", ".."))
 
 
@@ -152,7 +154,7 @@ def _check_own(address: Address, paths: Iterable[str]) -> None:
     """Raises ValueError for a path that is not below the project's own folder: what is recorded may be removed."""
     below = f"{FOLDERS[address.role]}/{address.name}/"
     for path in paths:
-        if not path.startswith(below) or not _NO_NAMES.isdisjoint(path.split("/")):
+        if not path.startswith(below) or (_UNUSUAL.search(path) and not _NO_NAMES.isdisjoint(path.split("/"))):
             raise ValueError(f"{path} is not below {below}")
 
 
