@@ -109,7 +109,7 @@ def _signer(ledger: Ledger, fingerprint: str) -> str:
 
 def _is_lasting(asked: IssuedCertificate, issuer: Generation) -> bool:
     """Whether what is found of `asked` depends on nothing but content, the ledger and the clock."""
-    return asked.fault is None and not issuer.withdrawn and not issuer.new_key
+    return asked.fault is None and not issuer.new_key
 
 
 def _content(

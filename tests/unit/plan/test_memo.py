@@ -11,15 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scaffold.apply import leaves
 from scaffold.errors import ScaffoldError
+from scaffold.pki.issue import BACKDATE
 from scaffold.pki.profiles import Aspect, Latitude
 from scaffold.plan import checks, diff, memo
 from scaffold.plan.intents import Renew
 from scaffold.plan.make import look, plan_all
+from scaffold.plan.model import Action, Work
 from scaffold.store import examined, ledger
 from scaffold.store.files import Found
 from scaffold.store.layout import EXAMINED, EXAMINED_KEY, Layout
 from scaffold.store.ledger import Revoked
+from scaffold.store.observation import SeenKey
 from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Fault, KeyType
 from tests.unit.conftest import Household
@@ -231,7 +235,7 @@ def forget(household, address):
     path.write_bytes(b"".join(line for line in lines if f'"address":"{address}"'.encode() not in line))
 
 
-leaves = st.sampled_from(sorted(REMEMBERED))
+addresses = st.sampled_from(sorted(REMEMBERED))
 reasons = st.sampled_from(["keyCompromise", "certificateHold"])
 changes = st.one_of(
     st.tuples(st.just(damage), st.sampled_from(FILES), st.none() | st.binary(max_size=40)),
@@ -240,8 +244,8 @@ changes = st.one_of(
     st.tuples(st.just(turn), st.integers(-2_000_000, 40_000_000)),
     st.tuples(st.just(rewrite), st.sampled_from(VARIANTS)),
     st.tuples(st.just(open_up), st.sampled_from(KEYS)),
-    st.tuples(st.just(revoke), leaves, st.booleans(), reasons),
-    st.tuples(st.just(forget), leaves),
+    st.tuples(st.just(revoke), addresses, st.booleans(), reasons),
+    st.tuples(st.just(forget), addresses),
     st.tuples(st.just(apply)),
 )
 
@@ -262,13 +266,64 @@ def test_a_plan_says_the_same_with_it_and_without(pristine, tmp_path_factory, st
     assert answer(household, remembered(household)) == answer(household, None)
 
 
+def made_later(bank):
+    """A leaf that is younger than its CAs: what is remembered of it begins and ends apart from theirs."""
+    bank.later(days=1)
+    (bank.out / KEYS[2]).unlink()
+    apply(bank)
+    return remembered(bank).entries[TELLER]
+
+
 @pytest.mark.parametrize("seconds", [-1, 0, 1])
 @pytest.mark.parametrize("moment", ["begins", "ends"])
 def test_at_its_ends_it_says_the_same(bank, moment, seconds):
-    entry = remembered(bank).entries[TELLER]
+    entry = made_later(bank)
     at = getattr(entry, moment)
     bank.now += timedelta(seconds=at + seconds - bank.now.timestamp())
     assert answer(bank, remembered(bank)) == answer(bank, None)
+
+
+def test_it_begins_when_a_shortened_life_would(bank):
+    """What the checks of a life that is too long say, whatever the certificate's own beginning is."""
+    now = planned(bank, None)
+    [party] = [one for one in now.basis.desired.parties if str(one.party.address) == "client.teller"]
+    shorter = dataclasses.replace(party.own, lifetime=timedelta(days=1))
+    seen = now.basis.observed.certificate(CERTIFICATES[2])
+    issuer = now.authorities["issuing"].issuer
+    one = checks.Examined(shorter, seen, SeenKey(present=True), None, issuer, known_ledger(bank), bank.now)
+    found = memo.examination(one, b"behind", Found(b"key", 0o600, 0))
+    assert found.begins == (one.real.not_valid_after_utc - timedelta(days=1) - BACKDATE).timestamp()
+
+
+def test_who_is_left_without_a_certificate_is_not_in_order_by_an_older_one(bank):
+    before = {path: (bank.out / path).read_bytes() for path in (CERTIFICATES[2], KEYS[2], EXAMINED)}
+    (bank.out / KEYS[2]).unlink()
+    apply(bank)
+    newest = known_ledger(bank).by_address[Address.parse(TELLER)][-1]
+    entry = Revoked(newest.ca, newest.serial, "superseded", bank.now, replace=False)
+    ledger.Recorder(Layout(bank.out), bank.now).revoked([entry])
+    for path, content in before.items():
+        (bank.out / path).write_bytes(content)
+    assert answer(bank, remembered(bank)) == answer(bank, None)
+    assert TELLER in {str(note.about) for note in planned(bank, remembered(bank)).plan.notes}
+
+
+def test_what_apply_makes_and_an_examination_would_refuse_is_not_remembered(bank, monkeypatch):
+    refused = checks.Verdict(Action.UPDATE, Work.ISSUE, ())
+    monkeypatch.setattr(leaves, "examine", lambda one: refused)
+    no_teller_after_apply(bank)
+
+
+def test_what_apply_sends_no_chain_after_is_not_remembered(bank, monkeypatch):
+    monkeypatch.setattr(leaves, "_pem", lambda chain: b"")
+    no_teller_after_apply(bank)
+    assert planned(bank, remembered(bank)).plan.changes
+
+
+def no_teller_after_apply(bank):
+    (bank.out / KEYS[2]).unlink()
+    apply(bank)
+    assert remembered(bank).entries.keys() == REMEMBERED - {TELLER}
 
 
 def test_it_ends_when_a_leaf_is_due(bank):
