@@ -132,6 +132,16 @@ def test_plan_writes_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["topology.yaml"]
 
 
+def test_a_plan_says_the_same_when_it_examines_everything(applied: Path) -> None:
+    assert next(applied.glob("*/.scaffold/examined.json")).stat().st_mode & 0o777 == 0o600
+    next(applied.glob("*/clients/*/tls/key.pem")).unlink()
+    remembering, refreshed = (scaffold("plan", "--json", *more, cwd=applied) for more in ([], ["--refresh"]))
+    assert (remembering.code, remembering.out) == (refreshed.code, refreshed.out)
+    assert "key-missing" in refreshed.out
+    assert scaffold("apply", "--refresh", cwd=applied).code == 0
+    assert "Nothing to do" in scaffold("plan", cwd=applied).out
+
+
 def test_plan_check_exits_with_3_where_something_is_to_do(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text(GOOD)
     assert scaffold("plan", "--check", cwd=tmp_path).code == 3
