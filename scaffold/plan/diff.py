@@ -465,7 +465,7 @@ class _Diff:
         crls_in_use = found.held and self.observed.exists(one.paths.crl)
         fixed = trust_files(self.desired.topology, one, settled, crls_in_use=crls_in_use)
         if found.rendered_tls is not None:
-            fixed[one.paths.ignore] = ignored(one, found.rendered_tls)
+            fixed[one.paths.ignore] = ignored(one, (*fixed, *found.rendered_tls))
         findings: dict[str, Finding] = {}
         for path, text in fixed.items():
             finding = self._fixed(one, path, text, settled)

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 from scaffold.plan.desired import Desired, DesiredParty
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reasons import Reason, ReasonCode
-from scaffold.store.layout import FOLDERS, CertificatePaths, ca_paths, party_paths
+from scaffold.settings.peers import is_trust_in_one
+from scaffold.store.layout import FOLDERS, CertificatePaths, PartyPaths, ca_paths, party_paths
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record
 from scaffold.topology.address import Address, Part, Role
@@ -19,7 +20,8 @@ def stale_trust(
 ) -> Iterator[tuple[str, Reason]]:
     """Files in `tls/` that were scaffold's and are not needed any more."""
     needed = {*fixed, *(rendered or ())}
-    candidates = [path for path in one.paths.fixed_trust if path not in needed]
+    fixed_names = (*one.paths.fixed_trust, *_trust_in_each(one.paths, observed))
+    candidates = [path for path in fixed_names if path not in needed]
     record = observed.records.by_address.get(one.party.address) if rendered is not None else None
     if record is not None:
         others = record.files.keys() - needed - {*one.paths.fixed_trust}
@@ -27,6 +29,13 @@ def stale_trust(
     for path in candidates:
         if observed.exists(path):
             yield path, Reason(ReasonCode.STALE, path)
+
+
+def _trust_in_each(paths: PartyPaths, observed: Observation) -> Iterator[str]:
+    """The files that are there of the roots which vouch for one server each."""
+    for path in (f"{paths.tls}/{name}" for name in observed.names(paths.tls)):
+        if is_trust_in_one(path, paths.trust) or is_trust_in_one(path, paths.client_trust):
+            yield path
 
 
 def leftovers(desired: Desired, observed: Observation, held: Collection[Address]) -> Iterator[Change]:
@@ -77,9 +86,9 @@ def _party(address: Address, observed: Observation) -> Iterator[Change]:
     yield from _removal(address, Part.CERTIFICATE, certificates, ReasonCode.GONE, observed)
     record = observed.records.by_address.get(address, Record())
     ours = [path for path in record.ours if _unedited(path, paths.tls, record, observed)]
-    removed = (*certificates, *paths.fixed_trust, *ours)
-    ignore = _last(paths.ignore, removed, observed)
-    yield from _removal(address, Part.PROJECT, (*paths.fixed_trust, *ours, *ignore), ReasonCode.GONE, observed)
+    others = (*paths.fixed_trust, *_trust_in_each(paths, observed), *ours)
+    ignore = _last(paths.ignore, (*certificates, *others), observed)
+    yield from _removal(address, Part.PROJECT, (*others, *ignore), ReasonCode.GONE, observed)
 
 
 def _last(ignore: str, removed: Collection[str], observed: Observation) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.derivation import client_settings, server_settings
-from scaffold.settings.peers import needs_crls, peer_issuers
+from scaffold.settings.peers import needs_crls, peer_issuers, trust_in, trusts_each_apart
 from scaffold.settings.values import Allowed, CaFactsByName, ServerSettings, Settings
 from scaffold.store import gitignore
 from scaffold.store.projects import Guard
@@ -117,14 +117,17 @@ def trust_files(
     }
     if calls:
         files[paths.client_trust] = authorities.roots_pem(callees)
+    if trusts_each_apart(t, party):
+        common = paths.client_trust if calls else paths.trust
+        files.update((trust_in(common, name), authorities.roots_pem((t.servers[name].issuer,))) for name in party.calls)
     if crls_in_use or needs_crls(t, party):
         files[paths.crl] = _crls(authorities, peers)
     return files
 
 
-def ignored(one: DesiredParty, rendered: Iterable[str]) -> bytes:
-    """The `.gitignore` of `tls/`; `rendered` are the files that the kind renders there, with their whole paths."""
-    return gitignore.of_tls(path.removeprefix(f"{one.paths.tls}/") for path in rendered)
+def ignored(one: DesiredParty, public: Iterable[str]) -> bytes:
+    """The `.gitignore` of `tls/`; `public` are the files there that are no secrets, with their whole paths."""
+    return gitignore.of_tls(path.removeprefix(f"{one.paths.tls}/") for path in public)
 
 
 def _crls(authorities: Authorities, peers: tuple[str, ...]) -> bytes | Unknown:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scaffold.errors import VerifyError
 from scaffold.running.services import reachable
-from scaffold.settings.peers import server_name
+from scaffold.settings.peers import server_name, trust_in, trusts_each_apart
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.model import Client, HostPort, Party, Server, Topology
@@ -41,7 +41,7 @@ def ask_to_call(
     Raises VerifyError where nobody is drawn who could ask, where nobody listens, and where either side refuses.
     """
     asker = _asker(t, caller)
-    context = _context(layout, asker)
+    context = _context(t, layout, asker, caller)
     address = address or reachable(caller.listen)
     try:
         plain = socket.create_connection((address.host, address.port), PATIENCE)
@@ -71,10 +71,11 @@ def _asker(t: Topology, server: Server) -> Party:
     raise VerifyError(f"nobody with a sound certificate here may call {server.address}, so it cannot be asked to call")
 
 
-def _context(layout: Layout, asker: Party) -> ssl.SSLContext:
+def _context(t: Topology, layout: Layout, asker: Party, asked: Server) -> ssl.SSLContext:
     paths = party_paths(asker.address.role, asker.name)
     files = paths.own if isinstance(asker, Client) else paths.client_side
-    trust = paths.trust if isinstance(asker, Client) else paths.client_trust
+    common = paths.trust if isinstance(asker, Client) else paths.client_trust
+    trust = trust_in(common, asked.name) if trusts_each_apart(t, asker) else common
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(layout.path(trust))

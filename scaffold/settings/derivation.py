@@ -14,6 +14,8 @@ from scaffold.settings.peers import (
     needs_crls,
     peer_issuers,
     server_name,
+    trust_in,
+    trusts_each_apart,
 )
 from scaffold.settings.subjects import rfc2253
 from scaffold.settings.tls_profiles import tls_settings
@@ -37,6 +39,7 @@ from scaffold.topology.publication import crl_url, ocsp_url, published_name
 def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> ServerSettings:
     """What `server` must be configured with. `facts` must know every CA that issues to one of its callers."""
     trusted = server.trusts or (server.issuer,)
+    calls = _calls(t, server, _CLIENT_TRUST)
     return ServerSettings(
         topology=t.name,
         name=server.name,
@@ -55,9 +58,9 @@ def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> Server
         staple=server.staple,
         must_staple=server.must_staple,
         post_quantum=server.post_quantum,
-        calls=tuple(_call(t.servers[name]) for name in server.calls),
+        calls=calls,
         callee_verify_depth=depth(t, callee_issuers(t, server), facts) if server.calls else 0,
-        upstream=_call(t.servers[server.upstream]) if server.upstream else None,
+        upstream=next((call for call in calls if call.name == server.upstream), None),
         publish=t.publish,
     )
 
@@ -76,7 +79,7 @@ def client_settings(t: Topology, client: Client, facts: CaFactsByName) -> Client
         anchors=anchors(t, issuers),
         verify_depth=depth(t, issuers, facts),
         revocation=_revocation(t, client, facts),
-        calls=tuple(_call(t.servers[name]) for name in client.calls),
+        calls=_calls(t, client, _TRUST),
         publish=t.publish,
     )
 
@@ -85,7 +88,17 @@ def _address(value: HostPort) -> Address:
     return Address(value.host, value.port, str(value))
 
 
-def _call(callee: Server) -> Call:
+_TRUST: Final = "tls/ca.pem"
+_CLIENT_TRUST: Final = "tls/client-ca.pem"
+
+
+def _calls(t: Topology, party: Party, trust: str) -> tuple[Call, ...]:
+    """The servers that `party` calls; `trust` is the file of all roots that vouch for any of them."""
+    apart = trusts_each_apart(t, party)
+    return tuple(_call(t.servers[name], trust_in(trust, name) if apart else trust) for name in party.calls)
+
+
+def _call(callee: Server, trust: str) -> Call:
     expected = server_name(callee)
     return Call(
         name=callee.name,
@@ -95,6 +108,7 @@ def _call(callee: Server) -> Call:
         url=f"https://{HostPort(expected, callee.dial.port)}/",
         identity=callee.identity,
         must_staple=callee.must_staple,
+        trust=trust,
     )
 
 
@@ -169,7 +183,7 @@ def _server_files(t: Topology, server: Server) -> Files:
         staple="tls/staple.der" if server.staple else None,
         client_certificate="tls/client-cert.pem" if calls else None,
         client_key="tls/client-key.pem" if calls else None,
-        client_trust="tls/client-ca.pem" if calls else None,
+        client_trust=_CLIENT_TRUST if calls else None,
     )
 
 

@@ -28,6 +28,26 @@ def callee_issuers(t: Topology, party: Party) -> tuple[str, ...]:
     return tuple(dict.fromkeys(t.servers[name].issuer for name in party.calls)) or (party.issuer,)
 
 
+def trusts_each_apart(t: Topology, party: Party) -> bool:
+    """Whether the servers that `party` calls lead to several roots, so that each is believed by its own alone."""
+    return len(party.calls) > 1 and len({_vouching(t, t.servers[name]) for name in party.calls}) > 1
+
+
+def _vouching(t: Topology, callee: Server) -> str:
+    """What leads to the roots that vouch for a server."""
+    return graph.root_of(t, callee.issuer).name
+
+
+def trust_in(common: str, callee: str) -> str:
+    """The file of the roots that vouch for one server: beside `common`, which holds those of all."""
+    return f"{common.removesuffix('.pem')}.{callee}.pem"
+
+
+def is_trust_in_one(path: str, common: str) -> bool:
+    """Whether `path` is such a file."""
+    return path != common and path.startswith(common.removesuffix("pem")) and path.endswith(".pem")
+
+
 def anchors(t: Topology, issuers: Iterable[str]) -> tuple[str, ...]:
     """The names of the root CAs above `issuers`, each once."""
     return tuple(dict.fromkeys(graph.root_of(t, name).name for name in issuers))

@@ -79,7 +79,8 @@ class Allowed:
 class Call:
     """One server that may be called. `server_name` is the first of its names: what SNI, Host and the check use.
 
-    `must_staple`: its certificate promises an OCSP staple (RFC 7633).
+    `must_staple`: its certificate promises an OCSP staple (RFC 7633). `trust` is the file of the roots that vouch for
+    it, and for no other server where these lead to several.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Call:
     url: str
     identity: str
     must_staple: bool = False
+    trust: str = "tls/ca.pem"
 
 
 @dataclass(frozen=True, slots=True)

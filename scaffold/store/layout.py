@@ -72,7 +72,7 @@ class PartyPaths:
 
     @property
     def fixed_trust(self) -> tuple[str, ...]:
-        """What stands in `tls/` whatever the kind renders, apart from keys, certificates and the bundle."""
+        """What may stand in `tls/` whatever the kind renders, apart from keys, certificates and the bundle."""
         return (self.trust, self.intermediates, self.crl, self.staple, self.client_trust)
 
 

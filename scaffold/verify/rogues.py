@@ -16,7 +16,8 @@ revoked              right     right  right          right          right     cl
 
 The false servers are made by the same table's honest, foreign CA, expired, wrong-EKU and revoked rows, and with a wrong
 name.
-Their foreign root is one that nobody knows, and then every root of the topology that the caller does not trust.
+Their foreign root is one that nobody knows, and then every root of the topology that does not vouch for the server,
+whether or not the caller believes it of another.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ namespace {% block namespace %}{% endblock %};
 /// The rules for one server's certificate, made anew for each connection: SslStream adds to the policy what the server
 /// sends, and a policy keeps the time it was made at.
 /// </summary>
-internal sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions options, string identity)
+internal sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions options, CallOptions call)
 {
 {% block fields %}    private const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";{% endblock %}
 
@@ -37,7 +37,7 @@ internal sealed class ServerCertificateValidation(TlsMaterial material, TlsOptio
         }
 
         policy.ApplicationPolicy.Add(new Oid(ServerAuthentication));
-        policy.CustomTrustStore.AddRange(material.Roots);
+        policy.CustomTrustStore.AddRange(material.Roots[call.Roots]);
         policy.ExtraStore.AddRange(material.Intermediates);
         return policy;
     }{% endblock %}
@@ -75,6 +75,6 @@ internal sealed class ServerCertificateValidation(TlsMaterial material, TlsOptio
         }
 
 {% block verified %}{% endblock %}        // Several servers may share a name such as localhost; the identity is one server's own.
-        return UriName.Of(certificate) == identity ? "" : $"its certificate is not that of {identity}";
+        return call.Identity is null || UriName.Of(certificate) == call.Identity ? "" : $"its certificate is not that of {call.Identity}";
     }
 }

@@ -36,6 +36,16 @@ authority() {
   esac
 }
 
+# The roots that vouch for each server, and for no other.
+roots_of() {
+  case $1 in
+{%- for call in cookiecutter.calls %}
+    {{ call.name }}) echo {{ call.trust }} ;;
+{%- endfor %}
+    *) return 1 ;;
+  esac
+}
+
 fail() { # code, sentence
   echo "$2" >&2
   return "$1"
@@ -46,10 +56,10 @@ fail() { # code, sentence
 {% if cookiecutter.files.crl %}# --crlfile: must hold a CRL of every CA of the chain, the root's too.
 {% endif %}{% if cookiecutter.revocation.check == "ocsp" %}# --cert-status: the server must staple an OCSP response that says its certificate is good.
 {% endif %}# --connect-to: dials one address and expects the name of another; a service may be moved, its certificate stays.
-ask() { # dialled address, expected name, path{{ ", server" if promised }}
+ask() { # dialled address, expected name, path, roots{{ ", server" if promised }}
   curl -q --silent --show-error --noproxy '*' --proto '=https' --max-time 15 \
     --cert tls/cert.pem --key tls/key.pem \
-    --cacert tls/ca.pem --capath /dev/null{% if cookiecutter.files.crl %} --crlfile tls/crl.pem{% endif %}{% if cookiecutter.revocation.check == "ocsp" %} --cert-status{% elif promised %} $(staple_of "$4"){% endif %} \
+    --cacert "$4" --capath /dev/null{% if cookiecutter.files.crl %} --crlfile tls/crl.pem{% endif %}{% if cookiecutter.revocation.check == "ocsp" %} --cert-status{% elif promised %} $(staple_of "$5"){% endif %} \
     --tlsv{{ cookiecutter.tls.min_version | replace("TLSv", "") }}{% if cookiecutter.tls.ciphers %} --ciphers '{{ cookiecutter.tls.ciphers | join(":") }}'{% endif %} \
     --curves '{{ cookiecutter.tls.groups | join(":") }}' \
     --connect-to "$2:$1" --output "$work/body" \
@@ -68,7 +78,7 @@ call() { # server [URL]
   fi
   : >"$work/body"
   code=0
-  ask "$dialled" "$expected" "$path"{{ ' "$1"' if promised }} || code=$?
+  ask "$dialled" "$expected" "$path" "$(roots_of "$1")"{{ ' "$1"' if promised }} || code=$?
   reason=$(sed -n 's/^curl: ([0-9]*) //p' "$work/told" | head -n 1)
   case $code in
     0) answered "$1" ;;

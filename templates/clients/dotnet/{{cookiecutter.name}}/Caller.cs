@@ -13,7 +13,7 @@ internal sealed class Caller(TlsOptions options, TlsMaterial material)
 
     public async Task<Result> CallAsync(CallOptions call)
     {
-        var validation = new ServerCertificateValidation(material, options, call.Identity);
+        var validation = new ServerCertificateValidation(material, options, call);
         var target = new Uri($"https://{call.DialNow}");
         using var handler = HandlerFor(target, validation);
         using var client = new HttpClient(handler, disposeHandler: false) { Timeout = Patience };

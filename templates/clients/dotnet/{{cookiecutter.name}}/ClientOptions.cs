@@ -67,8 +67,7 @@ internal sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> 
 {%- if cookiecutter.files.bundle %}
 /// <param name="BundlePassword">A file with the password of the bundle. PFX_PASSWORD in the environment is used instead where it is set.</param>
 {%- endif %}
-/// <param name="Roots">The root CAs that servers' chains must end at.</param>
-/// <param name="Intermediates">The CAs between those roots and the servers.</param>
+/// <param name="Intermediates">The CAs between the servers and their roots.</param>
 internal sealed record TlsOptions(
     string MinVersion,
     IReadOnlyList<string> CipherSuites,
@@ -81,14 +80,14 @@ internal sealed record TlsOptions(
     string Certificate,
     string Key,
 {%- endif %}
-    string Roots,
     string Intermediates);
 
 /// <summary>One server that may be called: where it is, and who it must prove to be.</summary>
 /// <param name="Dial">host:port of the TCP connection. CALL_NAME in the environment moves it.</param>
 /// <param name="ServerName">The name that its certificate must carry.</param>
-/// <param name="Identity">The identity (URI) that its certificate must carry.</param>
-internal sealed record CallOptions(string Name, string Dial, string ServerName, string Identity, string Path = "/")
+/// <param name="Identity">The identity (URI) that its certificate must carry; null: its name is all that is asked of it.</param>
+/// <param name="Roots">The root CAs that vouch for it, and for no other server.</param>
+internal sealed record CallOptions(string Name, string Dial, string ServerName, string? Identity, string Roots, string Path = "/")
 {
     /// <summary>Where to dial: what the environment says, else appsettings.json.</summary>
     public string DialNow => Environment.GetEnvironmentVariable($"CALL_{Name.ToUpperInvariant().Replace('-', '_')}") is { Length: > 0 } moved ? moved : Dial;

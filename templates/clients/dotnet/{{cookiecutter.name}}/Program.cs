@@ -18,7 +18,7 @@ try
         return (int)Outcome.Usage;
     }
 
-    var caller = new Caller(options.Tls, TlsMaterial.From(options.Tls));
+    var caller = new Caller(options.Tls, TlsMaterial.From(options.Tls, options.Calls));
     var outcome = Outcome.Answered;
     foreach (var call in calls)
     {

@@ -7,15 +7,19 @@ using System.Text.Json;
 namespace Client;
 
 /// <summary>What lies in tls/: this client's certificate, and the CAs it trusts in servers.</summary>
-internal sealed record TlsMaterial(SslStreamCertificateContext Client, X509Certificate2Collection Roots, X509Certificate2Collection Intermediates)
+/// <param name="Roots">Where servers' chains must end, by the files that say so.</param>
+internal sealed record TlsMaterial(
+    SslStreamCertificateContext Client,
+    IReadOnlyDictionary<string, X509Certificate2Collection> Roots,
+    X509Certificate2Collection Intermediates)
 {
-    public static TlsMaterial From(TlsOptions options) => new(
+    public static TlsMaterial From(TlsOptions options, IEnumerable<CallOptions> calls) => new(
 {%- if cookiecutter.files.bundle %}
         FromPfx(options),
 {%- else %}
         FromPem(options.Certificate, options.Key),
 {%- endif %}
-        Certificates(options.Roots),
+        calls.Select(call => call.Roots).Distinct().ToDictionary(path => path, Certificates),
         Certificates(options.Intermediates));
 
     /// <summary>Whether an exception says that a file is missing or damaged.</summary>

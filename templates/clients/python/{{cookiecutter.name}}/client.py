@@ -129,12 +129,12 @@ def main() -> int:
         if arguments.url:
             calls = {name: call.moved_to(arguments.url) for name, call in calls.items()}
         demanded = policy.load(HERE / "tls/policy.json")
-        context = tls.context(HERE / "tls", demanded)
+        contexts = {name: tls.context(HERE / "tls", demanded, HERE / "tls" / demanded.trust[name]) for name in calls}
         checker = Checker(HERE / "tls", demanded.revocation) if demanded.revocation is not None else None
     except (OSError, ValueError, LookupError, TypeError) as error:
         print(f"{settings['name']}: {error}", file=sys.stderr)
         return 1
-    return max([_try(name, call, context, checker) for name, call in calls.items()], default=0)
+    return max([_try(name, call, contexts[name], checker) for name, call in calls.items()], default=0)
 
 
 def _try(name: str, call: Call, context: ssl.SSLContext, checker: Checker | None) -> int:

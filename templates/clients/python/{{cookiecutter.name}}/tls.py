@@ -16,8 +16,8 @@ _SERVER_AUTH = bytes.fromhex("2b06010505070301")
 _EXTENSIONS = 0xA3  # tag of the extensions in a TBSCertificate, RFC 5280 4.1
 
 
-def context(folder: Path, demanded: Policy) -> ssl.SSLContext:
-    """Presents this client's certificate, and believes servers that the roots in `tls/ca.pem` vouch for, by name.
+def context(folder: Path, demanded: Policy, roots: Path) -> ssl.SSLContext:
+    """Presents this client's certificate, and believes servers that the certificates in `roots` vouch for, by name.
 
     Raises OSError (ssl.SSLError is one) where the files cannot be used.
     """
@@ -29,8 +29,8 @@ def context(folder: Path, demanded: Policy) -> ssl.SSLContext:
     if demanded.ciphers:
         context.set_ciphers(":".join(demanded.ciphers))
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    # The topology's roots alone; the system's are never loaded.
-    context.load_verify_locations(folder / "ca.pem")
+    # Roots that vouch for one server vouch for no other. The system's are never loaded.
+    context.load_verify_locations(roots)
     intermediates = _still_valid(folder / "intermediates.pem")
     if intermediates:
         context.load_verify_locations(cadata=intermediates)

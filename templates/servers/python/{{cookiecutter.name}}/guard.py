@@ -263,7 +263,7 @@ class Handler(BaseHTTPRequestHandler):
         if callee is None:
             raise HttpError(HTTPStatus.NOT_FOUND, f"{self.settings.name} calls no such server")
         try:
-            status, answer = calls.get(callee, self.store.current.client, CALLER)
+            status, answer = calls.get(callee, self.store.current.clients.get(name), CALLER)
         except calls.CallFailed as error:
             raise HttpError(HTTPStatus.BAD_GATEWAY, f"{name}: {error}") from error
         self.send(status, answer)

@@ -48,7 +48,7 @@ def main() -> int:
         signal.signal(number, lambda number, _frame: signals.put(number))
     try:
         current = settings.load(HERE / "settings.json")
-        store = Store(HERE / "tls", has_calls=bool(current.calls))
+        store = Store(HERE / "tls")
         sessions = Sessions(store)
         listener = https_listener(current, store, sessions)
         health_listener = connections.Listener(current.health, _plain, serve_health) if current.health else None

@@ -26,12 +26,12 @@ TRUST = ("ca.pem", "intermediates.pem", "crl.pem")
 class Material:
     """One consistent reading of tls/. `trust` changes when the roots, intermediates or CRLs do.
 
-    `client` is for calls to other servers, None where there are none; `checker` asks whether callers are revoked, None
+    `clients` are for calls to other servers, one for each by its name; `checker` asks whether callers are revoked, None
     where the handshake does or nobody. `holds_until`: when an intermediate ends that the contexts know (Unix seconds).
     """
 
     server: ssl.SSLContext
-    client: ssl.SSLContext | None
+    clients: Mapping[str, ssl.SSLContext]
     policy: Policy
     checker: Checker | None
     allowed: Mapping[Peer, Allowed]
@@ -42,10 +42,9 @@ class Material:
 class Store:
     """Holds the current material. What does not load (a pair renamed half, say) leaves the old one in place."""
 
-    def __init__(self, folder: Path, *, has_calls: bool) -> None:
+    def __init__(self, folder: Path) -> None:
         """Raises OSError, ValueError, LookupError, TypeError and AttributeError where it does not load."""
         self._folder = folder
-        self._has_calls = has_calls
         self._seen = _fingerprint(folder)
         self._complaint = ""
         self.current = self._load(None)
@@ -82,7 +81,7 @@ class Store:
         known = _still_valid(self._folder / "intermediates.pem")
         return Material(
             server=_server_context(self._folder, demanded, known),
-            client=_client_context(self._folder, demanded, known) if self._has_calls else None,
+            clients=_client_contexts(self._folder, demanded, known),
             policy=demanded,
             checker=self._checker(demanded, before),
             allowed=load_allowed(self._folder / "allowed.json"),
@@ -152,13 +151,19 @@ def _server_context(folder: Path, demanded: Policy, known: _Intermediates) -> ss
     return context
 
 
-def _client_context(folder: Path, demanded: Policy, known: _Intermediates) -> ssl.SSLContext:
-    """For connections to others, with this server's second certificate. Name and chain are checked by default."""
+def _client_contexts(folder: Path, demanded: Policy, known: _Intermediates) -> Mapping[str, ssl.SSLContext]:
+    """For connections to others, by their names. Who leads to the same roots as another shares its context."""
+    of_roots = {roots: _client_context(folder, demanded, known, roots) for roots in set(demanded.trust.values())}
+    return {name: of_roots[roots] for name, roots in demanded.trust.items()}
+
+
+def _client_context(folder: Path, demanded: Policy, known: _Intermediates, roots: str) -> ssl.SSLContext:
+    """With this server's second certificate, trusting `roots`. Name and chain are checked by default."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.hostname_checks_common_name = False  # names are subject alternative names (RFC 9525 2)
     _apply_profile(context, demanded)
     context.load_cert_chain(folder / "client-cert.pem", folder / "client-key.pem")
-    _load_trust(context, folder / "client-ca.pem", known)
+    _load_trust(context, folder / roots, known)
     return context
 
 

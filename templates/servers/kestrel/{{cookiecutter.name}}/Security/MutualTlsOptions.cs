@@ -73,9 +73,6 @@ internal sealed record MutualTlsOptions(
 /// <param name="Roots">The root CAs that callers' chains must end at.</param>
 /// <param name="Intermediates">The CAs between those roots and the callers.</param>
 /// <param name="Allowed">Who may call.</param>
-{%- if cookiecutter.calls %}
-/// <param name="ClientRoots">The root CAs that the certificates of called servers must end at.</param>
-{%- endif %}
 internal sealed record TlsOptions(
     string MinVersion,
     IReadOnlyList<string> CipherSuites,
@@ -93,7 +90,6 @@ internal sealed record TlsOptions(
 {%- if cookiecutter.calls %}
     string ClientCertificate,
     string ClientKey,
-    string ClientRoots,
 {%- endif %}
     string Allowed)
 {
@@ -108,6 +104,7 @@ internal sealed record TlsOptions(
 /// <summary>One server that may be called: where it is dialled, and who it must prove to be.</summary>
 /// <param name="Dial">Where it is dialled, as host:port. CALL_NAME in the environment moves it.</param>
 /// <param name="ServerName">The name that its certificate must carry.</param>
-/// <param name="Identity">The identity (URI) that its certificate must carry.</param>
-internal sealed record CallOptions(string Dial, string ServerName, string Identity);
+/// <param name="Identity">The identity (URI) that its certificate must carry; null: its name is all that is asked of it.</param>
+/// <param name="Roots">The root CAs that vouch for it, and for no other server.</param>
+internal sealed record CallOptions(string Dial, string ServerName, string? Identity, string Roots);
 {%- endif %}

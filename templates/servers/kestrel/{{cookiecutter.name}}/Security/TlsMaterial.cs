@@ -14,7 +14,7 @@ namespace Service.Security;
 /// <param name="Intermediates">The CAs between those roots and the callers.</param>
 {%- if cookiecutter.calls %}
 /// <param name="Client">The certificate that this service calls others with.</param>
-/// <param name="ClientRoots">Where the chains of called servers must end.</param>
+/// <param name="ClientRoots">Where the chains of called servers must end, by the files that say so.</param>
 {%- endif %}
 internal sealed record TlsMaterial(
     SslStreamCertificateContext Server,
@@ -22,12 +22,12 @@ internal sealed record TlsMaterial(
     X509Certificate2Collection Intermediates,
 {%- if cookiecutter.calls %}
     SslStreamCertificateContext Client,
-    X509Certificate2Collection ClientRoots,
+    IReadOnlyDictionary<string, X509Certificate2Collection> ClientRoots,
 {%- endif %}
     AllowList Allowed)
 {
     /// <exception cref="CryptographicException">A file is damaged, or a key does not belong to its certificate.</exception>
-    public static TlsMaterial From(TlsFiles files, TlsOptions options) => new(
+    public static TlsMaterial From(TlsFiles files, TlsOptions options{% if cookiecutter.calls %}, IEnumerable<CallOptions> calls{% endif %}) => new(
 {%- if cookiecutter.files.bundle %}
         Named(options.Bundle, () => FromPfx(files[options.Bundle], PasswordOf(files, options){% if cookiecutter.staple %}, Certificates(files.Text(options.Roots)){% endif %})),
 {%- else %}
@@ -37,7 +37,7 @@ internal sealed record TlsMaterial(
         Named(options.Intermediates, () => Certificates(files.Text(options.Intermediates))),
 {%- if cookiecutter.calls %}
         Named(options.ClientCertificate, () => FromPem(files.Text(options.ClientCertificate), files.Text(options.ClientKey))),
-        Named(options.ClientRoots, () => Certificates(files.Text(options.ClientRoots))),
+        calls.Select(call => call.Roots).Distinct().ToDictionary(path => path, path => Named(path, () => Certificates(files.Text(path)))),
 {%- endif %}
         Named(options.Allowed, () => AllowList.Parse(files[options.Allowed])));
 

@@ -16,6 +16,9 @@ internal sealed partial class TlsMaterialStore : BackgroundService
 {%- endif %}
 
     private readonly TlsOptions _options;
+{%- if cookiecutter.calls %}
+    private readonly IReadOnlyCollection<CallOptions> _calls;
+{%- endif %}
     private readonly string _root;
     private readonly ILogger<TlsMaterialStore> _logger;
     private readonly Lock _reading = new();
@@ -27,10 +30,13 @@ internal sealed partial class TlsMaterialStore : BackgroundService
     public TlsMaterialStore(MutualTlsOptions options, ILogger<TlsMaterialStore> logger)
     {
         _options = options.Tls;
+{%- if cookiecutter.calls %}
+        _calls = [.. options.Calls.Values];
+{%- endif %}
         _root = options.Folder;
         _logger = logger;
         var files = ReadFiles();
-        _current = TlsMaterial.From(files, _options);
+        _current = TlsMaterial.From(files, _options{% if cookiecutter.calls %}, _calls{% endif %});
         _seen = files.Digest;
         // Before anything listens: without a handler HUP would end the process.
         _hangUp = OperatingSystem.IsWindows() ? null : PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnHangUp);
@@ -79,12 +85,12 @@ internal sealed partial class TlsMaterialStore : BackgroundService
 
                 _seen = files.Digest;
 {%- if cookiecutter.staple %}
-                var newest = TlsMaterial.From(files, _options);
+                var newest = TlsMaterial.From(files, _options{% if cookiecutter.calls %}, _calls{% endif %});
                 // Its OCSP response is on its way, and .NET does not say when it has come: nobody shall meet a handshake without it.
                 Thread.Sleep(StapleArrivesWithin);
                 _current = newest;
 {%- else %}
-                _current = TlsMaterial.From(files, _options);
+                _current = TlsMaterial.From(files, _options{% if cookiecutter.calls %}, _calls{% endif %});
 {%- endif %}
                 _complaint = null;
                 LogReloaded();
@@ -116,7 +122,7 @@ internal sealed partial class TlsMaterialStore : BackgroundService
 {%- if cookiecutter.calls %}
             _options.ClientCertificate,
             _options.ClientKey,
-            _options.ClientRoots,
+            .. _calls.Select(call => call.Roots).Distinct(),
 {%- endif %}
             _options.Allowed,
         ];
