@@ -22,7 +22,7 @@ from scaffold.pki.keys import PrivateKey, PublicKey
 from scaffold.pki.names import rfc2253
 from scaffold.pki.randomness import Randomness
 from scaffold.plan.authorities import Authorities, Generation
-from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa
+from scaffold.plan.desired import AdoptedCertificate, Desired, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa
 from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
 from scaffold.plan.unknown import Unknown, known
@@ -66,6 +66,8 @@ class ApplyContext:
     projects: projects.Recorder = field(init=False)
     keyring: Keyring = field(init=False)
     passwords: dict[Address, bytes] = field(default_factory=dict)
+    brought_keys: dict[Address, PrivateKey] = field(default_factory=dict)
+    """Of certificates from elsewhere that are taken over, by their addresses: read before anything is written."""
     certificates: dict[Address, x509.Certificate] = field(default_factory=dict)
     """Of each generation of a CA that is made here, as soon as it is in place."""
     examined: dict[str, Examination] = field(default_factory=dict)
@@ -127,7 +129,7 @@ class ApplyContext:
         ready = self._keys.pop(asked.address, None)
         return self.randomness.key(str(asked.address), asked.key) if ready is None else ready.result()
 
-    def key_of(self, asked: DesiredCertificate) -> PrivateKey:
+    def key_of(self, asked: DesiredCertificate | AdoptedCertificate) -> PrivateKey:
         """The key that is there. Raises PkiError where it cannot be used."""
         if asked.address.role is Role.CA:
             with _named(asked.address):

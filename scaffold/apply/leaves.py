@@ -148,8 +148,8 @@ def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -
         raise ValueError(f"{one.party.address} asks for no PFX")
     password, digests = _bundle_password(context, one, pfx.password)
     leaf = context.read(one.paths.own.certificate) or b""
-    chain = known(authorities.intermediates(one.party.issuer))
-    key, certificate = context.key_of(one.own), bundles.load_certificates(leaf)[0]
+    certificate, *chain = bundles.load_certificates(leaf)
+    key = context.key_of(one.own)
     content = bundles.pfx(one.party.name, key, certificate, chain, password, legacy=pfx.legacy)
     context.write(one.paths.bundle_password, password + b"\n", mode=files.SECRET_FILE)
     context.writer.write(one.paths.bundle, content, mode=files.SECRET_FILE)

@@ -260,7 +260,7 @@ def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authoriti
     own = [path for path in rendered.files if _is_tls(one, path)]
     standing = [path for path in rendered.standing.files if _is_tls(one, path)] if held else []
     in_use = held and context.observed.exists(one.paths.crl)
-    of_cas = trust_files(context.topology, one, authorities, crls_in_use=in_use)
+    of_cas = trust_files(context.topology, one, authorities, context.basis.brought.roots, crls_in_use=in_use)
     fixed = {path: known(text) for path, text in of_cas.items()}
     fixed[one.paths.ignore] = ignored(one, (*of_cas, *own, *standing))
     wanted = change.paths if change.work is not Work.FILL else (*fixed, *own)

@@ -7,11 +7,12 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from scaffold.apply import authorities, leaves, projects, staples
+from scaffold.apply import adopted_leaves, authorities, leaves, projects, staples
 from scaffold.apply.context import ApplyContext, Progress
 from scaffold.collector import garbage_collector_off
 from scaffold.errors import Overtaken, StoreError
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
+from scaffold.plan.desired import AdoptedCertificate
 from scaffold.plan.make import Planned
 from scaffold.plan.memo import Memo
 from scaffold.plan.model import Action, Change, Plan, Work
@@ -57,6 +58,7 @@ def apply(
         return Outcome((), ())
     context = ApplyContext(basis, planned.authorities, secrets, randomness, progress)
     context.ask(plan.changes)
+    _open_brought_keys(context, plan)
     with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):
         _check_unchanged(context, plan)
         _prepare(context)
@@ -74,6 +76,14 @@ def _remember(context: ApplyContext, memo: Memo) -> None:
     with contextlib.suppress(StoreError):
         known = replace(memo.remembered, entries=memo.held)
         examined.save(context.layout, context.writer, known, {**memo.examined, **context.examined}, context.randomness)
+
+
+def _open_brought_keys(context: ApplyContext, plan: Plan) -> None:
+    """Reads the keys of the certificates from elsewhere that are taken over, before anything is written."""
+    taken_over = {change.address for change in plan.changes if change.work is Work.TAKE_OVER}
+    for one in context.desired.parties if taken_over else ():
+        if isinstance(one.own, AdoptedCertificate) and one.own.address in taken_over:
+            context.brought_keys[one.own.address] = adopted_leaves.open_key(context, one, one.own)
 
 
 def _check_unchanged(context: ApplyContext, plan: Plan) -> None:
@@ -119,7 +129,10 @@ def _carry_out(context: ApplyContext, plan: Plan) -> None:
     leaves.make(context, [change for change in of_parties if change.work in certificates], asked, settled)
     parties = {one.party.address: one for one in context.desired.parties}
     for change in of_parties:
-        if change.work is Work.BUNDLE:
+        if change.work is Work.TAKE_OVER:
+            adopted_leaves.take_over(context, change.address, parties[change.address.entity].own.paths)
+            context.progress(change)
+        elif change.work is Work.BUNDLE:
             leaves.bundle(context, parties[change.address.entity], settled)
             context.progress(change)
         elif change.work is Work.STAPLE:

@@ -23,7 +23,7 @@ def run(
 ) -> None:
     """Print the table; exit with 3 where something is due, missing or expired."""
     from scaffold.cli.project import open_project
-    from scaffold.plan.make import look, plan_all
+    from scaffold.plan.make import look, plan_as_it_stands
     from scaffold.plan.status import status
     from scaffold.view.status import status_json, status_lines
     from scaffold.view.terminal import show
@@ -31,7 +31,7 @@ def run(
     window = _duration(within) if within is not None else None
     project = open_project(file, out)
     moment = now()
-    found = status(plan_all(look(project.topology, project.kinds, project.layout, moment)), window)
+    found = status(plan_as_it_stands(look(project.topology, project.kinds, project.layout, moment)), window)
     if json:
         typer.echo(status_json(found))
     else:

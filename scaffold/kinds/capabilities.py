@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from scaffold.errors import KindError
-from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, SanType, TlsProfile
+from scaffold.topology.model import IdentityForm, KeyType, OnUnavailable, RevocationCheck, SanType, TlsProfile
 
 FEATURES = (
     "health",
@@ -29,6 +29,7 @@ FEATURES = (
     "demands_staple",
     "strict_x509",
     "takes_common_names",
+    "csr",
 )
 """What a kind may support beyond the handshake itself.
 
@@ -39,6 +40,7 @@ it believes until its nextUpdate.
 `ocsp_needs_no_cdp`: it asks by OCSP only about a certificate that points to no CRL.
 `demands_staple`: it asks no OCSP responder itself; `check_revocation: ocsp` demands the server's staple, and so
 does `must_staple` of a server, whatever is checked.
+`csr`: it needs no private key here: its project has no part that reads `files.key`.
 `strict_x509`: it holds every certificate of a chain to RFC 5280 by the letter (OpenSSL's `X509_V_FLAG_X509_STRICT`).
 `takes_common_names`: it takes the common name of a server's certificate for a DNS name, even beside SANs (RFC 9525 6.3
 forbids it): no other server may have the name of one that it calls.
@@ -110,8 +112,9 @@ class Capabilities:
     leaf keys, for each key anywhere in a peer's chain, and for each group beyond the usual; what is absent it cannot
     do. `tls12_refuses` are the leaf keys, of either end, that fail where TLS 1.2 is spoken. `checks_names` are the
     types of name by which it can know a server that it calls: the first of that server's names must be of one.
-    `sees_issuer_by` (`key`, `name` or `none`) is how a server tells who signed a caller's certificate; `refuses_in`
-    (`tls`, or its protocol's name) is where it refuses a valid caller who is not drawn.
+    `sees_issuer_by` (`key`, `name` or `none`) is how a server tells who signed a caller's certificate, and
+    `sees_callers_by` are the forms of identity by which it can know a caller with a certificate from elsewhere;
+    `refuses_in` (`tls`, or its protocol's name) is where it refuses a valid caller who is not drawn.
 
     `protocol` is what it speaks, as URLs have it for a scheme. `conversation` is the program with which verify speaks a
     server's protocol other than HTTP, relative to the template, and `before_tls` what that protocol says before TLS
@@ -141,6 +144,7 @@ class Capabilities:
     protocol: str = HTTP
     conversation: str | None = None
     before_tls: tuple[Exchange, ...] = ()
+    sees_callers_by: frozenset[IdentityForm] = frozenset()
     owners: Owners = Owners()
     """Of a kind that declares none every file is merged, but for `tls/`."""
 
@@ -160,6 +164,7 @@ def parse(block: object, where: str) -> Capabilities:
     role = reader.choice("role", ROLES, None)
     server = role == "server"
     protocol = reader.scheme("protocol", HTTP)
+    sees_issuer_by = reader.choice("sees_issuer_by", ("key", "name", "none"), None if server else "key")
     capabilities = Capabilities(
         summary=reader.text("summary", None),
         role=role,
@@ -176,18 +181,26 @@ def parse(block: object, where: str) -> Capabilities:
         check_revocation=reader.members("check_revocation", RevocationCheck, (RevocationCheck.NONE,)),
         on_unavailable=reader.members("on_unavailable", OnUnavailable, (OnUnavailable.REFUSE,)),
         checks_names=reader.members("checks_names", SanType, (SanType.DNS, SanType.IP)),
-        sees_issuer_by=reader.choice("sees_issuer_by", ("key", "name", "none"), None if server else "key"),
+        sees_issuer_by=sees_issuer_by,
         refuses_in=reader.choice("refuses_in", ("tls", protocol), None if server else "tls"),
         supports=frozenset(reader.feature(name) for name in reader.texts("supports")),
         suggested=reader.truth("suggested"),
         protocol=protocol,
         conversation=reader.text("conversation", None) if server and protocol != HTTP else None,
         before_tls=reader.exchanges("before_tls") if server and protocol != HTTP else (),
+        sees_callers_by=reader.members("sees_callers_by", IdentityForm, _SEEN_WITH[sees_issuer_by]),
         owners=reader.owners("owners"),
     )
     reader.finish()
     return capabilities
 
+
+_SEEN_WITH: Mapping[str, tuple[IdentityForm, ...]] = {
+    "key": (IdentityForm.URI,),
+    "name": (IdentityForm.SUBJECT,),
+    "none": (),
+}
+"""What a kind sees of callers that does not say it."""
 
 _T = TypeVar("_T", bound=str)
 

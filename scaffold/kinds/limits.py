@@ -7,17 +7,29 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from scaffold.errors import Place, TopologyError
 from scaffold.kinds import revocation
 from scaffold.kinds.catalogue import Kind, builtin_speaking
 from scaffold.kinds.variables import VariableError, merged
 from scaffold.settings.peers import anchors, callee_issuers, server_name
+from scaffold.settings.subjects import rfc2253, stated_subjects
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.mistakes import Mistakes
-from scaffold.topology.model import Client, EnvSecret, Fault, KeyType, Party, Server, TlsProfile, Topology
+from scaffold.topology.model import (
+    Client,
+    EnvSecret,
+    Fault,
+    IdentityForm,
+    KeyType,
+    Party,
+    Server,
+    TlsProfile,
+    Topology,
+)
+from scaffold.topology.names import form_of
 from scaffold.topology.notes import Note
 
 OLDEST_LIBRARY = (3, 0)
@@ -101,12 +113,19 @@ def _check_party(t: Topology, party: Party, kind: Kind, passwords: tuple[str, ..
             yield from _post_quantum(t, party, kind)
     elif party.pfx and "pfx" not in kind.capabilities.supports:
         raise _refusal(t, party, "pfx", kind, "reads no PFX bundle", None)
-    needed = kind.capabilities.keys.get(party.key)
+    if party.csr is not None and "csr" not in kind.capabilities.supports:
+        raise _refusal(t, party, "csr", kind, "needs the private key, and of a request there is none here", None)
+    if party.has_issued:
+        yield from uses_key(party, kind, party.key, t.place(*_path(party), "key"))
+
+
+def uses_key(party: Party, kind: Kind, key: KeyType, place: Place | None) -> Iterator[Note]:
+    """Notes of the library that a key of its own needs. Raises TopologyError where the kind cannot use one."""
+    needed = kind.capabilities.keys.get(key)
     if needed is None:
-        raise _refusal(
-            t, party, "key", kind, f"cannot use a {party.key} key of its own", _one_of(kind.capabilities.keys)
-        )
-    yield from _newer(party, kind, needed, f"a {party.key} key")
+        message = f'{party.address}: template "{kind.name}" cannot use a {key} key of its own'
+        raise TopologyError(message, place=place, hint=_one_of(kind.capabilities.keys))
+    yield from _newer(party, kind, needed, f"a {key} key")
 
 
 def _check_environment(t: Topology, party: Party, kind: Kind, passwords: tuple[str, ...]) -> None:
@@ -166,7 +185,8 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addre
         _check_protocol(t, caller, calling, callee, called)
     yield from _takes(t, callee, called, caller)
     if calling is not None:
-        yield from _takes(t, caller, calling, callee)
+        if callee.issued_here:  # what is from elsewhere is read before it is judged
+            yield from _takes(t, caller, calling, callee)
         _check_callee_name(t, caller, calling, callee)
         _check_no_namesake(t, caller, calling, callee)
         _check_fault_is_seen(t, callee, caller, calling)
@@ -175,6 +195,8 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addre
             yield Note(caller.address, said)
     if isinstance(caller, Client):
         _check_fault_is_seen(t, caller, callee, called)
+        if not caller.has_issued:
+            _check_identity_is_seen(t, callee, called, caller)
     speaks_tls12 = TlsProfile.MODERN not in (caller.tls, callee.tls)
     for kind in (calling, called):
         if kind is not None and speaks_tls12:
@@ -205,6 +227,33 @@ def _check_fault_is_seen(t: Topology, party: Party, judge: Party, kind: Kind) ->
             place=t.place(*_path(party), "fault"),
             hint="take another fault, such as expired or wrong-ca",
         )
+
+
+def _check_identity_is_seen(t: Topology, server: Server, kind: Kind, caller: Client) -> None:
+    """A caller with a certificate from elsewhere is known by what the topology states of it, if that can be seen."""
+    form, seen = form_of(caller.identity), kind.capabilities.sees_callers_by
+    if form in seen:
+        return
+    words = " or ".join(sorted(_FORMS[each] for each in seen))
+    raise TopologyError(
+        f'{server.address}: template "{kind.name}" knows callers by their {words}, and that of {caller.address} '
+        "is not known here",
+        place=t.place(*_path(caller), "existing" if caller.external is None else "external", "identity"),
+        hint=f"state it ({' or '.join(sorted(_EXAMPLES[each] for each in seen))}), or take a template that sees "
+        f"the {_FORMS[form]} for this server",
+    )
+
+
+_FORMS: Final = {
+    IdentityForm.URI: "URI (SAN)",
+    IdentityForm.DNS: "DNS name (SAN)",
+    IdentityForm.SUBJECT: "subject",
+}
+_EXAMPLES: Final = {
+    IdentityForm.URI: "identity: spiffe://…",
+    IdentityForm.DNS: "identity: dns:gateway.example",
+    IdentityForm.SUBJECT: "identity: subject:CN=…,O=…",
+}
 
 
 def _check_callee_name(t: Topology, caller: Party, kind: Kind, callee: Server) -> None:
@@ -244,8 +293,7 @@ def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party) -> Iterator[No
     keys = (peer.key, *(ca.key for ca in graph.chain(t, peer.issuer)))
     if all(_is_taken_everywhere(kind, key) for key in keys):
         return
-    external = isinstance(peer, Client) and peer.external is not None
-    leaf = () if external else ((peer.key, f"{peer.address}’s {peer.key} key", (*_path(peer), "key")),)
+    leaf = ((peer.key, f"{peer.address}’s {peer.key} key", (*_path(peer), "key")),) if peer.has_issued else ()
     chain = (
         (ca.key, f"the {ca.key} key of {ca.address}, which is above {peer.address}", ("cas", ca.name, "key"))
         for ca in graph.chain(t, peer.issuer)
@@ -275,7 +323,8 @@ def _is_taken_everywhere(kind: Kind, key: KeyType) -> bool:
 
 def _refuse_tls12(t: Topology, caller: Party, callee: Server, kind: Kind) -> None:
     for party in (caller, callee):
-        if party.key in kind.capabilities.tls12_refuses and not (isinstance(party, Client) and party.external):
+        shows_ours = party.issued_here if party is callee else party.has_issued
+        if party.key in kind.capabilities.tls12_refuses and shows_ours:
             raise TopologyError(
                 f'{party.address} has a {party.key} key, which template "{kind.name}" refuses in TLS 1.2 '
                 f"({caller.address} calls {callee.address})",
@@ -296,7 +345,7 @@ def _check_names(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Iterato
 
 
 def _check_callers_names(
-    t: Topology, server: Server, kind: Kind, bearers: Mapping[tuple[str, tuple[str, ...]], Sequence[Party]]
+    t: Topology, server: Server, kind: Kind, bearers: Mapping[tuple[str, str], Sequence[Party]]
 ) -> Iterator[Note]:
     callers = graph.callers(t, server.name)
     _check_one_root(t, server, kind, callers)
@@ -304,16 +353,25 @@ def _check_callers_names(
         yield from _check_one_issuer(t, server, kind)
     for caller in callers:
         _check_visible(t, server, kind, caller)
-        _check_no_double(t, server, kind, bearers[caller.issuer, _subject(caller)])
+        for printed in _printed(caller):
+            _check_no_double(t, server, kind, bearers[caller.issuer, printed])
+    yield from ()
 
 
-def _bearers(t: Topology) -> dict[tuple[str, tuple[str, ...]], list[Party]]:
-    """All that have a client's certificate, by issuer and subject."""
-    bearers: dict[tuple[str, tuple[str, ...]], list[Party]] = {}
+def _bearers(t: Topology) -> dict[tuple[str, str], list[Party]]:
+    """All that have a client's certificate, by issuer and by each way in which their subject may be printed."""
+    bearers: dict[tuple[str, str], list[Party]] = {}
     for party in graph.parties(t):
         if isinstance(party, Client) or party.calls:
-            bearers.setdefault((party.issuer, _subject(party)), []).append(party)
+            for printed in _printed(party):
+                bearers.setdefault((party.issuer, printed), []).append(party)
     return bearers
+
+
+def _printed(caller: Party) -> Iterator[str]:
+    """The subject of a caller's certificate, in each way in which it may be printed; nothing where it is not known."""
+    stated = (rfc2253(caller.subject),) if caller.has_issued else stated_subjects(caller.identity)
+    return (each for each in stated if each is not None)
 
 
 def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[Party]) -> None:
@@ -353,19 +411,13 @@ def _issuing(t: Topology) -> tuple[str, ...]:
 
 
 def _check_visible(t: Topology, server: Server, kind: Kind, caller: Party) -> None:
-    if isinstance(caller, Client) and caller.external is not None:
-        raise TopologyError(
-            f'{server.address}: template "{kind.name}" knows callers by their subject, and that of {caller.address} '
-            "is not known here",
-            place=t.place(*_path(caller)),
-            hint="take a template that sees the identity (SAN) for this server",
-        )
-    for value in _subject(caller):
+    values = _subject(caller) if caller.has_issued else tuple(_printed(caller))
+    for value in values:
         if len(value) > _LONGEST_VISIBLE_NAME or not all(character.isprintable() for character in value):
             raise TopologyError(
                 f'{server.address}: template "{kind.name}" cannot match the subject of {caller.address} safely: '
                 f"{value[:40]!r}",
-                place=t.place(*_path(caller), "subject"),
+                place=t.place(*_path(caller), *(("subject",) if caller.has_issued else ())),
                 hint="leave out control and invisible characters",
             )
 
@@ -376,7 +428,7 @@ def _check_no_double(t: Topology, server: Server, kind: Kind, bearers: Sequence[
         raise TopologyError(
             f"{server.address} would mistake {second.address} for {first.address}: the same subject under the same "
             f'issuer, and template "{kind.name}" sees no more',
-            place=t.place(*_path(second), "subject"),
+            place=t.place(*_path(second), *(("subject",) if second.has_issued else ())),
             hint="give them different common names",
         )
 

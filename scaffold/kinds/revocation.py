@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from scaffold.errors import Place, TopologyError
 from scaffold.kinds.catalogue import Kind
-from scaffold.settings.peers import has_crl, needs_crls, peer_issuers
+from scaffold.settings.peers import callee_issuers, callees_from_elsewhere, has_crl, needs_crls, peer_issuers
 from scaffold.topology import graph, names
 from scaffold.topology.durations import format_duration
 from scaffold.topology.messages import Invalid
@@ -19,6 +19,7 @@ def check(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
     """The plan's notes on how `party` checks revocation. Raises TopologyError where it could never get an answer."""
     if party.check_revocation is RevocationCheck.NONE:
         return
+    _check_known_issuers(t, party, kind)
     issuers = _looked_up(t, party, kind)
     if "demands_staple" in kind.capabilities.supports and party.check_revocation is RevocationCheck.OCSP:
         _check_staples(t, party, kind)
@@ -33,10 +34,22 @@ def check(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
     yield from _unknown_pointers(t, party)
 
 
+def _check_known_issuers(t: Topology, party: Party, kind: Kind) -> None:
+    """Who issues elsewhere publishes elsewhere: there is no CRL of theirs here, and no responder is known."""
+    looks_up_callees = isinstance(party, Client) or "crls_over_http" in kind.capabilities.supports
+    for server in callees_from_elsewhere(t, party) if looks_up_callees else ():
+        raise TopologyError(
+            f"{party.address} looks up by {party.check_revocation} whom it calls, and the certificate of "
+            f"{server.address} is issued elsewhere",
+            place=_place(t, party),
+            hint='"check_revocation: none" here, or another client for that server',
+        )
+
+
 def _looked_up(t: Topology, party: Party, kind: Kind) -> tuple[Ca, ...]:
     """The CAs whose certificates `party` looks up. A kind that follows pointers does so for whom it calls, too."""
     called = party.calls if "crls_over_http" in kind.capabilities.supports else ()
-    names = (*peer_issuers(t, party), *(t.servers[name].issuer for name in called))
+    names = (*peer_issuers(t, party), *(callee_issuers(t, party) if called else ()))
     return tuple(t.cas[name] for name in dict.fromkeys(names))
 
 
@@ -117,7 +130,7 @@ def _check_files(t: Topology, party: Party, issuers: tuple[Ca, ...]) -> Iterator
 
 def _unknown_pointers(t: Topology, party: Party) -> Iterator[Note]:
     for caller in graph.callers(t, party.name) if isinstance(party, Server) else ():
-        if isinstance(caller, Client) and caller.external is not None:
+        if isinstance(caller, Client) and not caller.has_issued:
             said = f"checks revocation, and where the certificate of {caller.address} points to is not known here"
             yield Note(party.address, said)
 

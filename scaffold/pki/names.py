@@ -10,6 +10,7 @@ from cryptography.x509.oid import NameOID
 
 from scaffold.pki import der
 from scaffold.pki.rfc2253 import attribute as printed
+from scaffold.topology.distinguished_names import SHORT_NAMES
 
 COMMON_NAME_LIMIT: Final = 64
 """ub-common-name (RFC 5280 A.1), in characters: X.520 6.2.2 bounds a DirectoryString by those, not by its octets."""
@@ -17,43 +18,6 @@ COMMON_NAME_LIMIT: Final = 64
 # cryptography counts the octets of UTF-8, and warns of lawful names whenever it makes or reads one.
 warnings.filterwarnings("ignore", "Attribute's length must be", UserWarning)
 
-# The short names of OpenSSL's object table (crypto/objects/objects.txt); every other attribute is printed by its OID.
-_SHORT_NAMES: Final = {
-    "2.5.4.3": "CN",
-    "2.5.4.4": "SN",
-    "2.5.4.5": "serialNumber",
-    "2.5.4.6": "C",
-    "2.5.4.7": "L",
-    "2.5.4.8": "ST",
-    "2.5.4.9": "street",
-    "2.5.4.10": "O",
-    "2.5.4.11": "OU",
-    "2.5.4.12": "title",
-    "2.5.4.13": "description",
-    "2.5.4.15": "businessCategory",
-    "2.5.4.16": "postalAddress",
-    "2.5.4.17": "postalCode",
-    "2.5.4.18": "postOfficeBox",
-    "2.5.4.20": "telephoneNumber",
-    "2.5.4.41": "name",
-    "2.5.4.42": "GN",
-    "2.5.4.43": "initials",
-    "2.5.4.44": "generationQualifier",
-    "2.5.4.45": "x500UniqueIdentifier",
-    "2.5.4.46": "dnQualifier",
-    "2.5.4.65": "pseudonym",
-    "2.5.4.97": "organizationIdentifier",
-    "0.9.2342.19200300.100.1.1": "UID",
-    "0.9.2342.19200300.100.1.25": "DC",
-    "1.2.643.3.131.1.1": "INN",
-    "1.2.643.100.1": "OGRN",
-    "1.2.643.100.3": "SNILS",
-    "1.2.840.113549.1.9.1": "emailAddress",
-    "1.2.840.113549.1.9.2": "unstructuredName",
-    "1.3.6.1.4.1.311.60.2.1.1": "jurisdictionL",
-    "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST",
-    "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
-}
 _ASCII_LOWER: Final = {ord(upper): upper.lower() for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
@@ -88,7 +52,7 @@ def rfc2253(name: x509.Name) -> str:
 
 def _attribute(attribute: x509.NameAttribute[str | bytes]) -> str:
     oid = attribute.oid.dotted_string
-    short = _SHORT_NAMES.get(oid)
+    short = SHORT_NAMES.get(oid)
     value = attribute.value
     if short is None or isinstance(value, bytes):
         return f"{short or oid}={_dumped(attribute)}"

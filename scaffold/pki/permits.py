@@ -11,7 +11,7 @@ Three kinds of answer, each in words that go on where the certificate's name end
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -180,6 +180,47 @@ _REFUSALS: Final[tuple[Callable[[x509.Certificate, bool], Words | None], ...]] =
     _odd_key,
     _weak_signature,
 )
+
+
+def leaf_refusals(certificate: x509.Certificate) -> Iterator[Finding]:
+    """What today's TLS libraries refuse of a certificate of a server or client, whatever stands above it."""
+    if (problem := not_understood(certificate)) is not None:
+        yield Finding(certificate, problem)
+        return
+    for check in (_is_a_ca, _unknown_critical, _weak_key, _odd_key, _weak_signature):
+        if (words := check(certificate, False)) is not None:
+            yield Finding(certificate, words)
+
+
+def _is_a_ca(certificate: x509.Certificate, is_anchor: bool) -> Words | None:
+    constraints = _extension(certificate, x509.BasicConstraints)
+    return "is the certificate of a CA" if constraints is not None and constraints.ca else None
+
+
+def purpose_refusals(certificate: x509.Certificate, role: str) -> Iterator[Finding]:
+    """What is wrong with what a leaf says that it is for. What says nothing is for everything, which many refuse."""
+    purposes, wanted = _extension(certificate, x509.ExtendedKeyUsage), _PURPOSES[role]
+    if purposes is None:
+        yield Finding(certificate, f"does not say that it is for {purpose_name(wanted)}: it has no extended key usage")
+    elif wanted not in purposes:
+        said = ", ".join(map(purpose_name, purposes))
+        yield Finding(certificate, f"is not for {purpose_name(wanted)}: its extended key usage is {said}")
+    usage = _extension(certificate, x509.KeyUsage)
+    if usage is not None and not usage.digital_signature:
+        yield Finding(certificate, "may sign no handshake: its key usage has no digitalSignature (RFC 8446 4.4.2.2)")
+
+
+def names_in(certificate: x509.Certificate) -> tuple[San, ...]:
+    """The subject alternative names of the types that a topology has."""
+    found = _extension(certificate, x509.SubjectAlternativeName)
+    each = ((kind, name.value) for name in found or () for form, kind in _SAN_TYPES if isinstance(name, form))
+    return tuple(San(kind, str(value).lower() if kind is SanType.DNS else str(value)) for kind, value in each)
+
+
+def is_among(name: San, names: Collection[San]) -> bool:
+    """Whether a certificate with `names` is for `name`; a wildcard is for one label (RFC 9525 6.3)."""
+    rest = name.value.partition(".")[2]
+    return name in names or (name.type is SanType.DNS and bool(rest) and San(SanType.DNS, f"*.{rest}") in names)
 
 
 # --- What is refused of a certificate below -------------------------------------------------------------------------

@@ -25,7 +25,19 @@ from scaffold.errors import PkiError
 from scaffold.pki.keys import MALFORMED, PublicKey
 from scaffold.pki.names import COMMON_NAME_LIMIT, common_name, ending_in, rfc2253
 from scaffold.topology.generations import FIRST
-from scaffold.topology.model import Ca, Fault, NameConstraints, Party, San, SanType, Server, Subject, Topology
+from scaffold.topology.model import (
+    Ca,
+    Fault,
+    IdentityForm,
+    NameConstraints,
+    Party,
+    San,
+    SanType,
+    Server,
+    Subject,
+    Topology,
+)
+from scaffold.topology.names import form_of
 from scaffold.topology.publication import ca_url, crl_url, ocsp_url, published_name
 
 Role = Literal["ca", "server", "client", "ocsp"]
@@ -166,12 +178,23 @@ def for_client_side(t: Topology, party: Party, issued_by: int = FIRST) -> Certif
     return CertificateProfile(
         subject=party.subject,
         role="client",
-        sans=(*(() if is_server else party.names), San(SanType.URI, party.identity)),
+        sans=(*(() if is_server else party.names), *identity_names(party.identity)),
         crl_url=crl_url,
         ocsp_url=ocsp_url,
         ca_url=ca_url,
         fault=None if is_server else party.fault,
     )
+
+
+def identity_names(identity: str) -> tuple[San, ...]:
+    """The name of a certificate that says an identity; none where its subject does."""
+    match form_of(identity):
+        case IdentityForm.URI:
+            return (San(SanType.URI, identity),)
+        case IdentityForm.DNS:
+            return (San(SanType.DNS, identity.removeprefix("dns:")),)
+        case IdentityForm.SUBJECT:
+            return ()
 
 
 def for_responder(ca: Ca, number: int = FIRST) -> CertificateProfile:

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from typing import Final
 
+from scaffold.topology.distinguished_names import Attribute, Name
+
 _SPECIAL: Final = frozenset(',+"\\<>;')
 
 
 def attribute(short_name: str, value: str) -> str:
     """One attribute, such as `O=Banka\\, d.o.o.`; `short_name` is OpenSSL's."""
     return f"{short_name}={_escaped(value)}"
+
+
+def name(parts: Name) -> str:
+    """A whole name, in the order of its parts."""
+    return ",".join("+".join(map(_attribute, rdn)) for rdn in parts)
+
+
+def _attribute(part: Attribute) -> str:
+    return f"{part.type}={part.value}" if part.is_hex else attribute(part.type, part.value)
 
 
 def _escaped(value: str) -> str:

@@ -108,7 +108,7 @@ def check(
 def names_and_purposes(one: Adoption) -> Found:
     """What the certificates of the path forbid the servers and clients below."""
     for party in graph.parties(one.t):
-        if (found := one.above(party.issuer)) is None:
+        if not party.issuer or (found := one.above(party.issuer)) is None:
             continue
         for leaf in leaves(one.t, party):
             for finding in permits.forbidden(found[1].path, leaf):
@@ -119,7 +119,8 @@ def _refused(one: Adoption, party: Party, said: str, finding: permits.Finding) -
     external = isinstance(party, Client) and party.external is not None
     field = "external" if external else finding.field
     place = one.t.place(party.address.role.section, party.name, field)
-    hint = "choose another issuer, or other names" if not external else "ask its CA for another certificate of itself"
+    elsewhere = "ask its CA for another certificate of itself"
+    hint = "choose another issuer, or other names" if party.has_issued else elsewhere
     return TopologyError(f"{said}: {finding}", place=place, hint=hint)
 
 
@@ -324,8 +325,7 @@ _ISSUES: Final = frozenset({Work.NEW_KEY, Work.ISSUE})
 
 def _issued_below(one: Adoption, ca: Ca) -> Iterator[Party]:
     for party in graph.parties(one.t):
-        external = isinstance(party, Client) and party.external is not None
-        if not external and graph.root_of(one.t, party.issuer).name == ca.name:
+        if party.has_issued and graph.root_of(one.t, party.issuer).name == ca.name:
             yield party
 
 
@@ -383,7 +383,7 @@ def _signed(
 
 def _external_callers(one: Adoption, party: Party) -> Iterator[Client]:
     for caller in graph.callers(one.t, party.name) if isinstance(party, Server) else ():
-        if isinstance(caller, Client) and caller.external is not None:
+        if isinstance(caller, Client) and not caller.has_issued:
             yield caller
 
 

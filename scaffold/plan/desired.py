@@ -15,7 +15,7 @@ from scaffold.store.layout import CaPaths, CertificatePaths, PartyPaths, ca_path
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import FIRST, ONE_EACH, Generations, GenerationState
-from scaffold.topology.model import Ca, Client, Existing, Fault, KeyType, Party, Server, Topology
+from scaffold.topology.model import Ca, Client, Existing, ExistingLeaf, Fault, KeyType, Party, Server, Topology
 
 DEFAULT_CRL_LIFE = timedelta(days=90)
 """How long a CRL is valid whose CA says nothing of it."""
@@ -65,6 +65,15 @@ class IssuedCertificate(_Certificate):
     def ca(self) -> str:
         """The name of the CA that issues it."""
         return self.issuer
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedCertificate:
+    """The certificate of a server or client that somebody else issues: it is taken over, and never issued here."""
+
+    address: Address
+    paths: CertificatePaths
+    existing: ExistingLeaf
 
 
 DesiredCertificate = RootCertificate | IssuedCertificate
@@ -122,12 +131,13 @@ class DesiredParty:
 
     party: Party
     paths: PartyPaths
-    own: IssuedCertificate
+    own: IssuedCertificate | AdoptedCertificate
     client_side: IssuedCertificate | None
 
     @property
     def certificates(self) -> tuple[IssuedCertificate, ...]:
-        return (self.own,) if self.client_side is None else (self.own, self.client_side)
+        """Those that are issued here."""
+        return tuple(one for one in (self.own, self.client_side) if isinstance(one, IssuedCertificate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +176,7 @@ def desire(t: Topology, issuers: Mounted = MappingProxyType({}), generations: Ge
     PkiError for what no certificate can say.
     """
     longest: dict[str, timedelta] = {}
-    for party in _own_parties(t):
+    for party in (party for party in graph.parties(t) if party.has_issued):
         longest[party.issuer] = max(party.lifetime, longest.get(party.issuer, timedelta()))
     issuing = {name: generations.issuing(name) for name in t.cas}
     return Desired(
@@ -181,7 +191,7 @@ def desire(t: Topology, issuers: Mounted = MappingProxyType({}), generations: Ge
 
 
 def _own_parties(t: Topology) -> Iterator[Party]:
-    """Servers and clients whose certificates are made here."""
+    """Servers and clients that have a project here."""
     return (party for party in graph.parties(t) if not (isinstance(party, Client) and party.external))
 
 
@@ -221,13 +231,18 @@ def _window_of_ca(ca: Ca, longest_leaf: timedelta) -> timedelta:
 def _party(t: Topology, party: Party, issuers: Mounted, issued_by: int) -> DesiredParty:
     is_server = isinstance(party, Server)
     paths, latitude = party_paths(party.address.role, party.name), _latitude(issuers, party.issuer)
-    own = _leaf(
-        party,
-        party.address.with_part(Part.CERTIFICATE),
-        _profile_shown(t, party, issued_by),
-        paths.own,
-        latitude,
-        party.fault,
+    address = party.address.with_part(Part.CERTIFICATE)
+    own = (
+        AdoptedCertificate(address, paths.own, party.existing)
+        if party.existing is not None
+        else _leaf(
+            party,
+            address,
+            _profile_shown(t, party, issued_by),
+            paths.own,
+            latitude,
+            party.fault,
+        )
     )
     second = (
         _leaf(

@@ -23,6 +23,7 @@ from scaffold.plan.authorities import Authorities, Generation
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
 from scaffold.plan.desired import (
     AdoptedCa,
+    AdoptedCertificate,
     Desired,
     DesiredCa,
     DesiredCertificate,
@@ -43,16 +44,17 @@ from scaffold.settings.peers import peer_issuers
 from scaffold.store import gitignore, secrets
 from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
+from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought, BroughtLeaf
 from scaffold.store.files import SECRET_FILE
 from scaffold.store.layout import FOLDERS, LEDGER
 from scaffold.store.ledger import Ledger, Revoked
-from scaffold.store.observation import Observation, SeenKey
+from scaffold.store.observation import Observation, SeenCertificate, SeenKey
 from scaffold.store.projects import digest
 from scaffold.store.seen import SeenFolder
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import GenerationState
 from scaffold.topology.mistakes import Mistakes
-from scaffold.topology.model import FileSecret
+from scaffold.topology.model import FileSecret, Party
 from scaffold.topology.notes import Note
 
 
@@ -78,6 +80,7 @@ def diff(
     intents: Sequence[Intent] = (),
     hold_pending: bool = False,
     remembered: Remembered | None = None,
+    brought: Brought = NOTHING_BROUGHT,
 ) -> Difference:
     """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
 
@@ -85,6 +88,7 @@ def diff(
     `hold_pending`: what the topology has come to ask for leaves projects and CAs as they stand, and `tls/` goes on
     with what fits them.
     `remembered`: what need not be examined again; it changes no answer.
+    `brought`: the certificates that are issued elsewhere; one with a problem stays as it stands.
     `intents` are taken as if the ledger said so already: what follows from them is found like any other difference.
     Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
     that cannot be, TopologyError for CAs that would issue and have ended.
@@ -93,7 +97,18 @@ def diff(
     known = observed.ledger.after(resolved.revocations(now))
     memo = Memo(None if intents else remembered, known, now)
     work = _Diff(
-        desired, observed, existing, kinds, now, frozenset(overwrite), resolutions, resolved, known, hold_pending, memo
+        desired,
+        observed,
+        existing,
+        kinds,
+        now,
+        frozenset(overwrite),
+        resolutions,
+        resolved,
+        known,
+        hold_pending,
+        memo,
+        brought,
     )
     work.run()
     authorities = Authorities.of(desired.topology, work.generations.values())
@@ -114,6 +129,7 @@ class _Diff:
     """As it will be, once what is resolved is in it."""
     hold_pending: bool
     memo: Memo
+    brought: Brought
     generations: dict[Address, Generation] = field(default_factory=dict)
     """Of each CA, as it will be."""
     issuing: dict[str, Address] = field(default_factory=dict)
@@ -342,10 +358,12 @@ class _Diff:
     def _party(self, one: DesiredParty, settled: Authorities) -> None:
         self.observed.look_at(one.paths.folder)
         self.observed.check_folder(one.paths.tls)
-        reissued = [self._leaf(asked, settled) for asked in one.certificates]
-        self._bundle(one, settled, reissued[0])
+        reissued = self._own(one, settled)
+        if one.client_side is not None:
+            self._leaf(one.client_side, settled)
+        self._bundle(one, settled, reissued)
         kind = self.kinds[one.party.address]
-        self._staple(one, kind, settled, reissued[0])
+        self._staple(one, kind, settled, reissued)
         source = Project(self.desired.topology, one.party, kind, settled)
         named = (one.party.address, one.party.address.with_part(Part.PROJECT)) if self.overwrite else ()
         restore = not self.overwrite.isdisjoint(named)
@@ -358,6 +376,27 @@ class _Diff:
         self._trust(one, kind, settled, found)
         self.changes.extend(found.changes)
         self.notes.extend(found.notes)
+
+    def _own(self, one: DesiredParty, settled: Authorities) -> bool:
+        """Compares the first of its certificates; whether it becomes another."""
+        match one.own:
+            case IssuedCertificate():
+                return self._leaf(one.own, settled)
+            case AdoptedCertificate():
+                return self._from_elsewhere(one.own)
+
+    def _from_elsewhere(self, one: AdoptedCertificate) -> bool:
+        """Compares what stands there with its source; whether that is taken over."""
+        entity, paths = one.address.entity, one.paths
+        if (problem := self.brought.problems.get(entity)) is not None:
+            self.notes.append(Note(one.address, f"stays as it stands: {problem.message.removeprefix(f'{entity}: ')}"))
+            return False
+        source, there = self.brought.leaves[entity], self.observed.certificate(paths.certificate)
+        key = self.observed.key(paths.key)
+        verdict = _of_source(one, source, there, key)
+        if verdict is not None:
+            self._change(one.address, verdict, (paths.key, paths.certificate))
+        return verdict is not None and there.content != source.content
 
     def _leaf(self, asked: IssuedCertificate, settled: Authorities) -> bool:
         """Compares one certificate; whether it is issued anew."""
@@ -448,7 +487,7 @@ class _Diff:
         if reissued:
             return Finding(Reason(ReasonCode.STAPLE_CERTIFICATE, path))
         leaf = self.observed.certificate(one.paths.own.certificate).certificate
-        if leaf is None or issuer.today is None or not _signed_today(one.own, leaf, issuer):
+        if leaf is None or issuer.today is None or not _signed_today(one.party, leaf, issuer):
             return None  # revoked without replacement, and its CA has gone on: nobody can vouch for it any more
         content = self.observed.content(path)
         if content is None:
@@ -463,7 +502,7 @@ class _Diff:
     def _trust(self, one: DesiredParty, kind: Kind, settled: Authorities, found: projects.Compared) -> None:
         """Everything in `tls/` apart from keys and certificates is repaired wherever it differs."""
         crls_in_use = found.held and self.observed.exists(one.paths.crl)
-        fixed = trust_files(self.desired.topology, one, settled, crls_in_use=crls_in_use)
+        fixed = trust_files(self.desired.topology, one, settled, self.brought.roots, crls_in_use=crls_in_use)
         if found.rendered_tls is not None:
             fixed[one.paths.ignore] = ignored(one, (*fixed, *found.rendered_tls))
         findings: dict[str, Finding] = {}
@@ -600,6 +639,25 @@ class _Diff:
         )
 
 
+def _of_source(one: AdoptedCertificate, source: BroughtLeaf, there: SeenCertificate, key: SeenKey) -> Verdict | None:
+    """What is to be done with a certificate from elsewhere; None where its source has nothing new."""
+    certificate = source.certificate
+    path, serial = str(one.existing.certificate), f"{certificate.serial_number:x}"
+    ends = certificate.not_valid_after_utc
+    reason = Reason(ReasonCode.SOURCE, one.paths.certificate, path, ends, serial)
+    if there.certificate is None or not key.present:
+        action = Action.CREATE if there.missing else Action.UPDATE
+        return Verdict(action, Work.TAKE_OVER, (reason,), due=True)
+    if key.spki != keys.spki(certificate):
+        by_key = Reason(ReasonCode.SOURCE_KEY, one.paths.key, path, ends, serial)
+        return Verdict(Action.REPLACE, Work.TAKE_OVER, (by_key,), due=True)
+    if there.content != source.content:
+        later = certificate.not_valid_after_utc > there.certificate.not_valid_after_utc
+        return Verdict(Action.RENEW if later else Action.UPDATE, Work.TAKE_OVER, (reason,), due=True)
+    open_to_others = tuple(_rights(one.paths.key, key))
+    return Verdict(Action.UPDATE, Work.TAKE_OVER, open_to_others) if open_to_others else None
+
+
 def _after(
     one: MadeCa,
     examined: Examined,
@@ -651,9 +709,9 @@ def _withdrawn_note(asked: DesiredCertificate, entry: Revoked) -> Note:
     )
 
 
-def _signed_today(asked: DesiredCertificate, leaf: x509.Certificate, issuer: Generation) -> bool:
+def _signed_today(party: Party, leaf: x509.Certificate, issuer: Generation) -> bool:
     """Whether the CA's key of today answers for the leaf. One that is broken on purpose is answered for as asked."""
-    return asked.fault is not None or (issuer.today is not None and chains.signed_by(leaf, issuer.today))
+    return party.fault is not None or (issuer.today is not None and chains.signed_by(leaf, issuer.today))
 
 
 def _with_crl(generation: Generation, text: bytes | Unknown, *, due: bool) -> Generation:

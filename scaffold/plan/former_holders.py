@@ -13,7 +13,7 @@ from scaffold.errors import TopologyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import profiles
 from scaffold.pki.names import rfc2253
-from scaffold.plan.desired import Desired
+from scaffold.plan.desired import Desired, IssuedCertificate
 from scaffold.store.ledger import Issued, Ledger
 from scaffold.topology import graph
 from scaffold.topology.address import Address
@@ -33,7 +33,7 @@ def check(desired: Desired, kinds: Mapping[Address, Kind], ledger: Ledger, now: 
     for server in by_name:
         sees_issuer = kinds[server.address].capabilities.sees_issuer_by != "none"
         for party in graph.callers(t, server.name):
-            if (asked := callers.get(party.address)) is not None:
+            if isinstance(asked := callers.get(party.address), IssuedCertificate):
                 rivals = [
                     one
                     for one in alive.get(rfc2253(profiles.subject_name(asked.profile.subject)), ())

@@ -24,7 +24,7 @@ from scaffold.store.ledger import Issued, Ledger, Revoked
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.messages import nearest
-from scaffold.topology.model import Fault
+from scaffold.topology.model import Fault, Party
 from scaffold.topology.notes import Note
 
 COMPROMISE = frozenset({crls.Reason.KEY_COMPROMISE, crls.Reason.CA_COMPROMISE, crls.Reason.AA_COMPROMISE})
@@ -153,11 +153,29 @@ class _Resolution:
                 f"{entity} was made elsewhere: its certificate is renewed and revoked there",
                 hint="ask the CA that issued it",
             )
+        self._check_issued_here(address)
         if entity.role is Role.CLIENT and name in t.clients and t.clients[name].external is not None:
             raise PlanError(
                 f"{entity} is external: its certificate is issued, renewed and revoked elsewhere",
                 hint="take its `calls` away to keep it out, or ask its CA",
             )
+
+    def _check_issued_here(self, address: Address) -> None:
+        """What somebody else issues is renewed and revoked there; what was issued before it was adopted can be here."""
+        t, entity = self.desired.topology, address.entity
+        parties: Mapping[str, Party] = t.servers if entity.role is Role.SERVER else t.clients
+        party = parties.get(entity.name) if entity.role is not Role.CA else None
+        own = entity.with_part(Part.CERTIFICATE)
+        if party is None or party.existing is None or own in self.ledger.by_address:
+            return
+        if address.part is None and party.has_issued:
+            said = "is issued elsewhere: it is renewed and revoked there"
+            self.notes.append(Note(own, said))
+            return
+        raise PlanError(
+            f"{own} is issued elsewhere: it is renewed and revoked there",
+            hint=f"apply takes over what {party.existing.certificate} has; to revoke it, ask the CA that issued it",
+        )
 
     # --- Renew ---
 

@@ -24,6 +24,7 @@ from scaffold.plan.projects import Resolution
 from scaffold.store import existing
 from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
+from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
@@ -46,6 +47,7 @@ class Basis:
     notes: tuple[Note, ...] = ()
     issuers: Mounted = field(default_factory=dict)
     remembered: Remembered | None = None
+    brought: Brought = NOTHING_BROUGHT
 
     @property
     def topology(self) -> Topology:
@@ -85,7 +87,8 @@ def look(
         observed.ledger.check()
         desired = desire(t, mounted, generations)
         adopted, said = _check(desired, kinds, observed, now)
-        return Basis(desired, observed, adopted, kinds, now, said, mounted, remembered)
+        brought = _brought(t, adopted, kinds, observed, now)
+        return Basis(desired, observed, adopted, kinds, now, (*said, *brought.notes), mounted, remembered, brought)
 
 
 def _check(
@@ -122,6 +125,21 @@ def _on_adopted(
     return check(desired, adopted, kinds, observed, now)
 
 
+def _brought(
+    t: Topology,
+    adopted: Mapping[str, ExistingCa],
+    kinds: Mapping[Address, Kind],
+    observed: Observation,
+    now: datetime,
+) -> Brought:
+    if all(party.existing is None for party in graph.parties(t)):
+        return NOTHING_BROUGHT
+    # Loaded for those who have certificates from elsewhere: most have none.
+    from scaffold.plan.adopted_leaves import bring
+
+    return bring(t, adopted, kinds, observed, now)
+
+
 def plan_all(
     basis: Basis,
     intents: Sequence[Intent] = (),
@@ -135,8 +153,25 @@ def plan_all(
     `intents` are what a person wants beyond the topology; `overwrite` holds addresses of projects where the template's
     text is taken in conflicts and what was deleted comes back, and of bundles that are made anew; `resolutions` say by
     the address of a server or client how its conflicts end; `hold_pending` leaves projects and CAs as they stand.
+    What is wrong with a certificate from elsewhere is raised too, unless `hold_pending`: then it stays as it stands.
     Raises TopologyError, StoreError, KindError, PlanError.
     """
+    if not hold_pending:
+        mistakes = Mistakes()
+        mistakes.add_all(basis.brought.problems.values())
+        mistakes.check()
+    return plan_as_it_stands(basis, intents, overwrite=overwrite, resolutions=resolutions, hold_pending=hold_pending)
+
+
+def plan_as_it_stands(
+    basis: Basis,
+    intents: Sequence[Intent] = (),
+    *,
+    overwrite: Collection[Address] = (),
+    resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
+    hold_pending: bool = False,
+) -> Planned:
+    """The same, whatever is wrong with certificates from elsewhere: those stay as they stand, with a note."""
     _check_overwrite(basis.topology, overwrite)
     with garbage_collector_off():
         found = diff(
@@ -150,6 +185,7 @@ def plan_all(
             intents=intents,
             hold_pending=hold_pending,
             remembered=basis.remembered,
+            brought=basis.brought,
         )
         if basis.existing:
             from scaffold.plan.adopted import refuse_invalid

@@ -43,6 +43,8 @@ class Work(enum.StrEnum):
     """Write a CA's key anew under its password."""
     ADOPT = "adopt"
     """Copy the certificates of a CA that was made elsewhere."""
+    TAKE_OVER = "take-over"
+    """Copy the certificate and the key of a server or client that somebody else issues to."""
     SIGN = "sign"
     """Sign a CRL."""
     STAPLE = "staple"

@@ -48,7 +48,8 @@ _ADVICE: Final[Mapping[TlsProfile, _Advice]] = {
 def notes(t: Topology) -> Iterator[Note]:
     """All of them, in the file's order."""
     for server in t.servers.values():
-        yield from _mozilla(server)
+        if server.issued_here:
+            yield from _mozilla(server)
     yield from minutes(t)
     yield from _external(t)
     yield from _common_names(t)
@@ -60,7 +61,7 @@ _LIKE_MONTHS: Final = range(1, 37)
 def minutes(t: Topology) -> Iterator[Note]:
     """Lifetimes of a few minutes, where months may have been meant."""
     made = [ca for ca in t.cas.values() if ca.existing is None]
-    parties = [party for party in graph.parties(t) if isinstance(party, Server) or party.external is None]
+    parties = [party for party in graph.parties(t) if party.has_issued]
     for entity in (*made, *parties):
         count, rest = divmod(entity.lifetime, timedelta(minutes=1))
         if not rest and count in _LIKE_MONTHS:
@@ -81,7 +82,7 @@ def _mozilla(server: Server) -> Iterator[Note]:
 
 def _external(t: Topology) -> Iterator[Note]:
     for caller, server in graph.edges(t):
-        if isinstance(caller, Client) and caller.external and server.check_revocation is not RevocationCheck.NONE:
+        if isinstance(caller, Client) and not caller.has_issued and server.check_revocation is not RevocationCheck.NONE:
             yield Note(
                 server.address,
                 f"checks revocation by {server.check_revocation}, and which pointers the certificate of "
@@ -98,9 +99,10 @@ def _common_names(t: Topology) -> Iterator[Note]:
         if ca.issuer is not None and ca.existing is None:
             yield from _held_to_constraints(t, ca, ca.issuer)
     for party in graph.parties(t):
-        if isinstance(party, Client) and party.external:
+        if not party.has_issued:
             continue
-        if isinstance(party, Server) and not any(name.type is SanType.DNS for name in party.names):
+        is_named = any(name.type is SanType.DNS for name in party.names)
+        if isinstance(party, Server) and party.issued_here and not is_named:
             yield from _without_dns_name(t, party)
         if not always_has_dns_name(party):
             yield from _held_to_constraints(t, party, party.issuer)

@@ -50,6 +50,9 @@ class ReasonCode(enum.Enum):
     CHAIN = "chain"
     CHAIN_PENDING = "chain/pending"
     EXISTING = "existing"
+    SOURCE = "existing/certificate"
+    """The source of an adopted leaf has another certificate than `tls/`."""
+    SOURCE_KEY = "existing/key"
 
     # --- Of what a certificate says: the codes of `pki.profiles.Aspect`
     SUBJECT = "subject"

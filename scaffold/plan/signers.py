@@ -8,7 +8,7 @@ from scaffold.plan.model import Change, Work
 from scaffold.plan.trust_files import callee_cas
 from scaffold.settings.peers import peer_issuers
 from scaffold.topology import graph
-from scaffold.topology.address import Address, Role
+from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.model import Ca, Party, Topology
 
 _OF_A_CERTIFICATE = frozenset({Work.NEW_KEY, Work.ISSUE, Work.BUNDLE, Work.STAPLE})
@@ -24,9 +24,9 @@ def needed(t: Topology, change: Change) -> frozenset[str]:
     party: Party | None = t.servers.get(name) if role is Role.SERVER else t.clients.get(name)
     if party is None:
         return frozenset()
-    if change.work in _OF_A_CERTIFICATE:
+    if change.work in _OF_A_CERTIFICATE and (party.issued_here or change.address.part is Part.CLIENT_CERTIFICATE):
         return frozenset({party.issuer}) | _below_roots(t, party.issuer)
-    if change.work is Work.PLACE:
+    if change.work is Work.PLACE and party.issuer:
         return _chain(t, party.issuer)  # a new root reissues the intermediates that are sent along
     if change.work in (Work.TRUST, Work.REFRESH):
         return _chains(t, (*peer_issuers(t, party), *callee_cas(t, party)))

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
-from scaffold.plan.desired import AdoptedCa, Desired, DesiredCertificate
+from scaffold.pki.names import rfc2253
+from scaffold.plan.desired import AdoptedCa, AdoptedCertificate, DesiredCertificate, DesiredParty
 from scaffold.plan.make import Basis, Planned
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reach import Reach, reach
@@ -119,14 +120,42 @@ def status(planned: Planned, within: timedelta | None = None) -> Status:
     changes = {change.address: change for change in planned.plan.changes}
     certificates = (
         *_adopted(basis, within),
-        *(_status(asked, observed, changes.get(asked.address), now, within) for asked in _asked(desired)),
+        *(_status(asked, observed, changes.get(asked.address), now, within) for asked in desired.kept_up()),
+        *(one for party in desired.parties for one in _of_party(basis, party, changes, within)),
     )
     return Status(certificates, tuple(_crls(basis, changes, within)), tuple(_revoked(basis)))
 
 
-def _asked(desired: Desired) -> Iterator[DesiredCertificate]:
-    yield from desired.kept_up()
-    yield from desired.of_parties()
+def _of_party(
+    basis: Basis, party: DesiredParty, changes: Mapping[Address, Change], within: timedelta | None
+) -> Iterator[CertificateStatus]:
+    if isinstance(party.own, AdoptedCertificate):
+        yield _from_elsewhere(basis, party.own, changes.get(party.own.address), within)
+    for asked in party.certificates:
+        yield _status(asked, basis.observed, changes.get(asked.address), basis.now, within)
+
+
+def _from_elsewhere(
+    basis: Basis, one: AdoptedCertificate, change: Change | None, within: timedelta | None
+) -> CertificateStatus:
+    """By the clock, and who issues it: nobody here does."""
+    seen = basis.observed.certificate(one.paths.certificate)
+    problem = basis.brought.problems.get(one.address.entity)
+    if seen.certificate is None:
+        state = State.MISSING if seen.missing else State.UNREADABLE
+        return CertificateStatus(one.address, state, detail=problem.message if problem else seen.problem or "")
+    certificate = seen.certificate
+    state = _by_clock(certificate, basis.now, within)
+    last_third = (certificate.not_valid_after_utc - certificate.not_valid_before_utc) / 3
+    if state is State.VALID and certificate.not_valid_after_utc - last_third <= basis.now:
+        state = State.DUE
+    if change is not None and state in FINE:
+        state = State.CHANGED
+    detail = f"issued elsewhere, by {rfc2253(certificate.issuer)}"
+    if problem is not None:
+        detail = f"{detail}; its source will not do: {problem.message.removeprefix(f'{one.address.entity}: ')}"
+    described = _described(one.address, state, certificate, detail)
+    return replace(described, reasons=change.reasons if change is not None else ())
 
 
 def _adopted(basis: Basis, within: timedelta | None) -> Iterator[CertificateStatus]:

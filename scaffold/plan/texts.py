@@ -12,7 +12,7 @@ from scaffold.plan.desired import DesiredParty
 from scaffold.plan.make import Planned
 from scaffold.plan.merging import Merged, Texts
 from scaffold.plan.model import Change, Edit, Work
-from scaffold.plan.trust_files import Project, ignored, trust_files
+from scaffold.plan.trust_files import Project, Roots, ignored, trust_files
 from scaffold.plan.unknown import Unknown
 from scaffold.store.projects import Record
 from scaffold.store.seen import NO_FILE
@@ -52,6 +52,7 @@ def texts(planned: Planned) -> Iterator[Text]:
         planned.basis.observed,
         planned.authorities,
     )
+    brought = planned.basis.brought.roots
     parties = {one.party.address: one for one in planned.basis.desired.parties}
     for change in planned.plan.changes:
         if change.work not in _OPEN:
@@ -61,7 +62,7 @@ def texts(planned: Planned) -> Iterator[Text]:
         held = change.work is Work.REFRESH
         if held:
             source = source.letting_in(observed.records.by_address.get(one.party.address, Record()).guard)
-        after = _after(one, source.render(), settled, t, crls_in_use=held and observed.exists(one.paths.crl))
+        after = _after(one, source.render(), settled, t, brought, crls_in_use=held and observed.exists(one.paths.crl))
         wanted = change.paths if change.work is not Work.RENDER else [path for path in after if not _is_tls(one, path)]
         no_texts = (one.paths.tls, one.paths.bundle, one.paths.bundle_password)  # their rights alone are at issue
         record = observed.records.by_address.get(one.party.address, Record())
@@ -90,6 +91,7 @@ def _after(
     rendered: Mapping[str, Rendered | Unknown],
     settled: Authorities,
     t: Topology,
+    brought: Roots,
     *,
     crls_in_use: bool,
 ) -> Mapping[str, bytes | Unknown]:
@@ -98,7 +100,8 @@ def _after(
         for path, file in rendered.items()
     }
     in_tls = [path for path in found if _is_tls(one, path)]
-    return {**found, one.paths.ignore: ignored(one, in_tls), **trust_files(t, one, settled, crls_in_use=crls_in_use)}
+    fixed = trust_files(t, one, settled, brought, crls_in_use=crls_in_use)
+    return {**found, one.paths.ignore: ignored(one, (*fixed, *in_tls)), **fixed}
 
 
 def _is_tls(one: DesiredParty, path: str) -> bool:

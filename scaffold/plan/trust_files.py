@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from scaffold.kinds.catalogue import Kind
@@ -13,13 +13,24 @@ from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.derivation import client_settings, server_settings
-from scaffold.settings.peers import needs_crls, peer_issuers, trust_in, trusts_each_apart
+from scaffold.settings.peers import (
+    callee_issuers,
+    callees_from_elsewhere,
+    needs_crls,
+    peer_issuers,
+    trust_in,
+    trusts_each_apart,
+)
 from scaffold.settings.values import Allowed, CaFactsByName, ServerSettings, Settings
 from scaffold.store import gitignore
 from scaffold.store.projects import Guard
+from scaffold.topology.address import Address
 from scaffold.topology.model import Party, Server, Topology
 
 TLS = "tls/"
+
+Roots = Mapping[Address, bytes]
+"""PEM, by the address of a server whose certificate is issued elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +108,13 @@ def _derived(t: Topology, party: Party, facts: CaFactsByName) -> Settings:
 
 def callee_cas(t: Topology, party: Party) -> tuple[str, ...]:
     """The CAs that issue to the servers that `party` calls."""
-    return tuple(dict.fromkeys(t.servers[name].issuer for name in party.calls))
+    return callee_issuers(t, party) if party.calls else ()
 
 
 def trust_files(
-    t: Topology, one: DesiredParty, authorities: Authorities, *, crls_in_use: bool = False
+    t: Topology, one: DesiredParty, authorities: Authorities, brought: Roots, *, crls_in_use: bool = False
 ) -> dict[str, bytes | Unknown]:
-    """The files of fixed name and what they hold.
+    """The files of fixed name and what they hold. `brought` are the roots of servers with certificates from elsewhere.
 
     `crls_in_use`: the project that stands there reads CRLs, whether or not the topology still asks for them.
     """
@@ -111,18 +122,29 @@ def trust_files(
     peers = peer_issuers(t, party)
     calls = isinstance(party, Server) and bool(party.calls)
     callees = callee_cas(t, party) if calls else ()
+    from_elsewhere = callees_from_elsewhere(t, party)
     files = {
-        paths.trust: authorities.roots_pem(peers),
+        paths.trust: _with(authorities.roots_pem(peers), () if calls else from_elsewhere, brought),
         paths.intermediates: authorities.intermediates_pem(dict.fromkeys((*peers, *callees))),
     }
     if calls:
-        files[paths.client_trust] = authorities.roots_pem(callees)
+        files[paths.client_trust] = _with(authorities.roots_pem(callees), from_elsewhere, brought)
     if trusts_each_apart(t, party):
         common = paths.client_trust if calls else paths.trust
-        files.update((trust_in(common, name), authorities.roots_pem((t.servers[name].issuer,))) for name in party.calls)
+        for name in party.calls:
+            files[trust_in(common, name)] = _roots_of(t.servers[name], authorities, brought)
     if crls_in_use or needs_crls(t, party):
         files[paths.crl] = _crls(authorities, peers)
     return files
+
+
+def _with(roots: bytes | Unknown, servers: Iterable[Server], brought: Roots) -> bytes | Unknown:
+    """`roots`, and those that vouch for `servers`."""
+    return roots if isinstance(roots, Unknown) else b"".join((roots, *(brought[server.address] for server in servers)))
+
+
+def _roots_of(callee: Server, authorities: Authorities, brought: Roots) -> bytes | Unknown:
+    return authorities.roots_pem((callee.issuer,)) if callee.issued_here else brought[callee.address]
 
 
 def ignored(one: DesiredParty, public: Iterable[str]) -> bytes:

@@ -51,14 +51,16 @@ class Availability:
 
     def _needs(self, party: Party, kind: Kind) -> Iterator[tuple[str, tuple[int, ...]]]:
         can = kind.capabilities
-        yield from _least(f"a {party.key} key", can.keys.get(party.key))
+        if party.has_issued:
+            yield from _least(f"a {party.key} key", can.keys.get(party.key))
         if isinstance(party, Server) and party.post_quantum:
             yield from _least(HYBRID_GROUP, can.groups.get(HYBRID_GROUP))
         for key in self._peer_keys(party):
             yield from _least(f"a peer's {key} key", can.peer_keys.get(key))
 
     def _peer_keys(self, party: Party) -> Iterator[KeyType]:
-        peers: list[Party] = [self._t.servers[name] for name in party.calls]
+        called = (self._t.servers[name] for name in party.calls)
+        peers: list[Party] = [server for server in called if server.issued_here]
         if isinstance(party, Server):
             peers += graph.callers(self._t, party.name)
         for peer in peers:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Final
 
 from scaffold.apply.run import apply
-from scaffold.errors import Locked, PkiError, ScaffoldError, SecretError
+from scaffold.errors import Locked, PkiError, ScaffoldError, SecretError, TopologyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.make import Planned, look
@@ -108,10 +108,13 @@ class _Watcher:
     def _renew(self, world: World) -> bool:
         """Whether all that is due could be done."""
         due = plan_due(look(world.topology, world.kinds, world.layout, self.clock()))
+        for problem in due.planned.basis.brought.problems.values():
+            self._say(problem)
         if due.waits_for:
             # One CA that has lost its key must not keep the certificates of others from being renewed either.
             self._say(refusal(due.waits_for))
-        return self._carry_out(world, due.planned) and not due.waits_for
+        is_whole = not (due.waits_for or due.planned.basis.brought.problems)
+        return self._carry_out(world, due.planned) and is_whole
 
     def _carry_out(self, world: World, planned: Planned) -> bool:
         """Whether all of a plan could be done."""
@@ -119,7 +122,7 @@ class _Watcher:
             return True
         try:
             self._apply(planned)
-        except (SecretError, PkiError) as error:
+        except (SecretError, PkiError, TopologyError) as error:
             # One key or bundle that cannot be opened must not keep the certificates of others from being renewed.
             self._say(error)
             rest = _without_passwords(world.topology, planned.plan, self.secrets)
@@ -160,7 +163,8 @@ class _Watcher:
 
 
 def _without_passwords(t: Topology, plan: Plan, secrets: Secrets) -> Plan:
-    """What needs no CA's password, and none of a bundle that cannot be had."""
+    """What needs no CA's password, none of a bundle that cannot be had, and none of a key from elsewhere."""
+    sealed = {party.address for party in graph.parties(t) if party.existing and party.existing.key_password}
     guarded = {name for name, ca in t.cas.items() if ca.key_password is not None}
     closed = {
         party.address for party in graph.parties(t) if party.pfx is not None and not secrets.has(party.pfx.password)
@@ -168,6 +172,8 @@ def _without_passwords(t: Topology, plan: Plan, secrets: Secrets) -> Plan:
 
     def can_go_on(change: Change) -> bool:
         if change.work is Work.BUNDLE and change.address.entity in closed:
+            return False
+        if change.work is Work.TAKE_OVER and change.address.entity in sealed:
             return False
         return not signing(t, change) & guarded
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from scaffold.settings.peers import (
     anchors,
+    callee_depth,
     callee_issuers,
     crl_name_above,
     depth,
@@ -17,7 +19,7 @@ from scaffold.settings.peers import (
     trust_in,
     trusts_each_apart,
 )
-from scaffold.settings.subjects import rfc2253
+from scaffold.settings.subjects import rfc2253, stated_subjects
 from scaffold.settings.tls_profiles import tls_settings
 from scaffold.settings.values import (
     Address,
@@ -38,7 +40,7 @@ from scaffold.topology.publication import crl_url, ocsp_url, published_name
 
 def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> ServerSettings:
     """What `server` must be configured with. `facts` must know every CA that issues to one of its callers."""
-    trusted = server.trusts or (server.issuer,)
+    trusted = peer_issuers(t, server)
     calls = _calls(t, server, _CLIENT_TRUST)
     return ServerSettings(
         topology=t.name,
@@ -59,7 +61,7 @@ def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> Server
         must_staple=server.must_staple,
         post_quantum=server.post_quantum,
         calls=calls,
-        callee_verify_depth=depth(t, callee_issuers(t, server), facts) if server.calls else 0,
+        callee_verify_depth=callee_depth(t, server, facts) if server.calls else 0,
         upstream=next((call for call in calls if call.name == server.upstream), None),
         publish=t.publish,
     )
@@ -77,7 +79,7 @@ def client_settings(t: Topology, client: Client, facts: CaFactsByName) -> Client
         tls=tls_settings(client.tls),
         files=_client_files(t, client),
         anchors=anchors(t, issuers),
-        verify_depth=depth(t, issuers, facts),
+        verify_depth=callee_depth(t, client, facts),
         revocation=_revocation(t, client, facts),
         calls=_calls(t, client, _TRUST),
         publish=t.publish,
@@ -106,17 +108,15 @@ def _call(callee: Server, trust: str) -> Call:
         port=callee.dial.port,
         server_name=expected,
         url=f"https://{HostPort(expected, callee.dial.port)}/",
-        identity=callee.identity,
+        identity=callee.identity if callee.issued_here else None,
         must_staple=callee.must_staple,
         trust=trust,
     )
 
 
 def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Iterator[Allowed]:
-    """One entry for each key that its CA is trusted by."""
-    external = isinstance(caller, Client) and caller.external is not None
-    subject_dn = None if external else rfc2253(caller.subject)
-    for key in facts[caller.issuer].keys:
+    """One entry for each key that its CA is trusted by, and each way in which its subject may be printed."""
+    for key, subject_dn in itertools.product(facts[caller.issuer].keys, _subjects(caller)):
         yield Allowed(
             caller=str(caller.address),
             name=caller.name,
@@ -129,6 +129,11 @@ def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Iterator[Al
             subject_dn=subject_dn,
             gateway=isinstance(caller, Server) and caller.upstream == server.name,
         )
+
+
+def _subjects(caller: Party) -> tuple[str | None, ...]:
+    """The subject of the certificate with which it calls, in each way in which it may be printed; None: not known."""
+    return (rfc2253(caller.subject),) if caller.has_issued else stated_subjects(caller.identity)
 
 
 _NOTHING_DEMANDED: Final = Revocation()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Final, assert_never
 
 from scaffold.settings.values import CaFactsByName
 from scaffold.topology import graph
@@ -24,8 +24,16 @@ def peer_issuers(t: Topology, party: Party) -> tuple[str, ...]:
 
 
 def callee_issuers(t: Topology, party: Party) -> tuple[str, ...]:
-    """The CAs that issued to the servers that `party` calls; its own where it calls nobody."""
-    return tuple(dict.fromkeys(t.servers[name].issuer for name in party.calls)) or (party.issuer,)
+    """The CAs that issue to the servers that `party` calls; its own where it calls nobody."""
+    if not party.calls:
+        return (party.issuer,)
+    called = (t.servers[name] for name in party.calls)
+    return tuple(dict.fromkeys(server.issuer for server in called if server.issued_here))
+
+
+def callees_from_elsewhere(t: Topology, party: Party) -> tuple[Server, ...]:
+    """The servers that `party` calls and whose certificates are issued elsewhere."""
+    return tuple(server for server in map(t.servers.__getitem__, party.calls) if not server.issued_here)
 
 
 def trusts_each_apart(t: Topology, party: Party) -> bool:
@@ -34,8 +42,8 @@ def trusts_each_apart(t: Topology, party: Party) -> bool:
 
 
 def _vouching(t: Topology, callee: Server) -> str:
-    """What leads to the roots that vouch for a server."""
-    return graph.root_of(t, callee.issuer).name
+    """What leads to the roots that vouch for a server: the name of a CA, or its own address."""
+    return graph.root_of(t, callee.issuer).name if callee.issued_here else str(callee.address)
 
 
 def trust_in(common: str, callee: str) -> str:
@@ -61,7 +69,17 @@ def depth(t: Topology, issuers: Iterable[str], facts: CaFactsByName) -> int:
         root = facts.get(chain[-1].name)
         return len(chain) - 1 + (root.chain_length if root else 0)
 
-    return max(intermediates(name) for name in issuers)
+    return max(map(intermediates, issuers), default=0)
+
+
+LONGEST_FROM_ELSEWHERE: Final = 8
+"""So many intermediates may a chain have that somebody else builds, and builds otherwise tomorrow."""
+
+
+def callee_depth(t: Topology, party: Party, facts: CaFactsByName) -> int:
+    """The most intermediates between a server that `party` calls and its root."""
+    least = LONGEST_FROM_ELSEWHERE if callees_from_elsewhere(t, party) else 0
+    return max(depth(t, callee_issuers(t, party), facts), least)
 
 
 def needs_crls(t: Topology, party: Party) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from scaffold.pki.rfc2253 import attribute
-from scaffold.topology.model import Subject
+from scaffold.pki.rfc2253 import attribute, name
+from scaffold.topology import distinguished_names
+from scaffold.topology.model import IdentityForm, Subject
+from scaffold.topology.names import form_of
 
 
 def rfc2253(subject: Subject) -> str:
@@ -20,3 +22,11 @@ def rfc2253(subject: Subject) -> str:
         ("C", subject.country),
     )
     return ",".join(attribute(label, value) for label, value in attributes if value)
+
+
+def stated_subjects(identity: str) -> tuple[str | None, ...]:
+    """What is printed of a caller that is known by its subject, in each way that it may be; None: by something else."""
+    if form_of(identity) is not IdentityForm.SUBJECT:
+        return (None,)
+    stated = distinguished_names.parse(identity.removeprefix("subject:"))
+    return tuple(dict.fromkeys(map(name, distinguished_names.spellings(stated))))

@@ -55,12 +55,13 @@ class Tls:
 class Allowed:
     """One caller that a server lets in: its identity, and the key of the CA that must have signed its certificate.
 
-    While its CA has two keys, a caller is listed once for each. `caller` is its address; `issuer` is the CA's name, and
+    While its CA has two keys, a caller is listed once for each; so it is where its subject may be printed in several
+    ways. `identity` is a URI, `dns:NAME` or `subject:NAME`. `caller` is its address; `issuer` is the CA's name, and
     `signer` tells the CA's keys apart: `issuing`, `issuing@2`.
 
-    `subject_dn` and `issuer_dn` are whole names for servers that see nothing else (RFC 2253 strings, as OpenSSL
-    prints them); `subject_dn` is None for external clients. `gateway`: this server is its upstream, so its
-    `X-Client-Subject` and `X-Client-Issuer` are believed.
+    `subject_dn` and `issuer_dn` are whole names for servers that see nothing else (RFC 2253 strings, as OpenSSL prints
+    them); `subject_dn` is None where that of a certificate from elsewhere is not known. `gateway`: this server is its
+    upstream, so its `X-Client-Subject` and `X-Client-Issuer` are believed.
     """
 
     caller: str
@@ -79,6 +80,7 @@ class Allowed:
 class Call:
     """One server that may be called. `server_name` is the first of its names: what SNI, Host and the check use.
 
+    `identity` is None of a certificate from elsewhere, which has none: its name is all that is asked of it.
     `must_staple`: its certificate promises an OCSP staple (RFC 7633). `trust` is the file of the roots that vouch for
     it, and for no other server where these lead to several.
     """
@@ -88,7 +90,7 @@ class Call:
     port: int
     server_name: str
     url: str
-    identity: str
+    identity: str | None
     must_staple: bool = False
     trust: str = "tls/ca.pem"
 

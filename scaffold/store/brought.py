@@ -19,7 +19,7 @@ from scaffold.store import files
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.topology import graph
 from scaffold.topology.mistakes import Mistakes
-from scaffold.topology.model import Ca, Client, Party, San, SanType, Topology
+from scaffold.topology.model import Ca, Client, Party, Topology
 
 
 def read(t: Topology, ca: Ca) -> ExistingCa:
@@ -54,12 +54,12 @@ def _refusals(t: Topology, ca: Ca, path: chains.Path) -> Iterator[TopologyError]
 
 def leaves(t: Topology, party: Party) -> tuple[Leaf, ...]:
     """What the certificates of `party` ask of the CAs above them; of one that is issued elsewhere, what is known."""
+    if not party.has_issued:
+        return (Leaf("client", profiles.identity_names(party.identity)),) if isinstance(party, Client) else ()
     if isinstance(party, Client):
-        if party.external is not None:
-            return (Leaf("client", (San(SanType.URI, party.identity),)),)
         return (Leaf.of(profiles.for_client_side(t, party)),)
-    own = Leaf.of(profiles.for_server(t, party))
-    return (own, Leaf.of(profiles.for_client_side(t, party))) if party.calls else (own,)
+    own = (Leaf.of(profiles.for_server(t, party)),) if party.issued_here else ()
+    return (*own, Leaf.of(profiles.for_client_side(t, party))) if party.calls else own
 
 
 _CERTIFICATES: Final = "name a file with certificates, in PEM, PKCS#7 or one in DER"

@@ -1,4 +1,4 @@
-"""Loads CAs that were made elsewhere; what reads them is itself loaded only for those who have adopted one."""
+"""Loads what was made elsewhere; what reads it is itself loaded only for those who have adopted something."""
 
 from __future__ import annotations
 

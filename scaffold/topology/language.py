@@ -26,6 +26,7 @@ from scaffold.topology.messages import Invalid, shown
 from scaffold.topology.model import (
     EnvSecret,
     Existing,
+    ExistingLeaf,
     External,
     Fault,
     FileSecret,
@@ -98,21 +99,34 @@ SAN_LIST = ListOf("names", Text("a name", names.san))
 TEMPLATE = Text("a template", names.path_text)
 VARIABLES = Variables()
 
+_GIVEN = (
+    Field(
+        "env",
+        Text("a variable's name", names.environment_variable, names.ENVIRONMENT_PATTERN),
+        "An environment variable.",
+    ),
+    Field("file", FilePath(), "A file whose first line it is."),
+)
+
 SECRET = Table(
     "a secret",
     (
-        Field(
-            "env",
-            Text("a variable's name", names.environment_variable, names.ENVIRONMENT_PATTERN),
-            "An environment variable.",
-        ),
-        Field("file", FilePath(), "A file whose first line it is."),
+        *_GIVEN,
         Field("generate", Exactly("true", value=True), "Made once by apply, and kept."),
     ),
     _secret,
     ref="secret",
     alone=True,
 )
+
+PASSWORD = Table(
+    "a password that is given",
+    _GIVEN,
+    _secret,
+    alone=True,
+)
+
+IDENTITY = Text("an identity", names.stated_identity)
 
 SUBJECT = Table(
     "a subject",
@@ -185,6 +199,20 @@ EXISTING = Table(
     _existing,
 )
 
+EXISTING_LEAF = Table(
+    "an existing certificate",
+    (
+        Field("certificate", FilePath(), "The certificate, and those above it in any order.", required=True),
+        Field("key", FilePath(), "Its private key, in PEM.", required=True),
+        Field("chain", FilePath(), "The certificates above it, where they stand in another file."),
+        Field("trust", FilePath(), "Of a server: the roots that vouch for it to its callers, and for nobody else."),
+        Field("key_password", PASSWORD, "What opens the key, where it is encrypted."),
+        Field("identity", IDENTITY, "Of a client: how the servers that it calls know it."),
+    ),
+    lambda values: ExistingLeaf(**values),
+    ref="existingLeaf",
+)
+
 PFX = Table(
     "pfx",
     (
@@ -199,7 +227,7 @@ EXTERNAL = Table(
     "an external client",
     (
         Field("issuer", LABEL, "The CA that issues its certificate.", required=True),
-        Field("identity", Text("a URI", names.uri), "The URI in its certificate.", required=True),
+        Field("identity", IDENTITY, "The name in its certificate: a URI, dns:NAME, or subject:NAME.", required=True),
     ),
     lambda values: External(**values),
 )
@@ -243,6 +271,8 @@ _LEAF_FIELDS = (
     Field("pfx", PFX, "A PKCS#12 bundle beside the PEM files."),
     Field("fault", FAULT, "A certificate that is broken on purpose."),
     Field("vars", VARIABLES, "The template's own variables.", default=MappingProxyType({})),
+    Field("existing", EXISTING_LEAF, "A certificate that somebody else issues and renews.", inherited=False),
+    Field("csr", FilePath(), "A request (PKCS#10) over a key that is not here.", inherited=False),
 )
 
 SERVER_FIELDS = (
@@ -309,4 +339,4 @@ TOPOLOGY = Table(
     ),
 )
 
-REFERENCED = (SECRET, SUBJECT, GENERAL_NAMES, PFX, CA, SERVER, CLIENT)
+REFERENCED = (SECRET, SUBJECT, GENERAL_NAMES, PFX, EXISTING_LEAF, CA, SERVER, CLIENT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from scaffold.topology.model import (
     Ca,
     Client,
     Existing,
+    ExistingLeaf,
     External,
     HostPort,
     NameConstraints,
@@ -45,9 +46,23 @@ LEAVES_REVOCATION = Revocation(crl=timedelta(days=1), ocsp=timedelta(hours=1))
 OTHER_REVOCATION = Revocation(crl=timedelta(days=90))
 
 FIELDS_OF_EXISTING = frozenset({"existing", "key_password", "revocation"})
-PLAIN_CLIENT_FIELDS = ("key", "tls", "calls", "check_revocation", "on_unavailable", "pfx", "fault", "vars")
+PROJECT_FIELDS = ("tls", "calls", "check_revocation", "on_unavailable", "pfx", "vars")
+"""What goes into a client as it was read, whoever issues its certificate."""
+PLAIN_CLIENT_FIELDS = (*PROJECT_FIELDS, "key", "fault", "csr")
 """What goes into a client as it was read."""
-PLAIN_SERVER_FIELDS = (*PLAIN_CLIENT_FIELDS, "upstream", "staple", "must_staple", "health", "post_quantum")
+PLAIN_SERVER_FIELDS = (
+    *PLAIN_CLIENT_FIELDS,
+    "existing",
+    "upstream",
+    "staple",
+    "must_staple",
+    "health",
+    "post_quantum",
+)
+OF_WHAT_IS_ISSUED = ("fault", "csr", "staple", "must_staple")
+"""What cannot be asked of a certificate that somebody else issues."""
+OF_A_CALLER = ("issuer", "subject", "key", "lifetime", "renew_before")
+"""What a server with such a certificate says of the second one, with which it calls."""
 
 
 def _any_template(role: str) -> str:
@@ -178,7 +193,8 @@ class _Entities:
         A CA whose key is not here issues nothing. A root with an issuing CA below it therefore counts only where a
         leaf asks for it by name; where then both count, the others must say whose they are.
         """
-        leaves = (*self.servers.values(), *self.clients.values())
+        clients = (client for client in self.clients.values() if "existing" not in client)
+        leaves = (*self.servers.values(), *clients)
         named = {leaf.get("issuer") for leaf in leaves if "external" not in leaf}
         above = {own.get("issuer") for own in self.cas.values()}
         with_key = [name for name, own in self.cas.items() if "existing" not in own or own["existing"].key is not None]
@@ -237,6 +253,8 @@ class _Entities:
         own, values = self._own["clients"][name], self.clients[name]
         if (external := own.get("external")) is not None:
             return self._external(name, own, external)
+        if (existing := own.get("existing")) is not None:
+            return self._existing_client(name, own, existing)
         path = ("clients", name)
         issuer = self._issuer(path, values)
         identity, sans = self._identity("client", name, values)
@@ -276,26 +294,72 @@ class _Entities:
             external=external,
         )
 
+    def _existing_client(self, name: str, own: Values, existing: ExistingLeaf) -> Client:
+        path, values = ("clients", name), self.clients[name]
+        made_elsewhere = "its certificate is made elsewhere"
+        self._leave_out(path, own, ("names", *OF_A_CALLER[1:], *OF_WHAT_IS_ISSUED), made_elsewhere)
+        if existing.trust is not None:
+            message, hint = f"{name} has trust, and nobody calls a client", "leave it out: its issuer vouches for it"
+            self._add(path, TopologyError(message, place=self._places[(*path, "existing", "trust")], hint=hint))
+        issuer = self._needed(path, own, "issuer", next(iter(self.cas), ""), "the CA of cas that vouches for it")
+        if existing.identity is None:
+            message = f"{name} needs an identity: nothing else says how the servers that it calls know it"
+            place, hint = self._places[(*path, "existing")], "existing: {identity: …}: a URI, dns:NAME or subject:NAME"
+            self._add(path, TopologyError(message, place=place, hint=hint))
+        return Client(
+            name=name,
+            template=self._template(path, "client", values),
+            issuer=issuer,
+            subject=Subject(common_name=name),
+            key=language.KEY_DEFAULT,
+            lifetime=language.LEAF_LIFETIME,
+            renew_before=language.RENEW_DEFAULT,
+            identity=existing.identity or names.default_identity(self._trust_domain, "client", name),
+            existing=existing,
+            **_as_read(values, PROJECT_FIELDS),
+        )
+
+    def _leave_out(self, path: tuple[str, str], own: Values, fields: Iterable[str], why: str) -> None:
+        for field in fields:
+            if field in own:
+                message = f"{field} cannot be set for {path[1]}: {why}"
+                place = self._places[(*path, field)]
+                self._add(path, TopologyError(message, place=place, hint=f"leave {field} out"))
+
+    def _issuer_of_server(self, path: tuple[str, str], own: Values, values: Values) -> str:
+        """The CA of its certificates, or of the one with which it calls; empty where none is issued here."""
+        existing: ExistingLeaf | None = own.get("existing")
+        if existing is None:
+            return self._issuer(path, values)
+        self._leave_out(path, own, OF_WHAT_IS_ISSUED, "its certificate is made elsewhere")
+        for field, message, hint in _wrong_of_existing_server(path[1], existing):
+            place = self._places.get((*path, "existing", field)) or self._places[(*path, "existing")]
+            self._add(path, TopologyError(message, place=place, hint=hint))
+        if values["calls"]:
+            return self._issuer(path, values)
+        self._leave_out(path, own, OF_A_CALLER, "its certificate is made elsewhere, and it calls nobody with another")
+        return ""
+
     def server(self, name: str, issuers_of_callers: tuple[str, ...] | None, t: Topology) -> Server:
         own, values = self._own["servers"][name], self.servers[name]
         path = ("servers", name)
         template = self._template(path, "server", values)
         listen = self._needed(path, values, "listen", HostPort("127.0.0.1", 8_443), "where it listens")
         self._needed(path, values, "names", "[localhost]", "what callers know it by")
-        issuer = self._issuer(path, values)
+        issuer = self._issuer_of_server(path, own, values)
         identity, sans = self._identity("server", name, values)
         return Server(
             name=name,
             template=template,
             issuer=issuer,
-            subject=self._subject(name, "server", values, issuer),
+            subject=self._subject(name, "server", values, issuer or None),
             lifetime=values["lifetime"],
             renew_before=self._renew_before(path, own, values, values["lifetime"]),
             listen=listen,
             dial=values.get("address", listen),
             names=sans,
             identity=identity,
-            trusts=values.get("trusts") or issuers_of_callers or _root(t, issuer),
+            trusts=values.get("trusts") or issuers_of_callers or _root(t, issuer or next(iter(t.cas), "")),
             **_as_read(values, PLAIN_SERVER_FIELDS),
         )
 
@@ -418,6 +482,16 @@ def _merged(own: Values, inherited: Values) -> Values:
 
 def _as_read(values: Values, fields: tuple[str, ...]) -> Values:
     return {field: values.get(field) for field in fields}
+
+
+def _wrong_of_existing_server(name: str, existing: ExistingLeaf) -> Iterator[tuple[str, str, str]]:
+    """Field, message and hint of what is said of a server's certificate from elsewhere, and should not be, or not."""
+    if existing.trust is None:
+        hint = "trust: roots.pem is a file of the roots that vouch for it; its callers then trust these for it alone"
+        yield "certificate", f"{name} does not say which roots vouch for its certificate", hint
+    if existing.identity is not None:
+        hint = "leave it out: it is known by its names, and calls with a certificate of its issuer"
+        yield "identity", f"{name} is a server, and identity is how a client is known", hint
 
 
 def _always_has_dns_name(role: str, values: Values) -> bool:

@@ -80,6 +80,14 @@ class SanType(enum.StrEnum):
     URI = "uri"
 
 
+class IdentityForm(enum.StrEnum):
+    """Of what sort the name is by which a caller is known."""
+
+    URI = "uri"
+    DNS = "dns"
+    SUBJECT = "subject"
+
+
 @dataclass(frozen=True, slots=True)
 class San:
     """One subject alternative name: an A-label DNS name (`*.` allowed in front), an IP, an e-mail address or a URI."""
@@ -181,6 +189,21 @@ class Existing:
 
 
 @dataclass(frozen=True, slots=True)
+class ExistingLeaf:
+    """The certificate of a server or client that somebody else issues and renews. Paths are absolute.
+
+    `trust` holds the roots that vouch for a server. `identity` is how a client is known, as of an external one.
+    """
+
+    certificate: Path
+    key: Path
+    chain: Path | None = None
+    trust: Path | None = None
+    key_password: EnvSecret | FileSecret | None = None
+    identity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pfx:
     """A PKCS#12 bundle beside the PEM files. `legacy`: 3DES and SHA-1, for readers that know no PBES2."""
 
@@ -220,6 +243,8 @@ class Server:
 
     `names` is every SAN but the identity; the first is what callers expect. `dial` is where callers find it.
     `trusts` holds CA names: the issuing CAs it accepts callers from, derived from its callers unless set.
+    Where `existing` is set, `issuer`, `subject`, `key` and dates are those of its second certificate alone: `issuer` is
+    empty where it has none. `csr`: the request over a key that is not here.
     """
 
     name: str
@@ -245,16 +270,31 @@ class Server:
     pfx: Pfx | None = None
     post_quantum: bool = False
     fault: Fault | None = None
+    existing: ExistingLeaf | None = None
+    csr: Path | None = None
     vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     address: Address = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", Address.server(self.name))
 
+    @property
+    def issued_here(self) -> bool:
+        """Whether its own certificate is."""
+        return self.existing is None
+
+    @property
+    def has_issued(self) -> bool:
+        """Whether a certificate is issued to it here: its own, or the one with which it calls."""
+        return self.issued_here or bool(self.calls)
+
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """A client whose certificate is issued elsewhere: allowed in, no project, no certificate."""
+    """A client whose certificate is issued elsewhere: allowed in, no project, no certificate.
+
+    `identity` is a URI, or `dns:` and a DNS name, or `subject:` and a distinguished name (RFC 2253).
+    """
 
     issuer: str
     identity: str
@@ -262,7 +302,11 @@ class External:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A service that only calls. Where `external` is set, `issuer` and `identity` are the external ones."""
+    """A service that only calls.
+
+    Where `external` or `existing` is set, `issuer` and `identity` are those of a certificate from elsewhere, of which
+    nothing else is known here.
+    """
 
     name: str
     template: str
@@ -280,11 +324,23 @@ class Client:
     pfx: Pfx | None = None
     fault: Fault | None = None
     external: External | None = None
+    existing: ExistingLeaf | None = None
+    csr: Path | None = None
     vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     address: Address = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", Address.client(self.name))
+
+    @property
+    def issued_here(self) -> bool:
+        """Whether its certificate is."""
+        return self.external is None and self.existing is None
+
+    @property
+    def has_issued(self) -> bool:
+        """The same: it has no other."""
+        return self.issued_here
 
 
 Party = Server | Client

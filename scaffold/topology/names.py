@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 from scaffold.topology.messages import Invalid, shown
-from scaffold.topology.model import HostPort, San, SanType
+from scaffold.topology.model import HostPort, IdentityForm, San, SanType
 
 LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 ENVIRONMENT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -237,6 +237,8 @@ def spiffe_id(text: str) -> str:
 
 def uri(text: str) -> str:
     """An absolute URI in ASCII (RFC 5280 4.2.1.6, RFC 3986 3); where its scheme is spiffe, a SPIFFE ID."""
+    if text.lower().startswith(("dns:", "subject:")):
+        raise Invalid(f"{shown(text)} is no identity of a certificate that is made here", "take another scheme")
     if text.lower().startswith("spiffe:"):
         if not text.startswith("spiffe://"):
             raise Invalid(f"{shown(text)} is not a SPIFFE ID", "spiffe://trust-domain/path")
@@ -304,6 +306,27 @@ def _is_ip(text: str) -> bool:
 def is_identity(name: San) -> bool:
     """Whether a name is the one that says who its bearer is: the URI."""
     return name.type is SanType.URI
+
+
+def stated_identity(text: str) -> str:
+    """How a caller with a certificate from elsewhere is known: `spiffe://…`, `uri:…`, `dns:…` or `subject:…`."""
+    if text.startswith("dns:"):
+        return f"dns:{dns(text.removeprefix('dns:').strip())}"
+    if text.startswith("subject:"):
+        from scaffold.topology import distinguished_names
+
+        name = text_without_controls(text.removeprefix("subject:").strip())
+        distinguished_names.parse(name)
+        return f"subject:{name}"
+    if "=" in text and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
+        raise Invalid(f"{shown(text)} is not an absolute URI in ASCII", f"of a subject, write subject:{text[:60]}")
+    return uri(text.removeprefix("uri:"))
+
+
+def form_of(identity: str) -> IdentityForm:
+    """Of what sort an identity is."""
+    scheme = identity.partition(":")[0]
+    return IdentityForm(scheme) if scheme in (IdentityForm.DNS, IdentityForm.SUBJECT) else IdentityForm.URI
 
 
 def default_identity(trust_domain: str, role: str, name: str) -> str:

@@ -13,7 +13,19 @@ from scaffold.topology.constraints import always_has_dns_name, forbidden_by, loo
 from scaffold.topology.durations import format_duration
 from scaffold.topology.messages import nearest, shown
 from scaffold.topology.mistakes import Mistakes
-from scaffold.topology.model import Ca, Client, Fault, Party, Revocation, San, SanType, Server, Subject, Topology
+from scaffold.topology.model import (
+    Ca,
+    Client,
+    Fault,
+    IdentityForm,
+    Party,
+    Revocation,
+    San,
+    SanType,
+    Server,
+    Subject,
+    Topology,
+)
 
 
 class Check:
@@ -73,7 +85,7 @@ class Check:
     def parties(self, sound: Topology) -> None:
         """The rules of servers, clients and edges, for a topology of which everything is whole."""
         for party in graph.parties(sound):
-            if _is_ours(party):
+            if party.has_issued:
                 for rule in _OF_A_PARTY:
                     self._add(rule(sound, party))
         for server in sound.servers.values():
@@ -110,7 +122,7 @@ class Check:
         return True
 
     def _stays(self, party: Party, cas: Mapping[str, Ca]) -> bool:
-        return _path(party) not in self._wrong and party.issuer in cas
+        return _path(party) not in self._wrong and (not party.issuer or party.issuer in cas)
 
 
 def _among(server: Server, cas: Mapping[str, Ca], servers: Mapping[str, Server]) -> Server:
@@ -124,6 +136,7 @@ def _known(names_: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
 
 
 def _is_ours(party: Party) -> bool:
+    """Whether it has a project here."""
     return isinstance(party, Server) or party.external is None
 
 
@@ -193,6 +206,30 @@ def _issuer_has_its_key(t: Topology, entity: Ca | Party, issuer: str | None) -> 
     message = f"{issuer} issues nothing here, as its key is not here"
     hint = f"add key to {issuer}'s existing, or choose another issuer"
     yield TopologyError(message, place=_where(t, entity, "issuer"), hint=hint)
+
+
+def _issuer_of_client_from_elsewhere(t: Topology) -> Iterator[TopologyError]:
+    """A client whose certificate is issued elsewhere is let in by the key of a CA that is elsewhere, too."""
+    for client in t.clients.values():
+        if client.existing is not None and t.cas[client.issuer].existing is None:
+            message = f"{client.issuer} is made here, and the certificate of {client.name} is issued elsewhere"
+            hint = "leave existing out, or name the CA that has issued it: one with existing of its own"
+            yield TopologyError(message, place=_where(t, client, "issuer"), hint=hint)
+
+
+def _requests_ask_for_no_key(t: Topology) -> Iterator[TopologyError]:
+    """Of a certificate for a request there is no key here: nothing can be made that holds it."""
+    for party in graph.parties(t):
+        if party.csr is None:
+            continue
+        asked = {"existing": party.existing, "pfx": party.pfx, "fault": party.fault}
+        for field, given in asked.items():
+            if given is not None:
+                message = f"{field} cannot be set for {party.name}: it has a csr, and its key is not here"
+                yield TopologyError(message, place=_where(t, party, field), hint=f"leave {field} out, or csr")
+        if isinstance(party, Server) and party.calls:
+            message = f"{party.name} has a csr, and calls: its second certificate would need another request"
+            yield TopologyError(message, place=_where(t, party, "calls"), hint="leave calls out, or csr")
 
 
 def _path_length_kept(t: Topology, ca: Ca) -> Iterator[TopologyError]:
@@ -287,7 +324,7 @@ def _prepared(text: str | None) -> str:
 
 
 def _issuer_of_party_is_known(t: Topology, party: Party) -> Iterator[TopologyError]:
-    if party.issuer not in t.cas:
+    if party.issuer and party.issuer not in t.cas:
         field = ("issuer",) if _is_ours(party) else ("external", "issuer")
         yield _unknown("CA", party.issuer, t.cas, _where(t, party, *field))
 
@@ -356,7 +393,8 @@ def _names_within_constraints(t: Topology, party: Party) -> Iterator[TopologyErr
 
 
 def _names_and_places(t: Topology, party: Party) -> Iterator[tuple[San, Callable[[], Place | None]]]:
-    for index, name in enumerate((*party.names, San(SanType.URI, party.identity))):
+    own = party.names if party.issued_here else ()
+    for index, name in enumerate((*own, San(SanType.URI, party.identity))):
         yield name, partial(_place_of_name, t, party, index)
     common_name = party.subject.common_name
     if looks_like_dns(common_name) and not always_has_dns_name(party):
@@ -450,22 +488,46 @@ def _no_two_of_one_identity(t: Topology) -> Iterator[TopologyError]:
     seen: dict[str, list[Party]] = {}
     for party in graph.parties(t):
         for other in seen.setdefault(party.identity, []):
-            if _is_ours(party) or _is_ours(other) or party.issuer == other.issuer:
+            if party.has_issued or other.has_issued or party.issuer == other.issuer:
                 message = f"{party.name} and {other.name} have the same identity {party.identity}"
-                field = ("names",) if _is_ours(party) else ("external", "identity")
                 yield TopologyError(
                     message,
-                    place=_where(t, party, *field),
+                    place=_where(t, party, *_field_of_identity(party)),
                     hint="give one of them another: one spiffe:// or uri: among its names",
                 )
         seen[party.identity].append(party)
+
+
+def _field_of_identity(party: Party) -> tuple[str, ...]:
+    if isinstance(party, Client) and not party.issued_here:
+        return ("existing" if party.external is None else "external", "identity")
+    return ("names",)
+
+
+def _no_identity_that_is_another_name(t: Topology) -> Iterator[TopologyError]:
+    """Who is known by a DNS name could be mistaken for a client of the same issuer that has it among its names."""
+    of_clients = {
+        (client.issuer, name): client
+        for client in t.clients.values()
+        if client.has_issued
+        for name in client.names
+        if name.type is SanType.DNS
+    }
+    for client in t.clients.values():
+        if client.has_issued or names.form_of(client.identity) is not IdentityForm.DNS:
+            continue
+        name = San(SanType.DNS, client.identity.removeprefix("dns:"))
+        if (other := of_clients.get((client.issuer, name))) is not None:
+            message = f"{client.name} is known by {client.identity}, which is also a name of {other.name}"
+            hint = "give one of them another name: both are issued by the same CA"
+            yield TopologyError(message, place=_where(t, client, *_field_of_identity(client)), hint=hint)
 
 
 def _no_two_callers_of_one_name(t: Topology) -> Iterator[TopologyError]:
     """A server that sees only names (the whole issuer and subject) would take one for the other."""
     seen: dict[tuple[str, tuple[str, ...]], Party] = {}
     for party in graph.parties(t):
-        if not _is_ours(party) or not (isinstance(party, Client) or party.calls):
+        if not party.has_issued or not (isinstance(party, Client) or party.calls):
             continue
         other = seen.setdefault((party.issuer, comparable(party.subject)), party)
         if other is not party:
@@ -478,7 +540,7 @@ def _no_party_with_a_cas_name(t: Topology) -> Iterator[TopologyError]:
     """A leaf with its issuer's name would be self-issued, and chain building would go astray (RFC 5280 3.2 and 6.1)."""
     of_cas = {comparable(ca.subject): ca for ca in t.cas.values() if ca.existing is None}
     for party in graph.parties(t):
-        if _is_ours(party) and (ca := of_cas.get(comparable(party.subject))) is not None:
+        if party.has_issued and (ca := of_cas.get(comparable(party.subject))) is not None:
             message = f"{party.name} has the same subject as the CA {ca.name}"
             hint = "give one of them another subject: {common_name: …}"
             yield TopologyError(message, place=_where(t, party, "subject"), hint=hint)
@@ -545,4 +607,7 @@ _OF_ALL = (
     _no_two_callers_of_one_name,
     _no_party_with_a_cas_name,
     _wrong_names_are_nobodys,
+    _issuer_of_client_from_elsewhere,
+    _requests_ask_for_no_key,
+    _no_identity_that_is_another_name,
 )

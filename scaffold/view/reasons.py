@@ -46,6 +46,8 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.CHAIN: ("the certificates that are sent along are not those of today",),
     ReasonCode.CHAIN_PENDING: ("a new certificate of {of} is sent along",),
     ReasonCode.EXISTING: ("it is adopted from {found}",),
+    ReasonCode.SOURCE: ("{found} has the certificate with serial {of}, valid until {wanted}",),
+    ReasonCode.SOURCE_KEY: ("{found} has a new key, under the certificate with serial {of}, valid until {wanted}",),
     ReasonCode.SUBJECT: ("the subject is {found}", "the topology says {wanted}"),
     ReasonCode.AUTHORITY_KEY_IDENTIFIER: ("the authority key identifier is {found}",),
     ReasonCode.KEY_IDENTIFIER: ("the subject key identifier is {found}", "the topology says {wanted}"),

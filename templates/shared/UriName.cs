@@ -14,13 +14,15 @@ internal static class UriName
     private static readonly Asn1Tag UniformResourceIdentifier = new(TagClass.ContextSpecific, 6);
 
     /// <returns>The URI; null where there is none, more than one, or names that cannot be read.</returns>
-    public static string? Of(X509Certificate2 certificate)
+    public static string? Of(X509Certificate2 certificate) => AllOf(certificate) is [var uri] ? uri : null;
+
+    /// <returns>Every URI; null where there are names that cannot be read.</returns>
+    public static IReadOnlyList<string>? AllOf(X509Certificate2 certificate)
     {
         try
         {
-            var uris = certificate.Extensions.Where(extension => extension.Oid?.Value == SubjectAlternativeName)
-                .SelectMany(extension => UrisIn(extension.RawData)).Take(2).ToList();
-            return uris.Count == 1 ? uris[0] : null;
+            return certificate.Extensions.Where(extension => extension.Oid?.Value == SubjectAlternativeName)
+                .SelectMany(extension => UrisIn(extension.RawData)).ToList();
         }
         catch (AsnContentException)
         {

@@ -106,13 +106,14 @@ def python_allows_everybody(lab: Lab) -> None:
     lab.rewrite(
         "servers/service/guard.py",
         ("if allowed is None:", "if False:"),
+        ("Caller(allowed.identity,", "Caller(self._peer.identity,"),
         ("if allowed.gateway else", "if allowed and allowed.gateway else"),
     )
 
 
 NO_ISSUER = (
     ('entry["issuer_spki_sha256"])', '"")'),
-    ("Peer(identities[0], der.spki_sha256(issuer))", 'Peer(identities[0], "")'),
+    ("Peer(identities[0], der.spki_sha256(issuer), identities[1:])", 'Peer(identities[0], "")'),
 )
 
 

@@ -139,7 +139,7 @@ def python_compares_no_issuer(lab: Lab) -> None:
     lab.rewrite(
         "servers/asks/peer.py",
         ('entry["issuer_spki_sha256"])', '"")'),
-        ("Peer(identities[0], der.spki_sha256(issuer))", 'Peer(identities[0], "")'),
+        ("Peer(identities[0], der.spki_sha256(issuer), identities[1:])", 'Peer(identities[0], "")'),
     )
 
 

@@ -17,7 +17,7 @@ from scaffold.kinds.limits import check, without_unusable_defaults
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.load import loads
-from scaffold.topology.model import Client, KeyType, RevocationCheck, TlsProfile, Topology
+from scaffold.topology.model import Client, IdentityForm, KeyType, RevocationCheck, TlsProfile, Topology
 
 BASE = """
 version: 1
@@ -156,7 +156,7 @@ def test_a_variable_of_the_wrong_type_is_refused():
 
 # --- Kinds that see names alone --------------------------------------------------------------------------------------
 
-BY_NAME = {"sees_issuer_by": "name"}
+BY_NAME = {"sees_issuer_by": "name", "sees_callers_by": frozenset({IdentityForm.SUBJECT})}
 
 
 def test_by_name_one_root_is_enough():

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 # DER tags, ITU-T X.690 8.1.2
-SEQUENCE, OCTET_STRING, OBJECT_IDENTIFIER, VERSION, EXTENSIONS, URI = 0x30, 0x04, 0x06, 0xA0, 0xA3, 0x86
+SEQUENCE, OCTET_STRING, OBJECT_IDENTIFIER, VERSION, EXTENSIONS, URI, DNS = 0x30, 0x04, 0x06, 0xA0, 0xA3, 0x86, 0x82
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 
 # Object identifiers in their encoded form, RFC 5280 4.2.1.6 and 4.2.1.12
@@ -54,9 +54,18 @@ def key_purposes(certificate: bytes) -> set[bytes]:
 
 def uri_names(certificate: bytes) -> list[str]:
     """The URIs among its subject alternative names."""
+    return _alternative_names(certificate, URI)
+
+
+def dns_names(certificate: bytes) -> list[str]:
+    """The DNS names among its subject alternative names."""
+    return _alternative_names(certificate, DNS)
+
+
+def _alternative_names(certificate: bytes, tag: int) -> list[str]:
     value = _extension(certificate, SUBJECT_ALT_NAME)
     names = _elements(_only(value).content) if value else ()
-    return [name.content.decode("ascii") for name in names if name.tag == URI]
+    return [name.content.decode("ascii") for name in names if name.tag == tag]
 
 
 def _fields(certificate: bytes) -> list[Element]:

@@ -20,7 +20,7 @@ from typing import Any
 import calls
 import head
 from connections import Place, Stage
-from peer import Chain, Peer, Unidentified, ends, identify, verified_chain
+from peer import Chain, Peer, Unidentified, ends, find, identify, verified_chain
 from revocation import Refused
 from sessions import Session, Sessions
 from settings import Settings
@@ -112,7 +112,7 @@ class Handler(BaseHTTPRequestHandler):
             self._peer = identify(self._chain)
         except Unidentified as error:
             self._doubt = str(error)
-        wanted = self._peer in current.allowed
+        wanted = find(current.allowed, self._peer) is not None
         self._crowd = self._place.belongs_to(self._peer or "nobody") > MAX_PER_CALLER
         self._place.reach(Stage.KNOWN if wanted and not self._crowd else Stage.UNWANTED)
 
@@ -129,7 +129,7 @@ class Handler(BaseHTTPRequestHandler):
             if self._input.has_begun and not self._has_answered:
                 self.send_error(HTTPStatus.REQUEST_TIMEOUT, "the request was not whole in time")
                 self.wfile.flush()
-        if self._peer in self.store.current.allowed:
+        if find(self.store.current.allowed, self._peer) is not None:
             self._place.reach(Stage.ANSWERED)
         # Once more: either whoever ends idle connections has seen this one, or what has changed is seen here.
         self._close_if_outdated()
@@ -212,7 +212,7 @@ class Handler(BaseHTTPRequestHandler):
         if time.time() > self._ends:
             raise HttpError(HTTPStatus.FORBIDDEN, "the certificate has expired")
         current = self.store.current
-        allowed = current.allowed.get(self._peer)
+        allowed = find(current.allowed, self._peer)
         if allowed is None:
             raise HttpError(HTTPStatus.FORBIDDEN, f"{self._peer.identity} may not call {self.settings.name}")
         if self._crowd:
@@ -225,7 +225,7 @@ class Handler(BaseHTTPRequestHandler):
             except Refused as error:
                 log.warning("%r is refused: %s", self._peer.identity, error)
                 raise HttpError(HTTPStatus.FORBIDDEN, str(error)) from error
-        return Caller(self._peer.identity, self._origin() if allowed.gateway else None)
+        return Caller(allowed.identity, self._origin() if allowed.gateway else None)
 
     def _origin(self) -> Mapping[str, str] | None:
         """Whom a gateway calls for. Only one whose upstream this service is has checked what it says."""

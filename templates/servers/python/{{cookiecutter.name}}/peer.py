@@ -6,7 +6,7 @@ import functools
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -22,10 +22,14 @@ class Unidentified(Exception):
 
 @dataclass(frozen=True)
 class Peer:
-    """An identity (the URI in the certificate) and the SHA-256 of the public key of the CA that signed it."""
+    """An identity (the URI in the certificate) and the SHA-256 of the public key of the CA that signed it.
+
+    `others` are its DNS names, as `dns:NAME`: some CAs give no URIs. One without a URI is called by the first of them.
+    """
 
     identity: str
     issuer_spki_sha256: str
+    others: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Allowed:
     """What the allow list says of a peer. `gateway`: what it says of its own callers is believed."""
 
     name: str
+    identity: str
     gateway: bool
 
 
@@ -54,11 +59,14 @@ def identify(chain: Chain) -> Peer:
         # OpenSSL takes a certificate without any extended key usage for one that may do everything.
         if der.CLIENT_AUTH not in der.key_purposes(leaf):
             raise Unidentified("the certificate is not for clients: its extended key usage lacks clientAuth")
-        identities = der.uri_names(leaf)
+        uris, dns = der.uri_names(leaf), [f"dns:{name.lower()}" for name in der.dns_names(leaf)]
         # Two identities in one certificate are a question that has no answer (SPIFFE X.509-SVID, section 5.2).
-        if len(identities) != 1:
-            raise Unidentified(f"the certificate has {len(identities)} URI names, and must have one")
-        return Peer(identities[0], der.spki_sha256(issuer))
+        if len(uris) > 1 or not (uris or dns):
+            raise Unidentified(f"the certificate has {len(uris)} URI names, and must have one")
+        if any(uri.startswith("dns:") for uri in uris):
+            raise Unidentified("the certificate has a URI name that begins with dns:, which is said of DNS names")
+        identities = (*uris, *dns)
+        return Peer(identities[0], der.spki_sha256(issuer), identities[1:])
     except ValueError as error:
         raise Unidentified(f"the certificate cannot be read: {error}") from error
 
@@ -79,9 +87,19 @@ def load_allowed(file: Path) -> Mapping[Peer, Allowed]:
     merely bears the issuer's name.
     """
     return {
-        Peer(entry["identity"], entry["issuer_spki_sha256"]): Allowed(entry["name"], entry["gateway"] is True)
+        Peer(entry["identity"], entry["issuer_spki_sha256"]): Allowed(
+            entry["name"], entry["identity"], entry["gateway"] is True
+        )
         for entry in json.loads(file.read_text(encoding="utf-8"))["allowed"]
     }
+
+
+def find(allowed: Mapping[Peer, Allowed], peer: Peer | None) -> Allowed | None:
+    """What the allow list says of a peer, by its URI or else by one of its DNS names; None where it may not call."""
+    if peer is None:
+        return None
+    names = (Peer(identity, peer.issuer_spki_sha256) for identity in (peer.identity, *peer.others))
+    return next((allowed[name] for name in names if name in allowed), None)
 
 
 def verified_chain(connection: ssl.SSLSocket) -> Chain:

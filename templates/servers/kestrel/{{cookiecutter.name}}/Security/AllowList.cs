@@ -17,6 +17,8 @@ internal sealed record AllowList(IReadOnlyList<AllowedCaller> Callers)
     public static AllowList Parse(ReadOnlySpan<byte> json) =>
         JsonSerializer.Deserialize<AllowList>(json, Strict) ?? throw new JsonException("the allow list is null");
 
-    public AllowedCaller? Find(VerifiedCertificate certificate) => Callers.FirstOrDefault(
-        caller => caller.Identity == certificate.Identity && caller.IssuerKeySha256 == certificate.IssuerKeySha256);
+    /// <summary>By its URI, or else by one of its DNS names.</summary>
+    public AllowedCaller? Find(VerifiedCertificate certificate) => certificate.Identities
+        .Select(identity => Callers.FirstOrDefault(caller => caller.Identity == identity && caller.IssuerKeySha256 == certificate.IssuerKeySha256))
+        .FirstOrDefault(caller => caller is not null);
 }
