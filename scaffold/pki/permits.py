@@ -11,7 +11,7 @@ Three kinds of answer, each in words that go on where the certificate's name end
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -215,12 +215,6 @@ def names_in(certificate: x509.Certificate) -> tuple[San, ...]:
     found = _extension(certificate, x509.SubjectAlternativeName)
     each = ((kind, name.value) for name in found or () for form, kind in _SAN_TYPES if isinstance(name, form))
     return tuple(San(kind, str(value).lower() if kind is SanType.DNS else str(value)) for kind, value in each)
-
-
-def is_among(name: San, names: Collection[San]) -> bool:
-    """Whether a certificate with `names` is for `name`; a wildcard is for one label (RFC 9525 6.3)."""
-    rest = name.value.partition(".")[2]
-    return name in names or (name.type is SanType.DNS and bool(rest) and San(SanType.DNS, f"*.{rest}") in names)
 
 
 # --- What is refused of a certificate below -------------------------------------------------------------------------

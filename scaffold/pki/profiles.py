@@ -208,7 +208,7 @@ def for_responder(ca: Ca, number: int = FIRST) -> CertificateProfile:
 
 def _pointers_of(t: Topology, issuer: str | None, number: int) -> tuple[str | None, str | None, str | None]:
     """The CRL's, the OCSP responder's and the CA certificate's URLs in what a generation of `issuer` issues."""
-    if issuer is None or t.publish is None:
+    if not issuer or t.publish is None:
         return None, None, None
     name, revocation = published_name(issuer, number), t.cas[issuer].revocation
     return (

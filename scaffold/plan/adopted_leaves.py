@@ -26,6 +26,7 @@ from scaffold.store.layout import party_paths
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address
+from scaffold.topology.constraints import is_among
 from scaffold.topology.model import IdentityForm, Party, San, SanType, Server, TlsProfile, Topology
 from scaffold.topology.names import form_of
 from scaffold.topology.notes import Note
@@ -114,7 +115,7 @@ def names(one: _Leaf) -> Found:
     has = permits.names_in(one.leaf.certificate)
     if isinstance(one.party, Server):
         for index, name in enumerate(one.party.names):
-            if name.type is not SanType.URI and not permits.is_among(name, has):
+            if name.type is not SanType.URI and not is_among(name, has):
                 yield TopologyError(
                     f"{one.party.address}: the certificate is not for {name}: it is for {_listed(has)}",
                     place=one.t.place("servers", one.party.name, "names", index),

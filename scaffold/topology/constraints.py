@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from typing import assert_never
 
 from scaffold.topology.model import NameConstraints, Party, San, SanType, Server
@@ -90,3 +91,9 @@ def _is_host(host: str, constraint: str) -> bool:
 def _wildcard_covers(name: San, excluded: str) -> bool:
     """Whether a wildcard stands for a name that is excluded."""
     return name.type is SanType.DNS and name.value.startswith("*.") and excluded.partition(".")[2] == name.value[2:]
+
+
+def is_among(name: San, names: Collection[San]) -> bool:
+    """Whether a certificate with `names` is for `name`; a wildcard is for one label (RFC 9525 6.3)."""
+    rest = name.value.partition(".")[2]
+    return name in names or (name.type is SanType.DNS and bool(rest) and San(SanType.DNS, f"*.{rest}") in names)

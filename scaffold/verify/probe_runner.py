@@ -22,7 +22,8 @@ from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.generations import FIRST
-from scaffold.topology.model import Client, Party, Server, TlsProfile, Topology
+from scaffold.topology.model import Client, IdentityForm, Party, Server, TlsProfile, Topology
+from scaffold.topology.names import form_of
 from scaffold.verify import http, judge, revocation_scenarios, stapling, tls
 from scaffold.verify.cases import (
     Case,
@@ -43,7 +44,7 @@ from scaffold.verify.judge import Finding, Name, Welcome
 from scaffold.verify.model import Expected, Observed, Probe
 from scaffold.verify.protocol import Admitted, Failed, Outcome, ServerProtocol, Target
 from scaffold.verify.revocation_scenarios import RevocationScenario
-from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make
+from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make, make_by_all_cas
 from scaffold.verify.running_topology import RunningTopology, project_folder
 from scaffold.verify.tls import CannotOffer
 
@@ -299,7 +300,11 @@ class ProbeRunner:
         caller = _caller(case)
         profile = functools.partial(profiles.for_server, self._t, case.server)
         # What vouches for another server that is called vouches for nothing here.
-        shown = self._made(case.probe, profile, case.server.issuer, (case.server.issuer,))
+        shown = (
+            self._made(case.probe, profile, case.server.issuer, (case.server.issuer,))
+            if case.server.issued_here
+            else self._made_for_server_from_elsewhere(case, profile)
+        )
         if isinstance(caller, Server):
             return _first_astray(case, self._shown_to_server(case, caller, shown))
         return _first_astray(case, (self._shown_to_client(case, caller, each) for each in shown))
@@ -347,6 +352,8 @@ class ProbeRunner:
         return self._imitating(_caller(case), case.server, probe or case.probe)[0]
 
     def _imitating(self, party: Party, server: Server, probe: Probe) -> tuple[Credentials, ...]:
+        if not party.has_issued and form_of(party.identity) is IdentityForm.SUBJECT:
+            raise Untried(f"{party.address} is known by its subject, and nobody here can make a certificate with that")
         profile = functools.partial(profiles.for_client_side, self._t, party)
         return self._made(probe, profile, party.issuer, server.trusts)
 
@@ -360,6 +367,16 @@ class ProbeRunner:
             for ca in self._authorities.trusted(issuer)
         )
         return tuple(shown for forge in forges for shown in make(probe, forge))
+
+    def _made_for_server_from_elsewhere(
+        self, case: Case, profile: Callable[[int], CertificateProfile]
+    ) -> tuple[Credentials, ...]:
+        """What each CA of the topology could make: none of them vouches for a certificate from elsewhere."""
+        if case.probe is not Probe.FALSE_ROOT:
+            raise Untried(
+                f"the certificate of {case.server.address} is issued elsewhere: none like it can be made here"
+            )
+        return make_by_all_cas(self._t, self._authorities, replace(profile(FIRST), fault=None))
 
     def _real(self, party: Party) -> Credentials:
         """The certificate with which a party calls, as it stands on disk."""

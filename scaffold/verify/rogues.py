@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -371,6 +372,16 @@ MAKERS: Final[Mapping[Probe, Maker]] = {
     Probe.FALSE_REVOKED: _one(Forge.revoked),
 }
 """How the certificates of the probes are made; those that are not here show one without a fault."""
+
+
+def make_by_all_cas(t: Topology, authorities: Authorities, profile: CertificateProfile) -> tuple[Credentials, ...]:
+    """Certificates from every CA whose key is at hand, and from those that nobody knows and that have their names."""
+    made: list[Credentials] = []
+    trusted = [ca for name in t.cas for ca in authorities.trusted(name)]
+    for ca, probe in itertools.product(trusted, (Probe.FOREIGN_CA, Probe.CONTROL)):
+        with contextlib.suppress(NotAtHand):
+            made.extend(make(probe, Forge(authorities, profile, ca, frozenset())))
+    return tuple(made)
 
 
 def make(probe: Probe, forge: Forge) -> tuple[Credentials, ...]:
