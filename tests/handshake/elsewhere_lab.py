@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ certificatePolicies = 2.23.140.1.2.1
 
 
 def openssl(*arguments: str, cwd: Path) -> str:
-    return subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout
+    ran = subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+    return ran.stdout.decode(errors="replace")  # what it shows of old strings is no UTF-8
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,31 @@ class OpenSslCa:
         folder.mkdir(parents=True, exist_ok=True)
         ca = cls(folder, called)
         ca._key("root")
-        ca._key("ca")
         (folder / "ca.ext").write_text(_CA)
         ca._request("root", f"/CN={called} Root")
-        ca._request("ca", f"/O={called}/CN={called} Issuing")
         openssl(
             "x509", "-req", "-in", "root.csr", "-key", "root.key", "-out", "root.pem", "-days", "3650",
             "-extfile", "ca.ext", cwd=folder,
         )  # fmt: skip
+        ca._make_issuing()
+        return ca
+
+    def sibling(self, called: str) -> OpenSslCa:
+        """Another issuing CA below the same root, in a folder inside this one."""
+        ca = OpenSslCa(self.folder / called.lower(), called)
+        ca.folder.mkdir()
+        for name in ("root.pem", "root.key", "ca.ext"):
+            shutil.copy(self.folder / name, ca.folder / name)
+        ca._make_issuing()
+        return ca
+
+    def _make_issuing(self) -> None:
+        self._key("ca")
+        self._request("ca", f"/O={self.called}/CN={self.called} Issuing")
         openssl(
             "x509", "-req", "-in", "ca.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial",
-            "-out", "ca.pem", "-days", "1825", "-extfile", "ca.ext", cwd=folder,
+            "-out", "ca.pem", "-days", "1825", "-extfile", "ca.ext", cwd=self.folder,
         )  # fmt: skip
-        return ca
 
     def _key(self, name: str) -> None:
         openssl(
@@ -58,18 +72,21 @@ class OpenSslCa:
             cwd=self.folder,
         )  # fmt: skip
 
-    def _request(self, name: str, subject: str, *more: str) -> None:
+    def _request(self, name: str, subject: str, string_mask: str = "utf8only") -> None:
+        """`string_mask`: which types of string a name may have; `default` and `pkix` choose old ones."""
+        config = f"[req]\nstring_mask = {string_mask}\ndistinguished_name = dn\n[dn]\n"
+        (self.folder / f"{name}.cnf").write_text(config)
         openssl(
-            "req", "-new", "-utf8", "-key", f"{name}.key", "-subj", subject, "-out", f"{name}.csr", *more,
-            cwd=self.folder,
+            "req", "-new", "-utf8", "-config", f"{name}.cnf", "-key", f"{name}.key", "-subj", subject,
+            "-out", f"{name}.csr", cwd=self.folder,
         )  # fmt: skip
 
     def issue(
-        self, name: str, subject: str, sans: str = "", purposes: str = "serverAuth", *, subject_options: str = ""
+        self, name: str, subject: str, sans: str = "", purposes: str = "serverAuth", string_mask: str = "utf8only"
     ) -> Path:
         """`NAME.pem` (leaf and issuing CA) and `NAME.key` in the folder; `subject` as `openssl req -subj` takes it."""
         self._key(name)
-        self._request(name, subject, *subject_options.split())
+        self._request(name, subject, string_mask)
         names = f"subjectAltName = {sans}\n" if sans else ""
         (self.folder / f"{name}.ext").write_text(_LEAF.format(purposes=purposes) + names)
         leaf = openssl(
