@@ -73,6 +73,9 @@ def _made(context: ApplyContext, change: Change, asked: IssuedCertificate, autho
         case Work.NEW_KEY:
             key = context.new_key(asked)
             return _Made(asked, change, _issued(context, asked, key, authorities), key)
+        case Work.ISSUE if asked.on_request:
+            request = context.request(asked, context.basis.brought.requests[asked.address.entity])
+            return _Made(asked, change, context.issue(asked.issuer, request), None)
         case Work.ISSUE:
             key = context.key_of(asked)
             return _Made(asked, change, _issued(context, asked, key, authorities), None)
@@ -113,7 +116,7 @@ def _put(context: ApplyContext, one: _Made, content: bytes) -> bytes | None:
     if one.key is not None:
         pem = keys.to_pem(one.key)
         context.writer.write(paths.key, pem, mode=files.SECRET_FILE)
-    else:
+    elif not one.asked.on_request:
         context.writer.restrict(paths.key)
     context.writer.write(paths.certificate, content)
     return pem

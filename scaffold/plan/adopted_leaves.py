@@ -82,7 +82,7 @@ def bring(
         else:
             leaves[party.address] = leaf
             notes.extend(found)
-    return Brought(leaves, problems, roots, tuple(notes))
+    return Brought(leaves, problems, roots, notes=tuple(notes))
 
 
 def _is_in_place(party: Party, leaf: BroughtLeaf, observed: Observation) -> bool:

@@ -149,6 +149,11 @@ def key_mismatch(one: Examined) -> Reason | None:
     return Reason(ReasonCode.KEY_MISMATCH, one.desired.paths.key, wanted=one.desired.paths.certificate)
 
 
+def is_over_another_key(one: Examined) -> bool:
+    """Whether there is a certificate, and over another key than the one that is there."""
+    return one.certificate.certificate is None or key_mismatch(one) is not None
+
+
 def key_type(one: Examined) -> Reason | None:
     return _key_type(one, keys.key_type(one.real.public_key()))
 

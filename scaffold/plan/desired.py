@@ -54,12 +54,13 @@ class IssuedCertificate(_Certificate):
     """A certificate of a CA, server or client that the CA `issuer` signs.
 
     `fault` is one that its dates or its signer carry, or its words. `latitude`: how what the issuer makes may differ
-    from `profile`.
+    from `profile`. `on_request`: it is over the key of a request, which is not here.
     """
 
     issuer: str
     fault: Fault | None = None
     latitude: Latitude = VERBATIM
+    on_request: bool = False
 
     @property
     def ca(self) -> str:
@@ -274,4 +275,5 @@ def _leaf(
     fault: Fault | None = None,
 ) -> IssuedCertificate:
     window, key, issuer = party.renew_before.of(party.lifetime), party.key, party.issuer
-    return IssuedCertificate(address, profile, key, party.lifetime, window, paths, issuer, fault, latitude)
+    on_request = party.csr is not None
+    return IssuedCertificate(address, profile, key, party.lifetime, window, paths, issuer, fault, latitude, on_request)

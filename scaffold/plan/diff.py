@@ -389,7 +389,7 @@ class _Diff:
         """Compares what stands there with its source; whether that is taken over."""
         entity, paths = one.address.entity, one.paths
         if (problem := self.brought.problems.get(entity)) is not None:
-            self.notes.append(Note(one.address, f"stays as it stands: {problem.message.removeprefix(f'{entity}: ')}"))
+            self._stays(one.address, problem)
             return False
         source, there = self.brought.leaves[entity], self.observed.certificate(paths.certificate)
         key = self.observed.key(paths.key)
@@ -398,8 +398,15 @@ class _Diff:
             self._change(one.address, verdict, (paths.key, paths.certificate))
         return verdict is not None and there.content != source.content
 
+    def _stays(self, address: Address, problem: TopologyError) -> None:
+        said = problem.message.removeprefix(f"{address.entity}: ")
+        self.notes.append(Note(address, f"stays as it stands: {said}"))
+
     def _leaf(self, asked: IssuedCertificate, settled: Authorities) -> bool:
         """Compares one certificate; whether it is issued anew."""
+        if asked.on_request and (problem := self.brought.problems.get(asked.address.entity)) is not None:
+            self._stays(asked.address, problem)
+            return False
         issuer, behind = settled[asked.issuer].issuer, settled.sent_pem(asked.issuer)
         if self.memo.is_in_order(asked, issuer, behind, self.observed):
             return False
@@ -409,6 +416,8 @@ class _Diff:
             return False
         if verdict is None:
             verdict = self._around_leaf(asked, examined, settled)
+        if verdict is not None and asked.on_request:
+            verdict = self._on_request(asked, examined, verdict)
         if verdict is None:
             self.memo.take(examined, behind, self.observed)
             return False
@@ -418,6 +427,16 @@ class _Diff:
             asked.address, verdict, (asked.paths.key,) * key + (asked.paths.certificate,), also=(asked.paths.key,)
         )
         return verdict.work in (Work.NEW_KEY, Work.ISSUE)
+
+    def _on_request(self, asked: IssuedCertificate, examined: Examined, verdict: Verdict) -> Verdict | None:
+        """No key is made here: what takes another key takes another request."""
+        if verdict.work is not Work.NEW_KEY:
+            return verdict
+        if checks.key_of_revoked(examined) is None and checks.is_over_another_key(examined):
+            return replace(verdict, work=Work.ISSUE)
+        said = "is revoked, and the request is over the same key: it stays so until there is one over another key"
+        self.notes.append(Note(asked.address, said))
+        return None
 
     def _around_leaf(self, asked: IssuedCertificate, one: Examined, settled: Authorities) -> Verdict | None:
         """What stands around a leaf that stays: its intermediates, the rights of its key."""
@@ -573,10 +592,16 @@ class _Diff:
 
     def _examine(self, asked: DesiredCertificate, issuer: Generation | None) -> Examined:
         certificate = self.observed.certificate(asked.paths.certificate)
-        key = self.observed.key(asked.paths.key)
+        key = self._key(asked)
         spki = self._known_spki(asked, key, certificate.certificate)
         asked_for = asked.address in self.resolved.renewed
         return Examined(asked, certificate, key, spki, issuer, self.ledger, self.now, asked_for)
+
+    def _key(self, asked: DesiredCertificate) -> SeenKey:
+        """The key that is there, or that of a request."""
+        if isinstance(asked, IssuedCertificate) and asked.on_request:
+            return SeenKey(True, keys.spki(self.brought.requests[asked.address.entity]))
+        return self.observed.key(asked.paths.key)
 
     def _known_spki(
         self, asked: DesiredCertificate, key: SeenKey, certificate: x509.Certificate | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -132,12 +132,18 @@ def _brought(
     observed: Observation,
     now: datetime,
 ) -> Brought:
-    if all(party.existing is None for party in graph.parties(t)):
-        return NOTHING_BROUGHT
-    # Loaded for those who have certificates from elsewhere: most have none.
-    from scaffold.plan.adopted_leaves import bring
+    brought = NOTHING_BROUGHT
+    # Loaded for those who have something from elsewhere: most have nothing.
+    if any(party.existing is not None for party in graph.parties(t)):
+        from scaffold.plan.adopted_leaves import bring
 
-    return bring(t, adopted, kinds, observed, now)
+        brought = bring(t, adopted, kinds, observed, now)
+    if any(party.csr is not None for party in graph.parties(t)):
+        from scaffold.plan import requests
+
+        found, problems = requests.read(t)
+        brought = replace(brought, requests=found, problems={**brought.problems, **problems})
+    return brought
 
 
 def plan_all(

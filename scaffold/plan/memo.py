@@ -4,7 +4,8 @@ What the checks of a certificate read is named byte for byte: the files of the c
 the issuer and what is sent behind the leaf. The clock decides by two moments that are worked out when it is examined,
 and what the ledger says is asked each time. So an answer is the same with a memo or without one.
 
-CAs are examined always, and so is what is broken on purpose, or changed by what a person asks for.
+CAs are examined always, and so is what is broken on purpose, over the key of a request, or changed by what a person
+asks for.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def _signer(ledger: Ledger, fingerprint: str) -> str:
 
 def _is_lasting(asked: IssuedCertificate, issuer: Generation) -> bool:
     """Whether what is found of `asked` depends on nothing but content, the ledger and the clock."""
-    return asked.fault is None and not issuer.new_key
+    return asked.fault is None and not asked.on_request and not issuer.new_key
 
 
 def _content(

@@ -39,6 +39,8 @@ class Availability:
         return self._missing(party, kind) if kind is not None else None
 
     def _missing(self, party: Party, kind: Kind) -> str | None:
+        if party.csr is not None:
+            return f"{party.address} has its key on its own host, and cannot be started here"
         for commands in kind.capabilities.requires:
             if not any(installed(command) for command in commands):
                 named = dict.fromkeys(command.rpartition("/")[2] for command in commands)

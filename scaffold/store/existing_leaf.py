@@ -9,6 +9,7 @@ from cryptography import x509
 
 from scaffold.errors import TopologyError
 from scaffold.pki import bundles, chains
+from scaffold.pki.keys import PublicKey
 from scaffold.topology.address import Address
 from scaffold.topology.notes import Note
 
@@ -49,6 +50,8 @@ class Brought:
     leaves: Mapping[Address, BroughtLeaf] = field(default_factory=dict)
     problems: Mapping[Address, TopologyError] = field(default_factory=dict)
     roots: Mapping[Address, bytes] = field(default_factory=dict)
+    requests: Mapping[Address, PublicKey] = field(default_factory=dict)
+    """The keys that are certified for a request; `problems` says what is wrong with the others."""
     notes: tuple[Note, ...] = ()
 
 

@@ -1,0 +1,64 @@
+"""Reads the requests over keys that are not here, and holds each against what the topology certifies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cryptography.x509 import CertificateSigningRequest
+
+from scaffold.errors import StoreError, TopologyError, Unreadable
+from scaffold.pki import profiles, requests
+from scaffold.pki.keys import PublicKey
+from scaffold.store import files
+from scaffold.topology import graph
+from scaffold.topology.address import Address
+from scaffold.topology.model import Party, Server, Topology
+
+
+def read(t: Topology) -> tuple[dict[Address, PublicKey], dict[Address, TopologyError]]:
+    """By server and client: the key that is to be certified, or what is wrong with the request."""
+    found: dict[Address, PublicKey] = {}
+    problems: dict[Address, TopologyError] = {}
+    for party in graph.parties(t):
+        if party.csr is None:
+            continue
+        try:
+            found[party.address] = _key(t, party)
+        except TopologyError as error:
+            problems[party.address] = error
+    return found, problems
+
+
+def _key(t: Topology, party: Party) -> PublicKey:
+    path = party.csr
+    if path is None:
+        raise ValueError(f"{party.address} has no request")
+    try:
+        content = files.read(str(path.resolve()))
+        if content is None:
+            raise _wrong(t, party, "csr", "is not there", "paths are relative to the topology's own folder")
+        request = requests.load(content.content)
+    except StoreError as error:
+        raise _wrong(t, party, "csr", f"cannot be read: {error}", "give this user the right to read it") from error
+    except Unreadable as error:
+        raise _wrong(t, party, "csr", f"is {error}", "`openssl req -new` makes one") from error
+    for field, words in requests.refusals(request, party.key):
+        raise _wrong(t, party, field, words, "have another request made")
+    for field, words in _differences(t, party, request):
+        raise _wrong(t, party, field, words, "write the same in both")
+    key = request.public_key()
+    if not isinstance(key, PublicKey):
+        raise _wrong(t, party, "csr", "is over a key of a type that is not used here", "have another request made")
+    return key
+
+
+def _differences(t: Topology, party: Party, request: CertificateSigningRequest) -> Iterator[tuple[str, str]]:
+    profile = profiles.for_server(t, party) if isinstance(party, Server) else profiles.for_client_side(t, party)
+    return requests.differences(request, profile)
+
+
+def _wrong(t: Topology, party: Party, field: str, words: str, hint: str) -> TopologyError:
+    place = t.place(party.address.role.section, party.name, field)
+    if place is None or place == t.place(party.address.role.section, party.name):
+        place = t.place(party.address.role.section, party.name, "csr")
+    return TopologyError(f"{party.address}: {party.csr} {words}", place=place, hint=hint)
