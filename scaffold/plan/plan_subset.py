@@ -45,9 +45,10 @@ def plan_intents(basis: Basis, intents: Sequence[Intent]) -> Planned:
     """
     pending = frozenset(plan_all(basis, hold_pending=True).plan.changes)
     whole = plan_all(basis, intents, hold_pending=True)
-    part = _part(whole, lambda change: change not in pending or _keeps_fresh(change))
-    waits_for = _without_keys(whole, part)
     asked = {intent.address for intent in intents if isinstance(intent, Renew)}
+    # What is asked for may be due as well, and so be pending before anybody asks.
+    part = _part(whole, lambda change: change not in pending or _keeps_fresh(change) or _is_renewal_of(change, asked))
+    waits_for = _without_keys(whole, part)
     wanted = [change for change in whole.plan.changes if not asked.isdisjoint((change.address, change.address.entity))]
     if any(not _is_free(basis, change, waits_for) for change in wanted):
         raise refusal(waits_for)
@@ -56,6 +57,14 @@ def plan_intents(basis: Basis, intents: Sequence[Intent]) -> Planned:
     if not left:
         return kept
     return replace(kept, plan=replace(kept.plan, notes=(*kept.plan.notes, _waiting(left, waits_for))))
+
+
+def _is_renewal_of(change: Change, asked: Collection[Address]) -> bool:
+    """Whether a change renews what is asked for, or is to what stands around it."""
+    if not (change.due or change.work in _FOLLOWS):
+        return False
+    addresses = (change.address, change.address.with_part(Part.CERTIFICATE), change.address.entity)
+    return any(address in asked for address in addresses)
 
 
 def plan_due(basis: Basis) -> Due:
