@@ -22,6 +22,15 @@ where() {
   esac
 }
 
+# The roots that vouch for each server, and for no other.
+roots_of() {
+  case $1 in
+{%- for call in cookiecutter.calls %}
+    {{ call.name }}) echo {{ call.trust }} ;;
+{%- endfor %}
+  esac
+}
+
 fail() { # sentence
   echo "$1" >&2
   exit 1
@@ -83,5 +92,5 @@ rm -rf -- "$work"
 
 OPENSSL_CONF=$here/tls/openssl.cnf exec psql --no-psqlrc --no-password -d "host=$(value "$expected") hostaddr=$(value "$dialled") port=$port \
 user='{{ role.of(cookiecutter.name) }}' dbname=$(value "$database") connect_timeout=15 gssencmode=disable passfile=/dev/null/none \
-sslmode=verify-full sslrootcert=$(value "$here/tls/ca.pem") sslcert=$(value "$here/tls/cert.pem") sslkey=$(value "$here/tls/key.pem") \
+sslmode=verify-full sslrootcert=$(value "$here/$(roots_of "$server")") sslcert=$(value "$here/tls/cert.pem") sslkey=$(value "$here/tls/key.pem") \
 sslcrl={% if cookiecutter.files.crl %}$(value "$crls"){% else %}/dev/null{% endif %} ssl_min_protocol_version={{ cookiecutter.tls.min_version }}" "$@"
