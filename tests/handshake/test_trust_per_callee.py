@@ -11,6 +11,7 @@ from scaffold.running.services import free_addresses
 from scaffold.store.layout import Layout
 from scaffold.topology.model import Client
 from scaffold.verify.model import Probe, Result
+from tests.handshake.postgresql_lab import require_postgresql
 from tests.handshake.verify_lab import Lab, applied, failures, lines
 from tests.requirements import require_command
 
@@ -36,6 +37,18 @@ KINDS = (
     ("nginx", "curl", "upstream: accounts"),
     ("kestrel", "dotnet", ""),
 )
+
+
+DATABASES = """
+version: 1
+name: two-roots
+cas: {{ours: {{}}, issuing: {{issuer: ours}}, theirs: {{}}, foreign: {{issuer: theirs}}}}
+servers:
+  accounts: {{template: postgresql, issuer: issuing, listen: "{accounts}", names: [accounts.internal]}}
+  ledger: {{template: postgresql, issuer: foreign, listen: "{ledger}", names: [ledger.internal]}}
+clients:
+  teller: {{template: psql, issuer: issuing, calls: [accounts, ledger]}}
+"""
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kinds: f"{kinds[0]}-{kinds[1]}")
@@ -70,3 +83,15 @@ def test_one_file_of_all_roots_is_found_out(sound: Lab, tmp_path: Path) -> None:
         ("ledger", "caller", Probe.FALSE_ROOT),
         ("ledger", "teller", Probe.FALSE_ROOT),
     }, lines(report)
+
+
+def test_psql_believes_each_database_by_its_own_root_alone(tmp_path: Path) -> None:
+    require_postgresql()
+    addresses = dict(zip(("accounts", "ledger"), free_addresses(2), strict=True))
+    lab = applied(DATABASES.format(**addresses), tmp_path)
+    report = lab.verify(only="client.teller")
+    assert not failures(report), lines(report)
+    tls = "clients/teller/tls"
+    shutil.copy(lab.path(f"{tls}/ca.pem"), lab.path(f"{tls}/ca.ledger.pem"))
+    report = lab.verify(only="server.ledger")
+    assert failures(report) == {("ledger", "teller", Probe.FALSE_ROOT)}, lines(report)
