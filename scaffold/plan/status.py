@@ -149,7 +149,7 @@ def _from_elsewhere(
     last_third = (certificate.not_valid_after_utc - certificate.not_valid_before_utc) / 3
     if state is State.VALID and certificate.not_valid_after_utc - last_third <= basis.now:
         state = State.DUE
-    if change is not None and state in FINE:
+    if (change is not None or problem is not None) and state in FINE:
         state = State.CHANGED
     detail = f"issued elsewhere, by {rfc2253(certificate.issuer)}"
     if problem is not None:

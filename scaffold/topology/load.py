@@ -185,7 +185,7 @@ class _Entities:
 
     def _all_merged(self, kind: str, fields: tuple[Field, ...]) -> dict[str, Values]:
         inherited = _constant_defaults(fields) | _inherited(self._defaults, fields)
-        return {name: _merged(own, inherited) for name, own in self._own[kind].items()}
+        return {name: _merged(own, _fitting(own, inherited)) for name, own in self._own[kind].items()}
 
     def _cas_that_issue_leaves(self) -> tuple[str, ...]:
         """The CAs that issue leaves: those that a leaf names as its issuer, and those with no CA below them.
@@ -470,6 +470,13 @@ def _constant_defaults(fields: tuple[Field, ...]) -> Values:
 
 def _inherited(defaults: Values, fields: tuple[Field, ...]) -> Values:
     return {field.name: defaults[field.name] for field in fields if field.inherited and field.name in defaults}
+
+
+def _fitting(own: Values, inherited: Values) -> Values:
+    """What can be inherited: a default is for those whose certificates are issued here, over a key that is here."""
+    if "existing" in own:
+        return inherited | {"fault": None, "staple": False, "must_staple": False}
+    return inherited | {"fault": None, "pfx": None} if "csr" in own else inherited
 
 
 def _merged(own: Values, inherited: Values) -> Values:

@@ -139,6 +139,8 @@ def _who_is_looked_up(t: Topology, server: Server, caller: Client, kind: Kind) -
         yield Case(server, caller, Probe.FALSE_REVOKED, Expected.REFUSED)
     if revocation_scenarios.demands_staple(caller, kind, server):
         yield Case(server, caller, Probe.SERVER_NO_STAPLE, Expected.REFUSED)
+    if not server.issued_here:
+        return  # plan refuses those who would look its certificate up
     for scenario, expected in revocation_scenarios.concerning(t, caller, kind, server.issuer).items():
         yield Case(server, caller, revocation_scenarios.OF_CALLEES[scenario], expected)
 

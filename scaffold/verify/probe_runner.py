@@ -310,7 +310,8 @@ class ProbeRunner:
         return _first_astray(case, (self._shown_to_client(case, caller, each) for each in shown))
 
     def _shown_to_client(self, case: Case, caller: Client, credentials: Credentials) -> Finding:
-        revocation_scenarios.check_at_hand(self._t, caller, case.probe, case.server.issuer, self._authorities)
+        if case.server.issued_here:
+            revocation_scenarios.check_at_hand(self._t, caller, case.probe, case.server.issuer, self._authorities)
         copy = self._copy(case)
         folder = self._running.folder_of_copy(caller, copy) if copy else None
         staple = self._staple_shown(case, caller, credentials)

@@ -48,7 +48,7 @@ def drawing(t: Topology) -> Drawing:
     issued = (
         Edge(ids[t.cas[entity.issuer].address], ids[entity.address], issues=True)
         for entity in entities
-        if entity.issuer is not None
+        if entity.issuer
     )
     calls = (
         Edge(
@@ -81,7 +81,8 @@ def _node(id_: str, entity: Ca | Server | Client) -> Node:
 
 def _party_label(entity: Server | Client, detail: str) -> tuple[str, ...]:
     fault = f"fault: {entity.fault}" if entity.fault else ""
-    return tuple(line for line in (entity.name, entity.template, detail, fault) if line)
+    elsewhere = "issued elsewhere" if entity.existing else ""
+    return tuple(line for line in (entity.name, entity.template, detail, elsewhere, fault) if line)
 
 
 def mermaid(t: Topology) -> Iterator[str]:

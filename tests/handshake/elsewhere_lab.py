@@ -81,6 +81,11 @@ class OpenSslCa:
             "-out", f"{name}.csr", cwd=self.folder,
         )  # fmt: skip
 
+    def request(self, name: str, subject: str) -> None:
+        """`NAME.csr`, a request over a key of its own, `NAME.key`."""
+        self._key(name)
+        self._request(name, subject)
+
     def issue(
         self, name: str, subject: str, sans: str = "", purposes: str = "serverAuth", string_mask: str = "utf8only"
     ) -> Path:

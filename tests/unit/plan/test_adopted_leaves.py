@@ -413,7 +413,7 @@ def test_status_goes_on_when_the_source_will_not_do(household: Household, source
     household.apply()
     wrong_key(source)
     [web] = [one for one in status(plan_as_it_stands(household.look())).certificates if one.address == WEB]
-    assert web.state is State.VALID
+    assert web.state is State.CHANGED
     assert "its source will not do: " in web.detail
 
 
@@ -448,6 +448,54 @@ def test_it_is_issued_here_once_it_is_not_adopted_any_more(household: Household,
     certificate = x509.load_pem_x509_certificate(tls(household, "cert.pem"))
     assert certificate.issuer == name("issuing")
     assert household.plan().changes == ()
+
+
+def test_what_is_inherited_is_for_what_is_issued_here(household: Household, source: Source) -> None:
+    household.text = household.text.replace(
+        "cas:\n", "publish: http://127.0.0.1:9080\ndefaults: {staple: true, must_staple: true}\ncas:\n"
+    ).replace("template: python, issuer: issuing, listen", "template: nginx, issuer: issuing, listen")
+    household.apply()
+    assert not (household.out / "servers/web/tls/staple.der").exists()
+    assert (household.out / "servers/accounts/tls/staple.der").exists()
+
+
+@pytest.mark.parametrize(
+    ("own", "words", "field"),
+    [
+        ("staple: true", "staple cannot be set for web: its certificate is made elsewhere", "staple"),
+        ("fault: expired", "fault cannot be set for web: its certificate is made elsewhere", "fault"),
+        ("csr: web.csr", "csr cannot be set for web: its certificate is made elsewhere", "csr"),
+        ("lifetime: 5d", "lifetime cannot be set for web: its certificate is made elsewhere, and it calls", "lifetime"),
+        ("issuer: issuing", "issuer cannot be set for web: its certificate is made elsewhere, and it calls", "issuer"),
+    ],
+)
+def test_what_is_for_others_to_say_is_refused(household, source, own, words, field) -> None:
+    household.text = bank(own=own)
+    error = refused(household)
+    assert words in error.message
+    assert f"{field}:" in error.place.text
+
+
+def test_roots_are_needed(household: Household, source: Source) -> None:
+    household.text = household.text.replace(", trust: live/roots.pem", "")
+    assert "web does not say which roots vouch for its certificate" in refused(household).message
+
+
+def test_a_server_has_no_identity_of_its_own_there(household: Household, source: Source) -> None:
+    household.text = bank(more=', identity: "dns:www.bank.example"')
+    assert "identity is how a client is known" in refused(household).message
+
+
+def test_who_looks_servers_up_cannot_call_it(household: Household, source: Source) -> None:
+    household.text = household.text.replace("calls: [web, accounts]", "calls: [web, accounts], check_revocation: crl")
+    assert "the certificate of server.web is issued elsewhere" in refused(household).message
+
+
+def test_it_is_drawn(household: Household, source: Source) -> None:
+    from scaffold.view.graph import drawing
+
+    [web] = [node for node in drawing(household.open().topology).nodes if node.label[0] == "web"]
+    assert "issued elsewhere" in web.label
 
 
 # --- Clients ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,76 @@
+"""The topologies that docs/existing-certificates.md shows are applied as they stand there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.handshake.elsewhere_lab import OpenSslCa
+from tests.requirements import require_command
+from tests.unit.conftest import Household, write_kind
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/existing-certificates.md").read_text("utf-8")
+TOPOLOGIES = {re.search(r"^name: (\S+)$", text, re.M)[1]: text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.S)}  # type: ignore[index]
+
+
+@pytest.fixture
+def household(tmp_path: Path) -> Household:
+    return Household(tmp_path)
+
+
+def with_public_ca(folder: Path) -> None:
+    ca = OpenSslCa.made(folder / "public", "Public")
+    ca.issue("web", "/CN=www.bank.example", "DNS:www.bank.example")
+    (folder / "live").mkdir()
+    shutil.copy(ca.folder / "web.pem", folder / "live/fullchain.pem")
+    shutil.copy(ca.folder / "web.key", folder / "live/privkey.pem")
+    shutil.copy(ca.folder / "root.pem", folder / "public-roots.pem")
+
+
+def with_a_request(folder: Path) -> None:
+    write_kind(folder / "certificates-only", {"README.md": "certificates\n", "run.sh": "#!/bin/sh\n"})
+    file = folder / "certificates-only/cookiecutter.json"
+    block = json.loads(file.read_text())
+    block["_scaffold"]["supports"] = ["csr"]
+    file.write_text(json.dumps(block))
+    OpenSslCa.made(folder / "host", "Host").request("vault", "/CN=vault")
+    shutil.copy(folder / "host/vault.csr", folder / "vault.csr")
+
+
+def with_a_partner(folder: Path) -> None:
+    ca = OpenSslCa.made(folder / "partner", "Partner")
+    shutil.copy(ca.folder / "ca.pem", folder / "partner-ca.pem")
+    shutil.copy(ca.folder / "root.pem", folder / "partner-root.pem")
+
+
+PREPARED = {"shop": with_public_ca, "vaults": with_a_request, "desks": with_a_partner}
+
+
+@pytest.mark.parametrize("name", TOPOLOGIES)
+def test_what_the_page_shows_is_applied_and_leaves_nothing_to_do(household: Household, name: str) -> None:
+    require_command("openssl")
+    PREPARED[name](household.folder)
+    household.text = TOPOLOGIES[name]
+    household.apply()
+    assert household.plan().changes == ()
+
+
+def test_every_topology_of_the_page_is_tried() -> None:
+    assert TOPOLOGIES.keys() == PREPARED.keys()
+
+
+def test_the_page_says_of_the_templates_what_they_declare() -> None:
+    header = re.search(r"^\| identity \| is \| (.*) \|$", PAGE, re.M)
+    assert header is not None
+    templates = header[1].split(" | ")
+    for form, label in {"uri": "`spiffe://…`, `uri:…`", "dns": "`dns:NAME`", "subject": "`subject:NAME`"}.items():
+        [row] = [line for line in PAGE.splitlines() if line.startswith(f"| {label} |")]
+        cells = [cell.strip() for cell in row.strip("|").split("|")][2:]
+        for template, cell in zip(templates, cells, strict=True):
+            declared = json.loads((ROOT / f"templates/servers/{template}/cookiecutter.json").read_text())
+            assert (form in declared["_scaffold"]["sees_callers_by"]) is (cell == "yes"), (template, form)
