@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ PREPARED = {"shop": with_public_ca, "vaults": with_a_request, "desks": with_a_pa
 def test_what_the_page_shows_is_applied_and_leaves_nothing_to_do(household: Household, name: str) -> None:
     require_command("openssl")
     PREPARED[name](household.folder)
+    household.now = datetime.now(UTC)  # what was made this moment has begun
     household.text = TOPOLOGIES[name]
     household.apply()
     assert household.plan().changes == ()

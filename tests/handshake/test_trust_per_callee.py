@@ -35,6 +35,7 @@ clients:
 KINDS = (
     ("python", "python", ""),
     ("nginx", "curl", "upstream: accounts"),
+    ("haproxy", "curl", "upstream: accounts"),
     ("kestrel", "dotnet", ""),
 )
 
@@ -54,7 +55,7 @@ clients:
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kinds: f"{kinds[0]}-{kinds[1]}")
 def sound(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     server, client, upstream = request.param
-    for command in {"nginx": ("nginx", "curl"), "kestrel": ("dotnet",)}.get(server, ()):
+    for command in {"nginx": ("nginx", "curl"), "haproxy": ("haproxy", "curl"), "kestrel": ("dotnet",)}.get(server, ()):
         require_command(command)
     addresses = dict(zip(("accounts", "ledger", "caller"), free_addresses(3), strict=True))
     text = TOPOLOGY.format(server=server, client=client, upstream=upstream, **addresses)
