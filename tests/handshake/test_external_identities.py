@@ -15,8 +15,9 @@ import pytest
 from scaffold.running.services import Launch, Services, free_addresses
 from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort
+from scaffold.verify.model import Probe, Result
 from tests.handshake.elsewhere_lab import OpenSslCa, openssl
-from tests.handshake.verify_lab import applied
+from tests.handshake.verify_lab import applied, failures, lines
 from tests.requirements import require_command
 
 require_command("openssl")
@@ -178,3 +179,44 @@ def test_a_partner_is_known_by_a_name(by_san: Desk, name: str) -> None:
 
 def test_a_sibling_ca_gets_nobody_in(by_san: Desk) -> None:
     assert by_san.ask("sibling/impostor")[0] == 403
+
+
+# --- With a certificate that is here, although somebody else issues it ----------------------------------------------
+
+ADOPTED = """
+version: 1
+name: bank
+cas:
+  root: {{}}
+  partner: {{existing: {{certificate: partner/ca.pem, chain: partner/root.pem}}}}
+servers:
+  desk: {{template: {kind}, issuer: root, listen: "{desk}", names: [desk.internal]}}
+clients:
+  robot:
+    template: python
+    issuer: partner
+    calls: [desk]
+    existing: {{certificate: partner/robot.pem, key: partner/robot.key, identity: "{identity}"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "identity"),
+    [
+        ("python", "dns:robot.partner.example"),
+        ("python", "spiffe://partner.example/robot"),
+        ("nginx", r"subject:CN=robot,O=Partner\\, Ltd."),
+    ],
+)
+def test_a_client_with_a_certificate_from_elsewhere_gets_in(tmp_path: Path, kind: str, identity: str) -> None:
+    if kind == "nginx":
+        require_command("nginx")
+    ca = OpenSslCa.made(tmp_path / "partner", "Partner")
+    sans = "DNS:robot.partner.example, URI:spiffe://partner.example/robot"
+    ca.issue("robot", "/O=Partner, Ltd./CN=robot", sans, purposes="clientAuth")
+    [address] = free_addresses(1)
+    lab = applied(ADOPTED.format(kind=kind, desk=address, identity=identity), tmp_path)
+    report = lab.verify()
+    assert not failures(report), lines(report)
+    [edge] = [check for check in report.checks if check.probe is Probe.EDGE]
+    assert edge.result is Result.PASSED, lines(report)

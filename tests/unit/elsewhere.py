@@ -52,6 +52,8 @@ class Elsewhere:
     """A root and an intermediate below it."""
 
     called: str = "Public"
+    by_the_letter: bool = True
+    """Whether its CAs say what they may sign (RFC 5280 4.2.1.3 asks for it)."""
     root_key: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
     key: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
 
@@ -61,12 +63,9 @@ class Elsewhere:
 
     def _ca(self, subject: str, key: ec.EllipticCurvePrivateKey, issuer: str, signer: ec.EllipticCurvePrivateKey):
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-        return self._signed(
-            self._builder(name(subject), key, name(issuer), signer, timedelta(days=-1), timedelta(days=3_650))
-            .add_extension(x509.BasicConstraints(True, None), True)
-            .add_extension(usage, True),
-            signer,
-        )
+        builder = self._builder(name(subject), key, name(issuer), signer, timedelta(days=-1), timedelta(days=3_650))
+        builder = builder.add_extension(x509.BasicConstraints(True, None), True)
+        return self._signed(builder.add_extension(usage, True) if self.by_the_letter else builder, signer)
 
     def _builder(self, subject, key, issuer, signer, begins, ends):
         return (

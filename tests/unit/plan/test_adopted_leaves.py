@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from scaffold.errors import Overtaken, PlanError, SecretError, TopologyError, WrongPassword
@@ -496,6 +496,36 @@ def test_it_is_drawn(household: Household, source: Source) -> None:
 
     [web] = [node for node in drawing(household.open().topology).nodes if node.label[0] == "web"]
     assert "issued elsewhere" in web.label
+
+
+@pytest.mark.parametrize("own", ["", "tls: modern"], ids=["TLS 1.2", "TLS 1.3 alone"])
+def test_a_key_that_a_template_refuses_in_tls_1_2_is_told(household: Household, source: Source, own: str) -> None:
+    source.put(PUBLIC.issue("www.bank.example", key=ec.generate_private_key(ec.SECP521R1())))
+    household.text = bank(own=own)
+    if own:
+        household.apply()
+    else:
+        assert "its ec-p521 key is refused in TLS 1.2, which it speaks with client.teller" in refused(household).message
+
+
+def test_a_key_that_its_own_template_cannot_use_is_told(household: Household, source: Source) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    source.put(PUBLIC.issue("www.bank.example", key=key))
+    household.text = bank("kestrel")
+    assert 'template "kestrel" cannot use a ed25519 key of its own' in refused(household).message
+
+
+@pytest.mark.parametrize("client", ["python", "curl"])
+def test_a_chain_that_a_caller_refuses_by_the_letter_is_told(household, source, client) -> None:
+    lax = Elsewhere("Lax", by_the_letter=False)
+    Source(source.folder, lax).put(lax.issue("www.bank.example"))
+    household.text = household.text.replace(
+        "template: python, issuer: issuing, calls", f"template: {client}, issuer: issuing, calls"
+    )
+    if client == "curl":
+        household.apply()
+    else:
+        assert "client.teller refuses its chain: CN=Lax R1 has no key usage" in refused(household).message
 
 
 # --- Clients ------------------------------------------------------------------------------------------------------
