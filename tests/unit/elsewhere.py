@@ -54,6 +54,9 @@ class Elsewhere:
     called: str = "Public"
     by_the_letter: bool = True
     """Whether its CAs say what they may sign (RFC 5280 4.2.1.3 asks for it)."""
+    more: Sequence[tuple[x509.ExtensionType, bool]] = ()
+    """What its CAs say besides, and whether that is critical."""
+    ends: timedelta = timedelta(days=3_650)
     root_key: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
     key: ec.EllipticCurvePrivateKey = field(default_factory=new_key)
 
@@ -63,8 +66,10 @@ class Elsewhere:
 
     def _ca(self, subject: str, key: ec.EllipticCurvePrivateKey, issuer: str, signer: ec.EllipticCurvePrivateKey):
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-        builder = self._builder(name(subject), key, name(issuer), signer, timedelta(days=-1), timedelta(days=3_650))
+        builder = self._builder(name(subject), key, name(issuer), signer, timedelta(days=-1), self.ends)
         builder = builder.add_extension(x509.BasicConstraints(True, None), True)
+        for extension, critical in self.more:
+            builder = builder.add_extension(extension, critical)
         return self._signed(builder.add_extension(usage, True) if self.by_the_letter else builder, signer)
 
     def _builder(self, subject, key, issuer, signer, begins, ends):
@@ -93,6 +98,7 @@ class Elsewhere:
         key: ec.EllipticCurvePrivateKey | None = None,
         subject: x509.Name | None = None,
         is_ca: bool = False,
+        more: Sequence[tuple[x509.ExtensionType, bool]] = (),
     ) -> Issued:
         """A leaf as a public CA makes it: both purposes, a policy, pointers, and nothing that was asked for."""
         key = key or new_key()
@@ -104,6 +110,8 @@ class Elsewhere:
             builder = builder.add_extension(x509.SubjectAlternativeName(sans), False)
         if purposes:
             builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), False)
+        for extension, critical in more:
+            builder = builder.add_extension(extension, critical)
         policy = x509.PolicyInformation(x509.ObjectIdentifier("2.23.140.1.2.1"), None)
         builder = builder.add_extension(x509.CertificatePolicies([policy]), False)
         return Issued(self._signed(builder, self.key), key, [self.intermediate])

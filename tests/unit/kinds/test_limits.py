@@ -18,6 +18,7 @@ from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import Client, IdentityForm, KeyType, RevocationCheck, TlsProfile, Topology
+from scaffold.topology.names import form_of
 
 BASE = """
 version: 1
@@ -188,6 +189,31 @@ def test_by_name_an_external_caller_is_refused():
     t = topology(clients=outside)
     assert "is not known here" in refused(t, **BY_NAME).message
     assert check(t, kinds_of(t)) == ()
+
+
+@pytest.mark.parametrize("identity", ["spiffe://x/y", "dns:gw.example", "subject:CN=a"])
+@pytest.mark.parametrize("seen", list(IdentityForm))
+def test_who_has_a_certificate_from_elsewhere_is_known_by_what_the_template_sees(identity: str, seen: IdentityForm):
+    outside = f'  auditor: {{external: {{issuer: issuing, identity: "{identity}"}}, calls: [desk]}}'
+    t, sees = topology(clients=outside), {"sees_callers_by": frozenset({seen})}
+    if seen is form_of(identity):
+        assert check(t, kinds_of(t, **sees)) == ()
+    else:
+        assert "is not known here" in refused(t, **sees).message
+
+
+def test_by_name_a_stated_subject_is_told_from_those_of_others():
+    outside = '  auditor: {external: {issuer: issuing, identity: "subject:CN=teller"}, calls: [desk]}'
+    error = refused(topology(clients=outside), **BY_NAME)
+    assert "would mistake client.auditor for client.teller" in error.message
+    t = topology(clients=outside.replace("CN=teller", "CN=auditor"))
+    assert check(t, kinds_of(t, **BY_NAME)) == ()
+
+
+def test_a_request_is_for_kinds_that_need_no_key():
+    t = topology(server="    csr: desk.csr")
+    assert "needs the private key" in refused(t).message
+    assert check(t, kinds_of(t, supports=frozenset({"csr"}))) == ()
 
 
 def test_by_name_what_cannot_be_seen_is_refused():

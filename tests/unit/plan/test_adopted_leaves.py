@@ -528,6 +528,38 @@ def test_a_chain_that_a_caller_refuses_by_the_letter_is_told(household, source, 
         assert "client.teller refuses its chain: CN=Lax R1 has no key usage" in refused(household).message
 
 
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+ELSEWHERE = {
+    "a name that its CA may not give": (
+        Elsewhere("Narrow", more=[(x509.NameConstraints([x509.DNSName("other.example")], None), True)]), {},
+        "CN=Narrow R1 does not permit \"www.bank.example\"",
+    ),
+    "a CA that has ended": (
+        Elsewhere("Ended", ends=timedelta(seconds=-1)), {"ends": timedelta(days=1)}, "CN=Ended R1 ended on",
+    ),
+    "a CA with what nobody understands": (
+        Elsewhere("Odd", more=[(UNKNOWN, True)]), {}, "CN=Odd R1 has a critical extension",
+    ),
+    "a leaf with what nobody understands": (PUBLIC, {"more": [(UNKNOWN, True)]}, "CN=leaf has a critical extension"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ELSEWHERE)
+def test_what_stands_above_it_must_do(household: Household, source: Source, case: str) -> None:
+    ca, more, words = ELSEWHERE[case]
+    Source(source.folder, ca).put(ca.issue("www.bank.example", **more))  # type: ignore[arg-type]
+    assert words in refused(household).message
+
+
+def test_a_root_that_its_own_file_brings_vouches_for_nothing(household: Household, source: Source) -> None:
+    issued = PARTNER.issue("www.bank.example")
+    source.put(issued)
+    (source.folder / "fullchain.pem").write_bytes(issued.full_chain() + pem([PARTNER.root]))
+    error = refused(household)
+    assert "its chain ends at CN=Partner Root, which is not in" in error.message
+    assert "trust" in error.place.text
+
+
 # --- Clients ------------------------------------------------------------------------------------------------------
 
 CLIENTS = """

@@ -25,6 +25,11 @@ NAMED_AS_WRONG = """\
     names: ['spiffe://shop/client/cli/wrong-name']
     calls: [gateway]"""
 
+EXISTING = '    existing: {certificate: a.pem, key: a.key, identity: "dns:cli.example"}\n'
+ADOPTED = "    issuer: partner\n"
+NAMELESS = "    existing: {certificate: a.pem, key: a.key}\n"
+EXISTING_SERVER = "    existing: {certificate: a.pem, key: a.key, trust: r.pem}\n    csr: a.csr\n"
+
 BROKEN = [
     # form
     ("name: shop", "name: My Shop", "is not a name", "My Shop", "my-shop"),
@@ -136,6 +141,17 @@ BROKEN = [
     (CLI, CLI + "    subject: {common_name: GATEWAY  server}\n", "same issuer and the same subject", "subject", ""),
     (CLI, CLI + "    subject: {common_name: shop root}\n", "same subject as the CA root", "subject", ""),
     ("    external: {", "    template: curl\n    external: {", "cannot be set for an external", "curl", "calls"),
+    # certificates and keys from elsewhere
+    (API, API + EXISTING_SERVER, "csr cannot be set for api", "a.csr", "leave csr out"),
+    (API, API + NAMELESS, "does not say which roots", "existing", "trust:"),
+    (CLI, CLI + EXISTING, "cli needs issuer", None, "issuer: root"),
+    (CLI, CLI + "    issuer: issuing\n" + EXISTING, "issuing is made here", "issuing", "existing of its own"),
+    (CLI, CLI + ADOPTED + "    key: rsa-2048\n" + EXISTING, "key cannot be set for cli", "rsa", "leave key out"),
+    (CLI, CLI + ADOPTED + NAMELESS, "needs an identity", "existing", "existing: {identity"),
+    (CLI, CLI + "    csr: a.csr\n    pfx: {password: {generate: true}}\n", "pfx cannot be set for cli", "pfx", ""),
+    ("spiffe://partner.example/robot", "subject:robot", "not a distinguished name", '"subject', "openssl x509"),
+    ("spiffe://partner.example/robot", "dns:a_b", "neither a DNS name", '"dns', "underscores"),
+    ("spiffe://partner.example/robot", "CN=robot", "not an absolute URI", '"CN', "subject:CN=robot"),
     # faults
     ("    calls: [api, gateway]", "    fault: expired", "as it calls no server", "expired", ""),
     (
@@ -147,6 +163,14 @@ BROKEN = [
     ),
     (API, API + "    fault: no-san\n    subject: {common_name: LOCALHOST}\n", "common name for its name", "no-san", ""),
 ]  # fmt: skip
+
+
+def test_a_dns_name_that_a_client_of_the_same_ca_has_is_nobody_elses_identity() -> None:
+    named = changed(CLI, CLI + "    names: [gw.shop.internal]\n").replace("issuer: partner,", "issuer: issuing,")
+    text = named.replace("spiffe://partner.example/robot", "dns:gw.shop.internal")
+    refused(text, "robot is known by dns:gw.shop.internal, which is also a name of cli", '"dns')
+    read(text.replace("dns:gw", "dns:other"))
+    read(text.replace("issuer: issuing,", "issuer: partner,"))
 
 
 @pytest.mark.parametrize(("old", "new", "message", "at", "hint"), BROKEN, ids=[row[1].strip()[:50] for row in BROKEN])
