@@ -187,7 +187,7 @@ def desire(t: Topology, issuers: Mounted = MappingProxyType({}), generations: Ge
             for ca in graph.issuing_order(t)
             for one in _generations(t, ca, longest.get(ca.name, timedelta()), issuers, generations)
         ),
-        parties=tuple(_party(t, party, issuers, issuing[party.issuer]) for party in _own_parties(t)),
+        parties=tuple(_party(t, party, issuers, issuing.get(party.issuer, FIRST)) for party in _own_parties(t)),
     )
 
 

@@ -17,6 +17,7 @@ from scaffold.pki.names import rfc2253
 from scaffold.store import files
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.existing_leaf import BroughtLeaf
+from scaffold.topology.address import Address
 from scaffold.topology.model import ExistingLeaf, Party, Topology
 
 _T = TypeVar("_T")
@@ -132,7 +133,7 @@ def _mismatch(t: Topology, party: Party, existing: ExistingLeaf) -> TopologyErro
 def _below(t: Topology, party: Party, leaf: x509.Certificate, issuer: ExistingCa) -> chains.Path:
     """A client is let in by the key of its issuer, which is a CA of the topology."""
     if not chains.signed_by(leaf, issuer.certificate):
-        message = f"it was issued by {rfc2253(leaf.issuer)}, and not by ca.{party.issuer}"
+        message = f"it was issued by {rfc2253(leaf.issuer)}, and not by {Address.ca(party.issuer)}"
         raise wrong(t, party, "certificate", message, "name the CA that has issued it under `issuer`")
     return (leaf, *issuer.path)
 

@@ -143,7 +143,7 @@ BROKEN = [
     ("    external: {", "    template: curl\n    external: {", "cannot be set for an external", "curl", "calls"),
     # certificates and keys from elsewhere
     (API, API + EXISTING_SERVER, "csr cannot be set for api", "a.csr", "leave csr out"),
-    (API, API + NAMELESS, "does not say which roots", "existing", "trust:"),
+    (API, API + NAMELESS, "does not say which roots", None, "trust:"),
     (CLI, CLI + EXISTING, "cli needs issuer", None, "issuer: root"),
     (CLI, CLI + "    issuer: issuing\n" + EXISTING, "issuing is made here", "issuing", "existing of its own"),
     (CLI, CLI + ADOPTED + "    key: rsa-2048\n" + EXISTING, "key cannot be set for cli", "rsa", "leave key out"),
