@@ -116,15 +116,15 @@ def _check_party(t: Topology, party: Party, kind: Kind, passwords: tuple[str, ..
     if party.csr is not None and "csr" not in kind.capabilities.supports:
         raise _refusal(t, party, "csr", kind, "needs the private key, and of a request there is none here", None)
     if party.has_issued:
-        yield from uses_key(party, kind, party.key, t.place(*_path(party), "key"))
+        yield from uses_key(t, party, kind, party.key, "key")
 
 
-def uses_key(party: Party, kind: Kind, key: KeyType, place: Place | None) -> Iterator[Note]:
-    """Notes of the library that a key of its own needs. Raises TopologyError where the kind cannot use one."""
+def uses_key(t: Topology, party: Party, kind: Kind, key: KeyType, *field: str) -> Iterator[Note]:
+    """Notes of the library that a key of its own needs. Raises TopologyError at `field` where the kind can use none."""
     needed = kind.capabilities.keys.get(key)
     if needed is None:
         message = f'{party.address}: template "{kind.name}" cannot use a {key} key of its own'
-        raise TopologyError(message, place=place, hint=_one_of(kind.capabilities.keys))
+        raise TopologyError(message, place=t.place(*_path(party), *field), hint=_one_of(kind.capabilities.keys))
     yield from _newer(party, kind, needed, f"a {key} key")
 
 

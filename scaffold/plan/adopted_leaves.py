@@ -177,10 +177,7 @@ def its_own_kind(one: _Leaf) -> Found:
         hint = "it takes rsa-2048 to rsa-4096, ec-p256 to ec-p521, ed25519"
         yield one.wrong("key", "its key is of a type that is not used here", hint)
     elif kind is not None:
-        try:
-            yield from limits.uses_key(one.party, kind, key, None)
-        except TopologyError as error:
-            yield one.wrong("key", error.message.removeprefix(f"{one.party.address}: "), error.hint)
+        yield from limits.uses_key(one.t, one.party, kind, key, "existing", "key")
 
 
 def its_peers(one: _Leaf) -> Found:
