@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Final
 
 from scaffold.plan.desired import Desired, DesiredParty
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reasons import Reason, ReasonCode
-from scaffold.settings.peers import is_trust_in_one
 from scaffold.store.layout import FOLDERS, CertificatePaths, PartyPaths, ca_paths, party_paths
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record
@@ -32,10 +32,16 @@ def stale_trust(
 
 
 def _trust_in_each(paths: PartyPaths, observed: Observation) -> Iterator[str]:
-    """The files that are there of the roots which vouch for one server each."""
-    for path in (f"{paths.tls}/{name}" for name in observed.names(paths.tls)):
-        if is_trust_in_one(path, paths.trust) or is_trust_in_one(path, paths.client_trust):
-            yield path
+    """The files that are there of the roots which vouch for one server each: beside `ca.pem`, `ca.NAME.pem`."""
+    folder = f"{paths.tls}/"
+    begins = tuple(common.removeprefix(folder).removesuffix("pem") for common in (paths.trust, paths.client_trust))
+    for name in observed.names(paths.tls):
+        # A name has no dot.
+        if name.startswith(begins) and name.endswith(".pem") and name.count(".") == _DOTS:
+            yield folder + name
+
+
+_DOTS: Final = 2
 
 
 def leftovers(desired: Desired, observed: Observation, held: Collection[Address]) -> Iterator[Change]:

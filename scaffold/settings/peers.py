@@ -38,22 +38,12 @@ def callees_from_elsewhere(t: Topology, party: Party) -> tuple[Server, ...]:
 
 def trusts_each_apart(t: Topology, party: Party) -> bool:
     """Whether the servers that `party` calls lead to several roots, so that each is believed by its own alone."""
-    return len(party.calls) > 1 and len({_vouching(t, t.servers[name]) for name in party.calls}) > 1
-
-
-def _vouching(t: Topology, callee: Server) -> str:
-    """What leads to the roots that vouch for a server: the name of a CA, or its own address."""
-    return graph.root_of(t, callee.issuer).name if callee.issued_here else str(callee.address)
+    return len(party.calls) > 1 and len({t.vouching[name] for name in party.calls}) > 1
 
 
 def trust_in(common: str, callee: str) -> str:
     """The file of the roots that vouch for one server: beside `common`, which holds those of all."""
     return f"{common.removesuffix('.pem')}.{callee}.pem"
-
-
-def is_trust_in_one(path: str, common: str) -> bool:
-    """Whether `path` is such a file."""
-    return path != common and path.startswith(common.removesuffix("pem")) and path.endswith(".pem")
 
 
 def anchors(t: Topology, issuers: Iterable[str]) -> tuple[str, ...]:

@@ -372,6 +372,19 @@ class Topology:
                 found.setdefault(name, []).append(party)
         return MappingProxyType({name: tuple(callers) for name, callers in found.items()})
 
+    @cached_property
+    def vouching(self) -> Mapping[str, str]:
+        """What vouches for each server: the name of the root above it, or its own address where it brings its roots."""
+        return {
+            server.name: self._root(server.issuer) if server.issued_here else str(server.address)
+            for server in self.servers.values()
+        }
+
+    def _root(self, ca: str) -> str:
+        while (issuer := self.cas[ca].issuer) is not None:
+            ca = issuer
+        return ca
+
     def place(self, *path: str | int) -> Place | None:
         """Where the value at `path` stands, or the nearest thing around it that was written."""
         for end in range(len(path), 0, -1):
