@@ -144,6 +144,16 @@ def test_another_request_over_another_key_replaces_it(vault: Household) -> None:
     assert vault.plan().changes == ()
 
 
+def test_another_request_is_seen_beside_a_key_that_somebody_has_put_there(vault: Household) -> None:
+    vault.apply()
+    pem = KEY.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (vault.out / "servers/vault/tls/key.pem").write_bytes(pem)
+    (vault.out / "servers/vault/tls/key.pem").chmod(0o600)
+    assert vault.planned() == {}
+    put(vault, request(key=ec.generate_private_key(ec.SECP256R1())))
+    assert vault.planned() == {str(VAULT): (Action.REPLACE, "key-mismatch")}
+
+
 def test_once_it_is_revoked_it_takes_another_key(vault: Household) -> None:
     vault.apply()
     before = vault.certificate("servers/vault/tls/cert.pem")
