@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from scaffold.errors import KindError
+from scaffold.kinds import mutations
+from scaffold.kinds.mutations import Mutation
 from scaffold.topology.model import IdentityForm, KeyType, OnUnavailable, RevocationCheck, SanType, TlsProfile
 
 FEATURES = (
@@ -119,6 +121,9 @@ class Capabilities:
     `protocol` is what it speaks, as URLs have it for a scheme. `conversation` is the program with which verify speaks a
     server's protocol other than HTTP, relative to the template, and `before_tls` what that protocol says before TLS
     begins.
+
+    `config_check` is a command that judges the configuration in a project's folder without serving, and `mutations` are
+    settings that, broken, verify must catch: both are for `templates check`.
     """
 
     summary: str
@@ -147,6 +152,8 @@ class Capabilities:
     sees_callers_by: frozenset[IdentityForm] = frozenset()
     owners: Owners = Owners()
     """Of a kind that declares none every file is merged, but for `tls/`."""
+    config_check: tuple[str, ...] = ()
+    mutations: tuple[Mutation, ...] = ()
 
     def owner_of(self, path: str) -> Owner:
         """Whose the file at `path` is, which is relative to the project."""
@@ -190,6 +197,8 @@ def parse(block: object, where: str) -> Capabilities:
         before_tls=reader.exchanges("before_tls") if server and protocol != HTTP else (),
         sees_callers_by=reader.members("sees_callers_by", IdentityForm, _SEEN_WITH[sees_issuer_by]),
         owners=reader.owners("owners"),
+        config_check=reader.texts("config_check"),
+        mutations=reader.mutations("mutations"),
     )
     reader.finish()
     return capabilities
@@ -323,6 +332,13 @@ class _Reader:
         if not all(_is_texts(patterns) for patterns in value.values()):
             raise self._wrong(field, "must have lists of patterns, such as app/*")
         return Owners(tuple(value.get("yours", ())), tuple(value.get("merged", ())))
+
+    def mutations(self, field: str) -> tuple[Mutation, ...]:
+        value = self._take(field)
+        try:
+            return () if value is None else mutations.parse(value)
+        except ValueError as error:
+            raise self._wrong(field, str(error)) from error
 
     def feature(self, name: str) -> str:
         if name not in FEATURES:

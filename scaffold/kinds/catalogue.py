@@ -21,7 +21,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from scaffold.errors import KindError
-from scaffold.kinds.capabilities import HTTP, Capabilities, Owners, parse
+from scaffold.kinds.capabilities import HTTP, ROLES, Capabilities, Owners, parse
 from scaffold.settings.values import ClientSettings, ServerSettings
 from scaffold.topology.inputs import read_at_most
 
@@ -98,6 +98,16 @@ def suggested(role: str, protocol: str = HTTP) -> str:
     return next((name for name in names if find(name, role, templates_folder()).capabilities.suggested), names[0])
 
 
+def builtin(name: str, role: str) -> Kind:
+    """A built-in template. Raises KindError where there is none of that role."""
+    return find(name, role, templates_folder())
+
+
+def starter() -> Kind:
+    """The template that is there to be copied: a whole server in few lines."""
+    return load(templates_folder() / "starter", "starter", builtin=True)
+
+
 @functools.cache
 def find(template: str, role: str, base: Path) -> Kind:
     """The kind that a topology in the folder `base` calls `template`.
@@ -115,6 +125,47 @@ def find(template: str, role: str, base: Path) -> Kind:
     if kind.role != role:
         raise KindError(f'template "{template}" is for a {kind.role}, not for a {role}')
     return kind
+
+
+def named(template: str, base: Path, role: str | None = None) -> tuple[Kind, ...]:
+    """The templates that a person means: built-in ones by name, of `role` or of both, or one of a folder or repository.
+
+    A folder needs no `./` here. Raises KindError.
+    """
+    roles = (role,) if role is not None else ROLES
+    if builtin := tuple(find(template, each, base) for each in roles if template in builtin_names(each)):
+        return builtin
+    folder = base / Path(template).expanduser()
+    if _REPOSITORY.search(template):
+        kind = load(_fetch(template), template)
+    elif "/" in template or folder.is_dir():
+        kind = load(folder, template)
+    else:
+        raise _unknown(template, role or ROLES[0])
+    if kind.role not in roles:
+        raise KindError(f'template "{template}" is for a {kind.role}, not for a {role}')
+    return (kind,)
+
+
+def one_named(template: str, base: Path, role: str | None = None) -> Kind:
+    """The one template that a person means. Raises KindError where it is a server's and a client's name."""
+    kinds = named(template, base, role)
+    if len(kinds) > 1:
+        raise KindError(
+            f'"{template}" is a template for servers and one for clients',
+            hint="say --role server or --role client",
+        )
+    return kinds[0]
+
+
+def copy(kind: Kind, folder: Path) -> None:
+    """Copies a template into `folder`, which is made. Raises KindError where anything is there, or cannot be."""
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise KindError(f"{folder} is there already, and not empty", hint="name a folder that is not there yet")
+        shutil.copytree(kind.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    except (OSError, shutil.Error) as error:
+        raise KindError(f"{folder} cannot be written: {error}") from error
 
 
 def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:

@@ -54,6 +54,7 @@ class Launch:
 
     `environment` holds what is set on top of the little that is handed on (LISTEN, HEALTH, UPSTREAM, CALL_NAME).
     `inherits` are the patterns of what is handed on besides, as the kind declares them.
+    `through` is a command that runs the one that follows it, such as nohup.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Launch:
     ready: str
     environment: Mapping[str, str] = field(default_factory=dict)
     inherits: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
 
 
 def environment(home: Path, extra: Mapping[str, str], inherits: Iterable[str] = ()) -> dict[str, str]:
@@ -123,7 +125,7 @@ class Service:
         script = launch.folder / "run.sh"
         try:
             self._process = subprocess.Popen(
-                [*_die_with_parent(), str(script)],
+                [*_die_with_parent(), *launch.through, str(script)],
                 cwd=launch.folder,
                 env=environment(home, launch.environment, launch.inherits),
                 stdin=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,6 +59,7 @@ def verify(
     *,
     plan: Plan,
     only: Address | None = None,
+    limit_to: Collection[Probe] = frozenset(Probe),
     ports: Ports = "fixed",
     on_check: Callable[[Check, int], None] | None = None,
     randomness: Randomness = OPERATING_SYSTEM,
@@ -67,17 +68,18 @@ def verify(
     """Start what was rendered, and prove by handshakes who gets in and who does not.
 
     `plan` is today's plan of the same topology: what it would change in `tls/` has drifted, and is reported beside the
-    checks. `only` is the address of a server or client. `on_check` is called with each check as it ends, and with how
-    many there are in all. `generations` are those of CAs with more than one: what each issues gets in, as long as it is
-    trusted. Rogues live from `now` on for minutes. Call it from the main thread: servers are ended when that ends.
-    Raises VerifyError where the output is not there yet, a port is taken, or a server does not come up.
+    checks. `only` is the address of a server or client; `limit_to` leaves the cases of some probes. `on_check` is
+    called with each check as it ends, and with how many there are in all. `generations` are those of CAs with more than
+    one: what each issues gets in, as long as it is trusted. Rogues live from `now` on for minutes. Call it from the
+    main thread: servers are ended when that ends. Raises VerifyError where the output is not there yet, a port is
+    taken, or a server does not come up.
     """
     parties = [party.address for party in graph.parties(t)]
     if only is not None and only not in parties:
         message = f"there is no server or client {only}"
         raise VerifyError(message, hint=nearest(str(only), map(str, parties)))
     withdrawn = _withdrawn(t, layout)
-    chosen = cases(t, kinds, only, withdrawn)
+    chosen = tuple(case for case in cases(t, kinds, only, withdrawn) if case.probe in limit_to)
     total = len(chosen)
     reasons = _Reasons(t, kinds)
     checks: dict[int, Check] = {}

@@ -13,6 +13,8 @@ from scaffold.view.reasons import sentence
 
 if TYPE_CHECKING:
     from scaffold.apply import Outcome
+    from scaffold.contract.model import ContractReport
+    from scaffold.kinds.catalogue import Kind
     from scaffold.plan.reach import Reach
 
 
@@ -72,6 +74,46 @@ def report_json(report: Report) -> str:
     ]
     summary = {result.value: count for result, count in report.summary.items()}
     return _dump({"checks": checks, "drift": [change_value(change) for change in report.drift], "summary": summary})
+
+
+def templates_json(kinds: Sequence[Kind]) -> str:
+    """`{"templates": [{"template", "role", "summary", "builtin", "folder", "requires", "variables", …}]}`."""
+    return _dump({"templates": list(map(_template_value, kinds))})
+
+
+def _template_value(kind: Kind) -> dict[str, Any]:
+    can = kind.capabilities
+    return {
+        "template": kind.name,
+        "role": kind.role,
+        "summary": can.summary,
+        "builtin": kind.builtin,
+        "folder": str(kind.folder),
+        "requires": [list(group) for group in can.requires],
+        "variables": dict(kind.defaults),
+        "tls": sorted(can.tls),
+        "check_revocation": sorted(can.check_revocation),
+        "on_unavailable": sorted(can.on_unavailable),
+        "keys": dict(can.keys),
+        "peer_keys": dict(can.peer_keys),
+        "supports": sorted(can.supports),
+        "owners": {"yours": list(can.owners.yours), "merged": list(can.owners.merged)},
+        "mutations": [mutation.breaks for mutation in can.mutations],
+    }
+
+
+def contract_json(report: ContractReport) -> str:
+    """`{"template", "role", "checks": [{"check", "result", "detail"}], "summary"}`."""
+    return _dump(
+        {
+            "template": report.template,
+            "role": report.role,
+            "checks": [
+                {"check": check.name, "result": check.result.value, "detail": check.detail} for check in report.checks
+            ],
+            "summary": {result.value: count for result, count in report.summary.items()},
+        }
+    )
 
 
 def _dump(value: Mapping[str, Any] | Sequence[Any]) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from scaffold import __version__
 from scaffold.cli.app import VERBS
+from scaffold.cli.templates import TemplateVerbs
 from tests.cli.harness import scaffold
 
 ROOT = Path(__file__).parents[2]
@@ -29,12 +30,25 @@ def test_help_names_every_verb(tmp_path: Path) -> None:
         assert f"  {verb} " in ended.out
 
 
-@pytest.mark.parametrize("verb", VERBS)
+GROUPS = {"templates": TemplateVerbs.verbs}
+"""Verbs that are several: they are about templates, and of no topology."""
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in GROUPS])
 def test_every_verb_has_help_and_takes_file_and_out(verb: str, tmp_path: Path) -> None:
     ended = scaffold(verb, "--help", cwd=tmp_path)
     assert ended.code == 0
     assert "-f, --file FILE" in ended.out
     assert "--out DIR" in ended.out
+
+
+@pytest.mark.parametrize(("group", "verb"), [(group, verb) for group, verbs in GROUPS.items() for verb in verbs])
+def test_every_verb_of_a_group_has_help(group: str, verb: str, tmp_path: Path) -> None:
+    assert f"  {verb} " in scaffold(group, "--help", cwd=tmp_path).out
+    ended = scaffold(group, verb, "--help", cwd=tmp_path)
+    assert ended.code == 0
+    assert f"scaffold {group} {verb}" in ended.out
+    assert not (SLOW | {"yaml"}) & loaded_by(group, verb, "--help", cwd=tmp_path)
 
 
 def test_a_misspelt_verb_is_a_usage_error_with_a_suggestion(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""Groups of verbs that import the one that is run, so that `--help` stays as quick as an empty command."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import typer
+import typer.core
+import typer.main
+
+
+class Verb(typer.core.TyperCommand):
+    """A verb that says how a topology is named to whoever has named it as an argument."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        topologies = [word for word in args if word.endswith((".yaml", ".yml"))]
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # one of click's, which typer gives no name
+            message = getattr(error, "message", "")
+            if topologies and "unexpected extra argument" in message:
+                ctx.fail(f"{message} A topology is named with -f: scaffold {ctx.info_name} -f {topologies[0]}")
+            raise
+
+
+class LazyVerbs(typer.core.TyperGroup):
+    """A group of commands that knows its verbs by name.
+
+    Each is the function `run` of the module of its name in `package`, or that module's `group` of further verbs.
+    """
+
+    package: ClassVar[str]
+    verbs: ClassVar[Mapping[str, str]]
+    """Every verb with its line in the help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.verbs)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.verbs:
+            return None
+        if cmd_name not in self.commands:
+            module = importlib.import_module(f"{self.package}.{cmd_name}")
+            verb = getattr(module, "group", None)
+            if verb is None:
+                verb = typer.Typer(add_completion=False, rich_markup_mode=None)
+                verb.command(name=cmd_name, help=self.verbs[cmd_name], cls=Verb)(module.run)
+            self.commands[cmd_name] = typer.main.get_command(verb)
+        return self.commands[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(self.verbs.items()))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.verbs:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.verbs)
+            ctx.fail(f"no such verb {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)

@@ -1,0 +1,70 @@
+"""`scaffold templates check`: the whole contract of a template, tried on its real server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scaffold.cli import failures
+from scaffold.cli.clock import now
+from scaffold.cli.options import Json
+from scaffold.cli.templates.options import Role, Template
+
+if TYPE_CHECKING:
+    from scaffold.kinds.catalogue import Kind
+
+
+def run(
+    template: Template,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="CHECK", help="This check alone; may be given again.")
+    ] = None,
+    within: Annotated[
+        float, typer.Option("--within", metavar="SECONDS", min=0.1, help="How long a server may take to be ready.")
+    ] = 120.0,
+    role: Role = None,
+    json: Json = False,
+) -> None:
+    """Render, start, reload, probe and break it in a temporary folder; exit with 5 where anything fails."""
+    from scaffold.contract.run import check
+    from scaffold.kinds import catalogue
+    from scaffold.pki.randomness import OPERATING_SYSTEM
+    from scaffold.view import programs
+    from scaffold.view.progress import progress
+    from scaffold.view.templates import contract_lines
+    from scaffold.view.terminal import show
+
+    kind = catalogue.one_named(template, Path.cwd(), role)
+    chosen = _chosen(kind, only or [])
+    with progress("Checking") as advance:
+        report = check(
+            kind,
+            kind.name if kind.builtin else str(kind.folder.resolve()),
+            now(),
+            only=chosen,
+            within=within,
+            on_check=lambda one, total: advance(total),
+            randomness=OPERATING_SYSTEM,
+        )
+    if json:
+        typer.echo(programs.contract_json(report))
+    else:
+        show(contract_lines(report))
+    if report.failed:
+        raise typer.Exit(failures.PROBE_FAILED)
+
+
+def _chosen(kind: Kind, only: list[str]) -> list[str]:
+    from difflib import get_close_matches
+
+    from scaffold.contract.run import checks_of
+
+    known = checks_of(kind)
+    for name in only:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            meant = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known)}"
+            raise typer.BadParameter(f'no such check "{name}": {meant}', param_hint="--only")
+    return only

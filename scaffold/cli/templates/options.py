@@ -1,0 +1,23 @@
+"""How templates are named on the command line."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import typer
+
+
+class RoleName(enum.StrEnum):
+    """What a template is for."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
+Template = Annotated[
+    str, typer.Argument(metavar="TEMPLATE", help="A folder, a built-in template's name, or a repository.")
+]
+Role = Annotated[
+    RoleName | None, typer.Option("--role", help="Which of the two, where a server and a client have the same name.")
+]

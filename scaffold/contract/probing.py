@@ -1,0 +1,170 @@
+"""What verify finds of a template: nothing as it is rendered, and each mutation that the template declares."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaffold.contract.model import Failed, Untried
+from scaffold.contract.room import Applied, Room
+from scaffold.errors import VerifyError
+from scaffold.kinds.mutations import Mutation
+from scaffold.plan.model import Plan
+from scaffold.running.availability import Availability
+from scaffold.store.layout import Layout
+from scaffold.store.secrets import Secrets
+from scaffold.topology.address import Address
+from scaffold.topology.model import Party
+from scaffold.verify.cases import is_in_its_place
+from scaffold.verify.model import Check, Expected, Observed, Probe, Report, Result
+from scaffold.verify.run import verify
+
+
+def passes_verify(room: Room) -> str:
+    """Every probe of verify goes the right way."""
+    _check_can_run(room)
+    report = _verified(room, room.applied.layout)
+    if failed := _failed(report):
+        raise Failed(f"{len(failed)} probes went the wrong way: {_words(failed)}")
+    if not report.tried:
+        raise Failed("no probe could be tried")
+    counts = report.summary
+    return f"{counts[Result.PASSED]} probes passed, {counts[Result.SKIPPED]} skipped"
+
+
+def declares_mutations(room: Room) -> str:
+    """A template says which of its settings verify must see broken: a check that cannot fail proves nothing."""
+    mutations = room.kind.capabilities.mutations
+    if not mutations:
+        raise Failed("the template declares no mutations: which of its settings, broken, must verify catch?")
+    known = {probe.value for probe in Probe}
+    for mutation in mutations:
+        for probe in mutation.caught_by:
+            if probe not in known:
+                near = difflib.get_close_matches(probe, known, n=1)
+                meant = f'; did you mean "{near[0]}"?' if near else ""
+                raise Failed(f'"{mutation.breaks}" is to be caught by "{probe}", which is no probe{meant}')
+    return f"{len(mutations)} declared"
+
+
+def catches(room: Room, mutation: Mutation) -> str:
+    """Verify fails where one setting is broken, by the probes that are named.
+
+    The setting is broken in each project that has it, one after the other, until one is caught: not all that a
+    setting does shows in every project.
+    """
+    _check_can_run(room)
+    found = _Caught("", ())
+    for party in _mutable(room.applied, room, mutation):
+        found = _caught(room, party, mutation)
+        if not found.missed:
+            return found.words
+    raise Failed(f"it is broken, and nothing sees it: {', '.join(found.missed)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Caught:
+    """What was caught in one project, in words, and the probes that should have seen it and have not."""
+
+    words: str
+    missed: tuple[str, ...]
+
+
+def _caught(room: Room, party: Party, mutation: Mutation) -> _Caught:
+    place = room.folder / "mutated"
+    try:
+        shutil.copytree(room.applied.layout.out, place, symlinks=True, ignore=shutil.ignore_patterns("run"))
+        layout = Layout(place)
+        _break(layout.path(room.applied.paths(party.address).folder), mutation)
+        probes = [Probe(probe) for probe in mutation.caught_by]
+        report = _verified(room, layout, party.address, probes or frozenset(Probe))
+        told = [check for check in report.checks if _tells(check)]
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    missed = [probe.value for probe in probes if all(check.probe is not probe for check in told)]
+    if not told:
+        return _Caught("", tuple(missed) or ("every probe passes",))
+    return _Caught(f"{party.address}: {_words(told)}", tuple(missed))
+
+
+def _check_can_run(room: Room) -> None:
+    """Raises Untried where something of the topology cannot run here: every probe of it would be skipped."""
+    room.stop()  # verify publishes by itself, where the certificates say
+    room.check_can_run()
+    missing = Availability(room.applied.topology, room.applied.kinds).missing
+    for reason in missing.values():
+        raise Untried(reason)
+
+
+def _verified(
+    room: Room, layout: Layout, only: Address | None = None, probes: Collection[Probe] = frozenset(Probe)
+) -> Report:
+    applied = room.applied
+    try:
+        return verify(
+            applied.topology,
+            applied.kinds,
+            layout,
+            room.now,
+            Secrets(),
+            plan=Plan(applied.topology.name),  # the projects were just made, or are broken on purpose
+            only=only,
+            limit_to=probes,
+            ports="auto",
+            randomness=room.randomness,
+        )
+    except VerifyError as error:
+        raise Failed(error.message) from error
+
+
+def _mutable(applied: Applied, room: Room, mutation: Mutation) -> list[Party]:
+    """The servers or clients of the template that have all of what is to be changed.
+
+    Those that call come first where it is a false server that must be seen. Raises Failed where there is none.
+    """
+    parties = applied.parties_of(room.kind)
+    false_servers = any(is_in_its_place(Probe(probe)) for probe in mutation.caught_by)
+    found = [
+        party
+        for party in sorted(parties, key=lambda party: bool(party.calls), reverse=false_servers)
+        if all(
+            _holds(applied.folder(party.address) / file, old)
+            for file, texts in mutation.change.items()
+            for old in texts
+        )
+    ]
+    if not found:
+        raise Failed(f"nothing that is rendered has what it changes in {', '.join(mutation.change)}")
+    return found
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.is_file() and text in file.read_text("utf-8", "replace")
+
+
+def _break(folder: Path, mutation: Mutation) -> None:
+    for file, texts in mutation.change.items():
+        text = (folder / file).read_text("utf-8")
+        for old, new in texts.items():
+            text = text.replace(old, new)
+        (folder / file).write_text(text, "utf-8")
+
+
+def _failed(report: Report) -> list[Check]:
+    return [check for check in report.checks if check.result is Result.FAILED]
+
+
+def _tells(check: Check) -> bool:
+    """Whether a probe has caught something: where a refusal is expected, nothing but getting in says so."""
+    seen = check.expected is Expected.ALLOWED or check.observed is Observed.ALLOWED
+    return check.result is Result.FAILED and seen
+
+
+def _words(failed: list[Check]) -> str:
+    first = failed[0]
+    seen = f"{first.client} at {first.server}, {first.probe}: {first.observed.value} ({first.detail})"
+    others = dict.fromkeys(check.probe.value for check in failed if check.probe is not first.probe)
+    return seen + (f"; also {', '.join(others)}" if others else "")

@@ -1,0 +1,353 @@
+"""What is checked of a running server: that it comes up, moves, reloads, bears strangers, and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from scaffold.contract.model import Failed, Untried
+from scaffold.contract.room import Room, Running
+from scaffold.contract.topologies import GREETING
+from scaffold.pki import keys
+from scaffold.topology.model import HostPort
+from scaffold.verify import tls
+from scaffold.verify.probe import PATIENCE, Answered, call_plainly
+
+_STRANGERS = 64
+"""As many that say nothing, and that stop in the middle of a handshake, each."""
+
+_DAWDLERS = 16
+"""As many with a certificate that is valid and not allowed, who send a request byte by byte."""
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
+_PATHS = ("/", "/.mtls/caller", "/call/desk", "/.mtls/other", "//", "/%2e%2e/", "/index.html?x=1")
+_NO_HOME = Path("/dev/null/home")
+"""A place that nobody can make."""
+
+_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+
+
+def becomes_ready(room: Room) -> str:
+    """It prints its line, and from then on it answers."""
+    room.running.ask_allowed()
+    return "it said so, and answered"
+
+
+def moves(room: Room) -> str:
+    """`LISTEN` and `HEALTH` move it, and nothing is left where it was rendered."""
+    running, server = room.running, room.server
+    running.ask_allowed()
+    for address in (server.listen, *([server.health] if server.health else [])):
+        if _answers(address):
+            raise Failed(f"it listens on {address} all the same")
+    if running.health is None:
+        return "LISTEN moves it"
+    match call_plainly(running.health, "/healthz"):
+        case Answered(200, body) if body.strip() == b"ok":
+            return "LISTEN and HEALTH move it"
+        case outcome:
+            raise Failed(f"/healthz where HEALTH says: {outcome}")
+
+
+def says_who_called(room: Room) -> str:
+    """`GET /.mtls/caller` names the caller, and `/` answers as rendered, the greeting whole."""
+    running = room.running
+    wanted: dict[str, object] = {
+        "server": room.server.name,
+        "caller": room.applied.topology.clients["teller"].identity,
+        "roles": [],
+        "on_behalf_of": None,
+    }
+    for path in ("/.mtls/caller", "/"):
+        answer = _json(running.ask(path=path), path)
+        for field, value in wanted.items():
+            if answer.get(field) != value:
+                raise Failed(f"{path} says {field} {json.dumps(answer.get(field))}, and it is {json.dumps(value)}")
+    if room.kind.defaults.get("greeting") and answer.get("greeting") != GREETING:
+        raise Failed(f"the greeting came back as {json.dumps(answer.get('greeting'))}")
+    return "awkward names and greeting came back whole"
+
+
+def refuses_before_routing(room: Room) -> str:
+    """A valid caller that is not allowed gets 403 (or an end of TLS), whatever the method and the path."""
+    running = room.running
+    running.ask_allowed()
+    for method in _METHODS:
+        for path in _PATHS:
+            if (status := _status(running, method, path)) not in (None, 400, 401, 403):
+                raise Failed(f"{method} {path} of a caller that is not allowed: HTTP {status}")
+    return f"{len(_METHODS)} methods, {len(_PATHS)} paths"
+
+
+def bears_strangers(room: Room) -> str:
+    """Silent and slow strangers stop nobody."""
+    running = room.running
+    with ExitStack() as stack:
+        for number in range(2 * _STRANGERS):
+            plain = stack.enter_context(_connected(running.listen))
+            if number % 2:
+                plain.sendall(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a ClientHello
+        dawdlers = [_dawdler(stack, running) for _ in range(_DAWDLERS)]
+        for _ in range(3):
+            running.ask_allowed()
+            for dawdler in dawdlers:
+                with contextlib.suppress(tls.TlsError, OSError):  # it may be sent away
+                    dawdler.sendall(b"a")
+    return f"{2 * _STRANGERS} silent, {_DAWDLERS} slow"
+
+
+def keeps_its_keys(room: Room) -> str:
+    """While it runs, nobody else can read a private key, and none was copied to another place."""
+    room.running.ask_allowed()
+    folder = room.applied.folder(room.server.address)
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not path.is_file() or not _PRIVATE_KEY.search(path.read_bytes()):
+            continue
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise Failed(f"{path.relative_to(folder)} holds a private key, and others can read it")
+        if path.parent != folder / "tls":
+            raise Failed(
+                f"{path.relative_to(folder)} is a copy of a private key: it is not renewed, and not ignored by git"
+            )
+    return "in tls/ alone, for its owner alone"
+
+
+def reloads(room: Room) -> str:
+    """HUP loads what is new in `tls/`, and no request is lost."""
+    return _reloads(room, room.running)
+
+
+def reloads_under_nohup(room: Room) -> str:
+    """The same where HUP was ignored when it started, as `nohup` has it."""
+    room.check_can_run()
+    if shutil.which("nohup") is None:
+        raise Untried("nohup is not installed")
+    with room.started(through=("nohup",)) as running:
+        return _reloads(room, running)
+
+
+def keeps_serving(room: Room) -> str:
+    """A `tls/` that cannot be read, or whose key is another's, leaves the old pair in service."""
+    running = room.running
+    before = running.serial()
+    folder = room.applied.folder(room.server.address) / "tls"
+    away = folder.with_name("tls-away")
+    folder.rename(away)
+    try:
+        _tell(running)
+        running.ask_allowed()
+    finally:
+        away.rename(folder)
+    with _another_key(room, folder):
+        _tell(running)
+        running.ask_allowed()
+    if running.serial() != before:
+        raise Failed("it shows another certificate, though nothing was renewed")
+    # A HUP that arrives while another is being answered may be lost, so more than one is sent.
+    _reloads(room, running, again=5.0)
+    return "the old pair served meanwhile"
+
+
+def needs_no_home(room: Room) -> str:
+    """It starts without a home folder, from any working directory."""
+    with room.started(home=_NO_HOME, through=("sh", "-c", 'cd / && exec "$0"')) as running:
+        running.ask_allowed()
+    return "without a home, from /"
+
+
+def runs_when_copied(room: Room) -> str:
+    """A copy of the folder runs, and without its key it does not say that it is ready."""
+    room.check_can_run()
+    copy = room.folder / "copied" / room.server.name
+    shutil.copytree(
+        room.applied.folder(room.server.address),
+        copy,
+        symlinks=True,
+        ignore=shutil.ignore_patterns("run"),
+        dirs_exist_ok=True,
+    )
+    with room.started(folder=copy) as running:
+        running.ask_allowed()
+    with _another_key(room, copy / "tls"):
+        try:
+            with room.started(folder=copy):
+                pass
+        except Failed:
+            return "a copy runs; with another's key it does not"
+    raise Failed("it says that it is ready with a key that is not its certificate's")
+
+
+def ends_on_term(room: Room) -> str:
+    """TERM to run.sh ends it and all that it has started."""
+    running = room.running
+    running.ask_allowed()
+    with _connected(running.listen):
+        os.kill(running.service.pid, signal.SIGTERM)
+        if not _within(lambda: not running.service.running, room.patience):
+            raise Failed(f"it still runs {room.patience:g} s after TERM")
+    if not _within(lambda: not _answers(running.listen), room.patience):
+        raise Failed("run.sh has ended, and something still listens")
+    return "run.sh has ended, and nothing listens"
+
+
+# --- Reloading -------------------------------------------------------------------------------------------------------
+
+
+def _reloads(room: Room, running: Running, *, again: float | None = None) -> str:
+    """`again`: after how many seconds without the new certificate HUP is sent once more."""
+    running.ask_allowed()
+    with _constant_calls(running) as lost:
+        wanted = room.renew()
+
+        def loaded() -> bool:
+            return not running.service.running or _shows(running, wanted)
+
+        for _ in range(max(1, int(room.patience // (again or room.patience)))):
+            running.service.reload()
+            if _within(loaded, again or room.patience):
+                break
+    if not running.service.running:
+        raise Failed("HUP has ended it")
+    if not _shows(running, wanted):
+        raise Failed(f"it shows the old certificate {room.patience:g} s after HUP")
+    if lost:
+        raise Failed(f"a request was lost on the way: {lost[0]}")
+    running.ask_allowed()
+    return "the new certificate is shown, and no request was lost"
+
+
+def _shows(running: Running, serial: int) -> bool:
+    try:
+        return running.serial() == serial
+    except Failed:
+        return False
+
+
+@contextlib.contextmanager
+def _constant_calls(running: Running) -> Iterator[list[str]]:
+    """Calls one after the other meanwhile; collects how those went that were not answered."""
+    lost: list[str] = []
+    done = threading.Event()
+
+    def go_on() -> None:
+        while not done.is_set():
+            try:
+                running.ask_allowed()
+            except Failed as error:
+                lost.append(str(error))
+
+    thread = threading.Thread(target=go_on, name="constant calls", daemon=True)
+    thread.start()
+    try:
+        yield lost
+    finally:
+        done.set()
+        thread.join()
+
+
+def _tell(running: Running) -> None:
+    """Sends HUP, and gives it the time to do something wrong: until it says no more, or for a while."""
+    before = running.service.last_lines
+    running.service.reload()
+    _within(lambda: running.service.last_lines != before, 3.0)
+    while _goes_on(running):
+        pass
+    if not running.service.running:
+        raise Failed("it has ended instead of serving on")
+
+
+def _goes_on(running: Running) -> bool:
+    """Whether it says anything within a moment."""
+    said = running.service.last_lines
+    return _within(lambda: running.service.last_lines != said, 0.5)
+
+
+@contextlib.contextmanager
+def _another_key(room: Room, folder: Path) -> Iterator[None]:
+    """`tls/` with a key that is not its certificate's, and with no bundle that could be opened, for a while."""
+    kept = {path: path.read_bytes() for name in ("key.pem", "bundle.pfx") if (path := folder / name).exists()}
+    try:
+        for path in kept:
+            path.write_bytes(keys.to_pem(room.randomness.key("another", room.server.key)))
+        yield
+    finally:
+        for path, content in kept.items():
+            path.write_bytes(content)
+
+
+def _within(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+# --- Connections -----------------------------------------------------------------------------------------------------
+
+
+def _connected(address: HostPort) -> socket.socket:
+    try:
+        return tls.dial(address, PATIENCE)
+    except OSError as error:
+        raise Failed(f"no connection to {address}: {error.strerror or error}") from error
+
+
+def _answers(address: HostPort) -> bool:
+    try:
+        tls.dial(address, 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _connecting(running: Running, client: str) -> Iterator[tls.Connection]:
+    """A connection with a client's certificate, before its handshake."""
+    context = tls.client_context(running.room.applied.credentials(client))
+    with _connected(running.listen) as plain:
+        yield tls.connecting(context, plain, "localhost")
+
+
+def _dawdler(stack: ExitStack, running: Running) -> tls.Connection:
+    connection = stack.enter_context(_connecting(running, "stranger"))
+    with contextlib.suppress(tls.TlsError, OSError):
+        connection.handshake()
+        connection.sendall(b"GET /")
+    return connection
+
+
+def _status(running: Running, method: str, path: str) -> int | None:
+    """The status of what a caller that is not allowed is answered; None where the connection ended."""
+    request = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with _connecting(running, "stranger") as connection:
+        try:
+            connection.handshake()
+            connection.sendall(request.encode())
+            first = connection.recv(1 << 14)
+        except (tls.TlsError, OSError):
+            return None
+    found = re.match(rb"HTTP/1\.[01] (\d{3})", first)
+    return int(found[1]) if found else None
+
+
+def _json(answer: Answered, path: str) -> dict[str, object]:
+    try:
+        found = json.loads(answer.body)
+    except ValueError:
+        found = None
+    if answer.status != 200 or not isinstance(found, dict):
+        raise Failed(f"{path} answers HTTP {answer.status}, and not with a JSON object")
+    return found

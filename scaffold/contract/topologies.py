@@ -1,0 +1,199 @@
+"""The topologies in which a template is tried: one to run, and one that asks for all that it declares.
+
+Values are awkward: whatever a template does not quote for its own syntax shows.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from scaffold.kinds.catalogue import Kind
+from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
+
+GREETING: Final = 'it\'s 100% "sure" $HOME ${PATH} \\n `id` {{ x }} {# y #} <b>&amp; %[src] ünï→😀 # ; }'
+"""Means something in shells, Jinja, JSON, XML, C#, and the configurations of most servers."""
+
+_CALLER: Final = {"common_name": 'Ana | O\'Neil, #1 "x" $1 %41 ~^.*', "organization": "Ünï & Co\\E / A  B+C=D;"}
+_ISSUER: Final = {"common_name": 'Issuing, "CA" $1 100% \\Q | ß', "organization": "O'Hara & Sons"}
+
+SUBJECT: Final = "desk"
+"""The server, or the client, that is looked at most closely."""
+
+Entity = dict[str, object]
+Topology = dict[str, object]
+
+
+def of_server(kind: Kind, template: str, client: str, gateway: str | None, ports: Iterator[str]) -> Topology:
+    """A topology of servers of one template, to run. `client` and `gateway` are templates that call it.
+
+    `ports` gives addresses that nobody listens on. `gateway` is the template itself where it forwards.
+    """
+    can = kind.capabilities
+    publish, listen, health = next(ports), next(ports), next(ports)
+    servers: dict[str, Entity] = {SUBJECT: _server(kind, template, listen)}
+    desk = servers[SUBJECT]
+    desk["check_revocation"] = _strongest(kind)
+    if "health" in can.supports:
+        desk["health"] = health
+    if "pfx" in can.supports:
+        desk["pfx"] = {"password": {"generate": True}}
+    if not can.supports.isdisjoint({"staple", "staple-file"}):
+        desk["staple"] = True
+    modern: Entity = {"tls": "modern"} if TlsProfile.MODERN in can.tls else {}
+    if RevocationCheck.OCSP in can.check_revocation:
+        lenient = OnUnavailable.ALLOW in can.on_unavailable
+        asking = _server(kind, template, next(ports))
+        allow = {"on_unavailable": "allow"} if lenient else {}
+        servers["desk-2"] = {**asking, **modern, "check_revocation": "ocsp", **allow}
+    if "calls" in can.supports and "upstream" not in can.supports:
+        servers["caller"] = {**_server(kind, template, next(ports)), **modern, "calls": [SUBJECT]}
+    if gateway is not None:
+        servers["gateway"] = {
+            "template": gateway,
+            "issuer": "issuing",
+            "listen": next(ports),
+            "names": ["gateway.internal", "localhost"],
+            "upstream": SUBJECT,
+            "calls": [SUBJECT],
+            **(modern if gateway == template else {}),
+        }
+    return _topology(publish, servers, {**_callers(client, servers), "stranger": _client(client)})
+
+
+def of_client(kind: Kind, template: str, server: str, ports: Iterator[str], *, staples: bool) -> Topology:
+    """A topology of clients of one template, to run. `server` is the template that they call."""
+    can = kind.capabilities
+    publish = next(ports)
+    clients: dict[str, Entity] = {}
+    for number, check in enumerate(sorted(can.check_revocation)):
+        clients[SUBJECT if number == 0 else f"{SUBJECT}-{number}"] = {
+            **_party(kind, template),
+            "subject": {**_CALLER, "common_name": f"{_CALLER['common_name']} {number}"},
+            "calls": ["vault-2" if check is RevocationCheck.OCSP else "vault"],
+            "check_revocation": check.value,
+        }
+    if "pfx" in can.supports:
+        clients[SUBJECT]["pfx"] = {"password": {"generate": True}}
+    clients["idle"] = _party(kind, template)
+    return _topology(publish, _vaults(server, ports, staples=staples), clients)
+
+
+def of_all_declared(kind: Kind, template: str, other: str, ports: Iterator[str], *, staples: bool) -> Topology:
+    """A topology with one server or client for each thing that the template declares, to render.
+
+    `other` is a template of the other role; `staples`: whether it can staple, where it is a server's.
+    """
+    publish = next(ports)
+    asked = dict(_declared(kind))
+    if kind.role == "client":
+        clients = {
+            name: {**_party(kind, template), **fields, "calls": ["vault-2" if _asks(fields) else "vault"]}
+            for name, fields in asked.items()
+        }
+        return _topology(publish, _vaults(other, ports, staples=staples), clients)
+    servers = {name: {**_server(kind, template, next(ports)), **fields} for name, fields in asked.items()}
+    if "calls" in kind.capabilities.supports:
+        servers["calls"]["calls"] = ["plain"]
+    if "upstream" in kind.capabilities.supports:
+        servers["upstream"] |= {"upstream": "plain", "calls": ["plain"]}
+    if "health" in kind.capabilities.supports:
+        servers["health"]["health"] = next(ports)
+    return _topology(publish, servers, _callers(other, servers))
+
+
+def _declared(kind: Kind) -> Iterator[tuple[str, Entity]]:
+    can = kind.capabilities
+    yield "plain", {}
+    for profile in sorted(can.tls):
+        yield f"tls-{profile}", {"tls": profile.value}
+    for check, otherwise in itertools.product(sorted(can.check_revocation), sorted(can.on_unavailable)):
+        if check is not RevocationCheck.NONE:
+            yield (
+                f"revocation-{check}-{otherwise}",
+                {"check_revocation": check.value, "on_unavailable": otherwise.value},
+            )
+    modern: Entity = {"tls": "modern"} if TlsProfile.MODERN in can.tls else {}
+    for key in sorted(can.keys, key=list(KeyType).index):
+        yield f"key-{key}", {"key": key.value, **modern}
+    if "pfx" in can.supports:
+        yield "pfx", {"pfx": {"password": {"generate": True}}}
+    if kind.role == "server":
+        yield from _declared_of_servers(kind)
+
+
+def _declared_of_servers(kind: Kind) -> Iterator[tuple[str, Entity]]:
+    can = kind.capabilities
+    if not can.supports.isdisjoint({"staple", "staple-file"}):
+        yield "staple", {"staple": True}
+    if "must_staple" in can.supports:
+        yield "must-staple", {"staple": True, "must_staple": True}
+    if can.groups:
+        yield "post-quantum", {"post_quantum": True}
+    for feature in ("health", "calls", "upstream"):
+        if feature in can.supports:
+            yield feature, {}
+
+
+def _strongest(kind: Kind) -> str:
+    """From a file where it can: what asks by OCSP stands beside it."""
+    return "crl" if RevocationCheck.CRL in kind.capabilities.check_revocation else "none"
+
+
+def _server(kind: Kind, template: str, listen: str) -> Entity:
+    return {**_party(kind, template), "listen": listen, "names": ["desk.internal", "localhost", "127.0.0.1"]}
+
+
+def _asks(party: Entity) -> bool:
+    return party.get("check_revocation") == RevocationCheck.OCSP.value
+
+
+def _client(template: str, issuer: str = "issuing") -> Entity:
+    return {"template": template, "issuer": issuer}
+
+
+def _callers(template: str, servers: Mapping[str, Entity]) -> dict[str, Entity]:
+    """Those who are asked about by OCSP have a CA of their own, whose certificates point to no CRL (`asked`)."""
+    asking = [name for name, server in servers.items() if _asks(server)]
+    others = [name for name in servers if name not in asking]
+    return {
+        "teller": {**_client(template), "subject": _CALLER, "calls": others},
+        **({"asker": {**_client(template, "asked"), "calls": asking}} if asking else {}),
+    }
+
+
+def _vaults(template: str, ports: Iterator[str], *, staples: bool) -> dict[str, Entity]:
+    """Likewise two servers for clients to call."""
+    return {
+        name: {
+            "template": template,
+            "issuer": issuer,
+            "listen": next(ports),
+            "names": [f"{name}.internal", "localhost"],
+            "staple": staples,
+        }
+        for name, issuer in (("vault", "issuing"), ("vault-2", "asked"))
+    }
+
+
+def _party(kind: Kind, template: str) -> Entity:
+    greeting = {"vars": {"greeting": GREETING}} if kind.defaults.get("greeting") else {}
+    tls = TlsProfile.INTERMEDIATE if TlsProfile.INTERMEDIATE in kind.capabilities.tls else TlsProfile.MODERN
+    return {"template": template, "issuer": "issuing", "tls": tls.value, **greeting}
+
+
+def _topology(publish: str, servers: Mapping[str, Entity], clients: Mapping[str, Entity]) -> Topology:
+    return {
+        "version": 1,
+        "name": "contract",
+        "publish": f"http://{publish}",
+        "cas": {
+            "root": {"subject": {"common_name": "Root of ${HOME} 'n' \"all\""}},
+            "issuing": {"issuer": "root", "subject": _ISSUER},
+            "asked": {"issuer": "root", "revocation": {"ocsp": "1h"}},
+            "other": {},
+        },
+        "servers": servers,
+        "clients": clients,
+    }

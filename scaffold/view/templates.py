@@ -1,0 +1,103 @@
+"""Templates for a person: the list, what one declares, and how its contract was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from scaffold.contract.model import ContractReport
+from scaffold.kinds.capabilities import FEATURES, Capabilities
+from scaffold.kinds.catalogue import Kind
+from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
+from scaffold.verify.model import Result
+from scaffold.view.terminal import Line, one_line, plain
+from scaffold.view.verify import MARKS
+
+
+def list_lines(kinds: Sequence[Kind]) -> Iterator[Line]:
+    """A line for each: its role, its name, what it must find on PATH, and what it is."""
+    width = max((len(kind.name) for kind in kinds), default=0)
+    for kind in kinds:
+        needs = _commands(kind.capabilities)
+        yield [
+            (f"{kind.role}  ", "dim"),
+            (f"{kind.name:<{width}}  ", "bold"),
+            (one_line(kind.capabilities.summary), ""),
+            (f"  (needs {needs})" if needs else "", "dim"),
+        ]
+
+
+def show_lines(kind: Kind) -> Iterator[Line]:
+    """What a template declares, and what of the language it has not declared and plan therefore refuses."""
+    can = kind.capabilities
+    yield [(kind.name, "bold"), (f"  {kind.role}, {'built in' if kind.builtin else kind.folder}", "dim")]
+    yield plain(one_line(can.summary))
+    yield plain("")
+    rows = {
+        "needs": _commands(can) or "nothing",
+        "variables": ", ".join(f"{name}: {default!r}" for name, default in kind.defaults.items()) or "none",
+        **_can(kind),
+        "cannot": ", ".join(_cannot(kind)) or "nothing that is left out",
+        "yours": ", ".join(can.owners.yours) or "no file",
+        "merged": ", ".join(can.owners.merged) or "no file",
+        "scaffold's": "every other file, and tls/",
+        "breaks, and is caught": "; ".join(mutation.breaks for mutation in can.mutations) or "it declares no mutations",
+    }
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        yield [(f"  {name:<{width}}  ", "dim"), (one_line(value), "")]
+
+
+def contract_lines(report: ContractReport) -> Iterator[Line]:
+    """A line for each check, then the sum."""
+    width = max((min(len(check.name), 24) for check in report.checks), default=0)
+    for check in report.checks:
+        mark, style = MARKS[check.result]
+        yield [(f"{mark} {check.name:<{width}}  ", style), (one_line(check.detail), "" if style == "green" else style)]
+    counts = ", ".join(f"{count:,} {result.value}" for result, count in report.summary.items())
+    if report.summary[Result.PASSED] == 0:
+        yield [("Nothing was shown: the reasons are above.", "bold red")]
+    yield [(f"Check: {counts}.", "bold red" if report.failed else "bold green")]
+
+
+def _can(kind: Kind) -> dict[str, str]:
+    can = kind.capabilities
+    rows = {
+        "TLS": f"{_all(can.tls)}, by {can.tls_library}",
+        "check_revocation": f"{_all(can.check_revocation)}; when nobody can say: {_all(can.on_unavailable)}",
+        "own keys": _versions(can.keys.items()),
+        "peers' keys": _versions(can.peer_keys.items()),
+        "supports": _all(can.supports) or "nothing more",
+        "knows servers by": _all(can.checks_names),
+    }
+    if kind.role == "server":
+        rows["knows issuers by"] = f"their {can.sees_issuer_by}"
+        rows["refuses in"] = can.refuses_in
+    return rows
+
+
+def _cannot(kind: Kind) -> Iterator[str]:
+    can = kind.capabilities
+    yield from (f"tls: {each}" for each in TlsProfile if each not in can.tls)
+    yield from (f"check_revocation: {each}" for each in RevocationCheck if each not in can.check_revocation)
+    yield from (f"on_unavailable: {each}" for each in OnUnavailable if each not in can.on_unavailable)
+    yield from (f"key: {each}" for each in KeyType if each not in can.keys)
+    asked_for = _ASKED_FOR if kind.role == "server" else frozenset({"pfx"})
+    yield from (feature for feature in FEATURES if feature in asked_for and feature not in can.supports)
+    if kind.role == "server" and can.supports.isdisjoint({"staple", "staple-file"}):
+        yield "staple"
+
+
+_ASKED_FOR = frozenset({"health", "upstream", "calls", "pfx", "must_staple"})
+"""What a topology can ask a server for; the rest of the features says how a template goes about something."""
+
+
+def _versions(keys: Iterable[tuple[KeyType, str]]) -> str:
+    return ", ".join(f"{key} ({version})" for key, version in keys) or "none"
+
+
+def _all(values: Iterable[object]) -> str:
+    return ", ".join(sorted(map(str, values)))
+
+
+def _commands(can: Capabilities) -> str:
+    return ", ".join(" or ".join(group) for group in can.requires)

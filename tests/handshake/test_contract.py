@@ -1,0 +1,188 @@
+"""`scaffold templates check`: every built-in template passes, and so does one that brings no Python; broken ones fail.
+
+Each check of the contract fails here once, for a template that breaks it and is sound otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from scaffold.contract.model import ContractReport
+from scaffold.contract.run import check
+from scaffold.kinds import catalogue
+from scaffold.verify.model import Result
+from tests.cli.harness import scaffold
+from tests.requirements import require, require_command, which
+
+BUILT_IN = [(name, role) for role in ("server", "client") for name in catalogue.builtin_names(role)]
+
+
+def lines(report: ContractReport) -> str:
+    """The report in full, for the message of a failed assertion."""
+    return "\n".join(f"{one.result} {one.name}: {one.detail}" for one in report.checks)
+
+
+@pytest.mark.parametrize(("name", "role"), BUILT_IN, ids=[f"{role}-{name}" for name, role in BUILT_IN])
+def test_a_built_in_template_keeps_the_whole_contract(name: str, role: str) -> None:
+    kind = catalogue.builtin(name, role)
+    for group in kind.capabilities.requires:
+        require(any(map(which, group)), " or ".join(group))
+    report = check(kind, name, datetime.now(UTC))
+    assert not report.failed, lines(report)
+    skipped = {one.name for one in report.checks if one.result is Result.SKIPPED}
+    assert skipped <= {"config-check" if not kind.capabilities.config_check else "", "allow-list"}, lines(report)
+
+
+# --- One that brings no Python ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    require_command("haproxy")
+    ended = scaffold("templates", "new", "mine", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    return tmp_path / "mine"
+
+
+def test_a_new_template_of_less_than_forty_lines_and_no_python_passes(mine: Path) -> None:
+    files = [path for path in mine.rglob("*") if path.is_file() and path.name not in ("cookiecutter.json", "README.md")]
+    assert not [path for path in files if path.suffix == ".py"]
+    written = [line.strip() for path in files for line in path.read_text("utf-8").splitlines()]
+    configuration = [
+        line for line in written if line and not re.match(r"#|\{%-? *(set|macro|if|endif|for|endfor)\b", line)
+    ]
+    assert len(configuration) < 40, "\n".join(configuration)
+    ended = scaffold("templates", "check", "mine", "--json", cwd=mine.parent)
+    assert ended.code == 0, ended.out + ended.err
+    assert ended.json["role"] == "server"
+    assert {one["result"] for one in ended.json["checks"]} == {"passed"}, ended.out
+    assert ended.json["summary"] == {"passed": len(ended.json["checks"]), "failed": 0, "skipped": 0}
+
+
+def test_nothing_that_is_there_is_overwritten(mine: Path) -> None:
+    (mine / "README.md").write_text("mine\n")
+    scaffold("templates", "new", "mine", cwd=mine.parent).assert_clear_error("is there already", "hint: ")
+    assert (mine / "README.md").read_text() == "mine\n"
+
+
+# --- Broken ones -----------------------------------------------------------------------------------------------------
+
+PROJECT = "{{cookiecutter.name}}"
+RUN, CONFIG, KIND = f"{PROJECT}/run.sh", f"{PROJECT}/haproxy.cfg", "cookiecutter.json"
+START = "exec haproxy -W -f haproxy.cfg\n"
+DECISION = "if ended || !allowed"
+BIND = 'bind "${LISTEN-{{ cookiecutter.listen.literal }}}" v4v6 ssl crt'
+
+Break = Callable[[Path], None]
+
+
+def changed(file: str, old: str, new: str) -> Break:
+    """A template with another text in one of its files; the old one must be there, or the test would break nothing."""
+
+    def break_it(template: Path) -> None:
+        text = (template / file).read_text("utf-8")
+        assert old in text, f"{file} does not hold {old!r}"
+        (template / file).write_text(text.replace(old, new), "utf-8")
+
+    return break_it
+
+
+def started_by(script: str) -> Break:
+    return changed(RUN, START, script)
+
+
+def declared(field: str, value: object) -> Break:
+    """A template that declares something else of itself."""
+
+    def break_it(template: Path) -> None:
+        values = json.loads((template / KIND).read_text("utf-8"))
+        values["_scaffold"][field] = value
+        (template / KIND).write_text(json.dumps(values), "utf-8")
+
+    return break_it
+
+
+def renamed_allow_list(template: Path) -> None:
+    for name in ("map", "gateways"):
+        (template / PROJECT / f"tls/allowed.{name}").rename(template / PROJECT / f"tls/callers.{name}")
+        changed(CONFIG, f"allowed.{name}", f"callers.{name}")(template)
+
+
+def not_executable(template: Path) -> None:
+    (template / RUN).chmod(0o644)
+
+
+HARMLESS = {"breaks": "nothing", "change": {"haproxy.cfg": {"timeout client 30s": "timeout client 31s"}}}
+UNSEEN = {**HARMLESS, "caught_by": ["no-certificate"]}
+MISSPELT = {**HARMLESS, "caught_by": ["revokd"]}
+ABSENT = {"breaks": "what is not there", "change": {"haproxy.cfg": {"timeout server": "timeout client"}}}
+NO_START = {
+    "breaks": "all of it",
+    "change": {"haproxy.cfg": {"mode http": "mode htttp"}},
+    "caught_by": ["no-certificate"],
+}
+
+HAPROXY = "haproxy -W -f haproxy.cfg"
+WAIT = "trap 'kill $!; exit' TERM; while :; do wait; done\n"
+COPY_KEY = 'rm "$RUN/server.pem.key"; cat tls/key.pem >"$RUN/server.pem.key"\n'
+BOUND = '[ -e place ] || pwd >place; cd "$(cat place)"; export'
+ONE_PORT_MORE = f"bind {{{{ cookiecutter.listen.literal }}}}\n    {BIND}"
+
+BROKEN: dict[str, tuple[str, Break, str]] = {
+    # template                        check                what is wrong with it, and what is said of it
+    "a variable that is not there": ("renders", changed(CONFIG, "30s", "{{ cookiecutter.nothing }}"), "nothing"),
+    "chance": ("renders-the-same", changed(RUN, "set -eu", "# {{ random_ascii_string(12) }}\nset -eu"), "run.sh"),
+    "no script": ("run-sh", not_executable, "not executable"),
+    "another shell": ("run-sh", changed(RUN, "#!/bin/sh", "#!/bin/bash"), "#!/bin/sh"),
+    "no heading": ("readme", changed(f"{PROJECT}/README.md", "# ", ""), "README.md"),
+    "an allow list that is held": ("allow-list", renamed_allow_list, "tls/allowed"),
+    "what the server does not take": ("config-check", changed(CONFIG, "httplog", "htttplog"), "plain"),
+    "never ready": ("ready", declared("ready", "^never$"), "did not say that it is ready"),
+    "ready too early": ("ready", started_by(f"echo Loading success; sleep 60; {START}"), "not answered"),
+    "a fixed port": ("moved", changed(CONFIG, BIND, "bind {{ cookiecutter.listen.literal }} ssl crt"), "not answered"),
+    "one port more": ("moved", changed(CONFIG, BIND, ONE_PORT_MORE), "all the same"),
+    "another caller": ("says-who-called", changed(CONFIG, '[var(txn.caller),json(utf8s)]"', '[src]"'), "caller"),
+    "another greeting": ("says-who-called", changed(CONFIG, "tojson", "replace('ü', 'u') | tojson"), "greeting"),
+    "open paths": ("refuses-before-routing", changed(CONFIG, DECISION, "if { path /.mtls/caller } !allowed"), "HTTP"),
+    "few connections": ("strangers", changed(CONFIG, "mode http", "mode http\n    maxconn 20"), "no connection"),
+    "a key for everybody": ("keys", started_by(f"umask 022; {COPY_KEY}{START}"), "others can read"),
+    "a copied key": ("keys", started_by(f"{COPY_KEY}{START}"), "copy of a private key"),
+    "HUP ends it": ("hup", started_by(f"{HAPROXY} & trap 'kill $!; exit' HUP TERM; wait\n"), "HUP has ended it"),
+    "HUP unheard": ("hup", started_by(f"{HAPROXY} & trap '' HUP; {WAIT}"), "old certificate"),
+    "HUP unheard under nohup": (
+        "hup-under-nohup", started_by(f"{HAPROXY} & trap 'kill -USR2 $!' HUP; {WAIT}"), "old certificate",
+    ),
+    "HUP starts it anew": (
+        "keeps-serving", started_by(f"h() {{ {HAPROXY} & }}; h; trap 'kill $!; sleep 1; h' HUP; {WAIT}"), "answered",
+    ),
+    "TERM unheard": ("term", started_by(f"trap '' TERM; {HAPROXY} & wait\n"), "still runs"),
+    "TERM leaves it behind": ("term", started_by(f"{HAPROXY} & trap exit TERM; wait\n"), "still listens"),
+    "a home": ("no-home", changed(RUN, "cd -- ", 'cd -- "$HOME"; cd -- '), "ended with exit status"),
+    "bound to its place": ("copied", changed(RUN, "export", BOUND), "with a key that is not"),
+    "whoever is valid": ("verify", changed(CONFIG, DECISION, "if ended"), "not-allowed"),
+    "no mutations": ("mutations", declared("mutations", []), "no mutations"),
+    "a probe that there is not": ("mutations", declared("mutations", [MISSPELT]), 'did you mean "revoked"'),
+    "an unseen mutation": ("mutation: nothing", declared("mutations", [UNSEEN]), "nothing sees it: no-certificate"),
+    "a mutation of nothing": ("mutation: what is not there", declared("mutations", [ABSENT]), "nothing that is"),
+    "no start": ("mutation: all of it", declared("mutations", [NO_START]), "ended with exit status"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("breakage", BROKEN)
+def test_a_broken_template_fails_the_check_that_is_about_it(breakage: str, mine: Path) -> None:
+    name, break_it, said = BROKEN[breakage]
+    declared("keys", {"ec-p256": "1.1.1"})(mine)  # the others take their time to be made
+    break_it(mine)
+    kind, within = catalogue.load(mine, "mine"), 2 if breakage == "never ready" else 60
+    before = ["ready"] if name == "copied" else []
+    report = check(kind, str(mine), datetime.now(UTC), only=[*before, name], within=within, patience=3)
+    *_, found = report.checks
+    assert found.result is Result.FAILED, lines(report)
+    assert said in found.detail
+    assert report.failed

@@ -1,0 +1,90 @@
+"""The topologies in which a template is tried ask for all that it declares, and for nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from scaffold.contract import topologies
+from scaffold.kinds import catalogue
+from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.limits import check, without_unusable_defaults
+from scaffold.topology import graph
+from scaffold.topology.load import loads
+from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, Server, TlsProfile, Topology
+
+BUILT_IN = [(name, role) for role in ("server", "client") for name in catalogue.builtin_names(role)]
+LEAST: dict[str, Any] = {
+    "tls": frozenset({TlsProfile.MODERN}),
+    "check_revocation": frozenset({RevocationCheck.NONE}),
+    "on_unavailable": frozenset({OnUnavailable.REFUSE}),
+    "keys": MappingProxyType({KeyType.EC_P256: "1.1.1"}),
+    "groups": MappingProxyType({}),
+    "supports": frozenset(),
+}
+
+
+def ports() -> Iterator[str]:
+    return (f"127.0.0.1:{port}" for port in itertools.count(20000))
+
+
+def of(kind: Kind) -> tuple[topologies.Topology, topologies.Topology]:
+    """The topology to run, and that of all that is declared."""
+    if kind.role == "server":
+        run = topologies.of_server(kind, kind.name, "python", "haproxy", ports())
+        return run, topologies.of_all_declared(kind, kind.name, "python", ports(), staples=True)
+    run = topologies.of_client(kind, kind.name, "nginx", ports(), staples=True)
+    return run, topologies.of_all_declared(kind, kind.name, "nginx", ports(), staples=True)
+
+
+def checked(made: topologies.Topology, kind: Kind) -> Topology:
+    """As scaffold reads it, for templates that can do what `kind` declares. Raises what plan would refuse."""
+    t = loads(json.dumps(made, ensure_ascii=False).encode(), Path("topology.yaml"))
+    kinds = {}
+    for party in graph.parties(t):
+        own = party.template == kind.name and party.address.role == kind.role
+        kinds[party.address] = kind if own else catalogue.find(party.template, party.address.role, Path())
+    t = without_unusable_defaults(t, kinds)
+    check(t, kinds)
+    return t
+
+
+@pytest.mark.parametrize(("name", "role"), BUILT_IN)
+def test_what_a_template_declares_is_asked_for_and_can_be(name: str, role: str) -> None:
+    kind = catalogue.builtin(name, role)
+    can = kind.capabilities
+    for made in of(kind):
+        checked(made, kind)
+    t = checked(of(kind)[1], kind)
+    parties = [party for party in graph.parties(t) if party.template == name and party.address.role == role]
+    assert {party.key for party in parties} == set(can.keys)
+    assert {party.tls for party in parties} == can.tls
+    assert {party.check_revocation for party in parties} == can.check_revocation
+    assert any(party.pfx for party in parties) == ("pfx" in can.supports)
+    servers = [party for party in parties if isinstance(party, Server)]
+    for feature in ("health", "calls", "upstream", "must_staple") if servers else ():
+        assert any(getattr(server, feature) for server in servers) == (feature in can.supports), feature
+    assert any(server.post_quantum for server in servers) == bool(can.groups and servers)
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+def test_what_a_template_does_not_declare_is_not_asked_for(role: str) -> None:
+    kind = catalogue.builtin("python", role)
+    least = dataclasses.replace(kind, capabilities=dataclasses.replace(kind.capabilities, **LEAST))
+    for made in of(least):
+        checked(made, least)
+
+
+def test_the_values_are_awkward() -> None:
+    made = of(catalogue.builtin("python", "server"))[0]
+    t = loads(json.dumps(made, ensure_ascii=False).encode(), Path("topology.yaml"))
+    assert t.servers[topologies.SUBJECT].vars["greeting"] == topologies.GREETING
+    for character in "\"'\\$`{}#;%&<>|":
+        assert character in topologies.GREETING + str(t.clients["teller"].subject.common_name), character
