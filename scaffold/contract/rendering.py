@@ -9,11 +9,11 @@ from pathlib import Path
 
 from scaffold.contract.model import Failed, Untried
 from scaffold.contract.room import Applied, Room
-from scaffold.kinds.capabilities import Owner
 from scaffold.plan.make import look, plan_all
 from scaffold.plan.trust_files import Project
 from scaffold.running.availability import Availability
-from scaffold.running.services import environment
+from scaffold.running.services import environment, handed_on
+from scaffold.topology.address import Address
 from scaffold.topology.model import Party
 
 _JUDGED_WITHIN = 60.0
@@ -48,7 +48,7 @@ def has_run_sh(room: Room) -> str:
             raise Failed("run.sh is not executable")
         if not script.read_bytes().startswith(b"#!/bin/sh\n"):
             raise Failed("run.sh does not begin with #!/bin/sh")
-        judged = subprocess.run(["sh", "-n", str(script)], capture_output=True, text=True, check=False)
+        judged = subprocess.run(["sh", "-n", str(script)], env=handed_on(), capture_output=True, text=True, check=False)
         if judged.returncode:
             raise Failed(f"run.sh of {folder.name}: {_last_line(judged.stderr)}")
     return "an executable POSIX script"
@@ -64,14 +64,14 @@ def has_a_readme(room: Room) -> str:
 
 
 def guards_what_decides(room: Room) -> str:
-    """The allow list is in `tls/`, where no edit lasts, and a server has one."""
+    """Whom a server lets in is in `tls/`, where no edit lasts and removals go on while edits are in conflict."""
     if room.kind.role != "server":
         raise Untried("a client lets nobody in")
-    for _, folder in _projects(room):
-        if not list((folder / "tls").glob("allowed.*")):
-            raise Failed(f"{folder.name} has no tls/allowed.*: removals from it go on even while edits are in conflict")
-    owned = [path for path in ("run.sh", "README.md") if room.kind.capabilities.owner_of(path) is Owner.SCAFFOLD]
-    return f"tls/allowed.* is there{'; no edit of ' + ' or '.join(owned) + ' lasts' if owned else ''}"
+    plain = Address.server("plain")
+    named = [path for path in (room.declared.folder(plain) / "tls").iterdir() if b"teller" in path.read_bytes()]
+    if not named:
+        raise Failed("no file in tls/ names the callers that are let in")
+    return ", ".join(sorted(f"tls/{path.name}" for path in named))
 
 
 def passes_its_config_check(room: Room) -> str:

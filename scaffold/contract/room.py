@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from scaffold.contract import topologies
 from scaffold.contract.model import Failed, Untried
 from scaffold.errors import VerifyError
 from scaffold.kinds import catalogue
+from scaffold.kinds.capabilities import Exchange
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import without_unusable_defaults
 from scaffold.pki import bundles
@@ -28,6 +29,7 @@ from scaffold.plan.intents import Renew
 from scaffold.plan.make import look, plan_all
 from scaffold.plan.plan_subset import plan_intents
 from scaffold.running.availability import Availability
+from scaffold.running.clients import Clients
 from scaffold.running.services import STOP_WITHIN, Launch, Service, free_addresses, installed
 from scaffold.settings.peers import server_name
 from scaffold.store.layout import Layout, PartyPaths, party_paths
@@ -36,9 +38,11 @@ from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.load import load
 from scaffold.topology.model import HostPort, Party, Server, Topology
+from scaffold.verify.conversation import Conversation
 from scaffold.verify.credentials import Credentials
 from scaffold.verify.fake_publisher import fake_publisher
-from scaffold.verify.probe import PATIENCE, Answered, Target, call
+from scaffold.verify.http import Answered, Http, call
+from scaffold.verify.protocol import PATIENCE, Admitted, ServerProtocol, Target
 from scaffold.verify.revocation_scenarios import needs_publisher
 
 ENDS_WITHIN = 20.0
@@ -163,7 +167,7 @@ class Room:
     @property
     def _caller(self) -> str:
         """A client that is built in and runs here."""
-        return (_that_run("client") or _builtin("client"))[0].name
+        return self._others("client")[0].name
 
     @property
     def _callee(self) -> Kind:
@@ -172,14 +176,21 @@ class Room:
         def how_much(kind: Kind) -> tuple[int, int]:
             return len(kind.capabilities.peer_keys), len(kind.capabilities.supports)
 
-        return max(_that_run("server") or _builtin("server"), key=how_much)
+        return max(self._others("server"), key=how_much)
+
+    def _others(self, role: str) -> list[Kind]:
+        """The built-in templates that speak the same; those that run here, where there are any."""
+        kinds = [kind for kind in _builtin(role) if kind.capabilities.protocol == self.kind.capabilities.protocol]
+        if not kinds:
+            raise Untried(f"no built-in {role} speaks {self.kind.capabilities.protocol}")
+        return [kind for kind in kinds if _runs(kind)] or kinds
 
     @property
     def _gateway(self) -> str | None:
         """The template itself where it forwards, or else one that is built in and runs here."""
         if "upstream" in self.kind.capabilities.supports:
             return self.template
-        able = [kind for kind in _that_run("server") if "upstream" in kind.capabilities.supports]
+        able = [kind for kind in self._others("server") if "upstream" in kind.capabilities.supports and _runs(kind)]
         return able[0].name if able else None
 
     # --- The server --------------------------------------------------------------------------------------------------
@@ -270,11 +281,21 @@ class Running:
             case outcome:
                 raise Failed(f"the call of {client} to {path} was not answered: {outcome}")
 
-    def ask_allowed(self) -> Answered:
-        """The same of one that is let in. Raises Failed where it is not."""
-        if (answer := self.ask()).status != 200:
-            raise Failed(f"an allowed caller got HTTP {answer.status}")
-        return answer
+    def ask_allowed(self) -> Admitted:
+        """What one that is let in is told, in the server's own protocol. Raises Failed where it is not let in."""
+        target = Target(self.listen, server_name(self.room.server))
+        match self._protocol.call(target, self.room.applied.credentials("teller"), claimed="teller"):
+            case Admitted() as admitted:
+                return admitted
+            case outcome:
+                raise Failed(f"an allowed caller was not answered: {outcome}")
+
+    @property
+    def _protocol(self) -> ServerProtocol:
+        kind = self.room.kind
+        if kind.conversation is None:
+            return Http()
+        return Conversation(kind.capabilities.protocol, kind.conversation, Clients(), kind.capabilities.environment)
 
     def serial(self) -> int:
         """The serial number of the certificate that it shows now. Raises Failed where it shows none."""
@@ -284,7 +305,7 @@ class Running:
         context.load_cert_chain(at(own.certificate), at(own.key))
         try:
             with (
-                _dial(self.listen) as plain,
+                _dial(self.listen, self.room.kind.capabilities.before_tls) as plain,
                 context.wrap_socket(plain, server_hostname=server_name(self.room.server)) as connection,
             ):
                 shown = connection.getpeercert(binary_form=True)
@@ -295,8 +316,13 @@ class Running:
         return bundles.load_certificates(shown)[0].serial_number
 
 
-def _dial(address: HostPort) -> socket.socket:
-    return socket.create_connection((address.host, address.port), timeout=PATIENCE)
+def _dial(address: HostPort, before_tls: Iterable[Exchange]) -> socket.socket:
+    """A connection on which TLS can begin."""
+    plain = socket.create_connection((address.host, address.port), timeout=PATIENCE)
+    for exchange in before_tls:  # as the server has it: it receives what is sent here
+        plain.sendall(exchange.receive)
+        plain.recv(len(exchange.send), socket.MSG_WAITALL)
+    return plain
 
 
 def _addresses() -> Iterator[str]:
@@ -314,6 +340,6 @@ def _builtin(role: str) -> list[Kind]:
     return [catalogue.find(name, role, Path()) for name in catalogue.builtin_names(role)]
 
 
-def _that_run(role: str) -> list[Kind]:
-    """The built-in templates of a role whose commands are there."""
-    return [kind for kind in _builtin(role) if all(any(map(installed, group)) for group in kind.capabilities.requires)]
+def _runs(kind: Kind) -> bool:
+    """Whether the commands that it needs are there."""
+    return all(any(map(installed, group)) for group in kind.capabilities.requires)

@@ -22,7 +22,9 @@ from scaffold.contract.topologies import GREETING
 from scaffold.pki import keys
 from scaffold.topology.model import HostPort
 from scaffold.verify import tls
-from scaffold.verify.probe import PATIENCE, Answered, call_plainly
+from scaffold.verify.http import Answered, call_plainly
+from scaffold.verify.judge import json_object
+from scaffold.verify.protocol import PATIENCE
 
 _STRANGERS = 64
 """As many that say nothing, and that stop in the middle of a handshake, each."""
@@ -61,26 +63,35 @@ def moves(room: Room) -> str:
 
 
 def says_who_called(room: Room) -> str:
-    """`GET /.mtls/caller` names the caller, and `/` answers as rendered, the greeting whole."""
+    """The answer names the caller; over HTTP, `/` answers as rendered, the greeting whole."""
     running = room.running
+    answer = _told("the answer", room, running.ask_allowed().answer)
+    if not _speaks_http(room):
+        return "awkward names came back whole"
+    answer = _told("/", room, running.ask(path="/").body)
+    if room.kind.defaults.get("greeting") and answer.get("greeting") != GREETING:
+        raise Failed(f"the greeting came back as {json.dumps(answer.get('greeting'))}")
+    return "awkward names and greeting came back whole"
+
+
+def _told(what: str, room: Room, body: bytes) -> dict[str, object]:
     wanted: dict[str, object] = {
         "server": room.server.name,
         "caller": room.applied.topology.clients["teller"].identity,
         "roles": [],
         "on_behalf_of": None,
     }
-    for path in ("/.mtls/caller", "/"):
-        answer = _json(running.ask(path=path), path)
-        for field, value in wanted.items():
-            if answer.get(field) != value:
-                raise Failed(f"{path} says {field} {json.dumps(answer.get(field))}, and it is {json.dumps(value)}")
-    if room.kind.defaults.get("greeting") and answer.get("greeting") != GREETING:
-        raise Failed(f"the greeting came back as {json.dumps(answer.get('greeting'))}")
-    return "awkward names and greeting came back whole"
+    answer = json_object(body) or {}
+    for field, value in wanted.items():
+        if answer.get(field) != value:
+            raise Failed(f"{what} says {field} {json.dumps(answer.get(field))}, and it is {json.dumps(value)}")
+    return answer
 
 
 def refuses_before_routing(room: Room) -> str:
     """A valid caller that is not allowed gets 403 (or an end of TLS), whatever the method and the path."""
+    if not _speaks_http(room):
+        raise Untried("it speaks no HTTP")
     running = room.running
     running.ask_allowed()
     for method in _METHODS:
@@ -108,19 +119,23 @@ def bears_strangers(room: Room) -> str:
 
 
 def keeps_its_keys(room: Room) -> str:
-    """While it runs, nobody else can read a private key, and none was copied to another place."""
-    room.running.ask_allowed()
+    """Nobody else can read a private key while it runs, and no copy of one is left behind."""
     folder = room.applied.folder(room.server.address)
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() or not path.is_file() or not _PRIVATE_KEY.search(path.read_bytes()):
-            continue
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise Failed(f"{path.relative_to(folder)} holds a private key, and others can read it")
+    with room.started() as running:
+        running.ask_allowed()
+        for path in _with_keys(folder):
+            if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                raise Failed(f"{path.relative_to(folder)} holds a private key, and others can read it")
+    for path in _with_keys(folder):
         if path.parent != folder / "tls":
-            raise Failed(
-                f"{path.relative_to(folder)} is a copy of a private key: it is not renewed, and not ignored by git"
-            )
-    return "in tls/ alone, for its owner alone"
+            raise Failed(f"{path.relative_to(folder)} is left, a copy of a private key that nobody renews")
+    return "for its owner alone, and in tls/ when it has ended"
+
+
+def _with_keys(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if not path.is_symlink() and path.is_file() and _PRIVATE_KEY.search(path.read_bytes()):
+            yield path
 
 
 def reloads(room: Room) -> str:
@@ -343,11 +358,5 @@ def _status(running: Running, method: str, path: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _json(answer: Answered, path: str) -> dict[str, object]:
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        found = None
-    if answer.status != 200 or not isinstance(found, dict):
-        raise Failed(f"{path} answers HTTP {answer.status}, and not with a JSON object")
-    return found
+def _speaks_http(room: Room) -> bool:
+    return room.kind.conversation is None

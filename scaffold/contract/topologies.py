@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, cast
 
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
@@ -77,7 +77,7 @@ def of_client(kind: Kind, template: str, server: str, ports: Iterator[str], *, s
     if "pfx" in can.supports:
         clients[SUBJECT]["pfx"] = {"password": {"generate": True}}
     clients["idle"] = _party(kind, template)
-    return _topology(publish, _vaults(server, ports, staples=staples), clients)
+    return _topology(publish, _vaults(server, ports, clients, staples=staples), clients)
 
 
 def of_all_declared(kind: Kind, template: str, other: str, ports: Iterator[str], *, staples: bool) -> Topology:
@@ -92,7 +92,7 @@ def of_all_declared(kind: Kind, template: str, other: str, ports: Iterator[str],
             name: {**_party(kind, template), **fields, "calls": ["vault-2" if _asks(fields) else "vault"]}
             for name, fields in asked.items()
         }
-        return _topology(publish, _vaults(other, ports, staples=staples), clients)
+        return _topology(publish, _vaults(other, ports, clients, staples=staples), clients)
     servers = {name: {**_server(kind, template, next(ports)), **fields} for name, fields in asked.items()}
     if "calls" in kind.capabilities.supports:
         servers["calls"]["calls"] = ["plain"]
@@ -163,8 +163,9 @@ def _callers(template: str, servers: Mapping[str, Entity]) -> dict[str, Entity]:
     }
 
 
-def _vaults(template: str, ports: Iterator[str], *, staples: bool) -> dict[str, Entity]:
-    """Likewise two servers for clients to call."""
+def _vaults(template: str, ports: Iterator[str], clients: Mapping[str, Entity], *, staples: bool) -> dict[str, Entity]:
+    """Likewise two servers for clients to call, as far as they do."""
+    called = {name for client in clients.values() for name in cast("list[str]", client.get("calls", []))}
     return {
         name: {
             "template": template,
@@ -174,6 +175,7 @@ def _vaults(template: str, ports: Iterator[str], *, staples: bool) -> dict[str, 
             "staple": staples,
         }
         for name, issuer in (("vault", "issuing"), ("vault-2", "asked"))
+        if name in called
     }
 
 
@@ -184,6 +186,7 @@ def _party(kind: Kind, template: str) -> Entity:
 
 
 def _topology(publish: str, servers: Mapping[str, Entity], clients: Mapping[str, Entity]) -> Topology:
+    asked = any(party["issuer"] == "asked" for party in (*servers.values(), *clients.values()))
     return {
         "version": 1,
         "name": "contract",
@@ -191,7 +194,7 @@ def _topology(publish: str, servers: Mapping[str, Entity], clients: Mapping[str,
         "cas": {
             "root": {"subject": {"common_name": "Root of ${HOME} 'n' \"all\""}},
             "issuing": {"issuer": "root", "subject": _ISSUER},
-            "asked": {"issuer": "root", "revocation": {"ocsp": "1h"}},
+            **({"asked": {"issuer": "root", "revocation": {"ocsp": "1h"}}} if asked else {}),
             "other": {},
         },
         "servers": servers,

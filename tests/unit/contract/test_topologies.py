@@ -14,6 +14,7 @@ import pytest
 
 from scaffold.contract import topologies
 from scaffold.kinds import catalogue
+from scaffold.kinds.capabilities import HTTP
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import check, without_unusable_defaults
 from scaffold.topology import graph
@@ -37,11 +38,14 @@ def ports() -> Iterator[str]:
 
 def of(kind: Kind) -> tuple[topologies.Topology, topologies.Topology]:
     """The topology to run, and that of all that is declared."""
+    http = kind.capabilities.protocol == HTTP
     if kind.role == "server":
-        run = topologies.of_server(kind, kind.name, "python", "haproxy", ports())
-        return run, topologies.of_all_declared(kind, kind.name, "python", ports(), staples=True)
-    run = topologies.of_client(kind, kind.name, "nginx", ports(), staples=True)
-    return run, topologies.of_all_declared(kind, kind.name, "nginx", ports(), staples=True)
+        client, gateway = ("python", "haproxy") if http else ("psql", None)
+        run = topologies.of_server(kind, kind.name, client, gateway, ports())
+        return run, topologies.of_all_declared(kind, kind.name, client, ports(), staples=http)
+    server = "nginx" if http else "postgresql"
+    run = topologies.of_client(kind, kind.name, server, ports(), staples=http)
+    return run, topologies.of_all_declared(kind, kind.name, server, ports(), staples=http)
 
 
 def checked(made: topologies.Topology, kind: Kind) -> Topology:
