@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import shutil
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from scaffold.contract.model import Failed, Untried
@@ -57,23 +56,17 @@ def catches(room: Room, mutation: Mutation) -> str:
     setting does shows in every project.
     """
     _check_can_run(room)
-    found = _Caught("", ())
+    failures: list[str] = []
     for party in _mutable(room.applied, room, mutation):
-        found = _caught(room, party, mutation)
-        if not found.missed:
-            return found.words
-    raise Failed(f"it is broken, and nothing sees it: {', '.join(found.missed)}")
+        try:
+            return _caught(room, party, mutation)
+        except Failed as failure:
+            failures.append(str(failure))
+    raise Failed("; ".join(dict.fromkeys(failures)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Caught:
-    """What was caught in one project, in words, and the probes that should have seen it and have not."""
-
-    words: str
-    missed: tuple[str, ...]
-
-
-def _caught(room: Room, party: Party, mutation: Mutation) -> _Caught:
+def _caught(room: Room, party: Party, mutation: Mutation) -> str:
+    """What sees it in one project. Raises Failed where something that should has not, or it does not even start."""
     place = room.folder / "mutated"
     try:
         shutil.copytree(room.applied.layout.out, place, symlinks=True, ignore=shutil.ignore_patterns("run"))
@@ -85,9 +78,9 @@ def _caught(room: Room, party: Party, mutation: Mutation) -> _Caught:
     finally:
         shutil.rmtree(place, ignore_errors=True)
     missed = [probe.value for probe in probes if all(check.probe is not probe for check in told)]
-    if not told:
-        return _Caught("", tuple(missed) or ("every probe passes",))
-    return _Caught(f"{party.address}: {_words(told)}", tuple(missed))
+    if missed or not told:
+        raise Failed(f"it is broken, and nothing sees it: {', '.join(missed) or 'every probe passes'}")
+    return f"{party.address}: {_words(told)}"
 
 
 def _check_can_run(room: Room) -> None:

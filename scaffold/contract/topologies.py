@@ -12,7 +12,9 @@ from typing import Final, cast
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
 
-GREETING: Final = 'it\'s 100% "sure" $HOME ${PATH} \\n `id` {{ x }} {# y #} <b>&amp; %[src] ünï→😀 # ; }'
+GREETING: Final = (
+    'it\'s 100% "sure" $HOME ${PATH} \\n `id` {{ x }} {# y #} </b>&amp; %[src]\n\t<!--# --> ünï日😀 # ; }'
+)
 """Means something in shells, Jinja, JSON, XML, C#, and the configurations of most servers."""
 
 _CALLER: Final = {"common_name": 'Ana | O\'Neil, #1 "x" $1 %41 ~^.*', "organization": "Ünï & Co\\E / A  B+C=D;"}
@@ -43,12 +45,11 @@ def of_server(kind: Kind, template: str, client: str, gateway: str | None, ports
         desk["staple"] = True
     modern: Entity = {"tls": "modern"} if TlsProfile.MODERN in can.tls else {}
     if RevocationCheck.OCSP in can.check_revocation:
-        lenient = OnUnavailable.ALLOW in can.on_unavailable
-        asking = _server(kind, template, next(ports))
-        allow = {"on_unavailable": "allow"} if lenient else {}
-        servers["desk-2"] = {**asking, **modern, "check_revocation": "ocsp", **allow}
+        servers["desk-2"] = {**_server(kind, template, next(ports)), **modern, "check_revocation": "ocsp"}
     if "calls" in can.supports and "upstream" not in can.supports:
-        servers["caller"] = {**_server(kind, template, next(ports)), **modern, "calls": [SUBJECT]}
+        lenient = OnUnavailable.ALLOW in can.on_unavailable
+        check = {"check_revocation": _strongest(kind), "on_unavailable": "allow"} if lenient else {}
+        servers["caller"] = {**_server(kind, template, next(ports)), **modern, **check, "calls": [SUBJECT]}
     if gateway is not None:
         servers["gateway"] = {
             "template": gateway,
