@@ -12,9 +12,7 @@ from typing import Final, cast
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
 
-GREETING: Final = (
-    'it\'s 100% "sure" $HOME ${PATH} \\n `id` {{ x }} {# y #} </b>&amp; %[src]\n\t<!--# --> ünï日😀 # ; }'
-)
+GREETING: Final = 'it\'s 100% "sure" $HOME ${PATH} \\n `id` {{ x }} {# y #} </b>&amp; %[src]\n\t<!--# --> ünï日😀 # ; }'
 """Means something in shells, Jinja, JSON, XML, C#, and the configurations of most servers."""
 
 _CALLER: Final = {"common_name": 'Ana | O\'Neil, #1 "x" $1 %41 ~^.*', "organization": "Ünï & Co\\E / A  B+C=D;"}

@@ -369,15 +369,6 @@ def _kept_open(port: int, caller: Credential, root: Authority) -> Iterator[Calla
         connection.close()
 
 
-def test_silent_callers_stop_nobody(desk: lab.Project, teller: Credential) -> None:
-    silent = [socket.create_connection(("127.0.0.1", desk.port)) for _ in range(50)]
-    try:
-        assert desk.ask(teller).status == 200
-    finally:
-        for each in silent:
-            each.close()
-
-
 # --- What changes in tls/ --------------------------------------------------------------------------------------------
 
 

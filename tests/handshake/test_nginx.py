@@ -22,17 +22,14 @@ from scaffold.settings.values import Files, Revocation
 from scaffold.topology.model import Fault, KeyType, Subject
 from tests.handshake.nginx_lab import (
     KIND,
-    MODERN,
     Authority,
     Credential,
     Project,
     address,
     allow,
-    ask,
     authority,
     client,
     context_of,
-    copy,
     crl_of,
     project,
     running,
@@ -247,17 +244,6 @@ def test_an_awkward_issuer_is_the_same_issuer(tmp_path: Path, root: Authority) -
         assert desk.ask(client(other, "teller")).status == 403
 
 
-@pytest.mark.parametrize(
-    "greeting", ['say "hi"', "it's $caller\\n", "Ćao\n日本", "</script> {} ;", "<!--# echo var='x' -->"]
-)
-def test_any_greeting_is_json(
-    tmp_path: Path, root: Authority, ca: Authority, teller: Credential, greeting: str
-) -> None:
-    made = project(tmp_path, root, ca, [allow("teller", ca)], variables={"greeting": greeting})
-    with running(made.write()):
-        assert made.ask(teller).json["greeting"] == greeting
-
-
 def test_a_root_that_issues_leaves_itself(tmp_path: Path, root: Authority) -> None:
     made = project(tmp_path, root, root, [allow("teller", root)], verify_depth=0)
     assert not (made.tls / "intermediates.pem").exists()
@@ -353,13 +339,6 @@ def test_intermediate_speaks_tls_1_2_and_nothing_below(desk: Project, teller: Cr
         desk.ask(teller, tune=at_most(ssl.TLSVersion.TLSv1_1))
 
 
-def test_modern_speaks_tls_1_3_alone(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
-    with running(project(tmp_path, root, ca, [allow("teller", ca)], tls=MODERN).write()) as desk:
-        assert desk.ask(teller).status == 200
-        with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
-            desk.ask(teller, tune=at_most(ssl.TLSVersion.TLSv1_2))
-
-
 def test_weak_ciphers_are_not_spoken(desk: Project, teller: Credential) -> None:
     assert desk.ask(teller, tune=only("ECDHE-ECDSA-AES128-GCM-SHA256")).status == 200
     with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
@@ -405,15 +384,6 @@ def test_plain_http_on_the_tls_port_is_told_so(desk: Project) -> None:
     assert "TLS" in json.loads(refused.value.read())["error"]
 
 
-def test_a_silent_client_stops_nobody(desk: Project, teller: Credential) -> None:
-    silent = [socket.create_connection(("127.0.0.1", desk.port)) for _ in range(50)]
-    try:
-        assert desk.ask(teller).status == 200
-    finally:
-        for each in silent:
-            each.close()
-
-
 def test_health_answers_in_the_clear_and_says_nothing_else(desk: Project) -> None:
     assert desk.settings.health is not None
     base = f"http://{desk.settings.health.literal}"
@@ -450,19 +420,6 @@ def test_key_types_as_declared(tmp_path: Path, kind: KeyType) -> None:
 # --- run.sh ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_with_a_space_and_a_copy_of_it(
-    tmp_path: Path, root: Authority, ca: Authority, teller: Credential
-) -> None:
-    made = project(tmp_path / "a b 'c'", root, ca, [allow("teller", ca)])
-    with running(made.write()):
-        assert made.ask(teller).status == 200
-    made.folder = copy(made.folder, tmp_path / "copied")
-    for path in (tmp_path / "a b 'c'").rglob("*.pem"):
-        path.unlink()
-    with running(made):
-        assert made.ask(teller).status == 200
-
-
 def test_it_keeps_what_it_writes_in_its_run_folder(
     tmp_path: Path, root: Authority, ca: Authority, teller: Credential
 ) -> None:
@@ -481,17 +438,6 @@ def test_the_log_names_no_caller_whose_certificate_was_refused(desk: Project, ca
     until(lambda: "/with-an-expired-certificate" in log.read_text())  # it is written once a second
     last = json.loads(log.read_text().splitlines()[-1])
     assert (last["caller"], last["verify"], last["status"]) == ("", "FAILED:certificate has expired", 400)
-
-
-def test_listen_and_health_move(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
-    made = project(tmp_path, root, ca, [allow("teller", ca)], health=health())
-    listen, moved = free_addresses(2)
-    with running(made.write(), LISTEN=str(listen), HEALTH=str(moved)):
-        assert ask(listen.port, teller, root).status == 200
-        with urllib.request.urlopen(f"http://{moved}/healthz") as answer:
-            assert answer.status == 200
-        with pytest.raises(ConnectionRefusedError):
-            made.ask(teller)
 
 
 @pytest.mark.parametrize(
@@ -513,13 +459,6 @@ def test_a_taken_port_is_a_clear_error(tmp_path: Path, root: Authority, ca: Auth
         pytest.raises(VerifyError, match="Address already in use"),
         running(made),
     ):
-        pass
-
-
-def test_a_key_of_another_certificate_does_not_start(tmp_path: Path, root: Authority, ca: Authority) -> None:
-    made = project(tmp_path, root, ca, []).write()
-    client(ca, "other").write(tmp_path / "other.pem", made.tls / "key.pem")
-    with pytest.raises(VerifyError, match="key values mismatch"), running(made):
         pass
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.pki import bundles, keys
+from scaffold.pki import bundles
 from scaffold.running.services import free_addresses
 from scaffold.settings.values import Revocation
 from tests.handshake.nginx_lab import (
@@ -680,21 +680,3 @@ def test_a_full_disk_stops_nothing(desk, teller, where):
         with Path("/dev/full").open("w") as full:
             ended = subprocess.run([desk.folder / "run.sh"], env=environment, stdout=full, timeout=20, check=False)
         assert ended.returncode == 1
-
-
-def test_hup_under_nohup_reloads(desk, issuing, teller):
-    nohup = [require_command("nohup"), str(desk.folder / "run.sh")]
-    environment = {"PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{desk.port}"}
-    with subprocess.Popen(
-        nohup, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert any(line.startswith("ready: ") for line in process.stdout)
-            new = server(issuing, "desk", "localhost")
-            place(desk.tls / "key.pem", keys.to_pem(new.key))
-            place(desk.tls / "cert.pem", bundles.chain_pem([new.certificate, *new.chain]))
-            process.send_signal(signal.SIGHUP)
-            until(lambda: desk.ask(teller).shown == bundles.der(new.certificate))
-        finally:
-            process.terminate()

@@ -8,12 +8,9 @@ import select
 import signal
 import socket
 import ssl
-import stat
 import subprocess
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -26,11 +23,9 @@ from scaffold.settings.values import Files, Revocation
 from scaffold.topology.model import Fault, KeyType
 from tests.fresh import new_key, new_serial
 from tests.handshake.nginx_lab import (
-    MODERN,
     Answer,
     Authority,
     Credential,
-    address,
     allow,
     ask,
     authority,
@@ -216,20 +211,6 @@ def test_two_identities_are_none(desk, issuing):
     answer = desk.ask(Credential(double, key, issuing.chain))
     assert answer.status == 403
     assert "2 URI names" in answer.error
-
-
-def test_the_modern_profile_speaks_tls_1_3_alone(tmp_path, root, issuing, teller, port, desk):
-    def only_1_2(context):
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-
-    folder = server_folder(
-        tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)], tls=MODERN
-    )
-    with running(folder, port):
-        modern = Desk(folder, port, root)
-        assert modern.ask(teller).status == 200
-        assert modern.refuses(teller, tune=only_1_2)
-    assert desk.ask(teller, tune=only_1_2).status == 200
 
 
 def resume(desk: Desk, context: ssl.SSLContext) -> Answer:
@@ -518,25 +499,6 @@ def test_headers_of_identity_are_believed_from_gateways_alone(tmp_path, root, is
         assert desk.ask(gateway, headers=(*claim, claim[0])).status == 400
 
 
-def test_an_awkward_greeting_comes_back_as_it_was(tmp_path, root, issuing, teller, port):
-    greeting = "\"q\" 'a' \\ \n\t{{ 7*7 }} {% x %} </script> ü 😀"
-    folder = server_folder(
-        tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)], greeting=greeting
-    )
-    with running(folder, port):
-        assert Desk(folder, port, root).ask(teller).json["greeting"] == greeting
-
-
-def test_the_health_port_says_ok_and_nothing_else(tmp_path, root, issuing, port):
-    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [], health=address(8081))
-    (health,) = free_addresses(1)
-    with running(folder, port, HEALTH=f"127.0.0.1:{health.port}"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}/healthz") as response:
-            assert response.read().strip() == b"ok"
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(f"http://127.0.0.1:{health.port}/")
-
-
 def test_term_ends_it_well_with_a_request_under_way(tmp_path, root, issuing, teller, port):
     folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)])
     with running(folder, port) as service:
@@ -555,10 +517,6 @@ def test_a_taken_port_is_one_clear_line(tmp_path, root, issuing, desk):
     assert ended.returncode == 1
     assert "in use" in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-def test_run_sh_is_executable(desk):
-    assert stat.S_IMODE((desk.folder / "run.sh").stat().st_mode) & 0o111 == 0o111
 
 
 # --- Calls -----------------------------------------------------------------------------------------------------------
