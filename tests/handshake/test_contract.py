@@ -191,7 +191,7 @@ def test_a_broken_template_fails_the_check_that_is_about_it(breakage: str, mine:
     break_it(mine)
     kind, within = catalogue.load(mine, "mine"), 2 if breakage == "never ready" else 60
     before = ["ready"] if name == "copied" else []
-    report = check(kind, str(mine), datetime.now(UTC), only=[*before, name], within=within, patience=3)
+    report = check(kind, str(mine), datetime.now(UTC), only=[*before, name], within=within, patience=5)
     *_, found = report.checks
     assert found.result is Result.FAILED, lines(report)
     assert said in found.detail
