@@ -27,7 +27,7 @@ from scaffold.topology.address import Address, Part
 _AT_ONCE = 200
 """So many projects share the two fsyncs of the record, and the memory."""
 
-_OF_PARTIES = frozenset({Work.FILL, Work.TRUST, Work.REFRESH, Work.RENDER, Work.WRITE, Work.OFFER})
+_OF_PARTIES = frozenset({Work.FILL, Work.TRUST, Work.REFRESH, Work.RENDER, Work.WRITE, Work.RESTORE, Work.OFFER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class _Rendered:
     guard: Guard
     held: bool
     offers: _Offers
+    last: Mapping[str, Rendered]
+    """Of a project that is held, scaffold's files as they were last rendered, wherever that is known."""
     bases: Sequence[bytes]
     """The texts that later merges may start from."""
 
@@ -85,18 +87,43 @@ def _render(context: ApplyContext, one: DesiredParty, changes: Sequence[Change],
     standing = context.observed.records.by_address.get(one.party.address, Record())
     rendered, inputs = _files(one, source), known(source.inputs)
     works = {change.work for change in changes}
-    held = Work.REFRESH in works or (Work.OFFER in works and Work.WRITE not in works)
+    in_conflict = Work.RESTORE in works or (Work.OFFER in works and Work.WRITE not in works)
+    held = Work.REFRESH in works or in_conflict
     offers = _offers(context, one, changes, rendered, standing)
     if not held:
         merged = [file.content for path, file in rendered.items() if owner_of(one, source, path) is Owner.MERGED]
         kept = (*merged, *offers.templates)
-        return _Rendered(one, changes, inputs, rendered, _hashes(rendered), standing, source.guard, held, offers, kept)
+        return _Rendered(
+            one, changes, inputs, rendered, _hashes(rendered), standing, source.guard, held, offers, {}, kept
+        )
     narrowed = source.letting_in(standing.guard)
     goes_on = held_tls(one, source, standing)
     files_of_it = {path: file for path, file in _files(one, narrowed).items() if path in goes_on}
     hashes = {**_hashes(rendered), **_hashes(files_of_it)}
     guard = _guard(narrowed.guard, standing.guard, shrinks=any(is_allow_list(one, path) for path in goes_on))
-    return _Rendered(one, changes, inputs, files_of_it, hashes, standing, guard, held, offers, offers.templates)
+    last = _last_rendered(context, one, source, rendered, standing) if in_conflict else {}
+    kept = (*offers.templates, *(file.content for file in last.values()))
+    return _Rendered(one, changes, inputs, files_of_it, hashes, standing, guard, held, offers, last, kept)
+
+
+def _last_rendered(
+    context: ApplyContext,
+    one: DesiredParty,
+    source: Project,
+    rendered: Mapping[str, Rendered],
+    standing: Record,
+) -> dict[str, Rendered]:
+    """Scaffold's files of a held project as they were last rendered: from now on they can be put right."""
+    texts = Texts(standing, context.read, context.observed.base)
+    found: dict[str, Rendered] = {}
+    for path, sha256 in standing.files.items():
+        if path not in rendered or owner_of(one, source, path) is not Owner.SCAFFOLD:
+            continue
+        there = context.read(path) if sha256_of(context.layout.at(path)) == sha256 else None
+        text = texts.last_rendered(path, rendered[path].content) if there is None else there
+        if text is not None:
+            found[path] = replace(rendered[path], content=text)
+    return found
 
 
 def _guard(after: Guard, before: Guard | None, *, shrinks: bool) -> Guard:
@@ -126,6 +153,8 @@ def _write(context: ApplyContext, rendered: _Rendered, authorities: Authorities)
                 _put(context, rendered, [path for path in rendered.files if not _is_tls(rendered.one, path)])
             case Work.WRITE:
                 _update(context, rendered, change)
+            case Work.RESTORE:
+                _restore(context, rendered, change)
             case Work.OFFER:
                 _lay_beside(context, rendered, change)
             case _:
@@ -150,8 +179,7 @@ def _update(context: ApplyContext, rendered: _Rendered, change: Change) -> None:
     """Writes `change.paths`: what is rendered, or what becomes of a person's text there."""
     texts = Texts(rendered.standing, context.read, context.observed.base)
     edits = {path: edit for path, edit in change.edits if edit is not Edit.ASIDE}
-    for path in (path for path, edit in change.edits if edit is Edit.ASIDE):
-        _keep_beside(context, path)
+    _keep_asides(context, change)
     for path in change.paths:
         template = rendered.files[path]
         match edits.get(path):
@@ -168,6 +196,20 @@ def _update(context: ApplyContext, rendered: _Rendered, change: Change) -> None:
             raise Overtaken(f"{path} cannot be merged as it was planned", path=path, hint="plan again")
         context.writer.write_persons(path, outcome.text, _persons_mode(context, path, template))
     _drop(context, change)
+
+
+def _restore(context: ApplyContext, rendered: _Rendered, change: Change) -> None:
+    """Writes `change.paths` as they were last rendered."""
+    _keep_asides(context, change)
+    for path in change.paths:
+        if (file := rendered.last.get(path)) is None:
+            raise Overtaken(f"what was last rendered for {path} is not kept any more", path=path, hint="plan again")
+        context.writer.write(path, file.content, mode=_mode(file))
+
+
+def _keep_asides(context: ApplyContext, change: Change) -> None:
+    for path in (path for path, edit in change.edits if edit is Edit.ASIDE):
+        _keep_beside(context, path)
 
 
 def _keep_beside(context: ApplyContext, path: str) -> None:

@@ -141,6 +141,11 @@ class Texts:
     read: Read
     base: Base
 
+    def last_rendered(self, path: str, template: bytes | None) -> bytes | None:
+        """What was rendered for `path` before, which may be the `template` of today; None where that is not kept."""
+        last = self.record.files.get(path)
+        return template if template is not None and digest(template) == last else self.base(last)
+
     def merged(self, path: str, template: bytes) -> Outcome:
         """A person's edit of `path` and what is rendered today."""
         return merge(self.base(self.record.files.get(path)), self.read(path) or b"", template)

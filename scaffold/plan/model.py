@@ -60,6 +60,8 @@ class Work(enum.StrEnum):
     """Write every file of a project."""
     WRITE = "write"
     """Write `paths` of a project, as `edits` say."""
+    RESTORE = "restore"
+    """Write `paths` of a project that is behind its topology and stays so, as they were last rendered."""
     OFFER = "offer"
     """Lay what is to be resolved of `paths` beside a person's edits."""
     REMOVE = "remove"
@@ -102,6 +104,8 @@ class Change:
     `seen` is what stood there when it was planned, of all that apply writes or removes: what has changed meanwhile is
     planned anew and never overwritten.
 
+    `drifted` are the files of scaffold's own outside of what `tls/` is compared for that somebody else has changed.
+
     `asks`: apply asks a person first, because a certificate is revoked, a CA gets another key, or something is deleted.
     `can_wait`: what is there will do for a while: a CRL or staple that is valid and past half of its life.
     `due`: time alone asks for it, or a revocation that is to be carried through.
@@ -115,6 +119,7 @@ class Change:
     seen: tuple[Seen, ...] = ()
     revocations: tuple[Revocation, ...] = ()
     edits: tuple[tuple[str, Edit], ...] = ()
+    drifted: tuple[str, ...] = ()
     asks: bool = False
     can_wait: bool = False
     due: bool = False

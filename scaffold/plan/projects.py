@@ -13,7 +13,8 @@ all of them gone          the project is created anew         the same
 
 A project is updated whole or not at all: while one of its files is in conflict it is held, and none of the others
 changes either, since half of an update may be a server that no longer checks what it should. Of `tls/` what fits the
-project as it stands goes on: certificates, CRLs, trust, and callers that are taken off the allow list.
+project as it stands goes on: certificates, CRLs, trust, and callers that are taken off the allow list. Drift is put
+right meanwhile, too: a file of scaffold's becomes what was last rendered, wherever that text is kept.
 
 Both texts of a conflict are laid beside the file as FILE.merge. It ends when a person resolves it, or when the template
 takes its change back. `--overwrite` resolves it too, and brings back what was deleted.
@@ -22,7 +23,7 @@ takes its change back. `--overwrite` resolves it too, and brings back what was d
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from scaffold.errors import PlanError
@@ -205,6 +206,14 @@ def _is_executable(path: str, observed: Observation) -> bool:
     return seen is None or bool(seen.mode & 0o100) or not observed.is_file_or_missing(path)
 
 
+@dataclass(frozen=True, slots=True)
+class _Drift:
+    """What of scaffold's in a held project was changed: what is put right, and what stays so for now."""
+
+    restored: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class _Comparison:
     one: DesiredParty
@@ -237,16 +246,17 @@ class _Comparison:
             raise _no_conflict(self.one)
         self._former_offers()
         if self.conflicts and self.record.files:
-            return self._held((self._conflicts(),))
+            goes_on = held_tls(self.one, self.source, self.record)
+            drift = self._drift(goes_on)
+            return self._held((*self._restored(drift), self._conflicts(drift)), goes_on)
         return self._compared((*self._changes(), *self._stale()), tls)
 
     def _compared(self, changes: tuple[Change, ...], tls: Mapping[str, str | Unknown]) -> Compared:
         if self.hold and changes:
-            return self._held(changes)
+            return self._held(changes, held_tls(self.one, self.source, self.record))
         return Compared(changes, tuple(self.notes), self._tls_reasons(tls), frozenset(tls))
 
-    def _held(self, changes: tuple[Change, ...]) -> Compared:
-        tls = held_tls(self.one, self.source, self.record)
+    def _held(self, changes: tuple[Change, ...], tls: Mapping[str, str | Unknown]) -> Compared:
         standing = [path for path in self.record.files if _is_tls(self.one, path)]
         return Compared(changes, tuple(self.notes), self._tls_reasons(tls), frozenset((*tls, *standing)), held=True)
 
@@ -439,6 +449,53 @@ class _Comparison:
             else:
                 self.notes.append(Note(None, f"{path}{_NEW} is yours, and is not read any more; see {path}{MERGE}"))
 
+    # --- Drift ---
+
+    def _has_drifted(self, path: str) -> bool:
+        """Whether it is a file of scaffold's that is neither as it was last rendered nor as it should be."""
+        last = self.record.files.get(path)
+        if last is None or owner_of(self.one, self.source, path) is not Owner.SCAFFOLD:
+            return False
+        wanted = _digest(self.rendered[path]) if path in self.rendered else None
+        return self.observed.edited_digest(path) not in (last, wanted)
+
+    def _drift(self, goes_on: Container[str]) -> _Drift:
+        """The drift of a held project, apart from what of `tls/` goes on."""
+        drifted = [path for path in self.record.files if path not in goes_on and self._has_drifted(path)]
+        restored = tuple(path for path in drifted if self._is_kept(path))
+        return _Drift(restored, tuple(path for path in drifted if path not in restored))
+
+    def _is_kept(self, path: str) -> bool:
+        """Whether what was last rendered is known. What is not rendered any more may be of another template."""
+        file = self.rendered.get(path)
+        if file is None or self.observed.edited_digest(path) == NO_FILE:
+            return False
+        template = None if isinstance(file, Unknown) else file.content
+        return self._texts().last_rendered(path, template) is not None
+
+    def _is_persons(self, path: str) -> bool:
+        """Whether what stands there is a text of somebody else's. Nothing is kept beside in `tls/`."""
+        there = self.observed.edited_digest(path)
+        return there is not None and not _is_tls(self.one, path) and not self.record.is_ours(path, there)
+
+    def _why_restored(self, path: str) -> Reason:
+        if self._is_persons(path):
+            return Reason(ReasonCode.DRIFTED, path, wanted=f"{_name(path)}{EDITED}")
+        return Reason(ReasonCode.CONTENT if self.observed.exists(path) else ReasonCode.MISSING, path)
+
+    def _changes_later(self, path: str) -> bool:
+        """Whether a file becomes another one once the project is updated."""
+        return _digest(self.rendered[path]) != self.record.files[path]
+
+    def _restored(self, drift: _Drift) -> Iterator[Change]:
+        if drift.restored:
+            paths, reasons = drift.restored, tuple(map(self._why_restored, drift.restored))
+            edits = tuple((path, Edit.ASIDE) for path in paths if self._is_persons(path))
+            seen = self.observed.seen(paths)
+            yield Change(
+                _address(self.one), Action.UPDATE, reasons, paths, Work.RESTORE, seen, edits=edits, drifted=paths
+            )
+
     # --- The changes ---
 
     def _changes(self) -> Iterator[Change]:
@@ -446,13 +503,19 @@ class _Comparison:
             paths = tuple(self.updates)
             seen = self.observed.seen((*paths, *(path for path, _ in self.edits)))
             reasons = tuple(self.updates.values())
-            yield Change(_address(self.one), Action.UPDATE, reasons, paths, Work.WRITE, seen, edits=tuple(self.edits))
+            edits, drifted = tuple(self.edits), tuple(path for path in paths if self._has_drifted(path))
+            yield Change(
+                _address(self.one), Action.UPDATE, reasons, paths, Work.WRITE, seen, edits=edits, drifted=drifted
+            )
         if self.conflicts:
-            yield self._conflicts()
+            yield self._conflicts(_Drift())
 
-    def _conflicts(self) -> Change:
-        waits = [Reason(ReasonCode.HELD, path) for path in self.updates] if self.record.files else []
-        reasons = (*self.conflicts.values(), *waits, *self._not_in_force())
+    def _conflicts(self, drift: _Drift) -> Change:
+        stays = [Reason(ReasonCode.DRIFT_STAYS, path) for path in drift.stays if path not in self.conflicts]
+        settled = {*drift.stays, *(path for path in drift.restored if not self._changes_later(path))}
+        waiting = [path for path in self.updates if path not in settled] if self.record.files else []
+        waits = [Reason(ReasonCode.HELD, path) for path in waiting]
+        reasons = (*self.conflicts.values(), *stays, *waits, *self._not_in_force())
         former = [] if self.updates and not waits else [edit for edit in self.edits if edit[0].endswith(_NEW)]
         beside = (*(path + MERGE for path in self.conflicts), *(path for path, _ in former))
         seen = self.observed.seen((*self.conflicts, *beside))
@@ -464,6 +527,7 @@ class _Comparison:
             Work.OFFER,
             seen,
             edits=tuple(former),
+            drifted=drift.stays,
         )
 
     def _not_in_force(self) -> Iterator[Reason]:

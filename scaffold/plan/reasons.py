@@ -130,6 +130,8 @@ class ReasonCode(enum.Enum):
     MERGED = "merged"
     MERGED_BEFORE = "merged/before"
     DRIFTED = "content/edited"
+    DRIFT_STAYS = "content/unknown"
+    """The text that was last rendered is not kept, and another one must not take its place yet."""
     RESOLVED = "resolved"
     RESOLVED_MINE = "resolved/mine"
     WITHDRAWN = "resolved/withdrawn"

@@ -18,7 +18,7 @@ from scaffold.store.projects import Record
 from scaffold.store.seen import NO_FILE
 from scaffold.topology.model import Topology
 
-_OPEN = frozenset({Work.FILL, Work.TRUST, Work.REFRESH, Work.RENDER, Work.WRITE, Work.OFFER})
+_OPEN = frozenset({Work.FILL, Work.TRUST, Work.REFRESH, Work.RENDER, Work.WRITE, Work.RESTORE, Work.OFFER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ def texts(planned: Planned) -> Iterator[Text]:
         wanted = change.paths if change.work is not Work.RENDER else [path for path in after if not _is_tls(one, path)]
         no_texts = (one.paths.tls, one.paths.bundle, one.paths.bundle_password)  # their rights alone are at issue
         record = observed.records.by_address.get(one.party.address, Record())
-        after = _with_edits(change, after, Texts(record, observed.content, observed.base))
+        there = Texts(record, observed.content, observed.base)
+        after = (_restored if change.work is Work.RESTORE else _with_edits)(change, after, there)
         for path in (path for path in wanted if path not in no_texts and path in after):
             before = None if observed.edited_digest(path) == NO_FILE else observed.content(path)
             if (new := after[path]) != before:
@@ -83,6 +84,16 @@ def _with_edits(change: Change, after: Mapping[str, bytes | Unknown], texts: Tex
         if edit in (Edit.MERGE, Edit.RESOLVE) and isinstance(template, bytes):
             outcome = texts.merged(path, template) if edit is Edit.MERGE else texts.resolved(path, template)
             found[path] = outcome.text if isinstance(outcome, Merged) else template
+    return found
+
+
+def _restored(change: Change, after: Mapping[str, bytes | Unknown], texts: Texts) -> Mapping[str, bytes | Unknown]:
+    """What was last rendered, of the files that become that again."""
+    found: dict[str, bytes | Unknown] = {}
+    for path in change.paths:
+        template = after[path]
+        last = texts.last_rendered(path, None if isinstance(template, Unknown) else template)
+        found[path] = template if last is None else last
     return found
 
 

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from scaffold.errors import PkiError, VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
-from scaffold.plan.model import Action, Change, Edit, Plan
+from scaffold.plan.model import Action, Change, Plan
 from scaffold.running.availability import Availability
 from scaffold.running.placement import Ports
 from scaffold.running.services import termination_as_exception
@@ -116,16 +117,22 @@ def verify(
 
 
 def drift_in_tls(plan: Plan) -> tuple[Change, ...]:
-    """What of a plan means that `tls/` is not what the topology says, or that another file of scaffold's was edited.
+    """What of a plan means that `tls/` is not what the topology says, or that another file of scaffold's was changed.
 
-    What is merely due is no drift.
+    What is merely due is no drift, and neither is what waits for a person to resolve a conflict.
     """
     return tuple(
-        change
+        _drift_alone(change) if change.drifted else change
         for change in plan.changes
-        if any(edit is Edit.ASIDE for _, edit in change.edits)
+        if change.drifted
         or (change.action is not Action.RENEW and not change.can_wait and change.address.part in _CONTENTS_OF_TLS)
     )
+
+
+def _drift_alone(change: Change) -> Change:
+    """The change of a project without what has nothing to do with drift."""
+    reasons = tuple(reason for reason in change.reasons if reason.path in change.drifted)
+    return replace(change, reasons=reasons, paths=change.drifted)
 
 
 def _all(pool: ThreadPoolExecutor, probes: ProbeRunner, to_try: Mapping[int, Case]) -> Iterator[tuple[int, Check]]:

@@ -126,6 +126,9 @@ _OF_FILES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.MERGED: "what is rendered has changed, and is merged into your edit",
     ReasonCode.MERGED_BEFORE: "what is rendered has changed, and is in it already",
     ReasonCode.DRIFTED: "it is not what it should be; your text is kept beside it as {wanted}",
+    ReasonCode.DRIFT_STAYS: (
+        "it is not what it should be, and what was last rendered is not kept: it stays so until the conflict ends"
+    ),
     ReasonCode.RESOLVED: "what you made of {wanted} takes its place",
     ReasonCode.RESOLVED_MINE: "your text stays, as you decided",
     ReasonCode.WITHDRAWN: "the template does not ask for its change any more; your text stays",

@@ -196,17 +196,20 @@ def test_a_file_that_was_there_before_is_yours(tiny: Household, change_kind: Cha
 # --- A conflict beside them ------------------------------------------------------------------------------------------
 
 
-def test_drift_waits_with_everything_else_while_a_conflict_stands(
-    tiny: Household, project: Path, change_kind: Change
-) -> None:
+def test_drift_is_put_right_while_a_conflict_stands(tiny: Household, project: Path, change_kind: Change) -> None:
     (project / "README.md").write_text("mine\n")
     (project / "guard.conf").write_text("allow\n")
     change_kind(FIRST | {"README.md": "two\n"}, OWNERS)
+    assert [(change.action, change.drifted) for change in tiny.plan().changes] == [
+        (Action.UPDATE, ("servers/accounts/guard.conf",)),
+        (Action.CONFLICT, ()),
+    ]
     tiny.apply()
-    assert (project / "guard.conf").read_text() == "allow\n"
-    tiny.resolve(PROJECT, Resolution.MINE)
     assert (project / "guard.conf").read_text() == "deny\n"
     assert (project / "guard.conf.edited").read_text() == "allow\n"
+    assert (project / "README.md").read_text() == "mine\n"
+    assert tiny.planned() == {PROJECT: (Action.CONFLICT, "edited")}
+    assert drift_in_tls(tiny.plan()) == ()
 
 
 @pytest.mark.parametrize("address", ["server.accounts.bundle", "server.accounts"])
