@@ -63,11 +63,11 @@ def read(path: str) -> Found | None:
 
     Raises StoreError for a symbolic link, for anything that is not a regular file, and for what may not be read.
     """
-    descriptor = opened(path)
-    if descriptor is None:
+    there = _opened(path)
+    if there is None:
         return None
+    descriptor, status = there
     try:
-        status = os.fstat(descriptor)
         return Found(_read_all(descriptor, status.st_size), stat.S_IMODE(status.st_mode), status.st_uid)
     except OSError as error:
         raise store_error("read", path, error) from error
@@ -85,6 +85,11 @@ def read_named(path: Path) -> Found | None:
 
 def opened(path: str) -> int | None:
     """A descriptor from which the regular file at `path` is read, or None where nothing is. Raises as `read` does."""
+    there = _opened(path)
+    return None if there is None else there[0]
+
+
+def _opened(path: str) -> tuple[int, os.stat_result] | None:
     try:
         descriptor = os.open(path, _TO_READ)
     except OSError as error:
@@ -96,10 +101,11 @@ def opened(path: str) -> int | None:
             case errno.ENXIO:  # a socket
                 raise _no_file(path) from None
         raise store_error("read", path, error) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise _no_file(path)
-    return descriptor
+    return descriptor, status
 
 
 def _read_all(descriptor: int, size: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -19,7 +19,7 @@ from scaffold.pki import crl as crls
 from scaffold.pki import keys
 from scaffold.store import bases, files, ledger, projects
 from scaffold.store.layout import Layout
-from scaffold.store.seen import SeenFile, SeenFolder, names, read, state_serial
+from scaffold.store.seen import SeenFile, SeenFolder, entries, read, state_serial
 
 _TEXTS: Final = 256
 """How many texts are kept to compare others with."""
@@ -75,7 +75,7 @@ class Observation:
         self.layout = layout
         self.serial = state_serial(layout)  # before the records are read: what is added meanwhile is noticed later
         self.ledger = ledger.load(layout)
-        self._listings: dict[str, frozenset[str]] = {}
+        self._listings: dict[str, Mapping[str, os.DirEntry[str]]] = {}
         self._statuses: dict[str, tuple[int, int] | None] = {}
         self._user = os.geteuid() if hasattr(os, "geteuid") else None
         self._folder: str | None = None
@@ -102,7 +102,7 @@ class Observation:
 
     def seen_folder(self, folder: str, apart: str | None = None) -> SeenFolder:
         """The names in a folder as this look has found them."""
-        return SeenFolder(folder, tuple(sorted(self._listing(folder) - {apart})), apart)
+        return SeenFolder(folder, tuple(sorted(self._listing(folder).keys() - {apart})), apart)
 
     @functools.cached_property
     def records(self) -> projects.Records:
@@ -186,7 +186,13 @@ class Observation:
 
     def is_file_or_missing(self, path: str) -> bool:
         """Whether a regular file stands there, or nothing does."""
-        return (status := self._status(path)) is None or stat.S_ISREG(status[0])
+        entry = self._entry(path)
+        if entry is None:
+            return True
+        try:
+            return entry.is_file(follow_symlinks=False)
+        except OSError as error:  # some file systems do not say with a name what it is of
+            raise files.store_error("read", self.layout.at(path), error) from error
 
     def _status(self, path: str) -> tuple[int, int] | None:
         """Mode and owner of a file or folder, asked for once; None where nothing is. Raises StoreError."""
@@ -206,9 +212,12 @@ class Observation:
 
     def exists(self, path: str) -> bool:
         """Whether anything has that name; a link counts, wherever it leads."""
+        return self._entry(path) is not None
+
+    def _entry(self, path: str) -> os.DirEntry[str] | None:
         folder, _, name = path.rpartition("/")
         known = self._listings.get(folder)
-        return name in (self._listing(folder) if known is None else known)
+        return (self._listing(folder) if known is None else known).get(name)
 
     def edited_digest(self, path: str) -> str | None:
         """SHA-256 of a file that is the person's: None where nothing is, and no digest at all for what is no file."""
@@ -253,10 +262,10 @@ class Observation:
         """The names in a folder, sorted; none where it is not there."""
         return iter(sorted(self._listing(folder)))
 
-    def _listing(self, folder: str) -> frozenset[str]:
-        """The names in a folder, read once: one call for all the files that are asked about."""
+    def _listing(self, folder: str) -> Mapping[str, os.DirEntry[str]]:
+        """What is in a folder, read once: one call for all the files that are asked about."""
         if folder not in self._listings:
-            self._listings[folder] = names(self.layout.at(folder))
+            self._listings[folder] = entries(self.layout.at(folder))
         return self._listings[folder]
 
     def check_topology(self, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,10 +39,16 @@ Seen = SeenFile | SeenFolder
 
 def names(path: str) -> frozenset[str]:
     """The names in the folder at `path`; none where it is not there. Raises StoreError."""
+    return frozenset(entries(path))
+
+
+def entries(path: str) -> Mapping[str, os.DirEntry[str]]:
+    """What is in the folder at `path`, by name; nothing where it is not there. Raises StoreError."""
     try:
-        return frozenset(os.listdir(path))  # noqa: PTH208
+        with os.scandir(path) as found:
+            return {entry.name: entry for entry in found}
     except (FileNotFoundError, NotADirectoryError):
-        return frozenset()
+        return {}
     except OSError as error:
         raise files.store_error("read", path, error) from error
 
