@@ -26,7 +26,8 @@ schema` prints the JSON Schema; an editor with a YAML language server takes it f
 # yaml-language-server: $schema=topology.schema.json
 ```
 
-Durations are a whole number and a unit: `s m h d w y`. A secret is never written in the topology: `{env: NAME}`,
+Durations are a whole number and a unit: `s m h d w y`. `at` is a moment in UTC, `2026-01-01T00:00:00Z` or
+`2026-01-01`. A secret is never written in the topology: `{env: NAME}`,
 `{file: PATH}` or `{generate: true}` says where it is.
 """
 
@@ -71,6 +72,11 @@ same, and `greeting`.
 A certificate whose lifetime is longer than its issuer's is an error. A leaf that would end after its issuer does
 today is cut to the issuer's end, and plan says so. A CA is renewed, over the same key, early enough that its leaves
 get their whole lifetime. Changing `renew_before` reissues nothing that is not inside it.
+
+## Reproducible
+
+With `reproducible` every key, serial, date and signature follows from `seed` and `at`: the same files on every machine
+and on every day, for tests alone ([how, and what is refused](reproducible.md)).
 
 ## Faults
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from datetime import datetime
 from os import cpu_count
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from scaffold.errors import Overtaken, PkiError, SecretError, StoreError
 from scaffold.issuers.local import LocalIssuer
@@ -127,7 +129,31 @@ class ApplyContext:
     def new_key(self, asked: DesiredCertificate) -> PrivateKey:
         """A key for `asked`."""
         ready = self._keys.pop(asked.address, None)
-        return self.randomness.key(str(asked.address), asked.key) if ready is None else ready.result()
+        return self._unburnt(asked) if ready is None else ready.result()
+
+    def _unburnt(self, asked: DesiredCertificate) -> PrivateKey:
+        """The first key that no certificate was revoked over: a source that repeats itself would make it again."""
+        for whose in _names_of_keys(asked.address):
+            key = self.randomness.key(whose, asked.key)
+            if not self.randomness.repeats or not self._is_burnt(key.public_key()):
+                return key
+        raise ValueError("the names of keys have no end")
+
+    def _is_burnt(self, key: PublicKey) -> bool:
+        return keys.spki_sha256(key) in self.observed.ledger.revoked_keys
+
+    def _check_seed(self) -> None:
+        """Raises SecretError where the keys of CAs that are there were made from another seed, or from none."""
+        for one in self.desired.of_cas():
+            recorded = self.observed.ledger.ca_keys.get(one.address.label)
+            if recorded is None or keys.key_type(load_der_public_key(recorded.spki)) is not one.key:
+                continue
+            names = itertools.islice(_names_of_keys(one.address), 1 + len(self.observed.ledger.revoked_keys))
+            if all(recorded.spki != keys.spki(self.randomness.key(whose, one.key).public_key()) for whose in names):
+                raise SecretError(
+                    f"the key of {one.address.entity} in {self.layout.out} was not made from this seed",
+                    hint="set the seed that it was made from, or remove the folder: another seed makes it all anew",
+                )
 
     def key_of(self, asked: DesiredCertificate | AdoptedCertificate) -> PrivateKey:
         """The key that is there. Raises PkiError where it cannot be used."""
@@ -186,6 +212,8 @@ class ApplyContext:
 
         Raises SecretError for all that are not there, WrongPassword where one does not open its key.
         """
+        if self.topology.reproducible is not None:
+            self._check_seed()
         missing: list[SecretError] = []
         for get in (*self._asked_for_cas(changes), *self._asked_for_bundles(changes)):
             try:
@@ -299,6 +327,12 @@ def _named(address: Address) -> Iterator[None]:
         yield
     except PkiError as error:
         raise type(error)(f"{address.whole}: {error}", hint=error.hint) from error
+
+
+def _names_of_keys(address: Address) -> Iterator[str]:
+    """What a source is asked for: the address, and after a revocation `ADDRESS 2` and so on."""
+    yield str(address)
+    yield from (f"{address} {number}" for number in itertools.count(2))
 
 
 def entry(address: Address, ca: str, certificate: x509.Certificate, issuer_key: str) -> Issued:

@@ -11,7 +11,7 @@ from cryptography import x509
 from scaffold.apply.context import ApplyContext, entry
 from scaffold.issuers.port import Issuance
 from scaffold.pki import broken, bundles, keys
-from scaffold.pki.issue import new_serial
+from scaffold.pki.issue import numbered
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.checks import Examined, examine
@@ -92,15 +92,20 @@ def _entry(one: _Made, authorities: Authorities) -> Issued:
 def _issued(context: ApplyContext, asked: IssuedCertificate, key: PrivateKey, authorities: Authorities) -> Issuance:
     if asked.fault is None:
         return context.issue(asked.issuer, context.request(asked, key.public_key()))
-    broken_one = broken.issue(
-        asked.profile,
-        key,
-        context.issuer(context.desired.issuing(asked.issuer).address),
-        serial=new_serial(context.randomness, str(asked.address)),
-        lifetime=asked.lifetime,
-        now=context.now,
-        randomness=context.randomness,
-    )
+    issuer = context.issuer(context.desired.issuing(asked.issuer).address)
+
+    def sign(serial: int) -> x509.Certificate:
+        return broken.issue(
+            asked.profile,
+            key,
+            issuer,
+            serial=serial,
+            lifetime=asked.lifetime,
+            now=context.now,
+            randomness=context.randomness,
+        )
+
+    broken_one = numbered(context.randomness, str(asked.address), sign)
     return Issuance(broken_one, known(authorities.intermediates(asked.ca)))
 
 

@@ -26,11 +26,12 @@ def run(
     from scaffold.cli.project import open_project
     from scaffold.plan.make import look, plan_all
     from scaffold.view.plan import diff_lines, plan_lines
+    from scaffold.view.reproducible import test_keys_lines
     from scaffold.view.terminal import show
 
-    project = open_project(file, out)
+    project, moment = open_project(file, out), now()
     known = project.remembered(refresh=refresh)
-    planned = plan_all(look(project.topology, project.kinds, project.layout, now(), remembered=known))
+    planned = plan_all(look(project.topology, project.kinds, project.layout, moment, remembered=known))
     plan = planned.plan
     if save is not None:
         from scaffold.plan.saved import save_plan
@@ -41,6 +42,7 @@ def run(
 
         typer.echo(programs.plan_json(plan))
     else:
+        show(test_keys_lines(project.topology, moment))
         if diff:
             from scaffold.plan.texts import texts
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from scaffold.cli import failures
+from scaffold.cli.clock import now
 from scaffold.cli.project import Project, reopened
+from scaffold.cli.source import source_of
 from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
@@ -62,10 +64,14 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool, idl
     from scaffold.view.plan import outcome_lines, plan_lines
     from scaffold.view.progress import progress
     from scaffold.view.reach import accepted_lines, reach_lines
+    from scaffold.view.reproducible import test_keys_lines
     from scaffold.view.terminal import show
 
     plan = planned.plan
     revoked = reaches(plan, planned.basis)
+    secrets = Secrets(os.environ)
+    if not json:
+        show(test_keys_lines(project.topology, now()))
     if plan.changes and not json:
         show(plan_lines(plan))
         show(reach_lines(revoked))
@@ -76,11 +82,11 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool, idl
     with progress("Applying", len(plan.changes)) as advance:
         outcome = apply(
             planned,
-            Secrets(os.environ),
+            secrets,
             lambda change: advance(len(plan.changes)),
             wait=WAIT,
             waiting=lambda holder: typer.echo(f"Waiting for another scaffold: {holder} …", err=True),
-            randomness=OPERATING_SYSTEM,
+            randomness=source_of(project.topology, secrets) if plan.changes else OPERATING_SYSTEM,
         )
     if json:
         typer.echo(programs.outcome_json(plan, outcome, revoked))

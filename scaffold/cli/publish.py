@@ -33,12 +33,12 @@ def run(
 
     from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.publish.server import address, log_to, serve
-    from scaffold.publish.state import SignAsApply, State
+    from scaffold.publish.state import State, signing
     from scaffold.store.layout import Layout
 
     log_to(sys.stderr)
     layout = Layout(out_folder(topology, file, out))
-    state = State(topology, layout, SignAsApply(topology, layout, OPERATING_SYSTEM))
+    state = State(topology, layout, signing(topology, layout, OPERATING_SYSTEM))
     serve(state, now, asked or address(topology.publish))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scaffold.cli.project import Project
     from scaffold.errors import Overtaken
     from scaffold.plan.make import Planned
+    from scaffold.topology.model import Topology
 
 
 def run(
@@ -49,6 +50,8 @@ def run(
     intents = [Renew(project.address(address)) for address in addresses or ()]
 
     def make(project: Project, overtaken: Overtaken | None) -> Planned:
+        if project.topology.reproducible is not None:
+            raise _decided_by_at(project.topology)
         basis = look(project.topology, project.kinds, project.layout, moment)
         if basis.observed.ledger.topology is None:
             raise PlanError("nothing was issued here yet, so nothing can be renewed", hint="`scaffold apply` issues")
@@ -61,6 +64,13 @@ def run(
 
     carry_out(
         project, make, yes=yes, json=json, idle="Nothing is due. `scaffold plan` says whether anything else is to do."
+    )
+
+
+def _decided_by_at(t: Topology) -> PlanError:
+    return PlanError(
+        f"{t.name} is reproducible: when its certificates begin and end follows from its `at`",
+        hint="move `at` in the topology, then run `scaffold apply`",
     )
 
 
@@ -80,6 +90,8 @@ def _watch(file: Path, out: Path | None) -> None:
     def log(event: Mapping[str, object]) -> None:
         print(json_line(event), flush=True)
 
-    look()  # what cannot even be read at the start is an error and no line of the log
+    world = look()  # what cannot even be read at the start is an error and no line of the log
+    if world.topology.reproducible is not None:
+        raise _decided_by_at(world.topology)
     with ending_on_signals() as told_to_end:
         watch(look, now, Secrets(os.environ), log, sentences, told_to_end, OPERATING_SYSTEM)

@@ -25,16 +25,19 @@ def run(
     from scaffold.cli.project import open_project
     from scaffold.plan.make import look, plan_as_it_stands
     from scaffold.plan.status import status
+    from scaffold.view.reproducible import test_keys_lines
     from scaffold.view.status import status_json, status_lines
     from scaffold.view.terminal import show
 
     window = _duration(within) if within is not None else None
     project = open_project(file, out)
     moment = now()
-    found = status(plan_as_it_stands(look(project.topology, project.kinds, project.layout, moment)), window)
+    planned = plan_as_it_stands(look(project.topology, project.kinds, project.layout, moment))
+    found = status(planned, window, clock=moment)
     if json:
         typer.echo(status_json(found))
     else:
+        show(test_keys_lines(project.topology, moment))
         show(status_lines(found, moment))
     if not found.fine:
         raise typer.Exit(failures.SOMETHING_DUE)

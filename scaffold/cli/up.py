@@ -120,10 +120,10 @@ def _publisher(project: Project, on_line: Callable[[str, str], None]) -> Iterato
 
     from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.publish.server import address, log_to, running
-    from scaffold.publish.state import SignAsApply, State
+    from scaffold.publish.state import State, signing
 
     log_to(sys.stderr, logging.WARNING)
-    state = State(topology, project.layout, SignAsApply(topology, project.layout, OPERATING_SYSTEM))
+    state = State(topology, project.layout, signing(topology, project.layout, OPERATING_SYSTEM))
     state.open(now())
     with running(state, now, address(topology.publish)):
         on_line(PUBLISHER, f"ready: {topology.publish}/")

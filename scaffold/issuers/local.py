@@ -8,7 +8,7 @@ from cryptography import x509
 
 from scaffold.issuers.port import Issuance, Request
 from scaffold.pki import issue as signing
-from scaffold.pki.issue import Issuer, new_serial, validity
+from scaffold.pki.issue import Issuer, numbered, validity
 from scaffold.pki.keys import PrivateKey
 from scaffold.pki.profiles import VERBATIM, Latitude
 from scaffold.pki.randomness import Randomness
@@ -30,19 +30,20 @@ class LocalIssuer:
     def issue(self, request: Request) -> Issuance:
         """As the port says. Raises PkiError where the CA has ended, or the profile says what X.509 cannot."""
         begins, ends = validity(request.lifetime, request.now, self.ca.not_after)
-        certificate = signing.issue(
-            request.profile,
-            request.key,
-            self.ca,
-            serial=new_serial(self.randomness, request.whose),
-            not_before=begins,
-            not_after=ends,
-        )
-        return Issuance(certificate, self.above)
+
+        def sign(serial: int) -> x509.Certificate:
+            return signing.issue(
+                request.profile, request.key, self.ca, serial=serial, not_before=begins, not_after=ends
+            )
+
+        return Issuance(numbered(self.randomness, request.whose, sign), self.above)
 
 
 def self_signed(request: Request, key: PrivateKey, randomness: Randomness) -> x509.Certificate:
     """A root: its own `key`, whose public half the request holds, signs for it. Raises PkiError."""
     begins, ends = validity(request.lifetime, request.now)
-    serial = new_serial(randomness, request.whose)
-    return signing.self_signed(request.profile, key, serial=serial, not_before=begins, not_after=ends)
+
+    def sign(serial: int) -> x509.Certificate:
+        return signing.self_signed(request.profile, key, serial=serial, not_before=begins, not_after=ends)
+
+    return numbered(randomness, request.whose, sign)

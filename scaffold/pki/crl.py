@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtensionOID
 from scaffold.errors import PkiError, Unreadable
 from scaffold.pki import signatures
 from scaffold.pki.issue import BACKDATE, Issuer, half_over
-from scaffold.pki.keys import MALFORMED
+from scaffold.pki.keys import MALFORMED, nonce_derived
 from scaffold.pki.names import comparable
 
 Crl = x509.CertificateRevocationList
@@ -71,7 +71,7 @@ def build(
         says,
         [_entry(entry) for entry in entries],
     )
-    return builder.sign(issuer.key, issuer.hash)
+    return builder.sign(issuer.key, issuer.hash, ecdsa_deterministic=nonce_derived(issuer.key))
 
 
 def _entry(entry: Revoked) -> x509.RevokedCertificate:

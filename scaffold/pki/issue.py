@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from scaffold.errors import PkiError
-from scaffold.pki.keys import MALFORMED, PrivateKey, PublicKey, signature_hash, spki
+from scaffold.pki.keys import MALFORMED, PrivateKey, PublicKey, nonce_derived, signature_hash, spki
 from scaffold.pki.profiles import CertificateProfile, extensions, stated, subject_name
 from scaffold.pki.randomness import Randomness
 
@@ -57,10 +59,22 @@ class Issuer:
             raise PkiError(f"the key is not that of the CA certificate {self.name.rfc4514_string()}")
 
 
-def new_serial(randomness: Randomness, whose: str) -> int:
+def new_serial(randomness: Randomness, whose: str, purpose: str = "serial") -> int:
     """A random serial: positive, at most 20 octets (RFC 5280 4.1.2.2), 158 random bits (CA/B BR 7.1 asks for 64)."""
-    drawn = int.from_bytes(randomness.octets(whose, "serial", 20)) >> 2
+    drawn = int.from_bytes(randomness.octets(whose, purpose, 20)) >> 2
     return drawn | 1 << (_SERIAL_BITS - 1)
+
+
+def numbered(randomness: Randomness, whose: str, sign: Callable[[int], x509.Certificate]) -> x509.Certificate:
+    """What `sign` makes of a new serial.
+
+    Of a source that repeats itself the serial is asked for by what the certificate says, as its TBSCertificate with the
+    serial 1 does: one that says something else has another (RFC 5280 4.1.2.2), and the same one has the same.
+    """
+    if not randomness.repeats:
+        return sign(new_serial(randomness, whose))
+    said = hashlib.sha256(sign(1).tbs_certificate_bytes).hexdigest()
+    return sign(new_serial(randomness, whose, f"serial {said}"))
 
 
 def validity(lifetime: timedelta, now: datetime, issuer_not_after: datetime | None = None) -> tuple[datetime, datetime]:
@@ -161,7 +175,7 @@ def _built(
         issuer_name, subject, public_key, serial, _naive(not_before), _naive(not_after), says
     )
     try:
-        return builder.sign(key, algorithm)
+        return builder.sign(key, algorithm, ecdsa_deterministic=nonce_derived(key))
     except ValueError as error:
         name = profile.subject.common_name
         raise PkiError(f'the certificate of "{name}" cannot be written: {error}') from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Callable
@@ -209,6 +210,24 @@ def signature_hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SH
             return hashes.SHA384() if key.key_size > 256 else hashes.SHA256()
         case _:
             return None
+
+
+def nonce_derived(key: PrivateKey) -> bool | None:
+    """What `cryptography` is to be told of how a key signs: an ECDSA nonce is derived (RFC 6979), never drawn.
+
+    None, its own default, where that means nothing to the key, or OpenSSL is older than 3.2.
+    """
+    return True if isinstance(key, ec.EllipticCurvePrivateKey) and derives_nonces() else None
+
+
+@functools.cache
+def derives_nonces() -> bool:
+    """Whether OpenSSL can derive the nonces of ECDSA (RFC 6979): from 3.2 on."""
+    try:
+        ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+    except UnsupportedAlgorithm:
+        return False
+    return True
 
 
 def _pem(label: str, der: bytes) -> bytes:

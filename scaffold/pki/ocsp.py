@@ -22,7 +22,7 @@ from cryptography.x509 import ocsp
 from scaffold.errors import PkiError, Unreadable
 from scaffold.pki.crl import Reason, Revoked
 from scaffold.pki.issue import Issuer
-from scaffold.pki.keys import spki
+from scaffold.pki.keys import derives_nonces, spki
 
 if TYPE_CHECKING:
     from asn1crypto import ocsp as asn1_ocsp
@@ -209,6 +209,14 @@ def respond(
     return signed[0] if len(signed) == 1 else _joined(signed, signer)
 
 
+def produced_at(response: bytes, signer: Issuer, moment: datetime) -> bytes:
+    """A DER response of one answer as `signer` makes it at `moment`, and byte for byte so each time.
+
+    `cryptography` writes the clock's time into producedAt (RFC 6960 4.2.1), and draws the nonce of an ECDSA signature.
+    """
+    return _joined([response], signer, moment)
+
+
 def _single(
     one: CertId,
     status: Status,
@@ -261,13 +269,15 @@ def _reason_flag(revoked: Revoked | None) -> x509.ReasonFlags | None:
     return x509.ReasonFlags(revoked.reason.value)
 
 
-def _joined(signed: Sequence[bytes], signer: Issuer) -> bytes:
+def _joined(signed: Sequence[bytes], signer: Issuer, produced: datetime | None = None) -> bytes:
     """The answers of several responses under one signature; what else the first one holds is taken over unread."""
     from asn1crypto import ocsp as asn1_ocsp
 
     basics = [asn1_ocsp.OCSPResponse.load(der)["response_bytes"]["response"].parsed for der in signed]
     first = basics[0]
     first["tbs_response_data"]["responses"] = [basic["tbs_response_data"]["responses"][0] for basic in basics]
+    if produced is not None:
+        first["tbs_response_data"]["produced_at"] = produced.replace(microsecond=0)
     first["signature"] = _signature(signer, first["tbs_response_data"].dump())
     whole: bytes = asn1_ocsp.OCSPResponse(
         {
@@ -281,7 +291,7 @@ def _joined(signed: Sequence[bytes], signer: Issuer) -> bytes:
 def _signature(signer: Issuer, data: bytes) -> bytes:
     key, algorithm = signer.key, signer.hash
     if algorithm is not None and isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(data, ec.ECDSA(algorithm))
+        return key.sign(data, ec.ECDSA(algorithm, deterministic_signing=derives_nonces()))
     if algorithm is not None and isinstance(key, rsa.RSAPrivateKey):
         return key.sign(data, padding.PKCS1v15(), algorithm)
     return key.sign(data)  # type: ignore[call-arg,arg-type,unused-ignore]

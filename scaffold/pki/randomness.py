@@ -32,6 +32,10 @@ _GENERATORS: Final[Mapping[KeyType, Callable[[], PrivateKey]]] = {
 class Randomness(Protocol):
     """A source. `whose` is the address of what is made, or says what it is. May be used by several threads."""
 
+    @property
+    def repeats(self) -> bool:
+        """Whether it answers the same to whoever asks the same."""
+
     def octets(self, whose: str, purpose: str, count: int) -> bytes:
         """So many octets that nobody can guess."""
 
@@ -42,6 +46,11 @@ class Randomness(Protocol):
 @dataclass(frozen=True, slots=True)
 class OperatingSystem:
     """The operating system's own source: no answer comes twice."""
+
+    @property
+    def repeats(self) -> bool:
+        """As the port says."""
+        return False
 
     def octets(self, whose: str, purpose: str, count: int) -> bytes:
         """As the port says."""

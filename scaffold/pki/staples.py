@@ -34,7 +34,8 @@ class Staple:
 def make(certificate: x509.Certificate, issuer: Issuer, status: our_ocsp.Status, now: datetime, end: datetime) -> bytes:
     """A DER response about `certificate`, signed by its CA `now` and valid to `end`."""
     asked = our_ocsp.cert_id(certificate.serial_number, issuer.certificate)
-    return our_ocsp.respond([(asked, status)], issuer, this_update=backdated(now), next_update=end, by_ca=True)
+    made = our_ocsp.respond([(asked, status)], issuer, this_update=backdated(now), next_update=end, by_ca=True)
+    return our_ocsp.produced_at(made, issuer, now)
 
 
 def read(der: bytes, certificate: x509.Certificate, ca: x509.Certificate, now: datetime) -> Staple:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from scaffold.pki import broken, chains, keys, profiles
-from scaffold.pki.issue import BACKDATE
+from scaffold.pki.issue import BACKDATE, validity
 from scaffold.pki.names import rfc2253
 from scaffold.pki.profiles import Aspect
 from scaffold.plan.authorities import Generation
@@ -46,6 +46,8 @@ class Examined:
     now: datetime
     asked_for: bool = False
     """Whether a person asks for a renewal."""
+    reproducible: bool = False
+    """Whether its dates follow from the topology, so that others are a difference."""
     has_left_traces: bool = False
     """Of a CA that the ledger does not know: whether the folder holds what it has issued, or trust in it."""
 
@@ -290,6 +292,23 @@ def due(one: Examined) -> Reason | None:
     return Reason(ReasonCode.DUE, found=one.real.not_valid_after_utc, wanted=begins)
 
 
+def other_moment(one: Examined) -> Reason | None:
+    """In a reproducible topology, where every certificate is issued at one moment: whether it was issued at another."""
+    if not one.reproducible or (one.issuer is not None and one.issuer.not_after <= one.now):
+        return None
+    wanted = _dates(one)
+    if (one.real.not_valid_before_utc, one.real.not_valid_after_utc) == wanted:
+        return None
+    return Reason(ReasonCode.MOMENT, found=one.real.not_valid_before_utc, wanted=wanted[0])
+
+
+def _dates(one: Examined) -> tuple[datetime, datetime]:
+    """notBefore and notAfter of what is issued now."""
+    if one.issuer is None:
+        return validity(one.desired.lifetime, one.now)
+    return broken.validity(one.desired.fault, one.desired.lifetime, one.now, one.issuer.not_after)
+
+
 def asked_for(one: Examined) -> Reason | None:
     return Reason(ReasonCode.RENEWAL_ASKED) if one.asked_for else None
 
@@ -325,6 +344,8 @@ def examine(one: Examined) -> Verdict | None:
     if (reason := revoked(one)) is not None:
         return replace(_replaced(one, reason), due=not _is_ca(one))
     reasons = (*_found(_REISSUE, one), *differences(one))
+    if not reasons and (reason := other_moment(one)) is not None:
+        return Verdict(Action.RENEW, Work.ISSUE, (reason,))
     reasons = reasons or _found((fault, not_yet_valid, outlives_issuer, too_long), one)
     if reasons:
         return Verdict(Action.UPDATE, Work.ISSUE, reasons, due=not_yet_valid(one) is not None)

@@ -9,6 +9,7 @@ from cryptography import x509
 from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
+from scaffold.pki.issue import backdated
 from scaffold.plan import revocations
 from scaffold.plan.desired import DesiredCa
 from scaffold.plan.model import Action, Change, Work
@@ -46,6 +47,14 @@ def _life(one: DesiredCa, crl: crls.Crl, now: datetime) -> Reason | None:
     if life > one.crl_life:
         return Reason(ReasonCode.CRL_LIFE, found=life, wanted=one.crl_life)
     return None
+
+
+def other_moment(one: DesiredCa, crl: crls.Crl, now: datetime) -> Reason | None:
+    """In a reproducible topology, where every CRL is signed at one moment: whether it was signed at another."""
+    wanted = backdated(now), now + one.crl_life
+    if (crl.last_update_utc, crl.next_update_utc) == wanted:
+        return None
+    return Reason(ReasonCode.MOMENT, found=crl.last_update_utc, wanted=wanted[0])
 
 
 def due(there: crls.Crl | None, now: datetime) -> Finding | None:

@@ -15,10 +15,21 @@ from scaffold.store.layout import CaPaths, CertificatePaths, PartyPaths, ca_path
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import FIRST, ONE_EACH, Generations, GenerationState
-from scaffold.topology.model import Ca, Client, Existing, ExistingLeaf, Fault, KeyType, Party, Server, Topology
+from scaffold.topology.model import (
+    REPRODUCIBLE_LIFETIME,
+    Ca,
+    Client,
+    Existing,
+    ExistingLeaf,
+    Fault,
+    KeyType,
+    Party,
+    Server,
+    Topology,
+)
 
 DEFAULT_CRL_LIFE = timedelta(days=90)
-"""How long a CRL is valid whose CA says nothing of it."""
+"""How long a CRL is valid whose CA says nothing of it, unless the topology is reproducible."""
 
 _SHARE_LEFT_TO_A_CA = 2 / 3
 """A CA is renewed no earlier than after a third of its life, however long its leaves live."""
@@ -88,6 +99,8 @@ class _Ca:
     paths: CaPaths
     number: int = field(default=FIRST, kw_only=True)
     state: GenerationState = field(default=GenerationState.ISSUING, kw_only=True)
+    unsaid_crl_life: timedelta = field(default=DEFAULT_CRL_LIFE, kw_only=True)
+    """How long a CRL is valid where the CA says nothing of it."""
 
     @property
     def address(self) -> Address:
@@ -106,7 +119,7 @@ class _Ca:
 
     @property
     def crl_life(self) -> timedelta:
-        return self.ca.revocation.crl or DEFAULT_CRL_LIFE
+        return self.ca.revocation.crl or self.unsaid_crl_life
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +216,15 @@ def _latitude(issuers: Mounted, ca: str) -> Latitude:
 def _generations(
     t: Topology, ca: Ca, longest_leaf: timedelta, issuers: Mounted, generations: Generations
 ) -> Iterator[DesiredCa]:
+    crl_life = DEFAULT_CRL_LIFE if t.reproducible is None else REPRODUCIBLE_LIFETIME
     if ca.existing is not None:
-        yield AdoptedCa(ca, ca_paths(ca.name), ca.existing)
+        yield AdoptedCa(ca, ca_paths(ca.name), ca.existing, unsaid_crl_life=crl_life)
         return
     issued_by = FIRST if ca.issuer is None else generations.issuing(ca.issuer)
     for number, state in generations.of(ca.name).items():
         certificate = _certificate_of_ca(t, ca, number, issued_by, _window_of_ca(ca, longest_leaf), issuers)
-        yield MadeCa(ca, ca_paths(ca.name, number), certificate, number=number, state=state)
+        paths = ca_paths(ca.name, number)
+        yield MadeCa(ca, paths, certificate, number=number, state=state, unsaid_crl_life=crl_life)
 
 
 def _certificate_of_ca(

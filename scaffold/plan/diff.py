@@ -95,7 +95,9 @@ def diff(
     """
     resolved = resolve(intents, desired, observed, existing, now)
     known = observed.ledger.after(resolved.revocations(now))
-    memo = Memo(None if intents else remembered, known, now)
+    # What is in order for one moment of a reproducible topology is not for another.
+    counts = not intents and desired.topology.reproducible is None
+    memo = Memo(remembered if counts else None, known, now)
     work = _Diff(
         desired,
         observed,
@@ -343,7 +345,10 @@ class _Diff:
             return Reason(ReasonCode.INCOMPREHENSIBLE, one.paths.crl, found=str(error))
         if crls.signed_by(seen.crl, generation.today):
             self._note_unrecorded(one, listed)
-        return crl_rules.wrong(one, seen.crl, listed, generation.today, self.ledger, self.now)
+        wrong = crl_rules.wrong(one, seen.crl, listed, generation.today, self.ledger, self.now)
+        if wrong is None and self.desired.topology.reproducible is not None:
+            return crl_rules.other_moment(one, seen.crl, self.now)
+        return wrong
 
     def _note_unrecorded(self, one: DesiredCa, listed: tuple[crls.Revoked, ...]) -> None:
         if lost := revocations.unrecorded(self.ledger, one.ca.name, listed):
@@ -515,6 +520,9 @@ class _Diff:
         longest = staples.life(self.desired.topology.cas[one.party.issuer])
         if (reason := staples.wrong(path, content, leaf, ca, said, self.now)) is not None:
             return Finding(reason)
+        if self.desired.topology.reproducible is not None:
+            other = staples.other_moment(path, content, leaf, ca, longest, self.now)
+            return Finding(other) if other is not None else None
         due = staples.due(path, content, leaf, ca, longest, self.now)
         return Finding(due, can_wait=True) if due is not None else None
 
@@ -595,7 +603,8 @@ class _Diff:
         key = self._key(asked)
         spki = self._known_spki(asked, key, certificate.certificate)
         asked_for = asked.address in self.resolved.renewed
-        return Examined(asked, certificate, key, spki, issuer, self.ledger, self.now, asked_for)
+        reproducible = self.desired.topology.reproducible is not None
+        return Examined(asked, certificate, key, spki, issuer, self.ledger, self.now, asked_for, reproducible)
 
     def _key(self, asked: DesiredCertificate) -> SeenKey:
         """The key that is there, or that of a request."""

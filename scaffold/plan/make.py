@@ -77,10 +77,12 @@ def look(
 
     `kinds` is by the address of each server and client; what a kind cannot enforce is refused. `issuers` issue in the
     place of CAs' keys on disk; `generations` are those of CAs with more than one. What is `remembered` spares work, and
-    changes no answer. Raises TopologyError for all at once that the topology asks for and that cannot be, StoreError,
-    KindError, PkiError.
+    changes no answer. The moment of a reproducible topology is its own, whatever `now` is. Raises TopologyError for all
+    at once that the topology asks for and that cannot be, StoreError, KindError, PkiError.
     """
     mounted = issuers or {}
+    if t.reproducible is not None:
+        now = t.reproducible.at
     with garbage_collector_off():
         observed = Observation(layout)
         observed.check_topology(t.name)
@@ -104,10 +106,20 @@ def _check(
             adopted[ca.name] = existing.load(t, ca)
     with mistakes.gathering():
         of_kinds = limits.check(t, kinds)
+    if t.reproducible is not None:
+        with mistakes.gathering():
+            _check_reproducible(desired, adopted)
     with mistakes.gathering():
         on_adopted = _on_adopted(desired, adopted, kinds, observed, now)
     mistakes.check()
     return adopted, (*of_kinds, *notes(t), *on_adopted)
+
+
+def _check_reproducible(desired: Desired, adopted: Mapping[str, ExistingCa]) -> None:
+    # Loaded for those who have such a topology: most have not.
+    from scaffold.plan.reproducible import check
+
+    check(desired, adopted)
 
 
 def _on_adopted(

@@ -48,8 +48,11 @@ _ADVICE: Final[Mapping[TlsProfile, _Advice]] = {
 def notes(t: Topology) -> Iterator[Note]:
     """All of them, in the file's order."""
     for server in t.servers.values():
-        if server.issued_here:
-            yield from _mozilla(server)
+        if not server.issued_here:
+            continue
+        yield from _mozilla_key(server)
+        if t.reproducible is None:
+            yield from _mozilla_lifetime(server)
     yield from minutes(t)
     yield from _external(t)
     yield from _common_names(t)
@@ -69,11 +72,15 @@ def minutes(t: Topology) -> Iterator[Note]:
             yield Note(entity.address, f"has a lifetime of {count} minutes (m is minutes: {months} is {count} months)")
 
 
-def _mozilla(server: Server) -> Iterator[Note]:
+def _mozilla_key(server: Server) -> Iterator[Note]:
     advice = _ADVICE[server.tls]
     if server.key not in advice.keys:
         said = f"has a key of type {server.key}: Mozilla’s profile {server.tls} asks for {advice.words}"
         yield Note(server.address, said)
+
+
+def _mozilla_lifetime(server: Server) -> Iterator[Note]:
+    advice = _ADVICE[server.tls]
     if server.lifetime > advice.longest:
         lives, longest = format_duration(server.lifetime), format_duration(advice.longest)
         said = f"has a lifetime of {lives}: Mozilla’s profile {server.tls} gives {longest} at most"

@@ -77,6 +77,8 @@ class ReasonCode(enum.Enum):
     LIFETIME = "lifetime"
     EXPIRED = "expired"
     DUE = "due"
+    MOMENT = "at"
+    """Of a reproducible topology, whose `at` decides on all dates."""
 
     # --- What a person asks for
     RENEWAL_ASKED = "asked"

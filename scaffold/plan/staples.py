@@ -11,6 +11,7 @@ from scaffold.errors import Unreadable
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import crl as crls
 from scaffold.pki import ocsp, staples
+from scaffold.pki.issue import backdated
 from scaffold.plan.desired import DesiredParty
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.store.ledger import Ledger
@@ -56,6 +57,17 @@ def wrong(
     if there.next_update <= now:
         return Reason(ReasonCode.STAPLE_EXPIRED, path, found=there.next_update)
     return None
+
+
+def other_moment(
+    path: str, content: bytes, certificate: x509.Certificate, ca: x509.Certificate, longest: timedelta, now: datetime
+) -> Reason | None:
+    """In a reproducible topology, where every response is signed at one moment: whether it was signed at another."""
+    there = staples.read(content, certificate, ca, now)
+    wanted = backdated(now), now + longest
+    if (there.this_update, there.next_update) == wanted:
+        return None
+    return Reason(ReasonCode.MOMENT, path, found=there.this_update, wanted=wanted[0])
 
 
 def due_at(there: staples.Staple, longest: timedelta) -> datetime:

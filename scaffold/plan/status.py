@@ -110,12 +110,12 @@ class Status:
         return all(state in FINE for state in states)
 
 
-def status(planned: Planned, within: timedelta | None = None) -> Status:
+def status(planned: Planned, within: timedelta | None = None, *, clock: datetime | None = None) -> Status:
     """What stands there, CAs first. `within`: what ends so soon is due whatever its own window says.
 
-    Raises StoreError.
+    `clock` counts instead of the plan's moment, which in a reproducible topology is no clock's. Raises StoreError.
     """
-    basis = planned.basis
+    basis = planned.basis if clock is None else replace(planned.basis, now=clock)
     desired, observed, now = basis.desired, basis.observed, basis.now
     changes = {change.address: change for change in planned.plan.changes}
     certificates = (

@@ -29,7 +29,7 @@ from scaffold.store import ledger, lock
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part
-from scaffold.topology.generations import ONE_EACH, Generations
+from scaffold.topology.generations import FIRST, ONE_EACH, Generations
 from scaffold.topology.model import Topology
 from scaffold.topology.publication import published_name
 
@@ -134,6 +134,32 @@ class SignAsApply:
         fields = {"address": str(of.address.with_part(Part.OCSP)), "ends": made.not_after.isoformat()}
         _log.info("OCSP responder certificate issued", extra={"fields": fields})
         return made
+
+
+class SignNothingThatStays(Signing):
+    """For an output folder that the publisher must not change: CRLs as they are, and responders in memory alone."""
+
+    def __init__(self, randomness: Randomness = OPERATING_SYSTEM) -> None:
+        self._randomness = randomness
+
+    def crls(self, now: datetime) -> None:
+        """Nothing."""
+
+    def delegate(self, of: Authority, issuer: Issuer, now: datetime) -> Issuer:
+        """A responder that no ledger knows."""
+        return delegation.make(of.ca, issuer, now, generation=of.generation or FIRST, randomness=self._randomness)
+
+
+def signing(
+    topology: Topology,
+    layout: Layout,
+    randomness: Randomness,
+    generations: Callable[[], Generations] = lambda: ONE_EACH,
+) -> Signing:
+    """What a publisher of `topology` may sign: nothing is written into a folder that is to be the same everywhere."""
+    if topology.reproducible is not None:
+        return SignNothingThatStays(randomness)
+    return SignAsApply(topology, layout, randomness, generations)
 
 
 @contextlib.contextmanager

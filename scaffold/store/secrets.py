@@ -23,13 +23,13 @@ class Secrets:
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def given(self, secret: EnvSecret | FileSecret, owner: str) -> bytes:
-        """A password that a person provides for `owner`, in UTF-8. Raises SecretError where none can be had."""
+    def given(self, secret: EnvSecret | FileSecret, owner: str, what: str = "password") -> bytes:
+        """A password, or `what` else a person provides, in UTF-8. Raises SecretError where none can be had."""
         if isinstance(secret, FileSecret):
-            return _of_file(secret, owner)
+            return _of_file(secret, owner, what)
         where = f"the environment variable {secret.variable}"
         text = self.environment.get(secret.variable, "").rstrip("\r\n")
-        return _checked(text, owner, where, f"set {secret.variable}, or name another source")
+        return _checked(text, owner, where, f"set {secret.variable}, or name another source", what)
 
     def has(self, secret: Secret) -> bool:
         """Whether a password can be had as things are; one that is generated always can."""
@@ -42,34 +42,35 @@ class Secrets:
         return True
 
 
-def _of_file(secret: FileSecret, owner: str) -> bytes:
+def _of_file(secret: FileSecret, owner: str, what: str = "password") -> bytes:
     try:
         found = files.read_named(secret.path)
     except StoreError as error:
-        raise SecretError(f"{owner}: its password cannot be read: {error}", hint=error.hint) from error
+        raise SecretError(f"{owner}: its {what} cannot be read: {error}", hint=error.hint) from error
     if found is None:
-        hint = "that file is not there: write the password into its first line, or name another source"
-        raise SecretError(f"{owner}: its password is not in {secret.path}", hint=hint)
-    return _first_line(found.content, owner, str(secret.path))
+        hint = f"that file is not there: write the {what} into its first line, or name another source"
+        raise SecretError(f"{owner}: its {what} is not in {secret.path}", hint=hint)
+    return _first_line(found.content, owner, str(secret.path), what)
 
 
-def _first_line(content: bytes, owner: str, where: str) -> bytes:
+def _first_line(content: bytes, owner: str, where: str, what: str = "password") -> bytes:
     """Of a text in UTF-8, or in UTF-16 with its mark, as some editors and shells of Windows write it."""
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise SecretError(f"{owner}: {where} is not text in UTF-8", hint="save it as UTF-8") from error
-    return _checked(text.partition("\n")[0].removesuffix("\r"), owner, where, "put the password into its first line")
+    line = text.partition("\n")[0].removesuffix("\r")
+    return _checked(line, owner, where, f"put the {what} into its first line", what)
 
 
-def _checked(text: str, owner: str, where: str, hint: str) -> bytes:
+def _checked(text: str, owner: str, where: str, hint: str, what: str) -> bytes:
     """A byte order mark (U+FEFF) is no part of a password; of control characters no two programs think alike."""
     password = text.removeprefix("\ufeff")
     if not password:
-        raise SecretError(f"{owner}: its password is not in {where}", hint=hint)
+        raise SecretError(f"{owner}: its {what} is not in {where}", hint=hint)
     if any(unicodedata.category(character) == "Cc" for character in password):
-        raise SecretError(f"{owner}: the password in {where} holds a control character", hint="choose another password")
+        raise SecretError(f"{owner}: the {what} in {where} holds a control character", hint=f"choose another {what}")
     try:
         return password.encode()
     except UnicodeEncodeError as error:  # how os.environ shows bytes that are no text

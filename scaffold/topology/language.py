@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from scaffold.topology import durations, names
+from scaffold.topology import durations, moments, names
 from scaffold.topology.fields import (
     Choice,
     Exactly,
@@ -36,6 +36,7 @@ from scaffold.topology.model import (
     OnUnavailable,
     Pfx,
     RenewBefore,
+    Reproducible,
     Revocation,
     RevocationCheck,
     SanType,
@@ -292,6 +293,20 @@ CLIENT_FIELDS = (
     Field("external", EXTERNAL, "Allowed in, issued elsewhere: no project, no certificate.", inherited=False),
 )
 
+REPRODUCIBLE = Table(
+    "reproducible",
+    (
+        Field("seed", SECRET, "The secret that every key is derived from.", required=True),
+        Field(
+            "at",
+            Text("a moment", moments.parse_moment, moments.PATTERN),
+            "When everything is issued, in UTC: 2026-01-01T00:00:00Z.",
+            required=True,
+        ),
+    ),
+    lambda values: Reproducible(**values),
+)
+
 CA = Table("a CA", CA_FIELDS, ref="ca")
 SERVER = Table("a server", SERVER_FIELDS, ref="server")
 CLIENT = Table("a client", CLIENT_FIELDS, ref="client")
@@ -322,6 +337,11 @@ TOPOLOGY = Table(
             "publish",
             Text("a URL", names.publish_url, names.PUBLISH_PATTERN),
             "Where CRLs, OCSP and CA certificates are published: http://host:port.",
+        ),
+        Field(
+            "reproducible",
+            REPRODUCIBLE,
+            "A test environment that is the same wherever it is made; lifetimes are 50y unless they are given.",
         ),
         Field(
             "defaults",

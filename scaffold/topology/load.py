@@ -19,6 +19,7 @@ from scaffold.topology.fields import Field, Partial
 from scaffold.topology.inputs import read_at_most
 from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import (
+    REPRODUCIBLE_LIFETIME,
     Ca,
     Client,
     Existing,
@@ -27,6 +28,7 @@ from scaffold.topology.model import (
     HostPort,
     NameConstraints,
     RenewBefore,
+    Reproducible,
     Revocation,
     San,
     SanType,
@@ -44,6 +46,8 @@ ROOT_LIFETIME = timedelta(days=3_650)
 CA_LIFETIME = timedelta(days=1_825)
 LEAVES_REVOCATION = Revocation(crl=timedelta(days=1), ocsp=timedelta(hours=1))
 OTHER_REVOCATION = Revocation(crl=timedelta(days=90))
+REPRODUCIBLE_LEAVES_REVOCATION = Revocation(crl=REPRODUCIBLE_LIFETIME, ocsp=REPRODUCIBLE_LIFETIME)
+REPRODUCIBLE_OTHER_REVOCATION = Revocation(crl=REPRODUCIBLE_LIFETIME)
 
 FIELDS_OF_EXISTING = frozenset({"existing", "key_password", "revocation"})
 PROJECT_FIELDS = ("tls", "calls", "check_revocation", "on_unavailable", "pfx", "vars")
@@ -111,7 +115,7 @@ def _topology(values: Values, places: Places, source: Path, mistakes: Mistakes, 
     entities = _Entities(values, places, mistakes, suggest)
     cas = {ca: entities.ca(ca, own) for ca, own in entities.cas.items()}
     empty: Mapping[str, Any] = MappingProxyType({})
-    t = Topology(name, source, MappingProxyType(cas), empty, empty, publish, places)
+    t = Topology(name, source, MappingProxyType(cas), empty, empty, publish, entities.reproducible, places)
     check = rules.Check(mistakes, entities.wrong)
     check.cas(t)
 
@@ -119,7 +123,7 @@ def _topology(values: Values, places: Places, source: Path, mistakes: Mistakes, 
     callers = entities.issuers_of_callers(clients)
     sound = check.whole(t)
     servers = {server: entities.server(server, callers.get(server), sound) for server in entities.servers}
-    t = Topology(name, source, t.cas, MappingProxyType(servers), MappingProxyType(clients), publish, places)
+    t = replace(t, servers=MappingProxyType(servers), clients=MappingProxyType(clients))
     check.references(t, entities.sections)
     check.parties(check.whole(t))
     return t
@@ -131,8 +135,11 @@ _NO_PUBLISHER = "http://publisher.invalid"
 
 
 def _publish(values: Values) -> str | None:
-    wrong = isinstance(values, Partial) and "publish" in values.wrong
-    return _NO_PUBLISHER if wrong else values.get("publish")
+    return _NO_PUBLISHER if _is_wrong(values, "publish") else values.get("publish")
+
+
+def _is_wrong(values: Values, field: str) -> bool:
+    return isinstance(values, Partial) and field in values.wrong
 
 
 class _Entities:
@@ -145,6 +152,8 @@ class _Entities:
     def __init__(self, values: Values, places: Places, mistakes: Mistakes, suggest: Suggest) -> None:
         self._trust_domain: str = values.get("trust_domain") or values.get("name", _NO_NAME)
         self._publish = _publish(values)
+        self.reproducible: Reproducible | None = values.get("reproducible")
+        self._asks_for_reproducible = self.reproducible is not None or _is_wrong(values, "reproducible")
         self._places = places
         self._mistakes = mistakes
         self._suggest = suggest
@@ -184,7 +193,10 @@ class _Entities:
         self._mistakes.add(error)
 
     def _all_merged(self, kind: str, fields: tuple[Field, ...]) -> dict[str, Values]:
-        inherited = _constant_defaults(fields) | _inherited(self._defaults, fields)
+        constant = _constant_defaults(fields)
+        if self._asks_for_reproducible:
+            constant["lifetime"] = REPRODUCIBLE_LIFETIME
+        inherited = constant | _inherited(self._defaults, fields)
         return {name: _merged(own, _fitting(own, inherited)) for name, own in self._own[kind].items()}
 
     def _cas_that_issue_leaves(self) -> tuple[str, ...]:
@@ -204,7 +216,7 @@ class _Entities:
         if "existing" in own:
             return self._existing_ca(name, own)
         values = _merged(own, _constant_defaults(language.CA_FIELDS) | _inherited(self._defaults, language.CA_FIELDS))
-        lifetime = values.get("lifetime") or (CA_LIFETIME if "issuer" in values else ROOT_LIFETIME)
+        lifetime = values.get("lifetime") or self._ca_lifetime(values)
         return Ca(
             name=name,
             issuer=values.get("issuer"),
@@ -217,6 +229,11 @@ class _Entities:
             revocation=self._revocation(name, values),
             name_constraints=values.get("name_constraints"),
         )
+
+    def _ca_lifetime(self, values: Values) -> timedelta:
+        if self._asks_for_reproducible:
+            return REPRODUCIBLE_LIFETIME
+        return CA_LIFETIME if "issuer" in values else ROOT_LIFETIME
 
     def _existing_ca(self, name: str, own: Values) -> Ca:
         existing: Existing = own["existing"]
@@ -247,7 +264,10 @@ class _Entities:
             return revocation
         if self._publish is None:
             return Revocation()
-        return LEAVES_REVOCATION if name in self._issuers and "key_password" not in values else OTHER_REVOCATION
+        answers = name in self._issuers and "key_password" not in values
+        if self._asks_for_reproducible:
+            return REPRODUCIBLE_LEAVES_REVOCATION if answers else REPRODUCIBLE_OTHER_REVOCATION
+        return LEAVES_REVOCATION if answers else OTHER_REVOCATION
 
     def client(self, name: str) -> Client:
         own, values = self._own["clients"][name], self.clients[name]

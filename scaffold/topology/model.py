@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -346,6 +346,18 @@ class Client:
 Party = Server | Client
 
 
+REPRODUCIBLE_LIFETIME = timedelta(days=50 * 365)
+"""Of whatever a reproducible topology gives no lifetime, CRLs and OCSP responses included: it works on any day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reproducible:
+    """A test environment that is the same wherever it is made: all of it follows from `seed` and the moment `at`."""
+
+    seed: Secret
+    at: datetime
+
+
 @dataclass(frozen=True)
 class Topology:
     """The whole file. `places` says where a value stands, by paths such as `("servers", "accounts", "names", 0)`.
@@ -359,6 +371,7 @@ class Topology:
     servers: Mapping[str, Server]
     clients: Mapping[str, Client]
     publish: str | None = None
+    reproducible: Reproducible | None = None
     places: Mapping[tuple[str | int, ...], Place] = field(default_factory=lambda: MappingProxyType({}), compare=False)
     text: bytes = field(default=b"", compare=False, repr=False)
 

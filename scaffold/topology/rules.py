@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 
 from scaffold.errors import Place, TopologyError
-from scaffold.topology import graph, names
+from scaffold.topology import graph, names, reproducible
 from scaffold.topology.constraints import always_has_dns_name, forbidden_by, looks_like_dns
 from scaffold.topology.durations import format_duration
 from scaffold.topology.messages import nearest, shown
@@ -64,6 +64,7 @@ class Check:
             self._keep(circle[0], [_no_circle(t, circle)])
             self._wrong.update(map(_path, circle))
         sound = self.whole(t)
+        self._add(reproducible.seed_is_given(t))
         for ca in sound.cas.values():
             for rule in _OF_A_CA:
                 self._keep(ca, rule(sound, ca))
@@ -587,11 +588,13 @@ _OF_A_CA = (
     _pointers_have_a_publisher,
     _one_of_two_kinds_of_crls,
     _responder_key_is_open,
+    reproducible.of_ca,
 )
 _OF_A_PARTY = (
     lambda t, party: _issuer_has_its_key(t, party, party.issuer),
     lambda t, party: _no_longer_life_than_issuer(t, party, party.issuer),
     _names_within_constraints,
+    reproducible.of_party,
 )
 _OF_A_SERVER = (
     _first_name_can_be_dialled,

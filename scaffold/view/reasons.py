@@ -68,6 +68,7 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.LIFETIME: ("it ends on {found}", "later than the {wanted} that the topology gives it"),
     ReasonCode.EXPIRED: ("it expired on {found}",),
     ReasonCode.DUE: ("it ends on {found} and is due since {wanted}",),
+    ReasonCode.MOMENT: ("it begins on {found}", "by the topology’s `at` on {wanted}"),
     ReasonCode.RENEWAL_ASKED: ("its renewal is asked for",),
     ReasonCode.REVOCATION_ASKED: ("revoked for {wanted}: serial {of} (valid until {found})",),
     ReasonCode.RELEASE_ASKED: ("the hold on serial {of} (valid until {found}) is lifted",),

@@ -25,6 +25,8 @@ def test_no_octets_come_twice() -> None:
 class Same:
     """Says the same octet for ever."""
 
+    repeats = True
+
     def __init__(self, octet: int) -> None:
         self.octet = octet
 
