@@ -17,7 +17,7 @@ PACKAGE = Path(scaffold.__file__).parent
 
 ROOMS = (
     "errors", "collector", "topology", "pki", "settings", "kinds", "store", "issuers", "plan",
-    "apply", "running", "publish", "verify", "contract", "view", "cli",
+    "apply", "running", "publish", "verify", "contract", "view", "cli", "testing",
 )  # fmt: skip
 
 SLOW = {"cryptography", "asn1crypto", "cookiecutter", "jinja2", "OpenSSL", "pydantic", "yaml", "rich"}

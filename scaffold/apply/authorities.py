@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from cryptography import x509
 
-from scaffold.apply.context import ApplyContext, entry
+from scaffold.apply.context import ApplyContext
 from scaffold.errors import Unreadable
 from scaffold.issuers.local import self_signed
 from scaffold.pki import bundles, keys
@@ -21,6 +21,7 @@ from scaffold.plan.model import Change, Work
 from scaffold.plan.revocations import entries, taken_over, unrecorded
 from scaffold.plan.unknown import known
 from scaffold.store import files, gitignore
+from scaffold.store.issued import entry
 from scaffold.store.ledger import CaKey
 from scaffold.store.projects import digest
 from scaffold.topology.model import GeneratedSecret

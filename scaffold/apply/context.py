@@ -21,7 +21,6 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.pki import keys, profiles
 from scaffold.pki.issue import Issuer
 from scaffold.pki.keys import PrivateKey, PublicKey
-from scaffold.pki.names import rfc2253
 from scaffold.pki.randomness import Randomness
 from scaffold.plan.authorities import Authorities, Generation
 from scaffold.plan.desired import AdoptedCertificate, Desired, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa
@@ -34,7 +33,6 @@ from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.files import Writer
 from scaffold.store.keyring import Keyring
 from scaffold.store.layout import Layout, ca_paths
-from scaffold.store.ledger import Issued
 from scaffold.store.observation import Observation
 from scaffold.store.secrets import Secrets
 from scaffold.store.seen import Seen, first_change
@@ -333,21 +331,3 @@ def _names_of_keys(address: Address) -> Iterator[str]:
     """What a source is asked for: the address, and after a revocation `ADDRESS 2` and so on."""
     yield str(address)
     yield from (f"{address} {number}" for number in itertools.count(2))
-
-
-def entry(address: Address, ca: str, certificate: x509.Certificate, issuer_key: str) -> Issued:
-    """What the ledger says of a certificate; `issuer_key` is the SHA-256 of the signing key's SPKI."""
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    return Issued(
-        address=address,
-        ca=ca,
-        serial=f"{certificate.serial_number:x}",
-        subject=rfc2253(certificate.subject),
-        issuer=rfc2253(certificate.issuer),
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-        fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
-        issuer_key=issuer_key,
-        key=keys.spki_sha256(certificate),
-    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from scaffold.apply.context import ApplyContext, entry
+from scaffold.apply.context import ApplyContext
 from scaffold.issuers.port import Issuance
 from scaffold.pki import broken, bundles, keys
 from scaffold.pki.issue import numbered
@@ -21,6 +21,7 @@ from scaffold.plan.memo import examination
 from scaffold.plan.model import Change, Work
 from scaffold.plan.unknown import Unknown, known
 from scaffold.store import files, secrets
+from scaffold.store.issued import entry
 from scaffold.store.ledger import Issued, Ledger
 from scaffold.store.observation import SeenCertificate, SeenKey
 from scaffold.store.projects import Record, digest

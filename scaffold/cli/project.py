@@ -45,7 +45,7 @@ def open_project(file: Path, out: Path | None) -> Project:
     from scaffold.store.layout import Layout
 
     written = read(file)
-    kinds = _kinds(written)
+    kinds = kinds_of(written)
     topology = without_unusable_defaults(written, kinds)
     return Project(topology, kinds, Layout(out_folder(topology, file, out)))
 
@@ -74,7 +74,8 @@ def out_folder(topology: Topology, file: Path, out: Path | None) -> Path:
     return out if out is not None else file.parent / topology.name
 
 
-def _kinds(t: Topology) -> dict[Address, Kind]:
+def kinds_of(t: Topology) -> dict[Address, Kind]:
+    """The kind of each server and client, by address. Raises KindError for those that there are not."""
     from scaffold.kinds.catalogue import find
 
     base = t.source.absolute().parent

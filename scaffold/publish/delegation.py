@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from scaffold.apply.context import entry
 from scaffold.issuers.local import LocalIssuer
 from scaffold.issuers.port import Request
 from scaffold.pki import keys, profiles
@@ -13,6 +12,7 @@ from scaffold.pki.issue import Issuer
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.publish.authority import Authority
 from scaffold.store import ledger, lock
+from scaffold.store.issued import entry
 from scaffold.store.layout import Layout
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import FIRST

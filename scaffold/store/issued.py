@@ -1,0 +1,27 @@
+"""What the ledger says of a certificate."""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from scaffold.pki import keys
+from scaffold.pki.names import rfc2253
+from scaffold.store.ledger import Issued
+from scaffold.topology.address import Address
+
+
+def entry(address: Address, ca: str, certificate: x509.Certificate, issuer_key: str) -> Issued:
+    """The entry; `issuer_key` is the SHA-256 of the signing key's SPKI."""
+    return Issued(
+        address=address,
+        ca=ca,
+        serial=f"{certificate.serial_number:x}",
+        subject=rfc2253(certificate.subject),
+        issuer=rfc2253(certificate.issuer),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
+        issuer_key=issuer_key,
+        key=keys.spki_sha256(certificate),
+    )

@@ -1,0 +1,142 @@
+"""Servers of a test session: rendered when they are started, on free ports, stopped at the latest with the session."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NoReturn
+
+from scaffold.apply import apply as apply_plan
+from scaffold.cli.clock import now
+from scaffold.cli.project import kinds_of
+from scaffold.kinds.catalogue import Kind
+from scaffold.pki import bundles, keys
+from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
+from scaffold.plan.make import look, plan_all
+from scaffold.running.availability import Availability
+from scaffold.running.placement import Placed, launch, moved_callees, place
+from scaffold.running.services import Launch, Services
+from scaffold.store import ledger, lock
+from scaffold.store.issued import entry
+from scaffold.store.layout import Layout, ca_paths, party_paths
+from scaffold.store.secrets import Secrets
+from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.model import HostPort, Party, Server, Topology
+
+_REASON: Final = "keyCompromise"
+
+Apply = Callable[[Callable[[Address], bool]], None]
+"""Applies the changes of certain addresses."""
+
+
+def apply(
+    t: Topology, layout: Layout, moment: datetime, randomness: Randomness, only: Callable[[Address], bool]
+) -> None:
+    """Applies what `only` says yes to. Raises ScaffoldError."""
+    planned = plan_all(look(t, kinds_of(t), layout, moment if t.reproducible is not None else now()))
+    changes = tuple(change for change in planned.plan.changes if only(change.address.entity))
+    chosen = replace(planned, plan=replace(planned.plan, changes=changes))
+    apply_plan(chosen, Secrets(os.environ), randomness=randomness)
+
+
+def record_revoked(t: Topology, layout: Layout, address: Address, party: Party, chain: bytes, moment: datetime) -> None:
+    """Enters a certificate, and that it is revoked, in the ledger: the next CRL lists it."""
+    leaf = bundles.load_certificates(chain)[0]
+    ca = bundles.load_certificates(layout.path(ca_paths(party.issuer).certificate).read_bytes())[0]
+    part = address.part or Part.CERTIFICATE
+    with lock.hold(layout, moment):
+        record = ledger.Recorder(layout, moment)
+        record.issued([entry(address.with_part(part), party.issuer, leaf, keys.spki_sha256(ca))])
+        record.revoked([ledger.Revoked(party.issuer, f"{leaf.serial_number:x}", _REASON, moment)])
+
+
+class Running:
+    """What runs, as a context manager that stops it; it may be started again afterwards."""
+
+    def __init__(self, t: Topology, layout: Layout, unavailable: Callable[[str], NoReturn], apply_to: Apply) -> None:
+        self._t = t
+        self._layout = layout
+        self._unavailable = unavailable
+        self._apply = apply_to
+        self._kinds: Mapping[Address, Kind] = kinds_of(t)
+        self._placed: dict[str, Placed] = {}
+        self._stack = contextlib.ExitStack()
+        self._publishes = False
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops everything."""
+        self._placed.clear()
+        self._publishes = False
+        self._stack.close()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The servers that run."""
+        return frozenset(self._placed)
+
+    def address(self, server: Server) -> HostPort | None:
+        """Where a server listens; None where it was not started."""
+        placed = self._placed.get(server.name)
+        return placed.address if placed is not None else None
+
+    def start(self, servers: Iterable[Server]) -> None:
+        """Starts those that do not run yet, and the upstreams behind them. Raises ScaffoldError."""
+        wanted = dict.fromkeys(one.name for server in servers for one in self._with_upstreams(server))
+        new = [self._t.servers[name] for name in wanted if name not in self._placed]
+        if not new:
+            return
+        availability = Availability(self._t, self._kinds)
+        for server in new:
+            if (missing := availability.missing_of(server)) is not None:
+                self._unavailable(missing)
+        self._apply(lambda one: one.role is Role.CA or one in {server.address for server in new})
+        self._publish()
+        placed = place(new, "auto")
+        together = {**self._placed, **placed}
+        services = self._stack.enter_context(Services())
+        services.start(self._launch(one, together) for one in placed.values())
+        reloading = {one.name: self._folder(one) / "tls" for one in new if self._reloads(one)}
+        services.reload_on_change(reloading, every=0.2)
+        self._placed.update(placed)
+
+    def _launch(self, one: Placed, together: Mapping[str, Placed]) -> Launch:
+        can = self._kinds[one.server.address].capabilities
+        callees = moved_callees(one.server, together)
+        return launch(one, self._folder(one.server), can.ready or "", callees, can.environment)
+
+    def _with_upstreams(self, server: Server) -> Iterator[Server]:
+        """Those behind it first."""
+        if server.upstream is not None:
+            yield from self._with_upstreams(self._t.servers[server.upstream])
+        yield server
+
+    def _folder(self, server: Server) -> Path:
+        return self._layout.path(party_paths(Role.SERVER, server.name).folder)
+
+    def _reloads(self, server: Server) -> bool:
+        return "reload" in self._kinds[server.address].capabilities.supports
+
+    def _publish(self) -> None:
+        """CRLs and OCSP, where the topology publishes them: servers may ask as soon as they start."""
+        if self._t.publish is None or self._publishes:
+            return
+        from scaffold.publish.server import address, running
+        from scaffold.publish.state import State, signing
+
+        state = State(self._t, self._layout, signing(self._t, self._layout, OPERATING_SYSTEM))
+        state.open(now())
+        self._stack.enter_context(running(state, now, address(self._t.publish)))
+        self._publishes = True

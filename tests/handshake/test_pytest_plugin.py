@@ -1,0 +1,116 @@
+"""The plugin with real servers: the sample project as its readers run it, and what only a running server can show."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scaffold.testing.environment import Environment, Files
+from tests.cli.harness import snapshot
+from tests.requirements import require_command
+
+pytest.importorskip("httpx")
+
+ROOT = Path(__file__).parents[2]
+LAB = """
+version: 1
+name: lab
+publish: http://127.0.0.1:9080
+cas:
+  root: {}
+  issuing: {issuer: root}
+servers:
+  inner: {template: python, issuer: issuing, listen: "127.0.0.1:8443", names: [localhost], check_revocation: crl}
+  outer:
+    template: nginx
+    issuer: issuing
+    listen: 127.0.0.1:8444
+    names: [localhost]
+    calls: [inner]
+    upstream: inner
+clients:
+  web: {template: python, issuer: issuing, calls: [outer, inner]}
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
+def test_the_sample_project_passes_and_writes_nothing_beside_itself(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    shutil.copytree(ROOT / "examples/pytest", tmp_path / "checkout")
+    before = snapshot(tmp_path / "checkout")
+    options = ["-p", "scaffold.testing.plugin", "-p", "no:cacheprovider", "-q", *workers]
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "pytest", *options],
+        cwd=tmp_path / "checkout",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert "16 passed" in done.stdout, done.stdout + done.stderr
+    assert snapshot(tmp_path / "checkout") == before
+
+
+def unavailable(reason: str) -> None:
+    pytest.fail(reason)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "topology.yaml").write_text(LAB)
+    with Environment.of(folder / "topology.yaml", folder, unavailable=unavailable) as environment:
+        yield environment
+
+
+def status(lab: Environment, server: str, who: str | Files) -> int | str:
+    """The status of one call, or why the handshake failed."""
+    try:
+        with urllib.request.urlopen(lab.url(server), context=lab.ssl_context(who), timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (urllib.error.URLError, OSError) as error:
+        return str(error)
+
+
+def test_a_gateway_brings_its_upstream_and_both_end_with_the_block(lab: Environment) -> None:
+    require_command("nginx")
+    with lab.start("outer") as running:
+        assert running.names == {"outer", "inner"}
+        assert status(lab, "outer", "web") == 200
+        assert status(lab, "outer", "server.outer.client-certificate") == 403
+        assert lab.start("outer") is running, "what runs already goes on"
+    assert lab.url("outer") == "https://localhost:8444/"
+    with lab.start("inner"):
+        assert status(lab, "inner", "web") == 200
+
+
+def test_a_revoked_certificate_is_refused_by_the_server_that_runs(lab: Environment) -> None:
+    with lab.start("inner"):
+        url = lab.url("inner")
+        revoked = lab.ssl_context(lab.broken("web", "revoked"))
+
+        def refused() -> bool:
+            try:
+                urllib.request.urlopen(url, context=revoked, timeout=30).close()
+            except (urllib.error.URLError, ssl.SSLError, OSError):
+                return True
+            return False
+
+        # It takes the new CRL when it next looks at tls/; until then the certificate is a sound one.
+        for _ in range(2_000):
+            if refused():
+                break
+        else:
+            pytest.fail("the server goes on letting a revoked certificate in")
+        assert status(lab, "inner", "web") == 200
