@@ -38,6 +38,7 @@ from scaffold.store.secrets import Secrets
 from scaffold.store.seen import Seen, first_change
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.model import EnvSecret, FileSecret, GeneratedSecret, KeyType, Topology
 
 _RSA = frozenset({KeyType.RSA_2048, KeyType.RSA_3072, KeyType.RSA_4096})
@@ -68,6 +69,8 @@ class ApplyContext:
     passwords: dict[Address, bytes] = field(default_factory=dict)
     brought_keys: dict[Address, PrivateKey] = field(default_factory=dict)
     """Of certificates from elsewhere that are taken over, by their addresses: read before anything is written."""
+    doomed: dict[Address, int] = field(default_factory=dict)
+    """The serials of those that are issued revoked, as their fault asks."""
     certificates: dict[Address, x509.Certificate] = field(default_factory=dict)
     """Of each generation of a CA that is made here, as soon as it is in place."""
     examined: dict[str, Examination] = field(default_factory=dict)
@@ -256,6 +259,8 @@ class ApplyContext:
                     yield change.address.whole
                     if (one := asked.get(change.address)) is not None and self._signed_here(one):
                         yield self.desired.issuing(one.issuer).address
+                        if (above := self.above_broken(one)) is not None:
+                            yield above
                 case Work.STAPLE:
                     issuer = asked[change.address.with_part(Part.CERTIFICATE)].issuer
                     yield self.desired.issuing(issuer).address
@@ -263,6 +268,13 @@ class ApplyContext:
                     yield change.address.whole
                 case _:
                     pass
+
+    def above_broken(self, one: IssuedCertificate) -> Address | None:
+        """The CA above the issuer, which signs where a fault lies in the chain and its key is here."""
+        above = self.topology.cas[one.issuer].issuer
+        if one.fault not in OWN_CHAIN or above is None or not self.topology.cas[above].issues_here:
+            return None
+        return self.desired.issuing(above).address
 
     def _signed_here(self, one: IssuedCertificate) -> bool:
         """Whether it takes a CA's key on disk: what is broken on purpose is made here, whoever issues the rest."""

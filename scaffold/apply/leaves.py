@@ -10,8 +10,7 @@ from cryptography import x509
 
 from scaffold.apply.context import ApplyContext
 from scaffold.issuers.port import Issuance
-from scaffold.pki import broken, bundles, keys
-from scaffold.pki.issue import numbered
+from scaffold.pki import bundles, faulty, keys
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.checks import Examined, examine
@@ -26,6 +25,7 @@ from scaffold.store.ledger import Issued, Ledger
 from scaffold.store.observation import SeenCertificate, SeenKey
 from scaffold.store.projects import Record, digest
 from scaffold.topology.address import Address, Part
+from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.model import GeneratedSecret, Secret
 
 _AT_ONCE = 2_000
@@ -67,10 +67,13 @@ def make(
 def _made(context: ApplyContext, change: Change, asked: IssuedCertificate, authorities: Authorities) -> _Made:
     match change.work:
         case Work.PLACE:
-            there = context.observed.certificate(asked.paths.certificate).certificate
-            if there is None:
+            seen = context.observed.certificate(asked.paths.certificate)
+            if seen.certificate is None:
                 raise ValueError(f"{asked.address} is not there")
-            return _Made(asked, change, Issuance(there, known(authorities.intermediates(asked.issuer))), None)
+            behind = known(authorities.intermediates(asked.issuer))
+            if asked.fault in OWN_CHAIN:
+                behind = bundles.parse_certificates(seen.content or b"")[1:]
+            return _Made(asked, change, Issuance(seen.certificate, behind), None)
         case Work.NEW_KEY:
             key = context.new_key(asked)
             return _Made(asked, change, _issued(context, asked, key, authorities), key)
@@ -93,21 +96,25 @@ def _entry(one: _Made, authorities: Authorities) -> Issued:
 def _issued(context: ApplyContext, asked: IssuedCertificate, key: PrivateKey, authorities: Authorities) -> Issuance:
     if asked.fault is None:
         return context.issue(asked.issuer, context.request(asked, key.public_key()))
+    certificate, chain = faulty.issue(
+        asked.profile,
+        key,
+        _lineage(context, asked, authorities),
+        whose=str(asked.address),
+        lifetime=asked.lifetime,
+        now=context.now,
+        randomness=context.randomness,
+        serial=context.doomed.get(asked.address),
+    )
+    return Issuance(certificate, chain)
+
+
+def _lineage(context: ApplyContext, asked: IssuedCertificate, authorities: Authorities) -> faulty.Lineage:
+    """Who issues what is broken on purpose; the CA above the issuer as well where its fault lies in the chain."""
     issuer = context.issuer(context.desired.issuing(asked.issuer).address)
-
-    def sign(serial: int) -> x509.Certificate:
-        return broken.issue(
-            asked.profile,
-            key,
-            issuer,
-            serial=serial,
-            lifetime=asked.lifetime,
-            now=context.now,
-            randomness=context.randomness,
-        )
-
-    broken_one = numbered(context.randomness, str(asked.address), sign)
-    return Issuance(broken_one, known(authorities.intermediates(asked.ca)))
+    above = context.above_broken(asked)
+    parent = context.issuer(above) if above is not None else None
+    return faulty.Lineage(issuer, known(authorities.intermediates(asked.issuer)), parent)
 
 
 @functools.lru_cache(maxsize=64)

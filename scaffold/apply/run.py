@@ -11,6 +11,8 @@ from scaffold.apply import adopted_leaves, authorities, leaves, projects, staple
 from scaffold.apply.context import ApplyContext, Progress
 from scaffold.collector import garbage_collector_off
 from scaffold.errors import Overtaken, StoreError
+from scaffold.pki.crl import Reason
+from scaffold.pki.issue import new_serial
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.desired import AdoptedCertificate
 from scaffold.plan.make import Planned
@@ -23,6 +25,7 @@ from scaffold.store.layout import GITATTRIBUTES, GITIGNORE
 from scaffold.store.secrets import Secrets
 from scaffold.store.seen import sha256_of, state_serial
 from scaffold.topology.address import Part, Role
+from scaffold.topology.model import Fault
 
 _ATTRIBUTES = b"""\
 # What these say does not depend on the order of their lines: of two versions, git keeps the lines of both.
@@ -120,6 +123,7 @@ def _archive(context: ApplyContext) -> None:
 
 def _carry_out(context: ApplyContext, plan: Plan) -> None:
     _revoke(context, [change for change in plan.changes if change.work is Work.REVOKE])
+    _doom(context, plan.changes)
     of_cas = [change for change in plan.changes if change.address.role is Role.CA]
     of_parties = [change for change in plan.changes if change.address.role is not Role.CA]
     _make_cas(context, of_cas)
@@ -155,6 +159,20 @@ def _revoke(context: ApplyContext, changes: Sequence[Change]) -> None:
         context.observed.ledger = context.observed.ledger.after(entries)
     for change in changes:
         context.progress(change)
+
+
+def _doom(context: ApplyContext, changes: Sequence[Change]) -> None:
+    """Chooses the serials of what is issued revoked, as its fault asks, so that the CRLs list them from the start."""
+    asked = {one.address: one for one in context.desired.of_parties() if one.fault is Fault.REVOKED}
+    issued = [change.address for change in changes if change.work in (Work.NEW_KEY, Work.ISSUE)]
+    entries = []
+    for address in (address for address in issued if address in asked):
+        serial = new_serial(context.randomness, str(address), f"revoked at {context.now.isoformat()}")
+        context.doomed[address] = serial
+        entries.append(ledger.Revoked(asked[address].ca, f"{serial:x}", Reason.KEY_COMPROMISE, context.now))
+    if entries:
+        context.record.revoked(entries)
+        context.observed.ledger = context.observed.ledger.after(entries)
 
 
 def _make_cas(context: ApplyContext, changes: Sequence[Change]) -> None:

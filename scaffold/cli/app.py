@@ -28,6 +28,7 @@ VERBS = {
     "templates": "List, show, start and check templates.",
     "graph": "Draw the topology as Mermaid or Graphviz dot.",
     "inspect": "Say in words what a certificate, key, CRL or bundle holds.",
+    "faults": "List what can be wrong with a certificate on purpose, and who notices.",
     "schema": "Print the JSON Schema of the language, for editors.",
 }
 """Every verb with its line in the help. Each is the function `run` of the module of its name."""

@@ -25,6 +25,7 @@ from scaffold.topology.model import (
     IdentityForm,
     KeyType,
     Party,
+    RevocationCheck,
     Server,
     TlsProfile,
     Topology,
@@ -217,15 +218,21 @@ def _check_protocol(t: Topology, caller: Party, calling: Kind, callee: Server, c
 
 def _check_fault_is_seen(t: Topology, party: Party, judge: Party, kind: Kind) -> None:
     """A fault on purpose must be seen at the other end, or a broken certificate would be let in."""
+    sees_no_san = isinstance(party, Client) and kind.capabilities.sees_issuer_by != "key"
     blind = {
         Fault.NO_EKU: "demands_eku" not in kind.capabilities.supports,
-        Fault.NO_SAN: isinstance(party, Client) and kind.capabilities.sees_issuer_by != "key",
+        Fault.NO_SAN: sees_no_san,
+        Fault.NUL_IN_NAME: sees_no_san,
+        Fault.VERSION_1: sees_no_san,
+        Fault.REVOKED: judge.check_revocation is RevocationCheck.NONE,
     }
     if party.fault is not None and blind.get(party.fault, False):
         raise TopologyError(
             f'{judge.address} (template "{kind.name}") cannot see the fault of {party.address}: {party.fault}',
             place=t.place(*_path(party), "fault"),
-            hint="take another fault, such as expired or wrong-ca",
+            hint="let it check: check_revocation: crl"
+            if party.fault is Fault.REVOKED
+            else "take another fault, such as expired or wrong-ca",
         )
 
 

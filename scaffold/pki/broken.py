@@ -1,18 +1,12 @@
-"""Certificates with exactly one fault: those that a topology asks for, and the rogues that every server must refuse.
+"""Certificates whose own dates, words or signer have one fault, and the rogues that every server must refuse.
 
-fault            what is wrong                                          everything else
-expired          ended a minute ago                                     right
-not-yet-valid    begins later                                           right
-wrong-ca         signed by a foreign CA that bears the issuer's name    right
-self-signed      signed by its own key                                  right
-wrong-eku        the other role's purpose                               right
-no-eku           no purpose                                             right
-wrong-name       another identity (client), other hosts (server)        right
-no-san           no names                                               right
+`topology.faults` says what each fault is; those that lie in the chain above a certificate, or take more than a profile
+to make, are made in `faulty`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,13 +14,14 @@ from typing import Final
 from cryptography import x509
 
 from scaffold.errors import PkiError
-from scaffold.pki.chains import is_self_signed, signed_by
+from scaffold.pki.chains import is_ca, is_self_signed, signed_by
 from scaffold.pki.issue import BACKDATE, Issuer, new_serial, self_signed, sign
 from scaffold.pki.issue import validity as sound_validity
-from scaffold.pki.keys import PrivateKey, signature_hash
+from scaffold.pki.keys import MALFORMED, PrivateKey, signature_hash
 from scaffold.pki.names import common_name, ending_in, rfc2253
 from scaffold.pki.profiles import CA_KEY_USAGE, CertificateProfile, basic_constraints, differences
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
+from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.model import Fault, KeyType
 
 ROGUE_LIFETIME: Final = timedelta(minutes=10)
@@ -91,21 +86,84 @@ def issue(
     return sign(profile, key.public_key(), signer, serial=serial, not_before=not_before, not_after=not_after)
 
 
-def shows(profile: CertificateProfile, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
-    """Whether a certificate on disk has, at this moment, the fault that its profile asks for (none: True)."""
-    match profile.fault:
-        case None:
-            return True
-        case Fault.EXPIRED:
-            return certificate.not_valid_after_utc < now
-        case Fault.NOT_YET_VALID:
-            return now < certificate.not_valid_before_utc
-        case Fault.WRONG_CA:
-            return certificate.issuer == issuer.subject and not signed_by(certificate, issuer)
-        case Fault.SELF_SIGNED:
-            return is_self_signed(certificate)
-        case Fault.WRONG_EKU | Fault.NO_EKU | Fault.WRONG_NAME | Fault.NO_SAN:
-            return not differences(profile, certificate)
+def shows(
+    profile: CertificateProfile,
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    now: datetime,
+    chain: Sequence[x509.Certificate] = (),
+) -> bool:
+    """Whether a certificate on disk has, at this moment, the fault that its profile asks for (none: True).
+
+    `chain` is what is sent after it. That it is revoked, only its CA's list says.
+    """
+    fault = profile.fault
+    if fault is None or fault is Fault.REVOKED:
+        return True
+    if (check := _IN_DATES.get(fault)) is not None:
+        return check(certificate, now)
+    if fault in OWN_CHAIN:
+        return _shows_chain(fault, certificate, issuer, tuple(chain), now)
+    return _IN_SIGNER.get(fault, _says_it)(profile, certificate, issuer)
+
+
+def _says_it(profile: CertificateProfile, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    return not differences(profile, certificate)
+
+
+_IN_DATES: Final[Mapping[Fault, Callable[[x509.Certificate, datetime], bool]]] = {
+    Fault.EXPIRED: lambda certificate, now: certificate.not_valid_after_utc < now,
+    Fault.NOT_YET_VALID: lambda certificate, now: now < certificate.not_valid_before_utc,
+}
+_IN_SIGNER: Final[Mapping[Fault, Callable[[CertificateProfile, x509.Certificate, x509.Certificate], bool]]] = {
+    Fault.WRONG_CA: lambda _, certificate, issuer: (
+        certificate.issuer == issuer.subject and not signed_by(certificate, issuer)
+    ),
+    Fault.SELF_SIGNED: lambda _, certificate, issuer: is_self_signed(certificate),
+    Fault.UNKNOWN_CA: lambda _, certificate, issuer: certificate.issuer not in (issuer.subject, certificate.subject),
+    Fault.VERSION_1: lambda _, certificate, issuer: certificate.version is x509.Version.v1,
+}
+
+
+def _shows_chain(
+    fault: Fault,
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    chain: tuple[x509.Certificate, ...],
+    now: datetime,
+) -> bool:
+    if fault is Fault.MISSING_INTERMEDIATE:
+        return certificate.issuer != issuer.subject and not any(signed_by(certificate, one) for one in chain)
+    return bool(chain) and signed_by(certificate, chain[0]) and _shows_above(fault, chain, now)
+
+
+def _shows_above(fault: Fault, chain: tuple[x509.Certificate, ...], now: datetime) -> bool:
+    """Whether what is sent after a certificate has the fault."""
+    match fault:
+        case Fault.EXPIRED_INTERMEDIATE:
+            return chain[0].not_valid_after_utc < now
+        case Fault.ISSUER_NOT_A_CA | Fault.ISSUED_BY_LEAF:
+            return not is_ca(chain[0])
+        case Fault.PATH_LENGTH:
+            return len(chain) > 1 and signed_by(chain[0], chain[1]) and path_length(chain[1]) == 0
+        case _:
+            return _has_constraints(chain[0])
+
+
+def path_length(certificate: x509.Certificate) -> int | None:
+    """How many CAs may follow below a CA; None where that is not limited, or it is none."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    except (x509.ExtensionNotFound, *MALFORMED):
+        return None
+
+
+def _has_constraints(certificate: x509.Certificate) -> bool:
+    try:
+        certificate.extensions.get_extension_for_class(x509.NameConstraints)
+    except (x509.ExtensionNotFound, *MALFORMED):
+        return False
+    return True
 
 
 # --- Rogues --------------------------------------------------------------------------------------------------------
@@ -167,7 +225,7 @@ def sibling_ca(
     `pointers` are those of what the parent issues: who checks revocation finds no second fault.
     Raises PkiError where the parent's path length leaves no room for one.
     """
-    return _rogue_ca(_renamed(beside.subject, "sibling"), parent, now, randomness, pointers)
+    return _rogue_ca(renamed(beside.subject, "sibling"), parent, now, randomness, pointers)
 
 
 def namesake_ca(
@@ -181,7 +239,7 @@ def namesake_ca(
     return _rogue_ca(like.subject, parent, now, randomness, pointers)
 
 
-def _renamed(name: x509.Name, suffix: str) -> x509.Name:
+def renamed(name: x509.Name, suffix: str) -> x509.Name:
     """The name with another common name, within the 64 characters of RFC 5280 A.1."""
     kept = [attribute for attribute in name if attribute.oid != x509.NameOID.COMMON_NAME]
     found = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
@@ -197,7 +255,7 @@ def _rogue_ca(
     public = key.public_key()
     says: list[x509.ExtensionType] = [x509.SubjectKeyIdentifier.from_public_key(public)]
     if parent is not None:
-        _check_room_below(parent.certificate)
+        check_room_below(parent.certificate)
         says.append(parent.authority)
     not_before, not_after = sound_validity(ROGUE_LIFETIME, now, parent.not_after if parent else None)
     builder = x509.CertificateBuilder(
@@ -218,10 +276,7 @@ def _rogue_ca(
     return Issuer(builder.sign(signer, signature_hash(signer)), key)
 
 
-def _check_room_below(parent: x509.Certificate) -> None:
-    try:
-        length = parent.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
-    except x509.ExtensionNotFound:
-        length = None
-    if length == 0:
+def check_room_below(parent: x509.Certificate) -> None:
+    """Raises PkiError where no CA can stand below `parent`."""
+    if path_length(parent) == 0:
         raise PkiError("no CA can stand below this one: its path length is 0")

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
 
 from scaffold.errors import PkiError, Unreadable
+from scaffold.pki import signatures
 from scaffold.pki.crl import Reason, Revoked
 from scaffold.pki.issue import Issuer
-from scaffold.pki.keys import derives_nonces, spki
+from scaffold.pki.keys import spki
 
 if TYPE_CHECKING:
     from asn1crypto import ocsp as asn1_ocsp
@@ -278,7 +278,7 @@ def _joined(signed: Sequence[bytes], signer: Issuer, produced: datetime | None =
     first["tbs_response_data"]["responses"] = [basic["tbs_response_data"]["responses"][0] for basic in basics]
     if produced is not None:
         first["tbs_response_data"]["produced_at"] = produced.replace(microsecond=0)
-    first["signature"] = _signature(signer, first["tbs_response_data"].dump())
+    first["signature"] = signatures.sign(signer.key, first["tbs_response_data"].dump(), signer.hash)
     whole: bytes = asn1_ocsp.OCSPResponse(
         {
             "response_status": "successful",
@@ -286,15 +286,6 @@ def _joined(signed: Sequence[bytes], signer: Issuer, produced: datetime | None =
         }
     ).dump()
     return whole
-
-
-def _signature(signer: Issuer, data: bytes) -> bytes:
-    key, algorithm = signer.key, signer.hash
-    if algorithm is not None and isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(data, ec.ECDSA(algorithm, deterministic_signing=derives_nonces()))
-    if algorithm is not None and isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, padding.PKCS1v15(), algorithm)
-    return key.sign(data)  # type: ignore[call-arg,arg-type,unused-ignore]
 
 
 def unsuccessful(failure: Failure) -> bytes:

@@ -24,6 +24,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from scaffold.errors import PkiError
 from scaffold.pki.keys import MALFORMED, PublicKey
 from scaffold.pki.names import COMMON_NAME_LIMIT, common_name, ending_in, rfc2253
+from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.generations import FIRST
 from scaffold.topology.model import (
     Ca,
@@ -238,10 +239,28 @@ def stated(profile: CertificateProfile) -> CertificateProfile:
             return replace(profile, sans=())
         case Fault.WRONG_NAME if profile.role == "server":
             return replace(profile, sans=_other_hosts(profile.sans))
+        case Fault.NUL_IN_NAME:
+            return replace(profile, sans=_with_nul(profile))
+        case one if one in OWN_CHAIN:
+            # Its issuer is none that publishes anything.
+            return replace(profile, crl_url=None, ocsp_url=None, ca_url=None)
         case Fault.WRONG_NAME:
             return _other_identity(profile)
         case _:
             return profile
+
+
+def _with_nul(profile: CertificateProfile) -> tuple[San, ...]:
+    """Each name that may hold text, with a NUL and more after it: whoever stops at the NUL takes it for the true one.
+
+    What follows keeps to the name constraints. A server keeps no address: one that is right would be a way around.
+    """
+    is_server = profile.role == "server"
+    found = SanType.DNS if is_server else SanType.URI
+    if not any(san.type is found for san in profile.sans):
+        raise PkiError(f'"{profile.subject.common_name}" has no {found} name that could hold a NUL')
+    kept = (san for san in profile.sans if not is_server or san.type in (SanType.DNS, SanType.URI))
+    return tuple(replace(san, value=f"{san.value}\0.{san.value}") if san.type is found else san for san in kept)
 
 
 def _other_hosts(sans: tuple[San, ...]) -> tuple[San, ...]:
@@ -301,6 +320,8 @@ def extensions(
     Raises PkiError for a name that cannot be encoded.
     """
     says = stated(profile)
+    if says.fault is Fault.VERSION_1:
+        return []
     try:
         specific = _of_ca(says) if says.role == "ca" else _of_leaf(says, key)
     except ValueError as error:
@@ -338,6 +359,8 @@ def _of_leaf(says: CertificateProfile, key: PublicKey) -> list[x509.Extension[x5
         found.append(_MUST_STAPLE)
     if says.role == "ocsp":
         found.append(_OCSP_NO_CHECK)
+    if says.fault is Fault.UNKNOWN_CRITICAL:
+        found.append(_UNKNOWN)
     return found
 
 
@@ -370,6 +393,10 @@ _RSA_SERVER_KEY_USAGE: Final = _extension(_key_usage(digital_signature=True, key
 _MUST_STAPLE: Final = _extension(x509.TLSFeature([x509.TLSFeatureType.status_request]))
 # RFC 6960 4.2.2.2.1: the responder's own certificate is believed for its short life.
 _OCSP_NO_CHECK: Final = _extension(x509.OCSPNoCheck())
+# Below the enterprise number of examples (RFC 5612): nobody will ever know it. Its value is NULL.
+_UNKNOWN: Final = _extension(
+    x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), b"\x05\x00"), critical=True
+)
 
 
 @functools.lru_cache(maxsize=64)
@@ -455,7 +482,7 @@ def _differences(profile: CertificateProfile, certificate: x509.Certificate) -> 
         return [*found, Difference(Aspect.KEY_TYPE, found=type(key).__name__)]
     # Which key the AKI names is for the check of the signature; here it counts whether it is there.
     authority = real.pop(ExtensionOID.AUTHORITY_KEY_IDENTIFIER, None)
-    if authority is None and certificate.issuer != certificate.subject:
+    if authority is None and certificate.issuer != certificate.subject and says.fault is not Fault.VERSION_1:
         found.append(Difference(Aspect.AUTHORITY_KEY_IDENTIFIER, wanted="present"))
     expected = {extension.oid: extension for extension in extensions(profile, key, None)}
     if real == expected:

@@ -63,5 +63,10 @@ class OperatingSystem:
         return _GENERATORS[kind]()
 
 
+def weak_key() -> rsa.RSAPrivateKey:
+    """An RSA key that is too short for any use but to be refused: 1,024 bits."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505
+
+
 OPERATING_SYSTEM: Final[Randomness] = OperatingSystem()
 """What everything takes where nothing else is said."""

@@ -1,12 +1,16 @@
-"""Whether a key made a signature, by whatever algorithm: cryptography's own checks know no SHA-1 and no MD5."""
+"""Signatures over bytes: made, and checked by whatever algorithm.
+
+The checks of `cryptography` itself know no SHA-1 and no MD5.
+"""
 
 from __future__ import annotations
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
 
-from scaffold.pki.keys import MALFORMED
+from scaffold.pki.keys import MALFORMED, PrivateKey, derives_nonces
 
 
 def verifies(signed: x509.Certificate | x509.CertificateRevocationList, signer: x509.Certificate) -> bool | None:
@@ -37,3 +41,12 @@ def verifies(signed: x509.Certificate | x509.CertificateRevocationList, signer: 
     except MALFORMED:
         return None
     return True
+
+
+def sign(key: PrivateKey, data: bytes, algorithm: hashes.HashAlgorithm | None) -> bytes:
+    """The signature of `key` over `data`; `algorithm` is None where the key brings its own."""
+    if algorithm is not None and isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(data, ec.ECDSA(algorithm, deterministic_signing=derives_nonces()))
+    if algorithm is not None and isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, padding.PKCS1v15(), algorithm)
+    return key.sign(data)  # type: ignore[call-arg,arg-type,unused-ignore]

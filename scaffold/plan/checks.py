@@ -17,7 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from scaffold.pki import broken, chains, keys, profiles
+from scaffold.pki import broken, bundles, chains, keys, profiles
 from scaffold.pki.issue import BACKDATE, validity
 from scaffold.pki.names import rfc2253
 from scaffold.pki.profiles import Aspect
@@ -29,6 +29,7 @@ from scaffold.plan.unknown import Unknown
 from scaffold.store.ledger import CaKey, Issued, Ledger
 from scaffold.store.observation import SeenCertificate, SeenKey
 from scaffold.topology.address import Role
+from scaffold.topology.faults import OTHER_ISSUER, OTHER_SIGNER
 from scaffold.topology.model import Fault, KeyType
 
 
@@ -57,6 +58,11 @@ class Examined:
         if self.certificate.certificate is None:
             raise ValueError(f"{self.desired.address} is not there")
         return self.certificate.certificate
+
+    @property
+    def sent_along(self) -> tuple[x509.Certificate, ...]:
+        """What stands behind the certificate in its file."""
+        return bundles.parse_certificates(self.certificate.content or b"")[1:]
 
     @property
     def recorded_key(self) -> CaKey | None:
@@ -166,7 +172,14 @@ def _key_type(one: Examined, found: KeyType | None) -> Reason | None:
     return Reason(ReasonCode.KEY_TYPE, found=found, wanted=one.desired.key)
 
 
+def is_revoked(one: Examined) -> bool:
+    """Whether the ledger says so."""
+    return (one.desired.ca, f"{one.real.serial_number:x}") in one.ledger.revoked
+
+
 def revoked(one: Examined) -> Reason | None:
+    if one.desired.fault is Fault.REVOKED:
+        return None
     entry = one.ledger.revoked.get((one.desired.ca, f"{one.real.serial_number:x}"))
     if entry is not None:
         return Reason(ReasonCode.REVOKED, found=entry.at, of=entry.reason)
@@ -177,6 +190,8 @@ def revoked(one: Examined) -> Reason | None:
 
 def key_of_revoked(one: Examined) -> Reason | None:
     """For a certificate that is not there: what stood over this key may have been revoked."""
+    if one.desired.fault is Fault.REVOKED:
+        return None
     if one.key_spki is None or hashlib.sha256(one.key_spki).hexdigest() not in one.ledger.revoked_keys:
         return None
     return Reason(ReasonCode.KEY_OF_REVOKED, one.desired.paths.key)
@@ -192,14 +207,14 @@ def issuer_key(one: Examined) -> Reason | None:
 
 
 def issuer_name(one: Examined) -> Reason | None:
-    if one.issuer is None or one.desired.fault is Fault.SELF_SIGNED or one.real.issuer == one.issuer.subject:
+    if one.issuer is None or one.desired.fault in OTHER_ISSUER or one.real.issuer == one.issuer.subject:
         return None
     there, asked = rfc2253(one.real.issuer), rfc2253(one.issuer.subject)
     return Reason(ReasonCode.ISSUER, found=there, wanted=asked, of=one.issuer.address)
 
 
 def signature(one: Examined) -> Reason | None:
-    if one.desired.fault in (Fault.SELF_SIGNED, Fault.WRONG_CA):
+    if one.desired.fault in OTHER_SIGNER:
         return None
     if one.issuer is None:
         sound = chains.is_self_signed(one.real) or one.real.issuer != one.real.subject
@@ -248,7 +263,9 @@ def fault(one: Examined) -> Reason | None:
     signer = one.issuer.today if one.issuer else None
     if one.desired.fault is None or signer is None:
         return None
-    if broken.shows(one.desired.profile, one.real, signer, one.now):
+    if one.desired.fault is Fault.REVOKED and not is_revoked(one):
+        return Reason(ReasonCode.FAULT, wanted=one.desired.fault)
+    if broken.shows(one.desired.profile, one.real, signer, one.now, one.sent_along):
         return None
     return Reason(ReasonCode.FAULT, wanted=one.desired.fault)
 

@@ -52,9 +52,10 @@ from scaffold.store.observation import Observation, SeenCertificate, SeenKey
 from scaffold.store.projects import digest
 from scaffold.store.seen import SeenFolder
 from scaffold.topology.address import Address, Part
+from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.generations import GenerationState
 from scaffold.topology.mistakes import Mistakes
-from scaffold.topology.model import FileSecret, Party
+from scaffold.topology.model import Fault, FileSecret, Party
 from scaffold.topology.notes import Note
 
 
@@ -224,7 +225,7 @@ class _Diff:
         """What is to be done, and whether nothing is because it, or a CA above it, is revoked and stays so."""
         asked, issuer = examined.desired, examined.issuer
         is_lost_ca = asked.profile.role == "ca" and examined.certificate.certificate is None
-        withdrawn = self.ledger.withdrawn(asked.address)
+        withdrawn = self.ledger.withdrawn(asked.address) if asked.fault is not Fault.REVOKED else None
         if withdrawn is not None and asked.address not in self.resolved.renewed and not is_lost_ca:
             self.notes.append(_withdrawn_note(asked, withdrawn))
             return None, True
@@ -346,9 +347,20 @@ class _Diff:
         if crls.signed_by(seen.crl, generation.today):
             self._note_unrecorded(one, listed)
         wrong = crl_rules.wrong(one, seen.crl, listed, generation.today, self.ledger, self.now)
+        if wrong is None and (doomed := self._to_be_revoked(one, generation)):
+            return Reason(ReasonCode.ENTRIES_MISSING, found=doomed)
         if wrong is None and self.desired.topology.reproducible is not None:
             return crl_rules.other_moment(one, seen.crl, self.now)
         return wrong
+
+    def _to_be_revoked(self, one: DesiredCa, generation: Generation) -> tuple[Address, ...]:
+        """Those that are issued revoked, as their fault asks: their serials are chosen before the list is signed."""
+        if one.state is not GenerationState.ISSUING:
+            return ()
+        asked = (each for each in self.desired.of_parties() if each.fault is Fault.REVOKED)
+        examined = (self._examine(each, generation) for each in asked if each.issuer == one.ca.name)
+        verdicts = ((each.desired.address, checks.examine(each)) for each in examined)
+        return tuple(address for address, verdict in verdicts if verdict is not None and verdict.work is not Work.PLACE)
 
     def _note_unrecorded(self, one: DesiredCa, listed: tuple[crls.Revoked, ...]) -> None:
         if lost := revocations.unrecorded(self.ledger, one.ca.name, listed):
@@ -447,7 +459,9 @@ class _Diff:
         """What stands around a leaf that stays: its intermediates, the rights of its key."""
         reasons = list(_rights(asked.paths.key, one.key))
         behind = settled.sent_pem(asked.issuer)
-        if isinstance(behind, Unknown):
+        if asked.fault in OWN_CHAIN:
+            pass  # what is sent along is where its fault lies
+        elif isinstance(behind, Unknown):
             pending = settled.pending((asked.issuer,))
             reasons.append(Reason(ReasonCode.CHAIN_PENDING, of=pending))
         elif one.certificate.content != bundles.pem(one.real) + behind:

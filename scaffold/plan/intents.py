@@ -23,8 +23,9 @@ from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.ledger import Issued, Ledger, Revoked
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.faults import OTHER_SIGNER
 from scaffold.topology.messages import nearest
-from scaffold.topology.model import Fault, Party
+from scaffold.topology.model import Party
 from scaffold.topology.notes import Note
 
 COMPROMISE = frozenset({crls.Reason.KEY_COMPROMISE, crls.Reason.CA_COMPROMISE, crls.Reason.AA_COMPROMISE})
@@ -328,7 +329,7 @@ class _Resolution:
                 f"{issuer} is self-signed: nobody's CRL can say that it is revoked",
                 hint="take it out of the topology, so that nobody trusts it, or delete its key for a new one",
             )
-        if asked is not None and asked.fault in (Fault.SELF_SIGNED, Fault.WRONG_CA):
+        if asked is not None and asked.fault in OTHER_SIGNER:
             raise PlanError(f"{one.address} is not signed by {issuer}, as its fault asks: there is nothing to revoke")
         ca = self._signer_of(one)
         if ca is None:

@@ -174,7 +174,7 @@ def _status(
         state = State.MISSING if seen.missing else State.UNREADABLE
         return CertificateStatus(asked.address, state, detail=seen.problem or "")
     entry = observed.ledger.revoked.get((asked.ca, f"{seen.certificate.serial_number:x}"))
-    if entry is not None:
+    if entry is not None and asked.fault is not Fault.REVOKED:
         verb = "on hold" if entry.on_hold else f"revoked: {entry.reason},"
         detail = f"{verb} since {entry.at:%Y-%m-%d %H:%M} UTC"
         described = _described(asked.address, State.REVOKED, seen.certificate, detail)

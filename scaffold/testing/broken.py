@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from scaffold.pki import broken, profiles
+from scaffold.errors import PkiError
+from scaffold.pki import bundles, faulty, keys, profiles
+from scaffold.pki.broken import ROGUE_LIFETIME
+from scaffold.pki.issue import Issuer
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.pki.randomness import OPERATING_SYSTEM
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.faults import ABOUT, AnyFault
+from scaffold.topology.faults import fault as fault_of
 from scaffold.topology.messages import nearest
 from scaffold.topology.model import Fault, Topology
-from scaffold.verify.credentials import credentials
-from scaffold.verify.rogues import Authorities, Forge
-
-REVOKED = "revoked"
+from scaffold.verify.rogues import Authorities, NotAtHand
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +33,54 @@ class Broken:
         return "Broken(…)"
 
 
-def make(t: Topology, layout: Layout, address: Address, fault: str, now: datetime) -> Broken:
-    """One of `address`. Raises ValueError for a fault that there is not, NotAtHand where its CA's key is not here."""
-    profile, issuer = _profile(t, address)
-    forge = Forge(Authorities(t, layout, Secrets(), now, OPERATING_SYSTEM), profile, Address.ca(issuer), frozenset())
-    if fault == REVOKED:
-        made = credentials(forge.honest())
-        return Broken(made.certificates, made.key, revoked=True)
-    made = credentials(_rogue(forge, _known(fault)))
-    return Broken(made.certificates, made.key)
+def make(t: Topology, layout: Layout, address: Address, own: bytes, fault: str, now: datetime) -> Broken:
+    """One of `address`, whose sound certificate is in the PEM `own`.
+
+    Raises ValueError for a fault that there is not, PkiError where it cannot be made: a key of a CA may not be here.
+    """
+    found, (profile, issuer) = known(fault), _profile(t, address)
+    made = faulty.make(
+        profile,
+        _lineage(t, Authorities(t, layout, Secrets(), now, OPERATING_SYSTEM), issuer),
+        found,
+        whose=f"broken {address}",
+        lifetime=ROGUE_LIFETIME,
+        now=now,
+        randomness=OPERATING_SYSTEM,
+        own=bundles.load_certificates(own)[0],
+    )
+    chain = bundles.chain_pem((made.certificate, *made.chain))
+    return Broken(chain, keys.to_pem(made.key), revoked=found is Fault.REVOKED)
 
 
-def _known(fault: str) -> Fault:
+def known(fault: str) -> AnyFault:
+    """The fault of that name. Raises ValueError, with the nearest or all that there are."""
+    if (found := fault_of(fault)) is None:
+        raise ValueError(f"there is no fault {fault!r}: {nearest(fault, ABOUT) or ', '.join(ABOUT)}")
+    return found
+
+
+def _lineage(t: Topology, authorities: Authorities, name: str) -> faulty.Lineage:
+    issuer, above = authorities.issuing(name), t.cas[name].issuer
+    parent = authorities.issuing(above) if above is not None and t.cas[above].issues_here else None
     try:
-        return Fault(fault)
-    except ValueError:
-        known = [*Fault, REVOKED]
-        hint = nearest(fault, known)
-        raise ValueError(f"there is no fault {fault!r}: {hint or ', '.join(known)}") from None
+        return faulty.Lineage(
+            authorities.issuer(issuer),
+            authorities.intermediates(issuer),
+            authorities.issuer(parent) if parent is not None else None,
+            _other_root(authorities, issuer),
+        )
+    except NotAtHand as error:
+        raise PkiError(str(error)) from error
 
 
-def _rogue(forge: Forge, fault: Fault) -> broken.Rogue:
-    match fault:
-        case Fault.WRONG_CA:
-            return forge.of_foreign_ca()
-        case Fault.SELF_SIGNED:
-            return forge.self_signed()
-        case _:
-            return forge.faulty(fault)
+def _other_root(authorities: Authorities, issuer: Address) -> Issuer | None:
+    for root in authorities.other_roots(issuer):
+        try:
+            return authorities.issuer(authorities.issuing(root))
+        except NotAtHand:
+            continue
+    return None
 
 
 def _profile(t: Topology, address: Address) -> tuple[CertificateProfile, str]:

@@ -13,9 +13,9 @@ from cryptography import x509
 
 from scaffold.issuers.local import LocalIssuer, self_signed
 from scaffold.issuers.port import Request
-from scaffold.pki import broken, bundles, keys
+from scaffold.pki import bundles, faulty, keys
 from scaffold.pki import crl as crls
-from scaffold.pki.issue import Issuer, backdated, numbered
+from scaffold.pki.issue import Issuer, backdated, new_serial
 from scaffold.pki.keys import PrivateKey
 from scaffold.pki.randomness import Randomness
 from scaffold.plan.desired import DesiredCertificate, IssuedCertificate, MadeCa, RootCertificate, desire
@@ -23,9 +23,9 @@ from scaffold.store import files, gitignore
 from scaffold.store.files import Writer
 from scaffold.store.issued import entry
 from scaffold.store.layout import GITIGNORE, Layout
-from scaffold.store.ledger import CaKey, Issued, Recorder
+from scaffold.store.ledger import CaKey, Issued, Recorder, Revoked
 from scaffold.store.projects import digest
-from scaffold.topology.model import Topology
+from scaffold.topology.model import Fault, Topology
 
 
 def is_made_here(t: Topology) -> bool:
@@ -50,13 +50,15 @@ def make(t: Topology, layout: Layout, now: datetime, randomness: Randomness) -> 
     for ca in desired.cas:
         if isinstance(ca, MadeCa):
             maker.ca(ca)
-    for ca in desired.cas:
-        if isinstance(ca, MadeCa):
-            maker.crl(ca)
     for party in desired.parties:
         for asked in party.certificates:
             maker.leaf(asked)
     maker.record.issued(maker.issued)
+    if maker.revoked:
+        maker.record.revoked(maker.revoked)
+    for ca in desired.cas:
+        if isinstance(ca, MadeCa):
+            maker.crl(ca)
 
 
 @dataclass
@@ -70,6 +72,7 @@ class _Maker:
     writer: Writer = field(init=False)
     record: Recorder = field(init=False)
     issued: list[Issued] = field(default_factory=list)
+    revoked: list[Revoked] = field(default_factory=list)
     issuers: dict[str, LocalIssuer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -113,7 +116,12 @@ class _Maker:
     def crl(self, one: MadeCa) -> None:
         issuer = self.issuers[one.ca.name].ca
         self.record.crl(one.address.label, 1)
-        made = crls.build(issuer, 1, backdated(self.now), self.now + one.crl_life)
+        listed = [
+            crls.Revoked(int(entry.serial, 16), entry.at, crls.Reason(entry.reason))
+            for entry in self.revoked
+            if entry.ca == one.ca.name
+        ]
+        made = crls.build(issuer, 1, backdated(self.now), self.now + one.crl_life, listed)
         self.writer.write(one.paths.crl, crls.to_pem(made))
 
     def leaf(self, asked: IssuedCertificate) -> None:
@@ -123,23 +131,24 @@ class _Maker:
         self.writer.write(asked.paths.key, keys.to_pem(key), mode=files.SECRET_FILE)
         self.writer.write(asked.paths.certificate, bundles.chain_pem((certificate, *chain)))
 
-    def _faulty(
-        self, asked: IssuedCertificate, key: PrivateKey
-    ) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
-        issuer = self.issuers[asked.issuer]
+    def _faulty(self, asked: IssuedCertificate, key: PrivateKey) -> tuple[x509.Certificate, faulty.Chain]:
+        issuer, above = self.issuers[asked.issuer], self.t.cas[asked.issuer].issuer
+        parent = self.issuers[above].ca if above is not None else None
+        return faulty.issue(
+            asked.profile,
+            key,
+            faulty.Lineage(issuer.ca, issuer.above, parent),
+            whose=str(asked.address),
+            lifetime=asked.lifetime,
+            now=self.now,
+            randomness=self.randomness,
+            serial=self._doomed(asked) if asked.fault is Fault.REVOKED else None,
+        )
 
-        def sign(serial: int) -> x509.Certificate:
-            return broken.issue(
-                asked.profile,
-                key,
-                issuer.ca,
-                serial=serial,
-                lifetime=asked.lifetime,
-                now=self.now,
-                randomness=self.randomness,
-            )
-
-        return numbered(self.randomness, str(asked.address), sign), issuer.above
+    def _doomed(self, asked: IssuedCertificate) -> int:
+        serial = new_serial(self.randomness, str(asked.address), f"revoked at {self.now.isoformat()}")
+        self.revoked.append(Revoked(asked.ca, f"{serial:x}", crls.Reason.KEY_COMPROMISE, self.now))
+        return serial
 
     def _note(self, asked: DesiredCertificate, certificate: x509.Certificate, own: PrivateKey | None) -> None:
         """Keeps what the ledger is to say; what is broken on purpose names no signer, as with `apply`."""

@@ -28,7 +28,7 @@ from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.load import load
 from scaffold.topology.messages import nearest
-from scaffold.topology.model import Fault, Party, RevocationCheck, Server, TlsProfile, Topology
+from scaffold.topology.model import Party, RevocationCheck, Server, TlsProfile, Topology
 
 if TYPE_CHECKING:
     import ssl
@@ -176,7 +176,7 @@ class Environment:
         self._broken += 1
         folder = self._layout.out.parent / "broken" / f"{self._broken}-{party.name}-{fault}"
         moment = now()
-        made = make(self.topology, self._layout, files.address, fault, moment)
+        made = make(self.topology, self._layout, files.address, files.certificate.read_bytes(), fault, moment)
         if made.revoked:
             self._revoke(files.address, party, made.certificates, moment)
         folder.mkdir(parents=True, mode=0o700)
@@ -250,9 +250,11 @@ class Environment:
         return party
 
     def _server(self, name: str) -> Server:
-        found = self._address(name if "." in name else f"server.{name}")
-        if found.role is not Role.SERVER:
-            raise AddressError(f"{found} is no server")
+        found = self._address(name) if "." in name else Address.server(name)
+        if found.role is not Role.SERVER or found.name not in self.topology.servers:
+            raise AddressError(
+                f"{name} is no server of {self.topology.name}", hint=nearest(name, self.topology.servers)
+            )
         return self.topology.servers[found.name]
 
 
@@ -263,8 +265,3 @@ def _source(t: Topology) -> Randomness:
     from scaffold.store.secrets import Secrets
 
     return source_of(t, Secrets(os.environ))
-
-
-def faults() -> tuple[str, ...]:
-    """Every fault that `broken` can make."""
-    return tuple(Fault)

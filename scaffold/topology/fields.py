@@ -5,6 +5,7 @@ A type's `read` returns the value, or raises `TopologyError` at the node that is
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -114,12 +115,16 @@ class Choice:
 
     what: str
     words: type[enum.StrEnum]
+    elsewhere: Mapping[str, str] = dataclasses.field(default_factory=lambda: MappingProxyType({}))
+    """Words that are none here, with what to do instead."""
 
     def read(self, node: Node, document: Document) -> Any:
         text = _scalar(node, document, self.what)
         try:
             return self.words(text)
         except ValueError:
+            if text in self.elsewhere:
+                raise document.error(node, f"{shown(text)} cannot stand here", self.elsewhere[text]) from None
             raise document.error(node, f"{shown(text)} is not {self.what}", nearest(text, self.words)) from None
 
     def schema(self) -> Json:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scaffold.topology import durations, moments, names
+from scaffold.topology.faults import ABOUT
 from scaffold.topology.fields import (
     Choice,
     Exactly,
@@ -94,7 +95,15 @@ KEY = Choice("a type of key", KeyType)
 PROFILE = Choice("a TLS profile", TlsProfile)
 CHECK = Choice("a way to check revocation", RevocationCheck)
 UNAVAILABLE = Choice("an answer to revocation that cannot be had", OnUnavailable)
-FAULT = Choice("a fault", Fault)
+FAULT = Choice(
+    "a fault",
+    Fault,
+    {
+        one: f"{about.only_a_file}: `broken` of the pytest plugin makes it as files"
+        for one, about in ABOUT.items()
+        if about.only_a_file is not None
+    },
+)
 SERVER_LIST = ListOf("servers", LABEL)
 SAN_LIST = ListOf("names", Text("a name", names.san))
 TEMPLATE = Text("a template", names.path_text)

@@ -69,6 +69,29 @@ class Fault(enum.StrEnum):
     WRONG_NAME = "wrong-name"
     """Another identity (client) or other DNS names (server) than the drawn ones."""
     NO_SAN = "no-san"
+    UNKNOWN_CRITICAL = "unknown-critical"
+    NUL_IN_NAME = "nul-in-name"
+    VERSION_1 = "version-1"
+    UNKNOWN_CA = "unknown-ca"
+    """Signed by a CA that nobody trusts and that has a name of its own."""
+    ISSUED_BY_LEAF = "issued-by-leaf"
+    EXPIRED_INTERMEDIATE = "expired-intermediate"
+    MISSING_INTERMEDIATE = "missing-intermediate"
+    ISSUER_NOT_A_CA = "issuer-not-a-ca"
+    PATH_LENGTH = "path-length"
+    NAME_CONSTRAINTS = "name-constraints"
+    REVOKED = "revoked"
+
+
+class FileFault(enum.StrEnum):
+    """Faults that no server is given: what has one is made as files alone, for tests."""
+
+    WEAK_KEY = "weak-key"
+    SHA1_SIGNATURE = "sha1-signature"
+    KEY_MISMATCH = "key-mismatch"
+    SAME_SERIAL = "same-serial"
+    SIBLING_CA = "sibling-ca"
+    SAME_NAME_CA = "same-name-ca"
 
 
 class SanType(enum.StrEnum):

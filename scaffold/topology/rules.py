@@ -571,9 +571,12 @@ def _fault_is_seen(t: Topology, party: Party, fault: Fault) -> Iterator[Topology
     if isinstance(party, Server) and not any(_is_ours(caller) for caller in graph.callers(t, party.name)):
         hint = "let a client call it, or take the fault away"
         yield TopologyError(f"nobody sees the fault of {party.name}, as nobody here calls it", place=place, hint=hint)
-    if isinstance(party, Server) and fault is Fault.NO_SAN and _common_name_stands_in(party):
+    if isinstance(party, Server) and fault in _WITHOUT_SAN and _common_name_stands_in(party):
         message = f"without a SAN, callers of {party.name} take its common name for its name, and let it pass"
         yield TopologyError(message, place=place, hint="give it a common_name that is none of its names")
+
+
+_WITHOUT_SAN = frozenset({Fault.NO_SAN, Fault.VERSION_1})
 
 
 def _common_name_stands_in(server: Server) -> bool:

@@ -32,6 +32,8 @@ COMPLAINTS = {
     Fault.NO_EKU: "",
     Fault.WRONG_NAME: "",
     Fault.NO_SAN: "",
+    Fault.UNKNOWN_CRITICAL: "unhandled critical extension",
+    Fault.NUL_IN_NAME: "",
 }
 
 
@@ -60,7 +62,7 @@ def test_a_fault_of_time_is_the_only_one(fault: Fault, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("purpose", PROFILES)
-@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("fault", [fault for fault in COMPLAINTS if fault is not None])
 def test_a_faulty_certificate_is_what_its_profile_says_and_shows_its_fault(purpose: str, fault: Fault) -> None:
     profile = replace(PROFILES[purpose], fault=fault)
     certificate, issuer = make(profile, fault), lab().issuing.certificate

@@ -11,8 +11,9 @@ from typing import NoReturn
 import pytest
 from cryptography import x509
 
-from scaffold.errors import AddressError, TopologyError
+from scaffold.errors import AddressError, PkiError, TopologyError
 from scaffold.testing.environment import Environment, Files
+from scaffold.topology.faults import ABOUT
 from tests.unit.testing.handshakes import refusal
 
 LAB = """
@@ -89,7 +90,7 @@ def test_a_ca_makes_no_connections(lab: Environment) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("expired", "certificate has expired"), ("not-yet-valid", "not yet valid"), ("wrong-ca", "self-signed"),
+    [("expired", "certificate has expired"), ("not-yet-valid", "not yet valid"), ("wrong-ca", "unable to get"),
      ("self-signed", "self-signed"), ("wrong-eku", "unsuitable certificate purpose")],
 )  # fmt: skip
 def test_a_broken_client_is_refused_for_its_fault(lab: Environment, fault: str, said: str) -> None:
@@ -99,7 +100,7 @@ def test_a_broken_client_is_refused_for_its_fault(lab: Environment, fault: str, 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("expired", "certificate has expired"), ("wrong-name", "Hostname mismatch"), ("wrong-ca", "self-signed"),
+    [("expired", "certificate has expired"), ("wrong-name", "Hostname mismatch"), ("wrong-ca", "unable to get"),
      ("no-san", "certificate"), ("wrong-eku", "unsuitable certificate purpose")],
 )  # fmt: skip
 def test_a_broken_server_is_refused_for_its_fault(lab: Environment, fault: str, said: str) -> None:
@@ -158,3 +159,22 @@ def test_a_topology_that_cannot_be_is_told(tmp_path: Path) -> None:
 def test_a_url_names_what_can_be_dialled_here(lab: Environment) -> None:
     assert lab.url("api") == "https://localhost:8443/"
     assert lab.url("server.gate") == "https://127.0.0.1:8444/"
+
+
+@pytest.mark.parametrize("fault", [one for one in ABOUT if one != "same-name-ca"])
+@pytest.mark.parametrize("who", ["web", "api"])
+def test_every_fault_can_be_made_of_a_client_and_of_a_server(lab: Environment, fault: str, who: str) -> None:
+    broken = lab.broken(who, fault)
+    leaf = x509.load_pem_x509_certificates(broken.certificate.read_bytes())[0]
+    assert leaf != x509.load_pem_x509_certificate(lab.files(who).certificate.read_bytes())
+
+
+def test_a_fault_that_takes_another_root_is_told_where_there_is_none(lab: Environment) -> None:
+    with pytest.raises(PkiError, match="no other root"):
+        lab.broken("web", "same-name-ca")
+
+
+@pytest.mark.parametrize("name", ["nobody", "client.web", "ca.root"])
+def test_only_servers_are_started(lab: Environment, name: str) -> None:
+    with pytest.raises(AddressError):
+        lab.url(name)

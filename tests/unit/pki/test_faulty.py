@@ -1,0 +1,301 @@
+"""Each fault is the one thing that is wrong: OpenSSL says which, or a parser does, and nothing else is the matter."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from scaffold.errors import PkiError
+from scaffold.pki import broken, bundles, faulty, keys
+from scaffold.pki.derived import Derived
+from scaffold.pki.faulty import Faulty, Lineage
+from scaffold.pki.issue import BACKDATE, Issuer, issue, self_signed
+from scaffold.pki.keys import spki
+from scaffold.pki.profiles import CertificateProfile, differences
+from scaffold.pki.randomness import OPERATING_SYSTEM
+from scaffold.topology.faults import ABOUT, OWN_CHAIN, AnyFault
+from scaffold.topology.model import Fault, FileFault, KeyType, San, SanType, Subject
+from tests.fresh import new_key, new_serial
+from tests.requirements import require_command
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+YEAR = timedelta(days=365)
+
+SERVER = CertificateProfile(
+    Subject("api server"), "server", (San(SanType.DNS, "api.example"), San(SanType.URI, "spiffe://lab/server/api"))
+)
+CLIENT = CertificateProfile(Subject("web client"), "client", (San(SanType.URI, "spiffe://lab/client/web"),))
+
+NO_CA = {(79, 1), (26, 1), (32, 1), (82, 1), (25, 2)}
+"""All of them say that what stands above is no CA: not by its constraints, nor its usage, nor its purpose."""
+
+SAYS: dict[AnyFault, set[tuple[int, int]]] = {
+    Fault.EXPIRED: {(10, 0)},
+    Fault.NOT_YET_VALID: {(9, 0)},
+    Fault.WRONG_CA: {(20, 0)},
+    Fault.SELF_SIGNED: {(18, 0)},
+    Fault.WRONG_EKU: {(26, 0)},
+    Fault.UNKNOWN_CRITICAL: {(34, 0)},
+    Fault.UNKNOWN_CA: {(20, 0)},
+    Fault.ISSUED_BY_LEAF: NO_CA,
+    Fault.EXPIRED_INTERMEDIATE: {(10, 1)},
+    Fault.MISSING_INTERMEDIATE: {(20, 0)},
+    Fault.ISSUER_NOT_A_CA: NO_CA,
+    Fault.PATH_LENGTH: {(25, 2)},
+    Fault.NAME_CONSTRAINTS: {(47, 0)},
+    FileFault.WEAK_KEY: {(66, 0)},
+    FileFault.SHA1_SIGNATURE: {(68, 0)},
+}
+"""The errors of OpenSSL at security level 2, each with its depth (openssl-verification-options(1)).
+
+What is not here the verification of a chain lets pass: names, an absent purpose, and what takes a second look.
+"""
+
+
+def ca(name: str, parent: Issuer | None, path_length: int | None = None) -> Issuer:
+    key = new_key(KeyType.EC_P256)
+    profile = CertificateProfile(Subject(name), "ca", path_length=path_length)
+    begins, ends = NOW - BACKDATE, NOW + 10 * YEAR
+    serial = new_serial()
+    if parent is None:
+        return Issuer(self_signed(profile, key, serial=serial, not_before=begins, not_after=ends), key)
+    made = issue(profile, key.public_key(), parent, serial=serial, not_before=begins, not_after=ends)
+    return Issuer(made, key)
+
+
+ROOT = ca("Root", None)
+ISSUING = ca("Issuing", ROOT, 0)
+OTHER = ca("Other root", None)
+LINEAGES = {
+    "below an issuing CA": Lineage(ISSUING, (ISSUING.certificate,), ROOT, OTHER),
+    "below the root": Lineage(ROOT, (), None, OTHER),
+}
+
+
+def made(fault: AnyFault, lineage: Lineage, profile: CertificateProfile = SERVER) -> Faulty:
+    own = issue(
+        profile,
+        new_key(KeyType.EC_P256).public_key(),
+        lineage.issuer,
+        serial=new_serial(),
+        not_before=NOW - BACKDATE,
+        not_after=NOW + YEAR,
+    )
+    return faulty.make(
+        profile,
+        lineage,
+        fault,
+        whose="broken",
+        lifetime=YEAR,
+        now=NOW,
+        randomness=OPERATING_SYSTEM,
+        own=own,
+    )
+
+
+def errors(folder: Path, one: Faulty, profile: CertificateProfile, *roots: x509.Certificate) -> set[tuple[int, int]]:
+    """The numbers and depths of all that `openssl verify` finds."""
+    (folder / "leaf.pem").write_bytes(bundles.pem(one.certificate))
+    (folder / "chain.pem").write_bytes(bundles.chain_pem(one.chain) or bundles.pem(ROOT.certificate))
+    (folder / "roots.pem").write_bytes(bundles.chain_pem(roots))
+    done = subprocess.run(
+        ["openssl", "verify", "-x509_strict", "-auth_level", "2", "-purpose", f"ssl{profile.role}",
+         "-attime", f"{NOW.timestamp():.0f}", "-no-CApath", "-CAfile", "roots.pem", "-untrusted", "chain.pem",
+         "leaf.pem"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = {(int(number), int(depth)) for number, depth in re.findall(r"error (\d+) at (\d+) depth", done.stderr)}
+    assert (done.returncode == 0) is (not found), done.stderr
+    return found
+
+
+CASES = [
+    pytest.param(fault, lineage, profile, id=f"{fault} {name} {profile.role}")
+    for fault in ABOUT
+    for name, lineage in LINEAGES.items()
+    for profile in (SERVER, CLIENT)
+]
+
+
+@pytest.mark.parametrize(("fault", "lineage", "profile"), CASES)
+def test_openssl_says_what_is_wrong_and_nothing_else(
+    tmp_path: Path, fault: AnyFault, lineage: Lineage, profile: CertificateProfile
+) -> None:
+    require_command("openssl")
+    one = made(fault, lineage, profile)
+    found = errors(tmp_path, one, profile, ROOT.certificate, OTHER.certificate)
+    expected = SAYS.get(fault, set())
+    assert found == expected if expected is not NO_CA else (79, 1) in found <= NO_CA
+
+
+@pytest.mark.parametrize("profile", [SERVER, CLIENT], ids=["server", "client"])
+@pytest.mark.parametrize("lineage", LINEAGES.values(), ids=LINEAGES)
+@pytest.mark.parametrize(
+    "fault", [Fault.EXPIRED_INTERMEDIATE, Fault.ISSUER_NOT_A_CA, Fault.PATH_LENGTH, Fault.NAME_CONSTRAINTS]
+)
+def test_the_certificate_below_a_faulty_chain_is_sound(
+    tmp_path: Path, fault: Fault, lineage: Lineage, profile: CertificateProfile
+) -> None:
+    """Where the CA above it is trusted as it is, nothing is wrong."""
+    require_command("openssl")
+    one = made(fault, lineage, profile)
+    anchor = one.chain[0]
+    (tmp_path / "leaf.pem").write_bytes(bundles.pem(one.certificate))
+    (tmp_path / "anchor.pem").write_bytes(bundles.pem(anchor))
+    if fault in (Fault.NAME_CONSTRAINTS, Fault.ISSUER_NOT_A_CA):
+        assert one.certificate.issuer == anchor.subject
+        assert differences(replace(profile, crl_url=None), one.certificate) == []
+        return
+    at = f"{(NOW - timedelta(minutes=2)).timestamp():.0f}"
+    done = subprocess.run(
+        ["openssl", "verify", "-partial_chain", "-purpose", f"ssl{profile.role}", "-attime", at,
+         "-no-CApath", "-trusted", "anchor.pem", "leaf.pem"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("fault", ABOUT)
+@pytest.mark.parametrize("lineage", LINEAGES.values(), ids=LINEAGES)
+def test_the_key_is_that_of_the_certificate_unless_that_is_the_fault(fault: AnyFault, lineage: Lineage) -> None:
+    one = made(fault, lineage)
+    assert (spki(one.certificate) == spki(one.key.public_key())) is (fault is not FileFault.KEY_MISMATCH)
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("lineage", LINEAGES.values(), ids=LINEAGES)
+def test_what_is_made_shows_the_fault_and_what_is_sound_does_not(fault: Fault, lineage: Lineage) -> None:
+    one = made(fault, lineage)
+    profile, issuer = replace(SERVER, fault=fault), lineage.issuer.certificate
+    later = NOW + timedelta(seconds=1)
+    assert broken.shows(profile, one.certificate, issuer, later, one.chain)
+    sound = issue(
+        SERVER, one.key.public_key(), lineage.issuer, serial=1, not_before=NOW - BACKDATE, not_after=NOW + YEAR
+    )
+    shows = broken.shows(profile, sound, issuer, later, lineage.above)
+    assert shows is (fault is Fault.REVOKED), "that it is revoked, only the list says"
+
+
+@pytest.mark.parametrize(("fault", "other"), [(Fault.EXPIRED_INTERMEDIATE, Fault.PATH_LENGTH),
+                                              (Fault.ISSUER_NOT_A_CA, Fault.EXPIRED_INTERMEDIATE),
+                                              (Fault.NAME_CONSTRAINTS, Fault.ISSUER_NOT_A_CA),
+                                              (Fault.PATH_LENGTH, Fault.NAME_CONSTRAINTS),
+                                              (Fault.MISSING_INTERMEDIATE, Fault.EXPIRED_INTERMEDIATE)])  # fmt: skip
+def test_one_fault_is_not_taken_for_another(fault: Fault, other: Fault) -> None:
+    one = made(other, LINEAGES["below an issuing CA"])
+    profile = replace(SERVER, fault=fault)
+    assert not broken.shows(profile, one.certificate, ISSUING.certificate, NOW, one.chain)
+
+
+# --- What a parser sees --------------------------------------------------------------------------------------------
+
+LINEAGE = LINEAGES["below an issuing CA"]
+
+
+def test_a_name_holds_a_nul() -> None:
+    names = made(Fault.NUL_IN_NAME, LINEAGE).certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert names.value.get_values_for_type(x509.DNSName) == ["api.example\0.api.example"]
+    of_client = made(Fault.NUL_IN_NAME, LINEAGE, CLIENT).certificate.extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert of_client.value.get_values_for_type(x509.UniformResourceIdentifier) == [
+        "spiffe://lab/client/web\0.spiffe://lab/client/web"
+    ]
+
+
+def test_a_server_without_a_dns_name_holds_no_nul() -> None:
+    by_address = replace(SERVER, sans=(San(SanType.IP, "127.0.0.1"),))
+    with pytest.raises(PkiError, match="no dns name"):
+        made(Fault.NUL_IN_NAME, LINEAGE, by_address)
+
+
+@pytest.mark.parametrize("kind", [KeyType.EC_P256, KeyType.RSA_2048, KeyType.ED25519])
+def test_version_1_has_no_extensions_and_a_signature_that_holds(kind: KeyType) -> None:
+    issuer = of_kind(kind)
+    one = made(Fault.VERSION_1, Lineage(issuer, ()))
+    assert one.certificate.version is x509.Version.v1
+    assert len(one.certificate.extensions) == 0
+    one.certificate.verify_directly_issued_by(issuer.certificate)
+
+
+def of_kind(kind: KeyType) -> Issuer:
+    key = new_key(kind)
+    profile = CertificateProfile(Subject(f"{kind} root"), "ca")
+    made = self_signed(profile, key, serial=new_serial(), not_before=NOW - BACKDATE, not_after=NOW + 10 * YEAR)
+    return Issuer(made, key)
+
+
+@pytest.mark.parametrize("kind", [KeyType.EC_P256, KeyType.EC_P384, KeyType.RSA_2048])
+def test_sha_1_signs(kind: KeyType) -> None:
+    issuer = of_kind(kind)
+    certificate = made(FileFault.SHA1_SIGNATURE, Lineage(issuer, ())).certificate
+    assert isinstance(certificate.signature_hash_algorithm, hashes.SHA1)
+    from scaffold.pki import signatures
+
+    assert signatures.verifies(certificate, issuer.certificate) is True
+    assert signatures.verifies(certificate, ROOT.certificate) is False
+
+
+def test_a_key_that_brings_its_own_hash_signs_with_no_sha_1() -> None:
+    with pytest.raises(PkiError, match="never with SHA-1"):
+        made(FileFault.SHA1_SIGNATURE, Lineage(of_kind(KeyType.ED25519), ()))
+
+
+def test_the_weak_key_is_of_1024_bits() -> None:
+    key = made(FileFault.WEAK_KEY, LINEAGE).certificate.public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+    assert key.key_size == 1_024
+
+
+def test_two_certificates_have_one_serial_and_one_issuer() -> None:
+    own = issue(
+        SERVER,
+        new_key(KeyType.EC_P256).public_key(),
+        ISSUING,
+        serial=4711,
+        not_before=NOW - BACKDATE,
+        not_after=NOW + YEAR,
+    )
+    one = faulty.make(
+        SERVER, LINEAGE, FileFault.SAME_SERIAL, whose="x", lifetime=YEAR, now=NOW, randomness=OPERATING_SYSTEM, own=own
+    )
+    assert (one.certificate.serial_number, one.certificate.issuer) == (4711, own.issuer)
+    assert one.certificate != own
+
+
+def test_a_namesake_needs_another_root() -> None:
+    with pytest.raises(PkiError, match="no other root"):
+        made(FileFault.SAME_NAME_CA, replace(LINEAGE, other_root=None))
+
+
+@pytest.mark.parametrize("fault", sorted(OWN_CHAIN - {Fault.ISSUED_BY_LEAF}))
+def test_where_no_ca_may_stand_below_and_none_above_is_at_hand_it_is_refused(fault: Fault) -> None:
+    with pytest.raises(PkiError, match="path length is 0"):
+        made(fault, Lineage(ISSUING, (ISSUING.certificate,)))
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_the_same_source_makes_the_same(fault: Fault) -> None:
+    def once(seed: bytes) -> bytes:
+        source = Derived(seed, "lab")
+        key = source.key("x", KeyType.EC_P256)
+        certificate, chain = faulty.issue(
+            replace(SERVER, fault=fault), key, LINEAGE, whose="x", lifetime=YEAR, now=NOW, randomness=source
+        )
+        return bundles.chain_pem((certificate, *chain))
+
+    assert once(b"seed") == once(b"seed") != once(b"another")
+
+
+def test_nothing_shows_a_key() -> None:
+    one = made(Fault.EXPIRED, LINEAGE)
+    assert "…" in repr(one)
+    assert keys.to_pem(one.key).decode() not in repr(one)
