@@ -252,9 +252,8 @@ class Environment:
     def _server(self, name: str) -> Server:
         found = self._address(name) if "." in name else Address.server(name)
         if found.role is not Role.SERVER or found.name not in self.topology.servers:
-            raise AddressError(
-                f"{name} is no server of {self.topology.name}", hint=nearest(name, self.topology.servers)
-            )
+            hint = nearest(name, self.topology.servers)
+            raise AddressError(f"{name} is no server of {self.topology.name}", hint=hint)
         return self.topology.servers[found.name]
 
 
