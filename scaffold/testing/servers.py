@@ -15,6 +15,7 @@ from scaffold.apply import apply as apply_plan
 from scaffold.cli.clock import now
 from scaffold.cli.project import kinds_of
 from scaffold.kinds.catalogue import Kind
+from scaffold.kinds.limits import without_unusable_defaults
 from scaffold.pki import bundles, keys
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.make import look, plan_all
@@ -38,10 +39,17 @@ def apply(
     t: Topology, layout: Layout, moment: datetime, randomness: Randomness, only: Callable[[Address], bool]
 ) -> None:
     """Applies what `only` says yes to. Raises ScaffoldError."""
-    planned = plan_all(look(t, kinds_of(t), layout, moment if t.reproducible is not None else now()))
+    usable, kinds = with_kinds(t)
+    planned = plan_all(look(usable, kinds, layout, moment if t.reproducible is not None else now()))
     changes = tuple(change for change in planned.plan.changes if only(change.address.entity))
     chosen = replace(planned, plan=replace(planned.plan, changes=changes))
     apply_plan(chosen, Secrets(os.environ), randomness=randomness)
+
+
+def with_kinds(t: Topology) -> tuple[Topology, Mapping[Address, Kind]]:
+    """The topology without the defaults that a kind cannot have, as every verb takes it, and its kinds."""
+    kinds = kinds_of(t)
+    return without_unusable_defaults(t, kinds), kinds
 
 
 def record_revoked(t: Topology, layout: Layout, address: Address, party: Party, chain: bytes, moment: datetime) -> None:
@@ -59,11 +67,10 @@ class Running:
     """What runs, as a context manager that stops it; it may be started again afterwards."""
 
     def __init__(self, t: Topology, layout: Layout, unavailable: Callable[[str], NoReturn], apply_to: Apply) -> None:
-        self._t = t
+        self._t, self._kinds = with_kinds(t)
         self._layout = layout
         self._unavailable = unavailable
         self._apply = apply_to
-        self._kinds: Mapping[Address, Kind] = kinds_of(t)
         self._placed: dict[str, Placed] = {}
         self._stack = contextlib.ExitStack()
         self._publishes = False

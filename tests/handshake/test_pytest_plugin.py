@@ -25,6 +25,7 @@ LAB = """
 version: 1
 name: lab
 publish: http://127.0.0.1:9080
+defaults: {pfx: {password: {generate: true}}} # which these templates cannot have
 cas:
   root: {}
   issuing: {issuer: root}

@@ -11,6 +11,7 @@ from scaffold.errors import SecretError, TopologyError
 from scaffold.pki import bundles
 from scaffold.pki import crl as crls
 from scaffold.plan.model import Action
+from scaffold.plan.plan_subset import plan_due
 from scaffold.plan.status import State, status
 from scaffold.topology.faults import ABOUT, OWN_CHAIN
 from scaffold.topology.model import Fault, FileFault
@@ -194,3 +195,16 @@ def test_a_fault_of_the_chain_asks_for_the_password_before_anything_is_written(h
     with pytest.raises(SecretError, match=r"ca\.root"):
         lab.apply()
     assert lab.files() == before
+
+
+def test_a_renewal_alone_lists_the_new_one_as_well(household: Household) -> None:
+    of(household, "revoked").apply()
+    before = household.certificate(LEAF).serial_number
+    household.later(days=80)
+    due = plan_due(household.look())
+    assert {"ca.issuing.crl", ADDRESS} <= {str(change.address) for change in due.planned.plan.changes}
+    household.carry_out(due.planned)
+    serial = household.certificate(LEAF).serial_number
+    assert serial != before
+    assert serial in listed(household, "pki/issuing/crl.pem")
+    assert serial in listed(household, "servers/accounts/tls/crl.pem")
