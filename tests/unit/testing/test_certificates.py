@@ -87,3 +87,17 @@ def test_no_password_guards_a_ca_of_a_test(household: Household, tmp_path: Path)
     t = certificates.without_passwords(household.open().topology)
     certificates.make(t, Layout(tmp_path / "out"), household.now, OPERATING_SYSTEM)
     assert b"ENCRYPTED" not in (tmp_path / "out/pki/root/ca.key").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ("root: {key: ec-p384}", "root: {existing: {certificate: ca.pem, key: ca.key}}"),
+        ("calls: [accounts, gate], key: ec-p384", "calls: [accounts, gate], csr: teller.csr"),
+    ],
+)
+def test_what_others_made_is_left_to_apply(household: Household, was: str, becomes: str) -> None:
+    household.text = MIXED
+    assert certificates.is_made_here(household.open().topology)
+    household.text = MIXED.replace(was, becomes)
+    assert not certificates.is_made_here(household.open().topology)
