@@ -57,11 +57,32 @@ that one CA alone issues certificates under the root that it trusts.
 A server that `calls` has a second certificate, for clientAuth alone; `GET /call/NAME` on it makes that call, to
 `/.mtls/caller`.
 
+## Roles
+
+`calls` may be a mapping, and then it says what a caller may be at each server; a list is the same without roles:
+
+```yaml
+clients:
+  teller:
+    template: curl
+    calls: {accounts: [reader, approver], gateway: []}
+```
+
+A role has letters, digits, `.`, `-` and `_`, at most 64 of them, and an edge at most 32 roles; they mean what you make
+of them. They stand in the server's allow list and nowhere else: no certificate says them, so a change of roles reissues
+nothing, and counts from the reload (or, where a server looks for itself, the second) after the list has arrived. What
+answers gets them as it expects: role claims in Kestrel (`[Authorize(Roles = "reader")]`), `request.caller.roles` in
+Python, the header `X-Client-Roles` behind nginx. `verify` demands of each edge exactly the roles that it has. Where a
+template cannot tell them (`postgresql`: grant there what a caller may do), plan refuses them.
+
 ## Behind a gateway
 
 A server with an `upstream` passes requests on with `X-Client-Subject` and `X-Client-Issuer` set from the caller's
-certificate, and removes what came from outside under these names and the other usual ones. A server believes them
-only from a caller whose `upstream` it is.
+certificate and `X-Client-Roles` from the allow list (separated by commas), and removes what came from outside under
+these names and the other usual ones. A server believes them only from a caller whose `upstream` it is.
+
+Two edges have roles there, and they are kept apart: `roles` are what the gateway may be at its upstream, and
+`on_behalf_of` has the `subject`, `issuer` and `roles` of who called the gateway, with the roles of that edge.
 
 `GET /.mtls/caller` of every server that speaks HTTP answers `{"server", "caller", "roles", "on_behalf_of"}`; through a
 gateway it is the upstream's answer. `verify` asks there and nowhere else. `GET /` is yours; as rendered it answers the
@@ -105,8 +126,8 @@ change are both kept where they fit, and where they do not, it is a conflict (`a
 resolve` ends ([your edits](edits.md)). A project that is copied to its host whole, runs.
 
 A project is updated whole or not at all. While one of its files is in conflict none of the others changes, and the
-plan says what is not in force until then: a check of revocation, a new caller. Certificates, CRLs, trust and callers
-that left the topology go on: these are taken off the allow list, `tls/allowed.…`.
+plan says what is not in force until then: a check of revocation, a new caller, a new role. Certificates, CRLs, trust
+and callers and roles that left the topology go on: these are taken off the allow list, `tls/allowed.…`.
 """
 
 SECTIONS = {
@@ -146,6 +167,8 @@ def _values(value: Mapping[str, Any]) -> str:
         name = value["$ref"].rsplit("/", 1)[-1]
         return f"see {SECTIONS[name][0].lstrip('# ')}" if name in SECTIONS else ""
     match value.get("type"):
+        case None if "anyOf" in value:
+            return "a list, or a mapping"
         case "array":
             return "a list"
         case "boolean":

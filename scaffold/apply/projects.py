@@ -130,7 +130,7 @@ def _guard(after: Guard, before: Guard | None, *, shrinks: bool) -> Guard:
     """What a held project does at its door: as `before`, for those of `after` alone where its allow list `shrinks`."""
     if before is None:
         return after
-    return replace(before, let_in=after.let_in) if shrinks else before
+    return replace(before, let_in=after.let_in, roles=after.roles) if shrinks else before
 
 
 def _files(one: DesiredParty, source: Project) -> dict[str, Rendered]:

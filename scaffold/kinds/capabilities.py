@@ -32,6 +32,7 @@ FEATURES = (
     "strict_x509",
     "takes_common_names",
     "csr",
+    "roles",
 )
 """What a kind may support beyond the handshake itself.
 
@@ -46,6 +47,7 @@ does `must_staple` of a server, whatever is checked.
 `strict_x509`: it holds every certificate of a chain to RFC 5280 by the letter (OpenSSL's `X509_V_FLAG_X509_STRICT`).
 `takes_common_names`: it takes the common name of a server's certificate for a DNS name, even beside SANs (RFC 9525 6.3
 forbids it): no other server may have the name of one that it calls.
+`roles`: it says of each caller which roles it has there, and so does a gateway towards its upstream.
 """
 
 ROLES = ("server", "client")

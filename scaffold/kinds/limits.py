@@ -184,6 +184,8 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addre
     calling, called = kinds.get(caller.address), kinds[callee.address]
     if calling is not None:
         _check_protocol(t, caller, calling, callee, called)
+    if callee.name in caller.roles:
+        _check_roles(t, caller, callee, kinds)
     yield from _takes(t, callee, called, caller)
     if calling is not None:
         if callee.issued_here:  # what is from elsewhere is read before it is judged
@@ -214,6 +216,19 @@ def _check_protocol(t: Topology, caller: Party, calling: Kind, callee: Server, c
             place=t.place(*_path(caller), "calls"),
             hint=f"clients that speak {asked}: {' or '.join(fitting) or 'none is built in'}",
         )
+
+
+def _check_roles(t: Topology, caller: Party, callee: Server, kinds: Mapping[Address, Kind]) -> None:
+    """A role that nobody would see promises what is not kept. A gateway's upstream is told them, too."""
+    for server in (callee, *([t.servers[callee.upstream]] if callee.upstream else [])):
+        kind = kinds[server.address]
+        if "roles" not in kind.capabilities.supports:
+            given = ", ".join(caller.roles[callee.name])
+            raise TopologyError(
+                f'{server.address} (template "{kind.name}") cannot tell the roles of its callers: {given}',
+                place=t.calls_place(caller, callee.name),
+                hint=f"leave the roles out ({callee.name}: []), and say at {server.name} itself who may do what",
+            )
 
 
 def _check_fault_is_seen(t: Topology, party: Party, judge: Party, kind: Kind) -> None:

@@ -567,7 +567,7 @@ class _Diff:
         if not any(self.observed.exists(path) for path in fixed if path != one.paths.ignore):
             verdict = Verdict(Action.CREATE, work, (Reason(ReasonCode.MISSING, one.paths.trust),))
         else:
-            reasons = tuple(dict.fromkeys(finding.reason for finding in findings.values()))
+            reasons = (*dict.fromkeys(finding.reason for finding in findings.values()), *found.roles)
             can_wait = all(finding.can_wait for finding in findings.values())
             verdict = Verdict(Action.UPDATE, work, reasons, can_wait=can_wait)
         folder = (self.observed.seen_folder(one.paths.tls),) if work is Work.FILL else ()

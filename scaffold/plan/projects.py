@@ -23,7 +23,7 @@ takes its change back. `--overwrite` resolves it too, and brings back what was d
 from __future__ import annotations
 
 import enum
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from scaffold.errors import PlanError
@@ -38,7 +38,7 @@ from scaffold.plan.unknown import Unknown
 from scaffold.settings.values import CaFacts
 from scaffold.store.layout import BASES
 from scaffold.store.observation import Observation
-from scaffold.store.projects import Offer, Record, digest
+from scaffold.store.projects import Guard, Offer, Record, digest
 from scaffold.store.seen import NO_FILE
 from scaffold.topology.address import Address, Part
 from scaffold.topology.notes import Note
@@ -66,6 +66,7 @@ class Resolution(enum.Enum):
 class Compared:
     """What differs. `tls` are reasons by path; `rendered_tls` what the kind renders there, None where that is open.
 
+    `roles` say who is given which roles at the server, and from whom they are taken.
     `held`: the project stays as it stands, although it is not what the topology says.
     """
 
@@ -74,6 +75,7 @@ class Compared:
     tls: Mapping[str, Reason] = field(default_factory=dict)
     rendered_tls: frozenset[str] | None = None
     held: bool = False
+    roles: tuple[Reason, ...] = ()
 
 
 def compare(
@@ -254,7 +256,17 @@ class _Comparison:
     def _compared(self, changes: tuple[Change, ...], tls: Mapping[str, str | Unknown]) -> Compared:
         if self.hold and changes:
             return self._held(changes, held_tls(self.one, self.source, self.record))
-        return Compared(changes, tuple(self.notes), self._tls_reasons(tls), frozenset(tls))
+        roles = tuple(self._roles())
+        return Compared(changes, tuple(self.notes), self._tls_reasons(tls), frozenset(tls), roles=roles)
+
+    def _roles(self) -> Iterator[Reason]:
+        before, after = self.record.guard, self.source.guard
+        if before is None:
+            return
+        if given := _roles_beyond(before, after, after.let_in.keys()):
+            yield Reason(ReasonCode.ROLES_GIVEN, of=given)
+        if taken := _roles_beyond(after, before, after.let_in.keys()):
+            yield Reason(ReasonCode.ROLES_TAKEN, of=taken)
 
     def _held(self, changes: tuple[Change, ...], tls: Mapping[str, str | Unknown]) -> Compared:
         standing = [path for path in self.record.files if _is_tls(self.one, path)]
@@ -540,6 +552,8 @@ class _Comparison:
             yield Reason(ReasonCode.CHECK_NOT_IN_FORCE, found=found, wanted=wanted)
         if new := _identities(after.let_in.keys() - before.let_in.keys()):
             yield Reason(ReasonCode.NOT_LET_IN, of=new)
+        if more := _roles_beyond(before, after, before.let_in.keys()):
+            yield Reason(ReasonCode.ROLES_NOT_IN_FORCE, of=more)
         former = _identities(before.let_in.keys() - after.let_in.keys())
         if former and not any(is_allow_list(self.one, path) for path in self.rendered):
             yield Reason(ReasonCode.STILL_LET_IN, of=former)
@@ -568,6 +582,15 @@ class _Comparison:
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def _roles_beyond(some: Guard, others: Guard, callers: Set[str]) -> str:
+    """The roles of `callers` in `others` that they have not in `some`: `IDENTITY (ROLE, ROLE), IDENTITY (ROLE)`."""
+    beyond = {
+        caller: [role for role in others.roles[caller] if role not in some.roles.get(caller, ())]
+        for caller in sorted(others.roles.keys() & callers)
+    }
+    return ", ".join(f"{caller.partition(' ')[2]} ({', '.join(roles)})" for caller, roles in beyond.items() if roles)
 
 
 def _identities(callers: Iterable[str]) -> str:

@@ -141,6 +141,9 @@ class ReasonCode(enum.Enum):
     HELD = "held"
     CHECK_NOT_IN_FORCE = "not-in-force"
     NOT_LET_IN = "not-in-force/callers"
+    ROLES_GIVEN = "roles/given"
+    ROLES_TAKEN = "roles/taken"
+    ROLES_NOT_IN_FORCE = "not-in-force/roles"
     STILL_LET_IN = "not-in-force/former-callers"
 
     # --- Of what is not asked for any more

@@ -74,7 +74,8 @@ class Project:
         """What it does at its door."""
         settings = self._settings[0]
         allowed = settings.allowed if isinstance(settings, ServerSettings) else ()
-        return Guard(settings.revocation.check, {_caller(one): one.gateway for one in allowed})
+        roles = {_caller(one): one.roles for one in allowed if one.roles}
+        return Guard(settings.revocation.check, {_caller(one): one.gateway for one in allowed}, roles)
 
     def letting_in(self, before: Guard | None) -> Project:
         """The same for no more callers than `before` let in, and as no more than they were."""
@@ -84,12 +85,14 @@ class Project:
 def _narrowed(settings: Settings, before: Guard | None) -> Settings:
     if before is None or not isinstance(settings, ServerSettings):
         return settings
-    allowed = (
-        replace(one, gateway=one.gateway and before.let_in[_caller(one)])
-        for one in settings.allowed
-        if _caller(one) in before.let_in
-    )
+    allowed = (_narrowed_caller(one, before) for one in settings.allowed if _caller(one) in before.let_in)
     return replace(settings, allowed=tuple(allowed))
+
+
+def _narrowed_caller(one: Allowed, before: Guard) -> Allowed:
+    had = before.roles.get(_caller(one), ())
+    roles = tuple(role for role in one.roles if role in had)
+    return replace(one, gateway=one.gateway and before.let_in[_caller(one)], roles=roles)
 
 
 def _caller(one: Allowed) -> str:

@@ -128,6 +128,7 @@ def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Iterator[Al
             issuer_dn=key.subject_dn,
             subject_dn=subject_dn,
             gateway=isinstance(caller, Server) and caller.upstream == server.name,
+            roles=caller.roles.get(server.name, ()),
         )
 
 

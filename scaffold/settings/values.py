@@ -61,7 +61,8 @@ class Allowed:
 
     `subject_dn` and `issuer_dn` are whole names for servers that see nothing else (RFC 2253 strings, as OpenSSL prints
     them); `subject_dn` is None where that of a certificate from elsewhere is not known. `gateway`: this server is its
-    upstream, so its `X-Client-Subject` and `X-Client-Issuer` are believed.
+    upstream, so its `X-Client-Subject`, `X-Client-Issuer` and `X-Client-Roles` are believed. `roles` are what it may be
+    here.
     """
 
     caller: str
@@ -74,6 +75,7 @@ class Allowed:
     issuer_dn: str
     subject_dn: str | None
     gateway: bool
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ its inputs ask is recorded **after**.
 
     {"address", "hashes": {path: sha256}, "merging": …}          these texts may be found there
     {"address", "inputs": digest, "files": {path: sha256},       this is what stands there, rendered from these inputs
-     "guard": {"check_revocation", "let_in": {caller: bool}},    and whom that lets in, after which check
+     "guard": {"check_revocation", "let_in": {caller: bool},     and whom that lets in, after which check,
+               "roles": {caller: [role, …]}},                    and as what, where that is anything
      "merging": {path: {"laid", "yours", "template"}}}           and what is in conflict: SHA-256 of the three texts
     {"address", "offered": {path: sha256}}                       laid beside a person's edit, by earlier versions
     {"address", "gone": true}                                    nothing of it is left
@@ -44,11 +45,12 @@ class Guard:
     """What a project does at its door: how it checks revocation, and whom it lets in.
 
     `let_in` is by issuing CA and identity, and says of each whether it is a gateway, whose word on its own callers is
-    believed.
+    believed. `roles` are those of each caller who has any.
     """
 
     check_revocation: str
     let_in: Mapping[str, bool]
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
         record.inputs = event["inputs"]
         record.files = dict(event["files"])
         if (guard := event.get("guard")) is not None:
-            record.guard = Guard(str(guard["check_revocation"]), dict(guard["let_in"]))
+            roles = {caller: tuple(of_it) for caller, of_it in guard.get("roles", {}).items()}
+            record.guard = Guard(str(guard["check_revocation"]), dict(guard["let_in"]), roles)
         record.offered = {
             path: sha256
             for path, sha256 in record.offered.items()
@@ -193,7 +196,7 @@ class Recorder:
             "files": dict(files),
         }
         if guard is not None:
-            event["guard"] = {"check_revocation": guard.check_revocation, "let_in": dict(guard.let_in)}
+            event["guard"] = _guard(guard)
         if merging:
             event["merging"] = _offers(merging)
         self._events.append(event)
@@ -208,6 +211,11 @@ class Recorder:
         """Puts what was collected on the disk. Raises StoreError."""
         events, self._events = self._events, []
         journal.append(self._path, journal.numbered(self._path, events), durable=True)
+
+
+def _guard(guard: Guard) -> dict[str, object]:
+    roles = {"roles": {caller: list(of_it) for caller, of_it in guard.roles.items()}} if guard.roles else {}
+    return {"check_revocation": guard.check_revocation, "let_in": dict(guard.let_in), **roles}
 
 
 def _offers(merging: Mapping[str, Offer]) -> dict[str, dict[str, str | None]]:

@@ -205,11 +205,12 @@ class FilePath:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list without repetitions; two are the same where `identity` says so."""
+    """A list without repetitions, of `least` to `most` items."""
 
     what: str
     item: Type
     least: int = 0
+    most: int | None = None
 
     def read(self, node: Node, document: Document) -> tuple[Any, ...]:
         _collection(node, document, "sequence", f"a list of {self.what}", "[…]")
@@ -231,10 +232,61 @@ class ListOf:
             raise document.error(
                 node, f"the list of {self.what} is empty", "leave the key out, or say what belongs on it"
             )
+        if self.most is not None and len(values) > self.most:
+            raise document.error(
+                node, f"the list of {self.what} has {len(values)} entries", f"it may have {self.most} at most"
+            )
         return tuple(values)
 
     def schema(self) -> Json:
-        return {"type": "array", "items": self.item.schema(), "uniqueItems": True, "minItems": self.least}
+        most = {} if self.most is None else {"maxItems": self.most}
+        return {"type": "array", "items": self.item.schema(), "uniqueItems": True, "minItems": self.least, **most}
+
+
+@dataclass(frozen=True, slots=True)
+class NamesWithLists:
+    """Names, each with a list of words: a mapping from one to the other, or a list of names whose lists are empty.
+
+    `example` is how such a mapping is written.
+    """
+
+    what: str
+    item: Text
+    words: ListOf
+    example: str
+
+    def read(self, node: Node, document: Document) -> dict[str, tuple[Any, ...]]:
+        """The words by name, in the file's order."""
+        if node.id != "mapping" or node.tag:
+            self._no_mappings_within(node, document)
+            return dict.fromkeys(ListOf(self.what, self.item).read(node, document), ())
+        values: dict[str, tuple[Any, ...]] = {}
+        mistakes = Mistakes()
+        for key, child in document.entries(node, mistakes).values():
+            with mistakes.gathering():
+                values[self.item.read(key, document)] = self._words(key, child, document)
+        mistakes.check()
+        return values
+
+    def _no_mappings_within(self, node: Node, document: Document) -> None:
+        for item in node.value if node.id == "sequence" else ():
+            if item.id == "mapping":
+                hint = f"{self.words.what} stand in one mapping: {self.example}"
+                raise document.error(item, f"expected {self.item.what}, found a mapping", hint)
+
+    def _words(self, key: Node, child: Node, document: Document) -> tuple[Any, ...]:
+        if document.is_null(child):
+            hint = f"{key.value[:63]}: [] has none, as in {self.example}"
+            raise document.error(key, f"{shown(key.value)} has no value", hint)
+        return self.words.read(child, document)
+
+    def schema(self) -> Json:
+        mapping = {
+            "type": "object",
+            "propertyNames": self.item.schema(),
+            "additionalProperties": self.words.schema(),
+        }
+        return {"anyOf": [ListOf(self.what, self.item).schema(), mapping]}
 
 
 @dataclass(frozen=True, slots=True)

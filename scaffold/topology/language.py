@@ -18,6 +18,7 @@ from scaffold.topology.fields import (
     Flag,
     ListOf,
     Named,
+    NamesWithLists,
     Table,
     Text,
     Variables,
@@ -104,7 +105,12 @@ FAULT = Choice(
         if about.only_a_file is not None
     },
 )
-SERVER_LIST = ListOf("servers", LABEL)
+CALLS = NamesWithLists(
+    "servers",
+    LABEL,
+    ListOf("roles", Text("a role", names.role, names.ROLE_PATTERN), most=32),
+    "{accounts: [reader], gateway: []}",
+)
 SAN_LIST = ListOf("names", Text("a name", names.san))
 TEMPLATE = Text("a template", names.path_text)
 VARIABLES = Variables()
@@ -273,7 +279,12 @@ _LEAF_FIELDS = (
     Field("renew_before", RENEW, "When they are due: a share of the lifetime, or a duration.", RENEW_DEFAULT, "33%"),
     Field("tls", PROFILE, "Mozilla's TLS profile, guideline 6.0.", default=TlsProfile.INTERMEDIATE),
     Field("names", SAN_LIST, "SANs: DNS, IP, email:, and one spiffe:// or uri:. Callers expect a server's first."),
-    Field("calls", SERVER_LIST, "The servers it may call: whoever is not listed is refused.", default=()),
+    Field(
+        "calls",
+        CALLS,
+        "The servers it may call, and the roles it has there: whoever is not listed is refused.",
+        MappingProxyType({}),
+    ),
     Field(
         "check_revocation", CHECK, "What it demands to know of its peer's certificate.", default=RevocationCheck.NONE
     ),

@@ -19,6 +19,7 @@ from scaffold.topology.fields import Field, Partial
 from scaffold.topology.inputs import read_at_most
 from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import (
+    NO_ROLES,
     REPRODUCIBLE_LIFETIME,
     Ca,
     Client,
@@ -50,7 +51,7 @@ REPRODUCIBLE_LEAVES_REVOCATION = Revocation(crl=REPRODUCIBLE_LIFETIME, ocsp=REPR
 REPRODUCIBLE_OTHER_REVOCATION = Revocation(crl=REPRODUCIBLE_LIFETIME)
 
 FIELDS_OF_EXISTING = frozenset({"existing", "key_password", "revocation"})
-PROJECT_FIELDS = ("tls", "calls", "check_revocation", "on_unavailable", "pfx", "vars")
+PROJECT_FIELDS = ("tls", "check_revocation", "on_unavailable", "pfx", "vars")
 """What goes into a client as it was read, whoever issues its certificate."""
 PLAIN_CLIENT_FIELDS = (*PROJECT_FIELDS, "key", "fault", "csr")
 """What goes into a client as it was read."""
@@ -287,6 +288,7 @@ class _Entities:
             renew_before=self._renew_before(path, own, values, values["lifetime"]),
             identity=identity,
             names=sans,
+            **_edges(values),
             **_as_read(values, PLAIN_CLIENT_FIELDS),
         )
 
@@ -310,8 +312,8 @@ class _Entities:
             renew_before=language.RENEW_DEFAULT,
             tls=values["tls"],
             identity=external.identity,
-            calls=values["calls"],
             external=external,
+            **_edges(values),
         )
 
     def _existing_client(self, name: str, own: Values, existing: ExistingLeaf) -> Client:
@@ -336,6 +338,7 @@ class _Entities:
             renew_before=language.RENEW_DEFAULT,
             identity=existing.identity or names.default_identity(self._trust_domain, "client", name),
             existing=existing,
+            **_edges(values),
             **_as_read(values, PROJECT_FIELDS),
         )
 
@@ -380,6 +383,7 @@ class _Entities:
             names=sans,
             identity=identity,
             trusts=values.get("trusts") or issuers_of_callers or _root(t, issuer or next(iter(t.cas), "")),
+            **_edges(values),
             **_as_read(values, PLAIN_SERVER_FIELDS),
         )
 
@@ -519,6 +523,13 @@ def _wrong_of_existing_server(name: str, existing: ExistingLeaf) -> Iterator[tup
     if existing.identity is not None:
         hint = "leave it out: it is known by its names, and calls with a certificate of its issuer"
         yield "identity", f"{name} is a server, and identity is how a client is known", hint
+
+
+def _edges(values: Values) -> Values:
+    """Whom it calls, and the roles that it has there."""
+    calls: Mapping[str, tuple[str, ...]] = values["calls"]
+    roles = {called: of_it for called, of_it in calls.items() if of_it}
+    return {"calls": tuple(calls), "roles": MappingProxyType(roles) if roles else NO_ROLES}
 
 
 def _always_has_dns_name(role: str, values: Values) -> bool:

@@ -260,10 +260,17 @@ class Ca:
         return self.existing is None or self.existing.key is not None
 
 
+Roles = Mapping[str, tuple[str, ...]]
+"""By the server that is called."""
+
+NO_ROLES: Roles = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A service that listens. `calls` makes it a caller too, with a second certificate for clientAuth.
 
+    `roles` are those that it has at the servers it calls; where it has none, the server is left out.
     `names` is every SAN but the identity; the first is what callers expect. `dial` is where callers find it.
     `trusts` holds CA names: the issuing CAs it accepts callers from, derived from its callers unless set.
     Where `existing` is set, `issuer`, `subject`, `key` and dates are those of its second certificate alone: `issuer` is
@@ -283,6 +290,7 @@ class Server:
     names: tuple[San, ...]
     identity: str
     calls: tuple[str, ...] = ()
+    roles: Roles = field(default_factory=lambda: NO_ROLES)
     trusts: tuple[str, ...] = ()
     upstream: str | None = None
     check_revocation: RevocationCheck = RevocationCheck.NONE
@@ -328,7 +336,7 @@ class Client:
     """A service that only calls.
 
     Where `external` or `existing` is set, `issuer` and `identity` are those of a certificate from elsewhere, of which
-    nothing else is known here.
+    nothing else is known here. `roles` are as in Server.
     """
 
     name: str
@@ -342,6 +350,7 @@ class Client:
     identity: str
     names: tuple[San, ...] = ()
     calls: tuple[str, ...] = ()
+    roles: Roles = field(default_factory=lambda: NO_ROLES)
     check_revocation: RevocationCheck = RevocationCheck.NONE
     on_unavailable: OnUnavailable = OnUnavailable.REFUSE
     pfx: Pfx | None = None
@@ -420,6 +429,13 @@ class Topology:
         while (issuer := self.cas[ca].issuer) is not None:
             ca = issuer
         return ca
+
+    def calls_place(self, party: Party, called: str) -> Place | None:
+        """Where an edge stands: at the caller, or in the defaults that it was taken from, or else the caller."""
+        own = (party.address.role.section, party.name)
+        steps = (called, party.calls.index(called))
+        known = (self.places.get((*path, "calls", step)) for path in (own, ("defaults",)) for step in steps)
+        return next((place for place in known if place is not None), None) or self.place(*own, "calls")
 
     def place(self, *path: str | int) -> Place | None:
         """Where the value at `path` stands, or the nearest thing around it that was written."""

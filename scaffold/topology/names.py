@@ -13,6 +13,7 @@ ENVIRONMENT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 VARIABLE_PATTERN = r"^[A-Za-z][A-Za-z0-9_]*$"
 COUNTRY_PATTERN = r"^[A-Z]{2}$"
 TRUST_DOMAIN_PATTERN = r"^[a-z0-9._-]{1,255}$"
+ROLE_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
 PUBLISH_PATTERN = r"^http://[^/?#@\s]+/?$"
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -36,6 +37,20 @@ def label(text: str) -> str:
     suggestion = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     hint = "a name is a DNS label: lower-case letters, digits and hyphens"
     raise Invalid(f"{shown(text)} is not a name", f"{hint}, such as {suggestion}" if suggestion else hint)
+
+
+def role(text: str) -> str:
+    """What a caller may be at a server. It stands between commas in a header, so it holds nothing to be escaped."""
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
+        return text
+    if len(text) > 64:
+        raise Invalid(f"{shown(text)} is longer than 64 characters", "choose a shorter name for the role")
+    hint = "a role has letters, digits, `.`, `-` and `_`"
+    parts = [part for part in re.split(r"[^A-Za-z0-9._-]+", text) if part]
+    if "," in text and len(parts) > 1:
+        raise Invalid(f"{shown(text)} is not a role", f"{hint}; each is one of a list: [{', '.join(parts)}]")
+    suggestion = "-".join(parts)
+    raise Invalid(f"{shown(text)} is not a role", f"{hint}, such as {suggestion}" if suggestion else hint)
 
 
 def text_without_controls(text: str) -> str:

@@ -331,10 +331,10 @@ def _issuer_of_party_is_known(t: Topology, party: Party) -> Iterator[TopologyErr
 
 
 def _calls_are_known(t: Topology, party: Party) -> Iterator[TopologyError]:
-    for index, called in enumerate(party.calls):
+    for called in party.calls:
         if called in t.servers and called != (party.name if isinstance(party, Server) else None):
             continue
-        place = _where(t, party, "calls", index)
+        place = t.calls_place(party, called)
         if called in t.servers:
             yield TopologyError(f"{party.name} calls itself", place=place, hint="take it off the list")
         elif called in t.clients:
@@ -360,8 +360,16 @@ def _upstream_is_known(t: Topology, server: Server) -> Iterator[TopologyError]:
 def _upstream_is_called(t: Topology, server: Server) -> Iterator[TopologyError]:
     if server.upstream is not None and server.upstream not in server.calls:
         message = f"{server.name} does not call its upstream {server.upstream}"
-        calls = ", ".join([*server.calls, server.upstream])
-        yield TopologyError(message, place=_where(t, server, "upstream"), hint=f"calls: [{calls}]")
+        yield TopologyError(message, place=_where(t, server, "upstream"), hint=_calling(server, server.upstream))
+
+
+def _calling(server: Server, upstream: str) -> str:
+    """How `calls` is written with one more server."""
+    calls = (*server.calls, upstream)
+    if not server.roles:
+        return f"calls: [{', '.join(calls)}]"
+    edges = (f"{called}: [{', '.join(server.roles.get(called, ()))}]" for called in calls)
+    return f"calls: {{{', '.join(edges)}}}"
 
 
 def _trusted_cas_are_known(t: Topology, server: Server) -> Iterator[TopologyError]:

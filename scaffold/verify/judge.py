@@ -30,19 +30,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A caller as a gateway tells it: subject and issuer as RFC 2253 strings."""
+    """A caller as a gateway tells it: subject and issuer as RFC 2253 strings, and its roles at the gateway."""
 
     subject: str
     issuer: str
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What the answer to a caller who was let in must say: who answers, who called it, and on whose behalf."""
+    """What the answer to a caller who was let in must say: who answers, who called it, as what, and on whose behalf."""
 
     server: str
     caller: str
     on_behalf_of: Name | None = None
+    roles: tuple[str, ...] = ()
 
 
 def admission(outcome: Outcome, welcome: Welcome | None = None) -> Finding:
@@ -144,19 +146,28 @@ def _named(layer: str, words: str, body: bytes, welcome: Welcome | None) -> Find
     answer = json_object(body)
     if answer is None:
         return Finding(Observed.BROKEN, layer, "the answer is no JSON object")
+    if isinstance(told := answer.get("on_behalf_of"), dict):
+        answer["on_behalf_of"] = {"roles": [], **told}  # a server that knows of no roles says nothing of them
     behalf = welcome.on_behalf_of
     wanted: dict[str, object] = {
         "server": welcome.server,
         "caller": welcome.caller,
-        "roles": [],
-        "on_behalf_of": {"subject": behalf.subject, "issuer": behalf.issuer} if behalf else None,
+        "roles": list(welcome.roles),
+        "on_behalf_of": {"subject": behalf.subject, "issuer": behalf.issuer, "roles": list(behalf.roles)}
+        if behalf
+        else None,
     }
     for field, value in wanted.items():
         if answer.get(field) != value:
             said, asked = json.dumps(answer.get(field)), json.dumps(value)
             return Finding(Observed.BROKEN, layer, f"the answer says {field} {said}, and it is {asked}")
-    named = f"as {welcome.caller}" + (f", for {behalf.subject}" if behalf else "")
-    return Finding(Observed.ALLOWED, layer, named)
+    named = f"as {_with_roles(welcome.caller, welcome.roles)}"
+    for_whom = f", for {_with_roles(behalf.subject, behalf.roles)}" if behalf else ""
+    return Finding(Observed.ALLOWED, layer, named + for_whom)
+
+
+def _with_roles(who: str, roles: tuple[str, ...]) -> str:
+    return f"{who} ({', '.join(roles)})" if roles else who
 
 
 def json_object(body: bytes) -> dict[str, object] | None:

@@ -67,9 +67,9 @@ FORGED: Final[Mapping[str, str]] = {
             "X_Client_Subject",
         )
     )
-}
-"""The headers by which proxies say who called (RFC 9440, and their own customs), each with its own value; the
-last is a spelling that CGI and WSGI cannot tell from the first."""
+} | {"X-Client-Roles": "forged-role-1,forged-role-2", "X_Client_Roles": "forged-role-3"}
+"""The headers by which proxies say who called (RFC 9440, and their own customs), each with its own value. With `_` they
+are spelled as CGI and WSGI cannot tell them from the others."""
 
 
 class Untried(Exception):
@@ -410,9 +410,10 @@ class ProbeRunner:
         """
         behalf = None
         for upstream in behind(self._t, server):
-            behalf = Name(rfc2253(profiles.subject_name(caller.subject)), self._issuer_of(caller, shown))
+            subject = rfc2253(profiles.subject_name(caller.subject))
+            behalf = Name(subject, self._issuer_of(caller, shown), caller.roles.get(server.name, ()))
             caller, shown, server = server, None, upstream
-        return Welcome(server.name, caller.identity, behalf)
+        return Welcome(server.name, caller.identity, behalf, caller.roles.get(server.name, ()))
 
     def _issuer_of(self, party: Party, shown: Credentials | None) -> str:
         """The name of the CA that has signed what a party shows."""

@@ -20,12 +20,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`issues`: a CA and what it signs; otherwise a call."""
+    """`issues`: a CA and what it signs; otherwise a call, and the roles that the caller has."""
 
     source: str
     target: str
     issues: bool
     broken: bool = False
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def drawing(t: Topology) -> Drawing:
             ids[t.servers[called].address],
             issues=False,
             broken=_faulty(caller) or _faulty(t.servers[called]),
+            roles=caller.roles.get(called, ()),
         )
         for caller in entities
         if not isinstance(caller, Ca)
@@ -105,7 +107,8 @@ def mermaid(t: Topology) -> Iterator[str]:
         yield "  end"
     for edge in picture.edges:
         arrow = "-.->" if edge.issues else "--x" if edge.broken else "==>"
-        yield f"  {edge.source} {arrow} {edge.target}"
+        label = f'|"{_mermaid_text(", ".join(edge.roles))}"|' if edge.roles else ""
+        yield f"  {edge.source} {arrow}{label} {edge.target}"
     if any(node.broken for node in picture.nodes):
         yield "  classDef broken stroke:#c00,stroke-dasharray:4"
 
@@ -132,8 +135,9 @@ def dot(t: Topology) -> Iterator[str]:
             yield f"    {node.id} [label={label}, shape={shapes[group]}{', color=red' if node.broken else ''}];"
         yield "  }"
     for edge in picture.edges:
-        look = " [style=dotted]" if edge.issues else " [color=red, arrowhead=tee]" if edge.broken else " [penwidth=2]"
-        yield f"  {edge.source} -> {edge.target}{look};"
+        look = "style=dotted" if edge.issues else "color=red, arrowhead=tee" if edge.broken else "penwidth=2"
+        label = f", label={_quoted(', '.join(edge.roles))}" if edge.roles else ""
+        yield f"  {edge.source} -> {edge.target} [{look}{label}];"
     yield "}"
 
 

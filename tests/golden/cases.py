@@ -170,7 +170,10 @@ def context_of(kind: Kind, case: Mapping[str, Mapping[str, object]]) -> Context:
     settings = case.get("settings", {})
     assert settings.keys() <= base.keys() | {"kind"}, settings.keys() - base.keys()
     variables = merged(kind, case.get("vars", {}))
-    return {"cookiecutter": {**variables, **base, "kind": kind.name, **settings, "vars": variables}}
+    values = {**variables, **base, "kind": kind.name, **settings, "vars": variables}
+    if isinstance(allowed := values.get("allowed"), list):
+        values["allowed"] = [{"roles": [], **caller} for caller in allowed]
+    return {"cookiecutter": values}
 
 
 def builtin_kinds() -> list[Kind]:

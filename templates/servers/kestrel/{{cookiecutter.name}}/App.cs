@@ -19,12 +19,13 @@ internal static class App
         var about = app.Configuration.GetSection("Service").Get<DescriptionOptions>() ?? new DescriptionOptions();
 
         // The caller is the User of the request, and http.Caller() its identity.
-        app.MapGet("/", (HttpContext http) => new Answer(about.Name, about.Greeting, http.Caller(), [], http.OnBehalfOf()));
+        app.MapGet("/", (HttpContext http) => new Answer(about.Name, about.Greeting, http.Caller(), http.Roles(), http.OnBehalfOf()));
     }
 }
 
 /// <summary>What <c>GET /</c> answers: who serves, and who called.</summary>
 /// <param name="Caller">The identity (URI) in the caller's certificate.</param>
+/// <param name="Roles">What the caller may be here.</param>
 /// <param name="OnBehalfOf">Whom the caller speaks for, where it is a gateway of this service.</param>
 internal sealed record Answer(string Server, string Greeting, string Caller, IReadOnlyList<string> Roles, OnBehalfOf? OnBehalfOf);
 

@@ -9,6 +9,7 @@ import functools
 import io
 import json
 import logging
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +41,8 @@ LONGEST_BODY = 1 << 20
 MOST_EMPTY_LINES = 8
 """Before a request: some programs end a body with one more line end than there is to it (RFC 9112 2.2)."""
 
+_ROLE = re.compile(r"[A-Za-z0-9._-]+")
+
 CALLER = "/.mtls/caller"
 CALL = "/call/"
 """The paths that every service of a topology answers itself: who called, and a call of its own to another server."""
@@ -62,10 +65,14 @@ class HttpError(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """An allowed caller. `on_behalf_of`: the subject and issuer that a gateway names, None for everybody else."""
+    """An allowed caller, and what it may be here.
+
+    `on_behalf_of`: the `subject`, `issuer` and `roles` of whom a gateway calls for, None for everybody else. What a
+    gateway may be itself, and what its caller may be, are two things.
+    """
 
     identity: str
-    on_behalf_of: Mapping[str, str] | None
+    on_behalf_of: Mapping[str, Any] | None
     roles: tuple[str, ...] = ()
 
 
@@ -225,15 +232,24 @@ class Handler(BaseHTTPRequestHandler):
             except Refused as error:
                 log.warning("%r is refused: %s", self._peer.identity, error)
                 raise HttpError(HTTPStatus.FORBIDDEN, str(error)) from error
-        return Caller(allowed.identity, self._origin() if allowed.gateway else None)
+        return Caller(allowed.identity, self._origin() if allowed.gateway else None, allowed.roles)
 
-    def _origin(self) -> Mapping[str, str] | None:
+    def _origin(self) -> Mapping[str, Any] | None:
         """Whom a gateway calls for. Only one whose upstream this service is has checked what it says."""
-        subjects = self.headers.get_all("X-Client-Subject", [])
-        issuers = self.headers.get_all("X-Client-Issuer", [])
-        if len(subjects) > 1 or len(issuers) > 1:
-            raise HttpError(HTTPStatus.BAD_REQUEST, "X-Client-Subject and X-Client-Issuer may stand once")
-        return {"subject": subjects[0], "issuer": issuers[0]} if subjects and issuers else None
+        subject, issuer, roles = map(self._once, ("X-Client-Subject", "X-Client-Issuer", "X-Client-Roles"))
+        if not (subject and issuer):
+            return None
+        named = tuple(role.strip(" \t") for role in roles.split(",")) if roles else ()
+        if not all(map(_ROLE.fullmatch, named)):
+            raise HttpError(HTTPStatus.BAD_REQUEST, "X-Client-Roles must hold roles, separated by commas")
+        return {"subject": subject, "issuer": issuer, "roles": named}
+
+    def _once(self, name: str) -> str | None:
+        """A header that a gateway sets, so that a second could only be somebody else's."""
+        values = self.headers.get_all(name, [])
+        if len(values) > 1:
+            raise HttpError(HTTPStatus.BAD_REQUEST, f"{name} may stand once")
+        return values[0] if values else None
 
     def _own(self) -> Callable[[], None] | None:
         """What answers the paths that are not the person's. Raises HttpError for another method than GET."""

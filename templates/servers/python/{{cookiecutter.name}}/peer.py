@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import der
 
@@ -39,6 +39,7 @@ class Allowed:
     name: str
     identity: str
     gateway: bool
+    roles: tuple[str, ...] = ()
 
 
 class CallerContext(ssl.SSLContext):
@@ -88,7 +89,7 @@ def load_allowed(file: Path) -> Mapping[Peer, Allowed]:
     """
     return {
         Peer(entry["identity"], entry["issuer_spki_sha256"]): Allowed(
-            entry["name"], entry["identity"], entry["gateway"] is True
+            entry["name"], entry["identity"], entry["gateway"] is True, _roles(entry)
         )
         for entry in json.loads(file.read_text(encoding="utf-8"))["allowed"]
     }
@@ -100,6 +101,13 @@ def find(allowed: Mapping[Peer, Allowed], peer: Peer | None) -> Allowed | None:
         return None
     names = (Peer(identity, peer.issuer_spki_sha256) for identity in (peer.identity, *peer.others))
     return next((allowed[name] for name in names if name in allowed), None)
+
+
+def _roles(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    roles = entry.get("roles", [])
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+        raise ValueError(f"the roles of {entry['name']!r} are no list of texts")
+    return tuple(roles)
 
 
 def verified_chain(connection: ssl.SSLSocket) -> Chain:

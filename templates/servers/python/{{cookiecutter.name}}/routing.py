@@ -35,7 +35,7 @@ class Request:
 
     @property
     def caller(self) -> Caller:
-        """Who asks: `identity`, and `on_behalf_of` where a gateway asks for somebody."""
+        """Who asks: `identity`, `roles`, and `on_behalf_of` where a gateway asks for somebody."""
         return self._handler.caller
 
     @property

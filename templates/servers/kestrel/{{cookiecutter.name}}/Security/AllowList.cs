@@ -3,8 +3,13 @@ using System.Text.Json;
 namespace Service.Security;
 
 /// <summary>One caller: its identity, and the CA that must have signed it. The two are only worth something together.</summary>
-/// <param name="Gateway">Whether it speaks for others, so that its X-Client-Subject and X-Client-Issuer are believed.</param>
-internal sealed record AllowedCaller(string Name, string Identity, string Issuer, string IssuerKeySha256, bool Gateway);
+/// <param name="Gateway">Whether it speaks for others, so that its X-Client-Subject, X-Client-Issuer and X-Client-Roles are believed.</param>
+internal sealed record AllowedCaller(
+    string Name, string Identity, string Issuer, string IssuerKeySha256, bool Gateway, IReadOnlyList<string>? Roles = null)
+{
+    /// <summary>What it may be here.</summary>
+    public IReadOnlyList<string> Roles { get; } = Roles ?? [];
+}
 
 /// <summary>tls/allowed.json: who may call.</summary>
 internal sealed record AllowList(IReadOnlyList<AllowedCaller> Callers)

@@ -26,9 +26,9 @@ internal sealed class CallerAuthenticationHandler(
     protected override Task HandleForbiddenAsync(AuthenticationProperties properties) =>
         new Refusal($"{Context.Caller()} may not do this").As(StatusCodes.Status403Forbidden).ExecuteAsync(Context);
 
-    private static ClaimsIdentity IdentityOf(AdmittedCaller caller)
+    private ClaimsIdentity IdentityOf(AdmittedCaller caller)
     {
-        var claims = new ClaimsIdentity(caller.Certificate.Claims, Scheme, CallerClaims.Identity, CallerClaims.Allowed);
+        var claims = new ClaimsIdentity(caller.Certificate.Claims, Scheme, CallerClaims.Identity, CallerClaims.Role);
         claims.AddClaim(new Claim(CallerClaims.Identity, caller.Entry.Identity));
         claims.AddClaim(new Claim(CallerClaims.Allowed, caller.Entry.Name));
         if (caller.Entry.Gateway)
@@ -36,6 +36,8 @@ internal sealed class CallerAuthenticationHandler(
             claims.AddClaim(new Claim(CallerClaims.Gateway, caller.Entry.Name));
         }
 
+        claims.AddClaims(caller.Entry.Roles.Select(role => new Claim(CallerClaims.Role, role)));
+        claims.AddClaims((Context.OnBehalfOf()?.Roles ?? []).Select(role => new Claim(CallerClaims.OnBehalfOfRole, role)));
         return claims;
     }
 }
