@@ -134,6 +134,52 @@ def test_callers_leave_the_allow_list_and_none_come_in(edited: Household) -> Non
     assert let_in(edited) == {"teller", "other", "fresh"}
 
 
+def roles(household: Household) -> dict[str, list[str]]:
+    found = json.loads((household.out / "servers/accounts/tls/allowed.json").read_bytes())
+    return {one["name"]: one["roles"] for one in found["allowed"] if "roles" in one}
+
+
+def with_roles(text: str, edge: str) -> str:
+    return text.replace("calls: [accounts]", f"calls: {{accounts: [{edge}]}}")
+
+
+def test_roles_leave_the_allow_list_and_none_come_in(household: Household) -> None:
+    household.text = with_roles(topology(), "reader, approver")
+    household.apply()
+    edit(household)
+    household.text = with_roles(topology("crl"), "approver, admin")
+    assert reasons(household, "not-in-force")[1:] == [
+        "roles that are not in force until then: spiffe://bank/client/teller (admin)"
+    ]
+    household.apply()
+    assert roles(household) == {"teller": ["approver"]}
+    household.text = with_roles(topology("crl"), "reader, approver, admin")
+    household.apply()
+    assert roles(household) == {"teller": ["approver"]}  # what was taken away is new, too
+    household.apply(overwrite=[PROJECT])
+    assert roles(household) == {"teller": ["reader", "approver", "admin"]}
+
+
+def test_a_change_of_roles_is_one_of_the_allow_list_alone(household: Household) -> None:
+    household.text = topology()
+    household.apply()
+    before = project(household)
+    household.text = with_roles(topology(), "reader")
+    (change,) = household.plan().changes
+    assert (str(change.address), change.paths) == ("server.accounts.trust", ("servers/accounts/tls/allowed.json",))
+    assert reasons(household, "roles") == ["roles are given: spiffe://bank/client/teller (reader)"]
+    household.apply()
+    assert (project(household), roles(household)) == (before, {"teller": ["reader"]})
+    household.text = with_roles(topology(), "approver")
+    assert reasons(household, "roles") == [
+        "roles are given: spiffe://bank/client/teller (approver)",
+        "roles are taken away: spiffe://bank/client/teller (reader)",
+    ]
+    household.text = topology()
+    household.apply()
+    assert (project(household), roles(household), household.planned()) == (before, {}, {})
+
+
 def test_a_new_key_of_a_ca_reaches_its_allow_list(edited: Household) -> None:
     before = (edited.out / "servers/accounts/tls/allowed.json").read_bytes()
     edited.text = topology("crl", OTHER)

@@ -391,3 +391,52 @@ def test_what_many_stumble_over_is_told_once():
     t = topology(issuing=", key: ed25519", clients="  second: {template: python, issuer: issuing, calls: [desk]}")
     found = refused(t, peer_keys={"ec-p256": "1.1.1"})
     assert not isinstance(found, TopologyErrors)
+
+
+# --- Roles -----------------------------------------------------------------------------------------------------------
+
+
+def with_roles(edge: str = "{desk: [reader], vault: []}") -> Topology:
+    return loads(topology_text().replace("calls: [desk, vault]", f"calls: {edge}").encode(), Path("topology.yaml"))
+
+
+def topology_text() -> str:
+    return BASE.format(root="", issuing="", cas="", server="", client="", clients="")
+
+
+def test_roles_are_for_kinds_that_tell_them():
+    told = with_roles()
+    assert check(told, kinds_of(told)) == ()
+    without = kinds_of(told)[DESK].capabilities.supports - {"roles"}
+    error = refused(told, supports=without)
+    assert "cannot tell the roles of its callers: reader" in error.message
+    assert line(error) == "calls: {desk: [reader], vault: []}"
+    assert "desk: []" in (error.hint or "")
+    elsewhere = with_roles("{desk: [], vault: [reader]}")
+    assert check(elsewhere, kinds_of(elsewhere, supports=without)) == ()
+
+
+def test_roles_at_a_gateway_are_for_upstreams_that_tell_them():
+    behind = "  vault:\n    template: nginx\n    upstream: desk\n    calls: [desk]"
+    text = topology_text().replace("  vault:\n    template: python", behind)
+    told = loads(
+        text.replace("calls: [desk, vault]", "calls: {desk: [], vault: [guest]}").encode(), Path("topology.yaml")
+    )
+    assert check(told, kinds_of(told)) == ()
+    without = kinds_of(told)[DESK].capabilities.supports - {"roles"}
+    assert "server.desk" in refused(told, supports=without).message
+
+
+def test_a_database_has_roles_of_its_own():
+    text = (
+        topology_text()
+        .replace("template: python", "template: postgresql", 2)
+        .replace(
+            "    template: python\n    issuer: issuing\n    calls", "    template: psql\n    issuer: issuing\n    calls"
+        )
+    )
+    t = loads(text.replace("calls: [desk, vault]", "calls: {desk: [reader]}").encode(), Path("topology.yaml"))
+    with pytest.raises(TopologyError, match="cannot tell the roles of its callers: reader"):
+        check(t, kinds_of(t))
+    plain = loads(text.replace("calls: [desk, vault]", "calls: {desk: []}").encode(), Path("topology.yaml"))
+    check(plain, kinds_of(plain))

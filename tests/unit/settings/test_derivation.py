@@ -70,6 +70,17 @@ def test_the_allow_list_is_the_callers_with_their_issuers_keys(t):
     assert allowed[1].issuer_dn == "CN=deep"
 
 
+def test_a_caller_has_the_roles_of_its_edge_alone():
+    edges = "calls: {accounts: [reader, approver], gateway: [guest]}"
+    t = loads(TOPOLOGY.replace("calls: [accounts, gateway]", edges).encode(), Path("topology.yaml"))
+    assert [(one.name, one.roles) for one in server_settings(t, t.servers["accounts"], FACTS).allowed] == [
+        ("gateway", ()),
+        ("teller", ("reader", "approver")),
+        ("audit", ()),
+    ]
+    assert [one.roles for one in server_settings(t, t.servers["gateway"], FACTS).allowed] == [("guest",)]
+
+
 def test_depth_counts_the_intermediates(t):
     assert server_settings(t, t.servers["accounts"], FACTS).verify_depth == 2
     assert server_settings(t, t.servers["gateway"], FACTS).callee_verify_depth == 1

@@ -258,6 +258,22 @@ def test_the_graph() -> None:
     ]
 
 
+def test_an_edge_may_have_roles() -> None:
+    t = read(changed("    calls: [api, gateway]", "    calls: {gateway: [], api: [writer, reader]}"))
+    assert t.clients["cli"].calls == ("gateway", "api")
+    assert t.clients["cli"].roles == {"api": ("writer", "reader")}
+    assert t.clients["robot"].roles == {}
+    without = read(changed("    calls: [api, gateway]", "    calls: {api: [], gateway: []}"))
+    assert without == read(GOOD)
+
+
+def test_roles_may_be_inherited_and_an_entitys_own_edges_win() -> None:
+    defaults = "defaults:\n  calls: {gateway: [guest]}\n"
+    t = read(defaults + GOOD.replace("    calls: [api, gateway]\n", ""))
+    assert t.clients["cli"].roles == {"gateway": ("guest",)}
+    assert t.clients["robot"].roles == {}
+
+
 def test_loading_needs_no_cryptography_and_importing_no_yaml() -> None:
     program = (
         "import sys; from scaffold.topology import load, schema; assert 'yaml' not in sys.modules;"

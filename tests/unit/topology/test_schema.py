@@ -137,6 +137,13 @@ LINES = {
         "external: {}",
         "staple: false",
         "calls: []",
+        "calls: {}",
+        "calls: {gateway: ['a b']}",
+        "calls: {gateway: reader}",
+        "calls: {gateway: [reader, reader]}",
+        "calls: {Gateway: []}",
+        "calls: [gateway: []]",
+        "calls: gateway",
     ],
     "name: shop\n": [
         "trust_domain: shop.example",

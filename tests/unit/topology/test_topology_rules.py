@@ -119,6 +119,42 @@ BROKEN = [
     # edges
     ("    calls: [api, gateway]", "    calls: [apii]", 'no such server "apii"', "apii", '"api"'),
     ("    calls: [api, gateway]", "    calls: [api, robot]", "is a client", "robot", ""),
+    ("    calls: [api, gateway]", "    calls: {apii: [reader]}", 'no such server "apii"', "apii", '"api"'),
+    ("    calls: [api, gateway]", "    calls: {api: [], robot: []}", "is a client", "robot", ""),
+    ("    calls: [api]\n    upstream: api", "    calls: {gateway: [a]}", "calls itself", "gateway", ""),
+    (
+        "    calls: [api, gateway]\n",
+        "    calls: {gateway: [reader]}\n  more: {template: curl, calls: {api: ['a b']}}\n",
+        "is not a role",
+        "'a b'",
+        "such as a-b",
+    ),
+    ("    calls: [api, gateway]", "    calls: {api: ['reader,approver']}", "is not a role", "'r", "[reader, approver]"),
+    ("    calls: [api, gateway]", "    calls: {api: ['“”']}", "is not a role", "'“”'", "letters, digits"),
+    ("    calls: [api, gateway]", f"    calls: {{api: [{'r' * 65}]}}", "longer than 64", "rrr", "shorter"),
+    ("    calls: [api, gateway]", "    calls: {api: [a, b, a]}", "on the list twice", "a]}", "leave one"),
+    ("    calls: [api, gateway]", "    calls: {api: reader}", "expected a list of roles", "reader", "[reader]"),
+    ("    calls: [api, gateway]", "    calls: {api: null}", '"api" has no value', "api", "api: [] has none"),
+    ("    calls: [api, gateway]", "    calls: [api: [reader]]", "found a mapping", "api", "one mapping: {accounts"),
+    ("    calls: [api, gateway]", "    calls: {Api: []}", "is not a name", "Api", "such as api"),
+    ("    calls: [api, gateway]", "    calls: {api: [], api: []}", "duplicate key", "api", ""),
+    (
+        "    calls: [api, gateway]",
+        f"    calls: {{api: [{', '.join(f'r{number}' for number in range(33))}]}}",
+        "the list of roles has 33 entries",
+        "[r0",
+        "32 at most",
+    ),
+    (
+        "    calls: [api]\n    upstream: api",
+        (
+            "    upstream: api\n    calls: {other: [a, b]}\n"
+            "  other: {template: python, listen: 127.0.0.1:7443, names: [localhost]}"
+        ),
+        "does not call its upstream",
+        "api",
+        "calls: {other: [a, b], api: []}",
+    ),
     ("    calls: [api, gateway]", "    calls: [api, api]", "on the list twice", "api", "leave one"),
     ("    calls: [api]\n    upstream: api", "    calls: [gateway]", "calls itself", "gateway", ""),
     ("    upstream: api", "    upstream: apii", 'no such server "apii"', "apii", '"api"'),
@@ -182,6 +218,9 @@ def test_a_broken_rule_is_a_clear_error(old: str, new: str, message: str, at: st
     ("old", "new"),
     [
         ("    calls: [api, gateway]", "    calls: []"),
+        ("    calls: [api, gateway]", "    calls: {}"),
+        ("    calls: [api, gateway]", f"    calls: {{api: [{'r' * 64}, Reader, reader, a.b_c-1, '7'], gateway: []}}"),
+        ("    calls: [api, gateway]", f"    calls: {{api: [{', '.join(f'r{number}' for number in range(32))}]}}"),
         ("    calls: [api, gateway]", "    calls: [api]\n    fault: expired"),
         (API, API + "    fault: no-san\n"),
         (API, API + "    trusts: [partner, issuing, root]\n"),

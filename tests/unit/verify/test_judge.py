@@ -75,6 +75,32 @@ def test_through_a_gateway_the_answer_must_name_whoever_called_the_gateway() -> 
         assert judge.admission(meaning(Answered(200, wrong)), welcome).observed is Observed.BROKEN
 
 
+def test_a_caller_has_its_roles_and_no_other() -> None:
+    welcome = Welcome("accounts", TELLER, roles=("reader", "approver"))
+    right = judge.admission(meaning(Answered(200, answer(roles=["reader", "approver"]))), welcome)
+    assert (right.observed, right.detail) == (Observed.ALLOWED, f"as {TELLER} (reader, approver)")
+    for roles in ([], ["reader"], ["reader", "approver", "admin"], ["approver", "reader"], "reader,approver", None):
+        finding = judge.admission(meaning(Answered(200, answer(roles=roles))), welcome)
+        assert finding.observed is Observed.BROKEN
+        assert "roles" in finding.detail
+
+
+def test_through_a_gateway_both_have_their_own_roles() -> None:
+    welcome = Welcome("accounts", GATEWAY, Name("CN=teller", "CN=issuing", ("reader",)), ("front",))
+    behalf = {"subject": "CN=teller", "issuer": "CN=issuing"}
+
+    def observed(roles: list[str], of_caller: dict[str, object]) -> Observed:
+        said = answer(caller=GATEWAY, roles=roles, behalf=behalf | of_caller)
+        return judge.admission(meaning(Answered(200, said)), welcome).observed
+
+    assert observed(["front"], {"roles": ["reader"]}) is Observed.ALLOWED
+    assert observed(["front"], {"roles": ["reader", "front"]}) is Observed.BROKEN
+    assert observed(["front", "reader"], {"roles": ["reader"]}) is Observed.BROKEN
+    assert observed(["reader"], {"roles": ["front"]}) is Observed.BROKEN
+    assert observed(["front"], {"roles": []}) is Observed.BROKEN
+    assert observed(["front"], {}) is Observed.BROKEN
+
+
 @pytest.mark.parametrize(
     ("outcome", "observed"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -44,6 +45,15 @@ def test_mermaid_draws_issuing_calls_and_the_refused_call(topology: Topology) ->
     assert "  n0 -.-> n1" in lines
     assert "  n2 ==> n1" in lines
     assert "  n3 --x n1" in lines
+
+
+def test_an_edge_bears_its_roles(topology: Topology) -> None:
+    ann = replace(topology.clients["ann"], roles={"api": ("reader", "x.y")})
+    eve = replace(topology.clients["eve"], roles={"api": ("reader",)})
+    drawn = replace(topology, clients={"ann": ann, "eve": eve})
+    assert '  n2 ==>|"reader, x.y"| n1' in list(mermaid(drawn))
+    assert '  n3 --x|"reader"| n1' in list(mermaid(drawn))
+    assert '  n2 -> n1 [penwidth=2, label="reader, x.y"];' in list(dot(drawn))
 
 
 def test_no_name_is_ever_syntax(topology: Topology) -> None:
