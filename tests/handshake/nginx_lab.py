@@ -295,12 +295,24 @@ def publisher() -> Iterator[Published]:
 # --- The rendered project --------------------------------------------------------------------------------------------
 
 
-def allow(name: str, ca: Authority, caller: Credential | None = None, *, gateway: bool = False) -> Allowed:
+def allow(
+    name: str, ca: Authority, caller: Credential | None = None, *, gateway: bool = False, roles: Sequence[str] = ()
+) -> Allowed:
     """The entry of the caller `name`, whose certificate comes from `ca`."""
     subject = caller.dn if caller else rfc2253(client(ca, name).certificate.subject)
     spki = keys.spki_sha256(ca.certificate)
     return Allowed(
-        f"client.{name}", name, "client", identity(name), "issuing", "issuing", spki, ca.dn, subject, gateway
+        f"client.{name}",
+        name,
+        "client",
+        identity(name),
+        "issuing",
+        "issuing",
+        spki,
+        ca.dn,
+        subject,
+        gateway,
+        tuple(roles),
     )
 
 

@@ -253,7 +253,7 @@ def test_forbidden(
 def test_who_is_believed_about_others(desk: lab.Project, ca: Authority, teller: Credential) -> None:
     headers = [("X-Client-Subject", "CN=mallory"), ("X-Client-Issuer", "CN=Lab Issuing")]
     through_gateway = json.loads(desk.ask(client(ca, "gate"), headers=headers).body)
-    assert through_gateway["on_behalf_of"] == {"subject": "CN=mallory", "issuer": "CN=Lab Issuing"}
+    assert through_gateway["on_behalf_of"] == {"subject": "CN=mallory", "issuer": "CN=Lab Issuing", "roles": []}
     assert json.loads(desk.ask(teller, headers=headers).body)["on_behalf_of"] is None
     twice = [*headers, ("X-Client-Subject", "CN=other")]
     assert json.loads(desk.ask(client(ca, "gate"), headers=twice).body)["on_behalf_of"] is None

@@ -297,22 +297,31 @@ def test_what_a_gateway_says_of_its_caller_is_believed_and_nobody_elses(
 ) -> None:
     auditor = client(ca, "auditor", subject=AWKWARD)
     behind = project(
-        tmp_path / "vault", root, ca, [allow("desk", ca, client(ca, "desk"), gateway=True), allow("teller", ca)]
+        tmp_path / "vault",
+        root,
+        ca,
+        [
+            allow("desk", ca, client(ca, "desk"), gateway=True, roles=["front"]),
+            allow("teller", ca, roles=["Reader", "reader"]),
+        ],
     )
     behind.own = server(ca, "vault", "vault.internal", "localhost")
-    before = gateway(tmp_path / "desk", root, ca, [allow("teller", ca), allow("auditor", ca, auditor)], behind.port)
-    forged = [("X-Client-Subject", "CN=admin"), ("X-Client-Issuer", "CN=Lab Root")]
+    callers = [allow("teller", ca), allow("auditor", ca, auditor, roles=["a.b_c-1", "approver", "x"])]
+    before = gateway(tmp_path / "desk", root, ca, callers, behind.port)
+    forged = [("X-Client-Subject", "CN=admin"), ("X-Client-Issuer", "CN=Lab Root"), ("X-Client-Roles", "admin")]
     with running(behind.write()), running(before):
-        for caller in (teller, auditor):
+        for caller, roles in ((teller, []), (auditor, ["a.b_c-1", "approver", "x"])):
             named = {
-                "server": "desk", "caller": "spiffe://lab/client/desk", "roles": [],
-                "on_behalf_of": {"subject": caller.dn, "issuer": ca.dn},
+                "server": "desk", "caller": "spiffe://lab/client/desk", "roles": ["front"],
+                "on_behalf_of": {"subject": caller.dn, "issuer": ca.dn, "roles": roles},
             }  # fmt: skip
             assert before.ask(caller, headers=forged).json == {**named, "greeting": "hello"}
             assert before.ask(caller, "/.mtls/caller", headers=forged).json == named
         assert before.ask(teller, "/call/vault").json["on_behalf_of"] is None
         direct = behind.ask(teller, headers=forged)
         assert (direct.json["caller"], direct.json["on_behalf_of"]) == ("spiffe://lab/client/teller", None)
+        assert direct.json["roles"] == ["Reader", "reader"]
+        assert behind.ask(teller, "/.mtls/caller", headers=forged).json["roles"] == ["Reader", "reader"]
         assert behind.ask(teller, "/on-behalf-of/subject").status == 404
 
 

@@ -487,16 +487,29 @@ def test_headers_of_identity_are_believed_from_gateways_alone(tmp_path, root, is
         tmp_path / "desk",
         server(issuing, "desk", "localhost"),
         root,
-        [allow("teller", issuing), allow("gateway", issuing, gateway=True)],
+        [
+            allow("teller", issuing, roles=["reader", "x.Y_z-1"]),
+            allow("gateway", issuing, gateway=True, roles=["front"]),
+        ],
     )
     claim = (("X-Client-Subject", "CN=boss"), ("X-Client-Issuer", "CN=issuing"))
+    roles = ("X-Client-Roles", "admin, approver")
     gateway = client(issuing, "gateway")
     with running(folder, port):
         desk = Desk(folder, port, root)
-        believed = {"subject": "CN=boss", "issuer": "CN=issuing"}
+        believed = {"subject": "CN=boss", "issuer": "CN=issuing", "roles": []}
         assert desk.ask(gateway, headers=claim).json["on_behalf_of"] == believed
-        assert desk.ask(client(issuing, "teller"), headers=claim).json["on_behalf_of"] is None
+        with_roles = desk.ask(gateway, headers=(*claim, roles)).json
+        assert with_roles["on_behalf_of"] == {**believed, "roles": ["admin", "approver"]}
+        assert with_roles["roles"] == ["front"]
+        assert desk.ask(gateway, headers=(roles,)).json["on_behalf_of"] is None
+        for path in ("/", "/.mtls/caller"):
+            direct = desk.ask(client(issuing, "teller"), path, headers=(*claim, roles)).json
+            assert (direct["on_behalf_of"], direct["roles"]) == (None, ["reader", "x.Y_z-1"])
         assert desk.ask(gateway, headers=(*claim, claim[0])).status == 400
+        assert desk.ask(gateway, headers=(*claim, roles, roles)).status == 400
+        for malformed in ("a b", "a,,b", "a,", '"', "a;b", "ä"):
+            assert desk.ask(gateway, headers=(*claim, ("X-Client-Roles", malformed))).status == 400
 
 
 def test_term_ends_it_well_with_a_request_under_way(tmp_path, root, issuing, teller, port):

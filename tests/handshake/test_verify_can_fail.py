@@ -4,6 +4,8 @@ That each template's own settings are missed is shown by the mutations that it d
 whole report is looked at:
 
 python  the allow list's issuer is not compared    the sibling CA alone
+python  a role too many, one too few, by header    whoever has other roles than the edge, and the forged ones
+nginx   roles are passed on, or made up            likewise, and what reaches the server behind it
 nginx   client certificates are not asked for      whoever comes, with a certificate or without
 client  the server is not verified                 the false servers at each of its edges
 tls/    another root in the bundle                 drift, and whoever comes from that root, where it is the only guard
@@ -50,10 +52,10 @@ servers:
     issuer: issuing
     listen: 127.0.0.1:18445
     names: [gateway.internal]
-    calls: [service]
+    calls: {service: [front]}
     upstream: service
 clients:
-  teller: {template: python, issuer: issuing, calls: [service, gateway]}
+  teller: {template: python, issuer: issuing, calls: {service: [reader, approver], gateway: [cashier]}}
   stranger: {template: curl, issuer: issuing, calls: [backend]}
 """
 
@@ -106,6 +108,30 @@ def python_compares_no_issuer_where_crls_are_checked(lab: Lab) -> None:
     lab.rewrite("servers/backend/peer.py", *NO_ISSUER)
 
 
+GIVEN = "else None, allowed.roles)"
+
+
+def python_gives_a_role_too_many(lab: Lab) -> None:
+    lab.rewrite("servers/service/guard.py", (GIVEN, 'else None, (*allowed.roles, "admin"))'))
+
+
+def python_drops_a_role(lab: Lab) -> None:
+    lab.rewrite("servers/service/guard.py", (GIVEN, "else None, allowed.roles[:1])"))
+
+
+def python_believes_roles_of_everybody(lab: Lab) -> None:
+    told = 'self.headers.get("X-Client-Roles", "")'
+    lab.rewrite(
+        "servers/service/guard.py", (GIVEN, f"else None, allowed.roles + tuple(filter(None, {told}.split(','))))")
+    )
+
+
+def python_takes_a_gateways_roles_for_its_callers(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/service/guard.py", ('"issuer": issuer, "roles": named}', '"issuer": issuer, "roles": ["front"]}')
+    )
+
+
 BELIEVES_ANYBODY = "    context.check_hostname = False\n    context.verify_mode = ssl.CERT_NONE\n"
 LOADS_ITS_OWN = "    context.load_cert_chain(folder"
 
@@ -120,6 +146,24 @@ def nginx_asks_for_no_certificate(lab: Lab) -> None:
         "servers/gateway/nginx.conf",
         ("ssl_verify_client on;", "ssl_verify_client off;"),
         ('if ($caller = "")', 'if ($caller = "nobody")'),
+    )
+
+
+ROLES = "proxy_set_header X-Client-Roles $client_roles;"
+
+
+def nginx_passes_roles_on(lab: Lab) -> None:
+    lab.rewrite("servers/gateway/nginx.conf", (ROLES, ""))
+
+
+def nginx_gives_a_role_too_many(lab: Lab) -> None:
+    lab.rewrite("servers/gateway/nginx.conf", (ROLES, 'proxy_set_header X-Client-Roles "$client_roles,admin";'))
+
+
+def nginx_lets_headers_with_underscores_in(lab: Lab) -> None:
+    lab.rewrite(
+        "servers/gateway/nginx.conf",
+        ("    server_tokens off;\n", "    server_tokens off;\n    underscores_in_headers on;\n"),
     )
 
 
@@ -138,6 +182,18 @@ BREAKAGES: list[tuple[Callable[[Lab], None], str, Failures]] = [
     (python_compares_no_issuer, "server.service", at("service", "teller", Probe.SIBLING_CA)),
     (python_compares_no_issuer_where_crls_are_checked, "server.backend",
      at("backend", "service", Probe.SIBLING_CA)),
+    (python_gives_a_role_too_many, "server.service",
+     at("service", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS) | at("service", "gateway", Probe.EDGE)),
+    (python_drops_a_role, "server.service", at("service", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)),
+    (python_believes_roles_of_everybody, "server.service", at("service", "teller", Probe.FORGED_HEADERS)),
+    (python_takes_a_gateways_roles_for_its_callers, "server.gateway",
+     at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)),
+    (nginx_passes_roles_on, "server.gateway",
+     at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)
+     | at("service", "gateway", Probe.TRUE_SERVER)),
+    (nginx_gives_a_role_too_many, "server.gateway",
+     at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)),
+    (nginx_lets_headers_with_underscores_in, "server.gateway", at("service", "gateway", Probe.TRUE_SERVER)),
     (client_checks_no_server, "client.teller", at("service", "teller", *FALSE) | at("gateway", "teller", *FALSE)),
     (nginx_asks_for_no_certificate, "server.gateway",
      at("gateway", "anyone", Probe.NO_CERTIFICATE)
