@@ -50,6 +50,8 @@ from tests.requirements import require_command
 
 require_command("dotnet")
 
+CLERK = ["reader", "approver"]
+
 AGO = timedelta(minutes=-5)
 
 
@@ -80,8 +82,9 @@ def desk(
 ) -> Iterator[lab.Project]:
     """A server with everything: PEM files, a health port, a server that it calls. The teller and a gateway may call."""
     health, called = free_addresses(2)
+    allowed = [allow("teller", ca), allow("gate", ca, gateway=True, roles=["front"]), allow("clerk", ca, roles=CLERK)]
     made = lab.server_project(
-        tmp_path_factory.mktemp("desk"), root, ca, [allow("teller", ca), allow("gate", ca, gateway=True)],
+        tmp_path_factory.mktemp("desk"), root, ca, allowed,
         roots=[other_root], files=lab.CALLING, calls=(call_of("the-vault", called.port, "vault.internal"),),
         health=address(health.port),
     )  # fmt: skip
@@ -255,8 +258,27 @@ def test_who_is_believed_about_others(desk: lab.Project, ca: Authority, teller: 
     through_gateway = json.loads(desk.ask(client(ca, "gate"), headers=headers).body)
     assert through_gateway["on_behalf_of"] == {"subject": "CN=mallory", "issuer": "CN=Lab Issuing", "roles": []}
     assert json.loads(desk.ask(teller, headers=headers).body)["on_behalf_of"] is None
+    assert through_gateway["roles"] == ["front"]
     twice = [*headers, ("X-Client-Subject", "CN=other")]
     assert json.loads(desk.ask(client(ca, "gate"), headers=twice).body)["on_behalf_of"] is None
+
+
+@pytest.mark.parametrize("path", ["/", "/.mtls/caller"])
+def test_a_caller_has_the_roles_of_its_edge(path: str, desk: lab.Project, ca: Authority) -> None:
+    named = [("X-Client-Subject", "CN=mallory"), ("X-Client-Issuer", "CN=Lab Issuing")]
+    forged = [*named, ("X-Client-Roles", "admin")]
+    answer = json.loads(desk.ask(client(ca, "clerk"), path, headers=forged).body)
+    assert (answer["roles"], answer["on_behalf_of"]) == (CLERK, None)
+
+    def told(*values: str) -> list[str]:
+        headers = [*named, *(("X-Client-Roles", value) for value in values)]
+        answer = json.loads(desk.ask(client(ca, "gate"), path, headers=headers).body)
+        assert answer["roles"] == ["front"]
+        roles: list[str] = answer["on_behalf_of"]["roles"]
+        return roles
+
+    assert told("reader,x.Y_z-1") == told("reader , x.Y_z-1") == ["reader", "x.Y_z-1"]
+    assert told() == told("a", "b") == told("a,,b") == told("a b") == told('"') == told("") == []
 
 
 # --- Plaintext -------------------------------------------------------------------------------------------------------

@@ -45,6 +45,9 @@ internal static class App
         app.MapHub<Desk>("/hub").AllowAnonymous();
         app.MapHealthChecks("/health").AllowAnonymous();
         app.MapGet("/never", () => "never").RequireAuthorization("Never");
+        app.MapGet("/approve", () => "approved").RequireAuthorization(policy => policy.RequireRole("approver"));
+        app.MapGet("/for-approver", () => "approved").RequireAuthorization(
+            policy => policy.RequireClaim("on_behalf_of_role", "approver"));
         app.MapGet("/", () => BuildMark.Text);
     }
 }
@@ -58,6 +61,19 @@ public sealed class OrdersController : ControllerBase
 {
     [HttpGet("{number:int}")]
     public IActionResult Show(int number) => Ok(new { number, caller = HttpContext.Caller() });
+}
+
+[ApiController]
+[Route("ledger")]
+public sealed class LedgerController : ControllerBase
+{
+    [HttpGet]
+    [Authorize(Roles = "reader,approver")]
+    public IActionResult Read() => Ok("read");
+
+    [HttpPost]
+    [Authorize(Roles = "approver")]
+    public IActionResult Write() => Ok("written");
 }
 
 internal sealed class Early : IStartupFilter
@@ -103,7 +119,11 @@ def stranger(ca: Authority) -> Credential:
 
 
 def _team(folder: Path, root: Authority, ca: Authority, **changes: object) -> lab.Project:
-    made = lab.server_project(folder, root, ca, [allow("teller", ca)], **changes)
+    allowed = [
+        allow("teller", ca), allow("clerk", ca, roles=["reader"]), allow("boss", ca, roles=["reader", "approver"]),
+        allow("gate", ca, gateway=True), allow("approver", ca),
+    ]  # fmt: skip
+    made = lab.server_project(folder, root, ca, allowed, **changes)
     made.render()
     (made.folder / "App.cs").write_text(APP)
     (made.folder / "App.props").write_text(PROPS)
@@ -137,6 +157,31 @@ def test_controllers_hubs_health_checks_and_policies_work(team: lab.Project, tel
     assert team.ask(teller, "/never").status == 403
     assert team.ask(teller).body == "of App.props"
     assert json.loads(team.ask(teller, "/.mtls/caller").body)["caller"] == identity("teller")
+
+
+READS_AND_WRITES = {"teller": (403, 403), "clerk": (200, 403), "boss": (200, 200), "approver": (403, 403)}
+"""The last one bears a role's name, and has none."""
+
+
+@pytest.mark.parametrize("who", READS_AND_WRITES)
+def test_what_a_caller_may_do_is_asked_by_its_roles(team: lab.Project, ca: Authority, who: str) -> None:
+    caller, (reads, writes) = client(ca, who), READS_AND_WRITES[who]
+    claim = [("X-Client-Subject", "CN=boss"), ("X-Client-Issuer", ca.dn), ("X-Client-Roles", "reader,approver")]
+    for headers in ([], claim):
+        assert team.ask(caller, "/ledger", headers=headers).status == reads
+        assert team.ask(caller, "/ledger", method="POST", headers=headers).status == writes
+        assert team.ask(caller, "/approve", headers=headers).status == writes
+        assert team.ask(caller, "/for-approver", headers=headers).status == 403
+
+
+def test_the_roles_of_a_gateways_caller_are_not_its_own(team: lab.Project, ca: Authority) -> None:
+    gate = client(ca, "gate")
+    claim = [("X-Client-Subject", "CN=boss"), ("X-Client-Issuer", ca.dn)]
+    for_boss = [*claim, ("X-Client-Roles", "reader,approver")]
+    assert team.ask(gate, "/for-approver", headers=for_boss).status == 200
+    assert team.ask(gate, "/for-approver", headers=[*claim, ("X-Client-Roles", "reader")]).status == 403
+    assert team.ask(gate, "/for-approver", headers=for_boss[2:]).status == 403
+    assert {team.ask(gate, path, headers=for_boss).status for path in ("/approve", "/ledger")} == {403}
 
 
 def test_nothing_of_it_is_for_anybody_else(team: lab.Project, stranger: Credential) -> None:
