@@ -95,8 +95,10 @@ def _at(t: Topology, server: Server, kinds: Mapping[Address, Kind], withdrawn: W
 def _who_gets_in(t: Topology, server: Server, kind: Kind, withdrawn: Withdrawn) -> Iterator[Case]:
     for caller in graph.callers(t, server.name):
         yield Case(server, caller, Probe.EDGE, _of_edge(t, caller, server, withdrawn))
-    for probe in (Probe.CONTROL, Probe.FORGED_HEADERS) if _speaks_http(kind) else (Probe.CONTROL,):
-        yield from (Case(server, caller, probe, Expected.ALLOWED) for caller in imitations(t, server))
+    for caller in imitations(t, server):
+        yield Case(server, caller, Probe.CONTROL, Expected.ALLOWED)
+    for caller in _forgers(t, server) if _speaks_http(kind) else ():
+        yield Case(server, caller, Probe.FORGED_HEADERS, Expected.ALLOWED)
     if server.staple and not server.fault and server.address.with_part(Part.CERTIFICATE) not in withdrawn:
         yield Case(server, None, Probe.STAPLE, Expected.ALLOWED)
     if server.health is not None:
@@ -155,6 +157,21 @@ def imitations(t: Topology, server: Server) -> Iterator[Party]:
         by_issuer.setdefault(caller.issuer, []).append(caller)
     for callers in by_issuer.values():
         yield min(callers, key=lambda caller: (is_external(caller), is_faulty(caller), is_gateway_of(caller, server)))
+
+
+def _forgers(t: Topology, server: Server) -> Iterator[Party]:
+    """Whoever is imitated, and where all of these have roles, or none, one more who has none, or some.
+
+    A server that says the roles of those who have any may leave to the others what they claim to be.
+    """
+    imitated = tuple(imitations(t, server))
+    yield from imitated
+    seen = {server.name in caller.roles for caller in imitated}
+    for caller in graph.callers(t, server.name):
+        has_roles = server.name in caller.roles
+        if has_roles not in seen and not is_external(caller) and not is_gateway_of(caller, server):
+            seen.add(has_roles)
+            yield caller
 
 
 def is_external(party: Party) -> bool:

@@ -156,3 +156,25 @@ def test_only_what_was_expected_passes() -> None:
     assert case.skipped("no key") == Check(
         "accounts", "teller", Probe.EXPIRED, Expected.REFUSED, Observed.NOTHING, "no key", None, Result.SKIPPED
     )
+
+
+def test_headers_are_forged_by_somebody_with_roles_and_by_somebody_without() -> None:
+    def forgers(edge: str, more: bytes = b"") -> set[tuple[str, str]]:
+        text = TOPOLOGY.replace(b"calls: [accounts, gateway]", f"calls: {edge}".encode()) + more
+        return {key[:2] for key in of(loaded(text)) if key[2] is Probe.FORGED_HEADERS}
+
+    plain = {("gateway", "teller"), ("accounts", "teller")}
+    assert forgers("[accounts, gateway]") == plain
+    auditor = b"  auditor: {template: python, issuer: issuing, calls: [accounts, gateway]}\n"
+    assert forgers("[accounts, gateway]", auditor) == plain
+    both = {*plain, ("gateway", "auditor"), ("accounts", "mallory")}
+    assert forgers("{accounts: [reader], gateway: [guest]}", auditor) == both
+    with_roles = auditor.replace(b"[accounts, gateway]", b"{accounts: [], gateway: [guest]}")
+    assert forgers("[gateway, accounts]", with_roles) == {*plain, ("gateway", "auditor")}
+    # What a gateway of the server says of others is believed, so it forges nothing.
+    assert forgers("{gateway: [guest], accounts: [a]}") == {*plain, ("accounts", "mallory")}
+    alone = TOPOLOGY.replace(
+        b"  mallory: {template: python, issuer: issuing, calls: [accounts], fault: expired}\n", b""
+    )
+    found = of(loaded(alone.replace(b"calls: [accounts, gateway]", b"calls: {accounts: [a], gateway: []}")))
+    assert {key[:2] for key in found if key[2] is Probe.FORGED_HEADERS} == plain
