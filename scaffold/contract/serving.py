@@ -75,10 +75,11 @@ def says_who_called(room: Room) -> str:
 
 
 def _told(what: str, room: Room, body: bytes) -> dict[str, object]:
+    teller = room.applied.topology.clients["teller"]
     wanted: dict[str, object] = {
         "server": room.server.name,
-        "caller": room.applied.topology.clients["teller"].identity,
-        "roles": [],
+        "caller": teller.identity,
+        "roles": list(teller.roles.get(room.server.name, ())),
         "on_behalf_of": None,
     }
     answer = json_object(body) or {}

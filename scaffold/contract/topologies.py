@@ -21,6 +21,8 @@ _ISSUER: Final = {"common_name": 'Issuing, "CA" $1 100% \\Q | ß', "organization
 SUBJECT: Final = "desk"
 """The server, or the client, that is looked at most closely."""
 
+_ROLES: Final = {SUBJECT: ["reader", "Reader", "x.Y_z-1"], "gateway": ["cashier"]}
+
 Entity = dict[str, object]
 Topology = dict[str, object]
 
@@ -58,7 +60,15 @@ def of_server(kind: Kind, template: str, client: str, gateway: str | None, ports
             "calls": [SUBJECT],
             **(modern if gateway == template else {}),
         }
-    return _topology(publish, servers, {**_callers(client, servers), "stranger": _client(client)})
+    clients = _callers(client, servers)
+    if "roles" in can.supports:
+        _give_roles(clients["teller"])
+    return _topology(publish, servers, {**clients, "stranger": _client(client)})
+
+
+def _give_roles(teller: Entity) -> None:
+    """At the server that is looked at and at its gateway; whoever else calls these has none."""
+    teller["calls"] = {name: _ROLES.get(name, []) for name in cast("list[str]", teller["calls"])}
 
 
 def of_client(kind: Kind, template: str, server: str, ports: Iterator[str], *, staples: bool) -> Topology:
