@@ -16,11 +16,12 @@ from scaffold.pki.issue import new_serial
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.desired import AdoptedCertificate
 from scaffold.plan.make import Planned
-from scaffold.plan.memo import Memo
+from scaffold.plan.memo import Memo, source_of
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.plan.revocations import off_crl
 from scaffold.store import examined, files, gitignore, ledger, lock
 from scaffold.store.archive import archive
+from scaffold.store.examined import Derivation
 from scaffold.store.layout import GITATTRIBUTES, GITIGNORE
 from scaffold.store.secrets import Secrets
 from scaffold.store.seen import sha256_of, state_serial
@@ -77,7 +78,7 @@ def _remember(context: ApplyContext, memo: Memo) -> None:
     if memo.remembered is None:
         return
     with contextlib.suppress(StoreError):
-        known = replace(memo.remembered, entries=memo.held)
+        known = replace(memo.remembered, entries=memo.held, derivation=_derivation(context, memo))
         examined.save(context.layout, context.writer, known, {**memo.examined, **context.examined}, context.randomness)
 
 
@@ -87,6 +88,18 @@ def _open_brought_keys(context: ApplyContext, plan: Plan) -> None:
     for one in context.desired.parties if taken_over else ():
         if isinstance(one.own, AdoptedCertificate) and one.own.address in taken_over:
             context.brought_keys[one.own.address] = adopted_leaves.open_key(context, one, one.own)
+
+
+def _derivation(context: ApplyContext, memo: Memo) -> Derivation:
+    """What the projects that stand as they should are rendered from, as far as that is known without deriving it."""
+    source = source_of(context.topology, context.kinds, context.authorities())
+    if source is None:
+        return Derivation()
+    inputs = dict(memo.inputs) if source == memo.source else {}
+    for address, record in context.projects.latest.items():
+        if address.part is None and record.inputs is not None:
+            inputs[str(address)] = record.inputs
+    return Derivation(source, inputs)
 
 
 def _check_unchanged(context: ApplyContext, plan: Plan) -> None:

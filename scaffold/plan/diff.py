@@ -33,7 +33,7 @@ from scaffold.plan.desired import (
     RootCertificate,
 )
 from scaffold.plan.intents import Intent, Resolved, resolve
-from scaffold.plan.memo import Memo
+from scaffold.plan.memo import Memo, source_of
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
 from scaffold.plan.reasons import Finding, Reason, ReasonCode
@@ -163,6 +163,7 @@ class _Diff:
                     self._adopted(one)
             crl_changes.extend(self._crl(one))
         settled = Authorities.of(self.desired.topology, self.generations.values())
+        self.memo.derive_from(source_of(self.desired.topology, self.kinds, settled))
         for one in self.desired.cas:
             self.observed.look_at(one.paths.folder)
             self._around_ca(one, settled)
@@ -386,7 +387,7 @@ class _Diff:
         restore = not self.overwrite.isdisjoint(named)
         resolution = Resolution.THEIRS if restore else self.resolutions.get(one.party.address)
         found = projects.compare(
-            one, source, self.observed, resolution=resolution, restore=restore, hold=self.hold_pending
+            one, source, self.observed, self.memo, resolution=resolution, restore=restore, hold=self.hold_pending
         )
         if found.held:
             self.held.add(one.party.address)

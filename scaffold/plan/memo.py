@@ -1,4 +1,4 @@
-"""What need not be examined again: a leaf that was in order, of which nothing that was examined has changed.
+"""What need not be worked out again: a leaf that was in order, and what a project is rendered from.
 
 What the checks of a certificate read is named byte for byte: the files of the certificate and its key, what is wanted,
 the issuer and what is sent behind the leaf. The clock decides by two moments that are worked out when it is examined,
@@ -6,31 +6,33 @@ and what the ledger says is asked each time. So an answer is the same with a mem
 
 CAs are examined always, and so is what is broken on purpose, over the key of a request, or changed by what a person
 asks for.
+
+The settings of a project are derived from the topology, its kinds and the facts about its CAs, and from nothing else:
+while those are the same, so is what the project is rendered from.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
-import cryptography
-
-from scaffold import __version__
+from scaffold.kinds.catalogue import Kind
 from scaffold.pki.issue import BACKDATE
 from scaffold.pki.profiles import VERBATIM
-from scaffold.plan.authorities import Generation
+from scaffold.plan import own_text
+from scaffold.plan.authorities import Authorities, Generation
 from scaffold.plan.checks import SHA256, Examined
 from scaffold.plan.desired import IssuedCertificate, RootCertificate
+from scaffold.plan.trust_files import Project
 from scaffold.plan.unknown import Unknown
 from scaffold.store.examined import Entry, Examination, Remembered
 from scaffold.store.files import Found
 from scaffold.store.ledger import Ledger
 from scaffold.store.observation import Observation
-
-_RULES: Final = f"1 {__version__} {cryptography.__version__}".encode()
-"""By which rules was examined: the number is raised with each change of `checks` or `profiles`."""
+from scaffold.topology.address import Address
+from scaffold.topology.model import Topology
 
 
 @dataclass(slots=True)
@@ -45,6 +47,25 @@ class Memo:
     now: datetime
     held: dict[str, Entry] = field(default_factory=dict)
     examined: dict[str, Examination] = field(default_factory=dict)
+    source: bytes | None = None
+    """Of what all settings are derived, once that is known."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """Of the projects that stand as derived, by the address of a server or client."""
+    _derived: Mapping[str, str] = field(default_factory=dict)
+
+    def derive_from(self, source: bytes | None) -> None:
+        """From here on settings are derived from `source`: what is remembered of another one does not count."""
+        self.source = source
+        if self.remembered is not None and source is not None and self.remembered.is_derived_from(source):
+            self._derived = self.remembered.derivation.inputs
+
+    def is_rendered_from(self, source: Project, recorded: str | None) -> bool:
+        """Whether the inputs that are recorded of a project are those of `source`."""
+        address = str(source.party.address)
+        if recorded is None or (self._derived.get(address) != recorded and recorded != source.inputs):
+            return False
+        self.inputs[address] = recorded
+        return True
 
     def is_in_order(
         self, asked: IssuedCertificate, issuer: Generation, behind: bytes | Unknown, observed: Observation
@@ -78,6 +99,16 @@ class Memo:
         key = observed.key_file(one.desired.paths.key) if self.remembered is not None else None
         if key is not None and (found := examination(one, behind, key)) is not None:
             self.examined[str(one.desired.address)] = found
+
+
+def source_of(t: Topology, kinds: Mapping[Address, Kind], authorities: Authorities) -> bytes | None:
+    """The digest of all that settings are derived from; None where a key is not made yet, or no text is known."""
+    facts, *others = authorities.facts
+    if others or not t.text:
+        return None
+    # Values of plain types print alike exactly when they are alike.
+    parts = (own_text.digest(), t.text, "".join(kind.digest for kind in kinds.values()).encode(), repr(facts).encode())
+    return _digest(parts)
 
 
 def examination(one: Examined, behind: bytes | Unknown, key: Found) -> Examination | None:
@@ -124,6 +155,10 @@ def _content(
     wanted = (
         address, paths.certificate, paths.key, asked.issuer, kind, life, window, profile, latitude, key.mode, signer
     )  # fmt: skip
-    parts = (_RULES, repr(wanted).encode(), certificate, key.content, issuer.digest, behind)
+    parts = (own_text.digest(), repr(wanted).encode(), certificate, key.content, issuer.digest, behind)
+    return _digest(parts)
+
+
+def _digest(parts: tuple[bytes, ...]) -> bytes:
     lengths = " ".join([str(len(part)) for part in parts]).encode()
     return hashlib.sha256(b"\0".join((lengths, *parts))).digest()

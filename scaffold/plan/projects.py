@@ -30,6 +30,7 @@ from scaffold.errors import PlanError
 from scaffold.kinds.capabilities import Owner
 from scaffold.kinds.render import Rendered
 from scaffold.plan.desired import DesiredParty
+from scaffold.plan.memo import Memo
 from scaffold.plan.merging import MERGE, Merged, NotText, Texts, markers_left
 from scaffold.plan.model import Action, Change, Edit, Work
 from scaffold.plan.reasons import Reason, ReasonCode
@@ -82,6 +83,7 @@ def compare(
     one: DesiredParty,
     source: Project,
     observed: Observation,
+    memo: Memo,
     *,
     resolution: Resolution | None = None,
     restore: bool = False,
@@ -101,7 +103,7 @@ def compare(
         if not source.kind.builtin:
             source.render()  # a template of a person's own may be wrong, which is to be known before anything is made
         return Compared((_create(one, observed),))
-    if record.inputs == source.inputs and not asked:
+    if not asked and memo.is_rendered_from(source, record.inputs):
         found = _gone(one, record, observed, hold) if gone else _as_rendered(one, source, record, observed)
         if found is not None:
             return found

@@ -1,10 +1,11 @@
-"""Which certificates were examined and found in order, so that a plan need not examine them again.
+"""What a plan need not work out again: which certificates are in order, and what projects are rendered from.
 
 `.scaffold/examined.json` is no record: whoever loses it loses time, and no answer depends on it. Each entry names by a
-MAC (keyed BLAKE2b, RFC 7693 2.9) what was examined, byte for byte, and between which two moments that is in order. Its
-key is random, of this folder alone, and in a file of its own beside it, so that nothing from elsewhere (another folder,
-a repository, a damaged disk) passes for an entry. Git ignores both. Whoever can read and write `.scaffold` can forge an
-entry, as they can the ledger; and what the ledger says of revocations is asked each time.
+MAC (keyed BLAKE2b, RFC 7693 2.9) what was examined, byte for byte, and between which two moments that is in order;
+another MAC names from what the inputs of the projects were derived. Its key is random, of this folder alone, and in a
+file of its own beside it, so that nothing from elsewhere (another folder, a repository, a damaged disk) passes for an
+entry. Git ignores both. Whoever can read and write `.scaffold` can forge an entry, as they can the ledger; and what the
+ledger says of revocations is asked each time.
 """
 
 from __future__ import annotations
@@ -57,11 +58,39 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Derivation:
+    """What projects are rendered from, by the address of a server or client.
+
+    `source` is the digest of all that it was derived from.
+    """
+
+    source: bytes = b""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    def mac(self, key: bytes) -> str:
+        """What only those can write who have the folder's key; no examination has the same."""
+        said = self.source + json.dumps(self.inputs).encode()
+        return hashlib.blake2b(said, key=key, digest_size=_MAC_BYTES, person=b"projects").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class Remembered:
-    """The entries by the address of the certificate. Without a key nothing is believed."""
+    """The entries by the address of the certificate, and what is derived. Without a key nothing is believed.
+
+    `derivation` is without its source as it is read; `derivation_mac` says which that was.
+    """
 
     key: bytes | None = None
     entries: Mapping[str, Entry] = field(default_factory=dict)
+    derivation: Derivation = Derivation()
+    derivation_mac: str = ""
+
+    def is_derived_from(self, source: bytes) -> bool:
+        """Whether the inputs of the projects are those that were derived from `source`."""
+        if self.key is None:
+            return False
+        claimed = Derivation(source, self.derivation.inputs)
+        return hmac.compare_digest(claimed.mac(self.key), self.derivation_mac)
 
     def holds(self, entry: Entry, content: bytes) -> bool:
         """Whether this entry, of this folder, is of that content."""
@@ -77,10 +106,19 @@ def load(layout: Layout) -> Remembered:
         key, found = files.read(layout.at(EXAMINED_KEY)), files.read(layout.at(EXAMINED))
         if key is None or found is None or len(key.content) != KEY_BYTES:
             return Remembered()
-        entries = {address: _entry(*fields) for address, fields in json.loads(found.content).items()}
-    except (StoreError, ValueError, TypeError, AttributeError, RecursionError):
+        said = json.loads(found.content)
+        entries = {address: _entry(*fields) for address, fields in said["certificates"].items()}
+        derivation_mac, derivation = _derivation(**said["projects"])
+    except (StoreError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Remembered()
-    return Remembered(key.content, entries)
+    return Remembered(key.content, entries, derivation, derivation_mac)
+
+
+def _derivation(mac: object, inputs: object) -> tuple[str, Derivation]:
+    """Raises TypeError for what has another type than it was written with."""
+    if not (isinstance(mac, str) and mac.isascii() and isinstance(inputs, dict)):
+        raise TypeError("no derivation")
+    return mac, Derivation(inputs=inputs)
 
 
 def _entry(mac: object, serial: object, fingerprint: object, begins: object, ends: object) -> Entry:
@@ -99,7 +137,7 @@ def save(
     examined: Mapping[str, Examination],
     randomness: Randomness,
 ) -> None:
-    """Writes what held of what was `known`, and what was `examined` since, by address.
+    """Writes what held of what was `known`, with what is derived now, and what was `examined` since, by address.
 
     Only the holder of the lock does. Raises StoreError.
     """
@@ -107,7 +145,9 @@ def save(
     entries = {address: _fields(entry) for address, entry in known.entries.items()}
     for address, one in examined.items():
         entries[address] = (one.mac(key), one.serial, one.fingerprint, one.begins, one.ends)
-    writer.write(EXAMINED, json.dumps(entries, separators=(",", ":")).encode(), mode=SECRET_FILE)
+    projects = {"mac": known.derivation.mac(key), "inputs": known.derivation.inputs}
+    said = json.dumps({"certificates": entries, "projects": projects}, separators=(",", ":"))
+    writer.write(EXAMINED, said.encode(), mode=SECRET_FILE)
 
 
 def _fields(entry: Entry) -> tuple[str, str, str, float, float]:

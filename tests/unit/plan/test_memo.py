@@ -15,10 +15,12 @@ from scaffold.apply import leaves
 from scaffold.errors import ScaffoldError
 from scaffold.pki.issue import BACKDATE
 from scaffold.pki.profiles import Aspect, Latitude
-from scaffold.plan import checks, diff, memo
+from scaffold.plan import checks, diff, memo, own_text, trust_files
+from scaffold.plan.authorities import Authorities
 from scaffold.plan.intents import Renew
 from scaffold.plan.make import look, plan_all
 from scaffold.plan.model import Action, Work
+from scaffold.plan.unknown import Unknown
 from scaffold.store import examined, ledger
 from scaffold.store.files import Found
 from scaffold.store.layout import EXAMINED, EXAMINED_KEY, Layout
@@ -50,10 +52,12 @@ REMEMBERED = {
     TELLER,
 }
 
+PROJECTS = {"server.accounts", "server.front", "client.teller", "client.broken"}
+
 CERTIFICATES = ("servers/accounts/tls/cert.pem", "servers/front/tls/client-cert.pem", "clients/teller/tls/cert.pem")
 KEYS = ("servers/accounts/tls/key.pem", "servers/front/tls/client-key.pem", "clients/teller/tls/key.pem")
 OF_CAS = ("pki/root/ca.crt", "pki/issuing/ca.crt", "pki/issuing/ca.key", "pki/issuing/chain.pem")
-FILES = (*CERTIFICATES, *KEYS, *OF_CAS, ".scaffold/ledger.jsonl")
+FILES = (*CERTIFICATES, *KEYS, *OF_CAS, ".scaffold/ledger.jsonl", ".scaffold/projects.jsonl")
 
 
 def remembered(household):
@@ -94,6 +98,19 @@ def copied(pristine, folder):
     household = dataclasses.replace(pristine, folder=folder)
     shutil.copytree(pristine.out, household.out)
     return household
+
+
+@pytest.fixture
+def derived(monkeypatch):
+    """The addresses of the servers and clients of which settings were derived."""
+    found = []
+
+    def counting(t, party, facts, derive=trust_files._derived):
+        found.append(str(party.address))
+        return derive(t, party, facts)
+
+    monkeypatch.setattr(trust_files, "_derived", counting)
+    return found
 
 
 @pytest.fixture
@@ -169,6 +186,47 @@ def test_an_apply_does_not_fail_where_it_cannot_be_written(bank):
     (bank.out / KEYS[2]).unlink()
     apply(bank)
     assert planned(bank, remembered(bank)).plan.changes == ()
+
+
+def test_what_projects_are_rendered_from_is_not_derived_again(bank, derived):
+    assert planned(bank, remembered(bank)).plan.changes == ()
+    assert derived == []
+
+
+def test_without_it_all_is_derived(bank, derived):
+    planned(bank, None)
+    assert {*derived} == PROJECTS
+
+
+def test_what_was_derived_is_remembered_on(bank, derived):
+    before = remembered(bank).derivation
+    assert before.inputs.keys() == PROJECTS
+    (bank.out / KEYS[2]).unlink()
+    apply(bank)
+    assert remembered(bank).derivation == before
+    planned(bank, remembered(bank))
+    assert derived == []
+
+
+def test_what_an_apply_has_not_derived_under_other_facts_is_not_remembered(bank, derived):
+    """The new key of a CA is in the settings of whom it lets in, and of nobody else."""
+    (bank.out / "pki/issuing/ca.key").unlink()
+    apply(bank)
+    derived.clear()
+    assert planned(bank, remembered(bank)).plan.changes == ()
+    assert remembered(bank).derivation.inputs.keys() == PROJECTS - {*derived}
+    assert "server.accounts" not in derived
+
+
+def test_a_project_that_is_not_as_its_inputs_ask_is_not_remembered(bank):
+    apart = "clients/teller/client.py"
+    (bank.out / apart).write_text("mine\n")
+    path = bank.out / ".scaffold/projects.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if '"address":"client.teller"' not in line))
+    apply(bank)
+    assert "client.teller" not in remembered(bank).derivation.inputs
+    assert answer(bank, remembered(bank)) == answer(bank, None)
 
 
 # --- That it changes no answer -------------------------------------------------------------------------------------
@@ -351,9 +409,9 @@ def forged(bank, alter):
     """The entry of a leaf whose certificate does not fit any more, altered."""
     (bank.out / CERTIFICATES[2]).write_bytes((bank.out / CERTIFICATES[0]).read_bytes())
     path = bank.out / EXAMINED
-    entries = json.loads(path.read_bytes())
-    alter(entries)
-    path.write_text(json.dumps(entries))
+    said = json.loads(path.read_bytes())
+    alter(said["certificates"])
+    path.write_text(json.dumps(said))
 
 
 ALTERED = {
@@ -376,15 +434,29 @@ def test_a_forged_entry_is_not_believed(bank, alter):
 @pytest.mark.parametrize("moment", [3, 4])
 def test_other_moments_than_were_written_are_not_believed(bank, counted, moment):
     path = bank.out / EXAMINED
-    entries = json.loads(path.read_bytes())
-    entries[TELLER][moment] += 1.0
-    path.write_text(json.dumps(entries))
+    said = json.loads(path.read_bytes())
+    said["certificates"][TELLER][moment] += 1.0
+    path.write_text(json.dumps(said))
     planned(bank, remembered(bank))
     assert TELLER in counted
     assert "server.accounts.certificate" not in counted
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"7", b'{"a":{}}', b"[" * 100_000, b"\xff"])
+DAMAGED = (
+    b"",
+    b"[]",
+    b"{",
+    b"7",
+    b'{"a":{}}',
+    b'{"certificates":{},"projects":7}',
+    b'{"certificates":{},"projects":{"mac":7,"inputs":{}}}',
+    b'{"certificates":{},"projects":{"mac":"","inputs":[]}}',
+    b"[" * 100_000,
+    b"\xff",
+)
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 def test_a_damaged_file_is_none(bank, counted, content):
     (bank.out / EXAMINED).write_bytes(content)
     assert answer(bank, remembered(bank)) == answer(bank, None)
@@ -404,6 +476,23 @@ def test_what_is_a_link_is_not_read(bank):
     (bank.out / EXAMINED).rename(bank.folder / "elsewhere")
     (bank.out / EXAMINED).symlink_to(bank.folder / "elsewhere")
     assert remembered(bank) == examined.Remembered()
+
+
+def test_inputs_that_were_not_derived_are_not_believed(bank, derived):
+    """A record with other inputs, and an entry that says the same."""
+    derivation = remembered(bank).derivation
+    record, path = bank.out / ".scaffold/projects.jsonl", bank.out / EXAMINED
+    for file in (record, path):
+        file.write_text(file.read_text().replace(derivation.inputs["client.teller"], "0" * 64))
+    assert remembered(bank).derivation.inputs["client.teller"] == "0" * 64
+    planned(bank, remembered(bank))
+    assert {*derived} == PROJECTS
+
+
+def test_what_was_derived_elsewhere_is_not_believed(bank, derived):
+    (bank.out / EXAMINED_KEY).write_bytes(b"k" * 32)
+    planned(bank, remembered(bank))
+    assert {*derived} == PROJECTS
 
 
 # --- What an entry is of -------------------------------------------------------------------------------------------
@@ -447,6 +536,46 @@ def test_every_part_of_what_is_wanted_counts(bank):
         content(signer="other"),
     ]
     assert len({*variants}) == len(variants)
+
+
+def test_every_part_of_what_settings_are_derived_from_counts(bank, monkeypatch):
+    basis = planned(bank, None).basis
+    authorities = planned(bank, None).authorities
+    kinds = basis.kinds
+    teller, accounts = Address.client("teller"), Address.server("accounts")
+    other_kind = dataclasses.replace(kinds[teller], digest="other")
+    swapped = {**kinds, teller: kinds[accounts], accounts: kinds[teller]}
+    other_facts = {"issuing": dataclasses.replace(authorities["issuing"].issuer, spki=b"other")}
+    generations = [other_facts.get(name, authority.issuer) for name, authority in authorities.items()]
+
+    def source(t=basis.topology, kinds=kinds, authorities=authorities):
+        return memo.source_of(t, kinds, authorities)
+
+    sources = [
+        source(),
+        source(dataclasses.replace(basis.topology, text=basis.topology.text + b"#")),
+        source(kinds={**kinds, teller: other_kind}),
+        source(kinds=swapped),
+        source(authorities=Authorities.of(basis.topology, generations)),
+    ]
+    monkeypatch.setattr(own_text, "digest", lambda: b"other")
+    sources.append(source())
+    assert len({*sources}) == len(sources)
+    assert None not in sources
+
+
+def test_settings_that_wait_for_a_key_are_not_remembered(bank):
+    basis, authorities = planned(bank, None).basis, planned(bank, None).authorities
+    unmade = dataclasses.replace(authorities["issuing"].issuer, spki=Unknown.AFTER_APPLY)
+    waiting = Authorities.of(basis.topology, [authorities["root"].issuer, unmade])
+    assert memo.source_of(basis.topology, basis.kinds, waiting) is None
+    assert memo.source_of(dataclasses.replace(basis.topology, text=b""), basis.kinds, authorities) is None
+
+
+def test_other_rules_make_another_entry(bank, counted, monkeypatch):
+    monkeypatch.setattr(own_text, "digest", lambda: b"other")
+    planned(bank, remembered(bank))
+    assert {*counted} >= REMEMBERED
 
 
 def test_what_is_broken_on_purpose_is_never_remembered(bank):
