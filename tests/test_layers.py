@@ -16,7 +16,7 @@ from scaffold.topology.address import Part
 PACKAGE = Path(scaffold.__file__).parent
 
 ROOMS = (
-    "errors", "collector", "topology", "pki", "settings", "kinds", "store", "issuers", "plan",
+    "errors", "topology", "pki", "settings", "kinds", "store", "issuers", "plan",
     "apply", "running", "publish", "verify", "contract", "view", "cli", "testing",
 )  # fmt: skip
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from scaffold.apply import adopted_leaves, authorities, leaves, projects, staples
 from scaffold.apply.context import ApplyContext, Progress
-from scaffold.collector import garbage_collector_off
 from scaffold.errors import Overtaken, StoreError
 from scaffold.pki.crl import Reason
 from scaffold.pki.issue import new_serial
@@ -66,9 +65,8 @@ def apply(
     with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):
         _check_unchanged(context, plan)
         _prepare(context)
-        with garbage_collector_off():
-            _carry_out(context, plan)
-            _remember(context, planned.memo)
+        _carry_out(context, plan)
+        _remember(context, planned.memo)
     undone = tuple(change for change in plan.changes if change.action is Action.CONFLICT)
     return Outcome(tuple(change for change in plan.changes if change.action is not Action.CONFLICT), undone)
 

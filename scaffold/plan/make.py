@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
-from scaffold.collector import garbage_collector_off
 from scaffold.errors import PlanError
 from scaffold.issuers.port import Mounted
 from scaffold.kinds import limits
@@ -83,14 +82,13 @@ def look(
     mounted = issuers or {}
     if t.reproducible is not None:
         now = t.reproducible.at
-    with garbage_collector_off():
-        observed = Observation(layout)
-        observed.check_topology(t.name)
-        observed.ledger.check()
-        desired = desire(t, mounted, generations)
-        adopted, said = _check(desired, kinds, observed, now)
-        brought = _brought(t, adopted, kinds, observed, now)
-        return Basis(desired, observed, adopted, kinds, now, (*said, *brought.notes), mounted, remembered, brought)
+    observed = Observation(layout)
+    observed.check_topology(t.name)
+    observed.ledger.check()
+    desired = desire(t, mounted, generations)
+    adopted, said = _check(desired, kinds, observed, now)
+    brought = _brought(t, adopted, kinds, observed, now)
+    return Basis(desired, observed, adopted, kinds, now, (*said, *brought.notes), mounted, remembered, brought)
 
 
 def _check(
@@ -191,24 +189,23 @@ def plan_as_it_stands(
 ) -> Planned:
     """The same, whatever is wrong with certificates from elsewhere: those stay as they stand, with a note."""
     _check_overwrite(basis.topology, overwrite)
-    with garbage_collector_off():
-        found = diff(
-            basis.desired,
-            basis.observed,
-            basis.existing,
-            basis.kinds,
-            basis.now,
-            overwrite=overwrite,
-            resolutions=resolutions,
-            intents=intents,
-            hold_pending=hold_pending,
-            remembered=basis.remembered,
-            brought=basis.brought,
-        )
-        if basis.existing:
-            from scaffold.plan.adopted import refuse_invalid
+    found = diff(
+        basis.desired,
+        basis.observed,
+        basis.existing,
+        basis.kinds,
+        basis.now,
+        overwrite=overwrite,
+        resolutions=resolutions,
+        intents=intents,
+        hold_pending=hold_pending,
+        remembered=basis.remembered,
+        brought=basis.brought,
+    )
+    if basis.existing:
+        from scaffold.plan.adopted import refuse_invalid
 
-            refuse_invalid(basis.topology, basis.existing, found.changes, basis.now)
+        refuse_invalid(basis.topology, basis.existing, found.changes, basis.now)
     plan = Plan(
         topology=basis.topology.name,
         changes=found.changes,

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from scaffold.collector import garbage_collector_off
 from scaffold.errors import TopologyError
 from scaffold.topology import graph, language, names, rules
 from scaffold.topology.constraints import forbidden_by
@@ -95,8 +94,7 @@ def _reading_hint(path: Path) -> str:
 def loads(text: bytes, source: Path, suggest: Suggest = _any_template) -> Topology:
     """The topology in `text`; `source` is named in places, and paths in the topology are relative to its folder."""
     mistakes = Mistakes()
-    with garbage_collector_off():
-        t = _topology(_values(text, source, mistakes), Places(text, source), source, mistakes, suggest)
+    t = _topology(_values(text, source, mistakes), Places(text, source), source, mistakes, suggest)
     mistakes.check()
     return replace(t, text=text)
 
@@ -104,7 +102,7 @@ def loads(text: bytes, source: Path, suggest: Suggest = _any_template) -> Topolo
 def _values(text: bytes, source: Path, mistakes: Mistakes) -> Values:
     """What the file says, as far as it can be read.
 
-    The nodes are gone when this returns, so the collector never gets to see them.
+    The nodes are gone when this returns.
     """
     document = Document(text, source)
     return language.TOPOLOGY.read_on(document.root, document, mistakes)
