@@ -54,8 +54,9 @@ def kinds() -> str:
             must = "–" if role == "client" else "yes" if "must_staple" in can.supports else "no"
             checks = ", ".join(one for one in RevocationCheck if one in can.check_revocation)
             otherwise = ", ".join(one for one in OnUnavailable if one in can.on_unavailable)
-            rows.append((f"{role} `{folder.name}`", checks, otherwise, staple, must))
-    head = ("kind", "`check_revocation`", "`on_unavailable`", "staple", "`must_staple`")
+            callees = ", ".join(one for one in RevocationCheck if one in can.checks_callees - {RevocationCheck.NONE})
+            rows.append((f"{role} `{folder.name}`", checks, callees or "no", otherwise, staple, must))
+    head = ("kind", "`check_revocation`", "of whom it calls", "`on_unavailable`", "staple", "`must_staple`")
     return _table(head, rows, numbers=False)
 
 

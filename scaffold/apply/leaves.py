@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography import x509
 
@@ -90,7 +90,10 @@ def _made(context: ApplyContext, change: Change, asked: IssuedCertificate, autho
 def _entry(one: _Made, authorities: Authorities) -> Issued:
     # Who signs a leaf that is broken on purpose is nobody's business but the plan's: it looks for itself.
     signer = "" if one.asked.fault is not None else known(authorities[one.asked.issuer].issuer.spki_sha256)
-    return entry(one.asked.address, one.asked.issuer, one.issuance.certificate, signer)
+    recorded = entry(one.asked.address, one.asked.issuer, one.issuance.certificate, signer)
+    # What is broken on purpose may have other names than its profile.
+    names = () if one.asked.fault is not None else tuple(san.value for san in one.asked.profile.sans)
+    return replace(recorded, names=names)
 
 
 def _issued(context: ApplyContext, asked: IssuedCertificate, key: PrivateKey, authorities: Authorities) -> Issuance:

@@ -17,7 +17,7 @@ from scaffold.plan.projects import EDITED, held_tls, owner_of
 from scaffold.plan.revocations import freshest
 from scaffold.plan.trust_files import Project, ignored, is_allow_list, trust_files
 from scaffold.plan.unknown import known
-from scaffold.settings.peers import peer_issuers
+from scaffold.settings.peers import looked_up_issuers
 from scaffold.store import bases, files
 from scaffold.store import projects as records
 from scaffold.store.projects import Guard, Offer, Record, digest
@@ -310,7 +310,7 @@ def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authoriti
         if (text := fixed.get(path)) is None:
             continue
         if path == one.paths.crl:
-            signers = authorities.crl_signers(peer_issuers(context.topology, one.party))
+            signers = authorities.crl_signers(looked_up_issuers(context.topology, one.party))
             text = freshest(context.read(path), text, signers, context.now)
         context.write(path, text)
     _put(context, rendered, [path for path in wanted if path in own])

@@ -14,7 +14,7 @@ from typing import TypeVar
 from scaffold.errors import KindError
 from scaffold.kinds import mutations
 from scaffold.kinds.mutations import Mutation
-from scaffold.topology.model import IdentityForm, KeyType, OnUnavailable, RevocationCheck, SanType, TlsProfile
+from scaffold.topology.model import IdentityForm, KeyType, OnUnavailable, Party, RevocationCheck, SanType, TlsProfile
 
 FEATURES = (
     "health",
@@ -120,6 +120,9 @@ class Capabilities:
     `sees_callers_by` are the forms of identity by which it can know a caller with a certificate from elsewhere;
     `refuses_in` (`tls`, or its protocol's name) is where it refuses a valid caller who is not drawn.
 
+    `checks_callees`: the ways of `check_revocation` by which a server looks up the servers that it calls, too; by the
+    others its callers alone. A client always does.
+
     `protocol` is what it speaks, as URLs have it for a scheme. `conversation` is the program with which verify speaks a
     server's protocol other than HTTP, relative to the template, and `before_tls` what that protocol says before TLS
     begins.
@@ -141,6 +144,7 @@ class Capabilities:
     groups: Mapping[str, str]
     tls: frozenset[TlsProfile]
     check_revocation: frozenset[RevocationCheck]
+    checks_callees: frozenset[RevocationCheck]
     on_unavailable: frozenset[OnUnavailable]
     checks_names: frozenset[SanType]
     sees_issuer_by: str
@@ -156,6 +160,11 @@ class Capabilities:
     """Of a kind that declares none every file is merged, but for `tls/`."""
     config_check: tuple[str, ...] = ()
     mutations: tuple[Mutation, ...] = ()
+
+    def check_of_callees(self, party: Party) -> RevocationCheck:
+        """How `party`, which is of this kind, looks up the servers that it calls."""
+        check = party.check_revocation
+        return check if check in self.checks_callees else RevocationCheck.NONE
 
     def owner_of(self, path: str) -> Owner:
         """Whose the file at `path` is, which is relative to the project."""
@@ -174,6 +183,7 @@ def parse(block: object, where: str) -> Capabilities:
     server = role == "server"
     protocol = reader.scheme("protocol", HTTP)
     sees_issuer_by = reader.choice("sees_issuer_by", ("key", "name", "none"), None if server else "key")
+    check_revocation = reader.members("check_revocation", RevocationCheck, (RevocationCheck.NONE,))
     capabilities = Capabilities(
         summary=reader.text("summary", None),
         role=role,
@@ -187,7 +197,8 @@ def parse(block: object, where: str) -> Capabilities:
         tls12_refuses=reader.members("tls12_refuses", KeyType, ()),
         groups=reader.versions("groups", str),
         tls=reader.members("tls", TlsProfile, tuple(TlsProfile)),
-        check_revocation=reader.members("check_revocation", RevocationCheck, (RevocationCheck.NONE,)),
+        check_revocation=check_revocation,
+        checks_callees=reader.members("checks_callees", RevocationCheck, ()) if server else check_revocation,
         on_unavailable=reader.members("on_unavailable", OnUnavailable, (OnUnavailable.REFUSE,)),
         checks_names=reader.members("checks_names", SanType, (SanType.DNS, SanType.IP)),
         sees_issuer_by=sees_issuer_by,

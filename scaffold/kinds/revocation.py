@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from scaffold.errors import Place, TopologyError
 from scaffold.kinds.catalogue import Kind
-from scaffold.settings.peers import callee_issuers, callees_from_elsewhere, has_crl, needs_crls, peer_issuers
+from scaffold.settings.peers import callees_from_elsewhere, has_crl, looked_up_issuers, needs_crls, peer_issuers
 from scaffold.topology import graph, names
 from scaffold.topology.durations import format_duration
 from scaffold.topology.messages import Invalid
@@ -32,6 +32,7 @@ def check(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
     elif needs_crls(t, party):
         yield from _check_files(t, party, issuers)
     yield from _unknown_pointers(t, party)
+    yield from _callees_unchecked(t, party, kind)
 
 
 def _check_known_issuers(t: Topology, party: Party, kind: Kind) -> None:
@@ -47,10 +48,25 @@ def _check_known_issuers(t: Topology, party: Party, kind: Kind) -> None:
 
 
 def _looked_up(t: Topology, party: Party, kind: Kind) -> tuple[Ca, ...]:
-    """The CAs whose certificates `party` looks up. A kind that follows pointers does so for whom it calls, too."""
-    called = party.calls if "crls_over_http" in kind.capabilities.supports else ()
-    names = (*peer_issuers(t, party), *(callee_issuers(t, party) if called else ()))
-    return tuple(t.cas[name] for name in dict.fromkeys(names))
+    """The CAs whose certificates `party` looks up."""
+    checks_callees = kind.capabilities.check_of_callees(party) is not RevocationCheck.NONE
+    names = looked_up_issuers(t, party) if checks_callees else peer_issuers(t, party)
+    return tuple(t.cas[name] for name in names)
+
+
+def _callees_unchecked(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
+    here = [one for one in (t.servers[name] for name in party.calls) if one.issued_here]
+    if here and kind.capabilities.check_of_callees(party) is RevocationCheck.NONE:
+        called = ", ".join(str(one.address) for one in here)
+        yield Note(
+            party.address,
+            f'checks revocation of its callers alone (template "{kind.name}", check_revocation: '
+            f"{party.check_revocation}): a revoked certificate of {called} is still accepted",
+        )
+    elsewhere = callees_from_elsewhere(t, party)
+    if elsewhere and isinstance(party, Server):
+        called = ", ".join(str(one.address) for one in elsewhere)
+        yield Note(party.address, f"looks nobody up that is issued elsewhere: a revoked {called} is still accepted")
 
 
 def _check_staples(t: Topology, client: Party, kind: Kind) -> None:

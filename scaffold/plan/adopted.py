@@ -25,7 +25,7 @@ from scaffold.pki.names import comparable, rfc2253
 from scaffold.plan import revocations
 from scaffold.plan.desired import Desired
 from scaffold.plan.model import Change, Work
-from scaffold.settings.peers import callee_issuers, needs_crls, peer_issuers
+from scaffold.settings.peers import callee_issuers, looked_up_issuers, needs_crls, peer_issuers
 from scaffold.store.brought import leaves
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.layout import ca_paths
@@ -33,7 +33,7 @@ from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.mistakes import Mistakes
-from scaffold.topology.model import Ca, Client, Party, Server, Topology
+from scaffold.topology.model import Ca, Client, Party, RevocationCheck, Server, Topology
 from scaffold.topology.notes import Note
 from scaffold.topology.publication import crl_url, published_name
 
@@ -346,9 +346,14 @@ def crls_for_those_who_check(one: Adoption) -> Found:
         kind = one.kinds.get(party.address)
         if kind is None or "crls_over_http" in kind.capabilities.supports or not needs_crls(one.t, party):
             continue
-        for issuer in peer_issuers(one.t, party):
+        for issuer in _looked_up(one.t, party, kind):
             if (found := one.above(issuer)) is not None:
                 yield from _crls_lacking(one, party, issuer, *found)
+
+
+def _looked_up(t: Topology, party: Party, kind: Kind) -> tuple[str, ...]:
+    checks_callees = kind.capabilities.check_of_callees(party) is not RevocationCheck.NONE
+    return looked_up_issuers(t, party) if checks_callees else peer_issuers(t, party)
 
 
 def _crls_lacking(one: Adoption, party: Party, issuer: str, ca: Ca, brought: ExistingCa) -> Found:

@@ -40,7 +40,7 @@ from scaffold.plan.reasons import Finding, Reason, ReasonCode
 from scaffold.plan.traces import has_left_traces
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
-from scaffold.settings.peers import peer_issuers
+from scaffold.settings.peers import looked_up_issuers
 from scaffold.store import gitignore, secrets
 from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
@@ -587,7 +587,7 @@ class _Diff:
         there = self.observed.content(path)
         if there == text:
             return None
-        signers = settled.crl_signers(peer_issuers(self.desired.topology, one.party))
+        signers = settled.crl_signers(looked_up_issuers(self.desired.topology, one.party))
         reason = self._content(path, revocations.freshest(there, text, signers, self.now))
         if reason is None:
             return None
@@ -598,7 +598,7 @@ class _Diff:
     def _pending(self, one: DesiredParty, path: str, settled: Authorities) -> Finding:
         if path != one.paths.crl:
             return Finding(Reason(ReasonCode.AUTHORITY, path))
-        signers = settled.crl_signers(peer_issuers(self.desired.topology, one.party))
+        signers = settled.crl_signers(looked_up_issuers(self.desired.topology, one.party))
         due = all(signer.crl_due for signer in signers if isinstance(signer.crl, Unknown))
         if due and self._still_does(self.observed.content(path), signers):
             return Finding(Reason(ReasonCode.CRL_PENDING_DUE, path), can_wait=True)

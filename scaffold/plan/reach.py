@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,10 +12,13 @@ from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
 from scaffold.plan.make import Basis
 from scaffold.plan.model import Plan
+from scaffold.settings.peers import server_name
+from scaffold.settings.subjects import rfc2253
 from scaffold.store import ledger
+from scaffold.store.ledger import Issued
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
-from scaffold.topology.model import Client, OnUnavailable, Party, RevocationCheck, Server, Topology
+from scaffold.topology.model import Client, OnUnavailable, Party, RevocationCheck, Server
 
 
 class By(enum.StrEnum):
@@ -41,10 +45,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Of one certificate: who refuses it, who accepts it (they check nothing), and of whom that is not known.
+    """Of one certificate: who refuses it, who accepts it (they do not look it up), and of whom that is not known.
 
-    Nobody else in the topology is shown it, or lets its holder in. `not_after` is its end; None where it was not
-    issued here.
+    Nobody else in the topology lets its holder in, or takes it for a server that is called. `not_after` is its end;
+    None where it was not issued here.
     """
 
     address: Address
@@ -53,6 +57,8 @@ class Reach:
     refused_by: tuple[Refusal, ...] = ()
     accepted_by: tuple[Address, ...] = ()
     unknown: tuple[Address, ...] = ()
+    callers_only: tuple[Address, ...] = ()
+    """Those in `accepted_by` that look up who calls them, and not this one, whom they call."""
     behind: tuple[Address, ...] = ()
     """Those in `accepted_by` that will check once their projects are as the topology says."""
 
@@ -75,17 +81,46 @@ def reach(basis: Basis, address: Address, ca: str, serial: str, *, replaced: boo
     `replaced`: whether its holder gets another, a CA over a key of its own.
     """
     issued = basis.observed.ledger.by_serial.get((ca, serial))
-    shown_to = {party.address: party for party in _shown_to(basis.topology, address)}.values()
-    known = [(one, _by(basis, one, address, replaced=replaced)) for one in shown_to if not _is_external(one)]
+    meetings: dict[Address, list[_Meeting]] = {}
+    for one in _shown_to(basis, address, issued):
+        meetings.setdefault(one.party.address, []).append(one)
+    refused: list[Refusal] = []
+    accepted: list[Address] = []
+    unknown: list[Address] = []
+    behind: list[Address] = []
+    callers_only: list[Address] = []
+    for checker, of_it in meetings.items():
+        party = of_it[0].party
+        if _is_external(party):
+            unknown.append(checker)
+            continue
+        found = [_by(basis, one, address, replaced=replaced) for one in of_it]
+        if None not in found:
+            refused.extend(_refusal(party, by) for by in found[:1] if by is not None)
+        else:
+            accepted.append(checker)
+            if _in_force(basis, party) is not RevocationCheck.NONE:
+                callers_only.append(checker)
+        if _is_behind(basis, party):
+            behind.append(checker)
     return Reach(
         address,
         serial,
         issued.not_after if issued is not None else None,
-        refused_by=tuple(_refusal(checker, by) for checker, by in known if by is not None),
-        accepted_by=tuple(checker.address for checker, by in known if by is None),
-        unknown=tuple(one.address for one in shown_to if _is_external(one)),
-        behind=tuple(one.address for one in shown_to if not _is_external(one) and _is_behind(basis, one)),
+        refused_by=tuple(refused),
+        accepted_by=tuple(accepted),
+        unknown=tuple(unknown),
+        behind=tuple(behind),
+        callers_only=tuple(callers_only),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Meeting:
+    """Who is shown a certificate, and whether it is that of a server that it calls."""
+
+    party: Party
+    of_callee: bool
 
 
 def _refusal(checker: Party, by: By) -> Refusal:
@@ -93,14 +128,14 @@ def _refusal(checker: Party, by: By) -> Refusal:
     return Refusal(checker.address, by, fails_open=fails_open)
 
 
-def _by(basis: Basis, checker: Party, address: Address, *, replaced: bool) -> By | None:
-    """What `checker` refuses the certificate by; None where it does not."""
+def _by(basis: Basis, meeting: _Meeting, address: Address, *, replaced: bool) -> By | None:
+    """What the certificate is refused by; None where it is not."""
+    checker, can = meeting.party, basis.kinds[meeting.party.address].capabilities
     check = _in_force(basis, checker)
-    if check is not RevocationCheck.NONE:
+    if check is not RevocationCheck.NONE and (not meeting.of_callee or check in can.checks_callees):
         return By(check.value)
-    sees_key = basis.kinds[checker.address].capabilities.sees_issuer_by == "key"
-    of_ca = address.role is Role.CA and replaced and isinstance(checker, Server)
-    return By.ALLOW_LIST if of_ca and sees_key else None
+    of_ca = address.role is Role.CA and replaced and not meeting.of_callee
+    return By.ALLOW_LIST if of_ca and can.sees_issuer_by == "key" else None
 
 
 def _in_force(basis: Basis, checker: Party) -> RevocationCheck:
@@ -113,27 +148,70 @@ def _is_behind(basis: Basis, checker: Party) -> bool:
     return _in_force(basis, checker) is RevocationCheck.NONE is not checker.check_revocation
 
 
-def _shown_to(t: Topology, address: Address) -> Iterator[Party]:
-    """Whoever is shown the certificate and would let its holder in: servers of a caller's, callers of a server's."""
+def _shown_to(basis: Basis, address: Address, issued: Issued | None) -> Iterator[_Meeting]:
+    """Whoever is shown the certificate and would let its holder in, or take it for a server that it calls."""
+    t = basis.topology
     if address.role is Role.CA:
         for party in graph.parties(t):
             if party.issuer in t.cas and address.name in {ca.name for ca in graph.chain(t, party.issuer)}:
-                yield from _peers(t, party)
+                yield from (_Meeting(t.servers[name], of_callee=False) for name in party.calls)
+                if isinstance(party, Server):
+                    yield from (_Meeting(caller, of_callee=True) for caller in graph.callers(t, party.name))
         return
-    parties: Mapping[str, Party] = t.servers if address.role is Role.SERVER else t.clients
-    if address.name not in parties:
-        return  # nobody lists who is not in the topology any more
-    party = parties[address.name]
-    if isinstance(party, Server) and address.part is not Part.CLIENT_CERTIFICATE:
-        yield from graph.callers(t, party.name)
-    else:
-        yield from (t.servers[name] for name in party.calls)
+    for_servers = address.role is Role.SERVER and address.part is not Part.CLIENT_CERTIFICATE
+    yield from _believing(basis, address, issued) if for_servers else _letting_in(basis, address, issued)
 
 
-def _peers(t: Topology, party: Party) -> Iterator[Party]:
-    yield from (t.servers[name] for name in party.calls)
-    if isinstance(party, Server):
-        yield from graph.callers(t, party.name)
+def _believing(basis: Basis, address: Address, issued: Issued | None) -> Iterator[_Meeting]:
+    """Those who call a server by a name that the certificate has, whoever that server is."""
+    t = basis.topology
+    for caller, callee in graph.edges(t):
+        if _is_own(callee, address) or (issued is not None and _passes_for(basis, issued, caller, callee)):
+            yield _Meeting(caller, of_callee=True)
+
+
+def _passes_for(basis: Basis, issued: Issued, caller: Party, callee: Server) -> bool:
+    """Whether `caller` would take the certificate for that of `callee`: root and name are right."""
+    t = basis.topology
+    if issued.ca not in t.cas or not callee.issued_here:
+        return False  # which root it was below is not known any more; or no root of ours vouches for the callee
+    if graph.root_of(t, issued.ca) is not graph.root_of(t, callee.issuer):
+        return False  # each server is believed by its own root
+    expected, names = server_name(callee), issued.names
+    if not _is_external(caller) and "takes_common_names" in basis.kinds[caller.address].capabilities.supports:
+        names = (*names, *_COMMON_NAME.findall(issued.subject))
+    return any(_covers(name.lower(), expected.lower()) for name in names)
+
+
+_COMMON_NAME = re.compile(r"(?:^|[,+])CN=([^,+]*)")
+
+
+def _covers(name: str, expected: str) -> bool:
+    """RFC 9525 6.3: a wildcard is the whole first label."""
+    if not name.startswith("*."):
+        return name == expected
+    first = expected.removesuffix(name[1:])
+    return first != expected and "." not in first
+
+
+def _letting_in(basis: Basis, address: Address, issued: Issued | None) -> Iterator[_Meeting]:
+    """The servers that let the holder in, as itself or as a caller whose identity the certificate has."""
+    for caller, server in graph.edges(basis.topology):
+        if _is_own(caller, address) or (issued is not None and _is_taken_for(basis, issued, caller, server)):
+            yield _Meeting(server, of_callee=False)
+
+
+def _is_taken_for(basis: Basis, issued: Issued, caller: Party, server: Server) -> bool:
+    """Whether `server` could not tell the holder from `caller`: an allow list's entry is issuer and identity."""
+    if issued.ca != caller.issuer or _is_external(caller):
+        return False
+    if basis.kinds[server.address].capabilities.sees_issuer_by == "key":
+        return caller.identity in issued.names
+    return issued.subject == rfc2253(caller.subject)
+
+
+def _is_own(party: Party, address: Address) -> bool:
+    return party.address == address.entity
 
 
 def _is_external(party: Party) -> bool:

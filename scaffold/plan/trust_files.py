@@ -16,6 +16,7 @@ from scaffold.settings.derivation import client_settings, server_settings
 from scaffold.settings.peers import (
     callee_issuers,
     callees_from_elsewhere,
+    looked_up_issuers,
     needs_crls,
     peer_issuers,
     trust_in,
@@ -137,7 +138,7 @@ def trust_files(
         for name in party.calls:
             files[trust_in(common, name)] = _roots_of(t.servers[name], authorities, brought)
     if crls_in_use or needs_crls(t, party):
-        files[paths.crl] = _crls(authorities, peers)
+        files[paths.crl] = _crls(authorities, looked_up_issuers(t, party))
     return files
 
 
@@ -155,8 +156,8 @@ def ignored(one: DesiredParty, public: Iterable[str]) -> bytes:
     return gitignore.of_tls(path.removeprefix(f"{one.paths.tls}/") for path in public)
 
 
-def _crls(authorities: Authorities, peers: tuple[str, ...]) -> bytes | Unknown:
+def _crls(authorities: Authorities, issuers: tuple[str, ...]) -> bytes | Unknown:
     """The CRL of every key of the chains, the roots' too: OpenSSL's `CRL_CHECK_ALL` wants each."""
-    texts = [generation.crl or b"" for generation in authorities.crl_signers(peers)]
+    texts = [generation.crl or b"" for generation in authorities.crl_signers(issuers)]
     known = [text for text in texts if not isinstance(text, Unknown)]
     return b"".join(known) if len(known) == len(texts) else Unknown.AFTER_APPLY

@@ -13,6 +13,7 @@ from scaffold.settings.peers import (
     crl_name_above,
     depth,
     has_crl,
+    looked_up_issuers,
     needs_crls,
     peer_issuers,
     server_name,
@@ -109,6 +110,7 @@ def _call(callee: Server, trust: str) -> Call:
         server_name=expected,
         url=f"https://{HostPort(expected, callee.dial.port)}/",
         identity=callee.identity if callee.issued_here else None,
+        issued_here=callee.issued_here,
         must_staple=callee.must_staple,
         trust=trust,
     )
@@ -144,14 +146,17 @@ def _revocation(t: Topology, party: Party, facts: CaFactsByName) -> Revocation:
     check, on_unavailable = party.check_revocation, party.on_unavailable
     if check is RevocationCheck.NONE:
         return _NOTHING_DEMANDED
-    issuers = peer_issuers(t, party)
-    chains = dict.fromkeys(ca.name for name in issuers for ca in graph.chain(t, name)) if needs_crls(t, party) else ()
+    issuers, all_issuers = peer_issuers(t, party), looked_up_issuers(t, party)
+    listed = all_issuers if needs_crls(t, party) else ()
+    chains = dict.fromkeys(ca.name for name in listed for ca in graph.chain(t, name))
     asked = issuers if check is RevocationCheck.OCSP else ()
+    callees = [name for name in all_issuers if name not in issuers] if check is RevocationCheck.OCSP else ()
     return Revocation(
         check.value,
         on_unavailable.value,
         crls=tuple(_crl_sources(t, [name for name in chains if has_crl(t.cas[name])], facts)),
         responders=tuple(_ocsp_sources(t, (name for name in asked if t.cas[name].revocation.ocsp), facts)),
+        callee_responders=tuple(_ocsp_sources(t, (name for name in callees if t.cas[name].revocation.ocsp), facts)),
         by_application=check is RevocationCheck.OCSP or on_unavailable is OnUnavailable.ALLOW,
     )
 

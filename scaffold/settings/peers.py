@@ -46,6 +46,12 @@ def trust_in(common: str, callee: str) -> str:
     return f"{common.removesuffix('.pem')}.{callee}.pem"
 
 
+def looked_up_issuers(t: Topology, party: Party) -> tuple[str, ...]:
+    """The CAs whose certificates `party` looks up, where it checks revocation: of its callers and of its callees."""
+    callees = callee_issuers(t, party) if party.calls else ()
+    return tuple(dict.fromkeys((*peer_issuers(t, party), *callees)))
+
+
 def anchors(t: Topology, issuers: Iterable[str]) -> tuple[str, ...]:
     """The names of the root CAs above `issuers`, each once."""
     return tuple(dict.fromkeys(graph.root_of(t, name).name for name in issuers))
@@ -83,7 +89,7 @@ def needs_crls(t: Topology, party: Party) -> bool:
         case RevocationCheck.CRL:
             return True
         case RevocationCheck.OCSP:
-            return any(_has_intermediate(t, name) for name in peer_issuers(t, party))
+            return any(_has_intermediate(t, name) for name in looked_up_issuers(t, party))
         case _:
             assert_never(party.check_revocation)
 

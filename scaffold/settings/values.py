@@ -95,6 +95,8 @@ class Call:
     identity: str | None
     must_staple: bool = False
     trust: str = "tls/ca.pem"
+    issued_here: bool = True
+    """Whether a CA of the topology issues its certificate: of others nobody here knows what is revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,9 @@ class Revocation:
     on_unavailable: str = "refuse"
     crls: tuple[Source, ...] = ()
     responders: tuple[Source, ...] = ()
+    callee_responders: tuple[Source, ...] = ()
+    """Of a server that asks by OCSP: the responders of the CAs that issue to those whom it calls, and to nobody who
+    calls it."""
     by_application: bool = False
 
 

@@ -7,7 +7,8 @@ One event per line, each with its `event` and, as ISO 8601 in UTC, its `at` (`jo
     ca-key     ca, spki (base64 DER), file_sha256       a CA's key, before its file is in place; `ca` is NAME, or
                                                         NAME@2 for the second generation
     issued     address, ca, serial (hex), subject, issuer, not_before, not_after, fingerprint_sha256,
-               issuer_key, key (SHA-256 of the SPKI of the key that signed it, and of its own)
+               issuer_key, key (SHA-256 of the SPKI of the key that signed it, and of its own), of a leaf its
+               names (its subject alternative names)
     crl        ca, number                               a CRL's number, before it is in place; `ca` as above
     revoked    ca, serial, reason, replace              before a CRL says so; `removeFromCRL` lifts a `certificateHold`
                                                         (RFC 5280 5.3.1); `replace` is false where no new one follows
@@ -62,6 +63,8 @@ class Issued:
     """SHA-256 of the SubjectPublicKeyInfo of the key that signed it."""
     key: str = ""
     """SHA-256 of its own SubjectPublicKeyInfo; empty where the ledger is older than that."""
+    names: tuple[str, ...] = ()
+    """A leaf's subject alternative names; empty where the ledger is older than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,7 @@ class _Reading:
             case "revoked":
                 _revoke(self.revoked, self.lifted, _revocation(event))
             case "burnt":
-                self.burnt.update(_keys(event))
+                self.burnt.update(_list(event, "keys"))
             case unknown:
                 # What a newer version says of a CA may be a revocation: no CRL is signed without it.
                 raise ValueError(f"this version knows no event {unknown!r}; a newer one may have written it")
@@ -237,7 +240,8 @@ def _issued(event: journal.Event) -> Issued:
     _check(_SERIAL, "serial", serial)
     _check(_SHA256, "fingerprint_sha256", fingerprint)
     keys = _text(event, "issuer_key", ""), _text(event, "key", "")
-    return Issued(Address.parse(address), ca, serial, subject, issuer, not_before, not_after, fingerprint, *keys)
+    names = _list(event, "names") if "names" in event else ()
+    return Issued(Address.parse(address), ca, serial, subject, issuer, not_before, not_after, fingerprint, *keys, names)
 
 
 def _generation(event: journal.Event) -> str:
@@ -269,11 +273,11 @@ def _number(event: journal.Event) -> int:
     return number
 
 
-def _keys(event: journal.Event) -> list[str]:
-    keys = event.get("keys")
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        raise ValueError(f"`keys` is {keys!r}")
-    return keys
+def _list(event: journal.Event, name: str) -> tuple[str, ...]:
+    texts = event.get(name)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"`{name}` is {texts!r}")
+    return tuple(texts)
 
 
 def _text(event: journal.Event, name: str, default: str | None = None) -> str:
@@ -360,6 +364,7 @@ class Recorder:
                     "fingerprint_sha256": one.fingerprint_sha256,
                     "issuer_key": one.issuer_key,
                     "key": one.key,
+                    **({"names": one.names} if one.names else {}),
                 }
                 for one in certificates
             ),

@@ -87,17 +87,17 @@ def cases(
 
 
 def _at(t: Topology, server: Server, kinds: Mapping[Address, Kind], withdrawn: Withdrawn) -> Iterator[Case]:
-    yield from _who_gets_in(t, server, kinds[server.address], withdrawn)
+    yield from _who_gets_in(t, server, kinds, withdrawn)
     yield from _who_does_not(t, server, kinds[server.address])
     yield from _who_stands_in_its_place(t, server, kinds)
 
 
-def _who_gets_in(t: Topology, server: Server, kind: Kind, withdrawn: Withdrawn) -> Iterator[Case]:
+def _who_gets_in(t: Topology, server: Server, kinds: Mapping[Address, Kind], withdrawn: Withdrawn) -> Iterator[Case]:
     for caller in graph.callers(t, server.name):
-        yield Case(server, caller, Probe.EDGE, _of_edge(t, caller, server, withdrawn))
+        yield Case(server, caller, Probe.EDGE, _of_edge(t, caller, server, kinds, withdrawn))
     for caller in imitations(t, server):
         yield Case(server, caller, Probe.CONTROL, Expected.ALLOWED)
-    for caller in _forgers(t, server) if _speaks_http(kind) else ():
+    for caller in _forgers(t, server) if _speaks_http(kinds[server.address]) else ():
         yield Case(server, caller, Probe.FORGED_HEADERS, Expected.ALLOWED)
     if server.staple and not server.fault and server.address.with_part(Part.CERTIFICATE) not in withdrawn:
         yield Case(server, None, Probe.STAPLE, Expected.ALLOWED)
@@ -131,14 +131,14 @@ def _who_stands_in_its_place(t: Topology, server: Server, kinds: Mapping[Address
         if not is_external(caller):
             yield Case(server, caller, Probe.TRUE_SERVER, Expected.ALLOWED)
             yield from (Case(server, caller, probe, Expected.REFUSED) for probe in FALSE_SERVERS)
+            if server.issued_here and caller.check_revocation is not RevocationCheck.NONE:
+                yield Case(server, caller, Probe.FALSE_REVOKED, Expected.REFUSED)
         if isinstance(caller, Client) and not is_external(caller):
             yield from _who_is_looked_up(t, server, caller, kinds[caller.address])
 
 
 def _who_is_looked_up(t: Topology, server: Server, caller: Client, kind: Kind) -> Iterator[Case]:
-    """The same where the client checks revocation: `check_revocation` of a server is about those who call it."""
-    if caller.check_revocation is not RevocationCheck.NONE:
-        yield Case(server, caller, Probe.FALSE_REVOKED, Expected.REFUSED)
+    """The same where a client checks revocation, in each scenario. To a server its callers are shown in each."""
     if revocation_scenarios.demands_staple(caller, kind, server):
         yield Case(server, caller, Probe.SERVER_NO_STAPLE, Expected.REFUSED)
     if not server.issued_here:
@@ -214,25 +214,35 @@ def behind(t: Topology, server: Server) -> Iterator[Server]:
         yield server
 
 
-def withdrawn_sides(caller: Party, server: Server, withdrawn: Withdrawn) -> tuple[bool, bool]:
+def looks_up_callees(caller: Party, kind: Kind) -> bool:
+    """Whether it refuses a revoked server."""
+    return kind.capabilities.check_of_callees(caller) is not RevocationCheck.NONE
+
+
+def withdrawn_sides(
+    caller: Party, server: Server, kinds: Mapping[Address, Kind], withdrawn: Withdrawn
+) -> tuple[bool, bool]:
     """Whether the caller's certificate, and the server's, is revoked and the other side looks that up."""
     own = Part.CLIENT_CERTIFICATE if isinstance(caller, Server) else Part.CERTIFICATE
     by_server = server.check_revocation is not RevocationCheck.NONE
-    by_caller = isinstance(caller, Client) and caller.check_revocation is not RevocationCheck.NONE
+    by_caller = not is_external(caller) and looks_up_callees(caller, kinds[caller.address])
     return (
         by_server and caller.address.with_part(own) in withdrawn,
         by_caller and server.address.with_part(Part.CERTIFICATE) in withdrawn,
     )
 
 
-def _of_edge(t: Topology, caller: Party, server: Server, withdrawn: Withdrawn) -> Expected:
+def _of_edge(
+    t: Topology, caller: Party, server: Server, kinds: Mapping[Address, Kind], withdrawn: Withdrawn
+) -> Expected:
     """A fault of either end, or of a server further behind, turns a allowed call into a refused one.
 
     So does a revocation that the other side looks up.
     """
     broken = is_faulty(caller) or any(one.fault for one in (server, *behind(t, server)))
     links = zip((server, *behind(t, server)), behind(t, server), strict=False)
-    revoked = any(any(withdrawn_sides(nearer, farther, withdrawn)) for nearer, farther in ((caller, server), *links))
+    edges = ((caller, server), *links)
+    revoked = any(any(withdrawn_sides(nearer, farther, kinds, withdrawn)) for nearer, farther in edges)
     return Expected.REFUSED if broken or revoked else Expected.ALLOWED
 
 

@@ -185,7 +185,7 @@ class ProbeRunner:
         if case.expected is Expected.ALLOWED:
             welcome = self._welcome(case.server, caller)
             return judge.client_run(protocol, ran.status, ran.output, ran.complaint, welcome)
-        caller_revoked, server_revoked = withdrawn_sides(caller, case.server, self._withdrawn)
+        caller_revoked, server_revoked = withdrawn_sides(caller, case.server, self._kinds, self._withdrawn)
         sides = {judge.REFUSED} if is_faulty(caller) or caller_revoked else set()
         sides |= {judge.CANNOT_TRUST} if case.server.fault or server_revoked else set()
         if not sides:
@@ -396,7 +396,7 @@ class ProbeRunner:
         """A certificate that gets into a calling server, so that it can be asked to call."""
         callers = graph.callers(self._t, server.name)
         for caller in callers:
-            revoked, _ = withdrawn_sides(caller, server, self._withdrawn)
+            revoked, _ = withdrawn_sides(caller, server, self._kinds, self._withdrawn)
             if not is_external(caller) and not is_faulty(caller) and not revoked:
                 return self._real(caller)
         if not callers:

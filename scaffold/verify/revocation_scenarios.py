@@ -34,7 +34,7 @@ from scaffold.pki.issue import Issuer, backdated
 from scaffold.pki.keys import spki_sha256
 from scaffold.pki.names import rfc2253
 from scaffold.settings.derivation import server_settings
-from scaffold.settings.peers import needs_crls, peer_issuers
+from scaffold.settings.peers import looked_up_issuers, needs_crls
 from scaffold.settings.values import CaFacts, KeyFacts, Source
 from scaffold.topology import graph
 from scaffold.topology.address import Address
@@ -181,7 +181,7 @@ def _naming_rogue_responders(t: Topology, server: Server, kind: Kind, authoritie
     """The files in which a kind names the responders that it asks, with those of the rogue CAs added."""
     facts = {name: _facts(name, authorities) for name in t.cas}
     true = server_settings(t, server, facts)
-    beside = authorities.rogue_cas_beside(peer_issuers(t, server))
+    beside = authorities.rogue_cas_beside(looked_up_issuers(t, server))
     added = [Source("rogue", spki_sha256(ca.certificate), ca.pointers.ocsp) for ca in beside if ca.pointers]
     responders = (*true.revocation.responders, *added)
     told = replace(true, revocation=replace(true.revocation, responders=responders))
@@ -206,7 +206,7 @@ def _crl_file(
 
     Lists whose CA's key is not at hand stay as they are. In the sound scenario the rogue CAs' own are added.
     """
-    names = dict.fromkeys(ca.name for issuer in peer_issuers(t, checker) for ca in graph.chain(t, issuer))
+    names = dict.fromkeys(ca.name for issuer in looked_up_issuers(t, checker) for ca in graph.chain(t, issuer))
     lists = list(crls.load_all(current)) if current.strip() else []
     for ca in (ca for name in names for ca in authorities.trusted(name)):
         with contextlib.suppress(NotAtHand):
@@ -216,7 +216,7 @@ def _crl_file(
             lists = [one for one in lists if one is not before] + [after]
     if scenario is RevocationScenario.SOUND:
         ends = authorities.now + _LIFETIME
-        beside = authorities.rogue_cas_beside(peer_issuers(t, checker))
+        beside = authorities.rogue_cas_beside(looked_up_issuers(t, checker))
         lists += [crls.build(ca.issuer, 1, backdated(authorities.now), ends) for ca in beside]
     return b"".join(map(crls.to_pem, lists))
 

@@ -29,7 +29,7 @@ from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.messages import nearest
 from scaffold.topology.model import Party, Server, Topology
 from scaffold.topology.publication import published_as
-from scaffold.verify.cases import Case, Withdrawn, behind, cases, checker_of, is_in_its_place
+from scaffold.verify.cases import Case, Withdrawn, behind, cases, checker_of, is_in_its_place, looks_up_callees
 from scaffold.verify.model import Check, Expected, Probe, Report
 from scaffold.verify.probe_runner import ProbeRunner, Untried
 from scaffold.verify.revocation_scenarios import (
@@ -267,9 +267,18 @@ class _Reasons:
         if case.expected is Expected.ALLOWED and not in_its_place:
             yield from (one.address for one in behind(self._t, case.server))
 
+    def _of_calling(self, case: Case, caller: Server) -> str | None:
+        kind = self._kinds[caller.address]
+        if case.probe is Probe.FALSE_REVOKED and not looks_up_callees(caller, kind):
+            return (
+                f'template "{kind.name}" looks up callers alone by {caller.check_revocation}: {caller.address} goes on '
+                f"accepting a revoked {case.server.address}"
+            )
+        return cannot_probe(caller)
+
     def _probe(self, case: Case) -> str | None:
         if is_in_its_place(case.probe):
-            return cannot_probe(case.caller) if isinstance(case.caller, Server) else None
+            return self._of_calling(case, case.caller) if isinstance(case.caller, Server) else None
         if case.probe is Probe.SIBLING_CA and self._kinds[case.server.address].capabilities.sees_issuer_by == "none":
             return f"{case.server.address} sees no issuer: the plan holds its trusted root to one CA that issues leaves"
         return None if case.probe is Probe.HEALTH else cannot_probe(case.server)

@@ -52,11 +52,15 @@ def reach_words(reach: Reach) -> str:
 
 def _said(reach: Reach) -> Iterator[tuple[bool, str]]:
     """Each sentence, and whether it says that somebody goes on accepting the certificate."""
-    if reach.accepted_by:
-        names = ", ".join(map(str, reach.accepted_by))
-        check = "checks" if len(reach.accepted_by) == 1 else "check"
-        until = f"until {_moment(reach.not_after)}" if reach.not_after else "until it expires"
+    until = f"until {_moment(reach.not_after)}" if reach.not_after else "until it expires"
+    if unchecked := [one for one in reach.accepted_by if one not in reach.callers_only]:
+        check = "checks" if len(unchecked) == 1 else "check"
+        names = ", ".join(map(str, unchecked))
         yield True, f"still accepted by {names} {until}: {check} no revocation (check_revocation: none)"
+    if reach.callers_only:
+        check = "its template checks" if len(reach.callers_only) == 1 else "their templates check"
+        names = ", ".join(map(str, reach.callers_only))
+        yield True, f"still accepted by {names} {until}: {check} the revocation of callers alone"
     if reach.behind:
         names = ", ".join(map(str, reach.behind))
         yield (
@@ -107,7 +111,10 @@ def reach_value(reach: Reach) -> dict[str, Any]:
 
 
 def peers_value(reach: Reach) -> dict[str, Any]:
-    """`{"refused_by": [{"address", "by", "believed_until", "on_unavailable"}], "accepted_by": […], …}`."""
+    """`{"refused_by": [{"address", "by", "believed_until", "on_unavailable"}], "accepted_by": […], …}`.
+
+    `callers_only`: those of `accepted_by` that check the revocation of their callers alone.
+    """
     return {
         "refused_by": [
             {
@@ -119,6 +126,7 @@ def peers_value(reach: Reach) -> dict[str, Any]:
             for one in reach.refused_by
         ],
         "accepted_by": list(map(str, reach.accepted_by)),
+        "callers_only": list(map(str, reach.callers_only)),
         "unknown": list(map(str, reach.unknown)),
         "behind": list(map(str, reach.behind)),
     }

@@ -15,13 +15,14 @@ class Policy:
     """What the handshake demands, and what is asked after it.
 
     `ciphers` are for TLS 1.2; those of TLS 1.3 are all good. `trust` names, for each server that is called, the file in
-    tls/ with the roots that vouch for it. `check_crl`: OpenSSL looks peers up in tls/crl.pem. `revocation`: how
+    tls/ with the roots that vouch for it, and `from_elsewhere` are those whose issuers are no CAs of the topology. `check_crl`: OpenSSL looks peers up in tls/crl.pem. `revocation`: how
     revocation.py asks besides, None where it does not.
     """
 
     min_version: str
     ciphers: tuple[str, ...]
     trust: Mapping[str, str]
+    from_elsewhere: frozenset[str]
     check_crl: bool
     revocation: Rules | None
 
@@ -29,7 +30,7 @@ class Policy:
 def load(file: Path) -> Policy:
     """Reads the file. Raises OSError, and ValueError, KeyError or TypeError for what it does not understand."""
     values = json.loads(file.read_text(encoding="utf-8"))
-    unknown = values.keys() - {"min_version", "ciphers", "trust", "check_crl", "revocation"}
+    unknown = values.keys() - {"min_version", "ciphers", "trust", "from_elsewhere", "check_crl", "revocation"}
     if unknown:
         raise ValueError(f"{file.name} demands {', '.join(sorted(unknown))}, which this program cannot do")
     rules, check_crl = values["revocation"], values["check_crl"]
@@ -39,6 +40,7 @@ def load(file: Path) -> Policy:
         min_version=values["min_version"],
         ciphers=tuple(values["ciphers"]),
         trust=dict(values["trust"]),
+        from_elsewhere=frozenset(values["from_elsewhere"]),
         check_crl=check_crl,
         revocation=Rules(**rules) if rules is not None else None,
     )

@@ -96,7 +96,7 @@ acceptable() { # certificate, CRL, CRL that is there or nothing
 # Puts the CRL of one CA among the others in $work, in the place of the one before.
 take_crl() { # CA, SHA-256 of its key, URL
   ca=$1
-  certificate=$(certificate_of "$2") || complain "$ca: its certificate is neither in tls/ca.pem nor in tls/intermediates.pem" || return
+  certificate=$(certificate_of "$2") || complain "$ca: its certificate is in none of tls/ca.pem, tls/intermediates.pem{% if cookiecutter.files.client_trust %}, tls/client-ca.pem{% endif %}" || return
   fetch "$ca" "$3" || return
   openssl crl -inform DER -in "$work/fetched.der" -out "$work/fetched.pem" 2>/dev/null || complain "$ca: $url serves no CRL" || return
   there=
@@ -121,6 +121,9 @@ take_crls() {
 
 split tls/ca.pem "$work/ca.1"
 split tls/intermediates.pem "$work/ca.2"
+{%- if cookiecutter.files.client_trust %}
+split tls/client-ca.pem "$work/ca.3"
+{%- endif %}
 {%- if cookiecutter.revocation.crls %}
 take_crls || failed=1
 {%- endif %}

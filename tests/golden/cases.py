@@ -64,6 +64,7 @@ _COMMON: Mapping[str, object] = {
         "on_unavailable": "refuse",
         "crls": [],
         "responders": [],
+        "callee_responders": [],
         "by_application": False,
     },
     "calls": [],

@@ -222,3 +222,15 @@ def test_one_responder_an_ip_address_or_a_resolver_will_do(parts: dict[str, str]
         assert believed in said(t, kinds_of(t, supports=OVER_HTTP["supports"] | {"calls"}))
         without = topology(cas=others.replace("{crl: 1h, ocsp: 1h}", "{}"), server=calling)
         assert "those of ca.other do not" in refused(without, supports=OVER_HTTP["supports"] | {"calls"}).message
+
+
+CALLING = "    check_revocation: {check}\n    calls: [other]"
+OTHER = "  other: {template: python, issuer: issuing, listen: 127.0.0.1:8444, names: [other.internal]}\n"
+
+
+@pytest.mark.parametrize("check", ["crl", "ocsp"])
+def test_who_looks_up_its_callers_alone_is_noted(check):
+    t = topology(server=CALLING.format(check=check) + "\n" + OTHER)
+    assert not [line for line in said(t, kinds_of(t)) if "callers alone" in line]
+    (line,) = [line for line in said(t, kinds_of(t, checks_callees=frozenset())) if "callers alone" in line]
+    assert "a revoked certificate of server.other is still accepted" in line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from scaffold.plan.plan_subset import plan_intents
 from scaffold.plan.reach import By, Reach, reaches
 from scaffold.plan.status import status
 from scaffold.topology.address import Address
-from tests.unit.revoking import release, revoke
+from tests.unit.revoking import known, release, revoke
 
 MIXED = """
 version: 1
@@ -21,16 +22,17 @@ publish: http://127.0.0.1:9080
 cas:
   root: {}
   issuing: {issuer: root, revocation: {crl: 2d, ocsp: 1h}}
-defaults: {issuer: issuing, names: [localhost]}
+defaults: {issuer: issuing}
 servers:
-  lists: {template: python, listen: "127.0.0.1:8443", check_revocation: crl}
-  asks: {template: python, listen: "127.0.0.1:8444", check_revocation: ocsp}
-  open: {template: python, listen: "127.0.0.1:8445", calls: [lists]}
-  byname: {template: nginx, listen: "127.0.0.1:8446"}
+  lists: {template: python, names: [lists.internal], listen: "127.0.0.1:8443", check_revocation: crl}
+  asks: {template: python, names: [asks.internal], listen: "127.0.0.1:8444", check_revocation: ocsp}
+  open: {template: python, names: [open.internal], listen: "127.0.0.1:8445", calls: [lists]}
+  quiet: {template: python, names: [quiet.internal], listen: "127.0.0.1:8447"}
+  byname: {template: nginx, names: [byname.internal], listen: "127.0.0.1:8446"}
 clients:
   web: {template: python, calls: [lists, asks, open]}
   careful: {template: python, calls: [open], check_revocation: crl}
-  named: {template: python, calls: [byname]}
+  named: {template: python, calls: [byname, quiet]}
 """
 
 
@@ -83,11 +85,12 @@ def test_a_servers_certificate_is_shown_to_its_callers(mixed):
 
 def test_a_ca_that_is_replaced_is_refused_where_the_allow_list_names_its_key(mixed):
     found = reached(mixed, "ca.issuing", "superseded")
-    assert by(found)["server.open"] is By.ALLOW_LIST
+    assert by(found)["server.quiet"] is By.ALLOW_LIST
+    assert "server.open" in names(found.accepted_by)  # of the servers that it calls it knows names alone
     assert "server.byname" in names(found.accepted_by)
     assert "client.web" in names(found.accepted_by)
     kept = reached(mixed, "ca.issuing", "superseded", replace=False)
-    assert "server.open" in names(kept.accepted_by)
+    assert "server.quiet" in names(kept.accepted_by)
 
 
 def test_an_external_caller_is_not_known(mixed):
@@ -118,7 +121,7 @@ def test_a_hold_that_is_lifted_is_accepted_again(mixed):
 
 
 def test_who_left_the_topology_is_let_in_by_nobody(mixed):
-    mixed.text = MIXED.replace("  named: {template: python, calls: [byname]}\n", "")
+    mixed.text = MIXED.replace("  named: {template: python, calls: [byname, quiet]}\n", "")
     found = reached(mixed, "client.named")
     assert (found.refused_by, found.accepted_by, found.unknown) == ((), (), ())
 
@@ -147,3 +150,87 @@ def test_who_accepts_where_no_answer_can_be_had_is_told_apart(mixed):
 def test_an_allow_list_needs_no_answer(mixed):
     mixed.text = MIXED.replace('"127.0.0.1:8445", calls', '"127.0.0.1:8445", on_unavailable: allow, calls')
     assert not any(refusal.fails_open for refusal in reached(mixed, "ca.issuing").refused_by)
+
+
+CALLING = """
+version: 1
+name: bank
+cas:
+  root: {}
+  issuing: {issuer: root}
+defaults: {issuer: issuing}
+servers:
+  back: {template: python, listen: "127.0.0.1:8443", names: [back.internal, localhost]}
+  other: {template: python, listen: "127.0.0.1:8444", names: [localhost]}
+  app: {template: python, listen: "127.0.0.1:8445", names: [app.internal], calls: [back], check_revocation: crl}
+clients:
+  web: {template: python, calls: [back, app]}
+  near: {template: python, calls: [other]}
+"""
+
+
+def test_a_server_that_looks_up_its_callees_refuses_a_revoked_one(household):
+    household.text = CALLING
+    household.apply()
+    assert by(reached(household, "server.back")) == {"server.app": By.CRL}
+
+
+def test_who_checks_its_callers_alone_goes_on_accepting_a_revoked_callee(household, monkeypatch):
+    """The twin: of a kind that does not declare it, it is said, and not that the server refuses."""
+    household.text = CALLING
+    household.apply()
+    basis = household.look()
+    app = Address.parse("server.app")
+    kind = basis.kinds[app]
+    narrow = replace(kind, capabilities=replace(kind.capabilities, checks_callees=frozenset()))
+    basis = replace(basis, kinds={**basis.kinds, app: narrow})
+    planned = plan_intents(basis, [Revoke(Address.parse("server.back"), crls.Reason.KEY_COMPROMISE)])
+    (found,) = reaches(planned.plan, basis)
+    assert found.refused_by == ()
+    assert names(found.callers_only) == ["server.app"]
+    assert "server.app" in names(found.accepted_by)
+
+
+def test_a_revoked_server_is_accepted_by_who_expects_a_name_that_it_has(household):
+    """`near` calls `other` alone, by a name that the certificate of `back` has too."""
+    household.text = CALLING
+    household.apply()
+    assert "client.near" in names(reached(household, "server.back").accepted_by)
+    household.text = CALLING.replace("[back.internal, localhost]", "[back.internal]")
+    household.apply()
+    newest = known(household).by_address[Address.parse("server.back.certificate")][-1]
+    assert "client.near" not in names(reached(household, "server.back", "superseded", serial=newest.serial).accepted_by)
+
+
+def test_the_old_certificate_of_a_renamed_server_is_accepted_under_the_name_that_its_successor_has(household):
+    household.text = CALLING
+    household.apply()
+    revoke(household, "server.back", "superseded", replace=False)
+    household.text = (
+        CALLING.replace("  back: {", "  hinten: {")
+        .replace("[back", "[hinten", 1)
+        .replace("calls: [back", "calls: [hinten")
+        .replace("[hinten.internal, localhost]", "[back.internal]")
+    )
+    household.apply()
+    (one,) = status(household.prepare()).revoked
+    assert one.reach is not None
+    assert {"client.web", "client.near"} <= set(names(one.reach.accepted_by))
+    assert by(one.reach) == {"server.app": By.CRL}
+
+
+def test_the_old_certificate_of_a_renamed_client_lets_in_who_keeps_its_identity(household):
+    text = CALLING.replace("web: {template", 'web: {names: ["spiffe://bank/x"], template')
+    household.text = text
+    household.apply()
+    revoke(household, "client.web", "superseded", replace=False)
+    household.text = text.replace("  web: {", "  netz: {")
+    household.apply()
+    (one,) = status(household.prepare()).revoked
+    assert one.reach is not None
+    assert names(one.reach.accepted_by) == ["server.back"]
+    household.text = CALLING.replace("  web: {", "  netz: {")
+    household.apply()
+    (one,) = status(household.prepare()).revoked
+    assert one.reach is not None
+    assert one.reach.accepted_by == ()

@@ -62,3 +62,13 @@ def test_who_accepts_while_there_is_no_answer_is_said_to() -> None:
     assert reach_words(reach).startswith("accepted by server.api while it can get no valid OCSP response")
     value = peers_value(reach)["refused_by"]
     assert [one["on_unavailable"] for one in value] == ["allow", "refuse"]
+
+
+def test_who_looks_up_callers_alone_is_told_apart() -> None:
+    reach = Reach(WEB, "a1", LATE, (), (SHOP, API), callers_only=(API,))
+    said = text(reach_lines([reach]))
+    assert "still accepted by server.shop until 2030-02-01 00:00 UTC: checks no revocation" in said
+    assert (
+        "still accepted by server.api until 2030-02-01 00:00 UTC: its template checks the revocation of callers" in said
+    )
+    assert peers_value(reach)["callers_only"] == ["server.api"]

@@ -7,7 +7,10 @@ import socket
 import ssl
 
 import der
+import peer
+from revocation import Checker, Refused
 from settings import Call
+from tls import Material
 
 TIMEOUT_SECONDS = 10
 LONGEST_ANSWER = 1 << 20
@@ -22,10 +25,11 @@ class _Connection(http.client.HTTPConnection):
 
     default_port = 443
 
-    def __init__(self, call: Call, context: ssl.SSLContext) -> None:
+    def __init__(self, call: Call, context: ssl.SSLContext, checker: Checker | None) -> None:
         super().__init__(call.server_name, call.address.port, timeout=TIMEOUT_SECONDS)
         self._call = call
         self._context = context
+        self._checker = checker
 
     def connect(self) -> None:
         address = (self._call.address.host, self._call.address.port)
@@ -35,14 +39,23 @@ class _Connection(http.client.HTTPConnection):
         if der.SERVER_AUTH not in der.key_purposes(connection.getpeercert(binary_form=True) or b""):
             connection.close()
             raise CallFailed("I do not trust it: its certificate is not for servers (extended key usage)")
+        if self._checker is not None:
+            try:
+                self._checker.check(peer.verified_now(connection))
+            except Refused as error:
+                connection.close()
+                raise CallFailed(f"I do not trust it: {error}") from error
         self.sock = connection
 
 
-def get(call: Call, context: ssl.SSLContext | None, path: str = "/") -> tuple[int, bytes]:
-    """`GET path` of the server: status and body of what came back. Raises CallFailed."""
+def get(call: Call, name: str, current: Material, path: str = "/") -> tuple[int, bytes]:
+    """`GET path` of the server of that name: status and body of what came back. Raises CallFailed."""
+    context = current.clients.get(name)
     if context is None:
         raise CallFailed("this service has no client certificate to call with")
-    connection = _Connection(call, context)
+    # Nobody here knows what an issuer from elsewhere has revoked.
+    checker = current.checker if name not in current.policy.from_elsewhere else None
+    connection = _Connection(call, context, checker)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

@@ -279,7 +279,7 @@ class Handler(BaseHTTPRequestHandler):
         if callee is None:
             raise HttpError(HTTPStatus.NOT_FOUND, f"{self.settings.name} calls no such server")
         try:
-            status, answer = calls.get(callee, self.store.current.clients.get(name), CALLER)
+            status, answer = calls.get(callee, name, self.store.current, CALLER)
         except calls.CallFailed as error:
             raise HttpError(HTTPStatus.BAD_GATEWAY, f"{name}: {error}") from error
         self.send(status, answer)

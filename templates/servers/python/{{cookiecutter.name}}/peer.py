@@ -118,14 +118,14 @@ def verified_chain(connection: ssl.SSLSocket) -> Chain:
         if leaf not in chains:
             raise Unidentified("the resumed session no longer holds: connect anew")
         return chains[leaf]
-    chain = _verified_now(connection)
+    chain = verified_now(connection)
     if len(chain) < 2:
         raise Unidentified("there is no verified chain")
     chains[leaf] = chain
     return chain
 
 
-def _verified_now(connection: ssl.SSLSocket) -> Chain:
+def verified_now(connection: ssl.SSLSocket) -> Chain:
     """The chain that OpenSSL built and verified; empty for a resumed session, which keeps none."""
     if hasattr(connection, "get_verified_chain"):  # Python 3.13
         return tuple(cast("list[bytes]", connection.get_verified_chain()))

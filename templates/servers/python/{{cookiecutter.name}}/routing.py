@@ -66,7 +66,7 @@ class Request:
 
     def call(self, name: str, path: str = "/") -> tuple[int, bytes]:
         """GET `path` of another server, with this one's client certificate. Raises KeyError and calls.CallFailed."""
-        return calls.get(self.settings.calls[name], self._handler.store.current.clients.get(name), path)
+        return calls.get(self.settings.calls[name], name, self._handler.store.current, path)
 
 
 Function = Callable[[Request], Answer]

@@ -26,8 +26,9 @@ TRUST = ("ca.pem", "intermediates.pem", "crl.pem")
 class Material:
     """One consistent reading of tls/. `trust` changes when the roots, intermediates or CRLs do.
 
-    `clients` are for calls to other servers, one for each by its name; `checker` asks whether callers are revoked, None
-    where the handshake does or nobody. `holds_until`: when an intermediate ends that the contexts know (Unix seconds).
+    `clients` are for calls to other servers, one for each by its name; `checker` asks whether callers, and servers that
+    are called, are revoked, None where the handshake does or nobody. `holds_until`: when an intermediate ends that the
+    contexts know (Unix seconds).
     """
 
     server: ssl.SSLContext
@@ -138,10 +139,7 @@ def _server_context(folder: Path, demanded: Policy, known: _Intermediates) -> ss
     context.verify_mode = ssl.CERT_REQUIRED
     # The topology's roots alone; the system's are never loaded.
     _load_trust(context, folder / "ca.pem", known)
-    if demanded.check_crl:
-        # Without the flag the CRLs are loaded and ignored. CHAIN asks one of every CA, so intermediates can be revoked.
-        context.load_verify_locations(folder / "crl.pem")
-        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+    _look_up_in_crls(context, folder, demanded)
     # No tickets: they would resume sessions past a new CRL, and past this context.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
@@ -153,17 +151,22 @@ def _server_context(folder: Path, demanded: Policy, known: _Intermediates) -> ss
 
 def _client_contexts(folder: Path, demanded: Policy, known: _Intermediates) -> Mapping[str, ssl.SSLContext]:
     """For connections to others, by their names. Who leads to the same roots as another shares its context."""
-    of_roots = {roots: _client_context(folder, demanded, known, roots) for roots in set(demanded.trust.values())}
-    return {name: of_roots[roots] for name, roots in demanded.trust.items()}
+    kinds = {name: (roots, name not in demanded.from_elsewhere) for name, roots in demanded.trust.items()}
+    contexts = {kind: _client_context(folder, demanded, known, *kind) for kind in set(kinds.values())}
+    return {name: contexts[kind] for name, kind in kinds.items()}
 
 
-def _client_context(folder: Path, demanded: Policy, known: _Intermediates, roots: str) -> ssl.SSLContext:
+def _client_context(
+    folder: Path, demanded: Policy, known: _Intermediates, roots: str, looked_up: bool
+) -> ssl.SSLContext:
     """With this server's second certificate, trusting `roots`. Name and chain are checked by default."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.hostname_checks_common_name = False  # names are subject alternative names (RFC 9525 2)
     _apply_profile(context, demanded)
     context.load_cert_chain(folder / "client-cert.pem", folder / "client-key.pem")
     _load_trust(context, folder / roots, known)
+    if looked_up:
+        _look_up_in_crls(context, folder, demanded)
     return context
 
 
@@ -186,6 +189,13 @@ def _load_trust(context: ssl.SSLContext, roots: Path, known: _Intermediates) -> 
     context.verify_flags &= ~ssl.VERIFY_X509_PARTIAL_CHAIN
     # RFC 5280 to the letter: CA flags, key identifiers, critical extensions.
     context.verify_flags |= ssl.VERIFY_X509_STRICT
+
+
+def _look_up_in_crls(context: ssl.SSLContext, folder: Path, demanded: Policy) -> None:
+    if demanded.check_crl:
+        # Without the flag the CRLs are loaded and ignored. CHAIN asks one of every CA, so intermediates can be revoked.
+        context.load_verify_locations(folder / "crl.pem")
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 def _check_readable(folder: Path) -> None:
