@@ -77,7 +77,7 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool, idl
         show(reach_lines(revoked))
     costly = [change for change in plan.changes if change.asks]
     if costly and not yes:
-        _ask(costly, shown=not json)
+        _ask(costly, planned, shown=not json)
         check_unchanged(planned.basis)
     with progress("Applying", len(plan.changes)) as advance:
         outcome = apply(
@@ -97,12 +97,20 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool, idl
         raise typer.Exit(failures.CONFLICT)
 
 
-def _ask(costly: Sequence[Change], *, shown: bool) -> None:
+def _ask(costly: Sequence[Change], planned: Planned, *, shown: bool) -> None:
     """Raise PlanError unless a person on a terminal consents; `shown`: whether the plan stands above."""
-    what = _summed_up(costly)
+    from scaffold.plan.clock import doubt
+
+    what, behind = _summed_up(costly), planned.plan.clock_behind
+    said = doubt(planned.basis.now, behind) if behind is not None else None
     if not sys.stdin.isatty():
+        if said is not None:
+            hint = "nothing was written; set the clock, or rerun with --yes where it is right"
+            raise PlanError(f"{said}; would {what}", hint=hint)
         where = "the plan above says why" if shown else "`scaffold plan` says why"
         raise PlanError(f"would {what}; rerun with --yes", hint=f"nothing was written; {where}")
+    if said is not None:
+        typer.echo(f"{said[0].upper()}{said[1:]}. Is the clock right now?", err=True)
     typer.echo(f"This would {what}.", err=True)
     if not typer.confirm("Do it?", default=False, err=True):
         raise PlanError("not confirmed; nothing was written")

@@ -11,7 +11,7 @@ from scaffold.errors import PlanError
 from scaffold.issuers.port import Mounted
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
-from scaffold.plan import passwords
+from scaffold.plan import clock, passwords
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
@@ -206,11 +206,15 @@ def plan_as_it_stands(
         from scaffold.plan.adopted import refuse_invalid
 
         refuse_invalid(basis.topology, basis.existing, found.changes, basis.now)
+    latest = clock.latest_before(basis.now, basis.observed, basis.desired.cas) if found.changes else None
+    in_doubt = () if latest is None else (Note(None, clock.doubt(basis.now, latest)),)
+    said = (*in_doubt, *basis.notes, *found.notes, *passwords.notes(basis.topology, found.changes))
     plan = Plan(
         topology=basis.topology.name,
-        changes=found.changes,
-        notes=tuple(dict.fromkeys((*basis.notes, *found.notes, *passwords.notes(basis.topology, found.changes)))),
+        changes=found.changes if latest is None else tuple(replace(change, asks=True) for change in found.changes),
+        notes=tuple(dict.fromkeys(said)),
         state_serial=basis.observed.serial,
+        clock_behind=latest,
     )
     return Planned(plan, basis, found.authorities, found.memo)
 

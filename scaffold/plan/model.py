@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 
 from scaffold.plan.reasons import Reason
 from scaffold.store.seen import Seen
@@ -136,6 +137,8 @@ class Plan:
     changes: tuple[Change, ...] = ()
     notes: tuple[Note, ...] = ()
     state_serial: str = ""
+    clock_behind: datetime | None = None
+    """When something was last done here, where this machine's clock lies before that. Every change asks then."""
 
     @property
     def summary(self) -> dict[Action, int]:

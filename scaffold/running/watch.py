@@ -1,7 +1,8 @@
 """Renews what becomes due for as long as it runs: certificates, CRLs and staples, each by the plan that apply makes.
 
 It sleeps until the next thing is due, looks every so often whether the topology says something else now, and outlives
-whatever goes wrong: an error is a line of the log, and tried again.
+whatever goes wrong: an error is a line of the log, and tried again. It signs nothing while the clock lies before what
+was done here last.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scaffold.apply.run import apply
 from scaffold.errors import Locked, PkiError, ScaffoldError, SecretError, TopologyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
+from scaffold.plan.clock import refusal as clock_refusal
 from scaffold.plan.make import Planned, look
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.plan.next_deadline import next_due
@@ -108,6 +110,9 @@ class _Watcher:
     def _renew(self, world: World) -> bool:
         """Whether all that is due could be done."""
         due = plan_due(look(world.topology, world.kinds, world.layout, self.clock()))
+        plan = due.planned.plan
+        if plan.changes and plan.clock_behind is not None:
+            raise clock_refusal(due.planned.basis.now, plan.clock_behind)
         for problem in due.planned.basis.brought.problems.values():
             self._say(problem)
         if due.waits_for:

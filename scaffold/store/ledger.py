@@ -113,6 +113,8 @@ class Ledger:
     """The keys of revoked certificates that are in the archive."""
     events: int = 0
     """How many events are at hand."""
+    latest: datetime | None = None
+    """What the clock said when the last of them was appended."""
     nonsense: Mapping[str, str] = field(default_factory=dict)
     """What is wrong with the first line about a CA that cannot be, by CA: what is known of the others is sound."""
 
@@ -195,10 +197,11 @@ class _Reading:
     revoked: dict[tuple[str, str], Revoked] = field(default_factory=dict)
     lifted: set[tuple[str, str]] = field(default_factory=set)
     burnt: set[str] = field(default_factory=set)
+    latest: datetime | None = None
 
     def take(self, event: journal.Event) -> None:
         """Raises ValueError or AddressError for what cannot be."""
-        _moment(event, "at")
+        self.latest = _moment(event, "at")
         match event.get("event"):
             case "issued":
                 one = _issued(event)
@@ -228,6 +231,7 @@ class _Reading:
             self.revoked,
             frozenset(self.lifted),
             frozenset(self.burnt),
+            latest=self.latest,
             nonsense=nonsense,
         )
 

@@ -152,3 +152,34 @@ def test_of_a_brought_list_that_begins_later_plan_says_so(bank, tmp_path):
     bank.text = CHECKING.replace("servers:", f"{brought}servers:")
     (note,) = (one for one in bank.plan().notes if "partner" in str(one) and "bring a newer one" in str(one))
     assert "begins on" in str(note)
+
+
+# --- A clock that lies before what was done -------------------------------------------------------------------------
+
+
+def test_a_clock_that_is_a_year_late_is_asked_about_before_anything_is_signed(bank):
+    bank.later(days=-365)
+    plan = bank.plan()
+    assert plan.changes
+    assert all(change.asks for change in plan.changes)
+    assert plan.clock_behind == bank.now + timedelta(days=365)
+    assert "this machine’s clock says" in str(plan.notes[0])
+
+
+@pytest.mark.parametrize("seconds", [0, 60, 299])
+def test_a_clock_that_is_late_by_minutes_is_tolerated(bank, seconds):
+    bank.text = CHECKING.replace("name: bank", "name: bank\ndefaults: {lifetime: 80d}")
+    bank.later(seconds=-seconds)
+    plan = bank.plan()
+    assert plan.changes
+    assert plan.clock_behind is None
+    assert not any(change.asks for change in plan.changes)
+
+
+def test_without_the_state_the_certificates_say_how_late_it_is_at_least(bank):
+    for name in ("ledger.jsonl",):
+        (bank.out / ".scaffold" / name).unlink()
+    bank.later(days=-365)
+    assert bank.plan().clock_behind is not None
+    bank.later(days=365)
+    assert bank.plan().clock_behind is None

@@ -159,15 +159,45 @@ def test_what_looks_wrong_from_the_start_is_a_line_of_the_log(bank):
     assert events[1]["hint"] == "put it back"
 
 
-def test_what_was_signed_under_a_clock_that_ran_ahead_is_signed_anew(household):
+def test_under_a_clock_that_lies_before_what_was_done_here_nothing_is_signed(household):
+    """One of the two clocks is wrong, and who watches cannot know which: a person says it."""
+    household.text = CHECKING
+    household.later(days=400)
+    household.apply()
+    before = household.files()
+    household.later(days=-400)
+    events, slept = run(household, 3)
+    assert [event["event"] for event in events] == ["watching", "error", "ended"]
+    assert "the clock is wrong, or was then; nothing is signed" in events[1]["error"]
+    assert set(slept) == {TRY_AGAIN.total_seconds()}
+    assert household.files() == before
+
+
+def test_once_the_clock_is_right_the_watcher_goes_on(bank):
+    bank.later(seconds=50)
+    bank.later(days=-365)
+
+    def mended(turn):
+        if turn == 1:
+            bank.later(days=365)
+
+    events, _ = run(bank, 2, mended)
+    assert done(events)[1] == ("error", None)
+    assert ("renewed", "client.teller.certificate") in done(events)
+
+
+def test_what_a_person_let_be_signed_anew_is_watched_on(household):
+    """A clock that ran ahead was put right: whoever says so once is not asked again."""
     household.text = CHECKING
     household.later(days=400)
     household.apply()
     household.later(days=-400)
+    assert all(change.asks for change in household.plan().changes)
+    household.apply()
+    household.later(days=61)
+    assert household.plan().clock_behind is None
     events, _ = run(household, 1)
-    updated = {event["address"] for event in events if event["event"] == "updated"}
-    assert {"ca.root.crl", "ca.issuing.crl", "server.accounts.trust", "client.teller.certificate"} <= updated
-    assert household.plan().changes == ()
+    assert ("renewed", "client.teller.certificate") in done(events)
 
 
 SHOP = """  shop: {template: python, issuer: other, listen: "127.0.0.1:8446", names: [localhost]}
