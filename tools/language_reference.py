@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from scaffold.kinds.catalogue import builtin_names, find
 from scaffold.topology.schema import json_schema
 
-PAGE = Path(__file__).parent.parent / "docs" / "topology.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "topology.md"
 
 OPENING = """\
 # The topology language
@@ -75,6 +77,15 @@ answers gets them as it expects: role claims in Kestrel (`[Authorize(Roles = "re
 Python, the header `X-Client-Roles` behind nginx. `verify` demands of each edge exactly the roles that it has. Where a
 template cannot tell them (`postgresql`: grant there what a caller may do), plan refuses them.
 
+## Variables
+
+`vars` gives a template's own variables other values: `vars: {greeting: welcome}`. A variable that the template does not
+have is an error that names those it has.
+
+| template | variables and their defaults |
+|---|---|
+VARIABLES
+
 ## Behind a gateway
 
 A server with an `upstream` passes requests on with `X-Client-Subject` and `X-Client-Issuer` set from the caller's
@@ -112,7 +123,7 @@ banking/
   pki/issuing/         ca.crt  ca.cer  ca.key  chain.pem  crl.pem
   servers/accounts/    tls/…  run.sh  README.md  …
   clients/teller/      the same
-  .scaffold/           the ledger, its archive, the lock, and bases/ for merging
+  .scaffold/           the ledger, its archive, the lock, bases/ for merging, and what a plan need not examine again
 ```
 
 Each folder that holds secrets has a `.gitignore` of scaffold's own: of `tls/`, `pki/NAME/` and `.scaffold/` git takes
@@ -121,9 +132,10 @@ repository of its own. The outer `.gitignore` is yours to extend.
 
 `tls/` is scaffold's alone, and so are the files that decide who gets in: what differs there is drift, and apply puts it
 right. What a service answers is yours, in a file that is written once: `app.conf` (nginx), `routes.py` (Python),
-`App.cs` and `App.props` (Kestrel). Nothing in it lets anybody in. The others are merged: your edit and a template's
-change are both kept where they fit, and where they do not, it is a conflict (`apply` exits with 4), which `scaffold
-resolve` ends ([your edits](edits.md)). A project that is copied to its host whole, runs.
+`App.cs` and `App.props` (Kestrel). A gateway has none: its upstream answers. Nothing in such a file lets anybody in.
+The others are merged: your edit and a template's change are both kept where they fit, and where they do not, it is a
+conflict (`apply` exits with 4), which `scaffold resolve` ends ([your edits](edits.md)). A project that is copied to
+its host whole, runs.
 
 A project is updated whole or not at all. While one of its files is in conflict none of the others changes, and the
 plan says what is not in force until then: a check of revocation, a new caller, a new role. Certificates, CRLs, trust
@@ -147,7 +159,16 @@ def page() -> str:
     parts = [OPENING, "## The file\n", *_table(schema)]
     for name, (heading, sentence) in SECTIONS.items():
         parts += [f"\n{heading}\n\n{sentence}\n", *_table(schema["$defs"][name])]
-    return "\n".join(parts) + "\n\n" + CLOSING
+    return "\n".join(parts) + "\n\n" + CLOSING.replace("VARIABLES", "\n".join(_variables()))
+
+
+def _variables() -> Iterator[str]:
+    """Of each built-in template; a template of somebody's own declares others."""
+    for role in ("server", "client"):
+        for name in builtin_names(role):
+            defaults = find(name, role, ROOT).defaults
+            said = ", ".join(f"`{each}` ({_code(value) if value else 'empty'})" for each, value in defaults.items())
+            yield f"| `{name}`, a {role} | {said or 'none'} |"
 
 
 def _table(entity: Mapping[str, Any]) -> Iterator[str]:

@@ -291,7 +291,7 @@ _LEAF_FIELDS = (
     Field("on_unavailable", UNAVAILABLE, "What it does when that cannot be had.", default=OnUnavailable.REFUSE),
     Field("pfx", PFX, "A PKCS#12 bundle beside the PEM files."),
     Field("fault", FAULT, "A certificate that is broken on purpose."),
-    Field("vars", VARIABLES, "The template's own variables.", default=MappingProxyType({})),
+    Field("vars", VARIABLES, "The template's own variables: see Variables.", default=MappingProxyType({})),
     Field("existing", EXISTING_LEAF, "A certificate that somebody else issues and renews.", inherited=False),
     Field("csr", FilePath(), "A request (PKCS#10) over a key that is not here.", inherited=False),
 )
@@ -301,7 +301,7 @@ SERVER_FIELDS = (
     Field("listen", ADDRESS, "Where it listens, host:port."),
     Field("address", ADDRESS, "What callers dial, where it is not listen."),
     Field("trusts", ListOf("CAs", LABEL, 1), "The CAs it accepts callers from; derived from its callers."),
-    Field("upstream", LABEL, "The server that it passes requests on to."),
+    Field("upstream", LABEL, "The server that it passes requests on to, which is under `calls` as well."),
     Field("staple", Flag(), "It staples an OCSP response to its own certificate.", default=False),
     Field("must_staple", Flag(), "Its certificate demands that (RFC 7633).", default=False),
     Field("health", ADDRESS, "A second, plain port that answers /healthz and nothing else."),

@@ -16,7 +16,7 @@ from tests.handshake.client_cases import (  # noqa: F401
     teller,
 )
 from tests.handshake.nginx_lab import authority, server
-from tests.handshake.python_lab import call
+from tests.handshake.python_lab import call, client_folder
 from tests.requirements import require_command
 
 require_command("curl")
@@ -45,3 +45,9 @@ class TestCurl(ClientCases):
         assert call(self.folder(tmp_path, teller, root, desk_port)).returncode == 0
         told = [line.split() for line in trace.read_text().splitlines()]
         assert ["CApath:", "/dev/null"] in [line[-2:] for line in told]
+
+
+def test_a_client_that_calls_nobody_says_so(tmp_path, root, teller):  # noqa: F811
+    done = call(client_folder("curl", tmp_path / "teller", teller, root))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "teller calls nobody: no server is listed under its `calls` in the topology\n"

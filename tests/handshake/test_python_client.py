@@ -54,3 +54,18 @@ def test_a_setting_changes_no_line_of_python(tmp_path, root, teller):  # noqa: F
     asking = client_folder("python", tmp_path / "asking", teller, root, revocation=rules)
     python = [{file.name: file.read_text() for file in folder.glob("*.py")} for folder in (plain, asking)]
     assert python[0] == python[1]
+
+
+def test_a_client_that_calls_nobody_says_so(tmp_path, root, teller):  # noqa: F811
+    folder = client_folder("python", tmp_path / "teller", teller, root)
+    done = call(folder)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "teller calls nobody: no server is listed under its `calls`" in done.stderr
+    done = call(folder, "desk", "https://localhost:1")
+    assert (done.returncode, done.stderr) == (1, "desk: teller calls no such server: it calls nobody\n")
+
+
+def test_a_server_that_it_does_not_call_is_told_with_those_that_it_does(tmp_path, root, teller):  # noqa: F811
+    folder = client_folder("python", tmp_path / "teller", teller, root, call_of("desk", 1, "desk.internal"))
+    done = call(folder, "dask")
+    assert (done.returncode, done.stderr) == (1, "dask: teller calls no such server: it calls desk\n")

@@ -115,7 +115,8 @@ if [ $# -gt 0 ]; then
   call "$@"
   exit
 fi
-worst=0
+{% if not cookiecutter.calls %}echo '{{ cookiecutter.name }} calls nobody: no server is listed under its `calls` in the topology' >&2
+{% endif %}worst=0
 for server in{% for call in cookiecutter.calls %} {{ call.name }}{% endfor %}; do
   code=0
   call "$server" || code=$?

@@ -37,7 +37,7 @@ internal sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> 
 
         if (Calls.FirstOrDefault(call => call.Name == args[0]) is not { } call)
         {
-            complaint = $"There is no server \"{args[0]}\" here; this client calls: {string.Join(", ", Calls.Select(known => known.Name))}";
+            complaint = $"There is no server \"{args[0]}\" here; this client calls {(Calls.Count == 0 ? "nobody" : string.Join(", ", Calls.Select(known => known.Name)))}";
             return false;
         }
 

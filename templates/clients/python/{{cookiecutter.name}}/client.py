@@ -120,10 +120,17 @@ def main() -> int:
         name: Call(call["host"], call["port"], "/", call["server_name"]) for name, call in settings["calls"].items()
     }
     parser = argparse.ArgumentParser(prog="run.sh", description=f"Calls servers as {settings['name']}.")
-    parser.add_argument("server", nargs="?", choices=sorted(calls), help="without it, every server")
+    parser.add_argument("server", nargs="?", help="without it, every server")
     parser.add_argument("url", nargs="?", help="where the server is, if not where settings.json says")
     arguments = parser.parse_args()
-    if arguments.server:
+    if arguments.server is not None and arguments.server not in calls:
+        known = f"calls {', '.join(sorted(calls))}" if calls else "calls nobody"
+        print(f"{arguments.server}: {settings['name']} calls no such server: it {known}", file=sys.stderr)
+        return 1
+    if not calls:
+        print(f"{settings['name']} calls nobody: no server is listed under its `calls` in the topology", file=sys.stderr)
+        return 0
+    if arguments.server is not None:
         calls = {arguments.server: calls[arguments.server]}
     try:
         if arguments.url:
