@@ -15,6 +15,7 @@
     │   ├── Overtaken            the folder has changed between the plan and its execution
     │   └── AddressError         a text that is no address, such as `server.accounts.certificate`
     ├── PublishError             CRLs, OCSP and CA certificates cannot be served
+    │   └── AddressTaken         the address is not free
     └── VerifyError              a probe could not even be tried
 
 `cli` prints `str(error)` and exits 1; a traceback that reaches a user is a defect.
@@ -124,6 +125,10 @@ class AddressError(PlanError):
 
 class PublishError(ScaffoldError):
     """CRLs, OCSP and CA certificates cannot be served where they should be."""
+
+
+class AddressTaken(PublishError):
+    """The address cannot be listened on: most often because somebody else does."""
 
 
 class VerifyError(ScaffoldError):

@@ -25,8 +25,10 @@ NOT_REACHABLE = 5
 
 
 def run(
-    client: Annotated[str, typer.Argument(metavar="CALLER", help="A client, or a server that calls others.")],
-    server: Annotated[str, typer.Argument(metavar="SERVER", help="A server that it calls.")],
+    client: Annotated[
+        str, typer.Argument(metavar="CALLER", help="A client, or a server that calls others: its name or ADDRESS.")
+    ],
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="A server that it calls: its name or ADDRESS.")],
     file: File = DEFAULT_FILE,
     out: Out = None,
 ) -> None:
@@ -36,7 +38,7 @@ def run(
 
     project = open_project(file, out)
     caller = _caller(project.topology, client)
-    called = project.topology.servers[_known(server, "server", project.topology.servers)]
+    called = _called(project.topology, server)
     _check_drawn(project.topology, caller, called)
     succeeded = _ask(project, caller, called) if isinstance(caller, Server) else _run(project, caller, called)
     if not succeeded:
@@ -98,6 +100,12 @@ def _caller(t: Topology, name: str) -> Party:
         raise TopologyError(f"{name} is a server that calls nobody", place=place, hint="`calls: [SERVER]` lets it call")
     spoken = [*t.clients, *(one.name for one in t.servers.values() if one.calls)]
     return callers[name] if name in callers else callers[_known(name, "client", spoken)]
+
+
+def _called(t: Topology, name: str) -> Server:
+    """A server, by its name or its address."""
+    servers = {**t.servers, **{str(one.address): one for one in t.servers.values()}}
+    return servers[name] if name in servers else t.servers[_known(name, "server", t.servers)]
 
 
 def _check_drawn(t: Topology, caller: Party, called: Server) -> None:

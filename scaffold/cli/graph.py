@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scaffold.cli.options import DEFAULT_FILE, File, Out
+from scaffold.cli.options import DEFAULT_FILE, File, Unused
 
 
 class Format(enum.StrEnum):
@@ -19,7 +19,7 @@ class Format(enum.StrEnum):
 
 def run(
     file: File = DEFAULT_FILE,
-    out: Out = None,
+    out: Unused = None,
     format_: Annotated[
         Format, typer.Option("--format", help="Mermaid for Markdown, dot for Graphviz.")
     ] = Format.MERMAID,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Mapping
@@ -19,10 +20,27 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 FIRST_PORT = 8443
 
 
+def _examples_folder() -> Path:
+    """In the wheel the examples lie in the package; in a checkout beside it."""
+    package = Path(__file__).parent.parent
+    carried = package / "_examples"
+    return carried if carried.is_dir() else package.parent / "examples"
+
+
+def _examples() -> list[str]:
+    return sorted(folder.parent.name for folder in _examples_folder().glob("*/topology.yaml"))
+
+
+SCHEMA = "topology.schema.json"
+"""What editors check a topology by: written beside it where its first line names it."""
+
+
 def run(
     file: File = DEFAULT_FILE,
     out: Out = None,
-    example: Annotated[str | None, typer.Option("--example", metavar="NAME", help="Start from an example.")] = None,
+    example: Annotated[
+        str | None, typer.Option("--example", metavar="NAME", help=f"Start from an example: {', '.join(_examples())}.")
+    ] = None,
 ) -> None:
     """Write FILE where there is none yet."""
     if file.exists() or file.is_symlink():
@@ -41,22 +59,13 @@ def run(
             hint=f"`scaffold init --example minimal` starts from an example; there are {', '.join(_examples())}",
         )
     _write(file, text)
+    if SCHEMA in text:
+        _write_schema(file.parent / SCHEMA)
     for place, content in files.items():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
     where = "" if file == DEFAULT_FILE else f" -f {file}"
     typer.echo(f"{file} is written. Next: scaffold plan{where}")
-
-
-def _examples_folder() -> Path:
-    """In the wheel the examples lie in the package; in a checkout beside it."""
-    package = Path(__file__).parent.parent
-    carried = package / "_examples"
-    return carried if carried.is_dir() else package.parent / "examples"
-
-
-def _examples() -> list[str]:
-    return sorted(folder.parent.name for folder in _examples_folder().glob("*/topology.yaml"))
 
 
 def _example(name: str) -> str:
@@ -91,10 +100,22 @@ def _from_answers(file: Path) -> str:
     folder = re.sub(r"[^a-z0-9]+", "-", file.absolute().parent.name.lower()).strip("-")
     name = _ask_labels("What is the topology called", folder or "services", one=True)[0]
     servers = _ask_labels("Which services are called (names, separated by commas)", "api")
-    question = f"What are they rendered as: {' or '.join(builtin_names('server'))}"
-    template = typer.prompt(question, default=suggested("server"), type=str).strip()
+    template = _ask_template(f"What are they rendered as: {' or '.join(builtin_names('server'))}", file.parent)
     clients = _ask_labels("Which clients call them", "cli")
     return _topology(name, servers, clients, {"server": template, "client": suggested("client", protocol_of(template))})
+
+
+def _ask_template(question: str, base: Path) -> str:
+    """A server template that is there; one of their own, too, by its path from `base`."""
+    from scaffold.errors import KindError
+    from scaffold.kinds.catalogue import find, suggested
+
+    while True:
+        answer: str = typer.prompt(question, default=suggested("server"), type=str).strip()
+        try:
+            return find(answer, "server", base).name
+        except KindError as error:
+            typer.echo(f"  {error.message}" + (f": {error.hint}" if error.hint else ""))
 
 
 def _ask_labels(question: str, default: str, *, one: bool = False) -> list[str]:
@@ -131,6 +152,21 @@ def _topology(name: str, servers: list[str], clients: list[str], templates: Mapp
     for client in clients:
         lines += [f"  {client}:", f"    template: {templates['client']}", f"    calls: [{', '.join(servers)}]"]
     return "\n".join(lines) + "\n"
+
+
+def _write_schema(file: Path) -> None:
+    """What an editor checks topologies by; one that is there already stays."""
+    from scaffold.topology.schema import json_schema
+
+    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        return
+    except OSError as error:
+        hint = "`scaffold schema` prints it, for a folder that this user may write to"
+        raise StoreError(f"{file} cannot be written: {error.strerror}", hint=hint) from error
 
 
 def _write(file: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scaffold.cli.clock import now
-from scaffold.cli.options import DEFAULT_FILE, File, Out
+from scaffold.cli.options import DEFAULT_FILE, Unused, UnusedFile
 from scaffold.errors import PkiError, StoreError, WrongPassword
 from scaffold.topology.inputs import read_at_most
 
@@ -22,8 +22,8 @@ LARGEST = 64 * 1024 * 1024
 
 def run(
     what: Annotated[Path, typer.Argument(metavar="WHAT", help="The file; - is standard input.")],
-    file: File = DEFAULT_FILE,
-    out: Out = None,
+    file: UnusedFile = DEFAULT_FILE,
+    out: Unused = None,
     password_file: Annotated[
         Path | None, typer.Option("--password-file", metavar="PATH", help="A file whose first line opens WHAT.")
     ] = None,

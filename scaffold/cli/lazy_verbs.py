@@ -12,7 +12,19 @@ import typer.main
 
 
 class Verb(typer.core.TyperCommand):
-    """A verb that says how a topology is named to whoever has named it as an argument."""
+    """A verb whose help ends with its manual; it says how a topology is named to whoever names it as an argument."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        from scaffold.cli.manual import ADDRESS, MANUALS
+
+        manual = MANUALS[ctx.command_path.partition(" ")[2]]
+        texts = {"Example": manual.example, "Note": manual.note, "ADDRESS": ADDRESS if manual.addresses else None}
+        for heading, text in texts.items():
+            if text is not None:
+                with formatter.section(heading):
+                    formatter.write_text(text)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in manual.exit_codes.items()])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         topologies = [word for word in args if word.endswith((".yaml", ".yml"))]

@@ -12,8 +12,14 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="The output folder.  [default: the topology's name, beside FILE]"),
 ]
+Unused = Annotated[Path | None, typer.Option("--out", hidden=True)]
+"""`--out` where it means nothing: it is taken on every verb, and shown where it says something."""
+UnusedFile = Annotated[Path, typer.Option("-f", "--file", hidden=True)]
+"""The same of `--file`."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Examine every certificate, also what was in order before.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before a CA is replaced or something is deleted.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Do not ask before a CA is replaced, or something is revoked or deleted.")
+]
 
 DEFAULT_FILE = Path("topology.yaml")

@@ -10,7 +10,7 @@ import typer
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Out
 from scaffold.cli.project import out_folder, read
-from scaffold.errors import PublishError
+from scaffold.errors import AddressTaken, PublishError
 from scaffold.topology.model import HostPort
 
 
@@ -34,12 +34,19 @@ def run(
     from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.publish.server import address, log_to, serve
     from scaffold.publish.state import State, signing
+    from scaffold.running.whereabouts import running
     from scaffold.store.layout import Layout
 
     log_to(sys.stderr)
     layout = Layout(out_folder(topology, file, out))
     state = State(topology, layout, signing(topology, layout, OPERATING_SYSTEM))
-    serve(state, now, asked or address(topology.publish))
+    try:
+        serve(state, now, asked or address(topology.publish))
+    except AddressTaken as error:
+        if not running(layout):
+            raise
+        hint = "`scaffold up` runs here, and publishes as well: nothing else is needed; --listen names another place"
+        raise AddressTaken(error.message, hint=hint) from error
 
 
 def _parsed(text: str) -> HostPort:

@@ -20,7 +20,12 @@ def run(
         str | None, typer.Argument(metavar="ADDRESS", help="Whose: client.teller, server.accounts.certificate …")
     ] = None,
     reason: Annotated[
-        str | None, typer.Option("--reason", metavar="REASON", help="Why, by its name in RFC 5280: keyCompromise …")
+        str | None,
+        typer.Option(
+            "--reason",
+            metavar="REASON",
+            help="Why, by its name in RFC 5280: keyCompromise …  [required, but with --release]",
+        ),
     ] = None,
     serial: Annotated[
         str | None, typer.Option("--serial", metavar="HEX", help="One certificate alone, an old one too.")

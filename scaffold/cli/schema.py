@@ -6,10 +6,10 @@ import json
 
 import typer
 
-from scaffold.cli.options import DEFAULT_FILE, File, Out
+from scaffold.cli.options import DEFAULT_FILE, Unused, UnusedFile
 
 
-def run(file: File = DEFAULT_FILE, out: Out = None) -> None:
+def run(file: UnusedFile = DEFAULT_FILE, out: Unused = None) -> None:
     """Print the schema; `file` and `out` are accepted, as on every verb, and have no part in it."""
     from scaffold.topology.schema import json_schema
 

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from scaffold.cli.options import DEFAULT_FILE, File, Out
+from scaffold.cli.options import DEFAULT_FILE, File, Unused
 from scaffold.errors import TopologyError
 
 
 def run(
     file: File = DEFAULT_FILE,
-    out: Out = None,
+    out: Unused = None,
     forbid_reproducible: Annotated[
         bool,
         typer.Option("--forbid-reproducible", help="Refuse a test environment, whose keys follow from a seed."),

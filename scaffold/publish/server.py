@@ -16,7 +16,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from scaffold.errors import PublishError, ScaffoldError
+from scaffold.errors import AddressTaken, PublishError, ScaffoldError
 from scaffold.publish.app import LARGEST_BODY, Clock, JsonLines, Publisher
 from scaffold.publish.state import Source, State
 from scaffold.running.listeners import who_listens
@@ -56,7 +56,7 @@ def address(publish: str) -> HostPort:
 
 
 def listening(where: HostPort) -> socket.socket:
-    """A socket that listens there. Raises PublishError where it cannot."""
+    """A socket that listens there. Raises AddressTaken where it cannot."""
     try:
         family, kind, protocol, _, found = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -70,7 +70,7 @@ def listening(where: HostPort) -> socket.socket:
             raise
     except OSError as error:
         holder = who_listens(where)
-        raise PublishError(
+        raise AddressTaken(
             f"the publisher cannot listen on {where}: {error.strerror or error}"
             + (f" ({holder} listens there)" if holder else ""),
             hint=f"stop {holder or 'what uses it'}; certificates point to `publish` of the topology, "

@@ -12,6 +12,7 @@ import pytest
 
 from scaffold import __version__
 from scaffold.cli.app import VERBS
+from scaffold.cli.manual import MANUALS
 from scaffold.cli.templates import TemplateVerbs
 from tests.cli.harness import scaffold
 
@@ -34,12 +35,37 @@ GROUPS = {"templates": TemplateVerbs.verbs}
 """Verbs that are several: they are about templates, and of no topology."""
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in GROUPS])
-def test_every_verb_has_help_and_takes_file_and_out(verb: str, tmp_path: Path) -> None:
+VERBS_ALONE = [verb for verb in VERBS if verb not in GROUPS]
+OF_NO_TOPOLOGY = ("faults",)
+
+
+@pytest.mark.parametrize("verb", VERBS_ALONE)
+def test_every_verb_has_help_with_an_example_and_its_exit_codes(verb: str, tmp_path: Path) -> None:
     ended = scaffold(verb, "--help", cwd=tmp_path)
     assert ended.code == 0
-    assert "-f, --file FILE" in ended.out
-    assert "--out DIR" in ended.out
+    assert f"Example:\n  scaffold {verb}" in ended.out
+    assert "Exit codes:\n  0  done\n  1  an error" in ended.out
+    for code in MANUALS[verb].exits:
+        assert f"\n  {code}  " in ended.out
+    said = " ".join(ended.out.split())
+    assert ("ca.NAME, server.NAME or client.NAME" in said) == ("ADDRESS" in said.replace("ADDRESS:", ""))
+
+
+@pytest.mark.parametrize("verb", VERBS_ALONE)
+def test_file_and_out_are_taken_by_every_verb_and_shown_where_they_mean_something(verb: str, tmp_path: Path) -> None:
+    ended = scaffold(verb, "--help", cwd=tmp_path)
+    assert ("-f, --file FILE" in ended.out) == (verb not in ("faults", "inspect", "schema"))
+    assert ("--out DIR" in ended.out) == (verb not in ("faults", "graph", "inspect", "schema", "validate"))
+    if verb in OF_NO_TOPOLOGY:
+        return
+    usage = scaffold(verb, "-f", "nope.yaml", "--out", "nope", cwd=tmp_path)
+    assert "No such option" not in usage.err
+
+
+def test_the_help_of_init_names_the_examples(tmp_path: Path) -> None:
+    said = " ".join(scaffold("init", "--help", cwd=tmp_path).out.split())
+    for example in (ROOT / "examples").glob("*/topology.yaml"):
+        assert example.parent.name in said
 
 
 @pytest.mark.parametrize(("group", "verb"), [(group, verb) for group, verbs in GROUPS.items() for verb in verbs])

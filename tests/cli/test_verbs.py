@@ -20,6 +20,7 @@ import pytest
 from scaffold.running.services import free_addresses
 from tests.cli.harness import scaffold, snapshot
 from tests.requirements import require_command
+from tests.unit.conftest import write_kind
 
 GOOD = """\
 version: 1
@@ -64,6 +65,16 @@ def test_init_writes_an_example_that_is_valid(example: str, tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == [*laid, "topology.yaml"]
 
 
+def test_init_writes_the_schema_that_its_first_line_names(tmp_path: Path) -> None:
+    schema = tmp_path / "topology.schema.json"
+    assert on_a_terminal(["init"], tmp_path, "shop\napi\n\n\n")[0] == 0
+    assert (tmp_path / "topology.yaml").read_text().splitlines()[0].endswith(f"$schema={schema.name}")
+    assert schema.read_text() == scaffold("schema", cwd=tmp_path).out
+    schema.write_text("mine")
+    assert on_a_terminal(["init", "-f", "other.yaml"], tmp_path, "shop\napi\n\n\n")[0] == 0
+    assert schema.read_text() == "mine"
+
+
 def test_init_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text("mine")
     scaffold("init", "--example", "minimal", cwd=tmp_path).assert_clear_error("topology.yaml", "overwrites nothing")
@@ -99,6 +110,22 @@ def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
     assert "name: my-shop" in (tmp_path / "topology.yaml").read_text()
     ended = scaffold("validate", cwd=tmp_path)
     assert "2 CAs, 2 servers, 1 client" in ended.out
+
+
+def test_init_asks_again_for_a_template_that_is_not_there(tmp_path: Path) -> None:
+    code, shown = on_a_terminal(["init"], tmp_path, "shop\napi\napi\npythn\npython\n\n")
+    assert code == 0, shown
+    assert 'no such server template "api": there are ' in shown
+    assert 'no such server template "pythn": did you mean "python"?' in shown
+    assert "template: python" in (tmp_path / "topology.yaml").read_text()
+    assert scaffold("plan", cwd=tmp_path).code == 0
+
+
+def test_init_takes_a_template_of_ones_own(tmp_path: Path) -> None:
+    write_kind(tmp_path / "kind", {"README.md": "one\n", "run.sh": "#!/bin/sh\n"})
+    code, shown = on_a_terminal(["init"], tmp_path, "shop\napi\n./kind\n\n")
+    assert code == 0, shown
+    assert "template: ./kind" in (tmp_path / "topology.yaml").read_text()
 
 
 def test_init_takes_clients_that_speak_what_the_servers_speak(tmp_path: Path) -> None:
@@ -369,6 +396,24 @@ def test_up_serves_and_call_makes_one_call(running: Path) -> None:
     refused = scaffold("call", "late", "api", cwd=running)
     assert refused.code == 1
     assert "refused" in refused.err
+
+
+@pytest.mark.parametrize(("caller", "called"), [("client.cli", "server.api"), ("cli", "server.api")])
+def test_call_takes_addresses_beside_names(running: Path, caller: str, called: str) -> None:
+    ended = scaffold("call", caller, called, cwd=running)
+    assert ended.code == 0, ended.err
+    assert "spiffe://shop/client/cli" in ended.out
+    scaffold("call", caller, "server.apo", cwd=running).assert_clear_error('no such server "server.apo"')
+
+
+def test_publish_beside_up_says_that_up_publishes(tmp_path: Path) -> None:
+    (published,) = free_addresses(1)
+    (tmp_path / "topology.yaml").write_text(GOOD.replace("cas:", f"publish: http://{published}\ncas:"))
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    with up(tmp_path, "--ports", "auto"):
+        scaffold("publish", cwd=tmp_path).assert_clear_error(
+            f"the publisher cannot listen on {published}", "hint: `scaffold up` runs here, and publishes as well"
+        )
 
 
 def test_a_port_that_is_taken_is_a_clear_error(running: Path) -> None:

@@ -1,0 +1,150 @@
+"""What the help of each verb says beside its options, and docs/commands.md with it: examples, exit codes, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from scaffold.cli import failures
+
+EVERYWHERE: Final[Mapping[int, str]] = MappingProxyType({
+    0: "done",
+    failures.ERROR: "an error, which is told on standard error",
+    2: "the command line is wrong",
+})  # fmt: skip
+"""The exit codes of every verb."""
+
+ADDRESS: Final = (
+    "ca.NAME, server.NAME or client.NAME, by its name in the topology. What is added names a part of it: .certificate, "
+    ".client-certificate, .crl, .ocsp, .trust, .bundle, .staple or .project. `plan` and `status` show them."
+)
+
+_LEFT_UNDONE: Final = (failures.CONFLICT, "something was left undone, since it would have cost an edit of yours")
+
+_OUTCOME: Final[Mapping[str, str]] = MappingProxyType({
+    "topology": "its name",
+    "changes": "what was done: `address`, `action`, `reasons` (`code`, `message`), `paths`",
+    "undone": "what would have cost an edit of yours, in the same form",
+    "revoked": "how far each revocation reaches: `address`, `serial`, `not_after`, `refused_by`, `accepted_by`, …",
+    "notes": "sentences that are no changes",
+    "summary": "how many changes of each action were planned",
+})  # fmt: skip
+
+
+_TEMPLATES: Final[Mapping[str, str]] = MappingProxyType(
+    {"templates": "each template: `template`, `role`, `summary`, `requires`, `variables`, `supports`, `owners`, …"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Manual:
+    """Of one verb: an example, its exit codes beyond those of every verb, and the fields that `--json` prints.
+
+    `addresses`: whether it takes addresses, which are explained then. `note`: what else there is to know.
+    """
+
+    example: str
+    exits: Mapping[int, str] = field(default_factory=dict)
+    json: Mapping[str, str] = field(default_factory=dict)
+    addresses: bool = False
+    note: str | None = None
+
+    @property
+    def exit_codes(self) -> Mapping[int, str]:
+        """All of them, in order."""
+        return dict(sorted({**EVERYWHERE, **self.exits}.items()))
+
+
+MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
+    "init": Manual(
+        "scaffold init --example minimal",
+        note="Without --example it asks, on a terminal, and writes topology.schema.json beside FILE, for editors. It "
+        "overwrites nothing.",
+    ),
+    "validate": Manual(
+        "scaffold validate -f staging.yaml",
+        note="It reads the topology alone: `plan` says whether its templates are there and can do what it asks for.",
+    ),
+    "plan": Manual(
+        "scaffold plan --diff",
+        {failures.SOMETHING_DUE: "with --check: something is to do, and cannot wait"},
+        {
+            "topology": "its name",
+            "changes": "what would be done: `address`, `action`, `reasons` (`code`, `message`), `paths`",
+            "notes": "sentences that are no changes",
+            "summary": "how many changes there are of each action",
+        },
+    ),
+    "apply": Manual(
+        "scaffold apply --overwrite server.api",
+        dict([_LEFT_UNDONE]),
+        _OUTCOME,
+        addresses=True,
+        note="Without a terminal it does not ask: --yes says yes to a CA that is replaced and to all that is deleted.",
+    ),
+    "resolve": Manual("scaffold resolve server.api --mine", dict([_LEFT_UNDONE]), _OUTCOME, addresses=True),
+    "verify": Manual(
+        "scaffold verify --only server.api --ports auto",
+        {failures.PROBE_FAILED: "a probe went the wrong way, something had drifted, or nothing was tried"},
+        {
+            "checks": "probes: `server`, `client`, `probe`, `expected`, `observed`, `layer`, `detail`, `result`",
+            "drift": "what is not as the topology says, in the form of a plan's changes",
+            "summary": "how many probes `passed`, `failed` and were `skipped`",
+        },
+        addresses=True,
+    ),
+    "up": Manual(
+        "scaffold up --only server.api --ports auto",
+        addresses=True,
+        note="Where the topology has `publish`, it serves CRLs, OCSP and CA certificates as well, whatever --only "
+        "says: `scaffold publish` is not needed beside it, and cannot have the same port.",
+    ),
+    "call": Manual(
+        "scaffold call client.cli server.api",
+        note="Both may be given by name alone (`scaffold call cli api`), or by address.",
+        addresses=True,
+    ),
+    "publish": Manual(
+        "scaffold publish --listen 0.0.0.0:9080",
+        note="`scaffold up` publishes as well, at the same address: run one of them.",
+    ),
+    "status": Manual(
+        "scaffold status --within 14d",
+        {failures.SOMETHING_DUE: "something is due, missing or expired, or ends within the TIME"},
+        {
+            "certificates": "`address`, `serial`, `not_before`, `not_after`, `state`, `detail`, …",
+            "crls": "`address`, `number`, `entries`, `this_update`, `next_update`, `state`, `detail`",
+            "revoked": "what was revoked, and who refuses and accepts it",
+        },
+    ),
+    "renew": Manual("scaffold renew client.cli", dict([_LEFT_UNDONE]), _OUTCOME, addresses=True),
+    "revoke": Manual(
+        "scaffold revoke client.cli --reason keyCompromise",
+        dict([_LEFT_UNDONE]),
+        _OUTCOME,
+        addresses=True,
+        note="It asks before it revokes anything. Without a terminal, --yes says yes to that.",
+    ),
+    "templates list": Manual("scaffold templates list", json=_TEMPLATES),
+    "templates show": Manual("scaffold templates show nginx", json=_TEMPLATES),
+    "templates new": Manual("scaffold templates new mine"),
+    "templates check": Manual(
+        "scaffold templates check ./mine",
+        {failures.PROBE_FAILED: "a check failed"},
+        {
+            "template": "its name",
+            "role": "`server` or `client`",
+            "checks": "each check: `check`, `result`, `detail`",
+            "summary": "how many there are of each result",
+        },
+    ),
+    "graph": Manual("scaffold graph --format dot"),
+    "inspect": Manual("scaffold inspect shop/servers/api/tls/cert.pem"),
+    "faults": Manual(
+        "scaffold faults --json",
+        json={"faults": "each fault: `fault`, `wrong`, `noticed_by`, `rule`, `only_a_file`"},
+    ),
+    "schema": Manual("scaffold schema > topology.schema.json"),
+})  # fmt: skip
