@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, TypeVar
 
 from scaffold.errors import Place, TopologyError
 from scaffold.kinds import revocation
-from scaffold.kinds.catalogue import Kind, builtin_speaking
+from scaffold.kinds.capabilities import Capabilities
+from scaffold.kinds.catalogue import Kind, builtin, builtin_speaking
 from scaffold.kinds.variables import VariableError, merged
 from scaffold.settings.peers import anchors, callee_issuers, server_name
 from scaffold.settings.subjects import rfc2253, stated_subjects
@@ -257,12 +258,18 @@ def _check_identity_is_seen(t: Topology, server: Server, kind: Kind, caller: Cli
     if form in seen:
         return
     words = " or ".join(sorted(_FORMS[each] for each in seen))
+    known = f"knows callers by their {words}, and that of {caller.address} is not known here"
+    state = f"state it ({' or '.join(sorted(_EXAMPLES[each] for each in seen))}), or "
     raise TopologyError(
-        f'{server.address}: template "{kind.name}" knows callers by their {words}, and that of {caller.address} '
-        "is not known here",
+        f'{server.address}: template "{kind.name}" '
+        + (
+            known
+            if seen
+            else f"knows no caller whose certificate comes from elsewhere, as that of {caller.address} does"
+        ),
         place=t.place(*_path(caller), "existing" if caller.external is None else "external", "identity"),
-        hint=f"state it ({' or '.join(sorted(_EXAMPLES[each] for each in seen))}), or take a template that sees "
-        f"the {_FORMS[form]} for this server",
+        hint=f"{state if seen else ''}take a template that sees "
+        f"the {_FORMS[form]} for this server, {_servers_that(kind, lambda other: form in other.sees_callers_by)}",
     )
 
 
@@ -404,8 +411,18 @@ def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[P
             f'{server.address}: template "{kind.name}" sees no issuer’s key, and its callers come from '
             f"several roots: {', '.join(roots)}",
             place=t.place(*_path(server)),
-            hint="another trusted root could have the name of the issuer: take a template that sees the issuer’s key",
+            hint="another trusted root could have the name of the issuer: take a template that sees the issuer’s key, "
+            + _servers_that(kind, lambda other: other.sees_issuer_by == "key"),
         )
+
+
+def _servers_that(kind: Kind, can: Callable[[Capabilities], bool]) -> str:
+    """The built-in servers that speak what `kind` does, and can what it cannot: `such as this or that`."""
+    speaking = builtin_speaking(kind.capabilities.protocol, "server")
+    names = [name for name in speaking if can(builtin(name, "server").capabilities)]
+    return (
+        f"such as {' or '.join(names)}" if names else f"and none that speaks {kind.capabilities.protocol} is built in"
+    )
 
 
 def _check_one_issuer(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:

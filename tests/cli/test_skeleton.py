@@ -63,7 +63,7 @@ def test_file_and_out_are_taken_by_every_verb_and_shown_where_they_mean_somethin
 
 
 def test_the_help_of_init_names_the_examples(tmp_path: Path) -> None:
-    said = " ".join(scaffold("init", "--help", cwd=tmp_path).out.split())
+    said = "".join(scaffold("init", "--help", cwd=tmp_path).out.split())
     for example in (ROOT / "examples").glob("*/topology.yaml"):
         assert example.parent.name in said
 

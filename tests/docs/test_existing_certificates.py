@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.kinds.catalogue import builtin_names
 from tests.handshake.elsewhere_lab import OpenSslCa
 from tests.requirements import require_command
 from tests.unit.conftest import Household, write_kind
@@ -70,9 +71,10 @@ def test_the_page_says_of_the_templates_what_they_declare() -> None:
     header = re.search(r"^\| identity \| is \| (.*) \|$", PAGE, re.M)
     assert header is not None
     templates = header[1].split(" | ")
+    assert sorted(templates) == sorted(builtin_names("server"))
     for form, label in {"uri": "`spiffe://…`, `uri:…`", "dns": "`dns:NAME`", "subject": "`subject:NAME`"}.items():
         [row] = [line for line in PAGE.splitlines() if line.startswith(f"| {label} |")]
         cells = [cell.strip() for cell in row.strip("|").split("|")][2:]
         for template, cell in zip(templates, cells, strict=True):
             declared = json.loads((ROOT / f"templates/servers/{template}/cookiecutter.json").read_text())
-            assert (form in declared["_scaffold"]["sees_callers_by"]) is (cell == "yes"), (template, form)
+            assert (form in declared["_scaffold"].get("sees_callers_by", ())) is (cell == "yes"), (template, form)

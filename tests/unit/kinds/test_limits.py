@@ -172,6 +172,7 @@ def test_by_name_callers_from_two_roots_are_refused():
     }
     error = refused(topology(**parts), **BY_NAME)
     assert "its callers come from several roots: root, other" in error.message
+    assert error.hint.endswith("take a template that sees the issuer’s key, such as kestrel or python")
     t = topology(**parts)
     assert check(t, kinds_of(t)) == ()
 
@@ -184,10 +185,19 @@ def test_by_name_a_second_root_that_is_only_trusted_is_refused():
     assert check(t, kinds_of(t)) == ()
 
 
+def test_without_an_issuer_an_external_caller_is_refused_in_whole_sentences():
+    outside = '  auditor: {external: {issuer: issuing, identity: "spiffe://x/y"}, calls: [desk]}'
+    error = refused(topology(clients=outside), **NO_ISSUER, sees_callers_by=frozenset())
+    assert "knows no caller whose certificate comes from elsewhere, as that of client.auditor does" in error.message
+    assert error.hint == "take a template that sees the URI (SAN) for this server, such as kestrel or python"
+
+
 def test_by_name_an_external_caller_is_refused():
     outside = '  auditor: {external: {issuer: issuing, identity: "spiffe://x/y"}, calls: [desk]}'
     t = topology(clients=outside)
-    assert "is not known here" in refused(t, **BY_NAME).message
+    error = refused(t, **BY_NAME)
+    assert "is not known here" in error.message
+    assert error.hint.endswith("take a template that sees the URI (SAN) for this server, such as kestrel or python")
     assert check(t, kinds_of(t)) == ()
 
 
