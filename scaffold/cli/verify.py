@@ -17,6 +17,8 @@ from scaffold.cli.running import Ports
 from scaffold.errors import StoreError, VerifyError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from scaffold.cli.project import Project
     from scaffold.plan.model import Plan
     from scaffold.verify.model import Report
@@ -65,6 +67,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
     from scaffold.view.progress import progress
 
     moment = now()
+    _warn_of_another_clock(moment)
     plan = make_plan(project.topology, project.kinds, project.layout, moment)
     with _blaming_drift(plan), progress("Verifying") as advance:
         return verify(
@@ -78,6 +81,19 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
             ports=ports.value,
             on_check=lambda check, total: advance(total),
             randomness=OPERATING_SYSTEM,
+        )
+
+
+def _warn_of_another_clock(moment: datetime) -> None:
+    """Each probe would fail for it, and none could say so."""
+    from scaffold.running.clocks import another_clock
+
+    if (there := another_clock(moment)) is not None:
+        typer.echo(
+            f"note: here it is {moment:%Y-%m-%d %H:%M} UTC, and {there:%Y-%m-%d %H:%M} UTC for the servers and clients "
+            "that are started: they judge certificates by that (a clock that was set for this process alone, as faketime "
+            "does it, is not handed on)",
+            err=True,
         )
 
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -315,6 +316,16 @@ def test_a_server_that_does_not_start_for_what_drifted_is_told_so(applied: Path)
         file.write("x")
     ended = scaffold("verify", "--ports", "auto", cwd=applied)
     ended.assert_clear_error("server.api ended", "hint: server.api.trust differs from the topology", "scaffold apply")
+
+
+def test_verify_says_that_what_it_starts_has_another_clock(applied: Path) -> None:
+    faketime = require_command("faketime")
+    command = [faketime, "-f", "-365d", sys.executable, "-m", "scaffold", "verify", "--ports", "auto"]
+    ended = subprocess.run(command, cwd=applied, capture_output=True, text=True, check=False, timeout=120)
+    year = (datetime.now(UTC) - timedelta(days=365)).year
+    assert f"note: here it is {year}-" in ended.stderr
+    assert "UTC for the servers and clients that are started" in ended.stderr
+    assert "note: here it is" not in scaffold("verify", "--ports", "auto", cwd=applied).err
 
 
 def test_verify_before_apply_is_a_clear_error(tmp_path: Path) -> None:
