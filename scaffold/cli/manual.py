@@ -128,7 +128,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         note="It asks before it revokes anything. Without a terminal, --yes says yes to that.",
     ),
     "templates list": Manual("scaffold templates list", json=_TEMPLATES),
-    "templates show": Manual("scaffold templates show nginx", json=_TEMPLATES),
+    "templates show": Manual("scaffold templates show ./mine", json=_TEMPLATES),
     "templates new": Manual("scaffold templates new mine"),
     "templates check": Manual(
         "scaffold templates check ./mine",

@@ -91,8 +91,8 @@ def _warn_of_another_clock(moment: datetime) -> None:
     if (there := another_clock(moment)) is not None:
         typer.echo(
             f"note: here it is {moment:%Y-%m-%d %H:%M} UTC, and {there:%Y-%m-%d %H:%M} UTC for the servers and clients "
-            "that are started: they judge certificates by that (a clock that was set for this process alone, as faketime "
-            "does it, is not handed on)",
+            "that are started: they judge certificates by that (a clock that was set for this process alone, as by "
+            "faketime, is not handed on)",
             err=True,
         )
 
