@@ -1,13 +1,15 @@
-"""What can be said of the passwords that people provide without asking anybody: which files hold none."""
+"""What can be said of the secrets that people provide without asking anybody: which files hold none, which git has."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from scaffold.errors import SecretError
 from scaffold.plan.model import Change, Work
 from scaffold.plan.signers import signing
+from scaffold.store.git import would_commit
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
@@ -16,7 +18,11 @@ from scaffold.topology.notes import Note
 
 
 def notes(t: Topology, changes: Sequence[Change]) -> Iterator[Note]:
-    """Files that hold no password, whatever is planned; and those that are not there, where `changes` need them."""
+    """Files that hold no password, whatever is planned; those that are not there, where `changes` need them.
+
+    And secrets that git would commit.
+    """
+    yield from _for_git(t)
     files = _files(t)
     if not files:
         return
@@ -28,6 +34,22 @@ def notes(t: Topology, changes: Sequence[Change]) -> Iterator[Note]:
             Secrets().given(secret, str(address))
         except SecretError as error:
             yield Note(None, f"{error}; what needs that password is refused before anything is written")
+
+
+def _for_git(t: Topology) -> Iterator[Note]:
+    """Secrets beside the topology that would be committed with it."""
+    passwords = [secret.path for secret in _files(t).values()]
+    for path in dict.fromkeys((*passwords, *_named_keys(t))):
+        if would_commit(path):
+            what = "a password" if path in passwords else "a private key"
+            said = f"{path} holds {what}, and git would commit it: name it in a .gitignore, or keep it elsewhere"
+            yield Note(None, said)
+
+
+def _named_keys(t: Topology) -> Iterator[Path]:
+    """The private keys that a topology names."""
+    existing = (entity.existing for entity in (*t.cas.values(), *graph.parties(t)))
+    yield from (one.key for one in existing if one is not None and one.key is not None)
 
 
 def _files(t: Topology) -> Mapping[Address, FileSecret]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from scaffold.errors import SecretError
+from tests.requirements import require_command
 from tests.unit.conftest import Household
 
 TWO = """
@@ -107,3 +109,35 @@ def test_plan_asks_for_no_password_and_apply_for_all_of_them(guarded: Household)
     guarded.environment = {"ROOT": "one", "BUNDLE": "two"}
     guarded.carry_out(planned)
     assert guarded.plan().changes == ()
+
+
+# --- What git would commit -------------------------------------------------------------------------------------------
+
+
+def for_git(household: Household) -> list[str]:
+    return [str(note) for note in household.plan().notes if "git" in str(note)]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    require_command("git")
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_password_that_git_would_commit_is_noted_until_it_is_ignored(guarded: Household) -> None:
+    assert for_git(guarded) == []  # in no repository
+    git(guarded.folder, "init", "--quiet")
+    root, bundle = (guarded.folder / name for name in ("root", "bundle"))
+    said = "holds a password, and git would commit it: name it in a .gitignore, or keep it elsewhere"
+    assert for_git(guarded) == [f"{root} {said}", f"{bundle} {said}"]
+    (guarded.folder / ".gitignore").write_text("/root\n")
+    assert for_git(guarded) == [f"{bundle} {said}"]
+    git(guarded.folder, "add", "--force", "root")
+    assert for_git(guarded) == [f"{root} {said}", f"{bundle} {said}"]  # what git has, no line ignores
+
+
+def test_a_name_is_no_pattern_for_git(guarded: Household) -> None:
+    git(guarded.folder, "init", "--quiet")
+    guarded.text = TWO % (GOOD | {"root": "{file: 'r*'}"})
+    (guarded.folder / "r*").write_text("root password\n")
+    (guarded.folder / ".gitignore").write_text("/bundle\n/r[*]\n")
+    assert for_git(guarded) == []
