@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import SecretError
+from scaffold.plan.passwords import notes
+from scaffold.topology.load import loads
 from tests.requirements import require_command
 from tests.unit.conftest import Household
 
@@ -141,3 +143,22 @@ def test_a_name_is_no_pattern_for_git(guarded: Household) -> None:
     (guarded.folder / "r*").write_text("root password\n")
     (guarded.folder / ".gitignore").write_text("/bundle\n/r[*]\n")
     assert for_git(guarded) == []
+
+
+def test_a_private_key_that_git_would_commit_is_noted(tmp_path: Path) -> None:
+    text = b"""
+version: 1
+name: bank
+cas: {corp: {existing: {certificate: ca.pem, key: ca.key}}}
+servers:
+  web: {template: python, listen: "127.0.0.1:8443", names: [localhost],
+        existing: {certificate: web.pem, key: web.key, trust: ca.pem}}
+"""
+    t = loads(text, tmp_path / "topology.yaml")
+    for name in ("ca.key", "web.key", "ca.pem"):
+        (tmp_path / name).write_text("it is not read\n")
+    git(tmp_path, "init", "--quiet")
+    said = "holds a private key, and git would commit it: name it in a .gitignore, or keep it elsewhere"
+    assert list(map(str, notes(t, ()))) == [f"{tmp_path / name} {said}" for name in ("ca.key", "web.key")]
+    (tmp_path / ".gitignore").write_text("*.key\n")
+    assert list(notes(t, ())) == []
