@@ -117,7 +117,7 @@ def tells_no_roles(lab: Lab) -> None:
     lab.rewrite("servers/haproxy/haproxy.cfg", (TOLD, '"roles": []'))
 
 
-FROM_THE_LIST = "http-request set-var(txn.roles) var(txn.caller),map_str(tls/allowed.roles)\n"
+FROM_THE_LIST = "http-request set-var(txn.roles) var(txn.names),map_str(tls/allowed.roles)\n"
 FROM_THE_HEADER = (
     "    http-request set-var(txn.roles) req.fhdr(X-Client-Roles) if { req.fhdr(X-Client-Roles) -m found }\n"
 )
