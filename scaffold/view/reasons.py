@@ -79,7 +79,10 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.ENTRIES_LIFTED: ("it lists {found}, whose hold is lifted",),
     ReasonCode.CRL_LIFE: ("it is valid for {found}", "the topology says {wanted}"),
     ReasonCode.CRL_ENDLESS: ("it is not valid any more",),
-    ReasonCode.CRL_NOT_YET_VALID: ("it begins on {found}", "it was signed by a clock that ran ahead, or this one is late"),
+    ReasonCode.CRL_NOT_YET_VALID: (
+        "it begins on {found}",
+        "it was signed by a clock that ran ahead, or this one is late",
+    ),
     ReasonCode.CRL_DUE: ("it ends on {found} and is past half of its life",),
     ReasonCode.BUNDLE_CERTIFICATE: ("its certificate is reissued",),
     ReasonCode.BUNDLE_INPUTS: ("it was made of another certificate, chain or key, or otherwise protected",),
