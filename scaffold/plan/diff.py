@@ -367,7 +367,7 @@ class _Diff:
         if lost := revocations.unrecorded(self.ledger, one.ca.name, listed):
             said = (
                 f"lists {len(lost)} that the state (.scaffold/) does not know, and goes on listing them: "
-                f"put {LEDGER} back from a newer backup, or revoke them again by `--serial`"
+                f"put {LEDGER} back from a newer backup; without it they stay revoked, too"
             )
             self.notes.append(Note(one.address.with_part(Part.CRL), said))
 

@@ -11,6 +11,7 @@ from scaffold.errors import PlanError
 from scaffold.issuers.port import Mounted
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
+from scaffold.pki import crl as crls
 from scaffold.plan import clock, passwords
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import Desired, desire
@@ -214,9 +215,15 @@ def plan_as_it_stands(
         changes=found.changes if latest is None else tuple(replace(change, asks=True) for change in found.changes),
         notes=tuple(dict.fromkeys(said)),
         state_serial=basis.observed.serial,
+        awaits=any(_brings_no_valid_crl(one, basis.now) for one in basis.existing.values()),
         clock_behind=latest,
     )
     return Planned(plan, basis, found.authorities, found.memo)
+
+
+def _brings_no_valid_crl(adopted: ExistingCa, now: datetime) -> bool:
+    """Whether a CRL that it brings is not valid now: who looks it up refuses everyone."""
+    return any(not crls.is_current(crl, now) for crl in (crls.load_all(adopted.crls) if adopted.crls else ()))
 
 
 def make_plan(t: Topology, kinds: Mapping[Address, Kind], layout: Layout, now: datetime) -> Plan:

@@ -137,6 +137,8 @@ class Plan:
     changes: tuple[Change, ...] = ()
     notes: tuple[Note, ...] = ()
     state_serial: str = ""
+    awaits: bool = False
+    """Whether apply cannot mend what is there: a CRL that was brought and has ended."""
     clock_behind: datetime | None = None
     """When something was last done here, where this machine's clock lies before that. Every change asks then."""
 

@@ -78,6 +78,8 @@ class CrlStatus:
     next_update: datetime | None = None
     detail: str = ""
     reasons: tuple[Reason, ...] = ()
+    brought: bool = False
+    """Whether it is signed elsewhere: nobody here can sign another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class Status:
     certificates: tuple[CertificateStatus, ...]
     crls: tuple[CrlStatus, ...]
     revoked: tuple[RevokedStatus, ...]
+    due_by_within: tuple[Address, ...] = ()
+    """The certificates and CRLs that are due only since `within` says so: `renew` leaves them."""
 
     @property
     def fine(self) -> bool:
@@ -123,7 +127,10 @@ def status(planned: Planned, within: timedelta | None = None, *, clock: datetime
         *(_status(asked, observed, changes.get(asked.address), now, within) for asked in desired.kept_up()),
         *(one for party in desired.parties for one in _of_party(basis, party, changes, within)),
     )
-    return Status(certificates, tuple(_crls(basis, changes, within)), tuple(_revoked(basis)))
+    lists = tuple(_crls(basis, changes, within))
+    states = [*((one.address, one.state) for one in certificates), *((one.address, one.state) for one in lists)]
+    by_within = tuple(address for address, state in states if state is State.DUE and address not in changes)
+    return Status(certificates, lists, tuple(_revoked(basis)), by_within)
 
 
 def _of_party(
@@ -210,7 +217,8 @@ def _crls(basis: Basis, changes: Mapping[Address, Change], within: timedelta | N
         if one.signs_crl:
             yield _crl_status(address, observed.content(one.paths.crl), changes.get(address), now, within)
         elif one.ca.existing is not None and one.ca.existing.crl is not None:
-            yield _crl_status(address, basis.existing[one.ca.name].crls, None, now, within)
+            there = _crl_status(address, basis.existing[one.ca.name].crls, None, now, within)
+            yield replace(there, brought=True)
     for party in desired.parties:
         if needs_crls(desired.topology, party.party):
             address = party.party.address.with_part(Part.TRUST)

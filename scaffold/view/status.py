@@ -48,7 +48,21 @@ def status_lines(status: Status, now: datetime) -> Iterator[Line]:
     words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
     yield [(f"Status: {words or 'no certificates'}{_of_crls(crls)}.", "bold" if status.fine else "bold yellow")]
     if not status.fine:
-        yield plain(_what_to_do({row.state for row in (*certificates, *crls)}))
+        yield from map(plain, _hints(status))
+
+
+def _hints(status: Status) -> Iterator[str]:
+    """What can be done: here, by `renew ADDRESS` where only `--within` asks for it, and by who signs elsewhere."""
+    states = {one.state for one in status.certificates if one.address not in status.due_by_within}
+    states |= {one.state for one in status.crls if not one.brought and one.address not in status.due_by_within}
+    if not states <= FINE:
+        yield _what_to_do(states)
+    early = [one.address.entity for one in status.certificates if one.address in status.due_by_within]
+    if early:
+        yield f"`scaffold renew` leaves what only --within makes due; `scaffold renew {early[0]}` renews it now."
+    for one in status.crls:
+        if one.brought and one.state not in FINE:
+            yield f"{one.address} is signed elsewhere: bring a newer one from who signs it."
 
 
 def _what_to_do(states: Set[State]) -> str:

@@ -14,6 +14,7 @@ from scaffold.pki.issue import Issuer
 from scaffold.plan.model import Action
 from scaffold.plan.status import State, status
 from scaffold.verify.run import drift_in_tls
+from scaffold.view.status import status_lines
 from tests.fresh import new_key
 from tests.unit.conftest import write_kind
 from tests.unit.revoking import CHECKING, openssl, release, renew_due, revoke
@@ -170,10 +171,30 @@ def test_plan_warns_of_a_crl_that_others_sign(household, tmp_path):
         "root: {}", "root: {existing: {certificate: ca.crt, key: ca.key, crl: crl.pem}}"
     )
     assert household.plan().notes == ()
+    assert not household.plan().awaits
     household.later(days=46)
     assert any("ca.root brings a CRL in " in str(note) and "ends on" in str(note) for note in household.plan().notes)
+    assert not household.plan().awaits
     household.later(days=46)
     assert any("who checks it refuses everyone" in str(note) for note in household.plan().notes)
+    assert household.plan().awaits  # apply cannot mend it, and `plan --check` says that something is wrong
+    said = "\n".join(
+        "".join(part for part, _ in line) for line in status_lines(status(household.prepare()), household.now)
+    )
+    assert "ca.root.crl is signed elsewhere: bring a newer one from who signs it." in said
+
+
+def test_what_within_alone_makes_due_is_told_from_what_renew_renews(bank):
+    def said(within):
+        found = status(bank.prepare(), within)
+        return "\n".join("".join(part for part, _ in line) for line in status_lines(found, bank.now))
+
+    assert "renew" not in said(None)
+    assert "`scaffold renew` leaves what only --within makes due; `scaffold renew " in said(timedelta(days=100))
+    assert "`scaffold renew` renews what is due." not in said(timedelta(days=91))
+    bank.later(days=61)
+    early = map(str, status(bank.prepare(), timedelta(days=30000)).due_by_within)
+    assert {"ca.root.certificate", "client.teller.certificate"}.intersection(early) == {"ca.root.certificate"}
 
 
 # --- Staples -------------------------------------------------------------------------------------------------------
