@@ -128,7 +128,8 @@ def main() -> int:
         print(f"{arguments.server}: {settings['name']} calls no such server: it {known}", file=sys.stderr)
         return 1
     if not calls:
-        print(f"{settings['name']} calls nobody: no server is listed under its `calls` in the topology", file=sys.stderr)
+        name = settings["name"]
+        print(f"{name} calls nobody: no server is listed under its `calls` in the topology", file=sys.stderr)
         return 0
     if arguments.server is not None:
         calls = {arguments.server: calls[arguments.server]}
