@@ -8,12 +8,10 @@ import fnmatch
 import functools
 import hashlib
 import json
-import logging
 import re
 import shutil
 import stat
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -361,6 +359,9 @@ def _digest(folder: Path, project: Path) -> str:
 
 def _fetch(template: str) -> Path:
     """A repository or zip file, fetched by cookiecutter into a folder that lives as long as this process."""
+    import logging
+    import tempfile
+
     from cookiecutter.config import BUILTIN_ABBREVIATIONS
     from cookiecutter.exceptions import CookiecutterException
     from cookiecutter.repository import determine_repo_dir

@@ -102,7 +102,10 @@ class Memo:
 
 
 def source_of(t: Topology, kinds: Mapping[Address, Kind], authorities: Authorities) -> bytes | None:
-    """The digest of all that settings are derived from; None where a key is not made yet, or no text is known."""
+    """The digest of all that settings are derived from; None where a key is not made yet, or no text is known.
+
+    `t` must be as its text says: what is altered after it was read is not in there.
+    """
     facts, *others = authorities.facts
     if others or not t.text:
         return None

@@ -25,6 +25,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Container, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from typing import Final
 
 from scaffold.errors import PlanError
 from scaffold.kinds.capabilities import Owner
@@ -95,7 +96,7 @@ def compare(
     time, whatever differs. Raises KindError, StoreError, and PlanError where no conflict can be resolved like that.
     """
     record = observed.records.by_address.get(one.party.address, Record())
-    gone = not any(name != "tls" for name in observed.names(one.paths.folder))
+    gone = not observed.holds_more_than(one.paths.folder, "tls")
     asked = restore or resolution is not None
     if gone and asked and not restore:
         raise _no_conflict(one)
@@ -115,24 +116,31 @@ def _no_conflict(one: DesiredParty) -> PlanError:
     return PlanError(f"{_address(one)} has no conflict to resolve", hint="`scaffold plan` shows what is in conflict")
 
 
+# A member of an enum takes a while to look up, and tens of thousands of files are asked about.
+_SCAFFOLD: Final = Owner.SCAFFOLD
+_MERGED: Final = Owner.MERGED
+
+
 def _as_rendered(one: DesiredParty, source: Project, record: Record, observed: Observation) -> Compared | None:
     """What was written from the same inputs is known without rendering it.
 
     None where outside `tls/` one of scaffold's own files is not what was rendered, or a merged one is no file.
     """
-    folder, start, owner = f"{one.paths.tls}/", len(one.paths.folder) + 1, source.kind.capabilities.owner_of
+    folder, start, owner_of_it = f"{one.paths.tls}/", len(one.paths.folder) + 1, source.kind.capabilities.owner_of
     tls: dict[str, str] = {}
     notes: list[Note] = []
     for path, sha256 in record.files.items():
         if path.startswith(folder):
             tls[path] = sha256
             continue
-        match owner(path[start:]):
-            case Owner.SCAFFOLD if not observed.has_digest(path, sha256):
+        owner = owner_of_it(path[start:])
+        if owner is _SCAFFOLD:
+            if not observed.has_digest(path, sha256):
                 return None
-            case Owner.MERGED if not observed.is_file_or_missing(path):
+        elif owner is _MERGED:
+            if not observed.is_file_or_missing(path):
                 return None
-            case Owner.MERGED if not observed.exists(path):
+            if not observed.exists(path):
                 notes.append(_deleted_note(one, path))
     notes.extend(_executable_note(one, record, observed))
     return Compared((), tuple(notes), dict(_tls_reasons(tls, observed)), frozenset(tls))

@@ -24,8 +24,9 @@ def stale_trust(
     candidates = [path for path in fixed_names if path not in needed]
     record = observed.records.by_address.get(one.party.address) if rendered is not None else None
     if record is not None:
-        others = record.files.keys() - needed - {*one.paths.fixed_trust}
-        candidates += [path for path in record.files if path in others and path.startswith(f"{one.paths.tls}/")]
+        tls = f"{one.paths.tls}/"
+        others = [path for path in record.files if path.startswith(tls) and path not in needed]
+        candidates += [path for path in others if path not in one.paths.fixed_trust]
     for path in candidates:
         if observed.exists(path):
             yield path, Reason(ReasonCode.STALE, path)

@@ -117,47 +117,62 @@ def _take(records: dict[Address, Record], event: Mapping[str, Any]) -> None:
         return
     if address not in records:
         records[address] = Record()
-    record = records[address]
-    ours = record.ours
+    _add(records[address], address, event)
+
+
+def _add(record: Record, address: Address, event: Mapping[str, Any]) -> None:
     for texts in _TEXTS:
         if texts in event:
-            _check_own(address, event[texts].keys() - ours.keys())
-    for path, sha256 in event.get("hashes", {}).items():
+            _check_own(address, event[texts].keys() - record.ours.keys())
+    if hashes := event.get("hashes"):
         record.inputs = None
-        if path in ours:
-            ours[path].add(sha256)
-        else:
-            ours[path] = {sha256}
-    for path, all_of_it in event.get("known", {}).items():
-        record.ours.setdefault(path, set()).update(all_of_it)
-    record.offered.update(event.get("offered", {}))
-    merging = {
-        path: Offer(one["laid"], one["yours"], one["template"]) for path, one in event.get("merging", {}).items()
-    }
-    record.merging = merging if "files" in event else {**record.merging, **merging}
+        _add_hashes(record, hashes)
+    if "known" in event:
+        for path, all_of_it in event["known"].items():
+            record.ours.setdefault(path, set()).update(all_of_it)
+    if "offered" in event:
+        record.offered.update(event["offered"])
     if "files" in event:
-        record.inputs = event["inputs"]
-        record.files = dict(event["files"])
-        if (guard := event.get("guard")) is not None:
-            roles = {caller: tuple(of_it) for caller, of_it in guard.get("roles", {}).items()}
-            record.guard = Guard(str(guard["check_revocation"]), dict(guard["let_in"]), roles)
+        record.merging = {}
+    if "merging" in event:
+        merging = event["merging"].items()
+        record.merging |= {path: Offer(one["laid"], one["yours"], one["template"]) for path, one in merging}
+    if "files" in event:
+        _settle(record, event)
+
+
+def _add_hashes(record: Record, hashes: Mapping[str, str]) -> None:
+    if not record.ours:
+        record.ours = {path: {sha256} for path, sha256 in hashes.items()}
+        return
+    for path, sha256 in hashes.items():
+        record.ours.setdefault(path, set()).add(sha256)
+
+
+def _settle(record: Record, event: Mapping[str, Any]) -> None:
+    record.inputs = event["inputs"]
+    record.files = event["files"]
+    if (guard := event.get("guard")) is not None:
+        roles = {caller: tuple(of_it) for caller, of_it in guard.get("roles", {}).items()}
+        record.guard = Guard(str(guard["check_revocation"]), dict(guard["let_in"]), roles)
+    if record.offered:
         record.offered = {
             path: sha256
             for path, sha256 in record.offered.items()
-            if record.files.get(path) != sha256 and path not in merging
+            if record.files.get(path) != sha256 and path not in record.merging
         }
 
 
 _TEXTS: Final = ("hashes", "known", "offered", "merging", "files")
-_UNUSUAL: Final = re.compile(r"/\.|//|/$")
-_NO_NAMES: Final = frozenset(("", ".", ".."))
+_NO_NAME: Final = re.compile(r"/\.{0,2}(?:/|\Z)")
+"""Between two slashes, or after the last one: nothing, `.` or `..`."""
 
 
 def _check_own(address: Address, paths: Iterable[str]) -> None:
     """Raises ValueError for a path that is not below the project's own folder: what is recorded may be removed."""
     below = f"{FOLDERS[address.role]}/{address.name}/"
     for path in paths:
-        if not path.startswith(below) or (_UNUSUAL.search(path) and not _NO_NAMES.isdisjoint(path.split("/"))):
+        if not path.startswith(below) or _NO_NAME.search(path):
             raise ValueError(f"{path} is not below {below}")
 
 
