@@ -218,6 +218,16 @@ def test_what_an_apply_has_not_derived_under_other_facts_is_not_remembered(bank,
     assert "server.accounts" not in derived
 
 
+def test_what_a_plan_has_derived_from_something_else_is_not_handed_on(bank):
+    """Plan and apply know different keys of a CA: what either has derived is no word on what the other would."""
+    (bank.out / KEYS[2]).unlink()
+    plan = planned(bank, remembered(bank))
+    plan.memo.source = b"another"
+    bank.carry_out(plan)
+    assert "server.accounts" in plan.memo.inputs
+    assert "server.accounts" not in remembered(bank).derivation.inputs
+
+
 def test_a_project_that_is_not_as_its_inputs_ask_is_not_remembered(bank):
     apart = "clients/teller/client.py"
     (bank.out / apart).write_text("mine\n")
