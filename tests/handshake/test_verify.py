@@ -206,7 +206,7 @@ def test_only_one_party_is_probed_and_an_unknown_one_is_an_error(sound: Lab) -> 
     report = sound.verify("client.caller")
     assert not report.failed
     assert {check.client for check in report.checks} == {"caller"}
-    with pytest.raises(VerifyError, match=r"there is no client\.nobody"):
+    with pytest.raises(VerifyError, match=r"there is no server or client client\.nobody"):
         sound.verify("client.nobody")
 
 

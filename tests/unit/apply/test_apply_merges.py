@@ -73,7 +73,8 @@ def test_the_texts_that_merges_start_from_are_kept_and_no_others(
 
 
 def test_a_conflict_keeps_both_of_its_texts(tiny: Household, beside: Path) -> None:
-    assert kept(tiny) == {digest(text.encode()) for text in (README, SECOND["README.md"], FIRST["run.sh"])}
+    texts = (README, SECOND["README.md"], FIRST["run.sh"], FIRST["tls/list"])
+    assert kept(tiny) == {digest(text.encode()) for text in texts}
     tiny.resolve(PROJECT, Resolution.MINE)
     assert kept(tiny) == {digest(SECOND[name].encode()) for name in ("README.md", "run.sh")}
 

@@ -175,8 +175,12 @@ def openssl_verify(
     intermediates: Iterable[x509.Certificate] | None = None,
     crls: bytes | None = None,
     more: tuple[str, ...] = (),
+    at: tuple[str, ...] = ("-attime", f"{NOW.timestamp():.0f}"),
 ) -> str:
-    """What `openssl verify` finds: "" where it accepts the certificate, else its first complaint."""
+    """What `openssl verify` finds at NOW: "" where it accepts the certificate, else its first complaint.
+
+    Rogues live minutes, and on a slow machine a test may run long after its file was read.
+    """
     pki = lab()
     (folder / "root.pem").write_bytes(bundles.pem((root or pki.root).certificate))
     chain = [pki.issuing.certificate] if intermediates is None else list(intermediates)
@@ -186,7 +190,8 @@ def openssl_verify(
     untrusted = ("-untrusted", "chain.pem") if chain else ()
     check = ("-crl_check_all", "-CRLfile", "crls.pem")
     done = openssl(
-        "verify", "-x509_strict", "-purpose", purpose, *check, "-CAfile", "root.pem", *untrusted, *more, "leaf.pem",
+        "verify", "-x509_strict", *at, "-purpose", purpose, *check, "-CAfile", "root.pem",
+        *untrusted, *more, "leaf.pem",
         cwd=folder,
     )  # fmt: skip
     if done.returncode == 0:

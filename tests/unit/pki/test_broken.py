@@ -55,8 +55,7 @@ def test_a_fault_of_time_is_the_only_one(fault: Fault, tmp_path: Path) -> None:
     certificate = make(PROFILES["sslclient"], fault)
     moment = certificate.not_valid_before_utc + (certificate.not_valid_after_utc - certificate.not_valid_before_utc) / 2
     pki = lab()
-    at = ("-no_check_time",)
-    assert openssl_verify(tmp_path, certificate, "sslclient", more=at) == ""
+    assert openssl_verify(tmp_path, certificate, "sslclient", at=("-no_check_time",)) == ""
     assert pki.issuing.certificate.not_valid_before_utc <= certificate.not_valid_before_utc <= moment
     assert certificate.not_valid_after_utc <= pki.issuing.not_after
 

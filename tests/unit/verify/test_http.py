@@ -8,8 +8,9 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -27,19 +28,22 @@ from scaffold.verify.protocol import Closed, Stuck, Target, Unreachable
 from tests.fresh import new_key, new_serial
 
 NOW = datetime.now(UTC)
+LIFETIME = timedelta(days=1)
+"""On a slow machine a test may run long after its file was read, and rogues live minutes."""
 
 
 def ca(name: str) -> Issuer:
     key = new_key(KeyType.EC_P256)
-    begins, ends = validity(broken.ROGUE_LIFETIME, NOW)
+    begins, ends = validity(LIFETIME, NOW)
     profile = CertificateProfile(subject=Subject(name), role="ca")
     return Issuer(self_signed(profile, key, serial=new_serial(), not_before=begins, not_after=ends), key)
 
 
 ROOT = ca("root")
 CLIENT = CertificateProfile(subject=Subject("teller"), role="client", sans=(San(SanType.URI, "spiffe://bank/teller"),))
-GOOD = credentials(broken.rogue(CLIENT, ROOT, NOW))
-NOBODY = stranger(NOW, OPERATING_SYSTEM)
+with mock.patch.object(broken, "ROGUE_LIFETIME", LIFETIME):
+    GOOD = credentials(broken.rogue(CLIENT, ROOT, NOW))
+    NOBODY = stranger(NOW, OPERATING_SYSTEM)
 
 
 def load(context: ssl.SSLContext, shown: Credentials) -> None:

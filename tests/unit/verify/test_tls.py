@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 from OpenSSL import SSL
@@ -18,14 +19,14 @@ from scaffold.topology.model import KeyType
 from scaffold.verify import tls
 from scaffold.verify.credentials import Credentials, credentials
 from scaffold.verify.tls import CannotOffer, TlsEnded, TlsError
-from tests.unit.verify.test_http import CLIENT, GOOD, NOBODY, NOW, ROOT, context, load, serving
+from tests.unit.verify.test_http import CLIENT, GOOD, NOBODY, ROOT, context, load, serving
 
 OLD = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2)
 
 
 def over(key: KeyType, *chain: object) -> Credentials:
     """A sound certificate over a key of this type."""
-    return credentials(broken.rogue(CLIENT, ROOT, NOW, key_type=key, chain=chain))  # type: ignore[arg-type]
+    return credentials(broken.rogue(CLIENT, ROOT, datetime.now(UTC), key_type=key, chain=chain))  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
@@ -83,8 +84,9 @@ def test_a_post_quantum_key_is_used_where_the_library_knows_it(key: KeyType) -> 
 
 def test_what_is_sent_after_the_leaf_is_sent() -> None:
     """The server trusts the root alone, and meets the one between in the handshake."""
-    between = broken.sibling_ca(ROOT, ROOT.certificate, NOW)
-    rogue = broken.rogue(CLIENT, between, NOW, chain=(between.certificate,))
+    now = datetime.now(UTC)
+    between = broken.sibling_ca(ROOT, ROOT.certificate, now)
+    rogue = broken.rogue(CLIENT, between, now, chain=(between.certificate,))
     assert len(shown_to_a_server(credentials(rogue))) == 1
     alone = broken.Rogue(rogue.certificate, rogue.key)
     assert shown_to_a_server(credentials(alone)) == []
