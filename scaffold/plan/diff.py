@@ -17,7 +17,8 @@ from scaffold.errors import TopologyError, Unreadable
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles, chains, keys, profiles
 from scaffold.pki import crl as crls
-from scaffold.plan import checks, former_holders, projects, removal, revocations, rights, staples
+from scaffold.pki.names import rfc2253
+from scaffold.plan import checks, former_cas, former_holders, projects, removal, revocations, rights, staples
 from scaffold.plan import crls as crl_rules
 from scaffold.plan.authorities import Authorities, Generation
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
@@ -143,12 +144,12 @@ class _Diff:
     """Of contents of `tls/crl.pem`, and the names of the CAs whose CRLs are wanted there."""
     held: set[Address] = field(default_factory=set)
     """The addresses of servers and clients whose projects stay as they stand."""
+    left: list[former_cas.Former] = field(default_factory=list)
+    """CAs that were there before the records were lost."""
     ended: dict[str, TopologyError] = field(default_factory=dict)
     """By the name of a CA that has ended: what is refused first of all that it would issue."""
 
     def run(self) -> None:
-        if not self.hold_pending:
-            former_holders.check(self.desired, self.kinds, self.ledger, self.now)
         self.changes.extend(self.resolved.changes)
         self.notes.extend(self.resolved.notes)
         crl_changes: list[Change] = []
@@ -162,6 +163,8 @@ class _Diff:
                 case AdoptedCa():
                     self._adopted(one)
             crl_changes.extend(self._crl(one))
+        if not self.hold_pending:
+            self._check_former()
         settled = Authorities.of(self.desired.topology, self.generations.values())
         self.memo.derive_from(source_of(self.desired.topology, self.kinds, settled))
         for one in self.desired.cas:
@@ -176,6 +179,20 @@ class _Diff:
         mistakes = Mistakes()
         mistakes.add_all(self.ended.values())
         mistakes.check()
+
+    def _check_former(self) -> None:
+        """Raises TopologyError where what was issued before would pass for what is issued today."""
+        if all(kind.capabilities.sees_issuer_by == "key" for kind in self.kinds.values()) and not self._has_new_key():
+            return
+        former_holders.check(self.desired, self.kinds, self.generations, self.ledger, self.now)
+        former = former_cas.look(self.desired.topology, self.generations, self.left, self.ledger, self.now)
+        mistakes = Mistakes()
+        mistakes.add_all(former.errors(self.kinds))
+        mistakes.check()
+        self.notes.extend(former.notes())
+
+    def _has_new_key(self) -> bool:
+        return any(one.new_key for one in self.generations.values())
 
     def _notes_of_rights(self) -> Iterator[Note]:
         cas, parties = self.desired.cas, self.desired.parties
@@ -197,6 +214,8 @@ class _Diff:
         if examined.certificate.missing and not examined.key.present and not examined.known_ca:
             left_traces = has_left_traces(one, self.desired, self.observed)
             examined = replace(examined, has_left_traces=left_traces)
+            if left_traces and issuer is not None:
+                self.left.append(_former(one, issuer))
         verdict, withdrawn = self._verdict(examined)
         real = examined.certificate.certificate
         if real is not None and checks.recorded(examined) is None:
@@ -724,6 +743,12 @@ def _after(
     spki = examined.key_spki if examined.key_spki is not None else Unknown.AFTER_APPLY
     today = real if real is not None and spki == keys.spki(real) else None
     return Generation(name, subject, ends, today=today, spki=spki)
+
+
+def _former(one: MadeCa, issuer: Generation) -> former_cas.Former:
+    """A CA of which no more is known than that it was there: its key was another, and its end may be far."""
+    own = rfc2253(profiles.subject_name(one.certificate.profile.subject)), None
+    return former_cas.Former(one.ca.name, own, (rfc2253(issuer.subject), issuer.spki_sha256), None)
 
 
 def _staying(one: MadeCa, real: x509.Certificate) -> Generation:

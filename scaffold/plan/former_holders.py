@@ -13,6 +13,7 @@ from scaffold.errors import TopologyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import profiles
 from scaffold.pki.names import rfc2253
+from scaffold.plan.authorities import Generation
 from scaffold.plan.desired import Desired, IssuedCertificate
 from scaffold.store.ledger import Issued, Ledger
 from scaffold.topology import graph
@@ -22,14 +23,24 @@ from scaffold.topology.model import RevocationCheck, Server, Topology
 _BySubject = Mapping[str, list[Issued]]
 
 
-def check(desired: Desired, kinds: Mapping[Address, Kind], ledger: Ledger, now: datetime) -> None:
-    """Raises TopologyError where a certificate that is still valid would pass for a caller's."""
+def check(
+    desired: Desired,
+    kinds: Mapping[Address, Kind],
+    generations: Mapping[Address, Generation],
+    ledger: Ledger,
+    now: datetime,
+) -> None:
+    """Raises TopologyError where a certificate that is still valid would pass for a caller's.
+
+    `generations` are the CAs as they will be: a server sees the name of an issuer, and not what the topology calls it.
+    """
     t = desired.topology
     by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by != "key"]
     if not by_name:
         return
     callers = {one.party.address: one.client_side or one.own for one in desired.parties}
     alive = _alive(ledger, now)
+    names = _names(generations.values())
     for server in by_name:
         sees_issuer = kinds[server.address].capabilities.sees_issuer_by != "none"
         for party in graph.callers(t, server.name):
@@ -37,9 +48,19 @@ def check(desired: Desired, kinds: Mapping[Address, Kind], ledger: Ledger, now: 
                 rivals = [
                     one
                     for one in alive.get(rfc2253(profiles.subject_name(asked.profile.subject)), ())
-                    if one.ca == asked.issuer or not (sees_issuer or _is_elsewhere(t, one.ca, asked.issuer))
+                    if one.ca == asked.issuer
+                    or one.issuer in names[asked.issuer]
+                    or not (sees_issuer or _is_elsewhere(t, one.ca, asked.issuer))
                 ]
                 _check_caller(desired, server, party.address, rivals, ledger)
+
+
+def _names(generations: Iterable[Generation]) -> Mapping[str, set[str]]:
+    """The subjects of each CA."""
+    found: dict[str, set[str]] = {}
+    for one in generations:
+        found.setdefault(one.ca, set()).add(rfc2253(one.subject))
+    return found
 
 
 def _is_elsewhere(t: Topology, ca: str, issuer: str) -> bool:

@@ -13,7 +13,7 @@ from scaffold.store.layout import FOLDERS
 from scaffold.topology.durations import format_duration
 
 _ANOTHER_CA: Final = (
-    "another key makes {of} another CA, and what it signed until now is not trusted any more; "
+    "another key makes {of} another CA, and what it signed until now lets no caller in any more; "
     "put the key back from a backup to keep it"
 )
 

@@ -107,3 +107,35 @@ def test_what_another_root_vouches_for_is_told_apart(household: Household) -> No
     household.apply()
     household.text = with_clients("postgresql", other, web)
     household.apply()
+
+
+# --- CAs that changed under their certificates --------------------------------------------------------------------
+
+
+NAMED = "issuing: {issuer: root, subject: {common_name: Issuing}, revocation: {crl: 1d}}"
+
+
+def rename_the_entity(household: Household) -> None:
+    """The CA keeps its subject, and gets another name in the topology."""
+    household.text = household.text.replace("issuing: {", "successor: {").replace(
+        "issuer: issuing", "issuer: successor"
+    )
+
+
+def named_bank(household: Household, template: str) -> Household:
+    household.text = BANK.format(template=template, check="none").replace(
+        "issuing: {issuer: root, revocation: {crl: 1d}}", NAMED
+    )
+    household.apply()
+    return household
+
+
+def test_a_ca_that_is_called_otherwise_and_bears_the_same_name_is_no_other_ca(household: Household) -> None:
+    named_bank(household, "nginx")
+    rename_the_entity(household)
+    household.text = household.text.replace(
+        "  web: {template: python, issuer: successor, calls: [desk]}", PARTNER.replace("issuing", "successor")
+    )
+    with pytest.raises(TopologyError, match=r"would take client\.web for client\.partner") as caught:
+        household.plan()
+    assert "another common_name" in (caught.value.hint or "")

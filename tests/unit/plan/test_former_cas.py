@@ -1,0 +1,186 @@
+"""What a CA's former key signs passes for nothing of today's, at servers that see no issuer's key."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from scaffold.errors import TopologyError
+from scaffold.plan.plan_subset import plan_due
+from tests.unit.conftest import Household
+
+BANK = """
+version: 1
+name: bank
+publish: http://127.0.0.1:9080
+cas:
+  root: {{}}
+  issuing: {{issuer: root}}
+servers:
+  desk: {{template: {template}, issuer: issuing, listen: "127.0.0.1:8443", names: [desk.internal],
+    check_revocation: {check}}}
+clients:
+  web: {{template: {client}, issuer: issuing, calls: [desk]}}
+"""
+
+BY_NAME = [("nginx", "python"), ("haproxy", "python"), ("postgresql", "psql")]
+
+
+def bank(household: Household, template: str = "nginx", check: str = "none", client: str = "python") -> Household:
+    household.text = BANK.format(template=template, check=check, client=client)
+    household.apply()
+    return household
+
+
+def lose(household: Household, *folders: str) -> None:
+    for folder in folders:
+        shutil.rmtree(household.out / folder)
+
+
+def replace(household: Household, before: str, after: str) -> None:
+    assert before in household.text
+    household.text = household.text.replace(before, after)
+
+
+def refused(household: Household) -> TopologyError:
+    with pytest.raises(
+        TopologyError, match=r"server\.desk .* would let in whoever has a certificate by a former"
+    ) as it:
+        household.plan()
+    return it.value
+
+
+@pytest.mark.parametrize(("template", "client"), BY_NAME)
+def test_a_ca_with_another_key_is_refused_where_its_key_is_not_seen(
+    template: str, client: str, household: Household
+) -> None:
+    bank(household, template, client=client)
+    lose(household, "pki/issuing")
+    error = refused(household)
+    assert "ca.issuing" in error.message
+    assert "check_revocation: crl" in (error.hint or "")
+    assert "backup" in (error.hint or "")
+    assert ("common_name" in (error.hint or "")) is (template != "postgresql")
+
+
+def test_another_type_of_key_is_another_key(household: Household) -> None:
+    bank(household)
+    replace(household, "issuing: {issuer: root}", "issuing: {issuer: root, key: ec-p384}")
+    refused(household)
+
+
+def test_where_keys_are_seen_it_is_told_apart(household: Household) -> None:
+    bank(household, "python")
+    lose(household, "pki/issuing")
+    household.apply()
+    assert household.plan().changes == ()
+
+
+@pytest.mark.parametrize(("template", "client"), BY_NAME)
+def test_a_check_of_crls_is_a_way_out(template: str, client: str, household: Household) -> None:
+    bank(household, template, client=client)
+    lose(household, "pki/issuing")
+    replace(household, "check_revocation: none", "check_revocation: crl")
+    household.apply()
+    assert household.plan().changes == ()
+    replace(household, "check_revocation: crl", "check_revocation: none")
+    refused(household)
+
+
+def test_another_name_is_a_way_out_until_the_old_one_comes_back(household: Household) -> None:
+    bank(household)
+    lose(household, "pki/issuing")
+    replace(household, "issuing: {issuer: root}", "issuing: {issuer: root, subject: {common_name: Second}}")
+    household.apply()
+    assert household.plan().changes == ()
+    replace(household, ", subject: {common_name: Second}", "")
+    refused(household)
+
+
+def test_another_name_is_none_where_no_issuer_is_seen(household: Household) -> None:
+    bank(household, "postgresql", client="psql")
+    lose(household, "pki/issuing")
+    replace(household, "issuing: {issuer: root}", "issuing: {issuer: root, subject: {common_name: Second}}")
+    refused(household)
+
+
+def test_another_name_over_the_same_key_is_the_same_ca(household: Household) -> None:
+    bank(household, "postgresql", client="psql")
+    replace(household, "issuing: {issuer: root}", "issuing: {issuer: root, subject: {common_name: Second}}")
+    household.apply()
+
+
+def test_a_ca_that_was_removed_and_comes_back_is_another(household: Household) -> None:
+    bank(household)
+    before = household.text
+    replace(household, "  issuing: {issuer: root}\n", "")
+    replace(household, "issuer: issuing", "issuer: root")
+    household.apply()
+    household.text = before
+    refused(household)
+
+
+def test_under_another_root_it_is_trusted_by_nobody(household: Household) -> None:
+    bank(household)
+    lose(household, "pki/root", "pki/issuing")
+    household.apply()
+    assert household.plan().changes == ()
+
+
+def test_a_new_root_over_the_same_issuing_key_is_no_former_ca(household: Household) -> None:
+    bank(household)
+    lose(household, "pki/root")
+    household.apply()
+    assert household.plan().changes == ()
+
+
+def test_a_ca_between_is_one_too(household: Household) -> None:
+    household.text = BANK.format(template="nginx", check="none", client="python").replace(
+        "issuing: {issuer: root}", "middle: {issuer: root}\n  issuing: {issuer: middle}"
+    )
+    household.apply()
+    lose(household, "pki/middle")
+    assert "ca.middle" in refused(household).message
+
+
+def test_once_its_certificate_has_ended_the_former_one_is_gone(household: Household) -> None:
+    bank(household, check="crl")
+    lose(household, "pki/issuing")
+    household.apply()
+    replace(household, "check_revocation: crl", "check_revocation: none")
+    refused(household)
+    ends = max(
+        one.not_after for one in household.look().observed.ledger.issued.values() if one.address.name == "issuing"
+    )
+    household.now = ends
+    household.apply()
+    household.plan()
+
+
+def test_a_lost_ledger_leaves_what_lies_in_the_folder(household: Household) -> None:
+    bank(household)
+    lose(household, "pki/issuing", ".scaffold")
+    refused(household)
+
+
+def test_a_renewal_of_the_same_key_leaves_no_former_ca(household: Household) -> None:
+    bank(household)
+    household.later(days=365 * 4)
+    household.apply()
+    assert household.plan().changes == ()
+
+
+def test_what_is_due_is_renewed_whatever_is_refused(household: Household) -> None:
+    bank(household)
+    lose(household, "pki/issuing")
+    plan_due(household.look())
+
+
+def test_who_checks_nothing_is_told_to_believe_the_servers_of_before(household: Household) -> None:
+    bank(household, "python")
+    lose(household, "pki/issuing")
+    notes = [str(note) for note in household.plan().notes]
+    assert [note for note in notes if "believe servers by the former" in note and "client.web" in note]
+    household.apply()
+    assert not any("believe servers" in str(note) for note in household.plan().notes)
