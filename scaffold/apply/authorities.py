@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import timedelta
 
 from cryptography import x509
 
 from scaffold.apply.context import ApplyContext
-from scaffold.errors import Unreadable
 from scaffold.issuers.local import self_signed
 from scaffold.pki import bundles, keys
 from scaffold.pki import crl as crls
@@ -18,7 +16,7 @@ from scaffold.pki.issue import backdated
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.desired import AdoptedCa, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa, RootCertificate
 from scaffold.plan.model import Change, Work
-from scaffold.plan.revocations import entries, taken_over, unrecorded
+from scaffold.plan.revocations import copies, entries, newest, taken_over, unrecorded
 from scaffold.plan.unknown import known
 from scaffold.store import files, gitignore
 from scaffold.store.issued import entry
@@ -66,9 +64,11 @@ def _adopt(context: ApplyContext, one: AdoptedCa) -> None:
 def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
     """Signs the CRL of one CA. Its number is in the ledger before it is in place (RFC 5280 5.2.3: it only rises)."""
     name, ledger, issuer = one.ca.name, context.observed.ledger, context.issuer(one.address)
-    there = _last_list(context, one, issuer.certificate)
-    highest = max(ledger.crl_numbers.get(one.address.label, 0), (crls.number(there) or 0) if there is not None else 0)
-    ours = there if there is not None and crls.signed_by(there, issuer.certificate) else None
+    there = context.observed.crl(one.paths.crl)
+    held = copies((party.paths.crl for party in context.desired.parties), context.observed)
+    ours, _ = newest(there, held, issuer.certificate)
+    numbers = [crls.number(crl) or 0 for crl in (there.crl, ours) if crl is not None]
+    highest = max(ledger.crl_numbers.get(one.address.label, 0), *numbers, 0)
     listed = crls.entries(ours) if ours is not None else ()
     _record_listed(context, one, listed)
     revoked = entries(ledger, name, keys.spki_sha256(issuer.certificate), ours, listed, context.now)
@@ -81,20 +81,6 @@ def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
         [crls.Revoked(int(entry.serial, 16), entry.at, crls.Reason(entry.reason)) for entry in revoked],
     )
     context.writer.write(one.paths.crl, crls.to_pem(crl))
-
-
-def _last_list(context: ApplyContext, one: DesiredCa, ca: x509.Certificate) -> crls.Crl | None:
-    """The CRL that is in place or, where it is lost, the newest of its copies among servers and clients."""
-    if (there := context.observed.crl(one.paths.crl).crl) is not None:
-        return there
-    copies = (context.observed.content(party.paths.crl) for party in context.desired.parties)
-    found = [crl for text in copies if text is not None for crl in _readable(text) if crls.signed_by(crl, ca)]
-    return max(found, key=lambda crl: crls.number(crl) or 0, default=None)
-
-
-def _readable(text: bytes) -> Iterator[crls.Crl]:
-    with contextlib.suppress(Unreadable):
-        yield from crls.load_all(text)
 
 
 def _record_listed(context: ApplyContext, one: DesiredCa, listed: Iterable[crls.Revoked]) -> None:

@@ -41,7 +41,7 @@ from scaffold.plan.reasons import Finding, Reason, ReasonCode
 from scaffold.plan.traces import has_left_traces
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
-from scaffold.settings.peers import looked_up_issuers
+from scaffold.settings.peers import looked_up_issuers, needs_crls
 from scaffold.store import gitignore, secrets
 from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
@@ -49,7 +49,7 @@ from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought, BroughtLeaf
 from scaffold.store.files import SECRET_FILE
 from scaffold.store.layout import FOLDERS, LEDGER
 from scaffold.store.ledger import Ledger, Revoked
-from scaffold.store.observation import Observation, SeenCertificate, SeenKey
+from scaffold.store.observation import Observation, SeenCertificate, SeenCrl, SeenKey
 from scaffold.store.projects import digest
 from scaffold.store.seen import SeenFolder
 from scaffold.topology.address import Address, Part
@@ -142,6 +142,8 @@ class _Diff:
     notes: list[Note] = field(default_factory=list)
     still_do: dict[tuple[bytes | str | None, ...], bool] = field(default_factory=dict)
     """Of contents of `tls/crl.pem`, and the names of the CAs whose CRLs are wanted there."""
+    copies: tuple[revocations.Copy, ...] | None = None
+    """Of CRLs; None until they are asked for."""
     held: set[Address] = field(default_factory=set)
     """The addresses of servers and clients whose projects stay as they stand."""
     left: list[former_cas.Former] = field(default_factory=list)
@@ -189,7 +191,7 @@ class _Diff:
         mistakes = Mistakes()
         mistakes.add_all(former.errors(self.kinds))
         mistakes.check()
-        self.notes.extend(former.notes())
+        self.notes.extend(former.notes(self.kinds))
 
     def _has_new_key(self) -> bool:
         return any(one.new_key for one in self.generations.values())
@@ -367,11 +369,36 @@ class _Diff:
         if crls.signed_by(seen.crl, generation.today):
             self._note_unrecorded(one, listed)
         wrong = crl_rules.wrong(one, seen.crl, listed, generation.today, self.ledger, self.now)
-        if wrong is None and (doomed := self._to_be_revoked(one, generation)):
+        return wrong or self._crl_behind(one, generation, generation.today, seen, listed)
+
+    def _crl_behind(
+        self,
+        one: DesiredCa,
+        generation: Generation,
+        signer: x509.Certificate,
+        seen: SeenCrl,
+        listed: tuple[crls.Revoked, ...],
+    ) -> Reason | None:
+        """Why a CRL that is right in itself, and lists what the ledger says, will not do."""
+        others = [copy for copy in self._copies() if seen.content not in copy.content]
+        last, path = revocations.newest(seen, others, signer) if others else (None, None)
+        if last is not None and path is not None and (lost := self._lost(one, listed, last, path)):
+            return lost
+        if doomed := self._to_be_revoked(one, generation):
             return Reason(ReasonCode.ENTRIES_MISSING, found=doomed)
-        if wrong is None and self.desired.topology.reproducible is not None:
+        if seen.crl is not None and self.desired.topology.reproducible is not None:
             return crl_rules.other_moment(one, seen.crl, self.now)
-        return wrong
+        return None
+
+    def _lost(self, one: DesiredCa, listed: tuple[crls.Revoked, ...], last: crls.Crl, path: str) -> Reason | None:
+        return revocations.lost(self.ledger, one.ca.name, listed, last, path)
+
+    def _copies(self) -> tuple[revocations.Copy, ...]:
+        """What servers and clients hold of CRLs, read once for all CAs."""
+        if self.copies is None:
+            checking = (one for one in self.desired.parties if needs_crls(self.desired.topology, one.party))
+            self.copies = revocations.copies((one.paths.crl for one in checking), self.observed)
+        return self.copies
 
     def _to_be_revoked(self, one: DesiredCa, generation: Generation) -> tuple[Address, ...]:
         """Those that are issued revoked, as their fault asks: their serials are chosen before the list is signed."""

@@ -8,6 +8,7 @@ has issued here does, and where the ledger is lost, only what still lies in the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,12 +32,13 @@ NameAndKey = tuple[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """A name and key of a CA that are not those of today. `signer` and `ends` are None where they are not known."""
+    """A certificate of a CA; of one whose is not kept, `signer` and `ends` are None."""
 
     ca: str
     own: NameAndKey
     signer: NameAndKey | None
     ends: datetime | None
+    revoked: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,33 @@ class FormerCas:
     """All certificates of CAs that have not ended, those of today's keys too: chains lead through any of them."""
 
     def errors(self, kinds: Mapping[Address, Kind]) -> Iterator[TopologyError]:
-        """Of each server that would mistake one for a CA of its callers, the first."""
+        """Of each server that would mistake one for a CA of its callers, the first that is not revoked.
+
+        Whoever revoked one was told who goes on accepting it, and must not be kept from what else is to be done.
+        """
+        for server, kind in self._blind(kinds):
+            found = ((ca, former) for ca, former in self._mistaken(server, kind) if not former.revoked)
+            for ca, former in itertools.islice(found, 1):
+                yield self._error(server, kind, ca, former)
+
+    def notes(self, kinds: Mapping[Address, Kind]) -> Iterator[Note]:
+        """What goes on being believed, by whom and until when, and is no error."""
+        yield from self._believed()
+        for server, kind in self._blind(kinds):
+            found = ((ca, former) for ca, former in self._mistaken(server, kind) if former.revoked)
+            for ca, former in itertools.islice(found, 1):
+                ways = ", or ".join(self._ways_out(server, kind, ca))
+                said = f"goes on letting in whoever has a certificate by the key of {ca.address} that was revoked"
+                yield Note(server.address, f"{said}{_until(former)}: {ways}")
+
+    def _blind(self, kinds: Mapping[Address, Kind]) -> Iterator[tuple[Server, Kind]]:
+        """The servers that see no issuer's key, and check no revocation."""
         for server in self.topology.servers.values() if self.known else ():
             kind = kinds[server.address]
             if kind.capabilities.sees_issuer_by != "key" and not _refuses(server):
-                yield from self._mistaken(server, kind)
+                yield server, kind
 
-    def notes(self) -> Iterator[Note]:
+    def _believed(self) -> Iterator[Note]:
         """Of each CA that gets another key now, who goes on believing servers by the former one."""
         for former in self.known:
             if not any(one.new_key and one.ca == former.ca for one in self.generations.values()):
@@ -77,7 +99,7 @@ class FormerCas:
             if any(self._leads_up(former, root) for root in roots):
                 yield party
 
-    def _mistaken(self, server: Server, kind: Kind) -> Iterator[TopologyError]:
+    def _mistaken(self, server: Server, kind: Kind) -> Iterator[tuple[Ca, Former]]:
         sees_name = kind.capabilities.sees_issuer_by == "name"
         root = graph.root_of(self.topology, peer_issuers(self.topology, server)[0]).name
         for ca in self._of_callers(server):
@@ -87,8 +109,7 @@ class FormerCas:
                 is_namesake = former.own[0] in names
                 is_unseen = not sees_name and former.ca in self.topology.cas and former.own[1] not in own_keys
                 if (is_namesake or is_unseen) and self._leads_up(former, root):
-                    yield self._error(server, kind, ca, former)
-                    return
+                    yield ca, former
 
     def _of_callers(self, server: Server) -> tuple[Ca, ...]:
         """The CAs in the chains of all that call a server."""
@@ -120,11 +141,10 @@ class FormerCas:
             yield from ((rfc2253(above.subject), keys.spki_sha256(above)) for above in one.above)
 
     def _error(self, server: Server, kind: Kind, ca: Ca, former: Former) -> TopologyError:
-        until = "" if former.ends is None else f", whose certificate is valid until {former.ends:%Y-%m-%d %H:%M} UTC"
         sees = "sees names alone" if kind.capabilities.sees_issuer_by == "name" else "sees no issuer"
         return TopologyError(
             f"{server.address} {sees}, and would let in whoever has a certificate by a former key of "
-            f"{Address.ca(former.ca)}{until}",
+            f"{Address.ca(former.ca)}{_until(former)}",
             place=self.topology.place("servers", server.name, "check_revocation"),
             hint=", or ".join(self._ways_out(server, kind, ca)),
         )
@@ -157,9 +177,10 @@ def _recorded(ledger: Ledger, now: datetime) -> tuple[Former, ...]:
         if address.role is not Role.CA or address.part is not Part.CERTIFICATE or one.not_after <= now or not one.key:
             continue
         own, signer = (one.subject, one.key), (one.issuer, one.issuer_key)
-        before = found.get((own, signer))
+        revoked = (one.ca, one.serial) in ledger.revoked
+        before = found.get((own, signer, revoked))
         if before is None or before.ends is None or before.ends < one.not_after:
-            found[own, signer] = Former(address.name, own, signer, one.not_after)
+            found[own, signer, revoked] = Former(address.name, own, signer, one.not_after, revoked)
     return tuple(found.values())
 
 
@@ -175,6 +196,10 @@ def _of_adopted(generations: Mapping[Address, Generation], ledger: Ledger, now: 
             own = (issued.issuer, issued.issuer_key)
             found[own] = Former(today.ca, own, None, None)
     return tuple(found.values())
+
+
+def _until(former: Former) -> str:
+    return "" if former.ends is None else f", which is certified until {former.ends:%Y-%m-%d %H:%M} UTC"
 
 
 def _refuses(checker: Party) -> bool:

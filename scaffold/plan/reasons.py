@@ -90,6 +90,8 @@ class ReasonCode(enum.Enum):
     CRL_NAME = "issuer/crl-name"
     CRL_CERTIFICATE = "issuer/crl-certificate"
     ENTRIES_MISSING = "entries"
+    ENTRIES_IN_COPY = "entries/copy"
+    """A copy is newer than the CRL of its CA: that, or the state, was put back from a backup."""
     ENTRIES_LIFTED = "entries/lifted"
     CRL_LIFE = "life"
     CRL_ENDLESS = "expired/endless"

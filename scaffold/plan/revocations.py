@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
@@ -14,6 +15,20 @@ from scaffold.plan.authorities import Generation
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.unknown import Unknown
 from scaffold.store.ledger import Issued, Ledger, Revoked
+from scaffold.store.observation import Observation, SeenCrl
+
+
+@dataclass(frozen=True)
+class Copy:
+    """CRLs that a server or client holds, and where."""
+
+    path: str
+    content: bytes
+
+    @functools.cached_property
+    def crls(self) -> tuple[crls.Crl, ...]:
+        """Those that can be read."""
+        return tuple(_readable(self.content))
 
 
 def entries(
@@ -181,6 +196,42 @@ def taken_over(brought: bytes | None, there: crls.Crl | None, ca: x509.Certifica
     if there is not None and crls.signed_by(there, ca):
         found.append(there)
     return crls.to_pem(max(found, key=age))
+
+
+def copies(paths: Iterable[str], observed: Observation) -> tuple[Copy, ...]:
+    """What servers and clients hold of CRLs, the same text once."""
+    found: list[Copy] = []
+    for path in paths:
+        content = observed.content(path)
+        # Compared and not hashed: many projects hold the same, and long ones take their time.
+        if content is not None and all(content != one.content for one in found):
+            found.append(Copy(path, content))
+    return tuple(found)
+
+
+def newest(there: SeenCrl, held: Iterable[Copy], ca: x509.Certificate) -> tuple[crls.Crl | None, str | None]:
+    """The newest CRL that the CA's key has signed, and where it is: None for the one in place.
+
+    A backup that is put back is older than what the CA has signed since, and than the copies of that.
+    """
+    last = there.crl if there.crl is not None and crls.signed_by(there.crl, ca) else None
+    path = None
+    for copy in held:
+        for one in copy.crls:
+            is_its = one.issuer == ca.subject and one != last and crls.signed_by(one, ca)
+            if is_its and (last is None or age(one) > age(last)):
+                last, path = one, copy.path
+    return last, path
+
+
+def lost(ledger: Ledger, ca: str, listed: Iterable[crls.Revoked], last: crls.Crl, path: str) -> Reason | None:
+    """Whether a newer copy at `path` revokes what neither the ledger nor the CRL in place knows of."""
+    try:
+        unknown = unrecorded(ledger, ca, set(crls.entries(last)) - set(listed))
+    except Unreadable:
+        return None
+    serials = sorted(one.serial for one in unknown)
+    return Reason(ReasonCode.ENTRIES_IN_COPY, path, found=_counted(serials)) if serials else None
 
 
 def age(crl: crls.Crl) -> tuple[int, datetime]:

@@ -76,6 +76,7 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.CRL_NAME: ("{of} has another name now",),
     ReasonCode.CRL_CERTIFICATE: ("{of} gets a new certificate",),
     ReasonCode.ENTRIES_MISSING: ("revoked here, and not listed yet: {found}",),
+    ReasonCode.ENTRIES_IN_COPY: ("{path} is a newer copy", "and revokes what is not known here: {found}"),
     ReasonCode.ENTRIES_LIFTED: ("it lists {found}, whose hold is lifted",),
     ReasonCode.CRL_LIFE: ("it is valid for {found}", "the topology says {wanted}"),
     ReasonCode.CRL_ENDLESS: ("it is not valid any more",),

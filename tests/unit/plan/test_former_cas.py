@@ -9,6 +9,7 @@ import pytest
 from scaffold.errors import TopologyError
 from scaffold.plan.plan_subset import plan_due
 from tests.unit.conftest import Household
+from tests.unit.revoking import revoke
 
 BANK = """
 version: 1
@@ -184,3 +185,13 @@ def test_who_checks_nothing_is_told_to_believe_the_servers_of_before(household: 
     assert [note for note in notes if "believe servers by the former" in note and "client.web" in note]
     household.apply()
     assert not any("believe servers" in str(note) for note in household.plan().notes)
+
+
+def test_of_one_that_was_revoked_it_is_said_who_goes_on_accepting_it(household: Household) -> None:
+    bank(household)
+    revoke(household, "ca.issuing", "cACompromise")
+    (note,) = (str(note) for note in household.plan().notes if "goes on letting in" in str(note))
+    assert "server.desk" in note
+    assert "check_revocation: crl" in note
+    replace(household, "check_revocation: none", "check_revocation: crl")
+    assert not any("goes on letting in" in str(note) for note in household.plan().notes)

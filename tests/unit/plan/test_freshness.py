@@ -128,10 +128,19 @@ def test_a_crl_of_a_stranger_is_drift(bank):
 
 def test_a_renewed_root_crl_is_put_beside_a_newer_fetched_one(bank):
     fetched(bank, 7, life=timedelta(days=90))
-    bank.later(days=46)
+    (bank.out / "pki/root/crl.pem").unlink()
     bank.apply()
     numbers = {crls.number(one) for one in crls.load_all((bank.out / "servers/accounts/tls/crl.pem").read_bytes())}
     assert numbers == {2, 7}
+    assert bank.plan().changes == ()
+
+
+def test_a_list_that_is_signed_later_goes_past_a_newer_fetched_one(bank):
+    fetched(bank, 7, life=timedelta(days=90))
+    bank.later(days=46)
+    bank.apply()
+    numbers = {crls.number(one) for one in crls.load_all((bank.out / "servers/accounts/tls/crl.pem").read_bytes())}
+    assert numbers == {2, 8}
     assert bank.plan().changes == ()
 
 
