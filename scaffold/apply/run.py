@@ -161,7 +161,7 @@ def _carry_out(context: ApplyContext, plan: Plan) -> None:
 def _revoke(context: ApplyContext, changes: Sequence[Change]) -> None:
     """All at once, and before any CRL: from here on every plan carries it through, whatever happens."""
     entries = [
-        ledger.Revoked(one.ca, one.serial, one.reason, context.now, one.replace)
+        ledger.Revoked(one.ca, one.serial, one.reason, context.now, one.replace, one.holds)
         for change in changes
         for one in change.revocations
     ]

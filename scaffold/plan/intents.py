@@ -75,7 +75,7 @@ class Resolved:
         """What the ledger will say."""
         for change in self.changes:
             for one in change.revocations:
-                yield Revoked(one.ca, one.serial, one.reason, now, one.replace)
+                yield Revoked(one.ca, one.serial, one.reason, now, one.replace, one.holds)
 
 
 def reason_of(text: str) -> crls.Reason:
@@ -378,8 +378,13 @@ class _Resolution:
         for address in dict.fromkeys(one.address for one in held):
             of_it = [one for one in held if one.address == address]
             reasons = tuple(Reason(ReasonCode.RELEASE_ASKED, found=one.not_after, of=one.serial) for one in of_it)
-            entries = tuple(Revocation(one.ca, one.serial, ledger.LIFTED) for one in of_it)
+            entries = tuple(map(self._release, of_it))
             yield Change(address, Action.UPDATE, reasons, work=Work.REVOKE, revocations=entries)
+
+    def _release(self, one: Issued) -> Revocation:
+        """The end of the holds that are seen here: one that a merge brings later is somebody else's."""
+        entry = self._entry(one)
+        return Revocation(one.ca, one.serial, ledger.LIFTED, holds=entry.holds if entry is not None else ())
 
     def _entry(self, one: Issued) -> Revoked | None:
         return self.ledger.revoked.get((one.ca, one.serial))

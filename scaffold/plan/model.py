@@ -88,13 +88,15 @@ class Edit(enum.StrEnum):
 class Revocation:
     """What the ledger is to say of a certificate: its CA, its serial in lower-case hex, and a CRLReason.
 
-    `removeFromCRL` lifts a hold (RFC 5280 5.3.1). `replace`: whether its holder gets another.
+    `removeFromCRL` lifts a hold (RFC 5280 5.3.1), of several those that began at `holds`. `replace`: whether its holder
+    gets another.
     """
 
     ca: str
     serial: str
     reason: str
     replace: bool = True
+    holds: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

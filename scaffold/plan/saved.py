@@ -17,7 +17,7 @@ from typing import Any
 
 from scaffold.errors import PlanError
 from scaffold.plan.make import Planned
-from scaffold.plan.model import Change, Plan
+from scaffold.plan.model import Change, Plan, Revocation
 from scaffold.plan.reasons import Reason, Value
 from scaffold.plan.sources import Sources, sources
 from scaffold.store.seen import Seen, SeenFile, SeenFolder
@@ -65,8 +65,12 @@ def _change(change: Change) -> dict[str, Any]:
         "paths": list(change.paths),
         "seen": [_seen(one) for one in change.seen],
         "edits": [[path, edit.value] for path, edit in change.edits],
-        "revocations": [[one.ca, one.serial, one.reason, one.replace] for one in change.revocations],
+        "revocations": [_revocation(one) for one in change.revocations],
     }
+
+
+def _revocation(one: Revocation) -> list[Any]:
+    return [one.ca, one.serial, one.reason, one.replace, *(each.isoformat() for each in one.holds)]
 
 
 def _seen(seen: Seen) -> dict[str, Any]:

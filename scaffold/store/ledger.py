@@ -79,7 +79,8 @@ class CaKey:
 class Revoked:
     """A certificate that must not be believed any more. `reason` is a CRLReason by its name in RFC 5280 5.3.1.
 
-    `replace`: whether its holder gets another; if not, it goes without until `renew` asks for one.
+    `replace`: whether its holder gets another; if not, it goes without until `renew` asks for one. Two people may have
+    put the same certificate on hold, in two copies of the ledger that were merged: each lifts what that one saw.
     """
 
     ca: str
@@ -87,6 +88,8 @@ class Revoked:
     reason: str
     at: datetime
     replace: bool = True
+    holds: tuple[datetime, ...] = ()
+    """Of a hold: when each that stands began. Of its end: which ones are lifted; empty where all are."""
 
     @property
     def on_hold(self) -> bool:
@@ -267,7 +270,15 @@ def _revocation(event: journal.Event) -> Revoked:
     serial, replace_it = _matching(_SERIAL, event, "serial"), event.get("replace", True)
     if not isinstance(replace_it, bool):
         raise ValueError(f"`replace` is {replace_it!r}")
-    return Revoked(_text(event, "ca"), serial, reason, at, replace_it)
+    return Revoked(_text(event, "ca"), serial, reason, at, replace_it, _holds(event))
+
+
+def _holds(event: journal.Event) -> tuple[datetime, ...]:
+    """Which holds a release ends: none are named where an earlier version wrote it."""
+    holds = event.get("holds", [])
+    if not isinstance(holds, list):
+        raise ValueError(f"`holds` is {holds!r}")
+    return tuple(_moment({"holds": each}, "holds") for each in holds)
 
 
 def _number(event: journal.Event) -> int:
@@ -326,14 +337,26 @@ def _revoke(revoked: dict[tuple[str, str], Revoked], lifted: set[tuple[str, str]
     if entry.reason == LIFTED:
         # What is more than a hold stays for good, whatever the file says (RFC 5280 5.3.1).
         if before is not None and before.on_hold:
-            del revoked[pair]
-            lifted.add(pair)
+            _lift(revoked, lifted, before, entry)
+    elif before is not None and before.on_hold and entry.on_hold:
+        revoked[pair] = replace(before, holds=(*before.holds, entry.at))
     elif before is not None and before.on_hold:
         # X.509 8.5.2.3: a hold that becomes final keeps the date on which it began.
         revoked[pair] = replace(entry, at=before.at)
     else:
-        revoked.setdefault(pair, entry)
+        revoked.setdefault(pair, replace(entry, holds=(entry.at,)) if entry.on_hold else entry)
         lifted.discard(pair)
+
+
+def _lift(revoked: dict[tuple[str, str], Revoked], lifted: set[tuple[str, str]], before: Revoked, end: Revoked) -> None:
+    """Ends the holds that `end` names; the others stand."""
+    pair = (before.ca, before.serial)
+    left = tuple(at for at in before.holds if at not in end.holds) if end.holds else ()
+    if left:
+        revoked[pair] = replace(before, at=left[0], holds=left)
+    else:
+        del revoked[pair]
+        lifted.add(pair)
 
 
 class Recorder:
@@ -389,6 +412,7 @@ class Recorder:
                     "reason": one.reason,
                     "replace": one.replace,
                     "at": _iso(one.at),
+                    **({"holds": list(map(_iso, one.holds))} if one.reason == LIFTED else {}),
                 }
                 for one in entries
             ),
