@@ -14,6 +14,8 @@ from scaffold.cli.lazy_verbs import LazyVerbs
 
 VERBS = {
     "init": "Write a first topology, from an example or from questions.",
+    "add": "Add a CA, server or client to the topology, and show the plan.",
+    "remove": "Take a CA, server or client out of the topology, and show the plan.",
     "validate": "Check the topology alone; read and write nothing else.",
     "plan": "Show what apply would do, and why.",
     "apply": "Make every key, certificate and project as the topology says.",

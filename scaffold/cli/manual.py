@@ -23,6 +23,20 @@ ADDRESS: Final = (
 
 _LEFT_UNDONE: Final = (failures.CONFLICT, "something was left undone, since it would have cost an edit of yours")
 
+_LEFT_UNDONE_BY_APPLY: Final = (failures.CONFLICT, f"with --apply: {_LEFT_UNDONE[1]}")
+
+_PLAN: Final[Mapping[str, str]] = MappingProxyType({
+    "topology": "its name",
+    "changes": "what would be done: `address`, `action`, `reasons` (`code`, `message`), `paths`",
+    "notes": "sentences that are no changes",
+    "summary": "how many changes there are of each action",
+})  # fmt: skip
+
+_ADDED: Final = (
+    "What is not given is asked on a terminal; elsewhere it is an error that names the option. A mapping is written as "
+    "in the topology: '{key: value}'. With --json and --apply, what was done is printed, as `apply --json` does."
+)
+
 _OUTCOME: Final[Mapping[str, str]] = MappingProxyType({
     "topology": "its name",
     "changes": "what was done: `address`, `action`, `reasons` (`code`, `message`), `paths`",
@@ -63,6 +77,29 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         note="Without --example it asks, on a terminal, and writes topology.schema.json beside FILE, for editors. It "
         "overwrites nothing.",
     ),
+    "add ca": Manual(
+        "scaffold add ca issuing --issuer root --path-length 0", dict([_LEFT_UNDONE_BY_APPLY]), _PLAN, note=_ADDED
+    ),
+    "add server": Manual(
+        "scaffold add server billing --listen 127.0.0.1:8450 --names localhost,billing.internal --called-by web,cli",
+        dict([_LEFT_UNDONE_BY_APPLY]),
+        _PLAN,
+        note=_ADDED,
+    ),
+    "add client": Manual(
+        "scaffold add client teller --calls accounts,billing --apply",
+        dict([_LEFT_UNDONE_BY_APPLY]),
+        _PLAN,
+        note=_ADDED,
+    ),
+    "remove": Manual(
+        "scaffold remove server.billing --apply",
+        dict([_LEFT_UNDONE_BY_APPLY]),
+        _PLAN,
+        addresses=True,
+        note="The edges of its callers go with a server. With --apply and without a terminal, --yes says yes to all "
+        "that is deleted.",
+    ),
     "validate": Manual(
         "scaffold validate -f staging.yaml",
         note="It reads the topology alone: `plan` says whether its templates are there and can do what it asks for.",
@@ -70,12 +107,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     "plan": Manual(
         "scaffold plan --diff",
         {failures.SOMETHING_DUE: "with --check: something is to do, and cannot wait"},
-        {
-            "topology": "its name",
-            "changes": "what would be done: `address`, `action`, `reasons` (`code`, `message`), `paths`",
-            "notes": "sentences that are no changes",
-            "summary": "how many changes there are of each action",
-        },
+        _PLAN,
     ),
     "apply": Manual(
         "scaffold apply --overwrite server.api",

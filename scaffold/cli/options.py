@@ -21,5 +21,6 @@ Refresh = Annotated[bool, typer.Option("--refresh", help="Examine every certific
 Yes = Annotated[
     bool, typer.Option("--yes", help="Do not ask before a CA is replaced, or something is revoked or deleted.")
 ]
+ApplyIt = Annotated[bool, typer.Option("--apply", help="Carry the plan out as well, as `scaffold apply` does.")]
 
 DEFAULT_FILE = Path("topology.yaml")

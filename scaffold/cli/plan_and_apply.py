@@ -29,22 +29,42 @@ ATTEMPTS = 5
 """How often a plan is made anew because another process, such as the publisher, wrote meanwhile."""
 
 
-def carry_out(project: Project, make: Make, *, yes: bool, json: bool, idle: str | None = None) -> None:
+def _nothing() -> None:
+    pass
+
+
+def carry_out(
+    project: Project,
+    make: Make,
+    *,
+    yes: bool,
+    json: bool,
+    idle: str | None = None,
+    consented: Callable[[], None] = _nothing,
+) -> None:
     """Make the plan, show it, ask unless `yes`, and apply it; exit with 4 where a person's edit stood in the way.
 
-    `idle` is said where nothing was to do; without it, that all is as the topology says.
+    `idle` is said where nothing was to do; without it, that all is as the topology says. `consented` is called once,
+    when nothing is asked any more and before anything is written.
     """
+    waiting = [consented]
+
+    def consent() -> None:
+        if waiting:
+            waiting[0]()
+            waiting.clear()
+
     overtaken: Overtaken | None = None
     for _ in range(ATTEMPTS - 1):
         try:
-            _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle)
+            _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle, consent=consent)
         except Overtaken as error:
             overtaken = error
             typer.echo(f"{_what(project, error)} has changed meanwhile: planning again …", err=True)
             project = reopened(project)
         else:
             return
-    _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle)
+    _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle, consent=consent)
 
 
 def _what(project: Project, overtaken: Overtaken) -> str:
@@ -54,7 +74,9 @@ def _what(project: Project, overtaken: Overtaken) -> str:
     return "The output folder" if overtaken.path is None else str(project.layout.out / overtaken.path)
 
 
-def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool, idle: str | None) -> None:
+def _carry_out(
+    project: Project, planned: Planned, *, yes: bool, json: bool, idle: str | None, consent: Callable[[], None]
+) -> None:
     from scaffold.apply import apply
     from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.plan.reach import reaches
@@ -78,6 +100,8 @@ def _carry_out(project: Project, planned: Planned, *, yes: bool, json: bool, idl
     costly = [change for change in plan.changes if change.asks]
     if costly and not yes:
         _ask(costly, planned, shown=not json)
+    consent()
+    if costly and not yes:
         check_unchanged(planned.basis)
     with progress("Applying", len(plan.changes)) as advance:
         outcome = apply(

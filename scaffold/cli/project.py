@@ -41,10 +41,14 @@ class Project:
 
 def open_project(file: Path, out: Path | None) -> Project:
     """Load FILE and find its kinds. Without `out` the output folder is the topology's name beside FILE."""
+    return project_of(read(file), file, out)
+
+
+def project_of(written: Topology, file: Path, out: Path | None) -> Project:
+    """The same of a topology as it is to stand in FILE."""
     from scaffold.kinds.limits import without_unusable_defaults
     from scaffold.store.layout import Layout
 
-    written = read(file)
     kinds = kinds_of(written)
     topology = without_unusable_defaults(written, kinds)
     return Project(topology, kinds, Layout(out_folder(topology, file, out)))
@@ -52,13 +56,14 @@ def open_project(file: Path, out: Path | None) -> Project:
 
 def read(file: Path) -> Topology:
     """The topology in FILE; hints name the templates that are there. Raises TopologyError."""
-    return load(file, _suggested)
+    return load(file, suggested)
 
 
-def _suggested(role: str) -> str:
-    from scaffold.kinds.catalogue import suggested
+def suggested(role: str) -> str:
+    """The template that hints name, by the role of who needs one."""
+    from scaffold.kinds import catalogue
 
-    return suggested(role)
+    return catalogue.suggested(role)
 
 
 def reopened(project: Project) -> Project:

@@ -75,14 +75,18 @@ def _any_template(role: str) -> str:
 
 def load(path: Path, suggest: Suggest = _any_template) -> Topology:
     """The topology in a file. Raises `TopologyError` for what cannot be read and for what cannot be."""
+    return loads(read_text(path), path, suggest)
+
+
+def read_text(path: Path) -> bytes:
+    """What a topology's file holds, one byte more than is allowed at most. Raises TopologyError."""
     try:
-        text = read_at_most(path, MOST_BYTES + 1)
+        return read_at_most(path, MOST_BYTES + 1)
     except FileNotFoundError:
         raise TopologyError(f"there is no file {path}", hint="`scaffold init` writes a first topology") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TopologyError(f"cannot read {path}: {reason}", hint=_reading_hint(path)) from None
-    return loads(text, path, suggest)
 
 
 def _reading_hint(path: Path) -> str:
@@ -94,12 +98,12 @@ def _reading_hint(path: Path) -> str:
 def loads(text: bytes, source: Path, suggest: Suggest = _any_template) -> Topology:
     """The topology in `text`; `source` is named in places, and paths in the topology are relative to its folder."""
     mistakes = Mistakes()
-    t = _topology(_values(text, source, mistakes), Places(text, source), source, mistakes, suggest)
+    t = _topology(values_of(text, source, mistakes), Places(text, source), source, mistakes, suggest)
     mistakes.check()
     return replace(t, text=text)
 
 
-def _values(text: bytes, source: Path, mistakes: Mistakes) -> Values:
+def values_of(text: bytes, source: Path, mistakes: Mistakes) -> Values:
     """What the file says, as far as it can be read.
 
     The nodes are gone when this returns.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scaffold import __version__
+from scaffold.cli.add import AddVerbs
 from scaffold.cli.app import VERBS
 from scaffold.cli.manual import MANUALS
 from scaffold.cli.templates import TemplateVerbs
@@ -31,8 +32,8 @@ def test_help_names_every_verb(tmp_path: Path) -> None:
         assert f"  {verb} " in ended.out
 
 
-GROUPS = {"templates": TemplateVerbs.verbs}
-"""Verbs that are several: they are about templates, and of no topology."""
+GROUPS = {"templates": TemplateVerbs.verbs, "add": AddVerbs.verbs}
+"""Verbs that are several."""
 
 
 VERBS_ALONE = [verb for verb in VERBS if verb not in GROUPS]
@@ -66,6 +67,13 @@ def test_the_help_of_init_names_the_examples(tmp_path: Path) -> None:
     said = "".join(scaffold("init", "--help", cwd=tmp_path).out.split())
     for example in (ROOT / "examples").glob("*/topology.yaml"):
         assert example.parent.name in said
+
+
+@pytest.mark.parametrize("role", AddVerbs.verbs)
+def test_every_verb_that_adds_takes_file_and_out(role: str, tmp_path: Path) -> None:
+    ended = scaffold("add", role, "--help", cwd=tmp_path)
+    assert "-f, --file FILE" in ended.out
+    assert "--out DIR" in ended.out
 
 
 @pytest.mark.parametrize(("group", "verb"), [(group, verb) for group, verbs in GROUPS.items() for verb in verbs])

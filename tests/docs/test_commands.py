@@ -11,7 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from scaffold.cli import failures, plan_and_apply
+from scaffold.cli import edited, failures, plan_and_apply
+from scaffold.cli.add import AddVerbs
 from scaffold.cli.app import VERBS
 from scaffold.cli.manual import MANUALS
 from scaffold.cli.templates import TemplateVerbs
@@ -27,8 +28,8 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_every_verb_has_a_manual_and_nothing_else_has_one() -> None:
-    of_templates = {f"templates {verb}" for verb in TemplateVerbs.verbs}
-    assert MANUALS.keys() == VERBS.keys() - {"templates"} | of_templates
+    of_groups = {f"templates {verb}" for verb in TemplateVerbs.verbs} | {f"add {role}" for role in AddVerbs.verbs}
+    assert MANUALS.keys() == VERBS.keys() - {"templates", "add"} | of_groups
 
 
 def module_of(verb: str) -> ModuleType:
@@ -39,6 +40,8 @@ def module_of(verb: str) -> ModuleType:
 def test_the_exit_codes_of_a_verb_are_those_that_it_documents(verb: str) -> None:
     """Those that its module, or the one that carries out what it has planned, ends with."""
     source = inspect.getsource(module_of(verb))
+    if "import add_entity" in source or "cli.edited import" in source:
+        source += inspect.getsource(edited)
     if "import carry_out" in source:
         source += inspect.getsource(plan_and_apply)
     ends = {getattr(failures, name) for name in re.findall(r"typer\.Exit\(failures\.([A-Z_]+)\)", source)}
@@ -61,6 +64,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SAID = {
     "plan": ("plan", "--json"),
     "apply": ("apply", "--json"),
+    "add client": ("add", "client", "fresh", "--template", "curl", "--json"),
     "status": ("status", "--json"),
     "verify": ("verify", "--json", "--ports", "auto", "--only", "client.teller"),
     "templates list": ("templates", "list", "--json"),

@@ -1,0 +1,47 @@
+"""`scaffold add`: one CA, server or client more in the topology, by options or by answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from scaffold.cli.lazy_verbs import LazyVerbs
+
+
+class AddVerbs(LazyVerbs):
+    """What can be added. Each takes the fields that the language gives it as options."""
+
+    package = "scaffold.cli.add"
+    verbs = {  # noqa: RUF012 - ClassVar by its base
+        "ca": "Add a CA to the topology, and show the plan.",
+        "server": "Add a server to the topology, its callers' edges included, and show the plan.",
+        "client": "Add a client to the topology, and show the plan.",
+    }
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        from scaffold.cli.add.fields import options
+        from scaffold.topology.address import Role
+
+        known = cmd_name in self.commands
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and not known:
+            command.params += options(Role(cmd_name))
+        return command
+
+
+group = typer.Typer(
+    name="add",
+    cls=AddVerbs,
+    help="Add a CA, server or client to the topology: what else stands in the file stays as it is.",
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    subcommand_metavar="ROLE NAME [OPTIONS]",
+    epilog="A service on a terminal, by questions: scaffold add server billing",
+)
+
+
+@group.callback()
+def _root() -> None:
+    pass

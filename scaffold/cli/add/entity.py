@@ -1,0 +1,86 @@
+"""What adding a CA, a server and a client have in common."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from scaffold.cli.add import fields as options
+from scaffold.cli.add.questions import Answers, ask
+from scaffold.cli.edited import Edit, finish
+from scaffold.errors import AddressError, TopologyError
+from scaffold.topology import edit
+from scaffold.topology.address import Address, Role
+from scaffold.topology.edit import Given
+from scaffold.topology.load import read_text
+from scaffold.topology.messages import nearest, shown
+
+NEEDED = {Role.CA: (), Role.SERVER: ("template", "listen", "names"), Role.CLIENT: ("template",)}
+"""What an entity cannot be without, unless it is inherited."""
+
+_MADE_ELSEWHERE = "external"
+
+
+def add_entity(
+    new: Address,
+    ctx: typer.Context,
+    file: Path,
+    out: Path | None,
+    *,
+    called_by: str | None = None,
+    apply: bool,
+    yes: bool,
+    json: bool,
+) -> None:
+    """Edit, plan, write, and carry out where `apply` says so.
+
+    Raises TopologyError where an answer is missing and there is no terminal to ask on: it names the options.
+    """
+    text = read_text(file)
+    values = edit.read(text, file)
+    answers = Answers(options.given(ctx), options.items(called_by or ""))
+    missing = _missing(new, answers.fields, values)
+    if sys.stdin.isatty() and (missing or not (answers.fields or answers.called_by)):
+        wanted = missing if answers.fields or answers.called_by else None
+        answers = ask(new, values, file, answers, wanted)
+    elif missing:
+        raise _unanswered(new, missing)
+    callers = _callers(answers.called_by, values)
+    after = edit.add(text, file, new, answers.fields, callers)
+    finish(Edit(file, text, after, f"{new} is added"), out, apply=apply, yes=yes, json=json)
+
+
+def _missing(new: Address, given: Mapping[str, Given], values: Mapping[str, Any]) -> tuple[str, ...]:
+    known = {*given, *values.get("defaults", {})}
+    if _MADE_ELSEWHERE in given:
+        return ()
+    return tuple(field for field in NEEDED[new.role] if field not in known)
+
+
+def _unanswered(new: Address, missing: Sequence[str]) -> TopologyError:
+    named = [options.option_name(field) for field in missing]
+    listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    return TopologyError(
+        f"{new} needs {listed}, and there is no terminal to ask on",
+        hint=f"give the option; `scaffold add {new.role} --help` says what each means. Nothing was written",
+    )
+
+
+def _callers(names: Sequence[str], values: Mapping[str, Any]) -> list[Address]:
+    """Who is meant by name or address. Raises TopologyError for nobody, and for what may be two."""
+    known = [Address(role, name) for role in (Role.SERVER, Role.CLIENT) for name in values.get(role.section, {})]
+    return [_caller(name, known) for name in dict.fromkeys(names)]
+
+
+def _caller(text: str, known: Sequence[Address]) -> Address:
+    found = [address for address in known if text in (address.name, str(address))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise AddressError(f"{shown(text)} is a server and a client", hint=" or ".join(map(str, found)))
+    hint = nearest(text, [address.name for address in known])
+    raise AddressError(f"there is no server or client {shown(text)} that could call", hint=hint)

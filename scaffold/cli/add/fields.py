@@ -1,0 +1,65 @@
+"""The fields of the language as options: each written as in the YAML, lists separated by commas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperOption
+
+from scaffold.topology.address import Role
+from scaffold.topology.edit import TABLES, Braces, Given
+from scaffold.topology.fields import Field, Flag, ListOf, NamesWithLists, Table, Variables
+from scaffold.topology.written import LINE_BREAK
+
+_GIVEN = "scaffold.fields"
+
+
+def options(role: Role) -> list[TyperOption]:
+    """One for each field that an entity of the role may have."""
+    return [_option(field) for field in TABLES[role].fields]
+
+
+def option_name(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
+
+
+def _option(field: Field) -> TyperOption:
+    name = option_name(field.name)
+
+    def keep(ctx: Any, _param: Any, value: Any) -> None:
+        if value is not None:
+            ctx.meta.setdefault(_GIVEN, {})[field.name] = _given(field, name, value)
+
+    if isinstance(field.type, Flag):
+        declared = f"{name}/--no-{name[2:]}"
+        return TyperOption(
+            param_decls=[declared], type=bool, is_flag=True, callback=keep, expose_value=False, help=field.doc
+        )
+    metavar = "{…}" if _is_mapping(field) else "A,B" if isinstance(field.type, ListOf | NamesWithLists) else "VALUE"
+    return TyperOption(param_decls=[name], type=str, callback=keep, expose_value=False, metavar=metavar, help=field.doc)
+
+
+def _is_mapping(field: Field) -> bool:
+    return isinstance(field.type, Table | Variables)
+
+
+def _given(field: Field, option: str, value: Any) -> Given:
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value).strip()
+    if _is_mapping(field) or (isinstance(field.type, NamesWithLists) and text.startswith("{")):
+        if not (text.startswith("{") and text.endswith("}")) or LINE_BREAK.search(text):
+            raise typer.BadParameter("write it as in the YAML, on one line: '{key: value}'", param_hint=option)
+        return Braces(text)
+    return items(text) if isinstance(field.type, ListOf | NamesWithLists) else text
+
+
+def items(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def given(ctx: typer.Context) -> dict[str, Given]:
+    """The fields that were given as options, in their order."""
+    return dict(ctx.meta.get(_GIVEN, {}))

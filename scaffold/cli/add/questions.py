@@ -1,0 +1,95 @@
+"""The questions that `add` asks on a terminal: what an entity needs, then the variables of its template."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from scaffold.cli.add.fields import items
+from scaffold.topology.address import Address, Role
+from scaffold.topology.edit import Braces, Given
+from scaffold.topology.scalars import mapped, scalar
+
+FIRST_PORT = 8443
+
+_NONE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The fields of a new entity, and who calls it."""
+
+    fields: dict[str, Given]
+    called_by: tuple[str, ...] = ()
+
+
+def ask(
+    new: Address, values: Mapping[str, Any], file: Path, answers: Answers, wanted: Collection[str] | None
+) -> Answers:
+    """The answers with those to the questions for the fields in `wanted`; without it, to all questions.
+
+    What the topology's defaults say already is not asked.
+    """
+    typer.echo("A few questions; the answer in brackets is taken when you press Enter.", err=True)
+    found = dict(answers.fields)
+    for field, question, default in _questions(new, values):
+        if field in found or field in values.get("defaults", {}) or (wanted is not None and field not in wanted):
+            continue
+        if (answer := _prompt(question, default)) not in ("", _NONE):
+            found[field] = items(answer) if field in {"names", "calls"} else answer
+    if wanted is not None:
+        return replace(answers, fields=found)
+    called_by = items(_prompt("Who calls it (names, separated by commas)", "")) if new.role is Role.SERVER else ()
+    return Answers(found | _variables(new, values, found, file), called_by)
+
+
+def _prompt(question: str, default: str) -> str:
+    return str(typer.prompt(question, default=default, type=str, err=True, show_default=bool(default))).strip()
+
+
+def _questions(new: Address, values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Field, question and proposed answer."""
+    if new.role is Role.CA:
+        first = next(iter(values.get("cas", {})), "")
+        return [("issuer", "Which CA signs it (- for none: it signs itself)", first)]
+    from scaffold.kinds.catalogue import builtin_names, suggested
+
+    kinds = f"What is it rendered as: {' or '.join(builtin_names(new.role.value))}, or a template of your own"
+    template = ("template", kinds, suggested(new.role.value))
+    if new.role is Role.CLIENT:
+        return [template, ("calls", "Which servers does it call (names, separated by commas)", "")]
+    return [
+        template,
+        ("listen", "Where does it listen", f"127.0.0.1:{_free_port(values)}"),
+        ("names", "By which names do its callers know it", "localhost, 127.0.0.1"),
+    ]
+
+
+def _free_port(values: Mapping[str, Any]) -> int:
+    """The first port behind all those that the topology's servers listen on."""
+    taken = [
+        own[field].port for own in values.get("servers", {}).values() for field in ("listen", "health") if field in own
+    ]
+    return min(max(taken, default=FIRST_PORT - 1) + 1, 65_535)
+
+
+def _variables(new: Address, values: Mapping[str, Any], found: Mapping[str, Given], file: Path) -> dict[str, Given]:
+    """The template's own variables, as far as the answers differ from what it has for them."""
+    template = found.get("template") or values.get("defaults", {}).get("template")
+    if new.role is Role.CA or not isinstance(template, str):
+        return {}
+    from scaffold.kinds.catalogue import find
+
+    kind = find(template, new.role.value, file.absolute().parent)
+    chosen = []
+    for name, default in kind.defaults.items():
+        if isinstance(default, str | int | float):
+            written = str(default).lower() if isinstance(default, bool) else str(default)
+            answer = _prompt(name, written)
+            if answer != written:
+                chosen.append(f"{name}: {scalar(answer)}")
+    return {"vars": Braces(mapped(chosen))} if chosen else {}

@@ -1,0 +1,108 @@
+"""What `add` and `remove` end with: the edited topology is planned, the plan shown, and the file written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from scaffold.cli.clock import now
+from scaffold.cli.project import Project, project_of, read, suggested
+from scaffold.errors import Overtaken, ScaffoldError, TopologyErrors
+from scaffold.topology.load import loads
+
+if TYPE_CHECKING:
+    from scaffold.plan.make import Planned
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A topology's text before and after.
+
+    `done` says what was done: `server.api is added`. `refused` begins what is said where that cannot be.
+    """
+
+    file: Path
+    before: bytes
+    after: bytes
+    done: str
+    refused: str = ""
+
+    def write(self) -> None:
+        """Write it. Raises StoreError where the file has changed since it was read."""
+        from scaffold.store import topology_file
+
+        topology_file.replace(self.file, self.before, self.after)
+
+
+def finish(edit: Edit, out: Path | None, *, apply: bool, yes: bool, json: bool) -> None:
+    """Plan what the edit brings; then write the file, and carry the plan out where `apply` says so.
+
+    Raises, and writes nothing, where the topology would be invalid or could not be planned, or where `apply` has to ask
+    and nobody consents.
+    """
+    project, planned = _planned(edit, out)
+    if apply:
+        _apply(edit, project, planned, yes=yes, json=json)
+        return
+    _show(planned, json=json)
+    edit.write()
+    typer.echo(f"{edit.done} in {edit.file}. Next: scaffold apply{_options(edit.file, out)}", err=json)
+
+
+def _planned(edit: Edit, out: Path | None) -> tuple[Project, Planned]:
+    try:
+        project = project_of(loads(edit.after, edit.file, suggested), edit.file, out)
+        return project, _plan(project)
+    except ScaffoldError as error:
+        read(edit.file)  # a mistake that was there before is shown where it stands
+        _point_nowhere(error, edit.refused)
+        raise
+
+
+def _point_nowhere(error: ScaffoldError, refused: str) -> None:
+    """The edited text stands in no file: a line of it would be looked for in vain."""
+    for one in error.errors if isinstance(error, TopologyErrors) else [error]:
+        one.place = None
+        one.message = f"{refused}{one.message}"
+
+
+def _plan(project: Project) -> Planned:
+    from scaffold.plan.make import look, plan_all
+
+    known = project.remembered(refresh=False)
+    return plan_all(look(project.topology, project.kinds, project.layout, now(), remembered=known))
+
+
+def _show(planned: Planned, *, json: bool) -> None:
+    from scaffold.view.plan import plan_lines
+    from scaffold.view.terminal import show
+
+    if json:
+        from scaffold.view import programs
+
+        typer.echo(programs.plan_json(planned.plan))
+    else:
+        show(plan_lines(planned.plan))
+
+
+def _apply(edit: Edit, project: Project, planned: Planned, *, yes: bool, json: bool) -> None:
+    from scaffold.cli.plan_and_apply import carry_out
+
+    def make(project: Project, overtaken: Overtaken | None) -> Planned:
+        return planned if overtaken is None else _plan(project)
+
+    def write() -> None:
+        edit.write()
+        typer.echo(f"{edit.done} in {edit.file}.", err=True)
+
+    carry_out(project, make, yes=yes, json=json, consented=write)
+
+
+def _options(file: Path, out: Path | None) -> str:
+    from shlex import quote
+
+    named = "" if file == Path("topology.yaml") else f" -f {quote(str(file))}"
+    return named if out is None else f"{named} --out {quote(str(out))}"

@@ -1,0 +1,52 @@
+"""Writes an edited topology: whole or not at all, and only over the text that was edited."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+
+from scaffold.errors import StoreError
+from scaffold.store.files import sync_folder, write_all
+from scaffold.topology.document import MOST_BYTES
+from scaffold.topology.inputs import read_at_most
+
+
+def replace(path: Path, before: bytes, after: bytes) -> None:
+    """Put `after` in place of `before`; mode and owner of the file stay, and a link goes on leading to it.
+
+    Raises StoreError where the file holds something else than `before`, or cannot be written.
+    """
+    real = Path(os.path.realpath(path))
+    try:
+        if read_at_most(real, MOST_BYTES + 1) != before:
+            hint = "nothing was written; look at it, and do this again"
+            raise StoreError(f"{path} has changed meanwhile", hint=hint)
+        _replace(real, after)
+    except OSError as error:
+        hint = "nothing was written; the file and its folder must be writable for this user"
+        raise StoreError(f"{path} cannot be written: {error.strerror}", hint=hint) from error
+
+
+def _replace(real: Path, content: bytes) -> None:
+    found = real.stat()
+    with real.open("r+b"):  # a file that is read-only is meant to be so, though a rename would not care
+        pass
+    beside = real.with_name(f".{real.name}.{os.getpid()}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            if (found.st_uid, found.st_gid) != (os.geteuid(), os.fstat(descriptor).st_gid):
+                os.fchown(descriptor, found.st_uid, found.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
+            write_all(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        beside.replace(real)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    sync_folder(str(real.parent))

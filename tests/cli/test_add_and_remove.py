@@ -1,0 +1,223 @@
+"""`add` and `remove` as a person runs them: the plan shown, the file edited, and nothing changed where it cannot be."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.harness import TIMEOUT, in_process, scaffold, snapshot
+
+TOPOLOGY = """\
+# The shop.
+version: 1
+name: shop
+
+cas:
+  root: {}            # signs everything
+
+servers:
+  api:
+    template: python
+    listen: 127.0.0.1:8443
+    names: [localhost]
+
+clients:
+  cli:
+    template: python
+    calls: [api]      # who gets in
+"""
+BILLING = ("--template", "python", "--listen", "127.0.0.1:8450", "--names", "localhost,billing.internal")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    (tmp_path / "topology.yaml").write_text(TOPOLOGY)
+    return tmp_path
+
+
+def text_of(folder: Path) -> str:
+    return (folder / "topology.yaml").read_text("utf-8")
+
+
+def test_a_service_is_onboarded_and_taken_out_again(shop: Path) -> None:
+    assert in_process("apply", cwd=shop).code == 0
+    added = in_process("add", "server", "billing", *BILLING, "--called-by", "cli", "--apply", cwd=shop)
+    assert added.code == 0, added.err
+    assert "+ server.billing.certificate" in added.out
+    assert "~ client.cli.trust" in added.out
+    assert text_of(shop) == TOPOLOGY.replace(
+        "\nclients:",
+        "  billing:\n    template: python\n    listen: 127.0.0.1:8450\n"
+        "    names: [localhost, billing.internal]\n\nclients:",
+    ).replace("calls: [api]      #", "calls: [api, billing] #")
+    assert "billing" in (shop / "shop" / "clients" / "cli" / "settings.json").read_text()
+    assert in_process("plan", "--check", cwd=shop).code == 0
+
+    shown = in_process("remove", "server.billing", "--apply", cwd=shop)
+    assert shown.code == 1
+    assert "- server.billing.certificate" in shown.out
+    assert "rerun with --yes" in shown.err
+    assert "billing:" in text_of(shop), "nothing is written before it is allowed"
+
+    removed = in_process("remove", "server.billing", "--apply", "--yes", cwd=shop)
+    assert removed.code == 0, removed.err
+    assert "not called by client.cli any more" in removed.err
+    assert text_of(shop) == TOPOLOGY.replace("calls: [api]      #", "calls: [api] #")
+    assert not (shop / "shop" / "servers" / "billing").exists()
+    assert in_process("plan", "--check", cwd=shop).code == 0
+
+
+def test_without_apply_the_file_alone_is_changed(shop: Path) -> None:
+    ended = in_process("add", "client", "web", "--template", "curl", "--calls", "api", cwd=shop)
+    assert ended.code == 0
+    assert ended.out.endswith("client.web is added in topology.yaml. Next: scaffold apply\n")
+    assert list(snapshot(shop)) == ["topology.yaml"]
+    assert text_of(shop).endswith("  web:\n    template: curl\n    calls: [api]\n")
+    assert in_process("add", "ca", "old", cwd=shop).code == 1, "two CAs could then issue leaves"
+    assert in_process("add", "ca", "issuing", "--issuer", "root", "--path-length", "0", cwd=shop).code == 0
+    assert "  issuing:\n    issuer: root\n    path_length: 0\n" in text_of(shop)
+
+
+def test_the_plan_is_for_programs_too(shop: Path) -> None:
+    ended = in_process("add", "client", "web", "--template", "curl", "--calls", "api", "--json", cwd=shop)
+    addresses = {change["address"] for change in ended.json["changes"]}
+    assert "client.web.certificate" in addresses
+    assert "client.web is added" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("add", "server", "billing"), ("--template, --listen and --names", "no terminal")),
+        (("add", "client", "web", "--calls", "api"), ("--template", "no terminal")),
+        (("add", "server", "api", *BILLING), ("there is server.api already",)),
+        (("add", "server", "Billing", *BILLING), ("Billing",)),
+        (("add", "server", "billing", *BILLING[:4], "--names", "not a name"), ("not a name",)),
+        (("add", "server", "billing", *BILLING, "--issuer", "rot"), ("rot", "root")),
+        (("add", "server", "billing", *BILLING, "--check-revocation", "clr"), ("clr", "crl")),
+        (("add", "server", "billing", *BILLING, "--called-by", "clo"), ("clo", "cli")),
+        (("add", "server", "billing", "--template", "pyton", *BILLING[2:]), ("pyton", "python")),
+        (("add", "server", "billing", *BILLING[:2], "--listen", "127.0.0.1:8443", *BILLING[4:]), ("8443",)),
+        (("add", "server", "billing", *BILLING, "--vars", "{colour: red}"), ("colour",)),
+        (("add", "client", "web", "--template", "curl", "--calls", "shop"), ("shop", "api")),
+        (("remove", "server.apy"), ("server.apy", "server.api")),
+        (("remove", "server.api.certificate"), ("part of server.api",)),
+    ],
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else None,
+)
+def test_what_would_be_invalid_changes_nothing(shop: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    before = snapshot(shop)
+    ended = in_process(*arguments, cwd=shop)
+    ended.assert_clear_error(*words)
+    assert "topology.yaml:" not in ended.err, "a line of a text that stands in no file"
+    assert snapshot(shop) == before
+
+
+def test_what_others_need_is_not_removed(shop: Path) -> None:
+    before = snapshot(shop)
+    ended = in_process("remove", "ca.root", cwd=shop)
+    ended.assert_clear_error("ca.root cannot be removed: no CA can issue the certificate of api", mistakes=3)
+    assert snapshot(shop) == before
+
+
+def test_a_mapping_that_is_none_is_a_usage_error(shop: Path) -> None:
+    ended = in_process("add", "server", "billing", *BILLING, "--vars", "greeting=hello", cwd=shop)
+    assert ended.code == 2
+    assert "{key: value}" in ended.err
+    assert text_of(shop) == TOPOLOGY
+
+
+def test_a_mistake_that_was_there_before_is_shown_where_it_stands(shop: Path) -> None:
+    (shop / "topology.yaml").write_text(TOPOLOGY.replace("[api]", "[apy]"))
+    ended = in_process("add", "client", "web", "--template", "curl", cwd=shop)
+    ended.assert_clear_error("topology.yaml:17:13", "apy")
+
+
+def test_a_name_that_two_have_must_be_an_address(shop: Path) -> None:
+    arguments = ("add", "client", "api", "--template", "curl", "--calls", "api")
+    assert in_process(*arguments, cwd=shop).code == 0
+    ended = in_process("add", "server", "billing", *BILLING, "--called-by", "api", cwd=shop)
+    ended.assert_clear_error("server.api or client.api")
+    assert in_process("add", "server", "billing", *BILLING, "--called-by", "client.api", cwd=shop).code == 0
+    assert "calls: [api, billing]" in text_of(shop).partition("  api:")[2]
+
+
+def on_a_terminal(folder: Path, *arguments: str, answers: list[str]) -> tuple[int, str]:
+    """The exit code, and what was shown; each answer is given once a question stands at the end of what is shown."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(folder)
+        os.execv(sys.executable, [sys.executable, "-m", "scaffold", *arguments])
+    shown, left = b"", list(answers)
+    while True:
+        if not select.select([terminal], [], [], TIMEOUT)[0]:
+            os.kill(child, signal.SIGKILL)
+            pytest.fail(f"nothing was shown for {TIMEOUT} s after {shown.decode()}")
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # how Linux says that nobody has the other end open any more
+            break
+        if not piece:
+            break
+        shown += piece
+        if left and shown.endswith(b": "):
+            os.write(terminal, left.pop(0).encode() + b"\n")
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), shown.decode()
+
+
+def test_on_a_terminal_it_asks_with_the_templates_own_questions(shop: Path) -> None:
+    code, shown = on_a_terminal(
+        shop, "add", "server", "billing", answers=["", "", "localhost", "cli", "Welcome: hello"]
+    )
+    assert code == 0, shown
+    assert "greeting [hello]" in shown
+    assert text_of(shop) == TOPOLOGY.replace(
+        "\nclients:",
+        "  billing:\n    template: python\n    listen: 127.0.0.1:8444\n    names: [localhost]\n"
+        '    vars: {greeting: "Welcome: hello"}\n\nclients:',
+    ).replace("calls: [api]      #", "calls: [api, billing] #")
+
+
+def test_on_a_terminal_only_what_is_missing_is_asked_where_options_are_given(shop: Path) -> None:
+    code, shown = on_a_terminal(
+        shop, "add", "server", "billing", *BILLING[:2], *BILLING[4:], answers=["127.0.0.1:9000"]
+    )
+    assert code == 0, shown
+    assert "greeting" not in shown
+    assert "    listen: 127.0.0.1:9000\n" in text_of(shop)
+
+
+def test_a_file_that_changes_while_it_is_asked_is_left_as_it_is(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from scaffold.cli import edited
+
+    plan = edited._plan
+
+    def somebody_writes(project: edited.Project) -> object:
+        (shop / "topology.yaml").write_text(TOPOLOGY + "# mine\n")
+        return plan(project)
+
+    monkeypatch.setattr(edited, "_plan", somebody_writes)
+    for more in ((), ("--apply",)):
+        (shop / "topology.yaml").write_text(TOPOLOGY)
+        ended = in_process("add", "client", "web", "--template", "curl", *more, cwd=shop)
+        ended.assert_clear_error("has changed meanwhile")
+        assert text_of(shop) == TOPOLOGY + "# mine\n"
+        assert not (shop / "shop").exists()
+
+
+def test_the_help_names_every_field_of_the_language(tmp_path: Path) -> None:
+    from scaffold.topology.edit import TABLES
+
+    for role, table in TABLES.items():
+        ended = scaffold("add", role.value, "--help", cwd=tmp_path)
+        assert ended.code == 0
+        for field in table.fields:
+            assert f"--{field.name.replace('_', '-')} " in ended.out
