@@ -7,6 +7,7 @@ way of writing that is not foreseen here is refused, and never changed into some
 from __future__ import annotations
 
 import codecs
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -110,8 +111,12 @@ def callers_of(text: bytes, source: Path, old: Address) -> list[Address]:
     ]
 
 
+@functools.lru_cache(maxsize=2)
 def read(text: bytes, source: Path) -> Values:
-    """What the text says, defaults not merged in. Raises TopologyError for what cannot be read."""
+    """What the text says, defaults not merged in: to be looked at, not changed, since it is read once for everybody.
+
+    Raises TopologyError for what cannot be read.
+    """
     mistakes = Mistakes()
     values = values_of(text, source, mistakes)
     mistakes.check()
