@@ -76,7 +76,7 @@ def test_a_conflict_keeps_both_of_its_texts(tiny: Household, beside: Path) -> No
     texts = (README, SECOND["README.md"], FIRST["run.sh"], FIRST["tls/list"])
     assert kept(tiny) == {digest(text.encode()) for text in texts}
     tiny.resolve(PROJECT, Resolution.MINE)
-    assert kept(tiny) == {digest(SECOND[name].encode()) for name in ("README.md", "run.sh")}
+    assert kept(tiny) == {digest(SECOND[name].encode()) for name in ("README.md", "run.sh", "tls/list")}
 
 
 def test_the_bases_of_a_project_that_left_go_with_it(tiny: Household, readme: Path) -> None:
