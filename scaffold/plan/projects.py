@@ -303,9 +303,11 @@ class _Comparison:
 
     def _scaffolds(self, path: str, new: str | Unknown) -> None:
         there, last = self.observed.edited_digest(path), self.record.files.get(path)
+        if (offer := self.record.merging.get(path)) is not None:  # from before it was scaffold's
+            self._drop_laid(path, offer)
         if there == new:
-            return
-        if there is None:
+            self._in_place(path, changed=offer is not None)
+        elif there is None:
             self.updates[path] = Reason(ReasonCode.MISSING, path)
         elif there == NO_FILE:
             self._no_file(path)
@@ -450,6 +452,10 @@ class _Comparison:
     def _withdraw(self, path: str, offer: Offer) -> None:
         """The template has taken its change back: nothing is left to merge."""
         self._keep(path, ReasonCode.WITHDRAWN)
+        self._drop_laid(path, offer)
+
+    def _drop_laid(self, path: str, offer: Offer) -> None:
+        """FILE.merge goes unless somebody has edited it."""
         if self.observed.edited_digest(path + MERGE) == offer.laid:
             self._drop(path)
         elif self.observed.exists(path + MERGE):

@@ -59,7 +59,7 @@ def conflict(shop: Path) -> Path:
 # --- Both are kept ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["README.md", "run.sh", "service.example"])
+@pytest.mark.parametrize("name", ["README.md", ".gitignore", "service.example"])
 def test_an_edit_and_a_setting_that_touches_the_same_file_elsewhere_are_both_kept(shop: Path, name: str) -> None:
     path = file(shop, name)
     before = path.read_text()

@@ -133,6 +133,55 @@ def test_a_build_that_fails_is_tried_again(project: Path) -> None:
     assert _run(project).returncode == 2
 
 
+# --- What decides is in every build ----------------------------------------------------------------------------------
+
+TAKES_OUT = """<Project>
+  <ItemGroup>
+    <Compile Remove="%s" />
+  </ItemGroup>
+</Project>
+"""
+TAKES_OUT_LATE = """<Project>
+  <Target Name="Late" BeforeTargets="CoreCompile">
+    <ItemGroup>
+      <Compile Remove="%s" />
+    </ItemGroup>
+  </Target>
+  <Target Name="DemandScaffoldsSources" />
+</Project>
+"""
+ERROR = "    <Error Condition"
+
+
+def _doctored(folder: Path, source: str, taking_out: str, by: str) -> None:
+    """The same source stands elsewhere, where it could say anything."""
+    (folder / "Mine").mkdir()
+    shutil.copyfile(folder / source, folder / "Mine" / Path(source).name)
+    (folder / by).write_text(taking_out % source)
+
+
+@pytest.mark.parametrize("taking_out", [TAKES_OUT, TAKES_OUT_LATE], ids=["at once", "late"])
+def test_no_source_of_scaffolds_is_taken_out_of_the_build(taking_out: str, project: Path) -> None:
+    _doctored(project, "ServerCertificateValidation.cs", taking_out, "Directory.Build.targets")
+    done = _run(project)
+    assert done.returncode not in (0, 2)
+    assert "takes scaffold's sources out of the build" in done.stdout + done.stderr
+    assert "ServerCertificateValidation.cs" in done.stdout + done.stderr
+    rules = project / "teller.csproj"
+    rules.write_text(rules.read_text().replace(ERROR, "    <Message Condition"))
+    assert _run(project).returncode == 2, "without that it is built"
+
+
+def test_the_guard_of_a_service_is_in_its_build(root: Authority, ca: Authority, tmp_path: Path) -> None:
+    made = lab.server_project(tmp_path / "desk", root, ca, [allow("teller", ca)])
+    made.render()
+    made.tls.mkdir(exist_ok=True)
+    _doctored(made.folder, "Security/CallerGuard.cs", TAKES_OUT, "App.props")
+    done = _run(made.folder)
+    assert done.returncode not in (0, 2)
+    assert "takes scaffold's sources out of the build" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("home", ["/nonexistent", None], ids=["nonexistent", "unset"])
 def test_it_builds_for_a_user_without_a_home(home: str | None, rendered: lab.Project, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(rendered.folder, tmp_path / "teller", ignore=shutil.ignore_patterns("bin", "obj")))

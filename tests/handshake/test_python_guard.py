@@ -85,6 +85,76 @@ def desk(tmp_path, root, issuing) -> Desk:
     return Desk(tmp_path / "desk", root, issuing)
 
 
+# --- What lies beside it ----------------------------------------------------------------------------------------------
+
+EVERYBODY = ("raise HttpError(HTTPStatus.FORBIDDEN, f", "return Caller('anybody', None)  # ")
+
+
+def doctored(desk: Desk) -> str:
+    """The text of a guard that lets everybody in."""
+    text = (desk.folder / "guard.py").read_text()
+    assert EVERYBODY[0] in text
+    return text.replace(*EVERYBODY)
+
+
+def a_package(desk: Desk) -> None:
+    (desk.folder / "guard").mkdir()
+    (desk.folder / "guard/__init__.py").write_text(doctored(desk))
+
+
+def _compile(desk: Desk, target: Path) -> None:
+    source = desk.folder.parent / "guard.py"
+    source.write_text(doctored(desk))
+    code = (
+        "import sys, py_compile as c; c.compile(*sys.argv[1:], invalidation_mode=c.PycInvalidationMode.UNCHECKED_HASH)"
+    )
+    subprocess.run(["python3", "-c", code, source, target], check=True)
+
+
+def a_compiled_copy(desk: Desk) -> None:
+    asked = "import importlib.util as u; print(u.cache_from_source('guard.py'))"
+    cache = subprocess.run(["python3", "-c", asked], check=True, capture_output=True, text=True).stdout.strip()
+    (desk.folder / "__pycache__").mkdir()
+    _compile(desk, desk.folder / cache)
+
+
+def a_path_in_the_environment(desk: Desk) -> None:
+    elsewhere = desk.folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "guard.py").write_text(doctored(desk))
+    (elsewhere / "sitecustomize.py").write_text(f"import sys\n\nsys.path.append({str(desk.folder)!r})\nimport guard\n")
+
+
+SHADOWS = (a_package, a_compiled_copy, a_path_in_the_environment)
+
+
+@pytest.mark.parametrize("shadow", SHADOWS, ids=lambda shadow: shadow.__name__)
+def test_nothing_takes_the_guards_place(desk, teller, mallory, shadow):
+    shadow(desk)
+    with desk.running(PYTHONPATH=str(desk.folder.parent / "elsewhere")):
+        assert desk.ask(teller).status == 200
+        assert desk.ask(mallory).status == 403
+
+
+@pytest.mark.parametrize("shadow", SHADOWS, ids=lambda shadow: shadow.__name__)
+def test_imported_as_usual_it_would_be_replaced(desk, mallory, shadow):
+    shadow(desk)
+    desk.rewrite("run.sh", ("python3 -I -B -u start.py", "python3 -B -u -c 'import server; server.main()'"))
+    with desk.running(PYTHONPATH=str(desk.folder.parent / "elsewhere")):
+        assert desk.ask(mallory).status == 200
+
+
+def test_packages_of_a_persons_own_are_found(desk, teller):
+    (desk.folder / "orders").mkdir()
+    (desk.folder / "orders/__init__.py").write_text("OPEN = 'two'\n")
+    (desk.folder / "more.py").write_text("import orders\n\nSAID = orders.OPEN\n")
+    (desk.folder / "routes.py").write_text(
+        "import more\nfrom routing import Answer\n\nROUTES = {'GET /': lambda request: Answer({'said': more.SAID})}\n"
+    )
+    with desk.running():
+        assert desk.ask(teller).json == {"said": "two"}
+
+
 # --- A method that a person has added --------------------------------------------------------------------------------
 
 

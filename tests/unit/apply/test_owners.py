@@ -81,6 +81,50 @@ def test_a_file_of_scaffolds_that_is_gone_comes_back(tiny: Household, project: P
     assert (project / "guard.conf").read_text() == "deny\n"
 
 
+def test_an_edit_of_what_was_merged_is_kept_beside_once_it_is_scaffolds(
+    tiny: Household, project: Path, change_kind: Change
+) -> None:
+    run = project / "run.sh"
+    run.write_text("#!/bin/sh\n# mine\n")
+    assert tiny.planned() == {}
+    change_kind(FIRST, OWNERS | {"merged": ["README.md"]})
+    assert tiny.planned() == {PROJECT: (Action.UPDATE, "content")}
+    tiny.apply()
+    assert run.read_text() == "#!/bin/sh\n"
+    assert run.stat().st_mode & 0o100
+    assert (project / "run.sh.edited").read_text() == "#!/bin/sh\n# mine\n"
+    assert tiny.planned() == {}
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_conflict_ends_once_the_file_is_scaffolds(
+    tiny: Household, project: Path, change_kind: Change, edited: bool
+) -> None:
+    (project / "run.sh").write_text("#!/bin/sh -e\n")
+    change_kind(FIRST | {"run.sh": "#!/bin/dash\n"}, OWNERS)
+    tiny.apply()
+    beside = project / "run.sh.merge"
+    assert beside.exists()
+    if edited:
+        beside.write_text("precious\n")
+    change_kind(FIRST | {"run.sh": "#!/bin/dash\n"}, OWNERS | {"merged": ["README.md"]})
+    assert tiny.apply().undone == ()
+    assert (project / "run.sh").read_text() == "#!/bin/dash\n"
+    assert (project / "run.sh.edited").read_text() == "#!/bin/sh -e\n"
+    assert beside.exists() is edited
+    assert tiny.planned() == {}
+
+
+def test_overwrite_makes_a_run_sh_of_scaffolds_executable_again(
+    tiny: Household, project: Path, change_kind: Change
+) -> None:
+    change_kind(FIRST, OWNERS | {"merged": ["README.md"]})
+    tiny.apply()
+    (project / "run.sh").chmod(0o644)
+    tiny.apply(overwrite=[PROJECT])
+    assert (project / "run.sh").stat().st_mode & 0o100
+
+
 def test_a_change_of_the_template_meets_an_edit_of_scaffolds(
     tiny: Household, project: Path, change_kind: Change
 ) -> None:

@@ -368,11 +368,15 @@ def test_a_declaration_of_owners_that_cannot_be_meant(tmp_path, owners, said, hi
 
 def test_in_every_built_in_kind_what_decides_who_gets_in_is_scaffolds():
     decides = {
-        ("nginx", "server"): ("nginx.conf", "inner.conf", "tls/allowed.conf"),
-        ("python", "server"): ("guard.py", "server.py", "tls.py", "peer.py", "policy.py", "revocation.py", "calls.py"),
-        ("kestrel", "server"): ("Program.cs", "Security/CallerGuard.cs", "mutual-tls.json", "desk.csproj", "Calls.cs"),
-        ("python", "client"): ("tls.py", "policy.py", "revocation.py"),
-        ("dotnet", "client"): ("ServerCertificateValidation.cs", "TlsMaterial.cs", "Caller.cs", "ClientOptions.cs"),
+        ("nginx", "server"): ("nginx.conf", "inner.conf", "run.sh", "tls/allowed.conf"),
+        ("haproxy", "server"): ("haproxy.cfg", "run.sh"),
+        ("postgresql", "server"): ("run.sh",),
+        ("python", "server"): ("guard.py", "start.py", "server.py", "tls.py", "peer.py", "policy.py", "run.sh"),
+        ("kestrel", "server"): ("Program.cs", "Security/CallerGuard.cs", "desk.csproj", "Calls.cs", "run.sh"),
+        ("python", "client"): ("tls.py", "policy.py", "revocation.py", "start.py", "run.sh"),
+        ("curl", "client"): ("run.sh",),
+        ("psql", "client"): ("psql.sh", "run.sh"),
+        ("dotnet", "client"): ("ServerCertificateValidation.cs", "TlsMaterial.cs", "Caller.cs", "run.sh"),
     }
     for (name, role), paths in decides.items():
         capabilities = catalogue.find(name, role, Path.cwd()).capabilities

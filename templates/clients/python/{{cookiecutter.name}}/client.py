@@ -152,7 +152,3 @@ def _try(name: str, call: Call, context: ssl.SSLContext, checker: Checker | None
         print(f"{name}: {error}", file=sys.stderr)
         return error.code
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,5 +6,6 @@ umask u+rwx    # one that takes this account's own rights away would leave it fi
 CDPATH='' cd -- "$(dirname -- "$0")"
 # The groups of the TLS handshake, which Python cannot choose.
 export OPENSSL_CONF="$PWD/tls/openssl.cnf"
-# -B: no __pycache__ in the project; -u: what is logged is seen at once.
-exec python3 -B -u server.py
+# -I: nothing is read from PYTHON… in the environment or from a user's own packages; -B: no __pycache__ in the project;
+# -u: what is logged is seen at once.
+exec python3 -I -B -u start.py

@@ -1,4 +1,4 @@
-"""{{ cookiecutter.name }}: an HTTPS service that answers only those whom tls/allowed.json names. Started by run.sh."""
+"""{{ cookiecutter.name }}: an HTTPS service that answers only those whom tls/allowed.json names. Started by start.py."""
 
 from __future__ import annotations
 
@@ -122,7 +122,3 @@ def _plain(accepted: socket.socket) -> socket.socket:
 def serve_health(connection: socket.socket, place: connections.Place) -> None:
     """Answers one question on the plain port."""
     health.Handler(connection, place.peer, None)  # type: ignore[arg-type]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
