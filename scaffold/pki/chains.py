@@ -47,7 +47,7 @@ def is_anchor(certificate: x509.Certificate) -> bool:
         return False
     return (
         names_itself
-        and not _names_another_key(certificate, certificate)
+        and not names_another_key(certificate, certificate)
         and signatures.verifies(certificate, certificate) is not False
     )
 
@@ -74,7 +74,13 @@ def paths_to_roots(certificate: x509.Certificate, pool: Iterable[x509.Certificat
     leading = signers.leading_to_roots(certificate)
     found = tuple(itertools.islice(_walk((certificate,), signers, leading), _MOST_PATHS))
     if not found:
-        missing = _highest(certificate, signers).issuer.rfc4514_string()
+        highest = _highest(certificate, signers)
+        missing = highest.issuer.rfc4514_string()
+        if signers.has_misnamed(highest):
+            raise PkiError(
+                f"the authority key identifier of {highest.subject.rfc4514_string()} names another key or certificate "
+                f"than that of {missing}, which signed it (RFC 5280 4.2.1.1)"
+            )
         raise PkiError(f"the chain does not reach a root: the certificate of {missing} is not there")
     return tuple(sorted(found, key=len))
 
@@ -97,9 +103,21 @@ class _Signers:
         if certificate not in self._known:
             named = self._by_name.get(comparable(certificate.issuer), ())
             self._known[certificate] = tuple(
-                one for one in named if one != certificate and signatures.verifies(certificate, one) is not False
+                one
+                for one in named
+                if one != certificate
+                and not names_another_key(certificate, one)
+                and signatures.verifies(certificate, one) is not False
             )
         return self._known[certificate]
+
+    def has_misnamed(self, certificate: x509.Certificate) -> bool:
+        """Whether one is there that signed it, and that its authority key identifier does not name."""
+        named = self._by_name.get(comparable(certificate.issuer), ())
+        return any(
+            one != certificate and names_another_key(certificate, one) and signatures.verifies(certificate, one)
+            for one in named
+        )
 
     def leading_to_roots(self, certificate: x509.Certificate) -> frozenset[x509.Certificate]:
         """Those above a certificate, and itself, from which a root can be reached: the others are looked at once."""
@@ -115,18 +133,21 @@ class _Signers:
 
 
 def _walk(path: Path, signers: _Signers, leading: frozenset[x509.Certificate]) -> Iterator[Path]:
-    *before, last = path
+    last = path[-1]
     if is_anchor(last):
         yield path
         return
     for issuer in signers.of(last):
-        if issuer not in leading:
-            continue
-        name = comparable(issuer.subject)
-        # Whoever comes twice on a path is signed crosswise: that leads in circles, but for a rollover to a new key.
-        is_rollover = name == comparable(last.subject) and is_anchor(issuer)
-        if (is_rollover or name != comparable(last.subject)) and all(name != comparable(one.subject) for one in before):
+        if issuer in leading and not _leads_in_circles(path, issuer):
             yield from _walk((*path, issuer), signers, leading)
+
+
+def _leads_in_circles(path: Path, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's name comes twice, but for a CA's rollover to a new key, which its older one signed."""
+    name = comparable(issuer.subject)
+    rollover = tuple(itertools.takewhile(lambda one: comparable(one.subject) == name, reversed(path)))
+    below = path[: len(path) - len(rollover)]
+    return issuer in rollover or any(name == comparable(one.subject) for one in below)
 
 
 def _highest(certificate: x509.Certificate, signers: _Signers) -> x509.Certificate:
@@ -137,11 +158,29 @@ def _highest(certificate: x509.Certificate, signers: _Signers) -> x509.Certifica
     return path[-1]
 
 
-def _names_another_key(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether its AKI is not the SKI of `issuer` (RFC 5280 4.2.1.1)."""
+def names_another_key(signed: x509.Certificate | x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    """Whether its authority key identifier is not that of `issuer`: by key, or by issuer and serial number.
+
+    RFC 5280 4.2.1.1; of what is not said on either side nothing is compared.
+    """
     try:
-        authority = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-        subject = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        authority = signed.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+        return _is_another_key(authority, issuer) or _is_another_certificate(authority, issuer)
     except (x509.ExtensionNotFound, *MALFORMED):
         return False
-    return authority is not None and authority != subject
+
+
+def _is_another_key(authority: x509.AuthorityKeyIdentifier, issuer: x509.Certificate) -> bool:
+    try:
+        subject = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return False
+    return authority.key_identifier is not None and authority.key_identifier != subject
+
+
+def _is_another_certificate(authority: x509.AuthorityKeyIdentifier, issuer: x509.Certificate) -> bool:
+    serial = authority.authority_cert_serial_number
+    names = [each.value for each in authority.authority_cert_issuer or () if isinstance(each, x509.DirectoryName)]
+    if serial is not None and serial != issuer.serial_number:
+        return True
+    return bool(names) and comparable(names[0]) != comparable(issuer.issuer)

@@ -11,7 +11,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509.oid import ExtensionOID
+from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
 from scaffold.errors import PkiError, Unreadable
 from scaffold.pki import signatures
@@ -177,6 +177,8 @@ def unusable(crl: Crl) -> str | None:
             return "is a delta CRL (RFC 5280 5.2.4), which lists changes alone: the complete one is needed"
         if each.critical and each.oid not in _UNDERSTOOD:
             return f"has a critical extension that TLS libraries do not know: {each.oid.dotted_string}"
+    if (oid := _critical_in_an_entry(crl)) is not None:
+        return f"has an entry with a critical extension that TLS libraries do not know: {oid}"
     scope = _scope(crl)
     if scope is None:
         return None
@@ -185,6 +187,32 @@ def unusable(crl: Crl) -> str | None:
     if scope.only_some_reasons is not None:
         return "lists what was revoked for some reasons alone (RFC 5280 5.2.5): OpenSSL takes none of these"
     return "lists attribute certificates alone (RFC 5280 5.2.5)" if scope.only_contains_attribute_certs else None
+
+
+_CRITICAL: Final = bytes.fromhex("0101ff")
+"""TRUE in DER."""
+_OF_ENTRIES: Final = frozenset({CRLEntryExtensionOID.CERTIFICATE_ISSUER})
+
+
+def _critical_in_an_entry(crl: Crl) -> str | None:
+    """A critical extension of an entry, but for that which names its CA: OpenSSL then refuses the whole list."""
+    # A long list takes long to walk through, and few have a single such entry.
+    if crl.tbs_certlist_bytes.count(_CRITICAL) <= sum(each.critical for each in crl.extensions):
+        return None
+    try:
+        found = (each for entry in crl for each in entry.extensions)
+        return next((each.oid.dotted_string for each in found if each.critical and each.oid not in _OF_ENTRIES), None)
+    except MALFORMED:
+        return None  # which `entries` says
+
+
+def lists(crl: Crl, serial: int) -> x509.RevokedCertificate | None:
+    """The entry that revokes a certificate. `removeFromCRL` takes it off again (RFC 5280 5.3.1)."""
+    entry = crl.get_revoked_certificate_by_serial_number(serial)
+    if entry is None:
+        return None
+    said = (each.value for each in entry.extensions if isinstance(each.value, x509.CRLReason))
+    return None if any(each.reason is x509.ReasonFlags.remove_from_crl for each in said) else entry
 
 
 def covers(crl: Crl, *, ca: bool, points: Collection[str] | None) -> bool:

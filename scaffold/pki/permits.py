@@ -377,6 +377,9 @@ def _not_by_the_letter(certificate: x509.Certificate, *, is_anchor: bool) -> Wor
         return "has no subject key identifier (RFC 5280 4.2.1.2)"
     if ExtensionOID.AUTHORITY_KEY_IDENTIFIER not in says and not is_anchor:
         return "has no authority key identifier (RFC 5280 4.2.1.1)"
+    authority = _extension(certificate, x509.AuthorityKeyIdentifier)
+    if authority is not None and authority.key_identifier is None and not is_anchor:
+        return "has an authority key identifier without the identifier of a key (RFC 5280 4.2.1.1)"
     for oid in (ExtensionOID.SUBJECT_KEY_IDENTIFIER, ExtensionOID.AUTHORITY_KEY_IDENTIFIER):
         if oid in says and says[oid].critical:
             return "has a critical key identifier (RFC 5280 4.2.1.1, 4.2.1.2)"

@@ -260,7 +260,7 @@ def revoked_elsewhere(one: Adoption) -> Found:
         if found is None or there is None:
             continue
         for each in found.crls_of(found.certificate):
-            if (ours := each.get_revoked_certificate_by_serial_number(there.serial_number)) is not None:
+            if (ours := crls.lists(each, there.serial_number)) is not None:
                 since, issuer = _moment(ours.revocation_date_utc), Address.ca(asked.issuer)
                 said = f"is revoked since {since} by the CRL that {issuer} brings"
                 yield Note(asked.address, f"{said}; without {asked.paths.key} apply makes a new key and certificate")
@@ -272,7 +272,7 @@ def _revoked_in_path(
     """Certificates of a path that a CRL of their issuer lists."""
     for certificate, signer in zip(brought.path, brought.above, strict=False):
         for each in brought.crls_of(signer):
-            if (entry := each.get_revoked_certificate_by_serial_number(certificate.serial_number)) is not None:
+            if (entry := crls.lists(each, certificate.serial_number)) is not None:
                 yield certificate, signer, entry
 
 

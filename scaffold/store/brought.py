@@ -201,6 +201,8 @@ def _of_no_use(crl: Crl, path: chains.Path) -> str | None:
     signers = [one for one in path if crls.signed_by(crl, one)]
     if not signers:
         return f"a CRL of {name} that the key in its certificate has not signed"
+    if all(chains.names_another_key(crl, one) for one in signers):
+        return f"a CRL of {name} whose authority key identifier is not that of its certificate (RFC 5280 5.2.1)"
     if not any(permits.may_sign_crls(one) for one in signers):
         return f"a CRL of {name}, whose key usage has no cRLSign (RFC 5280 4.2.1.3)"
     problem = crls.unusable(crl)

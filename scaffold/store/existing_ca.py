@@ -9,6 +9,7 @@ from cryptography import x509
 
 from scaffold.pki import chains
 from scaffold.pki import crl as crls
+from scaffold.pki.chains import names_another_key
 from scaffold.pki.crl import Crl
 
 
@@ -39,4 +40,4 @@ class ExistingCa:
 @functools.lru_cache(maxsize=256)
 def _signed_by(lists: bytes, ca: x509.Certificate) -> tuple[Crl, ...]:
     """Many servers ask for the same lists, and long ones take their time."""
-    return tuple(one for one in crls.load_all(lists) if crls.signed_by(one, ca))
+    return tuple(one for one in crls.load_all(lists) if crls.signed_by(one, ca) and not names_another_key(one, ca))

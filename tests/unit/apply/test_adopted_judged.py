@@ -249,6 +249,27 @@ def test_who_signs_a_new_key_of_its_own_does_not_lengthen_the_path(adopting):
     assert "permits no CA below it, and there would be 1" in judge(adopting, make(Spec(), new), [new, short])
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(name("Partner Root"))], 0x1234), None),
+        (x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(name("Partner Root"))], 0x1235), "names another key"),
+        (x509.AuthorityKeyIdentifier(b"\x02" * 20, None, None), "names another key"),
+    ],
+    ids=["its serial number", "another serial number", "another key"],
+)
+def test_the_authority_key_identifier_is_that_of_the_certificate_above(adopting, names, expected):
+    root = make(ROOT)
+    refusal = judge(adopting, make(Spec(identifiers=("ski",), more=((names, False),)), root), [root])
+    assert refusal is None if expected is None else expected in (refusal or "")
+
+
+def test_an_issuing_ca_may_have_a_new_key_that_its_older_one_signed(adopting):
+    root = make(ROOT)
+    older = make(Spec("Partner CA", index=2), root)
+    assert judge(adopting, make(Spec("Partner CA", index=3), older), [older, root]) is None
+
+
 def test_a_root_of_version_1(adopting, tmp_path):
     old = version_1(tmp_path / "x")
     adopting.household.now += timedelta(minutes=1)

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from scaffold.errors import PkiError
 from scaffold.pki import chains, inspect
-from tests.unit.adopting import NOW, Made, Spec, made_by_openssl, make
+from tests.unit.adopting import NOW, Made, Spec, made_by_openssl, make, verified
 
 ROOT = make(Spec("Root", index=1))
 MIDDLE = make(Spec("Middle", index=2), ROOT)
@@ -93,6 +93,51 @@ def test_a_rollover_certificate_is_no_root(tmp_path):
     assert chains.is_anchor(old.certificate)
     assert not chains.is_anchor(new_by_old.certificate)
     assert chains.up_to_root(new_by_old.certificate, certificates(old)) == tuple(certificates(new_by_old, old))
+
+
+def test_a_ca_may_roll_over_more_than_once_and_below_others():
+    first = make(Spec("Issuing", index=20), ROOT)
+    second = make(Spec("Issuing", index=21), first)
+    third = make(Spec("Issuing", index=22), second)
+    below = make(Spec("Below", index=23), third)
+    pool = certificates(ROOT, second, first, third)
+    for last, expected in ((third, [third, second, first, ROOT]), (below, [below, third, second, first, ROOT])):
+        assert chains.up_to_root(last.certificate, pool) == tuple(certificates(*expected))
+
+
+def test_two_keys_of_a_ca_that_sign_each_other_end():
+    first = make(Spec("Issuing", index=20), ROOT)
+    second = make(Spec("Issuing", index=21), first)
+    back = make(Spec("Issuing", index=20), second)
+    pool = certificates(back, second, first, ROOT)
+    assert chains.up_to_root(second.certificate, pool) == tuple(certificates(second, first, ROOT))
+    with pytest.raises(PkiError):
+        chains.up_to_root(second.certificate, certificates(back))
+
+
+ROOTS_NAME = x509.DirectoryName(ROOT.certificate.subject)
+OTHERS_NAME = x509.DirectoryName(STRANGER.certificate.subject)
+
+
+@pytest.mark.parametrize(
+    ("key", "issuer", "serial", "believed"),
+    [
+        (b"\x02" * 20, None, None, False),
+        (None, [ROOTS_NAME], 0x1234, True),
+        (None, [ROOTS_NAME], 0x1235, False),
+        (None, [OTHERS_NAME], 0x1234, False),
+    ],
+    ids=["another key", "its serial number", "another serial number", "another issuer"],
+)
+def test_an_issuer_is_the_one_that_the_certificate_names(key, issuer, serial, believed, tmp_path):
+    named = (x509.AuthorityKeyIdentifier(key, issuer, serial), False)
+    odd = make(Spec("Odd", index=24, identifiers=("ski",), more=(named,)), ROOT)
+    assert (verified(tmp_path, odd.pem, ROOT.pem, "any") == []) is believed
+    if believed:
+        assert chains.up_to_root(odd.certificate, certificates(ROOT)) == tuple(certificates(odd, ROOT))
+    else:
+        with pytest.raises(PkiError, match="authority key identifier of CN=Odd names another"):
+            chains.up_to_root(odd.certificate, certificates(ROOT))
 
 
 def test_a_forged_signature_is_no_issuer():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
 from scaffold.errors import TopologyError
@@ -18,7 +18,7 @@ from scaffold.pki import crl as crls
 from scaffold.store import existing
 from scaffold.topology import load
 from tests.requirements import require_command
-from tests.unit.adopting import Spec, crl, key_pem, made_by_openssl, make, scope
+from tests.unit.adopting import NOW, Spec, crl, key_pem, made_by_openssl, make, scope
 
 ROOT = make(Spec("Partner Root", index=1))
 CA = make(Spec(), ROOT)
@@ -191,6 +191,25 @@ def test_the_crls_of_the_whole_chain_are_taken(brought):
     assert found.left_out == ()
 
 
+def with_entry(says: x509.ExtensionType) -> crls.Crl:
+    """A CRL of the CA with an entry that has a critical extension."""
+    builder = x509.RevokedCertificateBuilder(7, NOW - timedelta(days=2)).add_extension(says, True)
+    made = x509.CertificateRevocationListBuilder().issuer_name(CA.certificate.subject).last_update(NOW)
+    made = made.next_update(NOW + timedelta(days=9)).add_revoked_certificate(builder.build())
+    return made.sign(CA.key, hashes.SHA256())
+
+
+def test_a_critical_issuer_of_an_entry_is_known():
+    assert crls.unusable(with_entry(x509.CertificateIssuer([x509.DirectoryName(CA.certificate.subject)]))) is None
+
+
+@pytest.mark.parametrize(("reason", "revoked"), [("remove_from_crl", False), ("superseded", True)])
+def test_an_entry_that_takes_off_revokes_nothing(reason, revoked):
+    one = with_entry(x509.CRLReason(x509.ReasonFlags[reason]))
+    assert (crls.lists(one, 7) is not None) is revoked
+    assert crls.lists(one, 8) is None
+
+
 @pytest.mark.parametrize(
     ("odd", "why"),
     [
@@ -200,12 +219,17 @@ def test_the_crls_of_the_whole_chain_are_taken(brought):
         (crl(CA, more=[(x509.DeltaCRLIndicator(1), True)]), "is a delta CRL"),
         (crl(CA, more=[(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00"), True)]), "1.2.3"),
         (crl(CA, scope=scope(only_contains_attribute_certs=True)), "attribute certificates alone"),
+        (crl(CA, more=[(x509.AuthorityKeyIdentifier(b"\x01" * 20, None, None), False)]), "authority key identifier"),
+        (
+            with_entry(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00")),
+            "an entry with a critical",
+        ),
         (
             crl(CA, scope=scope(only_some_reasons=frozenset({x509.ReasonFlags.key_compromise}))),
             "for some reasons alone",
         ),
     ],
-    ids=["of another CA", "forged", "indirect", "delta", "critical", "attributes", "reasons"],
+    ids=["of another CA", "forged", "indirect", "delta", "critical", "attributes", "another key", "entry", "reasons"],
 )
 def test_a_crl_that_serves_nobody_is_left_out_with_the_reason(brought, odd, why):
     sound = crl(ROOT)
