@@ -14,6 +14,7 @@ from typing import TypeVar
 from scaffold.errors import KindError
 from scaffold.kinds import mutations
 from scaffold.kinds.mutations import Mutation
+from scaffold.kinds.patterns import endless
 from scaffold.topology.model import IdentityForm, KeyType, OnUnavailable, Party, RevocationCheck, SanType, TlsProfile
 
 FEATURES = (
@@ -294,6 +295,8 @@ class _Reader:
             re.compile(value)
         except re.error as error:
             raise self._wrong(field, f"is no regular expression: {error}") from error
+        if (problem := endless(value)) is not None:
+            raise self._wrong(field, problem, "it is searched for anywhere in a line: `.*` at its ends is not needed")
         return value
 
     def commands(self, field: str) -> tuple[tuple[str, ...], ...]:

@@ -41,6 +41,12 @@ STOP_WITHIN = 5.0
 KEPT_LINES = 200
 SHOWN_LINES = 8
 
+_LONGEST_LINE = 65_536
+"""What is longer comes in pieces: a program may print for ever without a line feed."""
+
+_SEARCHED = 1_000
+"""So many characters of a line are searched for what says that a service is ready."""
+
 LOOPBACK = "127.0.0.1"
 
 _HANDED_ON = ("PATH", "LANG", "LC_*", "TZ", "TERM", "TMPDIR", "LD_LIBRARY_PATH")
@@ -147,10 +153,10 @@ class Service:
 
     def _read(self, output: IO[str]) -> None:
         with output:
-            for raw in output:
+            for raw in iter(lambda: output.readline(_LONGEST_LINE), ""):
                 line = raw.rstrip("\n")
                 self._lines.append(line)
-                if not self._is_ready and self._ready_line.search(line):
+                if not self._is_ready and self._ready_line.search(line[:_SEARCHED]):
                     self._is_ready = True
                     self._settled.set()
                 if self._on_line is not None:

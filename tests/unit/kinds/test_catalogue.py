@@ -214,6 +214,7 @@ LDAP = {"protocol": "ldap", "refuses_in": "ldap"}
         ({"role": "proxy"}, '_scaffold.role is "proxy"'),
         ({"summary": None}, "_scaffold.summary is missing"),
         ({"ready": "("}, "_scaffold.ready is no regular expression"),
+        ({"ready": "(a+)+$"}, "_scaffold.ready repeats a group"),
         ({"keys": {"ec-p257": "1.1.1"}}, '_scaffold.keys names "ec-p257"'),
         ({"keys": {"ec-p256": "new"}}, "_scaffold.keys must map names to least versions"),
         ({"keys": ["ec-p256"]}, "_scaffold.keys must map"),

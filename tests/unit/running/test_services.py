@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,22 @@ def test_a_service_is_ready_when_it_says_so_and_gone_when_the_block_ends(project
         assert service.last_lines == ("starting", "ready on here")
         pid = service.pid
     assert gone(pid)
+
+
+def test_a_line_without_an_end_is_read_in_pieces(project: Callable[..., Launch]) -> None:
+    lines: list[str] = []
+    script = "head -c 200000 /dev/zero | tr '\\0' a; echo; echo ready on x; exec sleep 60"
+    with Services(on_line=lambda _, line: lines.append(line)) as services:
+        services.start([project(script)])
+    assert [len(line) for line in lines[:5]] == [65_536, 65_536, 65_536, 3_392, 10]
+
+
+@pytest.mark.parametrize(("before", "is_ready"), [(900, True), (1_100, False)])
+def test_the_beginning_of_a_line_is_searched(project: Callable[..., Launch], before: int, is_ready: bool) -> None:
+    launch = replace(project(f"printf '%{before}s\\n' up; exit 3"), ready="up$")
+    outcome = contextlib.nullcontext() if is_ready else pytest.raises(VerifyError, match="exit status 3")
+    with Services() as services, outcome:
+        services.start([launch])
 
 
 def test_what_a_script_left_in_its_process_group_ends_too(
