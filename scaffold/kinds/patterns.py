@@ -1,4 +1,4 @@
-"""Refuses regular expressions that a line could keep busy without end: Python's `re` goes back and tries every way.
+"""Refuses regular expressions that a line could keep busy without end: `re` goes back and tries every way.
 
 What is left takes a time that grows with a small power of the line's length, so that the length has to be bounded too.
 """
