@@ -130,7 +130,8 @@ def _mutable(applied: Applied, room: Room, mutation: Mutation) -> list[Party]:
         )
     ]
     if not found:
-        raise Failed(f"nothing that is rendered has what it changes in {', '.join(mutation.change)}")
+        wanted = "; ".join(f"{old!r} in {file}" for file, texts in mutation.change.items() for old in texts)
+        raise Failed(f"nothing that is rendered has what it changes: {wanted}")
     return found
 
 

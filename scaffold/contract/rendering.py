@@ -16,6 +16,9 @@ from scaffold.running.services import environment, handed_on
 from scaffold.topology.address import Address
 from scaffold.topology.model import Party
 
+_SHOWN = 4
+"""Lines of a checker that are shown: the last one alone often says no more than that there were errors."""
+
 _JUDGED_WITHIN = 60.0
 
 
@@ -50,7 +53,7 @@ def has_run_sh(room: Room) -> str:
             raise Failed("run.sh does not begin with #!/bin/sh")
         judged = subprocess.run(["sh", "-n", str(script)], env=handed_on(), capture_output=True, text=True, check=False)
         if judged.returncode:
-            raise Failed(f"run.sh of {folder.name}: {_last_line(judged.stderr)}")
+            raise Failed(f"run.sh of {folder.name}: {_last_lines(judged.stderr)}")
     return "an executable POSIX script"
 
 
@@ -109,7 +112,7 @@ def _judge(room: Room, folder: Path) -> None:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Failed(f"config_check cannot be run: {error}") from error
     if done.returncode:
-        raise Failed(f"config_check does not take {folder.name}: {_last_line(done.stdout)}")
+        raise Failed(f"config_check refuses the project {folder.name}: {_last_lines(done.stdout)}")
 
 
 def _projects(room: Room) -> Iterator[tuple[Party, Path]]:
@@ -118,6 +121,6 @@ def _projects(room: Room) -> Iterator[tuple[Party, Path]]:
         yield party, declared.folder(party.address)
 
 
-def _last_line(text: str) -> str:
+def _last_lines(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return "; ".join(lines[-_SHOWN:]) if lines else "it said nothing"

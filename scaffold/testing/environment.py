@@ -33,7 +33,7 @@ from scaffold.topology.model import Party, RevocationCheck, Server, TlsProfile, 
 if TYPE_CHECKING:
     import ssl
 
-    from scaffold.testing.servers import Running
+    from scaffold.testing.servers import Running, Started
 
 Unavailable = Callable[[str], NoReturn]
 """Is told why a server cannot be started on this machine, and ends the test."""
@@ -188,20 +188,20 @@ class Environment:
 
     # --- What runs ---
 
-    def start(self, *servers: str) -> Running:
+    def start(self, *servers: str) -> Started:
         """Renders and starts servers (all, where none is named) and the upstreams behind them, and waits until they
         accept connections. What runs already goes on.
 
-        They run until the session ends, or until the end of a `with` block: what it returns is a context manager. Where
-        a server's program is not installed the test is skipped, with the reason. Raises ScaffoldError.
+        They run until the session ends, or until the end of a `with` block: what it returns is a context manager, which
+        stops what this call has started. Where a server's program is not installed the test is skipped, with the
+        reason. Raises ScaffoldError.
         """
         from scaffold.testing.servers import Running
 
         if self._running is None:
             self._running = Running(self.topology, self._layout, self._unavailable, self._apply)
             self._stack.enter_context(contextlib.closing(self._running))
-        self._running.start(self._server(name) for name in servers or self.topology.servers)
-        return self._running
+        return self._running.start(self._server(name) for name in servers or self.topology.servers)
 
     def url(self, server: str) -> str:
         """`https://localhost:20123/`: where a server listens once it is started, by a name of its certificate that can

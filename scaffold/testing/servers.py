@@ -63,8 +63,24 @@ def record_revoked(t: Topology, layout: Layout, address: Address, party: Party, 
         record.revoked([ledger.Revoked(party.issuer, f"{leaf.serial_number:x}", _REASON, moment)])
 
 
+class Started:
+    """The servers that one call has started, as a context manager that stops them; what ran before goes on."""
+
+    def __init__(self, names: Iterable[str] = (), stop: Callable[[], None] = lambda: None) -> None:
+        self.names = frozenset(names)
+        self._stop = stop
+
+    def __enter__(self) -> Started:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop()
+
+
 class Running:
-    """What runs, as a context manager that stops it; it may be started again afterwards."""
+    """All that runs; what was stopped may be started again."""
 
     def __init__(self, t: Topology, layout: Layout, unavailable: Callable[[str], NoReturn], apply_to: Apply) -> None:
         self._t, self._kinds = with_kinds(t)
@@ -74,14 +90,6 @@ class Running:
         self._placed: dict[str, Placed] = {}
         self._stack = contextlib.ExitStack()
         self._publishes = False
-
-    def __enter__(self) -> Running:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Stops everything."""
@@ -99,12 +107,12 @@ class Running:
         placed = self._placed.get(server.name)
         return placed.address if placed is not None else None
 
-    def start(self, servers: Iterable[Server]) -> None:
+    def start(self, servers: Iterable[Server]) -> Started:
         """Starts those that do not run yet, and the upstreams behind them. Raises ScaffoldError."""
         wanted = dict.fromkeys(one.name for server in servers for one in self._with_upstreams(server))
         new = [self._t.servers[name] for name in wanted if name not in self._placed]
         if not new:
-            return
+            return Started()
         availability = Availability(self._t, self._kinds)
         for server in new:
             if (missing := availability.missing_of(server)) is not None:
@@ -118,6 +126,13 @@ class Running:
         reloading = {one.name: self._folder(one) / "tls" for one in new if self._reloads(one)}
         services.reload_on_change(reloading, every=0.2)
         self._placed.update(placed)
+
+        def stop() -> None:
+            services.stop()
+            for name in placed:
+                self._placed.pop(name, None)
+
+        return Started(placed, stop)
 
     def _launch(self, one: Placed, together: Mapping[str, Placed]) -> Launch:
         can = self._kinds[one.server.address].capabilities

@@ -86,11 +86,13 @@ def status(lab: Environment, server: str, who: str | Files) -> int | str:
 
 def test_a_gateway_brings_its_upstream_and_both_end_with_the_block(lab: Environment) -> None:
     require_command("nginx")
-    with lab.start("outer") as running:
-        assert running.names == {"outer", "inner"}
+    with lab.start("outer") as started:
+        assert started.names == {"outer", "inner"}
         assert status(lab, "outer", "web") == 200
         assert status(lab, "outer", "server.outer.client-certificate") == 403
-        assert lab.start("outer") is running, "what runs already goes on"
+        with lab.start("outer") as nothing:
+            assert not nothing.names
+        assert status(lab, "outer", "web") == 200, "a block ends what it has started alone"
     assert lab.url("outer") == "https://localhost:8444/"
     with lab.start("inner"):
         assert status(lab, "inner", "web") == 200

@@ -194,7 +194,7 @@ def test_a_certificate_without_any_eku_gets_403(desk, issuing):
 def test_a_certificate_without_an_identity_gets_403(desk, issuing):
     answer = desk.ask(client(issuing, "teller", fault=Fault.NO_SAN))
     assert answer.status == 403
-    assert "0 URI names" in answer.error
+    assert "no URI name and no DNS name" in answer.error
 
 
 def test_two_identities_are_none(desk, issuing):

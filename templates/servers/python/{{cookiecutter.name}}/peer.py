@@ -62,8 +62,10 @@ def identify(chain: Chain) -> Peer:
             raise Unidentified("the certificate is not for clients: its extended key usage lacks clientAuth")
         uris, dns = der.uri_names(leaf), [f"dns:{name.lower()}" for name in der.dns_names(leaf)]
         # Two identities in one certificate are a question that has no answer (SPIFFE X.509-SVID, section 5.2).
-        if len(uris) > 1 or not (uris or dns):
+        if len(uris) > 1:
             raise Unidentified(f"the certificate has {len(uris)} URI names, and must have one")
+        if not (uris or dns):
+            raise Unidentified("the certificate has no URI name and no DNS name to know its holder by")
         if any(uri.startswith("dns:") for uri in uris):
             raise Unidentified("the certificate has a URI name that begins with dns:, which is said of DNS names")
         identities = (*uris, *dns)
