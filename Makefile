@@ -1,10 +1,11 @@
 # make demo    from a bare machine to a table of handshakes
 # make check   lint, format, types, layers
 # make test    everything, with what the tests need
+# make test-long   what would make that longer than fifteen minutes
 # make pins    the newest versions for the tests' environment, into tests/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bench pins clean
+.PHONY: help demo check test test-long bench pins clean
 SHELL := /bin/sh
 
 PYTHON ?= python3
@@ -42,6 +43,9 @@ check: needs-check $(BIN)/.installed
 
 test: needs-test $(BIN)/.installed
 	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile
+
+test-long: needs-test $(BIN)/.installed
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile -m long
 
 bench: needs-demo $(BIN)/.installed
 	$(BIN)/python benchmarks/startup.py

@@ -37,9 +37,10 @@ def doubt(now: datetime, latest: datetime) -> str:
     )
 
 
-def refusal(now: datetime, latest: datetime) -> PlanError:
-    """Why nothing is signed unattended."""
+def refusal(latest: datetime) -> PlanError:
+    """Why nothing is signed unattended; the same words for as long as it lasts, so that a log has them once."""
     return PlanError(
-        f"{doubt(now, latest)}; nothing is signed",
+        f"what was last done here is dated {latest:%Y-%m-%d %H:%M} UTC, and this machine’s clock lies before that: "
+        "the clock is wrong, or was then; nothing is signed",
         hint="set the clock; where it is right, `scaffold apply` asks, and goes on from there",
     )

@@ -112,7 +112,7 @@ class _Watcher:
         due = plan_due(look(world.topology, world.kinds, world.layout, self.clock()))
         plan = due.planned.plan
         if plan.changes and plan.clock_behind is not None:
-            raise clock_refusal(due.planned.basis.now, plan.clock_behind)
+            raise clock_refusal(plan.clock_behind)
         for problem in due.planned.basis.brought.problems.values():
             self._say(problem)
         if due.waits_for:

@@ -107,6 +107,8 @@ def test_git_adds_no_secret_and_everything_else(applied: Path) -> None:
     assert set(everything) - set(secret(everything, applied)) == {
         ".scaffold/lock",
         ".scaffold/.ledger.jsonl.scaffold-tmp",
+        ".scaffold/examined.json",
+        ".scaffold/examined.key",
     }
     assert {".scaffold/ledger.jsonl", ".scaffold/projects.jsonl", "pki/root/ca.crt", "pki/root/crl.pem"} <= set(files)
     assert {"servers/own/tls/allow me [1].json", "servers/own/tls/sub/list", "servers/own/tls/cert.pem"} <= set(files)

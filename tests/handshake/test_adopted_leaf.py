@@ -44,7 +44,11 @@ servers:
 clients:
   teller: {{template: {client}, issuer: issuing, calls: [web, accounts]}}
 """
-KINDS = (("nginx", "curl"), ("python", "python"), ("kestrel", "dotnet"))
+KINDS = (
+    ("nginx", "curl"),
+    ("python", "python"),
+    pytest.param(("kestrel", "dotnet"), marks=pytest.mark.long),
+)
 
 
 @dataclass(frozen=True)

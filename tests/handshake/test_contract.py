@@ -21,7 +21,14 @@ from scaffold.verify.model import Result
 from tests.cli.harness import scaffold
 from tests.requirements import require, require_command, which
 
-BUILT_IN = [(name, role) for role in ("server", "client") for name in catalogue.builtin_names(role)]
+LONG = ("kestrel", "dotnet")
+"""Each of their projects is built, which takes minutes for all of them."""
+
+BUILT_IN = [
+    pytest.param(name, role, id=f"{role}-{name}", marks=[pytest.mark.long] if name in LONG else [])
+    for role in ("server", "client")
+    for name in catalogue.builtin_names(role)
+]
 
 
 def lines(report: ContractReport) -> str:
@@ -29,7 +36,7 @@ def lines(report: ContractReport) -> str:
     return "\n".join(f"{one.result} {one.name}: {one.detail}" for one in report.checks)
 
 
-@pytest.mark.parametrize(("name", "role"), BUILT_IN, ids=[f"{role}-{name}" for name, role in BUILT_IN])
+@pytest.mark.parametrize(("name", "role"), BUILT_IN)
 def test_a_built_in_template_keeps_the_whole_contract(name: str, role: str) -> None:
     kind = catalogue.builtin(name, role)
     for group in kind.capabilities.requires:

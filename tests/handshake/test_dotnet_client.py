@@ -347,7 +347,7 @@ def test_keys_of_servers_and_of_their_chain(
 
 FALSE_SETTINGS = {
     "misspelt key": ('"Revocation"', '"Revocatoin"', "Revocatoin"),
-    "key in another case": ('"Roots"', '"roots"', "roots"),
+    "key in another case": ('"MinVersion"', '"minVersion"', "minVersion"),
     "missing key": ('"OnUnavailable": "refuse",', "", "OnUnavailable"),
     "key twice": ('"Revocation": "none",', '"Revocation": "none", "Revocation": "none",', "Revocation"),
     "unknown key": ('"Tls": {', '"Trust": "everybody", "Tls": {', "Trust"),

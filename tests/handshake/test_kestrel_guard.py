@@ -233,7 +233,7 @@ def _logged(project: lab.Project, request: str) -> list[re.Match[str]]:
 def test_each_request_is_logged_refused_ones_too(
     team: lab.Project, teller: Credential, stranger: Credential, ca: Authority
 ) -> None:
-    nameless = lab.leaf(ca, "teller", "client", [San(SanType.DNS, "teller.example")])
+    nameless = lab.leaf(ca, "teller", "client", [San(SanType.EMAIL, "teller@bank.example")])
     expected = []
     for caller, named, status in (
         (teller, f'"{identity("teller")}"', 200), (stranger, f'"{identity("stranger")}"', 403), (nameless, "none", 403),

@@ -36,7 +36,7 @@ KINDS = (
     ("python", "python", ""),
     ("nginx", "curl", "upstream: accounts"),
     ("haproxy", "curl", "upstream: accounts"),
-    ("kestrel", "dotnet", ""),
+    pytest.param(("kestrel", "dotnet", ""), marks=pytest.mark.long),
 )
 
 
