@@ -40,7 +40,7 @@ def test_the_wheel_carries_every_template_and_example(wheel: Path) -> None:
         check=True,
     ).stdout.split("\0")
     wanted = {
-        name.replace("templates/", "scaffold/_templates/", 1).replace("examples/", "scaffold/_examples/", 1)
+        name if name.startswith("scaffold/") else f"scaffold/_{name}"
         for name in tracked
         if name and (ROOT / name).exists()
     }
