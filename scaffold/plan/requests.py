@@ -34,7 +34,7 @@ def _key(t: Topology, party: Party) -> PublicKey:
     if path is None:
         raise ValueError(f"{party.address} has no request")
     try:
-        content = files.read(str(path.resolve()))
+        content = files.read_named(path)
         if content is None:
             raise _wrong(t, party, "csr", "is not there", "paths are relative to the topology's own folder")
         request = requests.load(content.content)

@@ -183,7 +183,7 @@ def _certificates(t: Topology, party: Party, field: str, path: Path) -> tuple[x5
 
 def _read(t: Topology, party: Party, field: str, path: Path) -> files.Found:
     try:
-        found = files.read(str(path.resolve()))
+        found = files.read_named(path)
     except StoreError as error:
         raise wrong(t, party, field, str(error), "give this user the right to read it") from error
     if found is None:

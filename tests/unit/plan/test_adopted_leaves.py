@@ -286,6 +286,11 @@ def no_key(source: Source) -> None:
     (source.folder / "privkey.pem").unlink()
 
 
+def a_key_that_links_to_itself(source: Source) -> None:
+    no_key(source)
+    (source.folder / "privkey.pem").symlink_to("privkey.pem")
+
+
 def a_damaged_key(source: Source) -> None:
     (source.folder / "privkey.pem").write_text("-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n")
 
@@ -315,6 +320,7 @@ WRONG = [
     (of_another_root, "CN=Partner Root", "certificate"),
     (without_roots, "roots.pem holds no root", "trust"),
     (no_key, "privkey.pem is not there", "key"),
+    (a_key_that_links_to_itself, "privkey.pem is a symbolic link", "key"),
     (a_damaged_key, "privkey.pem is not a private key", "key"),
     (a_damaged_certificate, "fullchain.pem", "certificate"),
     (an_encrypted_key, "privkey.pem is encrypted", "key"),

@@ -176,6 +176,11 @@ def missing(household: Household) -> None:
     (household.folder / "vault.csr").unlink()
 
 
+def link_to_itself(household: Household) -> None:
+    missing(household)
+    (household.folder / "vault.csr").symlink_to("vault.csr")
+
+
 def no_request(household: Household) -> None:
     (household.folder / "vault.csr").write_text(
         "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----"
@@ -205,6 +210,7 @@ WRONG = {
     "an unusual curve": (asking(key=ec.generate_private_key(ec.SECP256K1())), "of a type that is not used here", "csr"),
     "a broken signature": (broken, "is not signed by its own key", "csr"),
     "no file": (missing, "is not there", "csr"),
+    "a link to itself": (link_to_itself, "cannot be read", "csr"),
     "no request": (no_request, "is not a certificate request", "csr"),
 }  # fmt: skip
 
