@@ -25,7 +25,7 @@ from scaffold.pki.names import comparable, rfc2253
 from scaffold.plan import revocations
 from scaffold.plan.desired import Desired
 from scaffold.plan.model import Change, Work
-from scaffold.settings.peers import callee_issuers, looked_up_issuers, needs_crls, peer_issuers
+from scaffold.settings.peers import looked_up_issuers, needs_crls, peer_issuers
 from scaffold.store.brought import leaves
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.layout import ca_paths
@@ -70,10 +70,7 @@ class Adoption:
     @cached_property
     def met(self) -> tuple[tuple[Party, tuple[str, ...]], ...]:
         """Of each server and client, the CAs of all whose certificates it verifies."""
-        return tuple(
-            (party, (*peer_issuers(self.t, party), *(callee_issuers(self.t, party) if party.calls else ())))
-            for party in graph.parties(self.t)
-        )
+        return tuple((party, looked_up_issuers(self.t, party)) for party in graph.parties(self.t))
 
 
 def check(

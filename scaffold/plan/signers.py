@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from scaffold.plan.model import Change, Work
-from scaffold.plan.trust_files import callee_cas
-from scaffold.settings.peers import peer_issuers
+from scaffold.settings.peers import looked_up_issuers
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.model import Ca, Party, Topology
@@ -29,7 +28,7 @@ def needed(t: Topology, change: Change) -> frozenset[str]:
     if change.work is Work.PLACE and party.issuer:
         return _chain(t, party.issuer)  # a new root reissues the intermediates that are sent along
     if change.work in (Work.TRUST, Work.REFRESH):
-        return _chains(t, (*peer_issuers(t, party), *callee_cas(t, party)))
+        return _chains(t, looked_up_issuers(t, party))
     return frozenset()
 
 

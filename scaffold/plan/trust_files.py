@@ -110,11 +110,6 @@ def _derived(t: Topology, party: Party, facts: CaFactsByName) -> Settings:
     return server_settings(t, party, facts) if isinstance(party, Server) else client_settings(t, party, facts)
 
 
-def callee_cas(t: Topology, party: Party) -> tuple[str, ...]:
-    """The CAs that issue to the servers that `party` calls."""
-    return callee_issuers(t, party) if party.calls else ()
-
-
 def trust_files(
     t: Topology, one: DesiredParty, authorities: Authorities, brought: Roots, *, crls_in_use: bool = False
 ) -> dict[str, bytes | Unknown]:
@@ -123,16 +118,14 @@ def trust_files(
     `crls_in_use`: the project that stands there reads CRLs, whether or not the topology still asks for them.
     """
     party, paths = one.party, one.paths
-    peers = peer_issuers(t, party)
     calls = isinstance(party, Server) and bool(party.calls)
-    callees = callee_cas(t, party) if calls else ()
     from_elsewhere = callees_from_elsewhere(t, party)
     files = {
-        paths.trust: _with(authorities.roots_pem(peers), () if calls else from_elsewhere, brought),
-        paths.intermediates: authorities.intermediates_pem(dict.fromkeys((*peers, *callees))),
+        paths.trust: _with(authorities.roots_pem(peer_issuers(t, party)), () if calls else from_elsewhere, brought),
+        paths.intermediates: authorities.intermediates_pem(looked_up_issuers(t, party)),
     }
     if calls:
-        files[paths.client_trust] = _with(authorities.roots_pem(callees), from_elsewhere, brought)
+        files[paths.client_trust] = _with(authorities.roots_pem(callee_issuers(t, party)), from_elsewhere, brought)
     if trusts_each_apart(t, party):
         common = paths.client_trust if calls else paths.trust
         for name in party.calls:

@@ -47,7 +47,7 @@ def trust_in(common: str, callee: str) -> str:
 
 
 def looked_up_issuers(t: Topology, party: Party) -> tuple[str, ...]:
-    """The CAs whose certificates `party` looks up, where it checks revocation: of its callers and of its callees."""
+    """The CAs of its callers and of its callees: whose certificates `party` is shown, and may look up."""
     callees = callee_issuers(t, party) if party.calls else ()
     return tuple(dict.fromkeys((*peer_issuers(t, party), *callees)))
 
