@@ -111,7 +111,7 @@ def _check(
     with mistakes.gathering():
         on_adopted = _on_adopted(desired, adopted, kinds, observed, now)
     mistakes.check()
-    return adopted, (*of_kinds, *notes(t), *on_adopted)
+    return adopted, (*of_kinds, *notes(t), *on_adopted, *passwords.for_git(t))
 
 
 def _check_reproducible(desired: Desired, adopted: Mapping[str, ExistingCa]) -> None:

@@ -18,11 +18,7 @@ from scaffold.topology.notes import Note
 
 
 def notes(t: Topology, changes: Sequence[Change]) -> Iterator[Note]:
-    """Files that hold no password, whatever is planned; those that are not there, where `changes` need them.
-
-    And secrets that git would commit.
-    """
-    yield from _for_git(t)
+    """Files that hold no password, whatever is planned; those that are not there, where `changes` need them."""
     files = _files(t)
     if not files:
         return
@@ -36,7 +32,7 @@ def notes(t: Topology, changes: Sequence[Change]) -> Iterator[Note]:
             yield Note(None, f"{error}; what needs that password is refused before anything is written")
 
 
-def _for_git(t: Topology) -> Iterator[Note]:
+def for_git(t: Topology) -> Iterator[Note]:
     """Secrets beside the topology that would be committed with it."""
     passwords = [secret.path for secret in _files(t).values()]
     for path in dict.fromkeys((*passwords, *_named_keys(t))):

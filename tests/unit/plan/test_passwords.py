@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import SecretError
-from scaffold.plan.passwords import notes
+from scaffold.plan import passwords
+from scaffold.plan.plan_subset import plan_intents
 from scaffold.topology.load import loads
 from tests.requirements import require_command
 from tests.unit.conftest import Household
@@ -137,6 +138,21 @@ def test_a_password_that_git_would_commit_is_noted_until_it_is_ignored(guarded: 
     assert for_git(guarded) == [f"{root} {said}", f"{bundle} {said}"]  # what git has, no line ignores
 
 
+def test_git_is_asked_once_of_each_file_however_many_plans_one_look_takes(
+    guarded: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def would_commit(path: Path) -> bool:
+        asked.append(path.name)
+        return True
+
+    monkeypatch.setattr(passwords, "would_commit", would_commit)
+    planned = plan_intents(guarded.look(), [])
+    assert asked == ["root", "bundle"]
+    assert sum("git" in str(note) for note in planned.plan.notes) == 2
+
+
 def test_a_name_is_no_pattern_for_git(guarded: Household) -> None:
     git(guarded.folder, "init", "--quiet")
     guarded.text = TWO % (GOOD | {"root": "{file: 'r*'}"})
@@ -159,6 +175,6 @@ servers:
         (tmp_path / name).write_text("it is not read\n")
     git(tmp_path, "init", "--quiet")
     said = "holds a private key, and git would commit it: name it in a .gitignore, or keep it elsewhere"
-    assert list(map(str, notes(t, ()))) == [f"{tmp_path / name} {said}" for name in ("ca.key", "web.key")]
+    assert list(map(str, passwords.for_git(t))) == [f"{tmp_path / name} {said}" for name in ("ca.key", "web.key")]
     (tmp_path / ".gitignore").write_text("*.key\n")
-    assert list(notes(t, ())) == []
+    assert list(passwords.for_git(t)) == []
