@@ -59,7 +59,7 @@ def make(
             for one in made:
                 content = bundles.pem(one.issuance.certificate) + _pem(one.issuance.chain)
                 key = _put(context, one, content)
-                if key is not None:
+                if key is not None and context.basis.remembered is not None:
                     _examine(context, one, content, key, issued[one.asked.address], authorities)
                 context.progress(one.change)
 

@@ -168,7 +168,8 @@ class _Diff:
         if not self.hold_pending:
             self._check_former()
         settled = Authorities.of(self.desired.topology, self.generations.values())
-        self.memo.derive_from(source_of(self.desired.topology, self.kinds, settled))
+        if self.memo.remembered is not None:
+            self.memo.derive_from(source_of(self.desired.topology, self.kinds, settled))
         for one in self.desired.cas:
             self.observed.look_at(one.paths.folder)
             self._around_ca(one, settled)

@@ -228,6 +228,16 @@ def test_what_a_plan_has_derived_from_something_else_is_not_handed_on(bank):
     assert "server.accounts" not in remembered(bank).derivation.inputs
 
 
+def test_where_nothing_is_remembered_nothing_is_examined_or_digested_for_it(bank, monkeypatch):
+    for module, name in ((diff, "source_of"), (leaves, "_examine")):
+        monkeypatch.setattr(module, name, lambda *arguments, name=name: pytest.fail(f"{name} was called"))
+    for path in CERTIFICATES + KEYS:
+        (bank.out / path).unlink()
+    before = (bank.out / EXAMINED).read_bytes()
+    assert bank.carry_out(planned(bank, None)).done
+    assert (bank.out / EXAMINED).read_bytes() == before
+
+
 def test_a_project_that_is_not_as_its_inputs_ask_is_not_remembered(bank):
     apart = "clients/teller/client.py"
     (bank.out / apart).write_text("mine\n")
