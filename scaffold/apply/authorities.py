@@ -16,7 +16,7 @@ from scaffold.pki.issue import backdated
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.desired import AdoptedCa, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa, RootCertificate
 from scaffold.plan.model import Change, Work
-from scaffold.plan.revocations import copies, entries, newest, taken_over, unrecorded
+from scaffold.plan.revocations import entries, newest, taken_over, unrecorded
 from scaffold.plan.unknown import known
 from scaffold.store import files, gitignore
 from scaffold.store.issued import entry
@@ -65,8 +65,7 @@ def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
     """Signs the CRL of one CA. Its number is in the ledger before it is in place (RFC 5280 5.2.3: it only rises)."""
     name, ledger, issuer = one.ca.name, context.observed.ledger, context.issuer(one.address)
     there = context.observed.crl(one.paths.crl)
-    held = copies((party.paths.crl for party in context.desired.parties), context.observed)
-    ours, _ = newest(there, held, issuer.certificate)
+    ours, _ = newest(there, context.copies_of_crls(), issuer.certificate)
     numbers = [crls.number(crl) or 0 for crl in (there.crl, ours) if crl is not None]
     highest = max(ledger.crl_numbers.get(one.address.label, 0), *numbers, 0)
     listed = crls.entries(ours) if ours is not None else ()

@@ -26,6 +26,7 @@ from scaffold.plan.authorities import Authorities, Generation
 from scaffold.plan.desired import AdoptedCertificate, Desired, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa
 from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
+from scaffold.plan.revocations import Copy, copies
 from scaffold.plan.unknown import Unknown, known
 from scaffold.store import files, ledger, projects
 from scaffold.store.examined import Examination
@@ -79,6 +80,7 @@ class ApplyContext:
     _local: dict[str, LocalIssuer] = field(default_factory=dict)
     """By CA: from the roots down, each is in place before anything is asked of it."""
     _keys: dict[Address, Future[PrivateKey]] = field(default_factory=dict)
+    _copies: tuple[Copy, ...] | None = None
 
     def __post_init__(self) -> None:
         basis, layout = self.basis, self.basis.observed.layout
@@ -95,6 +97,12 @@ class ApplyContext:
     @property
     def kinds(self) -> Mapping[Address, Kind]:
         return self.basis.kinds
+
+    def copies_of_crls(self) -> tuple[Copy, ...]:
+        """What servers and clients hold of CRLs, read once for all CAs: their files are written after the last CA's."""
+        if self._copies is None:
+            self._copies = copies((one.paths.crl for one in self.desired.parties), self.observed)
+        return self._copies
 
     # --- Files ---
 
