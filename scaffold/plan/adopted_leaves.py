@@ -21,7 +21,7 @@ from scaffold.pki.names import rfc2253
 from scaffold.settings.subjects import stated_subjects
 from scaffold.store.brought_leaf import read_leaf, read_roots, wrong
 from scaffold.store.existing_ca import ExistingCa
-from scaffold.store.existing_leaf import Brought, BroughtLeaf
+from scaffold.store.existing_leaf import Brought, BroughtLeaf, ends_soon
 from scaffold.store.layout import party_paths
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
@@ -32,9 +32,6 @@ from scaffold.topology.names import form_of
 from scaffold.topology.notes import Note
 
 Found = Iterator[TopologyError | Note]
-
-_LAST_SHARE: Final = 3
-"""From the last third of a life on, a person is told that nobody renews it here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +155,8 @@ def dates(one: _Leaf) -> Found:
             return
         yield one.wrong("certificate", said, "it is renewed where it is issued; what stands in tls/ stays")
     certificate = one.leaf.certificate
-    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if one.now >= ends - (ends - begins) / _LAST_SHARE:
-        yield Note(one.party.address, f"ends on {_moment(ends)}, and {_ELSEWHERE}")
+    if ends_soon(certificate, one.now):
+        yield Note(one.party.address, f"ends on {_moment(certificate.not_valid_after_utc)}, and {_ELSEWHERE}")
 
 
 _ELSEWHERE: Final = "it is renewed where it is issued, not here"

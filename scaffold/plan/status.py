@@ -20,6 +20,7 @@ from scaffold.plan.reach import Reach, reach
 from scaffold.plan.reasons import Reason
 from scaffold.settings.peers import needs_crls
 from scaffold.store.archive import revoked_ever
+from scaffold.store.existing_leaf import ends_soon
 from scaffold.store.ledger import Issued
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part
@@ -153,8 +154,7 @@ def _from_elsewhere(
         return CertificateStatus(one.address, state, detail=problem.message if problem else seen.problem or "")
     certificate = seen.certificate
     state = _by_clock(certificate, basis.now, within)
-    last_third = (certificate.not_valid_after_utc - certificate.not_valid_before_utc) / 3
-    if state is State.VALID and certificate.not_valid_after_utc - last_third <= basis.now:
+    if state is State.VALID and ends_soon(certificate, basis.now):
         state = State.DUE
     if (change is not None or problem is not None) and state in FINE:
         state = State.CHANGED

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
 
 from cryptography import x509
 
@@ -57,3 +59,11 @@ class Brought:
 
 NOTHING_BROUGHT = Brought()
 """Of a topology that issues everything itself."""
+
+_LAST_SHARE: Final = 3
+
+
+def ends_soon(certificate: x509.Certificate, now: datetime) -> bool:
+    """Whether the last third of its life has begun: from then on a person is told that nobody renews it here."""
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return now >= ends - (ends - begins) / _LAST_SHARE
