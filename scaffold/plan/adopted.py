@@ -32,7 +32,7 @@ from scaffold.store.layout import ca_paths
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
-from scaffold.topology.mistakes import Mistakes
+from scaffold.topology.mistakes import Mistakes, raise_all
 from scaffold.topology.model import Ca, Client, Party, RevocationCheck, Server, Topology
 from scaffold.topology.notes import Note
 from scaffold.topology.publication import crl_url, published_name
@@ -88,15 +88,18 @@ def check(
     notes: list[Note] = []
     mistakes = Mistakes()
     for look in _CHECKS:
-        wrong: dict[Place | None, TopologyError] = {}
-        for found in look(adoption):
-            if isinstance(found, TopologyError):
-                wrong.setdefault(found.place, found)
-            else:
-                notes.append(found)
-        mistakes.add_all(wrong.values())
+        found = tuple(look(adoption))
+        mistakes.add_all(_first_at_each_place(one for one in found if isinstance(one, TopologyError)))
+        notes.extend(one for one in found if isinstance(one, Note))
     mistakes.check()
     return tuple(dict.fromkeys(notes))
+
+
+def _first_at_each_place(errors: Iterable[TopologyError]) -> Iterable[TopologyError]:
+    first: dict[Place | None, TopologyError] = {}
+    for error in errors:
+        first.setdefault(error.place, error)
+    return first.values()
 
 
 # --- What stands below --------------------------------------------------------------------------------------------
@@ -278,12 +281,7 @@ def refuse_invalid(t: Topology, adopted: Mapping[str, ExistingCa], changes: Iter
 
     Of each CA that was adopted the first is told, and those of all CAs at once.
     """
-    mistakes = Mistakes()
-    wrong: dict[Place | None, TopologyError] = {}
-    for error in _below_invalid(t, adopted, changes, now):
-        wrong.setdefault(error.place, error)
-    mistakes.add_all(wrong.values())
-    mistakes.check()
+    raise_all(_first_at_each_place(_below_invalid(t, adopted, changes, now)))
 
 
 def _below_invalid(

@@ -55,7 +55,7 @@ from scaffold.store.seen import SeenFolder
 from scaffold.topology.address import Address, Part
 from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.generations import GenerationState
-from scaffold.topology.mistakes import Mistakes
+from scaffold.topology.mistakes import raise_all
 from scaffold.topology.model import Fault, FileSecret, Party
 from scaffold.topology.notes import Note
 
@@ -179,9 +179,7 @@ class _Diff:
         self.observed.forget()
         self.changes.extend(removal.leftovers(self.desired, self.observed, self.held))
         self.notes.extend(self._notes_of_rights())
-        mistakes = Mistakes()
-        mistakes.add_all(self.ended.values())
-        mistakes.check()
+        raise_all(self.ended.values())
 
     def _check_former(self) -> None:
         """Raises TopologyError where what was issued before would pass for what is issued today."""
@@ -189,9 +187,7 @@ class _Diff:
             return
         former_holders.check(self.desired, self.kinds, self.generations, self.ledger, self.now)
         former = former_cas.look(self.desired.topology, self.generations, self.left, self.ledger, self.now)
-        mistakes = Mistakes()
-        mistakes.add_all(former.errors(self.kinds))
-        mistakes.check()
+        raise_all(former.errors(self.kinds))
         self.notes.extend(former.notes(self.kinds))
 
     def _has_new_key(self) -> bool:

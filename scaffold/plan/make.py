@@ -30,7 +30,7 @@ from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import ONE_EACH, Generations
-from scaffold.topology.mistakes import Mistakes
+from scaffold.topology.mistakes import Mistakes, raise_all
 from scaffold.topology.model import Topology
 from scaffold.topology.notes import Note
 
@@ -174,9 +174,7 @@ def plan_all(
     Raises TopologyError, StoreError, KindError, PlanError.
     """
     if not hold_pending:
-        mistakes = Mistakes()
-        mistakes.add_all(basis.brought.problems.values())
-        mistakes.check()
+        raise_all(basis.brought.problems.values())
     return plan_as_it_stands(basis, intents, overwrite=overwrite, resolutions=resolutions, hold_pending=hold_pending)
 
 

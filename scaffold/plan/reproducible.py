@@ -10,17 +10,14 @@ from scaffold.errors import TopologyError
 from scaffold.pki.keys import derives_nonces
 from scaffold.plan.desired import Desired
 from scaffold.store.existing_ca import ExistingCa
-from scaffold.topology.mistakes import Mistakes
+from scaffold.topology.mistakes import raise_all
 
 _ML_DSA = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
 
 
 def check(desired: Desired, adopted: Mapping[str, ExistingCa]) -> None:
     """Raises TopologyError for what would not be the same bytes twice."""
-    mistakes = Mistakes()
-    for error in (*_signatures_of_this_machine(desired), *_adopted(desired, adopted)):
-        mistakes.add(error)
-    mistakes.check()
+    raise_all((*_signatures_of_this_machine(desired), *_adopted(desired, adopted)))
 
 
 def _signatures_of_this_machine(desired: Desired) -> Iterator[TopologyError]:

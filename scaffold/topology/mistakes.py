@@ -50,6 +50,13 @@ class Mistakes:
             raise TopologyErrors(errors)
 
 
+def raise_all(errors: Iterable[ScaffoldError]) -> None:
+    """Raise them as `Mistakes` does; return where there are none."""
+    mistakes = Mistakes()
+    mistakes.add_all(errors)
+    mistakes.check()
+
+
 def _position(error: ScaffoldError) -> tuple[int, int]:
     """What has no place comes first: it is about the whole."""
     return (error.place.line, error.place.column) if error.place is not None else (0, 0)
