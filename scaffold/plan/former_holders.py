@@ -88,11 +88,7 @@ def _check_caller(desired: Desired, server: Server, caller: Address, rivals: Ite
         raise TopologyError(
             f"{server.address} sees names alone, and would take {former} for {caller}: both have certificates for "
             f"{issued.subject}, and that of {former} is valid until {issued.not_after:%Y-%m-%d %H:%M} UTC",
-            place=desired.topology.place(*_path(caller), "subject"),
+            place=desired.topology.place(caller.role.section, caller.name, "subject"),
             hint=f"give {caller} another common_name; or `scaffold revoke {former} --no-replace`, and check_revocation "
             f"on {server.address}",
         )
-
-
-def _path(address: Address) -> tuple[str, str]:
-    return f"{address.role.value}s", address.name
