@@ -116,8 +116,7 @@ def names_and_purposes(one: Adoption) -> Found:
 
 
 def _refused(one: Adoption, party: Party, said: str, finding: permits.Finding) -> TopologyError:
-    external = isinstance(party, Client) and party.external is not None
-    field = "external" if external else finding.field
+    field = "external" if party.is_external else finding.field
     place = one.t.place(party.address.role.section, party.name, field)
     elsewhere = "ask its CA for another certificate of itself"
     hint = "choose another issuer, or other names" if party.has_issued else elsewhere

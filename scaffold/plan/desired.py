@@ -18,7 +18,6 @@ from scaffold.topology.generations import FIRST, ONE_EACH, Generations, Generati
 from scaffold.topology.model import (
     REPRODUCIBLE_LIFETIME,
     Ca,
-    Client,
     Existing,
     ExistingLeaf,
     Fault,
@@ -206,7 +205,7 @@ def desire(t: Topology, issuers: Mounted = MappingProxyType({}), generations: Ge
 
 def _own_parties(t: Topology) -> Iterator[Party]:
     """Servers and clients that have a project here."""
-    return (party for party in graph.parties(t) if not (isinstance(party, Client) and party.external))
+    return (party for party in graph.parties(t) if not party.is_external)
 
 
 def _latitude(issuers: Mounted, ca: str) -> Latitude:

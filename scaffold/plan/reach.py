@@ -18,7 +18,7 @@ from scaffold.store import ledger
 from scaffold.store.ledger import Issued
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
-from scaffold.topology.model import Client, OnUnavailable, Party, RevocationCheck, Server
+from scaffold.topology.model import OnUnavailable, Party, RevocationCheck, Server
 
 
 class By(enum.StrEnum):
@@ -91,7 +91,7 @@ def reach(basis: Basis, address: Address, ca: str, serial: str, *, replaced: boo
     callers_only: list[Address] = []
     for checker, of_it in meetings.items():
         party = of_it[0].party
-        if _is_external(party):
+        if party.is_external:
             unknown.append(checker)
             continue
         found = [_by(basis, one, address, replaced=replaced) for one in of_it]
@@ -178,7 +178,7 @@ def _passes_for(basis: Basis, issued: Issued, caller: Party, callee: Server) -> 
     if graph.root_of(t, issued.ca) is not graph.root_of(t, callee.issuer):
         return False  # each server is believed by its own root
     expected, names = server_name(callee), issued.names
-    if not _is_external(caller) and "takes_common_names" in basis.kinds[caller.address].capabilities.supports:
+    if not caller.is_external and "takes_common_names" in basis.kinds[caller.address].capabilities.supports:
         names = (*names, *_COMMON_NAME.findall(issued.subject))
     return any(_covers(name.lower(), expected.lower()) for name in names)
 
@@ -203,7 +203,7 @@ def _letting_in(basis: Basis, address: Address, issued: Issued | None) -> Iterat
 
 def _is_taken_for(basis: Basis, issued: Issued, caller: Party, server: Server) -> bool:
     """Whether `server` could not tell the holder from `caller`: an allow list's entry is issuer and identity."""
-    if issued.ca != caller.issuer or _is_external(caller):
+    if issued.ca != caller.issuer or caller.is_external:
         return False
     if basis.kinds[server.address].capabilities.sees_issuer_by == "key":
         return caller.identity in issued.names
@@ -212,10 +212,6 @@ def _is_taken_for(basis: Basis, issued: Issued, caller: Party, server: Server) -
 
 def _is_own(party: Party, address: Address) -> bool:
     return party.address == address.entity
-
-
-def _is_external(party: Party) -> bool:
-    return isinstance(party, Client) and party.external is not None
 
 
 def _with_end(basis: Basis, refusal: Refusal, ca: str) -> Refusal:

@@ -26,12 +26,12 @@ from scaffold.store.layout import GITIGNORE, Layout
 from scaffold.store.ledger import CaKey, Issued, Recorder, Revoked
 from scaffold.store.projects import digest
 from scaffold.topology import graph
-from scaffold.topology.model import Client, Fault, Topology
+from scaffold.topology.model import Fault, Topology
 
 
 def is_made_here(t: Topology) -> bool:
     """Whether every CA and key is made here, so that nothing has to be read before anything can be issued."""
-    parties = (party for party in graph.parties(t) if not (isinstance(party, Client) and party.external is not None))
+    parties = (party for party in graph.parties(t) if not party.is_external)
     brought = any(not party.issued_here or party.csr is not None for party in parties)
     return not brought and all(ca.existing is None for ca in t.cas.values())
 

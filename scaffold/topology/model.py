@@ -315,6 +315,11 @@ class Server:
         return self.existing is None
 
     @property
+    def is_external(self) -> bool:
+        """Whether it has no project here: a server always has one."""
+        return False
+
+    @property
     def has_issued(self) -> bool:
         """Whether a certificate is issued to it here: its own, or the one with which it calls."""
         return self.issued_here or bool(self.calls)
@@ -368,6 +373,11 @@ class Client:
     def issued_here(self) -> bool:
         """Whether its certificate is."""
         return self.external is None and self.existing is None
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it has no project here."""
+        return self.external is not None
 
     @property
     def has_issued(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from scaffold.errors import Place, TopologyError
-from scaffold.topology.model import Ca, Client, Fault, GeneratedSecret, KeyType, Party, Topology
+from scaffold.topology.model import Ca, Fault, GeneratedSecret, KeyType, Party, Topology
 
 _ML_DSA: Final = frozenset({KeyType.ML_DSA_44, KeyType.ML_DSA_65, KeyType.ML_DSA_87})
 _RSA: Final = frozenset({KeyType.RSA_2048, KeyType.RSA_3072, KeyType.RSA_4096})
@@ -35,7 +35,7 @@ def of_ca(t: Topology, ca: Ca) -> Iterator[TopologyError]:
 
 def of_party(t: Topology, party: Party) -> Iterator[TopologyError]:
     """A server or client: a key that can be derived, and signs nothing in the tree that differs each time."""
-    if t.reproducible is None or (isinstance(party, Client) and party.external is not None):
+    if t.reproducible is None or party.is_external:
         return
     yield from _derivable(t, party)
     if party.key in _ML_DSA and party.fault is Fault.SELF_SIGNED:
