@@ -23,7 +23,7 @@ from scaffold.store import files, secrets
 from scaffold.store.issued import entry
 from scaffold.store.ledger import Issued, Ledger
 from scaffold.store.observation import SeenCertificate, SeenKey
-from scaffold.store.projects import Record, digest
+from scaffold.store.projects import digest
 from scaffold.topology.address import Address, Part
 from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.model import GeneratedSecret, Secret
@@ -181,7 +181,7 @@ def _bundle_password(context: ApplyContext, one: DesiredParty, source: Secret) -
     address, path = one.party.address.with_part(Part.BUNDLE), one.paths.bundle_password
     if not isinstance(source, GeneratedSecret):
         return context.passwords[address], {}
-    recorded = context.observed.records.by_address.get(address, Record()).files.get(path)
+    recorded = context.observed.records.of(address).files.get(path)
     there = context.read(path)
     if there is not None and recorded in (None, digest(there)) and (kept := secrets.kept(context.layout, path)):
         return kept, {path: recorded} if recorded is not None else {}

@@ -84,7 +84,7 @@ def make(
 
 def _render(context: ApplyContext, one: DesiredParty, changes: Sequence[Change], authorities: Authorities) -> _Rendered:
     source = Project(context.topology, one.party, context.kinds[one.party.address], authorities)
-    standing = context.observed.records.by_address.get(one.party.address, Record())
+    standing = context.observed.records.of(one.party.address)
     rendered, inputs = _files(one, source), known(source.inputs)
     works = {change.work for change in changes}
     in_conflict = Work.RESTORE in works or (Work.OFFER in works and Work.WRITE not in works)

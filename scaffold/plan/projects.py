@@ -95,7 +95,7 @@ def compare(
     `resolution`: how its conflicts end. `restore`: what was deleted comes back. `hold`: no project is updated this
     time, whatever differs. Raises KindError, StoreError, and PlanError where no conflict can be resolved like that.
     """
-    record = observed.records.by_address.get(one.party.address, Record())
+    record = observed.records.of(one.party.address)
     gone = not observed.holds_more_than(one.paths.folder, "tls")
     asked = restore or resolution is not None
     if gone and asked and not restore:

@@ -91,7 +91,7 @@ def _party(address: Address, observed: Observation) -> Iterator[Change]:
     paths = party_paths(address.role, address.name)
     certificates = (*_pair(paths.own), *_pair(paths.client_side), paths.bundle, paths.bundle_password)
     yield from _removal(address, Part.CERTIFICATE, certificates, ReasonCode.GONE, observed)
-    record = observed.records.by_address.get(address, Record())
+    record = observed.records.of(address)
     ours = [path for path in record.ours if _unedited(path, paths.tls, record, observed)]
     others = (*paths.fixed_trust, *_trust_in_each(paths, observed), *ours)
     ignore = _last(paths.ignore, (*certificates, *others), observed)

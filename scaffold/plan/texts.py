@@ -14,7 +14,6 @@ from scaffold.plan.merging import Merged, Texts
 from scaffold.plan.model import Change, Edit, Work
 from scaffold.plan.trust_files import Project, Roots, ignored, trust_files
 from scaffold.plan.unknown import Unknown
-from scaffold.store.projects import Record
 from scaffold.store.seen import NO_FILE
 from scaffold.topology.model import Topology
 
@@ -59,13 +58,13 @@ def texts(planned: Planned) -> Iterator[Text]:
             continue
         one = parties[change.address.entity]
         source = Project(t, one.party, kinds[one.party.address], settled)
+        record = observed.records.of(one.party.address)
         held = change.work is Work.REFRESH
         if held:
-            source = source.letting_in(observed.records.by_address.get(one.party.address, Record()).guard)
+            source = source.letting_in(record.guard)
         after = _after(one, source.render(), settled, t, brought, crls_in_use=held and observed.exists(one.paths.crl))
         wanted = change.paths if change.work is not Work.RENDER else [path for path in after if not _is_tls(one, path)]
         no_texts = (one.paths.tls, one.paths.bundle, one.paths.bundle_password)  # their rights alone are at issue
-        record = observed.records.by_address.get(one.party.address, Record())
         there = Texts(record, observed.content, observed.base)
         after = (_restored if change.work is Work.RESTORE else _with_edits)(change, after, there)
         for path in (path for path in wanted if path not in no_texts and path in after):

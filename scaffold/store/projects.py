@@ -93,6 +93,10 @@ class Records:
     by_address: Mapping[Address, Record]
     events: int = 0
 
+    def of(self, address: Address) -> Record:
+        """What is known of a project or bundle; an empty record where nothing is."""
+        return self.by_address.get(address, Record())
+
 
 def load(layout: Layout) -> Records:
     """Reads the record; an empty one where there is none. Raises StoreError."""
