@@ -150,7 +150,7 @@ def _write(context: ApplyContext, rendered: _Rendered, authorities: Authorities)
             case Work.FILL | Work.TRUST | Work.REFRESH:
                 _trust(context, rendered, change, authorities)
             case Work.RENDER:
-                _put(context, rendered, [path for path in rendered.files if not _is_tls(rendered.one, path)])
+                _put(context, rendered, [path for path in rendered.files if not rendered.one.paths.is_in_tls(path)])
             case Work.WRITE:
                 _update(context, rendered, change)
             case Work.RESTORE:
@@ -299,8 +299,8 @@ def collect_bases(context: ApplyContext) -> None:
 
 def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authorities: Authorities) -> None:
     one, held = rendered.one, change.work is Work.REFRESH
-    own = [path for path in rendered.files if _is_tls(one, path)]
-    standing = [path for path in rendered.standing.files if _is_tls(one, path)] if held else []
+    own = [path for path in rendered.files if one.paths.is_in_tls(path)]
+    standing = [path for path in rendered.standing.files if one.paths.is_in_tls(path)] if held else []
     in_use = held and context.observed.exists(one.paths.crl)
     of_cas = trust_files(context.topology, one, authorities, context.basis.brought.roots, crls_in_use=in_use)
     fixed = {path: known(text) for path, text in of_cas.items()}
@@ -329,7 +329,7 @@ def _put(context: ApplyContext, rendered: _Rendered, paths: Sequence[str]) -> No
         file = rendered.files.get(path)
         if file is None:
             continue
-        if _is_tls(rendered.one, path):
+        if rendered.one.paths.is_in_tls(path):
             context.write(path, file.content, mode=_mode(file))
         else:
             context.writer.write(path, file.content, mode=_mode(file))
@@ -337,7 +337,3 @@ def _put(context: ApplyContext, rendered: _Rendered, paths: Sequence[str]) -> No
 
 def _mode(file: Rendered) -> int:
     return files.EXECUTABLE_FILE if file.executable else files.PUBLIC_FILE
-
-
-def _is_tls(one: DesiredParty, path: str) -> bool:
-    return path.startswith(one.paths.tls + "/")

@@ -35,9 +35,8 @@ from scaffold.plan.memo import Memo
 from scaffold.plan.merging import MERGE, Merged, NotText, Texts, markers_left
 from scaffold.plan.model import Action, Change, Edit, Work
 from scaffold.plan.reasons import Reason, ReasonCode
-from scaffold.plan.trust_files import TLS, Project, is_allow_list
+from scaffold.plan.trust_files import Project, is_allow_list
 from scaffold.plan.unknown import Unknown
-from scaffold.settings.values import CaFacts
 from scaffold.store.layout import BASES
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Guard, Offer, Record, digest
@@ -148,7 +147,7 @@ def _as_rendered(one: DesiredParty, source: Project, record: Record, observed: O
 
 def _gone(one: DesiredParty, record: Record, observed: Observation, hold: bool) -> Compared:
     """Nothing of the project is left but what stands in `tls/`."""
-    tls = {path: sha256 for path, sha256 in record.files.items() if _is_tls(one, path)}
+    tls = {path: sha256 for path, sha256 in record.files.items() if one.paths.is_in_tls(path)}
     return Compared((_create(one, observed),), (), dict(_tls_reasons(tls, observed)), frozenset(tls), held=hold)
 
 
@@ -168,7 +167,7 @@ def held_tls(one: DesiredParty, source: Project, record: Record) -> dict[str, st
     return {
         path: sha256
         for path, sha256 in rendered.items()
-        if _is_tls(one, path) and (is_allow_list(one, path) or sha256 == record.files.get(path))
+        if one.paths.is_in_tls(path) and (is_allow_list(one, path) or sha256 == record.files.get(path))
     }
 
 
@@ -184,10 +183,6 @@ def _create(one: DesiredParty, observed: Observation) -> Change:
 
 def _address(one: DesiredParty) -> Address:
     return one.party.address.with_part(Part.PROJECT)
-
-
-def _is_tls(one: DesiredParty, path: str) -> bool:
-    return path.startswith(one.paths.tls + "/")
 
 
 def _tls_reasons(wanted: Mapping[str, str], observed: Observation) -> Iterator[tuple[str, Reason]]:
@@ -246,7 +241,7 @@ class _Comparison:
     notes: list[Note] = field(default_factory=list)
 
     def run(self, gone: bool) -> Compared:
-        tls = {path: _digest(file) for path, file in self.rendered.items() if _is_tls(self.one, path)}
+        tls = {path: _digest(file) for path, file in self.rendered.items() if self.one.paths.is_in_tls(path)}
         if gone:
             return self._compared((_create(self.one, self.observed),), tls)
         if not self.restore:
@@ -279,7 +274,7 @@ class _Comparison:
             yield Reason(ReasonCode.ROLES_TAKEN, of=taken)
 
     def _held(self, changes: tuple[Change, ...], tls: Mapping[str, str | Unknown]) -> Compared:
-        standing = [path for path in self.record.files if _is_tls(self.one, path)]
+        standing = [path for path in self.record.files if self.one.paths.is_in_tls(path)]
         return Compared(changes, tuple(self.notes), self._tls_reasons(tls), frozenset((*tls, *standing)), held=True)
 
     def _tls_reasons(self, tls: Mapping[str, str | Unknown]) -> dict[str, Reason]:
@@ -504,7 +499,7 @@ class _Comparison:
     def _is_persons(self, path: str) -> bool:
         """Whether what stands there is a text of somebody else's. Nothing is kept beside in `tls/`."""
         there = self.observed.edited_digest(path)
-        return there is not None and not _is_tls(self.one, path) and not self.record.is_ours(path, there)
+        return there is not None and not self.one.paths.is_in_tls(path) and not self.record.is_ours(path, there)
 
     def _why_restored(self, path: str) -> Reason:
         if self._is_persons(path):
@@ -580,7 +575,7 @@ class _Comparison:
             path
             for path in self.record.files
             if path not in self.rendered
-            and not _is_tls(self.one, path)
+            and not self.one.paths.is_in_tls(path)
             and owner_of(self.one, self.source, path) is not Owner.YOURS
         ]
         there = {path: sha256 for path in left if (sha256 := self.observed.edited_digest(path)) is not None}
@@ -611,6 +606,3 @@ def _roles_beyond(some: Guard, others: Guard, callers: Set[str]) -> str:
 
 def _identities(callers: Iterable[str]) -> str:
     return ", ".join(sorted(caller.partition(" ")[2] for caller in callers))
-
-
-__all__ = ["EDITED", "TLS", "CaFacts", "Compared", "Resolution", "compare"]

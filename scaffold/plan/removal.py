@@ -24,8 +24,7 @@ def stale_trust(
     candidates = [path for path in fixed_names if path not in needed]
     record = observed.records.by_address.get(one.party.address) if rendered is not None else None
     if record is not None:
-        tls = f"{one.paths.tls}/"
-        others = [path for path in record.files if path.startswith(tls) and path not in needed]
+        others = [path for path in record.files if one.paths.is_in_tls(path) and path not in needed]
         candidates += [path for path in others if path not in one.paths.fixed_trust]
     for path in candidates:
         if observed.exists(path):
@@ -92,7 +91,7 @@ def _party(address: Address, observed: Observation) -> Iterator[Change]:
     certificates = (*_pair(paths.own), *_pair(paths.client_side), paths.bundle, paths.bundle_password)
     yield from _removal(address, Part.CERTIFICATE, certificates, ReasonCode.GONE, observed)
     record = observed.records.of(address)
-    ours = [path for path in record.ours if _unedited(path, paths.tls, record, observed)]
+    ours = [path for path in record.ours if _unedited(path, paths, record, observed)]
     others = (*paths.fixed_trust, *_trust_in_each(paths, observed), *ours)
     ignore = _last(paths.ignore, (*certificates, *others), observed)
     yield from _removal(address, Part.PROJECT, (*others, *ignore), ReasonCode.GONE, observed)
@@ -109,9 +108,9 @@ def _pair(paths: CertificatePaths) -> tuple[str, str]:
     return paths.key, paths.certificate
 
 
-def _unedited(path: str, tls: str, record: Record, observed: Observation) -> bool:
+def _unedited(path: str, paths: PartyPaths, record: Record, observed: Observation) -> bool:
     there = observed.edited_digest(path)
-    return there is not None and (path.startswith(tls + "/") or record.is_ours(path, there))
+    return there is not None and (paths.is_in_tls(path) or record.is_ours(path, there))
 
 
 def _generations(ca: Address, observed: Observation) -> tuple[Address, ...]:

@@ -63,7 +63,11 @@ def texts(planned: Planned) -> Iterator[Text]:
         if held:
             source = source.letting_in(record.guard)
         after = _after(one, source.render(), settled, t, brought, crls_in_use=held and observed.exists(one.paths.crl))
-        wanted = change.paths if change.work is not Work.RENDER else [path for path in after if not _is_tls(one, path)]
+        wanted = (
+            change.paths
+            if change.work is not Work.RENDER
+            else [path for path in after if not one.paths.is_in_tls(path)]
+        )
         no_texts = (one.paths.tls, one.paths.bundle, one.paths.bundle_password)  # their rights alone are at issue
         there = Texts(record, observed.content, observed.base)
         after = (_restored if change.work is Work.RESTORE else _with_edits)(change, after, there)
@@ -109,10 +113,6 @@ def _after(
         f"{one.paths.folder}/{path}": file if isinstance(file, Unknown) else file.content
         for path, file in rendered.items()
     }
-    in_tls = [path for path in found if _is_tls(one, path)]
+    in_tls = [path for path in found if one.paths.is_in_tls(path)]
     fixed = trust_files(t, one, settled, brought, crls_in_use=crls_in_use)
     return {**found, one.paths.ignore: ignored(one, (*fixed, *in_tls)), **fixed}
-
-
-def _is_tls(one: DesiredParty, path: str) -> bool:
-    return path.startswith(one.paths.tls + "/")

@@ -28,8 +28,6 @@ from scaffold.store.projects import Guard
 from scaffold.topology.address import Address
 from scaffold.topology.model import Party, Server, Topology
 
-TLS = "tls/"
-
 Roots = Mapping[Address, bytes]
 """PEM, by the address of a server whose certificate is issued elsewhere."""
 

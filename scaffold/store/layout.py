@@ -75,6 +75,10 @@ class PartyPaths:
         """What may stand in `tls/` whatever the kind renders, apart from keys, certificates and the bundle."""
         return (self.trust, self.intermediates, self.crl, self.staple, self.client_trust)
 
+    def is_in_tls(self, path: str) -> bool:
+        """Whether a file of the output folder is in `tls/`."""
+        return path.startswith(f"{self.tls}/")
+
 
 def ca_paths(name: str, generation: int | None = None) -> CaPaths:
     """The files of a generation of the CA `name`; None is the first, whose files never move."""
