@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from scaffold.errors import PkiError
 from scaffold.pki import broken, signatures
-from scaffold.pki.der import NULL, SEQUENCE, Element, element, elements
+from scaffold.pki.der import BIT_STRING, NULL, SEQUENCE, Element, element, elements
 from scaffold.pki.issue import Issuer, new_serial, numbered, sign
 from scaffold.pki.keys import PrivateKey, nonce_derived, signature_hash
 from scaffold.pki.names import rfc2253
@@ -359,8 +359,5 @@ def _assembled(
     tbs: bytes, algorithm: bytes, issuer: Issuer, algorithm_hash: hashes.HashAlgorithm | None
 ) -> x509.Certificate:
     signature = signatures.sign(issuer.key, tbs, algorithm_hash)
-    bits = element(_BIT_STRING, b"\0", signature)
+    bits = element(BIT_STRING, b"\0", signature)
     return x509.load_der_x509_certificate(element(SEQUENCE, tbs, algorithm, bits))
-
-
-_BIT_STRING: Final = 0x03
