@@ -253,7 +253,7 @@ def _party(t: Topology, party: Party, issuers: Mounted, issued_by: int) -> Desir
         else _leaf(
             party,
             address,
-            _profile_shown(t, party, issued_by),
+            profile_shown(t, party, issued_by),
             paths.own,
             latitude,
             party.fault,
@@ -273,7 +273,7 @@ def _party(t: Topology, party: Party, issuers: Mounted, issued_by: int) -> Desir
     return DesiredParty(party, paths, own, second)
 
 
-def _profile_shown(t: Topology, party: Party, issued_by: int) -> CertificateProfile:
+def profile_shown(t: Topology, party: Party, issued_by: int = FIRST) -> CertificateProfile:
     """Of the certificate that a server shows to callers, and a client to servers."""
     if isinstance(party, Server):
         return profiles.for_server(t, party, issued_by)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from cryptography.x509 import CertificateSigningRequest
-
 from scaffold.errors import StoreError, TopologyError, Unreadable
-from scaffold.pki import profiles, requests
+from scaffold.pki import requests
 from scaffold.pki.keys import PublicKey
+from scaffold.plan.desired import profile_shown
 from scaffold.store import files
 from scaffold.topology import graph
 from scaffold.topology.address import Address
-from scaffold.topology.model import Party, Server, Topology
+from scaffold.topology.model import Party, Topology
 
 
 def read(t: Topology) -> tuple[dict[Address, PublicKey], dict[Address, TopologyError]]:
@@ -44,17 +41,12 @@ def _key(t: Topology, party: Party) -> PublicKey:
         raise _wrong(t, party, "csr", f"is {error}", "`openssl req -new` makes one") from error
     for field, words in requests.refusals(request, party.key):
         raise _wrong(t, party, field, words, "have another request made")
-    for field, words in _differences(t, party, request):
+    for field, words in requests.differences(request, profile_shown(t, party)):
         raise _wrong(t, party, field, words, "write the same in both")
     key = request.public_key()
     if not isinstance(key, PublicKey):
         raise _wrong(t, party, "csr", "is over a key of a type that is not used here", "have another request made")
     return key
-
-
-def _differences(t: Topology, party: Party, request: CertificateSigningRequest) -> Iterator[tuple[str, str]]:
-    profile = profiles.for_server(t, party) if isinstance(party, Server) else profiles.for_client_side(t, party)
-    return requests.differences(request, profile)
 
 
 def _wrong(t: Topology, party: Party, field: str, words: str, hint: str) -> TopologyError:
