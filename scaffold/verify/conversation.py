@@ -31,6 +31,7 @@ from pathlib import Path
 from scaffold.running.clients import Clients, Ran
 from scaffold.topology.model import HostPort
 from scaffold.verify.credentials import Credentials
+from scaffold.verify.judge import last_line
 from scaffold.verify.model import Layer
 from scaffold.verify.protocol import Admitted, Closed, Denied, Failed, Outcome, Target, Unreachable
 from scaffold.verify.tls import CannotOffer, alert_in
@@ -81,7 +82,7 @@ class Conversation:
         return Layer.TLS if alert_in(words) else self.name
 
     def _outcome(self, ran: Ran) -> Outcome:
-        words = _last_line(ran.complaint)
+        words = last_line(ran.complaint)
         match ran.status:
             case 0:
                 return Admitted(self.name, "let in", ran.output.encode())
@@ -105,8 +106,3 @@ def _written(credentials: Credentials, folder: Path) -> dict[str, str]:
     files["KEY"].touch(mode=0o600)
     files["KEY"].write_bytes(credentials.key)
     return {name: str(path) for name, path in files.items()}
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""

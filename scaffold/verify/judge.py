@@ -85,7 +85,7 @@ def protocol_refusal(outcome: Outcome) -> Finding:
 
 def client_run(protocol: ServerProtocol, status: int, output: str, complaint: str, welcome: Welcome) -> Finding:
     """What a rendered client's exit status and words say of a allowed call."""
-    words = _last_line(complaint)
+    words = last_line(complaint)
     match status:
         case 0:
             return _named(protocol.name, words, output.encode(), welcome)
@@ -101,9 +101,9 @@ def client_run(protocol: ServerProtocol, status: int, output: str, complaint: st
 
 def declared_refusal(protocol: ServerProtocol, status: int, output: str, complaint: str, sides: Set[int]) -> Finding:
     """The same where a fault was declared: only the side that must see it may refuse, by its exit status."""
-    words = _last_line(complaint)
+    words = last_line(complaint)
     if status == 0:
-        return Finding(Observed.ALLOWED, protocol.name, _last_line(output))
+        return Finding(Observed.ALLOWED, protocol.name, last_line(output))
     if status in sides:
         return Finding(Observed.REFUSED, protocol.refused_in(words), words)
     if status == NOT_REACHABLE:
@@ -113,7 +113,7 @@ def declared_refusal(protocol: ServerProtocol, status: int, output: str, complai
 
 def trust(protocol: ServerProtocol, status: int, complaint: str, connections: int, requests: int) -> Finding:
     """Whether a rendered client believed the server that stood there, by its exit status and what reached that."""
-    words = _last_line(complaint) or f"exit {status}"
+    words = last_line(complaint) or f"exit {status}"
     return _trust(protocol.name, status == CANNOT_TRUST, connections, requests, words)
 
 
@@ -196,6 +196,7 @@ def _no_outcome(outcome: Outcome) -> Finding:
             raise AssertionError(outcome)
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """The last line that says anything: programs end with why they failed."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
