@@ -133,7 +133,8 @@ class Room:
             made = topologies.of_server(self.kind, self.template, self._caller, self._gateway, ports)
         else:
             server = self._callee
-            made = topologies.of_client(self.kind, self.template, server.name, ports, staples=_staples(server))
+            staples = server.capabilities.staples
+            made = topologies.of_client(self.kind, self.template, server.name, ports, staples=staples)
         return self._apply("run", made)
 
     @property
@@ -142,7 +143,7 @@ class Room:
         return self._once("it could not be rendered", self._declared)
 
     def _declared(self) -> Applied:
-        staples = _staples(self._callee)
+        staples = self._callee.capabilities.staples
         other = self._caller if self.kind.role == "server" else self._callee.name
         made = topologies.of_all_declared(self.kind, self.template, other, _addresses(), staples=staples)
         return self._apply("declared", made)
@@ -330,10 +331,6 @@ def _addresses() -> Iterator[str]:
     while True:
         (address,) = free_addresses(1)
         yield str(address)
-
-
-def _staples(server: Kind) -> bool:
-    return not server.capabilities.supports.isdisjoint({"staple", "staple-file"})
 
 
 def _builtin(role: str) -> list[Kind]:

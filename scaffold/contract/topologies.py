@@ -41,7 +41,7 @@ def of_server(kind: Kind, template: str, client: str, gateway: str | None, ports
         desk["health"] = health
     if "pfx" in can.supports:
         desk["pfx"] = {"password": {"generate": True}}
-    if not can.supports.isdisjoint({"staple", "staple-file"}):
+    if can.staples:
         desk["staple"] = True
     modern: Entity = {"tls": "modern"} if TlsProfile.MODERN in can.tls else {}
     if RevocationCheck.OCSP in can.check_revocation:
@@ -134,7 +134,7 @@ def _declared(kind: Kind) -> Iterator[tuple[str, Entity]]:
 
 def _declared_of_servers(kind: Kind) -> Iterator[tuple[str, Entity]]:
     can = kind.capabilities
-    if not can.supports.isdisjoint({"staple", "staple-file"}):
+    if can.staples:
         yield "staple", {"staple": True}
     if "must_staple" in can.supports:
         yield "must-staple", {"staple": True, "must_staple": True}

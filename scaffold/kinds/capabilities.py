@@ -162,6 +162,11 @@ class Capabilities:
     config_check: tuple[str, ...] = ()
     mutations: tuple[Mutation, ...] = ()
 
+    @property
+    def staples(self) -> bool:
+        """Whether it sends an OCSP response with its certificate, from wherever it has it."""
+        return not self.supports.isdisjoint({"staple", "staple-file"})
+
     def check_of_callees(self, party: Party) -> RevocationCheck:
         """How `party`, which is of this kind, looks up the servers that it calls."""
         check = party.check_revocation

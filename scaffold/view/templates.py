@@ -83,7 +83,7 @@ def _cannot(kind: Kind) -> Iterator[str]:
     yield from (f"key: {each}" for each in KeyType if each not in can.keys)
     asked_for = _ASKED_FOR if kind.role == "server" else frozenset({"pfx"})
     yield from (feature for feature in FEATURES if feature in asked_for and feature not in can.supports)
-    if kind.role == "server" and can.supports.isdisjoint({"staple", "staple-file"}):
+    if kind.role == "server" and not can.staples:
         yield "staple"
 
 
