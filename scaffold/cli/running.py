@@ -33,10 +33,7 @@ def project_folder(project: Project, party: Party) -> Path:
 
 def url(project: Project, server: Server, address: HostPort) -> str:
     """The URL of a server that listens at `address`, by the protocol that it speaks."""
-    from scaffold.kinds.capabilities import HTTP
-
-    protocol = project.kinds[server.address].capabilities.protocol
-    return f"{'https' if protocol == HTTP else protocol}://{address}/"
+    return f"{project.kinds[server.address].capabilities.scheme}://{address}/"
 
 
 def _check_script(party: Party, script: Path) -> None:

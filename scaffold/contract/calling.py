@@ -5,7 +5,6 @@ from __future__ import annotations
 from scaffold.contract.model import Failed
 from scaffold.contract.room import Room
 from scaffold.contract.topologies import SUBJECT
-from scaffold.kinds.capabilities import HTTP
 from scaffold.running.clients import Clients
 from scaffold.running.services import free_addresses
 from scaffold.topology.address import Address
@@ -16,12 +15,9 @@ def says_that_nobody_is_there(room: Room) -> str:
     """`run.sh SERVER URL` exits with 5 where nothing listens."""
     room.check_can_run()
     (nobody,) = free_addresses(1)
-    protocol = room.kind.capabilities.protocol
-    scheme = "https" if protocol == HTTP else protocol
-    inherits = room.kind.capabilities.environment
-    ran = Clients().run(
-        room.applied.folder(Address.client(SUBJECT)) / "run.sh", ["vault", f"{scheme}://{nobody}/"], inherits
-    )
+    can = room.kind.capabilities
+    script = room.applied.folder(Address.client(SUBJECT)) / "run.sh"
+    ran = Clients().run(script, ["vault", f"{can.scheme}://{nobody}/"], can.environment)
     if ran.status != NOT_REACHABLE:
         raise Failed(f"exit status {ran.status} instead of {NOT_REACHABLE}: {ran.complaint.strip()[-200:]}")
     return f"exit status {NOT_REACHABLE}"

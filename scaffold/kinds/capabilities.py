@@ -163,6 +163,11 @@ class Capabilities:
     mutations: tuple[Mutation, ...] = ()
 
     @property
+    def scheme(self) -> str:
+        """What the URLs of a server begin with: HTTP is spoken over TLS alone here."""
+        return "https" if self.protocol == HTTP else self.protocol
+
+    @property
     def staples(self) -> bool:
         """Whether it sends an OCSP response with its certificate, from wherever it has it."""
         return not self.supports.isdisjoint({"staple", "staple-file"})
