@@ -38,11 +38,11 @@ from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.load import load
 from scaffold.topology.model import HostPort, Party, Server, Topology
-from scaffold.verify.conversation import Conversation
+from scaffold.verify.conversation import protocol_of
 from scaffold.verify.credentials import Credentials
 from scaffold.verify.fake_publisher import fake_publisher
-from scaffold.verify.http import Answered, Http, call
-from scaffold.verify.protocol import PATIENCE, Admitted, ServerProtocol, Target
+from scaffold.verify.http import Answered, call
+from scaffold.verify.protocol import PATIENCE, Admitted, Target
 from scaffold.verify.revocation_scenarios import needs_publisher
 
 ENDS_WITHIN = 20.0
@@ -285,18 +285,12 @@ class Running:
     def ask_allowed(self) -> Admitted:
         """What one that is let in is told, in the server's own protocol. Raises Failed where it is not let in."""
         target = Target(self.listen, server_name(self.room.server))
-        match self._protocol.call(target, self.room.applied.credentials("teller"), claimed="teller"):
+        protocol = protocol_of(self.room.kind, Clients())
+        match protocol.call(target, self.room.applied.credentials("teller"), claimed="teller"):
             case Admitted() as admitted:
                 return admitted
             case outcome:
                 raise Failed(f"an allowed caller was not answered: {outcome}")
-
-    @property
-    def _protocol(self) -> ServerProtocol:
-        kind = self.room.kind
-        if kind.conversation is None:
-            return Http()
-        return Conversation(kind.capabilities.protocol, kind.conversation, Clients(), kind.capabilities.environment)
 
     def serial(self) -> int:
         """The serial number of the certificate that it shows now. Raises Failed where it shows none."""

@@ -28,12 +28,14 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from scaffold.kinds.catalogue import Kind
 from scaffold.running.clients import Clients, Ran
 from scaffold.topology.model import HostPort
 from scaffold.verify.credentials import Credentials
+from scaffold.verify.http import Http
 from scaffold.verify.judge import last_line
 from scaffold.verify.model import Layer
-from scaffold.verify.protocol import Admitted, Closed, Denied, Failed, Outcome, Target, Unreachable
+from scaffold.verify.protocol import Admitted, Closed, Denied, Failed, Outcome, ServerProtocol, Target, Unreachable
 from scaffold.verify.tls import CannotOffer, alert_in
 
 _VERSIONS = {ssl.TLSVersion.TLSv1_1: "TLSv1.1", ssl.TLSVersion.TLSv1_2: "TLSv1.2"}
@@ -98,6 +100,13 @@ class Conversation:
                 raise CannotOffer(words)
             case status:
                 return Failed(self.name, f"exit status {status}: {words}")
+
+
+def protocol_of(kind: Kind, clients: Clients) -> ServerProtocol:
+    """How a server of a kind is spoken to: by HTTP, or by the program of the kind's own, which `clients` run."""
+    if kind.conversation is None:
+        return Http()
+    return Conversation(kind.capabilities.protocol, kind.conversation, clients, kind.capabilities.environment)
 
 
 def _written(credentials: Credentials, folder: Path) -> dict[str, str]:

@@ -36,9 +36,9 @@ from scaffold.verify.cases import (
     is_in_its_place,
     withdrawn_sides,
 )
-from scaffold.verify.conversation import Conversation
+from scaffold.verify.conversation import protocol_of
 from scaffold.verify.credentials import Credentials
-from scaffold.verify.http import CALLER, Http
+from scaffold.verify.http import CALLER
 from scaffold.verify.impostor import HttpRole, Impostor, Role, SilentRole, Visits
 from scaffold.verify.judge import Finding, Name, Welcome
 from scaffold.verify.model import Expected, Observed, Probe
@@ -95,15 +95,9 @@ class ProbeRunner:
         self._authorities = authorities
         self._running = running
         self._clients = Clients()
-        self._protocols = {name: self._protocol_of(server) for name, server in t.servers.items()}
-
-    def _protocol_of(self, server: Server) -> ServerProtocol:
-        kind = self._kinds[server.address]
-        program = kind.conversation
-        if program is None:
-            return Http()
-        can = kind.capabilities
-        return Conversation(can.protocol, program, self._clients, can.environment)
+        self._protocols = {
+            name: protocol_of(kinds[server.address], self._clients) for name, server in t.servers.items()
+        }
 
     def __enter__(self) -> ProbeRunner:
         return self
