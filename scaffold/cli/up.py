@@ -53,13 +53,7 @@ def run(
     folders = {server.name: project_folder(project, server) for server in servers}
     placements = place(servers, ports.value)
     to_start = [
-        launch(
-            placed,
-            folders[name],
-            _can(project, placed.server).ready or "",
-            moved_callees(placed.server, placements),
-            _can(project, placed.server).environment,
-        )
+        launch(placed, folders[name], _can(project, placed.server), moved_callees(placed.server, placements))
         for name, placed in placements.items()
     ]
     names = [*folders, *([PUBLISHER] if project.topology.publish is not None else [])]

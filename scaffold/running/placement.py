@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from scaffold.kinds.capabilities import Capabilities
 from scaffold.running.services import Launch, check_free, free_addresses, reachable
 from scaffold.topology.model import HostPort, Server
 
@@ -49,12 +50,10 @@ def place(servers: Iterable[Server], ports: Ports) -> Placements:
     return placements
 
 
-def launch(
-    placed: Placed, folder: Path, ready: str, callees: Mapping[str, HostPort], inherits: tuple[str, ...]
-) -> Launch:
+def launch(placed: Placed, folder: Path, can: Capabilities, callees: Mapping[str, HostPort]) -> Launch:
     """How to start a server there. `callees`, by name, are the servers that it finds elsewhere than it was rendered.
 
-    `ready` and `inherits` are what its kind declares: the line that says it is ready, and the variables that it needs.
+    `can` is what its kind declares: the line that says it is ready, and the variables that it needs.
     """
     server = placed.server
     environment = {}
@@ -67,7 +66,7 @@ def launch(
             environment[f"CALL_{name.upper().replace('-', '_')}"] = str(callees[name])
     if server.upstream is not None and server.upstream in callees:
         environment["UPSTREAM"] = str(callees[server.upstream])
-    return Launch(server.name, folder, ready, environment, inherits)
+    return Launch(server.name, folder, can.ready or "", environment, can.environment)
 
 
 def moved_callees(server: Server, placements: Placements) -> dict[str, HostPort]:

@@ -137,7 +137,7 @@ class Running:
     def _launch(self, one: Placed, together: Mapping[str, Placed]) -> Launch:
         can = self._kinds[one.server.address].capabilities
         callees = moved_callees(one.server, together)
-        return launch(one, self._folder(one.server), can.ready or "", callees, can.environment)
+        return launch(one, self._folder(one.server), can, callees)
 
     def _with_upstreams(self, server: Server) -> Iterator[Server]:
         """Those behind it first."""

@@ -135,7 +135,7 @@ def _copy_placed(server: Server) -> Placed:
 def _launch(kind: Kind, placed: Placed, folder: Path, callees: Mapping[str, HostPort]) -> Launch:
     if kind.capabilities.ready is None:
         raise VerifyError(f'template "{kind.name}" does not say when it is ready')
-    return launch(placed, folder, kind.capabilities.ready, callees, kind.capabilities.environment)
+    return launch(placed, folder, kind.capabilities, callees)
 
 
 def _copy(layout: Layout, copy: Copy, root: Path) -> Path:
