@@ -97,13 +97,7 @@ class _Maker:
         self.writer.write(one.paths.chain, bundles.chain_pem(self._up_to_root(one.ca.name)))
 
     def _up_to_root(self, ca: str) -> list[x509.Certificate]:
-        found, name = [], ca
-        while True:
-            found.append(self.issuers[name].ca.certificate)
-            above = self.t.cas[name].issuer
-            if above is None:
-                return found
-            name = above
+        return [self.issuers[one.name].ca.certificate for one in graph.chain(self.t, ca)]
 
     def _certified(
         self, asked: DesiredCertificate, key: PrivateKey
