@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,18 +94,21 @@ def _caller(t: Topology, name: str) -> Party:
     servers = {one.name: one for one in t.servers.values() if one.calls}
     servers |= {str(one.address): one for one in servers.values()}
     callers: dict[str, Party] = {**servers, **t.clients, **{str(one.address): one for one in t.clients.values()}}
+    if name in callers:
+        return callers[name]
     silent = next((one for one in t.servers.values() if name in (one.name, str(one.address))), None)
-    if name not in callers and silent is not None:
+    if silent is not None:
         place = t.place("servers", silent.name)
         raise TopologyError(f"{name} is a server that calls nobody", place=place, hint="`calls: [SERVER]` lets it call")
-    spoken = [*t.clients, *(one.name for one in t.servers.values() if one.calls)]
-    return callers[name] if name in callers else callers[_known(name, "client", spoken)]
+    raise _unknown(name, "client", [*t.clients, *(one.name for one in t.servers.values() if one.calls)])
 
 
 def _called(t: Topology, name: str) -> Server:
     """A server, by its name or its address."""
     servers = {**t.servers, **{str(one.address): one for one in t.servers.values()}}
-    return servers[name] if name in servers else t.servers[_known(name, "server", t.servers)]
+    if name not in servers:
+        raise _unknown(name, "server", [*t.servers])
+    return servers[name]
 
 
 def _check_drawn(t: Topology, caller: Party, called: Server) -> None:
@@ -117,10 +120,7 @@ def _check_drawn(t: Topology, caller: Party, called: Server) -> None:
         )
 
 
-def _known(name: str, role: str, names: Iterable[str]) -> str:
-    known = list(names)
-    if name in known:
-        return name
+def _unknown(name: str, role: str, known: Sequence[str]) -> TopologyError:
     near = get_close_matches(name, known, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known) or 'none'}"
-    raise TopologyError(f'no such {role} "{name}"', hint=hint)
+    return TopologyError(f'no such {role} "{name}"', hint=hint)
