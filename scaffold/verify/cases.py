@@ -202,11 +202,6 @@ def checker_of(case: Case) -> Party:
     return case.caller if is_in_its_place(case.probe) and case.caller is not None else case.server
 
 
-def issuer_of(case: Case) -> str:
-    """Whose certificate is shown to the checker of a case that shows one."""
-    return case.server.issuer if is_in_its_place(case.probe) or case.caller is None else case.caller.issuer
-
-
 def behind(t: Topology, server: Server) -> Iterator[Server]:
     """The servers behind a gateway, from its upstream on; none behind any other server."""
     while server.upstream is not None:
