@@ -21,6 +21,7 @@ from scaffold.plan.status import State, status
 from scaffold.topology.address import Address
 from tests.unit.conftest import Household
 from tests.unit.elsewhere import CLIENT, NOW, SERVER, Elsewhere, Source, name, pem
+from tests.unit.plan.test_odd_certificates import dated, written
 
 PUBLIC = Elsewhere()
 PARTNER = Elsewhere("Partner")
@@ -299,6 +300,10 @@ def a_damaged_certificate(source: Source) -> None:
     (source.folder / "fullchain.pem").write_bytes(PUBLIC.issue("www.bank.example").full_chain()[:400])
 
 
+def a_date_in_no_calendar(source: Source) -> None:
+    (source.folder / "fullchain.pem").write_bytes(written(dated(0x18, b"00000101000000Z")))
+
+
 def an_encrypted_key(source: Source) -> None:
     issued = PUBLIC.issue("www.bank.example")
     source.put(issued, issued.key_pem(password=b"secret"))
@@ -323,6 +328,7 @@ WRONG = [
     (a_key_that_links_to_itself, "privkey.pem is a symbolic link", "key"),
     (a_damaged_key, "privkey.pem is not a private key", "key"),
     (a_damaged_certificate, "fullchain.pem", "certificate"),
+    (a_date_in_no_calendar, "fullchain.pem is a certificate with a date that is in no calendar", "certificate"),
     (an_encrypted_key, "privkey.pem is encrypted", "key"),
     (a_key_on_another_curve, "of a type that is not used here", "key"),
 ]
