@@ -384,7 +384,6 @@ def _check_callers_names(
         _check_visible(t, server, kind, caller)
         for printed in _printed(caller):
             _check_no_double(t, server, kind, bearers[caller.issuer, printed])
-    yield from ()
 
 
 def _bearers(t: Topology) -> dict[tuple[str, str], list[Party]]:
