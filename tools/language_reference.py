@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scaffold.kinds.catalogue import builtin_names, find
+from scaffold.kinds.catalogue import builtins
 from scaffold.topology.schema import json_schema
 
 ROOT = Path(__file__).parent.parent
@@ -165,10 +165,11 @@ def page() -> str:
 def _variables() -> Iterator[str]:
     """Of each built-in template; a template of somebody's own declares others."""
     for role in ("server", "client"):
-        for name in builtin_names(role):
-            defaults = find(name, role, ROOT).defaults
-            said = ", ".join(f"`{each}` ({_code(value) if value else 'empty'})" for each, value in defaults.items())
-            yield f"| `{name}`, a {role} | {said or 'none'} |"
+        for kind in builtins(role):
+            said = ", ".join(
+                f"`{each}` ({_code(value) if value else 'empty'})" for each, value in kind.defaults.items()
+            )
+            yield f"| `{kind.name}`, a {role} | {said or 'none'} |"
 
 
 def _table(entity: Mapping[str, Any]) -> Iterator[str]:

@@ -181,9 +181,10 @@ class Room:
 
     def _others(self, role: str) -> list[Kind]:
         """The built-in templates that speak the same; those that run here, where there are any."""
-        kinds = [kind for kind in _builtin(role) if kind.capabilities.protocol == self.kind.capabilities.protocol]
+        protocol = self.kind.capabilities.protocol
+        kinds = [catalogue.builtin(name, role) for name in catalogue.builtin_speaking(protocol, role)]
         if not kinds:
-            raise Untried(f"no built-in {role} speaks {self.kind.capabilities.protocol}")
+            raise Untried(f"no built-in {role} speaks {protocol}")
         return [kind for kind in kinds if _runs(kind)] or kinds
 
     @property
@@ -325,10 +326,6 @@ def _addresses() -> Iterator[str]:
     while True:
         (address,) = free_addresses(1)
         yield str(address)
-
-
-def _builtin(role: str) -> list[Kind]:
-    return [catalogue.find(name, role, Path()) for name in catalogue.builtin_names(role)]
 
 
 def _runs(kind: Kind) -> bool:

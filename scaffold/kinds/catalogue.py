@@ -75,15 +75,14 @@ def builtin_names(role: str) -> tuple[str, ...]:
 
 def builtin_speaking(protocol: str, role: str) -> tuple[str, ...]:
     """The names of the built-in kinds of a role that speak a protocol."""
-    kinds = (find(name, role, templates_folder()) for name in builtin_names(role))
-    return tuple(kind.name for kind in kinds if kind.capabilities.protocol == protocol)
+    return tuple(kind.name for kind in builtins(role) if kind.capabilities.protocol == protocol)
 
 
 def protocol_of(server: str) -> str:
     """What a built-in kind of server speaks; of what is no built-in kind it is taken that it speaks HTTP."""
     if server not in builtin_names("server"):
         return HTTP
-    return find(server, "server", templates_folder()).capabilities.protocol
+    return builtin(server, "server").capabilities.protocol
 
 
 @functools.cache
@@ -93,12 +92,17 @@ def suggested(role: str, protocol: str = HTTP) -> str:
     Where it has to speak `protocol` and none says so, the first that does.
     """
     names = builtin_speaking(protocol, role)
-    return next((name for name in names if find(name, role, templates_folder()).capabilities.suggested), names[0])
+    return next((name for name in names if builtin(name, role).capabilities.suggested), names[0])
 
 
 def builtin(name: str, role: str) -> Kind:
     """A built-in template. Raises KindError where there is none of that role."""
     return find(name, role, templates_folder())
+
+
+def builtins(role: str) -> tuple[Kind, ...]:
+    """All built-in templates of a role, by name."""
+    return tuple(builtin(name, role) for name in builtin_names(role))
 
 
 def starter() -> Kind:

@@ -15,7 +15,7 @@ def run(json: Json = False) -> None:
     from scaffold.view.templates import list_lines
     from scaffold.view.terminal import show
 
-    kinds = [catalogue.builtin(name, role) for role in ROLES for name in catalogue.builtin_names(role)]
+    kinds = [kind for role in ROLES for kind in catalogue.builtins(role)]
     if json:
         typer.echo(programs.templates_json(kinds))
     else:
