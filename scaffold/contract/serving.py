@@ -23,7 +23,7 @@ from scaffold.pki import keys
 from scaffold.topology.model import HostPort
 from scaffold.verify import tls
 from scaffold.verify.http import Answered, call_plainly
-from scaffold.verify.judge import json_object
+from scaffold.verify.judge import Welcome, json_object, misnamed
 from scaffold.verify.protocol import PATIENCE
 
 _STRANGERS = 64
@@ -76,16 +76,10 @@ def says_who_called(room: Room) -> str:
 
 def _told(what: str, room: Room, body: bytes) -> dict[str, object]:
     teller = room.applied.topology.clients["teller"]
-    wanted: dict[str, object] = {
-        "server": room.server.name,
-        "caller": teller.identity,
-        "roles": list(teller.roles.get(room.server.name, ())),
-        "on_behalf_of": None,
-    }
+    welcome = Welcome(room.server.name, teller.identity, roles=teller.roles.get(room.server.name, ()))
     answer = json_object(body) or {}
-    for field, value in wanted.items():
-        if answer.get(field) != value:
-            raise Failed(f"{what} says {field} {json.dumps(answer.get(field))}, and it is {json.dumps(value)}")
+    if (wrong := misnamed(answer, welcome)) is not None:
+        raise Failed(f"{what} {wrong}")
     return answer
 
 

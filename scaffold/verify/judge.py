@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from scaffold.verify.model import Layer, Observed
@@ -146,8 +146,19 @@ def _named(layer: str, words: str, body: bytes, welcome: Welcome | None) -> Find
     answer = json_object(body)
     if answer is None:
         return Finding(Observed.BROKEN, layer, "the answer is no JSON object")
-    if isinstance(told := answer.get("on_behalf_of"), dict):
-        answer["on_behalf_of"] = {"roles": [], **told}  # a server that knows of no roles says nothing of them
+    if (wrong := misnamed(answer, welcome)) is not None:
+        return Finding(Observed.BROKEN, layer, f"the answer {wrong}")
+    behalf = welcome.on_behalf_of
+    named = f"as {_with_roles(welcome.caller, welcome.roles)}"
+    for_whom = f", for {_with_roles(behalf.subject, behalf.roles)}" if behalf else ""
+    return Finding(Observed.ALLOWED, layer, named + for_whom)
+
+
+def misnamed(answer: Mapping[str, object], welcome: Welcome) -> str | None:
+    """What an answer says otherwise than it must, as a sentence about it goes on; None where it is right."""
+    said = dict(answer)
+    if isinstance(told := said.get("on_behalf_of"), dict):
+        said["on_behalf_of"] = {"roles": [], **told}  # a server that knows of no roles says nothing of them
     behalf = welcome.on_behalf_of
     wanted: dict[str, object] = {
         "server": welcome.server,
@@ -158,12 +169,9 @@ def _named(layer: str, words: str, body: bytes, welcome: Welcome | None) -> Find
         else None,
     }
     for field, value in wanted.items():
-        if answer.get(field) != value:
-            said, asked = json.dumps(answer.get(field)), json.dumps(value)
-            return Finding(Observed.BROKEN, layer, f"the answer says {field} {said}, and it is {asked}")
-    named = f"as {_with_roles(welcome.caller, welcome.roles)}"
-    for_whom = f", for {_with_roles(behalf.subject, behalf.roles)}" if behalf else ""
-    return Finding(Observed.ALLOWED, layer, named + for_whom)
+        if said.get(field) != value:
+            return f"says {field} {json.dumps(said.get(field))}, and it is {json.dumps(value)}"
+    return None
 
 
 def _with_roles(who: str, roles: tuple[str, ...]) -> str:
