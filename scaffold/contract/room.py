@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -40,7 +40,7 @@ from scaffold.topology.load import load
 from scaffold.topology.model import HostPort, Party, Server, Topology
 from scaffold.verify.conversation import protocol_of
 from scaffold.verify.credentials import Credentials
-from scaffold.verify.fake_publisher import fake_publisher
+from scaffold.verify.fake_publisher import clock_from, fake_publisher
 from scaffold.verify.http import Answered, call
 from scaffold.verify.protocol import PATIENCE, Admitted, Target
 from scaffold.verify.revocation_scenarios import needs_publisher
@@ -212,13 +212,8 @@ class Room:
 
     def _publish(self) -> object:
         """Whoever looks up CRLs or asks by OCSP over HTTP finds them."""
-        applied, begun = self.applied, time.monotonic()
-        publisher = fake_publisher(
-            applied.topology,
-            applied.layout,
-            lambda: self.now + timedelta(seconds=time.monotonic() - begun),
-            randomness=self.randomness,
-        )
+        applied, clock = self.applied, clock_from(self.now)
+        publisher = fake_publisher(applied.topology, applied.layout, clock, randomness=self.randomness)
         return self._stack.enter_context(publisher)
 
     def check_can_run(self) -> None:

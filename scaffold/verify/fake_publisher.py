@@ -30,6 +30,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -300,6 +301,12 @@ class _InMemory(Signing):
 
 def _delegate(of: Authority, issuer: Issuer, now: datetime, randomness: Randomness) -> Issuer:
     return delegation.make(of.ca, issuer, now, _LIFETIME, generation=of.generation or FIRST, randomness=randomness)
+
+
+def clock_from(now: datetime) -> Clock:
+    """What the time is as it goes on from `now`."""
+    begun = time.monotonic()
+    return lambda: now + timedelta(seconds=time.monotonic() - begun)
 
 
 @contextlib.contextmanager

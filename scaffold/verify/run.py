@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from scaffold.errors import PkiError, VerifyError
@@ -208,17 +207,11 @@ def _publishing(t: Topology, layout: Layout, authorities: Authorities, *, needed
     if not needed:
         yield Publishing(t, authorities, None)
         return
-    from scaffold.verify.fake_publisher import fake_publisher  # brings an HTTP server
+    from scaffold.verify.fake_publisher import clock_from, fake_publisher  # brings an HTTP server
 
     issuers = {published_as(ca): authorities.issuer(ca) for ca in at_hand(t, authorities)}
-    with fake_publisher(t, layout, _clock(authorities.now), issuers, authorities.randomness) as publisher:
+    with fake_publisher(t, layout, clock_from(authorities.now), issuers, authorities.randomness) as publisher:
         yield Publishing(t, authorities, publisher)
-
-
-def _clock(now: datetime) -> Callable[[], datetime]:
-    """What the time is as it goes on from `now`."""
-    begun = time.monotonic()
-    return lambda: now + timedelta(seconds=time.monotonic() - begun)
 
 
 def _withdrawn(t: Topology, layout: Layout) -> Withdrawn:
