@@ -12,7 +12,6 @@ from scaffold.contract.room import Applied, Room
 from scaffold.errors import VerifyError
 from scaffold.kinds.mutations import Mutation
 from scaffold.plan.model import Plan
-from scaffold.running.availability import Availability
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology.address import Address
@@ -87,8 +86,7 @@ def _check_can_run(room: Room) -> None:
     """Raises Untried where something of the topology cannot run here: every probe of it would be skipped."""
     room.stop()  # verify publishes by itself, where the certificates say
     room.check_can_run()
-    missing = Availability(room.applied.topology, room.applied.kinds).missing
-    for reason in missing.values():
+    for reason in room.applied.missing.values():
         raise Untried(reason)
 
 

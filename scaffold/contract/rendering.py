@@ -11,7 +11,6 @@ from scaffold.contract.model import Failed, Untried
 from scaffold.contract.room import Applied, Room
 from scaffold.plan.make import look, plan_all
 from scaffold.plan.trust_files import Project
-from scaffold.running.availability import Availability
 from scaffold.running.services import environment, handed_on
 from scaffold.topology.address import Address
 from scaffold.topology.model import Party
@@ -81,7 +80,7 @@ def passes_its_config_check(room: Room) -> str:
     """The server's own checker takes every configuration."""
     if not room.kind.capabilities.config_check:
         raise Untried("the template declares no config_check")
-    missing = Availability(room.declared.topology, room.declared.kinds).missing
+    missing = room.declared.missing
     judged, skipped = [], []
     for party, folder in _projects(room):
         if party.address in missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import signal
 import socket
@@ -56,13 +57,18 @@ LAYOUT_NAME = "of a 'contract'"
 """Part of the path of every project: whoever writes a script must quote it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Applied:
     """A topology that was applied in a folder of its own."""
 
     topology: Topology
     kinds: Mapping[Address, Kind]
     layout: Layout
+
+    @functools.cached_property
+    def missing(self) -> Mapping[Address, str]:
+        """The reason, by address, for each server and client that cannot run on this machine."""
+        return Availability(self.topology, self.kinds).missing
 
     def folder(self, address: Address) -> Path:
         """Where the project of a server or client lies."""
@@ -218,9 +224,8 @@ class Room:
 
     def check_can_run(self) -> None:
         """Raises Untried where the template's server, or client, cannot run on this machine."""
-        missing = Availability(self.applied.topology, self.applied.kinds).missing
         for party in self.applied.parties_of(self.kind):
-            if (reason := missing.get(party.address)) is not None:
+            if (reason := self.applied.missing.get(party.address)) is not None:
                 raise Untried(reason)
 
     @contextlib.contextmanager
