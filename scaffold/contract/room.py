@@ -29,9 +29,9 @@ from scaffold.pki.randomness import Randomness
 from scaffold.plan.intents import Renew
 from scaffold.plan.make import look, plan_all
 from scaffold.plan.plan_subset import plan_intents
-from scaffold.running.availability import Availability
+from scaffold.running.availability import Availability, lacking
 from scaffold.running.clients import Clients
-from scaffold.running.services import STOP_WITHIN, Launch, Service, free_addresses, installed
+from scaffold.running.services import STOP_WITHIN, Launch, Service, free_addresses
 from scaffold.settings.peers import server_name
 from scaffold.store.layout import Layout, PartyPaths, party_paths
 from scaffold.store.secrets import Secrets
@@ -191,15 +191,15 @@ class Room:
         kinds = [catalogue.builtin(name, role) for name in catalogue.builtin_speaking(protocol, role)]
         if not kinds:
             raise Untried(f"no built-in {role} speaks {protocol}")
-        return [kind for kind in kinds if _runs(kind)] or kinds
+        return [kind for kind in kinds if lacking(kind) is None] or kinds
 
     @property
     def _gateway(self) -> str | None:
         """The template itself where it forwards, or else one that is built in and runs here."""
         if "upstream" in self.kind.capabilities.supports:
             return self.template
-        able = [kind for kind in self._others("server") if "upstream" in kind.capabilities.supports and _runs(kind)]
-        return able[0].name if able else None
+        able = (kind for kind in self._others("server") if "upstream" in kind.capabilities.supports)
+        return next((kind.name for kind in able if lacking(kind) is None), None)
 
     # --- The server --------------------------------------------------------------------------------------------------
 
@@ -326,8 +326,3 @@ def _addresses() -> Iterator[str]:
     while True:
         (address,) = free_addresses(1)
         yield str(address)
-
-
-def _runs(kind: Kind) -> bool:
-    """Whether the commands that it needs are there."""
-    return all(any(map(installed, group)) for group in kind.capabilities.requires)

@@ -41,10 +41,9 @@ class Availability:
     def _missing(self, party: Party, kind: Kind) -> str | None:
         if party.csr is not None:
             return f"{party.address} has its key on its own host, and cannot be started here"
-        for commands in kind.capabilities.requires:
-            if not any(installed(command) for command in commands):
-                named = dict.fromkeys(command.rpartition("/")[2] for command in commands)
-                return f"{party.address} needs {' or '.join(named)}, which is not installed"
+        if (commands := lacking(kind)) is not None:
+            named = dict.fromkeys(command.rpartition("/")[2] for command in commands)
+            return f"{party.address} needs {' or '.join(named)}, which is not installed"
         library = kind.capabilities.tls_library
         for what, needed in self._needs(party, kind):
             if needed > OLDEST_LIBRARY and (version := self._version(kind)) is not None and version < needed:
@@ -75,6 +74,11 @@ class Availability:
         if asked not in self._versions:
             self._versions[asked] = _version_said_by(*asked)
         return self._versions[asked]
+
+
+def lacking(kind: Kind) -> tuple[str, ...] | None:
+    """The first group of commands that a kind requires, and of which none is installed."""
+    return next((group for group in kind.capabilities.requires if not any(map(installed, group))), None)
 
 
 def _least(what: str, version: str | None) -> Iterator[tuple[str, tuple[int, ...]]]:
