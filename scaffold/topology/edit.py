@@ -210,10 +210,15 @@ def _calls(before: Values, caller: Address) -> Calls:
 
 def _section(written: Written, address: Address) -> tuple[Value, Value]:
     """The key and the mapping of what has the role of `address`."""
-    found = written.root.entry(address.role.section)
+    section = address.role.section
+    return _mapping(section, written.root.entry(section))
+
+
+def _mapping(what: str, found: tuple[Value, Value] | None) -> tuple[Value, Value]:
+    """Key and value of `what`. Raises TopologyError unless that is a mapping, written out."""
     if found is None or found[1].kind != "mapping":
         raise TopologyError(
-            f"{address.role.section} is not written as a mapping in its own place",
+            f"{what} is not written as a mapping in its own place",
             hint="write it out where it is an alias or merged, or make this change by hand",
         )
     return found
@@ -253,13 +258,7 @@ def _new_section(written: Written, section: str, name: str, fields: Mapping[str,
 
 
 def _edge(written: Written, caller: Address, name: str, calls: Calls) -> Splice:
-    found = _section(written, caller)[1].entry(caller.name)
-    if found is None or found[1].kind != "mapping":
-        raise TopologyError(
-            f"{caller} is not written as a mapping in its own place",
-            hint="write it out where it is an alias or merged, or make this change by hand",
-        )
-    entity = found[1]
+    _, entity = _mapping(str(caller), _section(written, caller)[1].entry(caller.name))
     own = entity.value("calls")
     if own is None:
         return _new_list(written, entity, {**calls, name: ()})
