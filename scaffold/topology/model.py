@@ -33,6 +33,10 @@ class KeyType(enum.StrEnum):
     ML_DSA_87 = "ml-dsa-87"
 
 
+ML_DSA = frozenset({KeyType.ML_DSA_44, KeyType.ML_DSA_65, KeyType.ML_DSA_87})
+"""Whose signatures differ each time (FIPS 204 3.4), and which not every TLS library knows."""
+
+
 class TlsProfile(enum.StrEnum):
     """Mozilla's server side TLS profiles, guideline 6.0."""
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from scaffold.errors import Place, TopologyError
-from scaffold.topology.model import Ca, Fault, GeneratedSecret, KeyType, Party, Topology
+from scaffold.topology.model import ML_DSA, Ca, Fault, GeneratedSecret, KeyType, Party, Topology
 
-_ML_DSA: Final = frozenset({KeyType.ML_DSA_44, KeyType.ML_DSA_65, KeyType.ML_DSA_87})
 _RSA: Final = frozenset({KeyType.RSA_2048, KeyType.RSA_3072, KeyType.RSA_4096})
 
 
@@ -25,7 +24,7 @@ def of_ca(t: Topology, ca: Ca) -> Iterator[TopologyError]:
     if t.reproducible is None or ca.existing is not None:
         return
     yield from _derivable(t, ca)
-    if ca.key in _ML_DSA:
+    if ca.key in ML_DSA:
         message = f"{ca.name} would sign with {ca.key}, whose signatures differ each time (FIPS 204 3.4)"
         yield TopologyError(message, place=_place(t, ca, "key"), hint="key: ec-p256 or ed25519 for a CA")
     if ca.key_password is not None:
@@ -38,7 +37,7 @@ def of_party(t: Topology, party: Party) -> Iterator[TopologyError]:
     if t.reproducible is None:
         return
     yield from _derivable(t, party)
-    if party.key in _ML_DSA and party.fault is Fault.SELF_SIGNED:
+    if party.key in ML_DSA and party.fault is Fault.SELF_SIGNED:
         message = f"{party.name} would sign its own certificate with {party.key}, whose signatures differ each time"
         yield TopologyError(message, place=_place(t, party, "fault"), hint="key: ec-p256 or ed25519")
 

@@ -19,13 +19,12 @@ from OpenSSL import SSL, crypto
 
 from scaffold.errors import PkiError
 from scaffold.pki import bundles
-from scaffold.topology.model import HostPort, KeyType, Server
+from scaffold.topology.model import ML_DSA, HostPort, Server
 from scaffold.verify.credentials import Credentials
 
 _PIECE: Final = 1 << 14
 """Octets that are moved at a time; a TLS record holds no more (RFC 8446 5.1)."""
 
-_ML_DSA: Final = frozenset({KeyType.ML_DSA_44, KeyType.ML_DSA_65, KeyType.ML_DSA_87})
 _ML_DSA_SINCE: Final = 0x30500000
 """OpenSSL 3.5, as OPENSSL_VERSION_NUMBER says it."""
 
@@ -96,7 +95,7 @@ def library() -> str:
 
 def cannot_probe(server: Server) -> str | None:
     """Why this library cannot talk to a server: it knows no signature of the server's key."""
-    if server.key in _ML_DSA and not knows_ml_dsa():
+    if server.key in ML_DSA and not knows_ml_dsa():
         return f"{library()} under this Python knows no {server.key}: {server.address} cannot be probed"
     return None
 
