@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -156,9 +155,9 @@ def _topology(name: str, servers: list[str], clients: list[str], templates: Mapp
 
 def _write_schema(file: Path) -> None:
     """What an editor checks topologies by; one that is there already stays."""
-    from scaffold.topology.schema import json_schema
+    from scaffold.topology.schema import schema_text
 
-    text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    text = schema_text()
     try:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
 from scaffold.cli.options import DEFAULT_FILE, Unused, UnusedFile
@@ -11,6 +9,6 @@ from scaffold.cli.options import DEFAULT_FILE, Unused, UnusedFile
 
 def run(file: UnusedFile = DEFAULT_FILE, out: Unused = None) -> None:
     """Print the schema; `file` and `out` are accepted, as on every verb, and have no part in it."""
-    from scaffold.topology.schema import json_schema
+    from scaffold.topology.schema import schema_text
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    typer.echo(schema_text(), nl=False)

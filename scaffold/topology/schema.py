@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from scaffold.topology import language
 from scaffold.topology.fields import Json
+
+
+def schema_text() -> str:
+    """The JSON Schema as it is printed and written."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def json_schema() -> Json:
