@@ -37,6 +37,26 @@ class Verb(typer.core.TyperCommand):
             raise
 
 
+def group_of(verbs: type[LazyVerbs], *, name: str, does: str, usage: str, example: str) -> typer.Typer:
+    """A verb that is itself a group of `verbs`: `usage` stands behind its name, `example` at the end of its help."""
+    group = typer.Typer(
+        name=name,
+        cls=verbs,
+        help=does,
+        add_completion=False,
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        subcommand_metavar=usage,
+        epilog=example,
+    )
+    group.callback()(_nothing)
+    return group
+
+
+def _nothing() -> None:
+    """What typer makes a group of."""
+
+
 class LazyVerbs(typer.core.TyperGroup):
     """A group of commands that knows its verbs by name.
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
-
-from scaffold.cli.lazy_verbs import LazyVerbs
+from scaffold.cli.lazy_verbs import LazyVerbs, group_of
 
 
 class AddVerbs(LazyVerbs):
@@ -30,18 +28,10 @@ class AddVerbs(LazyVerbs):
         return command
 
 
-group = typer.Typer(
+group = group_of(
+    AddVerbs,
     name="add",
-    cls=AddVerbs,
-    help="Add a CA, server or client to the topology: what else stands in the file stays as it is.",
-    add_completion=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    subcommand_metavar="ROLE NAME [OPTIONS]",
-    epilog="A service on a terminal, by questions: scaffold add server billing",
+    does="Add a CA, server or client to the topology: what else stands in the file stays as it is.",
+    usage="ROLE NAME [OPTIONS]",
+    example="A service on a terminal, by questions: scaffold add server billing",
 )
-
-
-@group.callback()
-def _root() -> None:
-    pass

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from scaffold.cli.lazy_verbs import LazyVerbs
+from scaffold.cli.lazy_verbs import LazyVerbs, group_of
 
 
 class TemplateVerbs(LazyVerbs):
@@ -19,18 +17,10 @@ class TemplateVerbs(LazyVerbs):
     }
 
 
-group = typer.Typer(
+group = group_of(
+    TemplateVerbs,
     name="templates",
-    cls=TemplateVerbs,
-    help="List, show, start and check templates: servers and clients that scaffold renders.",
-    add_completion=False,
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    subcommand_metavar="VERB [OPTIONS]",
-    epilog="A template of your own: scaffold templates new mine, then scaffold templates check mine",
+    does="List, show, start and check templates: servers and clients that scaffold renders.",
+    usage="VERB [OPTIONS]",
+    example="A template of your own: scaffold templates new mine, then scaffold templates check mine",
 )
-
-
-@group.callback()
-def _root() -> None:
-    pass
