@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from scaffold.cli.clock import now
+from scaffold.cli.options import DEFAULT_FILE
 from scaffold.cli.project import Project, project_of, read, suggested
 from scaffold.errors import Overtaken, ScaffoldError, TopologyErrors
 from scaffold.topology.load import loads
@@ -104,5 +105,5 @@ def _apply(edit: Edit, project: Project, planned: Planned, *, yes: bool, json: b
 def _options(file: Path, out: Path | None) -> str:
     from shlex import quote
 
-    named = "" if file == Path("topology.yaml") else f" -f {quote(str(file))}"
+    named = "" if file == DEFAULT_FILE else f" -f {quote(str(file))}"
     return named if out is None else f"{named} --out {quote(str(out))}"
