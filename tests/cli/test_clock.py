@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.cli.harness import TIMEOUT, scaffold
-from tests.requirements import require_command
-
-require_command("faketime")
+from tests.other_clock import command_at
 
 TOPOLOGY = """\
 version: 1
@@ -24,7 +22,7 @@ clients:
 
 
 def a_year_late(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = ["faketime", "-f", "-365d", sys.executable, "-m", "scaffold", *arguments]
+    command = [*command_at("-365d"), sys.executable, "-m", "scaffold", *arguments]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT, check=False
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.harness import scaffold, snapshot
+from tests.other_clock import command_at
 from tests.requirements import require_command
 
 ROOT = Path(__file__).parent.parent.parent
@@ -105,8 +106,7 @@ def open_folder() -> Iterator[Path]:
     "clock", ["2026-01-01 00:00:00", "2031-07-13 09:14:15", "2070-12-31 23:59:59"], ids=["at", "years", "decades"]
 )
 def test_another_clock_makes_the_same(here: Path, tmp_path: Path, clock: str) -> None:
-    faketime = require_command("faketime")
-    assert differences(here, apply(Machine(before=[faketime, clock]), tmp_path / "work")) == ""
+    assert differences(here, apply(Machine(before=command_at(f"@{clock}")), tmp_path / "work")) == ""
 
 
 def test_another_place_language_zone_hash_seed_and_umask_make_the_same(here: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from scaffold.running.services import free_addresses
 from tests.cli.harness import scaffold, snapshot
+from tests.other_clock import command_at
 from tests.requirements import require_command
 from tests.unit.conftest import write_kind
 
@@ -319,8 +320,7 @@ def test_a_server_that_does_not_start_for_what_drifted_is_told_so(applied: Path)
 
 
 def test_verify_says_that_what_it_starts_has_another_clock(applied: Path) -> None:
-    faketime = require_command("faketime")
-    command = [faketime, "-f", "-365d", sys.executable, "-m", "scaffold", "verify", "--ports", "auto"]
+    command = [*command_at("-365d"), sys.executable, "-m", "scaffold", "verify", "--ports", "auto"]
     ended = subprocess.run(command, cwd=applied, capture_output=True, text=True, check=False, timeout=120)
     year = (datetime.now(UTC) - timedelta(days=365)).year
     assert f"note: here it is {year}-" in ended.stderr

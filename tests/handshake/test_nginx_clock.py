@@ -20,9 +20,10 @@ from scaffold.running.services import free_addresses
 from scaffold.topology.address import Address
 from tests.handshake.nginx_lab import until
 from tests.handshake.verify_lab import Lab, applied
+from tests.other_clock import command_at
 from tests.requirements import require_command
 
-require_command("nginx", "faketime")
+require_command("nginx")
 
 TOPOLOGY = """
 version: 1
@@ -49,13 +50,13 @@ def a_minute_behind(lab: Lab) -> Iterator[None]:
     project, ready = lab.path("servers/accounts"), lab.kinds[Address.server("accounts")].capabilities.ready
     log = project.parent / "log"
     with log.open("w") as output:
-        command = ["faketime", "-f", "-60s", str(project / "run.sh")]
+        command = [*command_at("-60s"), str(project / "run.sh")]
         process = subprocess.Popen(command, cwd=project, stdout=output, stderr=output, start_new_session=True)
     try:
         until(lambda: re.search(ready or "", log.read_text(), re.MULTILINE) is not None)
         yield
     finally:
-        os.killpg(process.pid, signal.SIGTERM)  # faketime itself hands on no signal
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(20)
 
 

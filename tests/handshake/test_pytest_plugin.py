@@ -49,9 +49,9 @@ def test_the_sample_project_passes_and_writes_nothing_beside_itself(tmp_path: Pa
     before = snapshot(tmp_path / "checkout")
     options = ["-p", "scaffold.testing.plugin", "-p", "no:cacheprovider", "-q", *workers]
     done = subprocess.run(
-        [sys.executable, "-B", "-m", "pytest", *options],
+        [sys.executable, "-m", "pytest", *options],
         cwd=tmp_path / "checkout",
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
