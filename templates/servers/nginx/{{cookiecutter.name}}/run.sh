@@ -12,16 +12,7 @@ movable='LISTEN{% if cookiecutter.health %} HEALTH{% endif %}{% if cookiecutter.
 nginx={% if not cookiecutter.upstream %} inner={% endif %} again= ending=
 loading=1       # HUP waits: until nginx has come so far it would end it
 
-# Where what is said cannot be written (a full disk, a reader that is gone), all goes on.
-say() {
-    printf '%s: %s\n' {{ cookiecutter.name }} "$1" >&2 || :
-}
-
-fail() {
-    say "$1"
-    exit 1
-}
-
+{% include "shared/say.sh" %}
 # nginx reads no environment: its configuration is copied with the addresses that were asked for.
 configure() {
     cp -- "$here/nginx.conf" "$state/new.conf" || return
@@ -55,24 +46,7 @@ load() {
     fi
 }
 
-# When HUP comes again meanwhile, a shell runs this in the middle of itself: that is noted, and one more time is enough for
-# all. And it no longer waits for a command that it runs, whose outcome is lost; for one in the background it can wait again.
-reload() {
-    interrupted=1
-    [ -z "$ending" ] || return 0
-    again=1
-    [ -z "$loading" ] || return 0
-    while [ -n "$again" ]; do
-        loading=1
-        while [ -n "$again" ]; do
-            again=
-            load &
-            while kill -0 $! 2>/dev/null; do wait $! || :; done
-        done
-        loading=
-    done
-}
-
+{% include "shared/reload.sh" %}
 check() {
     nginx -t -q -e stderr -p "$state/" -c "$state/new.conf" </dev/null{% if not cookiecutter.upstream %} &&
         nginx -t -q -e stderr -p "$state/app/" -c "$here/inner.conf" </dev/null{% endif %}
@@ -119,23 +93,7 @@ stop() {
     kill "-$1" "$nginx" 2>/dev/null || :
 }
 
-# Whether HUP arrives here. nohup has it ignored, and a shell cannot take that back (POSIX, trap).
-hears_hup() {
-    heard=
-    trap 'heard=1' HUP
-    kill -HUP $$
-    [ -n "$heard" ]
-}
-
-hears_hup || {
-    back='env --default-signal=HUP'
-    $back true 2>/dev/null || back='perl -e $SIG{HUP}="DEFAULT";exec@ARGV'
-    if [ -z "${HUP_IS_BACK:-}" ] && $back true 2>/dev/null; then
-        HUP_IS_BACK=1 exec $back sh "$here/run.sh"
-    fi
-    say 'HUP is ignored here, so it will not reload; start it by setsid instead of nohup'
-}
-
+{% include "shared/hears-hup.sh" %}
 command -v nginx >/dev/null || fail 'nginx is not installed'
 for variable in $movable; do
     eval "address=\${$variable:-}"

@@ -14,16 +14,7 @@ listen=${LISTEN:-{{ cookiecutter.listen.literal }}}
 postgres='' again='' ending=''
 loading=1       # HUP waits until PostgreSQL serves
 
-# Where what is said cannot be written (a full disk, a reader that is gone), all goes on.
-say() {
-    printf '%s: %s\n' {{ cookiecutter.name }} "$1" >&2 || :
-}
-
-fail() {
-    say "$1"
-    exit 1
-}
-
+{% include "shared/say.sh" %}
 # Debian keeps the programs of each version in a folder of their own. A database is read by the version that made it.
 find_programs() {
     version=$(cat -- "$home/data/PG_VERSION" 2>/dev/null || :)
@@ -102,24 +93,7 @@ load() {
     fi
 }
 
-# When HUP comes again meanwhile, a shell runs this in the middle of itself: that is noted, and one more time is enough for
-# all. And it no longer waits for a command that it runs, whose outcome is lost; for one in the background it can wait again.
-reload() {
-    interrupted=1
-    [ -z "$ending" ] || return 0
-    again=1
-    [ -z "$loading" ] || return 0
-    while [ -n "$again" ]; do
-        loading=1
-        while [ -n "$again" ]; do
-            again=
-            load &
-            while kill -0 $! 2>/dev/null; do wait $! || :; done
-        done
-        loading=
-    done
-}
-
+{% include "shared/reload.sh" %}
 stop() {
     interrupted=1 ending=1
     [ -n "$postgres" ] || exit 0
@@ -133,23 +107,7 @@ end_all() {
     rm -rf -- "$state"
 }
 
-# Whether HUP arrives here. nohup has it ignored, and a shell cannot take that back (POSIX, trap).
-hears_hup() {
-    heard=
-    trap 'heard=1' HUP
-    kill -HUP $$
-    [ -n "$heard" ]
-}
-
-hears_hup || {
-    back='env --default-signal=HUP'
-    $back true 2>/dev/null || back='perl -e $SIG{HUP}="DEFAULT";exec@ARGV'
-    if [ -z "${HUP_IS_BACK:-}" ] && $back true 2>/dev/null; then
-        HUP_IS_BACK=1 exec $back sh "$here/run.sh"
-    fi
-    say 'HUP is ignored here, so it will not reload; start it by setsid instead of nohup'
-}
-
+{% include "shared/hears-hup.sh" %}
 case $listen in
     *[!][A-Za-z0-9.:_-]* | :* | *: | *[!:0-9]) fail "LISTEN is not host:port: $listen" ;;
     *:*) ;;
