@@ -38,28 +38,13 @@ NOT_TRUSTED, REFUSED, NOT_REACHABLE = 3, 4, 5
 
 
 @pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("root")
-
-
-@pytest.fixture(scope="module")
-def issuing(root) -> Authority:
-    return authority("issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(issuing) -> Credential:
-    return client(issuing, "teller")
-
-
-@pytest.fixture(scope="module")
-def desk_port(tmp_path_factory, root, issuing) -> Iterator[int]:
+def desk_port(tmp_path_factory, root, ca) -> Iterator[int]:
     """A Python server that allows the teller."""
     folder = server_folder(
         tmp_path_factory.mktemp("server") / "desk",
-        server(issuing, "desk", "desk.internal"),
+        server(ca, "desk", "desk.internal"),
         root,
-        [allow("teller", issuing)],
+        [allow("teller", ca)],
     )
     (free,) = free_addresses(1)
     with running(folder, free.port):
@@ -67,8 +52,8 @@ def desk_port(tmp_path_factory, root, issuing) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def a_server(folder: Path, own: Credential, root: Authority, issuing: Authority, **changes: object) -> Iterator[int]:
-    made = server_folder(folder, own, root, [allow("teller", issuing)], **changes)
+def a_server(folder: Path, own: Credential, root: Authority, ca: Authority, **changes: object) -> Iterator[int]:
+    made = server_folder(folder, own, root, [allow("teller", ca)], **changes)
     (free,) = free_addresses(1)
     with running(made, free.port):
         yield free.port
@@ -166,16 +151,16 @@ class ClientCases:
         assert {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]} == before
 
     def test_the_chain_that_the_server_sends_is_used_when_the_own_intermediate_has_ended(
-        self, tmp_path, root, issuing, teller, desk_port
+        self, tmp_path, root, ca, teller, desk_port
     ):
         """Only cert.pem and key.pem were brought here since the issuing CA was renewed."""
         folder = self.folder(tmp_path, teller, root, desk_port)
-        place(folder / "tls/intermediates.pem", bundles.pem(renewed(issuing, root, AGO).certificate))
+        place(folder / "tls/intermediates.pem", bundles.pem(renewed(ca, root, AGO).certificate))
         assert call(folder).returncode == 0
 
-    def test_the_groups_are_those_of_the_profile(self, tmp_path, root, issuing, teller):
+    def test_the_groups_are_those_of_the_profile(self, tmp_path, root, ca, teller):
         """A server that knows one group alone."""
-        server(issuing, "desk", "desk.internal").write(tmp_path / "c.pem", tmp_path / "k.pem")
+        server(ca, "desk", "desk.internal").write(tmp_path / "c.pem", tmp_path / "k.pem")
         for group, accepted in (("X25519", True), ("P-384", True), ("X448", False), ("P-521", False)):
             with openssl_server(tmp_path, group) as port:
                 done = call(self.folder(tmp_path / group, teller, root, port))
@@ -184,24 +169,24 @@ class ClientCases:
     # --- I do not trust the server
 
     @pytest.mark.parametrize("wrong", ["name", "root", "expired", "eku", "no eku", "self-signed"])
-    def test_a_false_server_is_not_trusted(self, tmp_path, root, issuing, teller, wrong):
+    def test_a_false_server_is_not_trusted(self, tmp_path, root, ca, teller, wrong):
         false = {
-            "name": lambda: server(issuing, "desk", "other.internal"),
-            "root": lambda: server(authority("issuing", authority("root")), "desk", "desk.internal"),
-            "expired": lambda: server(issuing, "desk", "desk.internal", starts=2 * AGO, ends=AGO),
-            "eku": lambda: server(issuing, "desk", "desk.internal", fault=Fault.WRONG_EKU),
-            "no eku": lambda: server(issuing, "desk", "desk.internal", fault=Fault.NO_EKU),
+            "name": lambda: server(ca, "desk", "other.internal"),
+            "root": lambda: server(authority("Lab Issuing", authority("Lab Root")), "desk", "desk.internal"),
+            "expired": lambda: server(ca, "desk", "desk.internal", starts=2 * AGO, ends=AGO),
+            "eku": lambda: server(ca, "desk", "desk.internal", fault=Fault.WRONG_EKU),
+            "no eku": lambda: server(ca, "desk", "desk.internal", fault=Fault.NO_EKU),
             "self-signed": lambda: server(authority("desk.internal"), "desk", "desk.internal"),
         }
-        with a_server(tmp_path / "desk", false[wrong](), root, issuing) as port:
+        with a_server(tmp_path / "desk", false[wrong](), root, ca) as port:
             done = call(self.folder(tmp_path, teller, root, port))
         assert done.returncode == NOT_TRUSTED
         assert done.stderr.startswith("desk: I do not trust the server: ")
         assert done.stdout == ""
 
-    def test_an_old_protocol_is_not_trusted(self, tmp_path, root, issuing, teller):
+    def test_an_old_protocol_is_not_trusted(self, tmp_path, root, ca, teller):
         """A server of TLS 1.2 alone and a client of the modern profile."""
-        own = server(issuing, "desk", "desk.internal")
+        own = server(ca, "desk", "desk.internal")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         own.write(tmp_path / "c.pem", tmp_path / "k.pem")
@@ -227,38 +212,38 @@ class ClientCases:
             done = call(self.folder(tmp_path, teller, root, port))
         assert (done.returncode, done.stdout) == (NOT_TRUSTED, "")
 
-    def test_a_revoked_server_is_not_trusted(self, tmp_path, root, issuing, teller):
-        own = server(issuing, "desk", "desk.internal")
-        with a_server(tmp_path / "desk", own, root, issuing) as port:
+    def test_a_revoked_server_is_not_trusted(self, tmp_path, root, ca, teller):
+        own = server(ca, "desk", "desk.internal")
+        with a_server(tmp_path / "desk", own, root, ca) as port:
             folder = self.folder(tmp_path, teller, root, port, check="crl")
-            place(folder / "tls/crl.pem", crl_of(root) + crl_of(issuing))
+            place(folder / "tls/crl.pem", crl_of(root) + crl_of(ca))
             assert call(folder).returncode == 0
-            place(folder / "tls/crl.pem", crl_of(root) + crl_of(issuing, own))
+            place(folder / "tls/crl.pem", crl_of(root) + crl_of(ca, own))
             done = call(folder)
         assert done.returncode == NOT_TRUSTED
         assert "revoked" in done.stderr
 
     # --- The server refused me
 
-    def test_an_undrawn_caller_is_told_so(self, tmp_path, root, issuing, desk_port):
-        done = call(self.folder(tmp_path, client(issuing, "mallory"), root, desk_port))
+    def test_an_undrawn_caller_is_told_so(self, tmp_path, root, ca, desk_port):
+        done = call(self.folder(tmp_path, client(ca, "mallory"), root, desk_port))
         assert done.returncode == REFUSED
         assert done.stderr.startswith("desk: the server refused me: 403")
 
     @pytest.mark.parametrize("wrong", ["expired", "foreign", "eku"])
-    def test_a_false_caller_is_told_so(self, tmp_path, root, issuing, desk_port, wrong):
+    def test_a_false_caller_is_told_so(self, tmp_path, root, ca, desk_port, wrong):
         false = {
-            "expired": lambda: client(issuing, "teller", starts=2 * AGO, ends=AGO),
-            "foreign": lambda: client(authority("issuing", authority("root")), "teller"),
-            "eku": lambda: client(issuing, "teller", fault=Fault.WRONG_EKU),
+            "expired": lambda: client(ca, "teller", starts=2 * AGO, ends=AGO),
+            "foreign": lambda: client(authority("Lab Issuing", authority("Lab Root")), "teller"),
+            "eku": lambda: client(ca, "teller", fault=Fault.WRONG_EKU),
         }
         done = call(self.folder(tmp_path, false[wrong](), root, desk_port))
         assert done.returncode == REFUSED
         assert done.stderr.startswith("desk: the server refused me: ")
 
-    def test_a_door_that_closes_after_the_handshake_is_a_refusal(self, tmp_path, root, issuing, teller):
+    def test_a_door_that_closes_after_the_handshake_is_a_refusal(self, tmp_path, root, ca, teller):
         """As Kestrel does it: no alert, no answer."""
-        own = server(issuing, "desk", "desk.internal")
+        own = server(ca, "desk", "desk.internal")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         own.write(tmp_path / "c.pem", tmp_path / "k.pem")
         context.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
@@ -282,13 +267,13 @@ class ClientCases:
     # --- Keys
 
     @pytest.mark.parametrize("key", [KeyType.RSA_2048, KeyType.EC_P384, KeyType.EC_P521, KeyType.ED25519])
-    def test_other_keys_work_at_both_ends(self, tmp_path, root, issuing, key):
-        own = server(issuing, "desk", "desk.internal", key=key)
-        with a_server(tmp_path / "desk", own, root, issuing) as port:
-            assert call(self.folder(tmp_path, client(issuing, "teller", key=key), root, port)).returncode == 0
+    def test_other_keys_work_at_both_ends(self, tmp_path, root, ca, key):
+        own = server(ca, "desk", "desk.internal", key=key)
+        with a_server(tmp_path / "desk", own, root, ca) as port:
+            assert call(self.folder(tmp_path, client(ca, "teller", key=key), root, port)).returncode == 0
 
-    def test_tls_1_2_alone(self, tmp_path, root, issuing, teller):
-        own = server(issuing, "desk", "desk.internal")
+    def test_tls_1_2_alone(self, tmp_path, root, ca, teller):
+        own = server(ca, "desk", "desk.internal")
         context = context_for_server(own, root, tmp_path)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
 

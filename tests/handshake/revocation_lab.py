@@ -14,7 +14,7 @@ from scaffold.pki.profiles import CertificateProfile
 from scaffold.settings.values import Source
 from scaffold.topology.model import KeyType, Subject
 from tests.fresh import new_key, new_serial
-from tests.handshake.nginx_lab import Authority, Credential, now
+from tests.handshake.nginx_lab import Authority, Credential, authority, now
 
 HOUR = timedelta(hours=1)
 
@@ -106,7 +106,7 @@ def crls(*each: tuple[Authority, timedelta, tuple[int, ...]]) -> bytes:
     return b"".join(map(crl.to_pem, made))
 
 
-def rules_of_the_false(issuing: Authority) -> dict[str, Callable[[Responder], None]]:
+def rules_of_the_false(ca: Authority) -> dict[str, Callable[[Responder], None]]:
     """What a responder can do so that its answer proves nothing: how to make it do so, by name."""
 
     def sign_by(signer: issue.Issuer) -> Callable[[Responder], None]:
@@ -132,13 +132,12 @@ def rules_of_the_false(issuing: Authority) -> dict[str, Callable[[Responder], No
 
         responder.respond = respond
 
-    foreign = Authority(issue.Issuer(issuing.certificate, issuing.issuer.key), ())
     return {
         "stale": stale,
         "of the future": of_the_future,
         "about another certificate": of_another,
-        "signed by a client": sign_by(delegate(issuing, "client")),
-        "signed by a foreign responder": sign_by(delegate(_namesake(foreign))),
+        "signed by a client": sign_by(delegate(ca, "client")),
+        "signed by a foreign responder": sign_by(delegate(_namesake(ca))),
         "unauthorized": say(ocsp.unsuccessful(ocsp.Failure.UNAUTHORIZED)),
         "try later": say(ocsp.unsuccessful(ocsp.Failure.TRY_LATER)),
         "garbage": say(b"<html>it works</html>"),
@@ -149,14 +148,6 @@ def rules_of_the_false(issuing: Authority) -> dict[str, Callable[[Responder], No
 
 def _namesake(ca: Authority) -> Authority:
     """Another CA with the subject of `ca`."""
-    key = new_key(KeyType.EC_P256)
-    subject = Subject(common_name="issuing", organization="Contoso")
-    made = issue.self_signed(
-        CertificateProfile(subject, "ca"),
-        key,
-        serial=new_serial(),
-        not_before=now() - HOUR,
-        not_after=now() + HOUR,
-    )
-    assert made.subject == ca.certificate.subject
-    return Authority(issue.Issuer(made, key), ())
+    made = authority("Lab Issuing")
+    assert made.certificate.subject == ca.certificate.subject
+    return made

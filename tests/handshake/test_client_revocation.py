@@ -14,7 +14,7 @@ import pytest
 from scaffold.pki import bundles, crl, keys, ocsp
 from scaffold.running.services import free_addresses
 from scaffold.settings.values import Files, Revocation
-from tests.handshake.nginx_lab import Authority, Credential, allow, authority, call_of, client, now, server
+from tests.handshake.nginx_lab import Authority, Credential, allow, authority, call_of, now, server
 from tests.handshake.python_lab import call, client_folder, place, running, server_folder
 from tests.handshake.revocation_lab import HOUR, Responder, crls, delegate, responding, rules_of_the_false
 from tests.requirements import require_command
@@ -28,36 +28,21 @@ FALSE = ("stale", "of the future", "about another certificate", "signed by a cli
 
 
 @pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("root")
+def desk(ca) -> Credential:
+    return server(ca, "desk", "desk.internal")
 
 
 @pytest.fixture(scope="module")
-def issuing(root) -> Authority:
-    return authority("issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(issuing) -> Credential:
-    return client(issuing, "teller")
-
-
-@pytest.fixture(scope="module")
-def desk(issuing) -> Credential:
-    return server(issuing, "desk", "desk.internal")
-
-
-@pytest.fixture(scope="module")
-def desk_port(tmp_path_factory, root, issuing, desk) -> Iterator[int]:
-    folder = server_folder(tmp_path_factory.mktemp("server") / "desk", desk, root, [allow("teller", issuing)])
+def desk_port(tmp_path_factory, root, ca, desk) -> Iterator[int]:
+    folder = server_folder(tmp_path_factory.mktemp("server") / "desk", desk, root, [allow("teller", ca)])
     (free,) = free_addresses(1)
     with running(folder, free.port):
         yield free.port
 
 
 @pytest.fixture
-def responder(issuing) -> Iterator[Responder]:
-    with responding(issuing) as made:
+def responder(ca) -> Iterator[Responder]:
+    with responding(ca) as made:
         yield made
 
 
@@ -88,18 +73,18 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["python", "curl"])
-def test_crls_of_the_whole_chain(tmp_path, root, issuing, teller, desk, desk_port, kind):
-    good = crls((root, HOUR, ()), (issuing, HOUR, ()))
+def test_crls_of_the_whole_chain(tmp_path, root, ca, teller, desk, desk_port, kind):
+    good = crls((root, HOUR, ()), (ca, HOUR, ()))
     folder = folder_of(kind, tmp_path, teller, root, desk_port, good, "crl")
     assert call(folder).returncode == 0
     for false, word in {
-        crls((root, HOUR, ()), (issuing, HOUR, (desk.certificate.serial_number,))): "revoked",
-        crls((root, HOUR, (issuing.certificate.serial_number,)), (issuing, HOUR, ())): "revoked",
-        crls((root, HOUR, ()), (issuing, -HOUR, ())): "",
-        crls((root, -HOUR, ()), (issuing, HOUR, ())): "",
-        crls((issuing, HOUR, ())): "",
+        crls((root, HOUR, ()), (ca, HOUR, (desk.certificate.serial_number,))): "revoked",
+        crls((root, HOUR, (ca.certificate.serial_number,)), (ca, HOUR, ())): "revoked",
+        crls((root, HOUR, ()), (ca, -HOUR, ())): "",
+        crls((root, -HOUR, ()), (ca, HOUR, ())): "",
+        crls((ca, HOUR, ())): "",
         crls((root, HOUR, ())): "",
-        crls((root, HOUR, ()), (authority("issuing"), HOUR, ())): "",
+        crls((root, HOUR, ()), (authority("Lab Issuing"), HOUR, ())): "",
     }.items():
         place(folder / "tls/crl.pem", false)
         refused(call(folder), word)
@@ -107,24 +92,24 @@ def test_crls_of_the_whole_chain(tmp_path, root, issuing, teller, desk, desk_por
     assert call(folder).returncode == 0
 
 
-def test_crls_with_leniency(tmp_path, root, issuing, teller, desk, desk_port):
-    good = crls((root, HOUR, ()), (issuing, HOUR, ()))
+def test_crls_with_leniency(tmp_path, root, ca, teller, desk, desk_port):
+    good = crls((root, HOUR, ()), (ca, HOUR, ()))
     folder = folder_of("python", tmp_path, teller, root, desk_port, good, "crl", "allow")
     assert call(folder).stderr == ""
-    for missing in (crls((root, -HOUR, ()), (issuing, -HOUR, ())), crls((root, HOUR, ())), b""):
+    for missing in (crls((root, -HOUR, ()), (ca, -HOUR, ())), crls((root, HOUR, ())), b""):
         place(folder / "tls/crl.pem", missing)
         done = call(folder)
         assert done.returncode == 0
         assert OPEN in done.stderr
-    place(folder / "tls/crl.pem", crls((root, HOUR, ()), (issuing, -HOUR, (desk.certificate.serial_number,))))
+    place(folder / "tls/crl.pem", crls((root, HOUR, ()), (ca, -HOUR, (desk.certificate.serial_number,))))
     refused(call(folder), "revoked (CRL)")
 
 
 # --- OCSP: Python
 
 
-def test_by_ocsp(tmp_path, root, issuing, teller, desk, desk_port, responder):
-    good = crls((root, HOUR, ()), (issuing, HOUR, ()))
+def test_by_ocsp(tmp_path, root, ca, teller, desk, desk_port, responder):
+    good = crls((root, HOUR, ()), (ca, HOUR, ()))
     folder = folder_of("python", tmp_path, teller, root, desk_port, good, "ocsp", responder=responder)
     done = call(folder)
     assert (done.returncode, done.stderr) == (0, "")
@@ -134,14 +119,14 @@ def test_by_ocsp(tmp_path, root, issuing, teller, desk, desk_port, responder):
     refused(call(folder), "not known to its CA")
     responder.say(desk, ocsp.State.GOOD)
     assert call(folder).returncode == 0
-    place(folder / "tls/crl.pem", crls((root, HOUR, (issuing.certificate.serial_number,)), (issuing, HOUR, ())))
+    place(folder / "tls/crl.pem", crls((root, HOUR, (ca.certificate.serial_number,)), (ca, HOUR, ())))
     refused(call(folder), "a certificate of the chain is revoked (CRL)")
 
 
 @pytest.mark.parametrize("how", FALSE)
-def test_an_answer_that_proves_nothing(tmp_path, root, issuing, teller, desk_port, responder, how):
-    rules_of_the_false(issuing)[how](responder)
-    good = crls((root, HOUR, ()), (issuing, HOUR, ()))
+def test_an_answer_that_proves_nothing(tmp_path, root, ca, teller, desk_port, responder, how):
+    rules_of_the_false(ca)[how](responder)
+    good = crls((root, HOUR, ()), (ca, HOUR, ()))
     refused(call(folder_of("python", tmp_path, teller, root, desk_port, good, "ocsp", responder=responder)), "nobody")
     lenient = call(folder_of("python", tmp_path, teller, root, desk_port, good, "ocsp", "allow", responder))
     assert lenient.returncode == 0
@@ -178,16 +163,16 @@ def stapling(folder: Path, own: Credential, response: bytes | None) -> Iterator[
 
 
 @pytest.mark.parametrize("how", ["good", "none", "revoked", "unknown", "stale", "by a client", "by a namesake"])
-def test_curl_demands_a_good_staple(tmp_path, root, issuing, teller, desk, how):
+def test_curl_demands_a_good_staple(tmp_path, root, ca, teller, desk, how):
     signer = {
-        "by a client": lambda: delegate(issuing, "client"),
-        "by a namesake": lambda: delegate(authority("issuing")),
+        "by a client": lambda: delegate(ca, "client"),
+        "by a namesake": lambda: delegate(authority("Lab Issuing")),
     }
     serial = desk.certificate.serial_number
     status = {"revoked": crl.Revoked(serial, now() - HOUR), "unknown": ocsp.State.UNKNOWN}.get(how, ocsp.State.GOOD)
     ends = -timedelta(minutes=30) if how == "stale" else HOUR
     response = ocsp.respond(
-        [(ocsp.cert_id(serial, issuing.certificate), status)], signer.get(how, lambda: delegate(issuing))(),
+        [(ocsp.cert_id(serial, ca.certificate), status)], signer.get(how, lambda: delegate(ca))(),
         this_update=now() - HOUR, next_update=now() + ends,
     )  # fmt: skip
     with stapling(tmp_path / "server", desk, None if how == "none" else response) as port:
@@ -200,12 +185,10 @@ def test_curl_demands_a_good_staple(tmp_path, root, issuing, teller, desk, how):
         refused(done)
 
 
-def test_curl_demands_the_staple_that_was_promised(tmp_path, root, issuing, teller, desk):
+def test_curl_demands_the_staple_that_was_promised(tmp_path, root, ca, teller, desk):
     """A server with `must_staple` is not believed without, even by a client that checks no revocation (RFC 7633)."""
-    asked = ocsp.cert_id(desk.certificate.serial_number, issuing.certificate)
-    good = ocsp.respond(
-        [(asked, ocsp.State.GOOD)], delegate(issuing), this_update=now() - HOUR, next_update=now() + HOUR
-    )
+    asked = ocsp.cert_id(desk.certificate.serial_number, ca.certificate)
+    good = ocsp.respond([(asked, ocsp.State.GOOD)], delegate(ca), this_update=now() - HOUR, next_update=now() + HOUR)
     for response in (good, None):
         with stapling(tmp_path / f"server-{response is None}", desk, response) as port:
             calls = replace(call_of("desk", port, "desk.internal"), must_staple=True)

@@ -11,9 +11,6 @@ from tests.handshake.client_cases import (  # noqa: F401
     ClientCases,
     a_server,
     desk_port,
-    issuing,
-    root,
-    teller,
 )
 from tests.handshake.nginx_lab import authority, server
 from tests.handshake.python_lab import call, client_folder
@@ -25,9 +22,9 @@ require_command("curl")
 class TestCurl(ClientCases):
     kind = "curl"
 
-    def test_a_curlrc_loosens_nothing(self, tmp_path, root, issuing, teller):  # noqa: F811
-        false = server(authority("issuing", authority("root")), "desk", "desk.internal", key=KeyType.EC_P256)
-        with a_server(tmp_path / "desk", false, root, issuing) as port:
+    def test_a_curlrc_loosens_nothing(self, tmp_path, root, ca, teller):
+        false = server(authority("Lab Issuing", authority("Lab Root")), "desk", "desk.internal", key=KeyType.EC_P256)
+        with a_server(tmp_path / "desk", false, root, ca) as port:
             folder = self.folder(tmp_path, teller, root, port)
             (folder / ".curlrc").write_text("insecure\n")  # HOME is the folder
             assert call(folder).returncode == NOT_TRUSTED
@@ -47,7 +44,7 @@ class TestCurl(ClientCases):
         assert ["CApath:", "/dev/null"] in [line[-2:] for line in told]
 
 
-def test_a_client_that_calls_nobody_says_so(tmp_path, root, teller):  # noqa: F811
+def test_a_client_that_calls_nobody_says_so(tmp_path, root, teller):
     done = call(client_folder("curl", tmp_path / "teller", teller, root))
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "teller calls nobody: no server is listed under its `calls` in the topology\n"

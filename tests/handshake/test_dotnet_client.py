@@ -40,16 +40,6 @@ AGO = timedelta(minutes=-5)
 
 
 @pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
 def calls() -> tuple[Call, ...]:
     vault, desk = free_addresses(2)
     return (call_of("the-vault", vault.port, "vault.internal"), call_of("desk", desk.port, "localhost"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.handshake import dotnet_lab as lab
-from tests.handshake.nginx_lab import Authority, allow, authority, call_of, client
+from tests.handshake.nginx_lab import Authority, allow, call_of, client
 from tests.requirements import require_command
 
 require_command("dotnet")
@@ -23,16 +23,6 @@ internal static class Says
     public const string Word = "%s";
 }
 """
-
-
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
 
 
 @pytest.fixture(scope="module")

@@ -56,24 +56,9 @@ AGO = timedelta(minutes=-5)
 
 
 @pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
 def other_root() -> Authority:
     """Another root that the server trusts."""
     return authority("Other Root")
-
-
-@pytest.fixture(scope="module")
-def teller(ca: Authority) -> Credential:
-    return client(ca, "teller")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.handshake import dotnet_lab as lab
-from tests.handshake.nginx_lab import Authority, Credential, allow, authority, call_of, client, identity
+from tests.handshake.nginx_lab import Authority, Credential, allow, call_of, client, identity
 from tests.requirements import require_command
 
 require_command("dotnet")
@@ -98,26 +98,6 @@ PROPS = """<Project>
 """
 
 
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(ca: Authority) -> Credential:
-    return client(ca, "teller")
-
-
-@pytest.fixture(scope="module")
-def stranger(ca: Authority) -> Credential:
-    return client(ca, "stranger")
-
-
 def _team(folder: Path, root: Authority, ca: Authority, **changes: object) -> lab.Project:
     allowed = [
         allow("teller", ca), allow("clerk", ca, roles=["reader"]), allow("boss", ca, roles=["reader", "approver"]),
@@ -184,17 +164,17 @@ def test_the_roles_of_a_gateways_caller_are_not_its_own(team: lab.Project, ca: A
     assert {team.ask(gate, path, headers=for_boss).status for path in ("/approve", "/ledger")} == {403}
 
 
-def test_nothing_of_it_is_for_anybody_else(team: lab.Project, stranger: Credential) -> None:
+def test_nothing_of_it_is_for_anybody_else(team: lab.Project, mallory: Credential) -> None:
     paths = ("/", "/orders/7", "/hub/negotiate?negotiateVersion=1", "/hub", "/health", "/early", "/.mtls/caller", "/no")
     for path in paths:
-        assert {team.ask(stranger, path, method=method).status for method in ("GET", "POST", "OPTIONS")} == {403}, path
+        assert {team.ask(mallory, path, method=method).status for method in ("GET", "POST", "OPTIONS")} == {403}, path
 
 
 def test_without_the_guard_in_front_it_would_be(
-    tmp_path: Path, root: Authority, ca: Authority, stranger: Credential
+    tmp_path: Path, root: Authority, ca: Authority, mallory: Credential
 ) -> None:
     made = _team(tmp_path, root, ca)
     made.edit("Program.cs", "    builder.PutGuardFirst();\n", "")
     lab.build(made.folder)
     with lab.running(made) as project:
-        assert project.ask(stranger, "/early").body == "early"
+        assert project.ask(mallory, "/early").body == "early"

@@ -28,27 +28,6 @@ from tests.requirements import require_command
 require_command("dotnet")
 
 
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(ca: Authority) -> Credential:
-    return client(ca, "teller")
-
-
-@pytest.fixture(scope="module")
-def stranger(ca: Authority) -> Credential:
-    """A sound certificate of an identity that is not allowed."""
-    return client(ca, "stranger")
-
-
 # --- A team's own code -----------------------------------------------------------------------------------------------
 
 TEAM_FIRST = """
@@ -117,10 +96,10 @@ def team(root: Authority, ca: Authority, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_policy_and_no_endpoint_of_a_team_lets_anybody_in(
-    path: str, team: lab.Project, teller: Credential, stranger: Credential
+    path: str, team: lab.Project, teller: Credential, mallory: Credential
 ) -> None:
     for method in METHODS:
-        status, body = _ask(team, stranger, method, path)
+        status, body = _ask(team, mallory, method, path)
         assert status == 403, method
         assert method == "HEAD" or "may not call this service" in json.loads(body)["error"], method
         assert _ask(team, teller, method, path)[0] == 200, method
@@ -144,13 +123,13 @@ def test_a_policy_of_a_team_narrows_who_gets_in(team: lab.Project, teller: Crede
 
 
 def test_without_the_guard_the_same_program_lets_a_stranger_in(
-    root: Authority, ca: Authority, stranger: Credential, tmp_path: Path
+    root: Authority, ca: Authority, mallory: Credential, tmp_path: Path
 ) -> None:
     """The failing twin: what the tests above see is the guard, and nothing else."""
     removed = ("Security/GuardedPipeline.cs", "            app.UseMiddleware<CallerGuard>();\n", "")
     with lab.running(_team(tmp_path, root, ca, removed)) as project:
         for path in PATHS:
-            assert project.ask(stranger, f"/{path}").status == 200, path
+            assert project.ask(mallory, f"/{path}").status == 200, path
 
 
 # --- Claims ----------------------------------------------------------------------------------------------------------
@@ -231,12 +210,12 @@ def _logged(project: lab.Project, request: str) -> list[re.Match[str]]:
 
 
 def test_each_request_is_logged_refused_ones_too(
-    team: lab.Project, teller: Credential, stranger: Credential, ca: Authority
+    team: lab.Project, teller: Credential, mallory: Credential, ca: Authority
 ) -> None:
     nameless = lab.leaf(ca, "teller", "client", [San(SanType.EMAIL, "teller@bank.example")])
     expected = []
     for caller, named, status in (
-        (teller, f'"{identity("teller")}"', 200), (stranger, f'"{identity("stranger")}"', 403), (nameless, "none", 403),
+        (teller, f'"{identity("teller")}"', 200), (mallory, f'"{identity("mallory")}"', 403), (nameless, "none", 403),
     ):  # fmt: skip
         team.ask(caller, "/open?of=log")
         expected.append((named, str(status)))

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from tests.handshake import dotnet_lab as lab
-from tests.handshake.nginx_lab import Authority, Credential, allow, authority, client, context_of, identity
+from tests.handshake.nginx_lab import Authority, Credential, allow, client, context_of, identity
 from tests.handshake.traffic import half_open
 from tests.requirements import require_command
 
@@ -28,21 +28,6 @@ CANCEL = b"\0\0\0\x08"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 A_GET = b"\x82\x87\x84\x41\x09localhost"
 """GET https://localhost/ in HPACK (RFC 7541, appendix A)."""
-
-
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(ca: Authority) -> Credential:
-    return client(ca, "teller")
 
 
 @pytest.fixture(scope="module")

@@ -55,21 +55,6 @@ AWKWARD = (
 
 
 @pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(ca: Authority) -> Credential:
-    return client(ca, "teller")
-
-
-@pytest.fixture(scope="module")
 def desk(root: Authority, ca: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A server that lets the teller in and nobody else."""
     made = project(tmp_path_factory.mktemp("desk"), root, ca, [allow("teller", ca)], health=health())

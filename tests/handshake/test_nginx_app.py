@@ -18,8 +18,6 @@ from tests.handshake.nginx_lab import (
     Credential,
     Project,
     allow,
-    authority,
-    client,
     project,
     running,
     until,
@@ -30,26 +28,6 @@ from tests.requirements import require_command
 @pytest.fixture(autouse=True)
 def _nginx() -> None:
     require_command("nginx")
-
-
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(ca: Authority) -> Credential:
-    return client(ca, "teller")
-
-
-@pytest.fixture(scope="module")
-def mallory(ca: Authority) -> Credential:
-    return client(ca, "mallory")
 
 
 @pytest.fixture

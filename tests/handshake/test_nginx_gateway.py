@@ -52,21 +52,6 @@ AWKWARD = Subject("Ćao", 'O\'Brien, "$x" \\ Sons', "Desk, 2", "RS")
 
 
 @pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(ca: Authority) -> Credential:
-    return client(ca, "teller")
-
-
-@pytest.fixture(scope="module")
 def desk(root: Authority, ca: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A gateway in front of a server that says what it was sent."""
     folder = tmp_path_factory.mktemp("gateway")

@@ -26,7 +26,6 @@ from tests.handshake.nginx_lab import (
     Project,
     allow,
     ask,
-    authority,
     client,
     context_of,
     crl_of,
@@ -41,21 +40,6 @@ from tests.handshake.traffic import started
 from tests.requirements import require, require_command
 
 require_command("nginx")
-
-
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(ca: Authority) -> Credential:
-    return client(ca, "teller")
 
 
 @pytest.fixture

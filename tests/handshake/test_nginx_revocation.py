@@ -48,16 +48,6 @@ AGO = timedelta(minutes=-5)
 REFUSED = "the client certificate was not accepted"
 
 
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
 @pytest.fixture
 def published(root: Authority, ca: Authority) -> Iterator[Published]:
     """A publisher that answers good for all of `ca`, and has the CRLs of both."""

@@ -33,7 +33,6 @@ from tests.handshake.nginx_lab import (
     address,
     allow,
     ask,
-    authority,
     client,
     gateway,
     project,
@@ -60,21 +59,6 @@ from tests.requirements import require, require_command
 require_command("nginx")
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-
-
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(ca: Authority) -> Credential:
-    return client(ca, "teller")
 
 
 @contextlib.contextmanager

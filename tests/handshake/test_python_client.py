@@ -9,10 +9,7 @@ from tests.handshake.client_cases import (  # noqa: F401
     NOT_TRUSTED,
     ClientCases,
     desk_port,
-    issuing,
     openssl_server,
-    root,
-    teller,
 )
 from tests.handshake.nginx_lab import call_of, renewed, server
 from tests.handshake.python_lab import call, client_folder, place
@@ -31,23 +28,23 @@ def rewrite(folder, file, old, new):
     (folder / file).write_text(text.replace(old, new))
 
 
-def test_an_ended_intermediate_that_is_loaded_would_stand_in_the_way(tmp_path, root, issuing, teller, desk_port):  # noqa: F811
+def test_an_ended_intermediate_that_is_loaded_would_stand_in_the_way(tmp_path, root, ca, teller, desk_port):  # noqa: F811
     folder = client_folder("python", tmp_path / "teller", teller, root, call_of("desk", desk_port, "desk.internal"))
-    place(folder / "tls/intermediates.pem", bundles.pem(renewed(issuing, root, AGO).certificate))
+    place(folder / "tls/intermediates.pem", bundles.pem(renewed(ca, root, AGO).certificate))
     rewrite(folder, "tls.py", "if end > now)", ")")
     done = call(folder)
     assert (done.returncode, "certificate has expired" in done.stderr) == (NOT_TRUSTED, True)
 
 
-def test_without_openssl_cnf_it_would_take_other_groups(tmp_path, root, issuing, teller):  # noqa: F811
-    server(issuing, "desk", "desk.internal").write(tmp_path / "c.pem", tmp_path / "k.pem")
+def test_without_openssl_cnf_it_would_take_other_groups(tmp_path, root, ca, teller):
+    server(ca, "desk", "desk.internal").write(tmp_path / "c.pem", tmp_path / "k.pem")
     with openssl_server(tmp_path, "X448") as port:
         folder = client_folder("python", tmp_path / "teller", teller, root, call_of("desk", port, "desk.internal"))
         rewrite(folder, "run.sh", "export OPENSSL_CONF", "unused")
         assert call(folder).returncode == 0
 
 
-def test_a_setting_changes_no_line_of_python(tmp_path, root, teller):  # noqa: F811
+def test_a_setting_changes_no_line_of_python(tmp_path, root, teller):
     """An edit of client.py keeps no check from coming: what is demanded is in tls/."""
     plain = client_folder("python", tmp_path / "plain", teller, root)
     rules = Revocation("ocsp", by_application=True)
@@ -56,7 +53,7 @@ def test_a_setting_changes_no_line_of_python(tmp_path, root, teller):  # noqa: F
     assert python[0] == python[1]
 
 
-def test_a_client_that_calls_nobody_says_so(tmp_path, root, teller):  # noqa: F811
+def test_a_client_that_calls_nobody_says_so(tmp_path, root, teller):
     folder = client_folder("python", tmp_path / "teller", teller, root)
     done = call(folder)
     assert (done.returncode, done.stdout) == (0, "")
@@ -65,7 +62,7 @@ def test_a_client_that_calls_nobody_says_so(tmp_path, root, teller):  # noqa: F8
     assert (done.returncode, done.stderr) == (1, "desk: teller calls no such server: it calls nobody\n")
 
 
-def test_a_server_that_it_does_not_call_is_told_with_those_that_it_does(tmp_path, root, teller):  # noqa: F811
+def test_a_server_that_it_does_not_call_is_told_with_those_that_it_does(tmp_path, root, teller):
     folder = client_folder("python", tmp_path / "teller", teller, root, call_of("desk", 1, "desk.internal"))
     done = call(folder, "dask")
     assert (done.returncode, done.stderr) == (1, "dask: teller calls no such server: it calls desk\n")

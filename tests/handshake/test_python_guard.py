@@ -26,11 +26,9 @@ from scaffold.pki import bundles
 from scaffold.running.services import free_addresses
 from scaffold.settings.values import Revocation
 from tests.handshake.nginx_lab import (
-    Authority,
     Credential,
     address,
     allow,
-    authority,
     client,
     context_of,
     identity,
@@ -59,30 +57,9 @@ require_command("python3")
 METHODS = ("POST", "BREW")
 
 
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("root")
-
-
-@pytest.fixture(scope="module")
-def issuing(root) -> Authority:
-    return authority("issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(issuing) -> Credential:
-    return client(issuing, "teller")
-
-
-@pytest.fixture(scope="module")
-def mallory(issuing) -> Credential:
-    """A valid certificate of somebody who may not call."""
-    return client(issuing, "mallory")
-
-
 @pytest.fixture
-def desk(tmp_path, root, issuing) -> Desk:
-    return Desk(tmp_path / "desk", root, issuing)
+def desk(tmp_path, root, ca) -> Desk:
+    return Desk(tmp_path / "desk", root, ca)
 
 
 # --- What lies beside it ----------------------------------------------------------------------------------------------
@@ -174,11 +151,11 @@ def test_without_the_decision_it_would_be_for_everybody(desk, teller, mallory):
         assert desk.ask(mallory, method="POST", body=b"money").status == 200
 
 
-def test_an_added_method_is_not_for_revoked_callers(tmp_path, root, issuing, teller):
-    revoked = client(issuing, "teller")
+def test_an_added_method_is_not_for_revoked_callers(tmp_path, root, ca, teller):
+    revoked = client(ca, "teller")
     rules = Revocation("crl", by_application=True)
-    desk = Desk(tmp_path / "desk", root, issuing, revocation=rules).add_a_post()
-    lists = crls((root, HOUR, ()), (issuing, HOUR, (revoked.certificate.serial_number,)))
+    desk = Desk(tmp_path / "desk", root, ca, revocation=rules).add_a_post()
+    lists = crls((root, HOUR, ()), (ca, HOUR, (revoked.certificate.serial_number,)))
     place(desk.tls / "crl.pem", lists)
     with desk.running():
         assert desk.ask(teller, method="POST", body=b"x").status == 200
@@ -190,7 +167,7 @@ def test_an_added_method_is_not_for_revoked_callers(tmp_path, root, issuing, tel
         assert desk.ask(revoked, method="POST", body=b"x").status == 200
 
 
-def test_edited_routes_go_with_every_setting(tmp_path, root, issuing):
+def test_edited_routes_go_with_every_setting(tmp_path, root, ca):
     """A setting of the topology changes no line of Python: there is nothing that an edit could keep from coming."""
 
     def python(folder: Path) -> dict[str, bytes]:
@@ -198,10 +175,10 @@ def test_edited_routes_go_with_every_setting(tmp_path, root, issuing):
 
     from tests.handshake.nginx_lab import call_of
 
-    plain = Desk(tmp_path / "plain", root, issuing)
+    plain = Desk(tmp_path / "plain", root, ca)
     rules = Revocation("ocsp", "allow", by_application=True)
     rich = Desk(
-        tmp_path / "rich", root, issuing,
+        tmp_path / "rich", root, ca,
         revocation=rules, health=address(8081), calls=(call_of("vault", 1, "vault.internal"),),
     )  # fmt: skip
     assert python(plain.folder) == python(rich.folder)
@@ -387,8 +364,8 @@ def test_an_api_py_from_before_goes_on_answering_and_the_log_says_so(desk, telle
 # --- Time ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_connection_ends_with_its_certificate(desk, issuing):
-    brief = client(issuing, "teller", ends=timedelta(seconds=3))
+def test_a_connection_ends_with_its_certificate(desk, ca):
+    brief = client(ca, "teller", ends=timedelta(seconds=3))
     with desk.running(), contextlib.closing(desk.keep(brief)) as connection:
         assert get(connection)[0] == 200
         socket_before = connection.sock
@@ -401,8 +378,8 @@ def get_once(connection: http.client.HTTPSConnection, sock: object) -> int:
     return get(connection)[0]
 
 
-def test_without_looking_at_the_clock_it_would_not(desk, issuing):
-    brief = client(issuing, "teller", ends=timedelta(seconds=2))
+def test_without_looking_at_the_clock_it_would_not(desk, ca):
+    brief = client(ca, "teller", ends=timedelta(seconds=2))
     desk.rewrite("guard.py", ("if time.time() > self._ends:", "if False:"))
     with desk.running(), contextlib.closing(desk.keep(brief)) as connection:
         assert get(connection)[0] == 200
@@ -420,8 +397,8 @@ def expired(desk: Desk, caller: Credential) -> bool:
 
 
 @pytest.mark.parametrize("ends", [timedelta(minutes=-5), timedelta(seconds=3)], ids=["before", "while it runs"])
-def test_the_chain_that_the_caller_sends_is_used_when_the_own_intermediate_ends(desk, root, issuing, teller, ends):
-    old = renewed(issuing, root, ends)
+def test_the_chain_that_the_caller_sends_is_used_when_the_own_intermediate_ends(desk, root, ca, teller, ends):
+    old = renewed(ca, root, ends)
     place(desk.tls / "intermediates.pem", bundles.pem(old.certificate))
     with desk.running():
         # Its end is past when its own leaf is refused; the sent chain must get in all along.
@@ -429,8 +406,8 @@ def test_the_chain_that_the_caller_sends_is_used_when_the_own_intermediate_ends(
         until(lambda: not expired(desk, teller))
 
 
-def test_an_ended_intermediate_that_is_loaded_shuts_it_out(desk, root, issuing, teller):
-    place(desk.tls / "intermediates.pem", bundles.pem(renewed(issuing, root, timedelta(minutes=-5)).certificate))
+def test_an_ended_intermediate_that_is_loaded_shuts_it_out(desk, root, ca, teller):
+    place(desk.tls / "intermediates.pem", bundles.pem(renewed(ca, root, timedelta(minutes=-5)).certificate))
     with desk.rewrite("tls.py", ("if end > now]", "]")).running():
         assert expired(desk, teller)
 
@@ -545,11 +522,9 @@ def dribble_until_answered(connection: ssl.SSLSocket) -> bytes:
     return b""
 
 
-def test_a_caller_has_so_many_connections_and_others_theirs(tmp_path, root, issuing, teller):
-    desk = Desk(tmp_path / "desk", root, issuing)
-    server_folder(
-        desk.folder, server(issuing, "desk", "localhost"), root, [allow("teller", issuing), allow("auditor", issuing)]
-    )
+def test_a_caller_has_so_many_connections_and_others_theirs(tmp_path, root, ca, teller):
+    desk = Desk(tmp_path / "desk", root, ca)
+    server_folder(desk.folder, server(ca, "desk", "localhost"), root, [allow("teller", ca), allow("auditor", ca)])
     desk.rewrite("guard.py", ("MAX_PER_CALLER = 256", "MAX_PER_CALLER = 3"))
     with desk.running(), contextlib.ExitStack() as open_connections:
         for _ in range(3):
@@ -557,13 +532,13 @@ def test_a_caller_has_so_many_connections_and_others_theirs(tmp_path, root, issu
             assert get(connection)[0] == 200
         answer = desk.ask(teller)
         assert (answer.status, "more than 3 connections" in answer.error) == (503, True)
-        assert desk.ask(client(issuing, "auditor")).status == 200
+        assert desk.ask(client(ca, "auditor")).status == 200
         connection.close()
         until(lambda: desk.ask(teller).status == 200)
 
 
-def test_idle_allowed_callers_make_room_for_others(tmp_path, root, issuing, teller):
-    desk = Desk(tmp_path / "desk", root, issuing)
+def test_idle_allowed_callers_make_room_for_others(tmp_path, root, ca, teller):
+    desk = Desk(tmp_path / "desk", root, ca)
     desk.rewrite("connections.py", ("MAX_CONNECTIONS = 512", "MAX_CONNECTIONS = 4"))
     with desk.running(), contextlib.ExitStack() as open_connections:
         for _ in range(4):
@@ -597,8 +572,8 @@ def test_http_1_0_with_keep_alive(desk, teller):
         assert connection.recv(1) == b""
 
 
-def test_head_of_the_health_port(tmp_path, root, issuing):
-    desk = Desk(tmp_path / "desk", root, issuing, health=address(8081))
+def test_head_of_the_health_port(tmp_path, root, ca):
+    desk = Desk(tmp_path / "desk", root, ca, health=address(8081))
     (health,) = free_addresses(1)
     with desk.running(HEALTH=str(health)):
         for path, status in (("/healthz", 200), ("/", 404)):
@@ -608,14 +583,14 @@ def test_head_of_the_health_port(tmp_path, root, issuing):
             assert (response.status, response.read()) == (status, b"")
 
 
-def test_the_access_line(desk, issuing, teller, mallory):
+def test_the_access_line(desk, ca, teller, mallory):
     from scaffold.topology.model import Fault
 
     awkward = "/'%0a\"" + "\u00fc"
     with desk.running():
         desk.ask(teller, headers=[("X-A", "b")])
         desk.ask(mallory)
-        desk.ask(client(issuing, "teller", fault=Fault.NO_SAN), awkward)
+        desk.ask(client(ca, "teller", fault=Fault.NO_SAN), awkward)
         until(lambda: sum(" access: " in line for line in desk.lines) == 3)
     lines = [line for line in desk.lines if " access: " in line]
     for line, (who, status) in zip(
@@ -667,20 +642,20 @@ def as_nobody(desk: Desk, **environment: str) -> Iterator[subprocess.Popen[str]]
 
 
 @pytest.fixture
-def nobodys(root, issuing) -> Iterator[Desk]:
+def nobodys(root, ca) -> Iterator[Desk]:
     """A project that belongs to nobody."""
     require(shutil.which("python3", path=ANYBODYS_PATH), "a python3 that every user may run")
     with nobodys_folder() as folder:
-        desk = Desk(folder / "desk", root, issuing)
+        desk = Desk(folder / "desk", root, ca)
         give_to_nobody(folder)
         yield desk
 
 
-def test_a_folder_that_became_unreadable_leaves_the_old_pair_in_place(nobodys, issuing, teller):
+def test_a_folder_that_became_unreadable_leaves_the_old_pair_in_place(nobodys, ca, teller):
     with as_nobody(nobodys) as process:
         assert nobodys.ask(teller).status == 200
         before = nobodys.ask(teller).shown
-        new = server(issuing, "desk", "localhost")
+        new = server(ca, "desk", "localhost")
         new.write(nobodys.tls / "cert.pem", nobodys.tls / "key.pem")
         os.chown(nobodys.tls, 0, 0)
         nobodys.tls.chmod(0o700)

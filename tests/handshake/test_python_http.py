@@ -15,7 +15,7 @@ from datetime import timedelta
 import pytest
 
 from scaffold.settings.values import Revocation
-from tests.handshake.nginx_lab import Authority, Credential, authority, client, identity, until
+from tests.handshake.nginx_lab import Credential, client, identity, until
 from tests.handshake.python_lab import Desk, place
 from tests.handshake.revocation_lab import HOUR, crls
 from tests.handshake.traffic import get, read_all, read_until
@@ -27,32 +27,17 @@ CALLER = b"/.mtls/caller"
 
 
 @pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("root")
-
-
-@pytest.fixture(scope="module")
-def issuing(root) -> Authority:
-    return authority("issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(issuing) -> Credential:
-    return client(issuing, "teller")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory, root, issuing) -> Iterator[Desk]:
+def running(tmp_path_factory, root, ca) -> Iterator[Desk]:
     """A server as it is rendered."""
-    desk = Desk(tmp_path_factory.mktemp("running") / "desk", root, issuing).add_a_post()
+    desk = Desk(tmp_path_factory.mktemp("running") / "desk", root, ca).add_a_post()
     (desk.folder / "routes.py").write_text((desk.folder / "routes.py").read_text() + ROUTE_THAT_TELLS)
     with desk.running():
         yield desk
 
 
 @pytest.fixture
-def desk(tmp_path, root, issuing) -> Desk:
-    return Desk(tmp_path / "desk", root, issuing)
+def desk(tmp_path, root, ca) -> Desk:
+    return Desk(tmp_path / "desk", root, ca)
 
 
 ROUTE_THAT_TELLS = """
@@ -103,10 +88,10 @@ def test_a_host_alone_asks_for_its_root(running, teller, target):
     assert json.loads(answer.rpartition(b"\r\n\r\n")[2])["greeting"] == "hello"
 
 
-def test_it_is_for_allowed_callers_alone(running, issuing):
+def test_it_is_for_allowed_callers_alone(running, ca):
     for path in (b"/", CALLER):
         request = b"GET https://localhost" + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        assert statuses(sent(running, client(issuing, "mallory"), request)) == [403]
+        assert statuses(sent(running, client(ca, "mallory"), request)) == [403]
 
 
 @pytest.mark.parametrize("caller", ["teller", "mallory"])
@@ -138,10 +123,10 @@ def test_it_is_for_allowed_callers_alone(running, issuing):
         b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n",
     ],
 )
-def test_a_head_that_breaks_the_rules_is_a_400_in_json(running, issuing, teller, request_text, caller):
+def test_a_head_that_breaks_the_rules_is_a_400_in_json(running, ca, teller, request_text, caller):
     """RFC 9112 2.2, 3 and 3.2: for whoever sends it, and what follows it is not looked at."""
     after = b"GET /.mtls/caller HTTP/1.1\r\nHost: b\r\n\r\n"
-    who = teller if caller == "teller" else client(issuing, caller)
+    who = teller if caller == "teller" else client(ca, caller)
     answer = sent(running, who, request_text + b"\r\n" + after)
     assert statuses(answer) == [400], answer
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -245,17 +230,17 @@ def half_sent(desk: Desk, caller: Credential) -> Iterator[ssl.SSLSocket]:
         yield connection
 
 
-def test_an_upload_ends_with_the_certificate(desk, issuing):
-    brief = client(issuing, "teller", ends=timedelta(seconds=3))
+def test_an_upload_ends_with_the_certificate(desk, ca):
+    brief = client(ca, "teller", ends=timedelta(seconds=3))
     with desk.add_a_post().running(), half_sent(desk, brief) as connection:
         assert is_ended(connection)
     (said,) = [line for line in desk.lines if " sessions: " in line]
     assert said.endswith(f"the request of '{identity('teller')}' is ended: the certificate has expired")
 
 
-def test_a_websocket_ends_with_the_certificate(desk, issuing):
+def test_a_websocket_ends_with_the_certificate(desk, ca):
     (desk.folder / "api.py").write_text(A_WEBSOCKET)
-    brief = client(issuing, "teller", ends=timedelta(seconds=3))
+    brief = client(ca, "teller", ends=timedelta(seconds=3))
     with desk.running(), desk.connect(brief) as connection:
         connection.sendall(b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
         assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
@@ -264,8 +249,8 @@ def test_a_websocket_ends_with_the_certificate(desk, issuing):
         assert is_ended(connection)
 
 
-def test_where_nobody_looks_after_them_they_would_not(desk, issuing):
-    brief = client(issuing, "teller", ends=timedelta(seconds=2))
+def test_where_nobody_looks_after_them_they_would_not(desk, ca):
+    brief = client(ca, "teller", ends=timedelta(seconds=2))
     desk.add_a_post().rewrite("sessions.py", ("if reason is None:", "if True:"))
     with desk.running(), half_sent(desk, brief) as connection:
         until(lambda: is_refused(desk, brief))
@@ -282,29 +267,29 @@ def is_refused(desk: Desk, caller: Credential) -> bool:
         return True
 
 
-def test_an_upload_ends_when_its_caller_is_taken_off_the_allow_list(desk, issuing, teller):
+def test_an_upload_ends_when_its_caller_is_taken_off_the_allow_list(desk, ca, teller):
     with desk.add_a_post().running(), half_sent(desk, teller) as connection:
         place(desk.tls / "allowed.json", b'{"allowed": []}')
         assert is_ended(connection)
     assert any("is ended: the caller is no longer allowed" in line for line in desk.lines)
 
 
-def test_an_upload_ends_when_its_caller_is_revoked(tmp_path, root, issuing, teller):
+def test_an_upload_ends_when_its_caller_is_revoked(tmp_path, root, ca, teller):
     """By the list that the application looks into: at once, and not after the grace of who is not looked up."""
     rules = Revocation("crl", by_application=True)
-    desk = Desk(tmp_path / "desk", root, issuing, revocation=rules).add_a_post()
+    desk = Desk(tmp_path / "desk", root, ca, revocation=rules).add_a_post()
     desk.rewrite("sessions.py", ("ASK_SECONDS = 15", "ASK_SECONDS = 1"))
-    place(desk.tls / "crl.pem", crls((root, HOUR, ()), (issuing, HOUR, ())))
+    place(desk.tls / "crl.pem", crls((root, HOUR, ()), (ca, HOUR, ())))
     with desk.running(), half_sent(desk, teller) as connection:
-        place(desk.tls / "crl.pem", crls((root, HOUR, ()), (issuing, HOUR, (teller.certificate.serial_number,))))
+        place(desk.tls / "crl.pem", crls((root, HOUR, ()), (ca, HOUR, (teller.certificate.serial_number,))))
         assert is_ended(connection)
     assert any("is ended: " in line and "revoked" in line for line in desk.lines)
 
 
-def test_a_request_from_before_other_roots_or_crls_may_go_on_for_a_while(tmp_path, root, issuing, teller):
-    desk = Desk(tmp_path / "desk", root, issuing, revocation=Revocation("crl")).add_a_post()
-    place(desk.tls / "crl.pem", crls((root, HOUR, ()), (issuing, HOUR, ())))
-    newer = crls((root, HOUR, ()), (issuing, HOUR, (1,)))
+def test_a_request_from_before_other_roots_or_crls_may_go_on_for_a_while(tmp_path, root, ca, teller):
+    desk = Desk(tmp_path / "desk", root, ca, revocation=Revocation("crl")).add_a_post()
+    place(desk.tls / "crl.pem", crls((root, HOUR, ()), (ca, HOUR, ())))
+    newer = crls((root, HOUR, ()), (ca, HOUR, (1,)))
     with desk.running(), half_sent(desk, teller) as connection:
         place(desk.tls / "crl.pem", newer)
         until(lambda: any("was reloaded" in line for line in desk.lines))
@@ -325,9 +310,9 @@ def test_a_kept_connection_costs_nothing_of_this(running, teller):
     assert not any(" sessions: " in line for line in running.lines)
 
 
-def test_several_callers_share_nothing(desk, issuing, teller):
+def test_several_callers_share_nothing(desk, ca, teller):
     """Ending one request leaves the others alone."""
-    brief = client(issuing, "teller", ends=timedelta(seconds=3))
+    brief = client(ca, "teller", ends=timedelta(seconds=3))
     with desk.add_a_post().running(), half_sent(desk, teller) as other, half_sent(desk, brief) as connection:
         assert is_ended(connection)
         other.sendall(b"way")

@@ -25,7 +25,6 @@ from tests.handshake.nginx_lab import (
     Credential,
     allow,
     ask,
-    authority,
     client,
     context_of,
     identity,
@@ -43,19 +42,9 @@ FALSE = ("stale", "of the future", "about another certificate", "signed by a cli
 OPEN = "LET IN UNCHECKED"
 
 
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("root")
-
-
-@pytest.fixture(scope="module")
-def issuing(root) -> Authority:
-    return authority("issuing", root)
-
-
 @pytest.fixture
-def responder(issuing) -> Iterator[Responder]:
-    with responding(issuing) as made:
+def responder(ca) -> Iterator[Responder]:
+    with responding(ca) as made:
         yield made
 
 
@@ -91,87 +80,87 @@ class Desk:
 
 @contextlib.contextmanager
 def desk(
-    folder: Path, root: Authority, issuing: Authority, responder: Responder | None, crl: bytes | None = None,
+    folder: Path, root: Authority, ca: Authority, responder: Responder | None, crl: bytes | None = None,
     *, check: str = "ocsp", on_unavailable: str = "refuse",
 ) -> Iterator[Desk]:  # fmt: skip
     """Allows the teller. `crl`: what tls/crl.pem holds, by default good and current."""
     sources = (responder.source(),) if responder else ()
     made = server_folder(
-        folder / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)],
+        folder / "desk", server(ca, "desk", "localhost"), root, [allow("teller", ca)],
         files=Files(crl="tls/crl.pem"),
         revocation=Revocation(check, on_unavailable, responders=sources, by_application=True),
     )  # fmt: skip
-    place(made / "tls/crl.pem", crls((root, HOUR, ()), (issuing, HOUR, ())) if crl is None else crl)
+    place(made / "tls/crl.pem", crls((root, HOUR, ()), (ca, HOUR, ())) if crl is None else crl)
     (free,) = free_addresses(1)
     running_desk = Desk(free.port, made, root)
     with running(made, free.port, running_desk.lines):
         yield running_desk
 
 
-def tellers(issuing: Authority, count: int) -> list[Credential]:
-    return [client(issuing, "teller") for _ in range(count)]
+def tellers(ca: Authority, count: int) -> list[Credential]:
+    return [client(ca, "teller") for _ in range(count)]
 
 
 # --- OCSP
 
 
-def test_the_good_get_in_and_the_revoked_do_not(tmp_path, root, issuing, responder):
-    good, revoked = tellers(issuing, 2)
+def test_the_good_get_in_and_the_revoked_do_not(tmp_path, root, ca, responder):
+    good, revoked = tellers(ca, 2)
     responder.revoke(revoked)
-    with desk(tmp_path, root, issuing, responder) as it:
+    with desk(tmp_path, root, ca, responder) as it:
         assert it.lets_in(good)
         assert it.refusal(revoked) == "the certificate is revoked (OCSP: keyCompromise)"
 
 
-def test_whom_the_ca_does_not_know_is_refused_even_by_the_lenient(tmp_path, root, issuing, responder):
-    known, unknown = tellers(issuing, 2)
+def test_whom_the_ca_does_not_know_is_refused_even_by_the_lenient(tmp_path, root, ca, responder):
+    known, unknown = tellers(ca, 2)
     responder.say(unknown, ocsp.State.UNKNOWN)
     for on_unavailable in ("refuse", "allow"):
-        with desk(tmp_path / on_unavailable, root, issuing, responder, on_unavailable=on_unavailable) as it:
+        with desk(tmp_path / on_unavailable, root, ca, responder, on_unavailable=on_unavailable) as it:
             assert it.lets_in(known)
             assert "not known to its CA" in it.refusal(unknown)
 
 
 @pytest.mark.parametrize("how", FALSE)
-def test_an_answer_that_proves_nothing(tmp_path, root, issuing, responder, how):
+def test_an_answer_that_proves_nothing(tmp_path, root, ca, responder, how):
     """Refused, or (on_unavailable: allow) let in and loudly logged."""
-    rules_of_the_false(issuing)[how](responder)
-    teller, again = tellers(issuing, 2)
-    with desk(tmp_path / "strict", root, issuing, responder) as it:
+    rules_of_the_false(ca)[how](responder)
+    teller, again = tellers(ca, 2)
+    with desk(tmp_path / "strict", root, ca, responder) as it:
         assert "nobody can say whether the certificate is revoked" in it.refusal(teller)
-    with desk(tmp_path / "lenient", root, issuing, responder, on_unavailable="allow") as it:
+    with desk(tmp_path / "lenient", root, ca, responder, on_unavailable="allow") as it:
         assert it.lets_in(again)
         assert any(OPEN in line and responder.url in line for line in it.lines)
     assert responder.asked == (0 if how == "503" else 2)
 
 
-def test_every_way_of_proving_nothing_is_tried(issuing):
-    assert set(FALSE) == set(rules_of_the_false(issuing))
+def test_every_way_of_proving_nothing_is_tried(ca):
+    assert set(FALSE) == set(rules_of_the_false(ca))
 
 
-def test_nobody_listens(tmp_path, root, issuing, responder):
+def test_nobody_listens(tmp_path, root, ca, responder):
     (free,) = free_addresses(1)
     responder.port = free.port
-    teller, again = tellers(issuing, 2)
-    with desk(tmp_path / "strict", root, issuing, responder) as it:
+    teller, again = tellers(ca, 2)
+    with desk(tmp_path / "strict", root, ca, responder) as it:
         assert "Connection refused" in it.refusal(teller)
-    with desk(tmp_path / "lenient", root, issuing, responder, on_unavailable="allow") as it:
+    with desk(tmp_path / "lenient", root, ca, responder, on_unavailable="allow") as it:
         assert it.lets_in(again)
         assert any(OPEN in line for line in it.lines)
 
 
-def test_who_is_revoked_stays_out_of_the_lenient(tmp_path, root, issuing, responder):
-    (revoked,) = tellers(issuing, 1)
+def test_who_is_revoked_stays_out_of_the_lenient(tmp_path, root, ca, responder):
+    (revoked,) = tellers(ca, 1)
     responder.revoke(revoked)
-    with desk(tmp_path, root, issuing, responder, on_unavailable="allow") as it:
+    with desk(tmp_path, root, ca, responder, on_unavailable="allow") as it:
         assert "revoked" in it.refusal(revoked)
         assert not any(OPEN in line for line in it.lines)
 
 
-def test_the_responder_is_asked_once(tmp_path, root, issuing, responder):
-    good, revoked = tellers(issuing, 2)
+def test_the_responder_is_asked_once(tmp_path, root, ca, responder):
+    good, revoked = tellers(ca, 2)
     responder.revoke(revoked)
-    with desk(tmp_path, root, issuing, responder) as it, concurrent.futures.ThreadPoolExecutor(8) as pool:
+    with desk(tmp_path, root, ca, responder) as it, concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert all(pool.map(lambda _: it.lets_in(good), range(8)))
         assert responder.asked == 1
         assert not any(it.lets_in(revoked) for _ in range(3))
@@ -180,18 +169,18 @@ def test_the_responder_is_asked_once(tmp_path, root, issuing, responder):
         assert it.lets_in(good)  # believed until its nextUpdate
 
 
-def test_an_answer_is_believed_until_its_end_and_no_longer(tmp_path, root, issuing, responder):
-    (teller,) = tellers(issuing, 1)
+def test_an_answer_is_believed_until_its_end_and_no_longer(tmp_path, root, ca, responder):
+    (teller,) = tellers(ca, 1)
     responder.ends = timedelta(seconds=2)
-    with desk(tmp_path, root, issuing, responder) as it:
+    with desk(tmp_path, root, ca, responder) as it:
         assert it.lets_in(teller)
         responder.revoke(teller)
         until(lambda: not it.lets_in(teller))
         assert responder.asked == 2
 
 
-def test_a_caller_that_hangs_the_responder_keeps_nobody_else_waiting(tmp_path, root, issuing, responder):
-    first, second = tellers(issuing, 2)
+def test_a_caller_that_hangs_the_responder_keeps_nobody_else_waiting(tmp_path, root, ca, responder):
+    first, second = tellers(ca, 2)
     with contextlib.ExitStack() as stack:
         held = concurrent.futures.Future()  # type: ignore[var-annotated]
         stack.callback(lambda: held.done() or held.set_result(None))
@@ -203,7 +192,7 @@ def test_a_caller_that_hangs_the_responder_keeps_nobody_else_waiting(tmp_path, r
             return answer(request)
 
         responder.respond = hold
-        it = stack.enter_context(desk(tmp_path, root, issuing, responder))
+        it = stack.enter_context(desk(tmp_path, root, ca, responder))
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
         waiting = pool.submit(it.lets_in, first)
         until(lambda: responder.asked == 1)
@@ -213,21 +202,21 @@ def test_a_caller_that_hangs_the_responder_keeps_nobody_else_waiting(tmp_path, r
         assert waiting.result(timeout=20)
 
 
-def test_strangers_are_not_asked_about(tmp_path, root, issuing, responder):
-    with desk(tmp_path, root, issuing, responder) as it:
-        assert "may not call" in it.refusal(client(issuing, "mallory"))
+def test_strangers_are_not_asked_about(tmp_path, root, ca, responder):
+    with desk(tmp_path, root, ca, responder) as it:
+        assert "may not call" in it.refusal(client(ca, "mallory"))
         assert responder.asked == 0
-        assert it.lets_in(tellers(issuing, 1)[0])
+        assert it.lets_in(tellers(ca, 1)[0])
         assert responder.asked == 1
 
 
-def test_a_certificate_does_not_choose_who_answers_for_it(tmp_path, root, issuing, responder):
+def test_a_certificate_does_not_choose_who_answers_for_it(tmp_path, root, ca, responder):
     """tls/responders.json names the CA's responder; without an entry for the issuer's key nobody is asked."""
-    (teller,) = tellers(issuing, 1)
-    with desk(tmp_path, root, issuing, responder) as it:
+    (teller,) = tellers(ca, 1)
+    with desk(tmp_path, root, ca, responder) as it:
         file = it.folder / "tls/responders.json"
         text = file.read_text()
-        place(file, text.replace(keys.spki_sha256(issuing.certificate), "0" * 64).encode())
+        place(file, text.replace(keys.spki_sha256(ca.certificate), "0" * 64).encode())
         assert "names no responder" in it.refusal(teller)
         assert responder.asked == 0
         place(file, text.encode())
@@ -235,23 +224,23 @@ def test_a_certificate_does_not_choose_who_answers_for_it(tmp_path, root, issuin
 
 
 @pytest.mark.parametrize("on_unavailable", ["refuse", "allow"])
-def test_intermediates_are_looked_up_in_the_crls(tmp_path, root, issuing, responder, on_unavailable):
-    teller, again = tellers(issuing, 2)
-    good = crls((root, HOUR, ()), (issuing, HOUR, ()))
-    with desk(tmp_path, root, issuing, responder, good, on_unavailable=on_unavailable) as it:
+def test_intermediates_are_looked_up_in_the_crls(tmp_path, root, ca, responder, on_unavailable):
+    teller, again = tellers(ca, 2)
+    good = crls((root, HOUR, ()), (ca, HOUR, ()))
+    with desk(tmp_path, root, ca, responder, good, on_unavailable=on_unavailable) as it:
         assert it.lets_in(teller)
-        revoked = (issuing.certificate.serial_number,)
-        place(it.folder / "tls/crl.pem", crls((root, HOUR, revoked), (issuing, HOUR, ())))
+        revoked = (ca.certificate.serial_number,)
+        place(it.folder / "tls/crl.pem", crls((root, HOUR, revoked), (ca, HOUR, ())))
         assert "a certificate of the chain is revoked (CRL)" in it.refusal(teller)
         # An expired list still says who is revoked.
-        place(it.folder / "tls/crl.pem", crls((root, -HOUR, revoked), (issuing, HOUR, ())))
+        place(it.folder / "tls/crl.pem", crls((root, -HOUR, revoked), (ca, HOUR, ())))
         assert "a certificate of the chain is revoked (CRL)" in it.refusal(teller)
-        for missing in (crls((root, -HOUR, ()), (issuing, HOUR, ())), crls((issuing, HOUR, ())), b""):
+        for missing in (crls((root, -HOUR, ()), (ca, HOUR, ())), crls((ca, HOUR, ())), b""):
             place(it.folder / "tls/crl.pem", missing)
             assert it.lets_in(again) == (on_unavailable == "allow")
         assert any(OPEN in line for line in it.lines) == (on_unavailable == "allow")
         # The leaf's own issuer answers by OCSP: its CRL is not looked at.
-        place(it.folder / "tls/crl.pem", crls((root, HOUR, ()), (issuing, -HOUR, ())))
+        place(it.folder / "tls/crl.pem", crls((root, HOUR, ()), (ca, -HOUR, ())))
         assert it.lets_in(teller)
 
 
@@ -263,10 +252,10 @@ def test_a_leaf_of_the_root_needs_no_crl(tmp_path, root):
         assert "revoked" in it.refusal(revoked)
 
 
-def test_an_open_connection_is_asked_about_again(tmp_path, root, issuing, responder):
-    (teller,) = tellers(issuing, 1)
+def test_an_open_connection_is_asked_about_again(tmp_path, root, ca, responder):
+    (teller,) = tellers(ca, 1)
     responder.ends = timedelta(seconds=2)
-    with desk(tmp_path, root, issuing, responder) as it:
+    with desk(tmp_path, root, ca, responder) as it:
         plain = socket.create_connection(("127.0.0.1", it.port), timeout=15)
         with context_of(teller, root).wrap_socket(plain, server_hostname="localhost") as tls:
 
@@ -282,16 +271,16 @@ def test_an_open_connection_is_asked_about_again(tmp_path, root, issuing, respon
             until(lambda: status() == 403)
 
 
-def test_openssl_as_responder(tmp_path, root, issuing):
+def test_openssl_as_responder(tmp_path, root, ca):
     """The same against the responder of another house."""
-    good, revoked = tellers(issuing, 2)
+    good, revoked = tellers(ca, 2)
     lines = []
     for status, one in (("V\t301231235959Z\t", good), ("R\t301231235959Z\t200101000000Z,superseded", revoked)):
         serial = f"{one.certificate.serial_number:X}"
         lines.append(f"{status}\t{serial.zfill(len(serial) + len(serial) % 2)}\tunknown\t/CN=teller\n")
     (tmp_path / "index.txt").write_text("".join(lines))
-    (tmp_path / "ca.pem").write_bytes(bundles.pem(issuing.certificate))
-    (tmp_path / "key.pem").write_bytes(keys.to_pem(issuing.issuer.key))
+    (tmp_path / "ca.pem").write_bytes(bundles.pem(ca.certificate))
+    (tmp_path / "key.pem").write_bytes(keys.to_pem(ca.issuer.key))
     (free,) = free_addresses(1)
     command = ["openssl", "ocsp", "-port", str(free.port), "-index", "index.txt", "-CA", "ca.pem", "-rsigner", "ca.pem",
                "-rkey", "key.pem", "-nmin", "5", "-ignore_err"]  # fmt: skip
@@ -299,8 +288,8 @@ def test_openssl_as_responder(tmp_path, root, issuing):
     try:
         assert process.stdout is not None
         assert next(line for line in process.stdout if "waiting for" in line.lower())
-        responder = Responder(issuing, issuing.issuer, port=free.port)
-        with desk(tmp_path, root, issuing, responder) as it:
+        responder = Responder(ca, ca.issuer, port=free.port)
+        with desk(tmp_path, root, ca, responder) as it:
             assert it.lets_in(good)
             assert it.refusal(revoked) == "the certificate is revoked (OCSP: superseded)"
     finally:
@@ -308,9 +297,9 @@ def test_openssl_as_responder(tmp_path, root, issuing):
         process.wait()
 
 
-def test_without_the_openssl_command_it_does_not_start(tmp_path, root, issuing, responder):
+def test_without_the_openssl_command_it_does_not_start(tmp_path, root, ca, responder):
     folder = server_folder(
-        tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)],
+        tmp_path / "desk", server(ca, "desk", "localhost"), root, [allow("teller", ca)],
         revocation=Revocation("ocsp", responders=(responder.source(),), by_application=True),
     )  # fmt: skip
     (bare := tmp_path / "bin").mkdir()
@@ -334,15 +323,15 @@ def test_without_the_openssl_command_it_does_not_start(tmp_path, root, issuing, 
 
 
 @pytest.mark.parametrize("check", ["allow", "refuse"])
-def test_crls_with_leniency(tmp_path, root, issuing, check):
-    good, revoked = tellers(issuing, 2)
+def test_crls_with_leniency(tmp_path, root, ca, check):
+    good, revoked = tellers(ca, 2)
     listed = (revoked.certificate.serial_number,)
-    with desk(tmp_path, root, issuing, None, check="crl", on_unavailable=check) as it:
+    with desk(tmp_path, root, ca, None, check="crl", on_unavailable=check) as it:
         assert it.lets_in(good)
-        place(it.folder / "tls/crl.pem", crls((root, HOUR, ()), (issuing, HOUR, listed)))
+        place(it.folder / "tls/crl.pem", crls((root, HOUR, ()), (ca, HOUR, listed)))
         assert it.lets_in(good)
         assert "revoked (CRL)" in it.refusal(revoked)
-        place(it.folder / "tls/crl.pem", crls((root, HOUR, ()), (issuing, -HOUR, listed)))
+        place(it.folder / "tls/crl.pem", crls((root, HOUR, ()), (ca, -HOUR, listed)))
         assert it.lets_in(good) == (check == "allow")
         assert "revoked (CRL)" in it.refusal(revoked)
         for missing in (crls((root, HOUR, ())), b""):

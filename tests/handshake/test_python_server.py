@@ -46,21 +46,6 @@ AGO = timedelta(minutes=-5)
 REFUSED = (ssl.SSLError, ConnectionError, http.client.HTTPException)
 
 
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("root")
-
-
-@pytest.fixture(scope="module")
-def issuing(root) -> Authority:
-    return authority("issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(issuing) -> Credential:
-    return client(issuing, "teller")
-
-
 @pytest.fixture
 def port() -> int:
     return free_addresses(1)[0].port
@@ -89,13 +74,13 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory, root, issuing, teller) -> Iterator[Desk]:
+def desk(tmp_path_factory, root, ca, teller) -> Iterator[Desk]:
     """One plain server that allows the teller alone; tests that change it have their own."""
     folder = server_folder(
         tmp_path_factory.mktemp("plain") / "desk",
-        server(issuing, "desk", "localhost"),
+        server(ca, "desk", "localhost"),
         root,
-        [allow("teller", issuing)],
+        [allow("teller", ca)],
     )
     (free,) = free_addresses(1)
     with running(folder, free.port):
@@ -115,24 +100,24 @@ def test_a_drawn_caller_is_answered(desk, teller):
 
 
 @pytest.mark.parametrize("path", ["/.mtls/caller", "/.mtls/caller?x"])
-def test_who_called_is_told_to_allowed_callers_by_get_alone(desk, teller, issuing, path):
+def test_who_called_is_told_to_allowed_callers_by_get_alone(desk, teller, ca, path):
     refused = desk.ask(teller, path, method="POST", body=b"GET /.mtls/caller HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (refused.status, refused.headers["allow"], refused.headers["connection"]) == (405, "GET, HEAD", "close")
-    assert desk.ask(client(issuing, "mallory"), path).status == 403
+    assert desk.ask(client(ca, "mallory"), path).status == 403
 
 
 def test_a_leaf_without_its_intermediates_is_enough(desk, teller):
     assert desk.ask(teller.alone).status == 200
 
 
-def test_a_valid_caller_who_is_not_drawn_gets_403(desk, issuing):
-    answer = desk.ask(client(issuing, "mallory"))
+def test_a_valid_caller_who_is_not_drawn_gets_403(desk, ca):
+    answer = desk.ask(client(ca, "mallory"))
     assert (answer.status, answer.error) == (403, f"{identity('mallory')} may not call desk")
 
 
 @pytest.mark.parametrize("key", [KeyType.RSA_2048, KeyType.EC_P384, KeyType.EC_P521, KeyType.ED25519])
-def test_other_keys_get_in(desk, issuing, key):
-    assert desk.ask(client(issuing, "teller", key=key)).status == 200
+def test_other_keys_get_in(desk, ca, key):
+    assert desk.ask(client(ca, "teller", key=key)).status == 200
 
 
 def test_a_sibling_ca_gets_nobody_in(desk, root, teller):
@@ -142,15 +127,15 @@ def test_a_sibling_ca_gets_nobody_in(desk, root, teller):
 
 
 def test_a_namesake_of_the_issuer_under_the_same_root_gets_nobody_in(desk, root):
-    namesake = authority("issuing", root)
+    namesake = authority("Lab Issuing", root)
     forged = client(namesake, "teller")
     assert desk.refuses(forged) or desk.ask(forged).status == 403
 
 
-def test_another_trusted_root_gets_nobody_in(tmp_path, root, issuing, teller, port):
+def test_another_trusted_root_gets_nobody_in(tmp_path, root, ca, teller, port):
     other = authority("other")
-    namesake = authority("issuing", other)
-    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)])
+    namesake = authority("Lab Issuing", other)
+    folder = server_folder(tmp_path / "desk", server(ca, "desk", "localhost"), root, [allow("teller", ca)])
     (folder / "tls/ca.pem").write_bytes(bundles.chain_pem([root.certificate, other.certificate]))
     with running(folder, port):
         two_roots = Desk(folder, port, root)
@@ -165,39 +150,39 @@ def test_no_certificate_is_refused(desk):
 @pytest.mark.parametrize(
     "how", [{"starts": 2 * AGO, "ends": AGO}, {"starts": -AGO, "ends": -2 * AGO}], ids=["expired", "not yet valid"]
 )
-def test_outside_its_time_it_is_refused(desk, issuing, how):
-    assert desk.refuses(client(issuing, "teller", **how))
+def test_outside_its_time_it_is_refused(desk, ca, how):
+    assert desk.refuses(client(ca, "teller", **how))
 
 
 def test_a_foreign_root_of_the_same_name_is_refused(desk):
-    foreign = authority("issuing", authority("root"))
+    foreign = authority("Lab Issuing", authority("Lab Root"))
     assert desk.refuses(client(foreign, "teller"))
 
 
-def test_a_certificate_signed_by_a_leaf_is_refused(desk, issuing, teller):
+def test_a_certificate_signed_by_a_leaf_is_refused(desk, ca, teller):
     from scaffold.pki.issue import Issuer
 
-    leaf = Authority(Issuer(teller.certificate, teller.key), (teller.certificate, *issuing.chain))
+    leaf = Authority(Issuer(teller.certificate, teller.key), (teller.certificate, *ca.chain))
     assert desk.refuses(client(leaf, "teller"))
 
 
-def test_a_servers_certificate_is_refused(desk, issuing):
-    assert desk.refuses(client(issuing, "teller", fault=Fault.WRONG_EKU))
+def test_a_servers_certificate_is_refused(desk, ca):
+    assert desk.refuses(client(ca, "teller", fault=Fault.WRONG_EKU))
 
 
-def test_a_certificate_without_any_eku_gets_403(desk, issuing):
-    answer = desk.ask(client(issuing, "teller", fault=Fault.NO_EKU))
+def test_a_certificate_without_any_eku_gets_403(desk, ca):
+    answer = desk.ask(client(ca, "teller", fault=Fault.NO_EKU))
     assert answer.status == 403
     assert "clientAuth" in answer.error
 
 
-def test_a_certificate_without_an_identity_gets_403(desk, issuing):
-    answer = desk.ask(client(issuing, "teller", fault=Fault.NO_SAN))
+def test_a_certificate_without_an_identity_gets_403(desk, ca):
+    answer = desk.ask(client(ca, "teller", fault=Fault.NO_SAN))
     assert answer.status == 403
     assert "no URI name and no DNS name" in answer.error
 
 
-def test_two_identities_are_none(desk, issuing):
+def test_two_identities_are_none(desk, ca):
     from scaffold.pki import issue
     from scaffold.pki.profiles import CertificateProfile
     from scaffold.topology.model import San, SanType, Subject
@@ -207,8 +192,8 @@ def test_two_identities_are_none(desk, issuing):
     key = new_key(KeyType.EC_P256)
     profile = CertificateProfile(Subject(common_name="teller"), "client", sans)
     dates = {"not_before": now() + AGO, "not_after": now() - AGO}
-    double = issue.sign(profile, key.public_key(), issuing.issuer, serial=new_serial(), **dates)
-    answer = desk.ask(Credential(double, key, issuing.chain))
+    double = issue.sign(profile, key.public_key(), ca.issuer, serial=new_serial(), **dates)
+    answer = desk.ask(Credential(double, key, ca.chain))
     assert answer.status == 403
     assert "2 URI names" in answer.error
 
@@ -220,8 +205,8 @@ def resume(desk: Desk, context: ssl.SSLContext) -> Answer:
     return desk.ask(None, context=context, session=kept[0] if kept else None)
 
 
-def test_a_resumed_session_is_judged_like_the_first(desk, issuing, teller, root):
-    for caller, status in ((teller, 200), (client(issuing, "mallory"), 403)):
+def test_a_resumed_session_is_judged_like_the_first(desk, ca, teller, root):
+    for caller, status in ((teller, 200), (client(ca, "mallory"), 403)):
         context = context_of(caller, root)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         answer = resume(desk, context)
@@ -233,8 +218,8 @@ def test_tls_1_3_resumes_nothing(desk, teller, root):
     assert (answer.status, answer.resumed) == (200, False)
 
 
-def test_a_resumed_session_ends_with_the_certificate(desk, issuing, root):
-    brief = client(issuing, "teller", ends=timedelta(seconds=8))
+def test_a_resumed_session_ends_with_the_certificate(desk, ca, root):
+    brief = client(ca, "teller", ends=timedelta(seconds=8))
     context = context_of(brief, root)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     kept: list[ssl.SSLSession] = []
@@ -252,48 +237,48 @@ def test_a_resumed_session_ends_with_the_certificate(desk, issuing, root):
 
 
 @pytest.fixture
-def checking(tmp_path, root, issuing, port) -> Iterator[Desk]:
+def checking(tmp_path, root, ca, port) -> Iterator[Desk]:
     """A server that checks CRLs, none of them empty-handed."""
     folder = server_folder(
         tmp_path / "desk",
-        server(issuing, "desk", "localhost"),
+        server(ca, "desk", "localhost"),
         root,
-        [allow("teller", issuing)],
+        [allow("teller", ca)],
         revocation=Revocation("crl"),
         files=Files(crl="tls/crl.pem"),
     )
-    (folder / "tls/crl.pem").write_bytes(crl_of(root) + crl_of(issuing))
+    (folder / "tls/crl.pem").write_bytes(crl_of(root) + crl_of(ca))
     with running(folder, port):
         yield Desk(folder, port, root)
 
 
-def test_a_revoked_caller_is_refused_without_a_restart(checking, root, issuing, teller):
-    other = client(issuing, "teller")
+def test_a_revoked_caller_is_refused_without_a_restart(checking, root, ca, teller):
+    other = client(ca, "teller")
     assert checking.ask(teller).status == 200
-    place(checking.tls / "crl.pem", crl_of(root) + crl_of(issuing, teller))
+    place(checking.tls / "crl.pem", crl_of(root) + crl_of(ca, teller))
     until(lambda: checking.refuses(teller))
     assert checking.ask(other).status == 200
 
 
-def test_a_revoked_intermediate_is_refused(checking, root, issuing, teller):
-    place(checking.tls / "crl.pem", crl_of(root, Credential(issuing.certificate, teller.key, ())) + crl_of(issuing))
+def test_a_revoked_intermediate_is_refused(checking, root, ca, teller):
+    place(checking.tls / "crl.pem", crl_of(root, Credential(ca.certificate, teller.key, ())) + crl_of(ca))
     until(lambda: checking.refuses(teller))
 
 
-def test_an_expired_crl_refuses_everyone(checking, root, issuing, teller):
-    place(checking.tls / "crl.pem", crl_of(root) + crl_of(issuing, ends=AGO))
+def test_an_expired_crl_refuses_everyone(checking, root, ca, teller):
+    place(checking.tls / "crl.pem", crl_of(root) + crl_of(ca, ends=AGO))
     until(lambda: checking.refuses(teller))
 
 
-def test_a_new_crl_ends_connections_that_were_made_before(checking, root, issuing, teller):
+def test_a_new_crl_ends_connections_that_were_made_before(checking, root, ca, teller):
     connection = http.client.HTTPSConnection("localhost", checking.port, timeout=20, context=context_of(teller, root))
     connection.request("GET", "/")
     assert connection.getresponse().read()
-    place(checking.tls / "crl.pem", crl_of(root) + crl_of(issuing, teller))
+    place(checking.tls / "crl.pem", crl_of(root) + crl_of(ca, teller))
     assert connection.sock.recv(1) == b""  # it is closed while nothing is asked
 
 
-def test_a_connection_that_has_had_no_answer_yet_gets_it_after_a_new_crl(checking, root, issuing, teller):
+def test_a_connection_that_has_had_no_answer_yet_gets_it_after_a_new_crl(checking, root, ca, teller):
     young, old = (
         http.client.HTTPSConnection("localhost", checking.port, timeout=20, context=context_of(teller, root))
         for _ in range(2)
@@ -301,7 +286,7 @@ def test_a_connection_that_has_had_no_answer_yet_gets_it_after_a_new_crl(checkin
     young.connect()
     old.request("GET", "/")
     assert old.getresponse().read()
-    place(checking.tls / "crl.pem", crl_of(root) + crl_of(issuing, client(issuing, "other")))
+    place(checking.tls / "crl.pem", crl_of(root) + crl_of(ca, client(ca, "other")))
     assert old.sock.recv(1) == b""
     young.request("GET", "/")
     answer = young.getresponse()
@@ -314,18 +299,18 @@ def test_a_connection_that_has_had_no_answer_yet_gets_it_after_a_new_crl(checkin
 
 
 @pytest.fixture
-def own_desk(tmp_path, root, issuing, port) -> Iterator[tuple[Desk, object]]:
+def own_desk(tmp_path, root, ca, port) -> Iterator[tuple[Desk, object]]:
     folder = server_folder(
         tmp_path / "a folder with a space" / "desk",
-        server(issuing, "desk", "localhost"),
+        server(ca, "desk", "localhost"),
         root,
-        [allow("teller", issuing)],
+        [allow("teller", ca)],
     )
     with running(folder, port) as service:
         yield Desk(folder, port, root), service
 
 
-def test_new_certificates_are_taken_under_traffic(own_desk, issuing, teller, root):
+def test_new_certificates_are_taken_under_traffic(own_desk, ca, teller, root):
     desk, service = own_desk
     failures: list[object] = []
     answered = 0
@@ -349,7 +334,7 @@ def test_new_certificates_are_taken_under_traffic(own_desk, issuing, teller, roo
     thread.start()
     try:
         for _ in range(25):
-            new = server(issuing, "desk", "localhost")
+            new = server(ca, "desk", "localhost")
             # Renamed one after the other: in between they do not match, and HUP comes at that moment too.
             place(desk.tls / "key.pem", keys.to_pem(new.key))
             service.signal(signal.SIGHUP)
@@ -365,19 +350,19 @@ def test_new_certificates_are_taken_under_traffic(own_desk, issuing, teller, roo
     assert answered >= 25
 
 
-def test_what_does_not_load_leaves_the_old_in_place(own_desk, issuing, teller):
+def test_what_does_not_load_leaves_the_old_in_place(own_desk, ca, teller):
     desk, service = own_desk
     before = desk.ask(teller).shown
     place(desk.tls / "cert.pem", b"garbage")
     until(lambda: any("the old material serves on" in line for line in service.last_lines))
     assert desk.ask(teller).shown == before
-    new = server(issuing, "desk", "localhost")
+    new = server(ca, "desk", "localhost")
     place(desk.tls / "key.pem", keys.to_pem(new.key))
     place(desk.tls / "cert.pem", bundles.chain_pem([new.certificate, *new.chain]))
     until(lambda: desk.ask(teller).shown == bundles.der(new.certificate))
 
 
-def test_a_new_allow_list_holds_for_open_connections_too(own_desk, issuing, teller, root):
+def test_a_new_allow_list_holds_for_open_connections_too(own_desk, ca, teller, root):
     desk, _ = own_desk
     connection = http.client.HTTPSConnection("localhost", desk.port, timeout=20, context=context_of(teller, root))
 
@@ -392,8 +377,8 @@ def test_a_new_allow_list_holds_for_open_connections_too(own_desk, issuing, tell
     until(lambda: status() == 403)
 
 
-def test_a_copied_folder_runs(tmp_path, root, issuing, teller, port):
-    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)])
+def test_a_copied_folder_runs(tmp_path, root, ca, teller, port):
+    folder = server_folder(tmp_path / "desk", server(ca, "desk", "localhost"), root, [allow("teller", ca)])
     moved = copied(folder, tmp_path / "elsewhere")
     with running(moved, port):
         assert Desk(moved, port, root).ask(teller).status == 200
@@ -428,8 +413,8 @@ def test_a_silent_client_is_hung_up_on(desk):
         assert silent.recv(1) == b""
 
 
-def test_head_is_get_without_the_body(desk, issuing, teller, root):
-    for caller, path, status in ((teller, "/", 200), (teller, "/nothing", 404), (client(issuing, "mallory"), "/", 403)):
+def test_head_is_get_without_the_body(desk, ca, teller, root):
+    for caller, path, status in ((teller, "/", 200), (teller, "/nothing", 404), (client(ca, "mallory"), "/", 403)):
         connection = http.client.HTTPSConnection("localhost", desk.port, timeout=20, context=context_of(caller, root))
         connection.request("HEAD", path)
         head = connection.getresponse()
@@ -445,8 +430,8 @@ def test_other_methods_are_not_allowed(desk, teller, method):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
-def test_a_caller_who_may_not_call_learns_nothing_of_methods(desk, issuing, method):
-    assert desk.ask(client(issuing, "mallory"), method=method).status == 403
+def test_a_caller_who_may_not_call_learns_nothing_of_methods(desk, ca, method):
+    assert desk.ask(client(ca, "mallory"), method=method).status == 403
 
 
 def test_other_paths_are_not_found(desk, teller):
@@ -482,29 +467,29 @@ def test_a_body_is_not_taken_for_the_next_request(desk, teller):
     assert answer.headers["connection"] == "close"
 
 
-def test_headers_of_identity_are_believed_from_gateways_alone(tmp_path, root, issuing, port):
+def test_headers_of_identity_are_believed_from_gateways_alone(tmp_path, root, ca, port):
     folder = server_folder(
         tmp_path / "desk",
-        server(issuing, "desk", "localhost"),
+        server(ca, "desk", "localhost"),
         root,
         [
-            allow("teller", issuing, roles=["reader", "x.Y_z-1"]),
-            allow("gateway", issuing, gateway=True, roles=["front"]),
+            allow("teller", ca, roles=["reader", "x.Y_z-1"]),
+            allow("gateway", ca, gateway=True, roles=["front"]),
         ],
     )
-    claim = (("X-Client-Subject", "CN=boss"), ("X-Client-Issuer", "CN=issuing"))
+    claim = (("X-Client-Subject", "CN=boss"), ("X-Client-Issuer", "CN=Lab Issuing"))
     roles = ("X-Client-Roles", "admin, approver")
-    gateway = client(issuing, "gateway")
+    gateway = client(ca, "gateway")
     with running(folder, port):
         desk = Desk(folder, port, root)
-        believed = {"subject": "CN=boss", "issuer": "CN=issuing", "roles": []}
+        believed = {"subject": "CN=boss", "issuer": "CN=Lab Issuing", "roles": []}
         assert desk.ask(gateway, headers=claim).json["on_behalf_of"] == believed
         with_roles = desk.ask(gateway, headers=(*claim, roles)).json
         assert with_roles["on_behalf_of"] == {**believed, "roles": ["admin", "approver"]}
         assert with_roles["roles"] == ["front"]
         assert desk.ask(gateway, headers=(roles,)).json["on_behalf_of"] is None
         for path in ("/", "/.mtls/caller"):
-            direct = desk.ask(client(issuing, "teller"), path, headers=(*claim, roles)).json
+            direct = desk.ask(client(ca, "teller"), path, headers=(*claim, roles)).json
             assert (direct["on_behalf_of"], direct["roles"]) == (None, ["reader", "x.Y_z-1"])
         assert desk.ask(gateway, headers=(*claim, claim[0])).status == 400
         assert desk.ask(gateway, headers=(*claim, roles, roles)).status == 400
@@ -512,8 +497,8 @@ def test_headers_of_identity_are_believed_from_gateways_alone(tmp_path, root, is
             assert desk.ask(gateway, headers=(*claim, ("X-Client-Roles", malformed))).status == 400
 
 
-def test_term_ends_it_well_with_a_request_under_way(tmp_path, root, issuing, teller, port):
-    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [allow("teller", issuing)])
+def test_term_ends_it_well_with_a_request_under_way(tmp_path, root, ca, teller, port):
+    folder = server_folder(tmp_path / "desk", server(ca, "desk", "localhost"), root, [allow("teller", ca)])
     with running(folder, port) as service:
         assert Desk(folder, port, root).ask(teller).status == 200
         service.signal(signal.SIGTERM)
@@ -521,8 +506,8 @@ def test_term_ends_it_well_with_a_request_under_way(tmp_path, root, issuing, tel
         assert service._process.returncode == 0
 
 
-def test_a_taken_port_is_one_clear_line(tmp_path, root, issuing, desk):
-    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [])
+def test_a_taken_port_is_one_clear_line(tmp_path, root, ca, desk):
+    folder = server_folder(tmp_path / "desk", server(ca, "desk", "localhost"), root, [])
     ended = subprocess.run(
         [folder / "run.sh"], env={"PATH": "/usr/bin:/bin", "LISTEN": f"127.0.0.1:{desk.port}"},
         capture_output=True, text=True, timeout=20, check=False,
@@ -536,31 +521,29 @@ def test_a_taken_port_is_one_clear_line(tmp_path, root, issuing, desk):
 
 
 @pytest.fixture
-def vault(tmp_path, root, issuing) -> Iterator[Desk]:
+def vault(tmp_path, root, ca) -> Iterator[Desk]:
     """A second server, which the first may call."""
     (free,) = free_addresses(1)
-    folder = server_folder(
-        tmp_path / "vault", server(issuing, "vault", "vault.internal"), root, [allow("desk", issuing)]
-    )
+    folder = server_folder(tmp_path / "vault", server(ca, "vault", "vault.internal"), root, [allow("desk", ca)])
     with running(folder, free.port):
         yield Desk(folder, free.port, root)
 
 
-def calling_folder(folder: Path, root: Authority, issuing: Authority) -> Path:
+def calling_folder(folder: Path, root: Authority, ca: Authority) -> Path:
     made = server_folder(
         folder,
-        server(issuing, "desk", "localhost"),
+        server(ca, "desk", "localhost"),
         root,
-        [allow("teller", issuing)],
+        [allow("teller", ca)],
         calls=(call_of("the-vault", 1, "vault.internal"),),
     )
-    client(issuing, "desk").write(made / "tls/client-cert.pem", made / "tls/client-key.pem")
+    client(ca, "desk").write(made / "tls/client-cert.pem", made / "tls/client-key.pem")
     (made / "tls/client-ca.pem").write_bytes(bundles.pem(root.certificate))
     return made
 
 
-def test_a_call_answers_with_what_came_back(tmp_path, root, issuing, teller, port, vault):
-    folder = calling_folder(tmp_path / "desk", root, issuing)
+def test_a_call_answers_with_what_came_back(tmp_path, root, ca, teller, port, vault):
+    folder = calling_folder(tmp_path / "desk", root, ca)
     with running(folder, port, CALL_THE_VAULT=f"127.0.0.1:{vault.port}"):
         desk = Desk(folder, port, root)
         answer = desk.ask(teller, "/call/the-vault")
@@ -570,15 +553,15 @@ def test_a_call_answers_with_what_came_back(tmp_path, root, issuing, teller, por
 
 
 @pytest.mark.parametrize("wrong", ["name", "root", "expired", "eku", "no eku", "nobody"])
-def test_a_wrong_callee_is_a_502_with_the_reason(tmp_path, root, issuing, teller, port, vault, wrong):
+def test_a_wrong_callee_is_a_502_with_the_reason(tmp_path, root, ca, teller, port, vault, wrong):
     false = {
-        "name": lambda: server(issuing, "vault", "other.internal"),
-        "root": lambda: server(authority("issuing", authority("root")), "vault", "vault.internal"),
-        "expired": lambda: server(issuing, "vault", "vault.internal", starts=2 * AGO, ends=AGO),
-        "eku": lambda: server(issuing, "vault", "vault.internal", fault=Fault.WRONG_EKU),
-        "no eku": lambda: server(issuing, "vault", "vault.internal", fault=Fault.NO_EKU),
+        "name": lambda: server(ca, "vault", "other.internal"),
+        "root": lambda: server(authority("Lab Issuing", authority("Lab Root")), "vault", "vault.internal"),
+        "expired": lambda: server(ca, "vault", "vault.internal", starts=2 * AGO, ends=AGO),
+        "eku": lambda: server(ca, "vault", "vault.internal", fault=Fault.WRONG_EKU),
+        "no eku": lambda: server(ca, "vault", "vault.internal", fault=Fault.NO_EKU),
     }
-    folder = calling_folder(tmp_path / "desk", root, issuing)
+    folder = calling_folder(tmp_path / "desk", root, ca)
     target = vault.port
     if wrong == "nobody":
         target = free_addresses(1)[0].port
@@ -594,8 +577,8 @@ def test_a_wrong_callee_is_a_502_with_the_reason(tmp_path, root, issuing, teller
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1, "listen": 2}', '{"allowed": 3}'])
-def test_settings_that_cannot_be_used_are_one_clear_line(tmp_path, root, issuing, text):
-    folder = server_folder(tmp_path / "desk", server(issuing, "desk", "localhost"), root, [])
+def test_settings_that_cannot_be_used_are_one_clear_line(tmp_path, root, ca, text):
+    folder = server_folder(tmp_path / "desk", server(ca, "desk", "localhost"), root, [])
     (folder / "settings.json").write_text(text)
     ended = subprocess.run([folder / "run.sh"], capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 1

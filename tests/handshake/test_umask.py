@@ -16,7 +16,7 @@ from scaffold.pki import keys
 from scaffold.running.services import free_addresses
 from scaffold.settings.values import Revocation, Source
 from tests.handshake import dotnet_lab
-from tests.handshake.nginx_lab import Authority, Credential, allow, authority, call_of, client, project
+from tests.handshake.nginx_lab import Authority, Credential, allow, call_of, project
 from tests.handshake.postgresql_lab import require_postgresql
 from tests.handshake.python_lab import Desk, client_folder, place
 from tests.handshake.revocation_lab import HOUR, crls
@@ -26,21 +26,6 @@ from tests.requirements import require, require_command
 NOT_REACHABLE = 5
 UMASK = "umask u+rwx"
 UNDER_777 = ["sh", "-c", 'umask 777; exec "$@"', "sh"]
-
-
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
-
-
-@pytest.fixture(scope="module")
-def teller(ca: Authority) -> Credential:
-    return client(ca, "teller")
 
 
 @pytest.fixture
