@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from scaffold.running.services import free_addresses
-from scaffold.store.layout import Layout
 from scaffold.topology.model import Client
 from scaffold.verify.model import Probe, Result
 from tests.handshake.postgresql_lab import require_postgresql
@@ -73,8 +72,7 @@ def test_each_callee_is_believed_by_its_own_root_alone(sound: Lab) -> None:
 
 
 def test_one_file_of_all_roots_is_found_out(sound: Lab, tmp_path: Path) -> None:
-    shutil.copytree(sound.layout.out, tmp_path / "out", symlinks=True)
-    lab = Lab(sound.topology, sound.kinds, Layout(tmp_path / "out"))
+    lab = sound.copied(tmp_path / "out")
     for party in (sound.topology.servers["caller"], sound.topology.clients["teller"]):
         kind, name = ("clients", "ca") if isinstance(party, Client) else ("servers", "client-ca")
         tls = f"{kind}/{party.name}/tls"

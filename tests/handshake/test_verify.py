@@ -18,7 +18,6 @@ import pytest
 
 from scaffold.errors import VerifyError
 from scaffold.running.services import free_addresses
-from scaffold.store.layout import Layout
 from scaffold.verify.http import HTTP
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
 from tests.handshake.verify_lab import Lab, applied, failures, lines, probes
@@ -53,8 +52,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 @pytest.fixture
 def lab(sound: Lab, tmp_path: Path) -> Lab:
     """A copy to break."""
-    shutil.copytree(sound.layout.out, tmp_path / "small", symlinks=True)
-    return Lab(sound.topology, sound.kinds, Layout(tmp_path / "small"))
+    return sound.copied(tmp_path / "small")
 
 
 @pytest.fixture

@@ -13,13 +13,11 @@ tls/    another root in the bundle                 drift, and whoever comes from
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from scaffold.store.layout import Layout
 from scaffold.verify import revocation_scenarios
 from scaffold.verify.model import Observed, Probe
 from tests.handshake.verify_lab import Lab, applied, failures, lines
@@ -76,8 +74,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 @pytest.fixture
 def lab(sound: Lab, tmp_path: Path) -> Lab:
     """A copy to break."""
-    shutil.copytree(sound.layout.out, tmp_path / "lab", symlinks=True)
-    return Lab(sound.topology, sound.kinds, Layout(tmp_path / "lab"))
+    return sound.copied(tmp_path / "lab")
 
 
 def test_the_unbroken_twin_passes(sound: Lab) -> None:

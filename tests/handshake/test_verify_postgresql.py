@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 from scaffold.kinds.catalogue import templates_folder
-from scaffold.store.layout import Layout
 from scaffold.verify.model import Observed, Probe, Result
 from tests.handshake.postgresql_lab import require_postgresql
 from tests.handshake.verify_lab import Lab, applied, failures, lines, probes
@@ -53,11 +52,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     shutil.copytree(templates_folder() / "servers/postgresql", folder / "database")
     shutil.copytree(templates_folder() / "clients/psql", folder / "session")
     return applied(TOPOLOGY, folder)
-
-
-def copy_of(sound: Lab, to: Path) -> Lab:
-    shutil.copytree(sound.layout.out, to, ignore=shutil.ignore_patterns("run"))
-    return Lab(sound.topology, sound.kinds, Layout(to))
 
 
 def test_the_example_is_proved(tmp_path: Path) -> None:
@@ -126,7 +120,7 @@ def the_client_checks_no_name(lab: Lab) -> None:
 )
 def test_what_is_broken_is_caught(broken: Mapping[Break, set[Probe]], sound: Lab, tmp_path: Path) -> None:
     """By probes of its own, each: several are broken at once where no probe could have caught another."""
-    lab = copy_of(sound, tmp_path / "lab")
+    lab = sound.copied(tmp_path / "lab")
     for break_it in broken:
         break_it(lab)
     report = lab.verify(ports="auto")
@@ -137,7 +131,7 @@ def test_what_is_broken_is_caught(broken: Mapping[Break, set[Probe]], sound: Lab
 
 
 def test_a_server_without_tls_lets_nobody_in_and_refuses_nobody(sound: Lab, tmp_path: Path) -> None:
-    lab = copy_of(sound, tmp_path / "lab")
+    lab = sound.copied(tmp_path / "lab")
     tls_is_off(lab)
     report = lab.verify(ports="auto")
     found = {probe for _, _, probe in failures(report)}

@@ -11,7 +11,6 @@ curl     --cert-status                           false servers, and those that s
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,7 +24,6 @@ from scaffold.pki.crl import Reason
 from scaffold.plan.intents import Revoke
 from scaffold.plan.make import look, plan_all
 from scaffold.running.services import free_addresses
-from scaffold.store.layout import Layout
 from scaffold.topology.address import Address
 from scaffold.verify.model import Expected, Observed, Probe, Report, Result
 from scaffold.verify.revocation_scenarios import OF_CALLEES, OF_CALLERS, RevocationScenario
@@ -78,8 +76,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 @pytest.fixture
 def lab(sound: Lab, tmp_path: Path) -> Lab:
     """A copy to break."""
-    shutil.copytree(sound.layout.out, tmp_path / "lab", symlinks=True)
-    return Lab(sound.topology, sound.kinds, Layout(tmp_path / "lab"))
+    return sound.copied(tmp_path / "lab")
 
 
 def tried(report: Report, server: str, client: str) -> dict[Probe, Expected]:

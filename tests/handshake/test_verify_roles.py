@@ -6,7 +6,6 @@ Kestrel's are in test_kestrel_app.py, what verify catches of Python and nginx in
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,6 @@ import pytest
 from scaffold.apply import apply
 from scaffold.plan.make import plan_all
 from scaffold.running.services import Launch, Services, free_addresses
-from scaffold.store.layout import Layout
 from scaffold.topology.model import HostPort
 from scaffold.verify import http
 from scaffold.verify.credentials import Credentials
@@ -89,8 +87,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 @pytest.fixture
 def lab(sound: Lab, tmp_path: Path) -> Lab:
     """A copy to break."""
-    shutil.copytree(sound.layout.out, tmp_path / "lab", symlinks=True)
-    return Lab(sound.topology, sound.kinds, Layout(tmp_path / "lab"))
+    return sound.copied(tmp_path / "lab")
 
 
 def test_everybody_has_the_roles_of_each_edge(sound: Lab) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
@@ -45,6 +46,11 @@ class Lab:
             self.topology, self.kinds, self.layout, basis.now, self.secrets, generations=self.generations,
             plan=plan_all(basis).plan, only=Address.parse(only) if only else None, ports=ports, on_check=on_check,  # type: ignore[arg-type]
         )  # fmt: skip
+
+    def copied(self, to: Path) -> Lab:
+        """The same in another folder, to break; without what its servers have left in run/."""
+        shutil.copytree(self.layout.out, to, symlinks=True, ignore=shutil.ignore_patterns("run"))
+        return replace(self, layout=Layout(to))
 
     def path(self, relative: str) -> Path:
         return self.layout.path(relative)
