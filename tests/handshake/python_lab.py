@@ -29,6 +29,7 @@ from tests.handshake.nginx_lab import (
     server,
     settings,
 )
+from tests.handshake.rewriting import rewrite
 
 SERVER = catalogue.find("python", "server", Path.cwd())
 CLIENTS = {name: catalogue.find(name, "client", Path.cwd()) for name in ("python", "curl", "psql")}
@@ -146,11 +147,7 @@ class Desk:
         return self.folder / "tls"
 
     def rewrite(self, file: str, *changes: tuple[str, str]) -> Desk:
-        text = (self.folder / file).read_text()
-        for old, new in changes:
-            assert old in text, old
-            text = text.replace(old, new)
-        (self.folder / file).write_text(text)
+        rewrite(self.folder / file, *changes)
         return self
 
     def add_a_post(self) -> Desk:

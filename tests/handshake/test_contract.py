@@ -19,6 +19,7 @@ from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
 from scaffold.verify.model import Result
 from tests.cli.harness import scaffold
+from tests.handshake.rewriting import rewrite
 from tests.requirements import require, require_command, which
 
 LONG = ("kestrel", "dotnet")
@@ -104,9 +105,7 @@ def changed(file: str, old: str, new: str) -> Break:
     """A template with another text in one of its files; the old one must be there, or the test would break nothing."""
 
     def break_it(template: Path) -> None:
-        text = (template / file).read_text("utf-8")
-        assert old in text, f"{file} does not hold {old!r}"
-        (template / file).write_text(text.replace(old, new), "utf-8")
+        rewrite(template / file, (old, new))
 
     return break_it
 

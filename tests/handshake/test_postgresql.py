@@ -24,6 +24,7 @@ from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort
 from tests.handshake.nginx_lab import until
 from tests.handshake.postgresql_lab import answer, as_root, ask, require_postgresql, run, running
+from tests.handshake.rewriting import rewrite
 from tests.handshake.traffic import ANYBODYS_PATH, give_to_nobody, nobody, nobodys_folder
 from tests.handshake.verify_lab import Lab, applied, reopened
 from tests.requirements import require, require_command
@@ -425,11 +426,3 @@ def test_a_place_that_is_none_is_refused(listen: str, bank: Lab, tmp_path: Path)
 
 def copied(bank: Lab, project: str, to: Path) -> Path:
     return Path(shutil.copytree(bank.path(project), to / Path(project).name, ignore=shutil.ignore_patterns("run")))
-
-
-def rewrite(path: Path, *changes: tuple[str, str]) -> None:
-    text = path.read_text()
-    for old, new in changes:
-        assert old in text, f"{path} does not hold {old!r}"
-        text = text.replace(old, new)
-    path.write_text(text)

@@ -13,6 +13,7 @@ from tests.handshake.client_cases import (  # noqa: F401
 )
 from tests.handshake.nginx_lab import call_of, renewed, server
 from tests.handshake.python_lab import call, client_folder, place
+from tests.handshake.rewriting import rewrite
 from tests.requirements import require_command
 
 require_command("python3")
@@ -22,16 +23,10 @@ class TestPython(ClientCases):
     kind = "python"
 
 
-def rewrite(folder, file, old, new):
-    text = (folder / file).read_text()
-    assert old in text
-    (folder / file).write_text(text.replace(old, new))
-
-
 def test_an_ended_intermediate_that_is_loaded_would_stand_in_the_way(tmp_path, root, ca, teller, desk_port):  # noqa: F811
     folder = client_folder("python", tmp_path / "teller", teller, root, call_of("desk", desk_port, "desk.internal"))
     place(folder / "tls/intermediates.pem", bundles.pem(renewed(ca, root, AGO).certificate))
-    rewrite(folder, "tls.py", "if end > now)", ")")
+    rewrite(folder / "tls.py", ("if end > now)", ")"))
     done = call(folder)
     assert (done.returncode, "certificate has expired" in done.stderr) == (NOT_TRUSTED, True)
 
@@ -40,7 +35,7 @@ def test_without_openssl_cnf_it_would_take_other_groups(tmp_path, root, ca, tell
     server(ca, "desk", "desk.internal").write(tmp_path / "c.pem", tmp_path / "k.pem")
     with openssl_server(tmp_path, "X448") as port:
         folder = client_folder("python", tmp_path / "teller", teller, root, call_of("desk", port, "desk.internal"))
-        rewrite(folder, "run.sh", "export OPENSSL_CONF", "unused")
+        rewrite(folder / "run.sh", ("export OPENSSL_CONF", "unused"))
         assert call(folder).returncode == 0
 
 

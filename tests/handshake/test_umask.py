@@ -20,6 +20,7 @@ from tests.handshake.nginx_lab import Authority, Credential, allow, call_of, pro
 from tests.handshake.postgresql_lab import require_postgresql
 from tests.handshake.python_lab import Desk, client_folder, place
 from tests.handshake.revocation_lab import HOUR, crls
+from tests.handshake.rewriting import rewrite
 from tests.handshake.traffic import ANYBODYS_PATH, give_to_nobody, nobody, nobodys_folder, started
 from tests.requirements import require, require_command
 
@@ -35,9 +36,7 @@ def nobodys() -> Iterator[Path]:
 
 
 def without(script: Path, line: str = UMASK) -> None:
-    text = script.read_text()
-    assert line in text
-    script.write_text(text.replace(line, ":", 1))
+    rewrite(script, (line, ":"))
 
 
 def run(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:

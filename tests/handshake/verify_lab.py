@@ -21,6 +21,7 @@ from scaffold.topology.load import load
 from scaffold.topology.model import Client, Server, Topology
 from scaffold.verify.model import Check, Probe, Report, Result
 from scaffold.verify.run import verify
+from tests.handshake.rewriting import rewrite
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,7 @@ class Lab:
 
     def rewrite(self, relative: str, *changes: tuple[str, str]) -> None:
         """Replace texts in a rendered file; each must be there, or the test would break nothing."""
-        path = self.path(relative)
-        text = path.read_text(encoding="utf-8")
-        for old, new in changes:
-            assert old in text, f"{relative} does not hold {old!r}"
-            text = text.replace(old, new)
-        path.write_text(text, encoding="utf-8")
+        rewrite(self.path(relative), *changes)
 
 
 def applied(text: str, folder: Path, secrets: Secrets | None = None) -> Lab:
