@@ -80,22 +80,14 @@ def test_python_looks_up_its_callers(nobodys: Path, root: Authority, ca: Authori
         assert (answer.status, "Permission denied" in answer.error) == (403, True)
 
 
-def test_curl_says_how_a_call_ended(nobodys: Path, root: Authority, teller: Credential) -> None:
-    require_command("curl")
+@pytest.mark.parametrize("kind", ["curl", "psql"])
+def test_a_client_in_shell_says_how_a_call_ended(nobodys: Path, root: Authority, teller: Credential, kind: str) -> None:
+    if kind == "psql":
+        require_postgresql()
+    else:
+        require_command(kind)
     (free,) = free_addresses(1)
-    folder = client_folder("curl", nobodys / "teller", teller, root, call_of("desk", free.port, "localhost"))
-    give_to_nobody(nobodys)
-    assert run(nobodys, folder / "run.sh").returncode == NOT_REACHABLE
-    without(folder / "run.sh")
-    done = run(nobodys, folder / "run.sh")
-    assert done.returncode != NOT_REACHABLE
-    assert "Permission denied" in done.stderr
-
-
-def test_psql_says_how_a_call_ended(nobodys: Path, root: Authority, teller: Credential) -> None:
-    require_postgresql()
-    (free,) = free_addresses(1)
-    folder = client_folder("psql", nobodys / "teller", teller, root, call_of("desk", free.port, "localhost"))
+    folder = client_folder(kind, nobodys / "teller", teller, root, call_of("desk", free.port, "localhost"))
     give_to_nobody(nobodys)
     assert run(nobodys, folder / "run.sh").returncode == NOT_REACHABLE
     without(folder / "run.sh")
