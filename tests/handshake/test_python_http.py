@@ -15,6 +15,8 @@ from datetime import timedelta
 import pytest
 
 from scaffold.settings.values import Revocation
+from scaffold.topology.model import San, SanType
+from tests.handshake import dotnet_lab
 from tests.handshake.nginx_lab import Credential, client, identity, until
 from tests.handshake.python_lab import Desk, place
 from tests.handshake.revocation_lab import HOUR, crls
@@ -272,6 +274,20 @@ def test_an_upload_ends_when_its_caller_is_taken_off_the_allow_list(desk, ca, te
         place(desk.tls / "allowed.json", b'{"allowed": []}')
         assert is_ended(connection)
     assert any("is ended: the caller is no longer allowed" in line for line in desk.lines)
+
+
+def test_an_upload_goes_on_whichever_name_of_its_caller_is_listed(desk, ca):
+    """Its URI is not, a DNS name is. That another request ends meanwhile shows that both were looked at."""
+    names = [dotnet_lab.uri("partner"), San(SanType.DNS, "gw.partner.example")]
+    partner = dotnet_lab.leaf(ca, "partner", "client", names)
+    brief = dotnet_lab.leaf(ca, "partner", "client", names, ends=timedelta(seconds=3))
+    desk.add_a_post().rewrite("tls/allowed.json", (identity("teller"), "dns:gw.partner.example"))
+    with desk.running(), half_sent(desk, partner) as other, half_sent(desk, brief) as connection:
+        assert is_ended(connection)
+        other.sendall(b"way")
+        assert statuses(read_until(other, b"}\n")) == [200]
+    (said,) = [line for line in desk.lines if " sessions: " in line]
+    assert said.endswith("is ended: the certificate has expired")
 
 
 def test_an_upload_ends_when_its_caller_is_revoked(tmp_path, root, ca, teller):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from connections import Place
-from peer import Chain, Peer
+from peer import Chain, Peer, find
 from revocation import Refused
 from tls import Material, Store
 
@@ -100,7 +100,7 @@ def _complaint(session: Session, current: Material, now: float, clock: float) ->
     """Why the request must not go on. `now` is the time, `clock` one that nobody sets."""
     if now > session.ends:
         return "the certificate has expired"
-    if session.peer not in current.allowed:
+    if find(current.allowed, session.peer) is None:
         return "the caller is no longer allowed"
     if session.trust == current.trust:
         session.outdated_at = None
