@@ -36,16 +36,7 @@ authority() {
   esac
 }
 
-# The roots that vouch for each server, and for no other.
-roots_of() {
-  case $1 in
-{%- for call in cookiecutter.calls %}
-    {{ call.name }}) echo {{ call.trust }} ;;
-{%- endfor %}
-    *) return 1 ;;
-  esac
-}
-
+{% include "shared/roots-of.sh" %}
 fail() { # code, sentence
   echo "$2" >&2
   return "$1"

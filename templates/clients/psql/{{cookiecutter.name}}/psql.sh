@@ -22,15 +22,7 @@ where() {
   esac
 }
 
-# The roots that vouch for each server, and for no other.
-roots_of() {
-  case $1 in
-{%- for call in cookiecutter.calls %}
-    {{ call.name }}) echo {{ call.trust }} ;;
-{%- endfor %}
-  esac
-}
-
+{% include "shared/roots-of.sh" %}
 fail() { # sentence
   echo "$1" >&2
   exit 1
