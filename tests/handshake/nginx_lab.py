@@ -136,6 +136,11 @@ def client(
     return _leaf(ca, profile, key, starts, ends)
 
 
+def brief(ca: Authority) -> Credential:
+    """The teller's, with an end that a test awaits. It is made once the server runs, which may take long to start."""
+    return client(ca, "teller", ends=timedelta(seconds=3))
+
+
 def server(
     ca: Authority,
     name: str,

@@ -19,7 +19,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from tests.handshake.nginx_lab import (
     address,
     allow,
     ask,
+    brief,
     client,
     gateway,
     project,
@@ -88,25 +89,23 @@ def raw_upstream(ca: Authority, folder: Path, serve: Callable[[ssl.SSLSocket], N
 
 
 def test_a_connection_ends_with_its_certificate(tmp_path: Path, root: Authority, ca: Authority) -> None:
-    brief = client(ca, "teller", ends=timedelta(seconds=3))
     with (
         running(project(tmp_path, root, ca, [allow("teller", ca)]).write()) as desk,
-        contextlib.closing(kept(desk, brief)) as connection,
+        contextlib.closing(kept(desk, caller := brief(ca))) as connection,
     ):
         assert get(connection)[0] == 200
         first = connection.sock
-        until(lambda: "expired" in desk.ask(brief).body and get(connection)[0] == 403)
+        until(lambda: "expired" in desk.ask(caller).body and get(connection)[0] == 403)
         assert get(connection) == (403, b'{"error": "the certificate has expired"}\n')
         assert connection.sock is first
 
 
 def test_without_looking_at_the_clock_it_would_not(tmp_path: Path, root: Authority, ca: Authority) -> None:
-    brief = client(ca, "teller", ends=timedelta(seconds=2))
     made = project(tmp_path, root, ca, [allow("teller", ca)])
     made.write(change=lambda text: text.replace("default 1;", 'default "";'))
-    with running(made), contextlib.closing(kept(made, brief)) as connection:
+    with running(made), contextlib.closing(kept(made, caller := brief(ca))) as connection:
         assert get(connection)[0] == 200
-        until(lambda: "expired" in made.ask(brief).body)
+        until(lambda: "expired" in made.ask(caller).body)
         assert get(connection)[0] == 200
 
 
@@ -176,13 +175,14 @@ def test_a_websocket_passes(tmp_path: Path, root: Authority, ca: Authority, tell
 
 
 @pytest.mark.parametrize("reason", ["its certificate has ended", "its caller is no longer allowed"])
-def test_a_reload_ends_a_websocket(tmp_path: Path, root: Authority, ca: Authority, reason: str) -> None:
+def test_a_reload_ends_a_websocket(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential, reason: str
+) -> None:
     """Some seconds after it, as worker_shutdown_timeout says, and however much it is used."""
-    caller = client(ca, "teller", ends=timedelta(seconds=3 if "ended" in reason else 300))
     with raw_upstream(ca, tmp_path / "vault", echo_after_101) as port:
         made = gateway(tmp_path / "desk", root, ca, [allow("teller", ca)], port)
         made.write(change=lambda text: text.replace("worker_shutdown_timeout 30s;", "worker_shutdown_timeout 1s;"))
-        with running(made), connect(made, caller) as connection:
+        with running(made), connect(made, caller := brief(ca) if "ended" in reason else teller) as connection:
             connection.sendall(UPGRADE)
             assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
             if "ended" in reason:

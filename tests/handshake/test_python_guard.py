@@ -29,6 +29,7 @@ from tests.handshake.nginx_lab import (
     Credential,
     address,
     allow,
+    brief,
     client,
     context_of,
     identity,
@@ -365,8 +366,7 @@ def test_an_api_py_from_before_goes_on_answering_and_the_log_says_so(desk, telle
 
 
 def test_a_connection_ends_with_its_certificate(desk, ca):
-    brief = client(ca, "teller", ends=timedelta(seconds=3))
-    with desk.running(), contextlib.closing(desk.keep(brief)) as connection:
+    with desk.running(), contextlib.closing(desk.keep(brief(ca))) as connection:
         assert get(connection)[0] == 200
         socket_before = connection.sock
         until(lambda: get_once(connection, socket_before) == 403)
@@ -379,11 +379,10 @@ def get_once(connection: http.client.HTTPSConnection, sock: object) -> int:
 
 
 def test_without_looking_at_the_clock_it_would_not(desk, ca):
-    brief = client(ca, "teller", ends=timedelta(seconds=2))
     desk.rewrite("guard.py", ("if time.time() > self._ends:", "if False:"))
-    with desk.running(), contextlib.closing(desk.keep(brief)) as connection:
+    with desk.running(), contextlib.closing(desk.keep(caller := brief(ca))) as connection:
         assert get(connection)[0] == 200
-        until(lambda: expired(desk, brief))
+        until(lambda: expired(desk, caller))
         assert get(connection)[0] == 200
 
 
