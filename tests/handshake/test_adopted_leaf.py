@@ -9,14 +9,11 @@ import ssl
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from scaffold.apply import apply
 from scaffold.errors import TopologyError
-from scaffold.plan.make import look, plan_all
 from scaffold.running.services import Launch, Services, free_addresses
 from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort
@@ -74,8 +71,7 @@ class Shop:
         return made.read_bytes()
 
     def apply(self) -> None:
-        lab = self.lab
-        apply(plan_all(look(lab.topology, lab.kinds, lab.layout, datetime.now(UTC))), lab.secrets)
+        self.lab.apply()
 
     def launch(self) -> Launch:
         kind = self.lab.kinds[Address.server("web")]

@@ -17,7 +17,7 @@ import pytest
 from scaffold.apply import apply
 from scaffold.pki import crl as crls
 from scaffold.plan.intents import Revoke
-from scaffold.plan.make import look, plan_all
+from scaffold.plan.make import look
 from scaffold.plan.plan_subset import plan_intents
 from scaffold.running.services import Service, free_addresses
 from scaffold.topology.address import Address
@@ -268,7 +268,7 @@ def test_a_revoked_caller_is_refused_after_a_reload_and_a_new_one_let_in(tmp_pat
         (tmp_path / "topology.yaml").write_text(changed)
         bank = reopened(tmp_path / "topology.yaml", bank.layout.out)
         revoke(bank, "client.teller")
-        apply(plan_all(look(bank.topology, bank.kinds, bank.layout, datetime.now(UTC))), bank.secrets)
+        bank.apply()
         answer(ask(bank.layout, "teller", "ledger", there))
         assert ask(bank.layout, "newcomer", "ledger", there).returncode == 4
         service.reload()

@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from scaffold.apply import apply
 from scaffold.pki import broken, bundles, chains, profiles
 from scaffold.pki.crl import Reason
 from scaffold.plan.intents import Revoke
-from scaffold.plan.make import plan_all
 from scaffold.running.services import free_addresses
 from scaffold.store.layout import ca_paths
 from scaffold.topology.address import Address
@@ -69,7 +67,7 @@ def lab(tmp_path: Path) -> Lab:
 def in_phase(lab: Lab, ca: str, states: States) -> Lab:
     """The same once that is carried out."""
     later = dataclasses.replace(lab, generations=Generations({ca: states}))
-    apply(plan_all(later.look()), later.secrets)
+    later.apply()
     return later
 
 
@@ -120,7 +118,7 @@ def test_old_and_new_get_in_and_a_stranger_of_either_name_does_not(lab: Lab) -> 
             assert [gets_in(target, stranger) for stranger in strangers] == [False, False], name
 
     asked = Revoke(Address.client("plain"), Reason.SUPERSEDED, serial=f"{leaf(old).serial_number:x}")
-    apply(plan_all(switched.look(), [asked]), switched.secrets)
+    switched.apply(asked)
     with started(switched, "lists", "listing") as targets:
         for name, target in targets.items():
             assert not gets_in(target, old), f"{name} reads the old generation's CRL too"

@@ -11,6 +11,7 @@ from textwrap import dedent
 
 from scaffold.apply import apply
 from scaffold.kinds.catalogue import Kind, find
+from scaffold.plan.intents import Intent
 from scaffold.plan.make import Basis, look, plan_all
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
@@ -37,6 +38,10 @@ class Lab:
     def look(self) -> Basis:
         """All that a plan of today needs."""
         return look(self.topology, self.kinds, self.layout, datetime.now(UTC), generations=self.generations)
+
+    def apply(self, *intents: Intent) -> None:
+        """Carry out all that is planned as of now, and what is asked for."""
+        apply(plan_all(self.look(), intents), self.secrets)
 
     def verify(
         self, only: str | None = None, ports: str = "auto", on_check: Callable[[Check, int], None] | None = None
@@ -66,7 +71,7 @@ def applied(text: str, folder: Path, secrets: Secrets | None = None) -> Lab:
     file = folder / "topology.yaml"
     file.write_text(dedent(text), encoding="utf-8")
     lab = reopened(file, folder / "out", secrets)
-    apply(plan_all(lab.look()), lab.secrets)
+    lab.apply()
     return lab
 
 
