@@ -205,6 +205,7 @@ class Server(uvicorn.Server):
         self.settled.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _log.info("ending")
         self._watcher.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._watcher

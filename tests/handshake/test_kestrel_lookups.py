@@ -256,7 +256,7 @@ def test_a_caller_that_is_revoked_loses_its_open_connection(
             assert get_honest() == 200
     finally:
         responder.answers_live(timedelta(hours=1)).revoke(thief)
-    assert any("Ended the connection of 127.0.0.1" in line and "Revoked" in line for line in desk.lines)
+    until(lambda: any("Ended the connection of 127.0.0.1" in line and "Revoked" in line for line in desk.lines))
     assert desk.cuts_off(thief)
 
 

@@ -273,7 +273,7 @@ def test_what_is_under_way_is_answered_before_the_end(still):
         with contextlib.closing(published.raw(head + body[:10])) as slow:
             published.get("/healthz")  # it has read what came before
             published.process.send_signal(signal.SIGTERM)
-            wait_until_refused(published)
+            published.wait_for("ending")
             slow.sendall(body[10:])
             answer = http.client.HTTPResponse(slow)
             answer.begin()
@@ -294,12 +294,6 @@ def test_up_runs_it_beside_the_servers(still):
             assert process.wait(WITHIN) == 0
         finally:
             process.kill()
-
-
-def wait_until_refused(published: Published) -> None:
-    with contextlib.suppress(OSError):
-        while True:
-            published.get("/healthz")
 
 
 def test_a_taken_port_and_what_is_not_there_are_clear_errors(still, tmp_path):
