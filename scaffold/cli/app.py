@@ -16,6 +16,7 @@ VERBS = {
     "init": "Write a first topology, from an example or from questions.",
     "add": "Add a CA, server or client to the topology, and show the plan.",
     "remove": "Take a CA, server or client out of the topology, and show the plan.",
+    "rename": "Give a server or client another name, with all that was made for it.",
     "validate": "Check the topology alone; read and write nothing else.",
     "plan": "Show what apply would do, and why.",
     "apply": "Make every key, certificate and project as the topology says.",

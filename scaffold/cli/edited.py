@@ -1,7 +1,9 @@
-"""What `add` and `remove` end with: the edited topology is planned, the plan shown, and the file written."""
+"""What `add`, `remove` and `rename` end with: the edited topology is planned, the plan shown, and the file written."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +33,12 @@ class Edit:
     done: str
     refused: str = ""
 
+    def check(self) -> None:
+        """Raises StoreError where the file has changed since it was read, or is not to be written."""
+        from scaffold.store import topology_file
+
+        topology_file.check(self.file, self.before)
+
     def write(self) -> None:
         """Write it. Raises StoreError where the file has changed since it was read."""
         from scaffold.store import topology_file
@@ -53,10 +61,34 @@ def finish(edit: Edit, out: Path | None, *, apply: bool, yes: bool, json: bool) 
     typer.echo(f"{edit.done} in {edit.file}. Next: scaffold apply{_options(edit.file, out)}", err=json)
 
 
+def valid(edit: Edit, out: Path | None) -> Project:
+    """What the edited topology is. Raises, in the words of the edit, where it would not be valid."""
+    with _told_of(edit):
+        return project_of(loads(edit.after, edit.file, suggested), edit.file, out)
+
+
+def show_next(edit: Edit, project: Project, out: Path | None, *, apply: bool, yes: bool, json: bool) -> None:
+    """Of an edit that is written: say so, and show what it brings, or carry it out where `apply` says so."""
+    typer.echo(f"{edit.done} in {edit.file}.", err=True)
+    if apply:
+        from scaffold.cli.plan_and_apply import carry_out
+
+        carry_out(project, lambda project, overtaken: _plan(project), yes=yes, json=json)
+        return
+    _show(_plan(project), json=json)
+    typer.echo(f"Next: scaffold apply{_options(edit.file, out)}", err=json)
+
+
 def _planned(edit: Edit, out: Path | None) -> tuple[Project, Planned]:
-    try:
-        project = project_of(loads(edit.after, edit.file, suggested), edit.file, out)
+    project = valid(edit, out)
+    with _told_of(edit):
         return project, _plan(project)
+
+
+@contextlib.contextmanager
+def _told_of(edit: Edit) -> Iterator[None]:
+    try:
+        yield
     except ScaffoldError as error:
         read(edit.file)  # a mistake that was there before is shown where it stands
         _point_nowhere(error, edit.refused)

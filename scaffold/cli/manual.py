@@ -100,6 +100,14 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         note="The edges of its callers go with a server. With --apply and without a terminal, --yes says yes to all "
         "that is deleted.",
     ),
+    "rename": Manual(
+        "scaffold rename server.billing invoices",
+        dict([_LEFT_UNDONE_BY_APPLY]),
+        _PLAN,
+        addresses=True,
+        note="Its folder moves with what is yours in it, and what was issued to it stays its history. Its certificate "
+        "names it, so that it gets another one. A CA can be renamed until it has been made.",
+    ),
     "validate": Manual(
         "scaffold validate -f staging.yaml",
         note="It reads the topology alone: `plan` says whether its templates are there and can do what it asks for.",

@@ -28,6 +28,7 @@ OffCrl = Callable[[Issued], bool]
 
 _SERIAL: Final = re.compile(rb'"serial"\s*:\s*"([0-9a-f]+)"')
 _REVOKED: Final = b'"revoked"'
+_RENAMED: Final = b'"renamed"'
 
 
 # --- Looking things up ---------------------------------------------------------------------------------------------
@@ -60,7 +61,7 @@ def _serial(line: bytes) -> str:
 
 def _scanned(layout: Layout, wanted: Callable[[bytes], bool]) -> Ledger:
     path = layout.at(ARCHIVE)
-    at_hand = list(journal.scan(layout.at(LEDGER), wanted))
+    at_hand = list(journal.scan(layout.at(LEDGER), lambda line: wanted(line) or _RENAMED in line))
     return ledger.read(path, journal.in_order([*at_hand, *journal.scan(path, wanted)]))
 
 

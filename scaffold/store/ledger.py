@@ -12,6 +12,7 @@ One event per line, each with its `event` and, as ISO 8601 in UTC, its `at` (`jo
     crl        ca, number                               a CRL's number, before it is in place; `ca` as above
     revoked    ca, serial, reason, replace              before a CRL says so; `removeFromCRL` lifts a `certificateHold`
                                                         (RFC 5280 5.3.1); `replace` is false where no new one follows
+    renamed    from, to                                 a server or client: what was issued to `from` so far is `to`'s
     burnt      keys                                     the `key` of each revoked certificate that is in the archive
 
 Events that this version does not know are kept and passed over.
@@ -40,7 +41,7 @@ LIFTED: Final = "removeFromCRL"
 HOLD: Final = "certificateHold"
 
 _ISSUED: Final = ("address", "ca", "serial", "subject", "issuer", "fingerprint_sha256")
-_KNOWN: Final = ("topology", "ca-key", "issued", "crl", "revoked", "burnt")
+_KNOWN: Final = ("topology", "ca-key", "issued", "crl", "revoked", "renamed", "burnt")
 _REASONS: Final = frozenset((LIFTED, *Reason))
 _SERIAL: Final = re.compile(r"[1-9a-f][0-9a-f]{0,39}")  # RFC 5280 4.1.2.2: positive, at most 20 octets
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -219,11 +220,19 @@ class _Reading:
                 self.crl_numbers[ca] = max(number, self.crl_numbers.get(ca, 0))
             case "revoked":
                 _revoke(self.revoked, self.lifted, _revocation(event))
+            case "renamed":
+                self._rename(Address.parse(_text(event, "from")), Address.parse(_text(event, "to")))
             case "burnt":
                 self.burnt.update(_list(event, "keys"))
             case unknown:
                 # What a newer version says of a CA may be a revocation: no CRL is signed without it.
                 raise ValueError(f"this version knows no event {unknown!r}; a newer one may have written it")
+
+    def _rename(self, former: Address, name: Address) -> None:
+        for fingerprint, one in self.issued.items():
+            if one.address.entity == former:
+                address = Address(name.role, name.name, one.address.part)
+                self.issued[fingerprint] = replace(one, address=address)
 
     def ledger(self, nonsense: Mapping[str, str]) -> Ledger:
         return Ledger(
@@ -396,6 +405,10 @@ class Recorder:
                 for one in certificates
             ),
         )
+
+    def renamed(self, former: Address, name: Address) -> None:
+        """Records that a server or client has another name from now on."""
+        self._append("renamed", [{"from": str(former), "to": str(name)}])
 
     def crl(self, ca: str, number: int) -> None:
         """Records the number of a CRL, before it is put in place."""

@@ -11,7 +11,8 @@ its inputs ask is recorded **after**.
      "merging": {path: {"laid", "yours", "template"}}}           and what is in conflict: SHA-256 of the three texts
     {"address", "offered": {path: sha256}}                       laid beside a person's edit, by earlier versions
     {"address", "gone": true}                                    nothing of it is left
-    {"address", "known": {path: [sha256, …]}, "offered": …}      all that matters of older events, put together
+    {"address", "known": {path: [sha256, …]}, "offered": …}      all that matters of older events, put together, or of
+                                                                 what had another name
 """
 
 from __future__ import annotations
@@ -220,6 +221,20 @@ class Recorder:
             event["merging"] = _offers(merging)
         self._events.append(event)
         self.latest[address] = Record(inputs, dict(files), merging=dict(merging), guard=guard)
+
+    def moved(self, old: Address, new: Address, record: Record) -> None:
+        """All that `record` says of `old` is so of `new`, below the folder of that one."""
+        former, place = (f"{FOLDERS[one.role]}/{one.name}/" for one in (old, new))
+
+        def below(path: str) -> str:
+            return place + path.removeprefix(former)
+
+        known = {below(path): sorted(texts) for path, texts in record.ours.items()}
+        offered = {below(path): sha256 for path, sha256 in record.offered.items()}
+        self._events.append({"address": str(new), "at": self._at, "known": known, "offered": offered})
+        files = {below(path): sha256 for path, sha256 in record.files.items()}
+        merging = {below(path): offer for path, offer in record.merging.items()}
+        self.settled(new, record.inputs, files, record.guard, merging)
 
     def gone(self, address: Address) -> None:
         """Nothing is left of it."""

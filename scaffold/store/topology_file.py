@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from scaffold.errors import StoreError
@@ -18,21 +19,42 @@ def replace(path: Path, before: bytes, after: bytes) -> None:
 
     Raises StoreError where the file holds something else than `before`, or cannot be written.
     """
-    real = Path(os.path.realpath(path))
-    try:
-        if read_at_most(real, MOST_BYTES + 1) != before:
-            hint = "nothing was written; look at it, and do this again"
-            raise StoreError(f"{path} has changed meanwhile", hint=hint)
+    with _told(path):
+        real = _unchanged(path, before)
         _replace(real, after)
+
+
+def check(path: Path, before: bytes) -> None:
+    """Raises StoreError where the file holds something else than `before`, or is not to be written."""
+    with _told(path):
+        _check_writable(_unchanged(path, before))
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         hint = "nothing was written; the file and its folder must be writable for this user"
         raise StoreError(f"{path} cannot be written: {error.strerror}", hint=hint) from error
 
 
-def _replace(real: Path, content: bytes) -> None:
-    found = real.stat()
+def _unchanged(path: Path, before: bytes) -> Path:
+    real = Path(os.path.realpath(path))
+    if read_at_most(real, MOST_BYTES + 1) != before:
+        hint = "nothing was written; look at it, and do this again"
+        raise StoreError(f"{path} has changed meanwhile", hint=hint)
+    return real
+
+
+def _check_writable(real: Path) -> None:
     with real.open("r+b"):  # a file that is read-only is meant to be so, though a rename would not care
         pass
+
+
+def _replace(real: Path, content: bytes) -> None:
+    found = real.stat()
+    _check_writable(real)
     beside = real.with_name(f".{real.name}.{os.getpid()}.new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

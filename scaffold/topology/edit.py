@@ -30,8 +30,8 @@ TABLES = {Role.CA: CA, Role.SERVER: SERVER, Role.CLIENT: CLIENT}
 WIDEST = 120
 """An entity in braces that would be wider than this is written line by line."""
 
-_COMMENT = re.compile(r"([ \]},]*[\]}])( {2,})(?=#)")
-"""What stands between a value in brackets and a comment that is set apart from it."""
+_COMMENT = re.compile(r"([ \[\]{},:]*?)( {2,})(?=#)")
+"""What stands between a value and a comment that is set apart from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +67,33 @@ def add(text: bytes, source: Path, new: Address, fields: Mapping[str, Given], ca
     before = read(text, source)
     if new.name in before.get(new.role.section, {}):
         raise TopologyError(f"there is {new} already", hint="choose another name, or edit the topology by hand")
-    written = _written(text)
+    written = as_written(text)
     # Edges come first: the last entity of the section may be given its list where the new one then follows.
     splices = [_edge(written, caller, new.name, _calls(before, caller)) for caller in callers]
     splices.append(_entity(written, new, fields))
-    after = _spliced(text, written, splices)
+    after = spliced(text, written, splices)
     meant = _meant_with(before, new, _values_of_new(new, fields, source), callers)
-    return _checked(after, source, meant, f"{new} cannot be added to this file line by line")
+    return checked(after, source, meant, f"{new} cannot be added to this file line by line")
 
 
 def remove(text: bytes, source: Path, old: Address) -> bytes:
     """The text without an entity, and without the edges of its callers. Raises TopologyError, as `add` does."""
     before = read(text, source)
     if old.name not in before.get(old.role.section, {}):
-        raise TopologyError(f"there is no {old} in the topology", hint=nearest(str(old), map(str, _entities(before))))
-    written = _written(text)
-    splices = [_without_entry(written, *_section(written, old), old.name)]
+        raise no_such(old, before)
+    written = as_written(text)
+    splices = [_without_entry(written, *section_of(written, old), old.name)]
     if old.role is Role.SERVER:
         splices += _without_edges(written, old.name)
-    after = _spliced(text, written, splices)
-    return _checked(after, source, _meant_without(before, old), f"{old} cannot be removed from this file line by line")
+    after = spliced(text, written, splices)
+    return checked(after, source, _meant_without(before, old), f"{old} cannot be removed from this file line by line")
+
+
+def no_such(address: Address, values: Values) -> TopologyError:
+    """The error for an entity that there is not."""
+    return TopologyError(
+        f"there is no {address} in the topology", hint=nearest(str(address), map(str, _entities(values)))
+    )
 
 
 def entities(text: bytes, source: Path) -> list[Address]:
@@ -123,11 +130,12 @@ def read(text: bytes, source: Path) -> Values:
     return values
 
 
-def _written(text: bytes) -> Written:
+def as_written(text: bytes) -> Written:
+    """The text as values with their places."""
     return Written(text.decode("utf-8-sig"))
 
 
-def _spliced(text: bytes, written: Written, splices: Sequence[Splice]) -> bytes:
+def spliced(text: bytes, written: Written, splices: Sequence[Splice]) -> bytes:
     """The text with all splices made. What is added at one place stands in the order of `splices`."""
     pieces, at = [], 0
     for splice in sorted(splices, key=lambda splice: (splice.start, splice.end)):
@@ -139,7 +147,7 @@ def _spliced(text: bytes, written: Written, splices: Sequence[Splice]) -> bytes:
     return codecs.BOM_UTF8 + edited if text.startswith(codecs.BOM_UTF8) else edited
 
 
-def _checked(after: bytes, source: Path, meant: Values, refusal: str) -> bytes:
+def checked(after: bytes, source: Path, meant: Values, refusal: str) -> bytes:
     """`after`, which says what was meant and nothing else. Raises TopologyError where it does not."""
     hint = "anchors, aliases and unusual ways of writing may be the reason: make this change by hand"
     try:
@@ -152,7 +160,7 @@ def _checked(after: bytes, source: Path, meant: Values, refusal: str) -> bytes:
 
 
 def _meant_with(before: Values, new: Address, own: Values, callers: Sequence[Address]) -> Values:
-    meant = _copied(before)
+    meant = copied(before)
     meant.setdefault(new.role.section, {})[new.name] = own
     for caller in callers:
         entity = meant[caller.role.section][caller.name]
@@ -161,7 +169,7 @@ def _meant_with(before: Values, new: Address, own: Values, callers: Sequence[Add
 
 
 def _meant_without(before: Values, old: Address) -> Values:
-    meant = _copied(before)
+    meant = copied(before)
     del meant[old.role.section][old.name]
     if old.role is not Role.SERVER:
         return meant
@@ -171,14 +179,14 @@ def _meant_without(before: Values, old: Address) -> Values:
     return meant
 
 
-def _copied(values: Values) -> Values:
-    copied = dict(values)
+def copied(values: Values) -> Values:
+    again = dict(values)
     for section in SECTIONS:
         if section in values:
-            copied[section] = {name: dict(own) for name, own in values[section].items()}
+            again[section] = {name: dict(own) for name, own in values[section].items()}
     if "defaults" in values:
-        copied["defaults"] = dict(values["defaults"])
-    return copied
+        again["defaults"] = dict(values["defaults"])
+    return again
 
 
 def _values_of_new(new: Address, fields: Mapping[str, Given], source: Path) -> Values:
@@ -208,13 +216,13 @@ def _calls(before: Values, caller: Address) -> Calls:
     return own
 
 
-def _section(written: Written, address: Address) -> tuple[Value, Value]:
+def section_of(written: Written, address: Address) -> tuple[Value, Value]:
     """The key and the mapping of what has the role of `address`."""
     section = address.role.section
-    return _mapping(section, written.root.entry(section))
+    return mapping_of(section, written.root.entry(section))
 
 
-def _mapping(what: str, found: tuple[Value, Value] | None) -> tuple[Value, Value]:
+def mapping_of(what: str, found: tuple[Value, Value] | None) -> tuple[Value, Value]:
     """Key and value of `what`. Raises TopologyError unless that is a mapping, written out."""
     if found is None or found[1].kind != "mapping":
         raise TopologyError(
@@ -231,7 +239,7 @@ def _entity(written: Written, new: Address, fields: Mapping[str, Given]) -> Spli
     section = new.role.section
     if written.root.entry(section) is None:
         return _new_section(written, section, new.name, fields)
-    key, members = _section(written, new)
+    key, members = section_of(written, new)
     if members.flow and not members.children and written.column(key.start) == written.column(written.root.start):
         lines = _Manner(written, section).lines(new.name, fields)
         start = written.text.rindex(":", key.end, members.start) + 1
@@ -258,7 +266,7 @@ def _new_section(written: Written, section: str, name: str, fields: Mapping[str,
 
 
 def _edge(written: Written, caller: Address, name: str, calls: Calls) -> Splice:
-    _, entity = _mapping(str(caller), _section(written, caller)[1].entry(caller.name))
+    _, entity = mapping_of(str(caller), section_of(written, caller)[1].entry(caller.name))
     own = entity.value("calls")
     if own is None:
         return _new_list(written, entity, {**calls, name: ()})
@@ -290,16 +298,16 @@ def _written_calls(calls: Calls) -> str:
 def _into_flow(written: Written, collection: Value, entry: str) -> Splice:
     """Behind the last value in brackets or braces; on a line of its own where that one has one."""
     if not collection.children:
-        return _aligned(written, Splice(collection.start + 1, collection.end - 1, entry))
+        return aligned(written, Splice(collection.start + 1, collection.end - 1, entry))
     last = collection.children[-1]
     first = collection.children[-2] if collection.kind == "mapping" else last
     before = written.text[written.line_start(first.start) : first.start]
     if before.strip() or written.line_start(first.start) <= collection.start:
-        return _aligned(written, Splice(last.end, last.end, f", {entry}"))
+        return aligned(written, Splice(last.end, last.end, f", {entry}"))
     return Splice(last.end, last.end, f",{written.line_break}{before}{entry}")
 
 
-def _aligned(written: Written, splice: Splice) -> Splice:
+def aligned(written: Written, splice: Splice) -> Splice:
     """The same, with the comment at the end of its line where it was, as far as there is room."""
     rest = written.text[splice.end : written.line_end(splice.end)]
     if LINE_BREAK.search(written.text[splice.start : splice.end]) or not (found := _COMMENT.match(rest)):
@@ -466,7 +474,7 @@ def _out_of_flow(written: Written, collection: Value, places: Sequence[tuple[int
         start, end = places[index][0], places[index + 1][0]
     else:
         start, end = places[index - 1][1], places[index][1]
-    return _aligned(written, Splice(start, end, ""))
+    return aligned(written, Splice(start, end, ""))
 
 
 def _out_of_block(written: Written, key: Value, block: Value, start: int, end: int, index: int, count: int) -> Splice:

@@ -1,4 +1,4 @@
-"""`add` and `remove` as a person runs them: the plan shown, the file edited, and nothing changed where it cannot be."""
+"""`add`, `remove` and `rename` as a person runs them: the plan shown, the file edited, or nothing changed."""
 
 from __future__ import annotations
 
@@ -108,6 +108,9 @@ def test_the_plan_is_for_programs_too(shop: Path) -> None:
         (("add", "client", "web", "--template", "curl", "--calls", "shop"), ("shop", "api")),
         (("remove", "server.apy"), ("server.apy", "server.api")),
         (("remove", "server.api.certificate"), ("part of server.api",)),
+        (("rename", "server.apy", "orders"), ("server.apy", "server.api")),
+        (("rename", "server.api.certificate", "orders"), ("part of server.api",)),
+        (("rename", "server.api", "Orders"), ("Orders", "orders")),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, tuple) else None,
 )
@@ -117,6 +120,43 @@ def test_what_would_be_invalid_changes_nothing(shop: Path, arguments: tuple[str,
     ended.assert_clear_error(*words)
     assert "topology.yaml:" not in ended.err, "a line of a text that stands in no file"
     assert snapshot(shop) == before
+
+
+def test_a_service_keeps_what_is_yours_under_another_name(shop: Path) -> None:
+    assert in_process("apply", cwd=shop).code == 0
+    routes = shop / "shop" / "servers" / "api" / "routes.py"
+    routes.write_text(routes.read_text() + "# mine\n")
+    shown = in_process("rename", "server.api", "orders", cwd=shop)
+    assert shown.code == 0, shown.err
+    assert "~ server.orders.certificate" in shown.out
+    assert "Plan: 4 to update." in shown.out, "nothing is created anew, and nothing deleted"
+    assert "servers/api is servers/orders now" in shown.err
+    assert text_of(shop) == TOPOLOGY.replace("  api:", "  orders:").replace("[api]      #", "[orders]   #")
+    assert in_process("apply", cwd=shop).code == 0
+    assert (shop / "shop" / "servers" / "orders" / "routes.py").read_text().endswith("# mine\n")
+    assert in_process("plan", "--check", cwd=shop).code == 0
+
+    serial = in_process("status", "--json", cwd=shop).json
+    assert "server.orders.certificate" in {one["address"] for one in serial["certificates"]}
+    revoked = in_process("revoke", "server.orders", "--reason", "superseded", "--yes", cwd=shop)
+    assert revoked.code == 0, revoked.err
+    assert in_process("rename", "client.cli", "web", "--apply", cwd=shop).code == 0
+    assert in_process("plan", "--check", cwd=shop).code == 0
+
+
+def test_where_a_name_is_taken_on_the_disk_nothing_is_renamed(shop: Path) -> None:
+    assert in_process("apply", cwd=shop).code == 0
+    (shop / "shop" / "servers" / "orders").mkdir()
+    before = snapshot(shop)
+    in_process("rename", "server.api", "orders", cwd=shop).assert_clear_error("servers/orders is there already")
+    in_process("rename", "ca.root", "top", cwd=shop).assert_clear_error("ca.root has been made")
+    assert snapshot(shop) == before
+
+
+def test_before_anything_is_made_a_ca_is_renamed_in_the_file(shop: Path) -> None:
+    assert in_process("rename", "ca.root", "top", cwd=shop).code == 0
+    assert text_of(shop) == TOPOLOGY.replace("root: {}            #", "top: {}             #")
+    assert list(snapshot(shop)) == ["topology.yaml"]
 
 
 def test_what_others_need_is_not_removed(shop: Path) -> None:

@@ -34,7 +34,7 @@ def test_the_page_does_what_it_says(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
     environment.pop("FORCE_COLOR", None)
     ran = steps(PAGE.read_text("utf-8"))
-    assert len(ran) == 9
+    assert len(ran) == 13
     for command, shown in ran:
         done = subprocess.run(
             ["sh", "-c", command],

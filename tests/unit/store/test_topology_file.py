@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import StoreError
-from scaffold.store.topology_file import replace
+from scaffold.store.topology_file import check, replace
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
@@ -66,3 +66,14 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatc
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be written"):
         replace(tmp_path / "topology.yaml", b"old", b"new")
+
+
+def test_whether_it_could_be_written_is_seen_without_writing(tmp_path: Path) -> None:
+    file = tmp_path / "topology.yaml"
+    file.write_bytes(b"old")
+    check(file, b"old")
+    with pytest.raises(StoreError, match="changed meanwhile"):
+        check(file, b"older")
+    with pytest.raises(StoreError, match="cannot be written"):
+        check(tmp_path / "elsewhere.yaml", b"old")
+    assert file.read_bytes() == b"old"
