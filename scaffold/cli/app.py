@@ -13,7 +13,7 @@ from scaffold.cli import failures
 from scaffold.cli.lazy_verbs import LazyVerbs
 
 VERBS = {
-    "init": "Write a first topology, from an example or from questions.",
+    "init": "Write a first topology, from an example, questions, or certificates.",
     "add": "Add a CA, server or client to the topology, and show the plan.",
     "remove": "Take a CA, server or client out of the topology, and show the plan.",
     "rename": "Give a server or client another name, with all that was made for it.",

@@ -1,4 +1,4 @@
-"""`scaffold init`: a first topology, from an example or from questions."""
+"""`scaffold init`: a first topology, from an example, from questions, or from certificates that are there."""
 
 from __future__ import annotations
 
@@ -30,6 +30,26 @@ def _examples() -> list[str]:
     return sorted(folder.parent.name for folder in _examples_folder().glob("*/topology.yaml"))
 
 
+def _described() -> str:
+    """Each example with the first sentence of its topology."""
+    from textwrap import fill
+
+    wide = max(map(len, _examples())) + 2
+    return "\n".join(
+        fill(f"{name:<{wide}}{_first_sentence(name)}", 80, subsequent_indent=" " * wide, break_on_hyphens=False)
+        for name in _examples()
+    )
+
+
+def _first_sentence(example: str) -> str:
+    lines = (_examples_folder() / example / "topology.yaml").read_text("utf-8").splitlines()
+    said = [line.removeprefix("# ") for line in lines if line.startswith("# ") and "$schema" not in line]
+    return " ".join(said).partition(". ")[0].rstrip(".")
+
+
+LIST = "list"
+"""What is no example's name, and shows them all."""
+
 SCHEMA = "topology.schema.json"
 """What editors check a topology by: written beside it where its first line names it."""
 
@@ -38,16 +58,32 @@ def run(
     file: File = DEFAULT_FILE,
     out: Out = None,
     example: Annotated[
-        str | None, typer.Option("--example", metavar="NAME", help=f"Start from an example: {', '.join(_examples())}.")
+        str | None,
+        typer.Option(
+            "--example",
+            metavar="NAME",
+            help=f"Start from an example: {', '.join(_examples())}; `{LIST}` says what each is.",
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Draft it from the certificates, keys and CRLs that are in DIR."),
     ] = None,
 ) -> None:
     """Write FILE where there is none yet."""
+    if example == LIST:
+        typer.echo(_described())
+        return
     if file.exists() or file.is_symlink():
         raise StoreError(
             f"{file} is there already, and init overwrites nothing", hint="choose another place with -f FILE"
         )
+    if example is not None and source is not None:
+        raise TopologyError("--example and --from are two beginnings", hint="leave one of them out")
     files: dict[Path, bytes] = {}
-    if example is not None:
+    if source is not None:
+        text = _from_certificates(source, file)
+    elif example is not None:
         text = _example(example)
         files = _files_of(example, out or file.parent / example)
     elif sys.stdin.isatty():
@@ -55,7 +91,8 @@ def run(
     else:
         raise TopologyError(
             "there is no terminal to ask questions on",
-            hint=f"`scaffold init --example minimal` starts from an example; there are {', '.join(_examples())}",
+            hint="`scaffold init --from DIR` drafts it from certificates, and `--example minimal` starts "
+            f"from an example: there are {', '.join(_examples())}",
         )
     _write(file, text)
     if SCHEMA in text:
@@ -74,7 +111,7 @@ def _example(name: str) -> str:
         near = get_close_matches(name, _examples(), n=1)
         raise TopologyError(
             f"there is no example {name!r}",
-            hint=f"did you mean {near[0]}?" if near else f"the examples are {', '.join(_examples())}",
+            hint=f"did you mean {near[0]}?" if near else f"`--example {LIST}` says what each is",
         )
     return (_examples_folder() / name / "topology.yaml").read_text("utf-8")
 
@@ -92,12 +129,34 @@ def _files_of(example: str, out: Path) -> dict[Path, bytes]:
     return files
 
 
+def _from_certificates(source: Path, file: Path) -> str:
+    from scaffold.cli.clock import now
+    from scaffold.kinds.catalogue import suggested
+    from scaffold.plan.draft import Chosen, draft
+    from scaffold.store.found import look
+    from scaffold.view.terminal import one_line
+
+    found = look(source)
+    if not found.certificates:
+        raise StoreError(f"there is no certificate in {source}", hint="name the folder that they are in, or below")
+    chosen = Chosen(_name_of_folder(file), suggested("server"), suggested("client"))
+    drafted = draft(found, file.parent, chosen, now())
+    for note in drafted.notes:
+        typer.echo(f"note: {one_line(note)}", err=True)
+    return drafted.text
+
+
+def _name_of_folder(file: Path) -> str:
+    """What the topology in FILE is called, unless somebody says otherwise."""
+    name = re.sub(r"[^a-z0-9]+", "-", file.absolute().parent.name.lower()).strip("-")
+    return name[:63].strip("-") or "services"
+
+
 def _from_answers(file: Path) -> str:
     from scaffold.kinds.catalogue import builtin_names, protocol_of, suggested
 
     typer.echo("A few questions; the answer in brackets is taken when you press Enter.")
-    folder = re.sub(r"[^a-z0-9]+", "-", file.absolute().parent.name.lower()).strip("-")
-    name = _ask_labels("What is the topology called", folder or "services", one=True)[0]
+    name = _ask_labels("What is the topology called", _name_of_folder(file), one=True)[0]
     servers = _ask_labels("Which services are called (names, separated by commas)", "api")
     template = _ask_template(f"What are they rendered as: {' or '.join(builtin_names('server'))}", file.parent)
     clients = _ask_labels("Which clients call them", "cli")

@@ -74,8 +74,8 @@ class Manual:
 MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     "init": Manual(
         "scaffold init --example minimal",
-        note="Without --example it asks, on a terminal, and writes topology.schema.json beside FILE, for editors. It "
-        "overwrites nothing.",
+        note="Without --example and --from it asks, on a terminal, and writes topology.schema.json beside FILE, for "
+        "editors. It overwrites nothing.",
     ),
     "add ca": Manual(
         "scaffold add ca issuing --issuer root --path-length 0", dict([_LEFT_UNDONE_BY_APPLY]), _PLAN, note=_ADDED

@@ -19,7 +19,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from scaffold.running.services import free_addresses
-from tests.cli.harness import scaffold, snapshot
+from tests.cli.harness import in_process, scaffold, snapshot
 from tests.other_clock import command_at
 from tests.requirements import require_command
 from tests.unit.conftest import write_kind
@@ -104,6 +104,35 @@ def test_init_without_a_terminal_names_the_examples(tmp_path: Path) -> None:
     scaffold("init", "--example", "bankin", cwd=tmp_path).assert_clear_error("did you mean banking")
     scaffold("init", "--example", "../minimal", cwd=tmp_path).assert_clear_error("no example")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_init_says_what_each_example_is(tmp_path: Path) -> None:
+    listed = in_process("init", "--example", "list", cwd=tmp_path)
+    assert listed.code == 0
+    assert "postgresql   A database whose roles are its callers" in listed.out
+    assert max(map(len, listed.out.splitlines())) <= 80
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_drafts_from_certificates_what_can_be_planned(applied: Path, tmp_path: Path) -> None:
+    """From what another topology has made, as from any other folder."""
+    new, empty = tmp_path / "new", tmp_path / "empty"
+    new.mkdir()
+    empty.mkdir()
+    drafted = in_process("init", "--from", applied / "shop", cwd=new)
+    assert drafted.code == 0, drafted.err
+    text = (new / "topology.yaml").read_text("utf-8")
+    (new / "topology.yaml").write_text(text.replace("calls: []", "calls: [api]"), "utf-8")
+    assert (new / "topology.schema.json").exists()
+    assert in_process("apply", cwd=new).code == 0
+    assert in_process("plan", "--check", cwd=new).code == 0
+    for arguments, words in {
+        ("--from", "empty"): "there is no certificate in empty",
+        ("--from", "nope"): "nope is no folder",
+        ("--from", "empty", "--example", "minimal"): "two beginnings",
+    }.items():
+        in_process("init", "-f", "other.yaml", *arguments, cwd=tmp_path).assert_clear_error(words)
+        assert not (tmp_path / "other.yaml").exists()
 
 
 def test_init_asks_on_a_terminal(tmp_path: Path) -> None:

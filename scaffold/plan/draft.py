@@ -1,0 +1,322 @@
+"""A first topology from the certificates and keys that are there: what they say, and what nobody's certificate says."""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from scaffold.errors import PkiError
+from scaffold.pki import chains, keys
+from scaffold.pki import crl as crls
+from scaffold.pki.names import rfc2253
+from scaffold.store.found import Found
+from scaffold.topology import names
+from scaffold.topology.messages import Invalid
+from scaffold.topology.scalars import listed, mapped, scalar
+
+_FIRST_PORT: Final = 8443
+_LONGEST_LABEL: Final = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The text of a topology, and sentences on what could not be put into it."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a draft is given beside what was found: the topology's name, and the templates of servers and clients."""
+
+    name: str
+    server: str
+    client: str
+
+
+def draft(found: Found, base: Path, chosen: Chosen, now: datetime) -> Draft:
+    """A topology that is to stand in the folder `base`, from which its paths lead to the files."""
+    return _Drafting(found, base, chosen, now).draft()
+
+
+class _Use(enum.Enum):
+    SERVER = enum.auto()
+    CLIENT = enum.auto()
+
+
+class _Drafting:
+    """One draft as it is being made."""
+
+    def __init__(self, found: Found, base: Path, chosen: Chosen, now: datetime) -> None:
+        self._found = found
+        self._base = base.absolute()
+        self._chosen = chosen
+        self._notes: list[str] = []
+        cas = [one for one in found.certificates if chains.is_ca(one)]
+        leaves = [one for one in found.certificates if not chains.is_ca(one)]
+        self._pool = cas
+        self._leaves = self._newest(leaves, now)
+        self._cas = _labels([one for one in cas if self._has_a_place(one)])
+
+    def draft(self) -> Draft:
+        servers = [one for one in self._leaves if _use(one) is _Use.SERVER]
+        clients = [one for one in self._leaves if _use(one) is _Use.CLIENT]
+        lines = [
+            "# yaml-language-server: $schema=topology.schema.json",
+            "# Drafted from certificates that were there. None of them says who may call whom: fill in `calls`.",
+            "version: 1",
+            f"name: {self._chosen.name}",
+            *self._section("cas", self._ca_lines()),
+            *self._section("servers", self._server_lines(_labels(servers))),
+            *self._section("clients", self._client_lines(_labels(clients), _labels(servers).values())),
+        ]
+        self._note_the_rest()
+        return Draft("\n".join(lines) + "\n", tuple(self._notes))
+
+    @staticmethod
+    def _section(name: str, lines: Iterable[str]) -> list[str]:
+        written = list(lines)
+        return ["", f"{name}:", *written] if written else []
+
+    # --- CAs ---
+
+    def _has_a_place(self, ca: x509.Certificate) -> bool:
+        """Whether it issues here, or vouches for a client: those above a server's certificate are named with it."""
+        return self._key(ca) is not None or any(
+            _use(leaf) is _Use.CLIENT and chains.signed_by(leaf, ca) for leaf in self._leaves
+        )
+
+    def _ca_lines(self) -> Iterator[str]:
+        if not self._cas:
+            yield "  root: {}  # none was found: this one is made"
+        for ca, label in self._cas.items():
+            key = self._key(ca)
+            files = {
+                "certificate": self._found.certificates[ca],
+                "key": key,
+                "chain": self._chain(ca),
+                "crl": self._crl(ca),
+            }
+            if key is not None and files["crl"] is not None:
+                self._notes.append(f"{label}: its CRL is signed elsewhere as long as `crl` is named; without it, here")
+            yield f"  {label}:  # {self._about(ca)}"
+            yield f"    existing: {self._files(files)}"
+
+    def _chain(self, ca: x509.Certificate) -> Path | None:
+        """One file with all that is above a CA; a note where there is none."""
+        if chains.is_anchor(ca):
+            return None
+        own = self._found.files[self._found.certificates[ca]]
+        try:
+            above = chains.up_to_root(ca, self._pool)[1:]
+        except PkiError as error:
+            self._notes.append(f"{rfc2253(ca.subject)}: {error}; `chain` must hold what is above it")
+            return None
+        if set(above) <= set(own):
+            return None
+        whole = [path for path, held in self._found.files.items() if set(above) <= set(held)]
+        if not whole:
+            parts = " ".join(self._path(self._found.certificates[one]) for one in above)
+            self._notes.append(f"{rfc2253(ca.subject)}: put what is above it into one file, its `chain`: cat {parts}")
+        return whole[0] if whole else None
+
+    def _crl(self, ca: x509.Certificate) -> Path | None:
+        found = self._found.crls.items()
+        return next((path for path, lists in found if any(crls.signed_by(one, ca) for one in lists)), None)
+
+    # --- Servers and clients ---
+
+    def _server_lines(self, servers: Mapping[x509.Certificate, str]) -> Iterator[str]:
+        for port, (leaf, label) in enumerate(servers.items(), _FIRST_PORT):
+            yield f"  {label}:  # {self._about(leaf)}"
+            yield f"    template: {scalar(self._chosen.server)}"
+            yield f"    listen: 127.0.0.1:{port}"
+            yield f"    names: {_list(self._names(leaf))}"
+            if (issuer := self._issuer_here(leaf)) is not None:
+                yield f"    issuer: {issuer}  # its key is here: apply issues this one anew"
+                continue
+            files = {"certificate": self._found.certificates[leaf], "key": self._key(leaf), "trust": self._root(leaf)}
+            yield f"    existing: {self._files(files)}"
+
+    def _client_lines(self, clients: Mapping[x509.Certificate, str], servers: Iterable[str]) -> Iterator[str]:
+        whom = ", ".join(servers) or "there are none yet"
+        for leaf, label in clients.items():
+            issuer = self._issuer(leaf)
+            if issuer is None:
+                self._notes.append(f"{rfc2253(leaf.subject)} was left out: the certificate of its CA was not found")
+                continue
+            yield f"  {label}:  # {self._about(leaf)}"
+            key, identity = self._key(leaf), _identity(leaf)
+            if self._issuer_here(leaf) is not None:
+                yield f"    template: {scalar(self._chosen.client)}"
+                yield f"    issuer: {issuer}  # its key is here: apply issues this one anew"
+                if said := self._usable_names(leaf):
+                    yield f"    names: {_list(said)}"
+            elif key is None:
+                yield f"    external: {mapped([f'issuer: {issuer}', f'identity: {scalar(identity)}'])}"
+            else:
+                files = {"certificate": self._found.certificates[leaf], "key": key}
+                yield f"    template: {scalar(self._chosen.client)}"
+                yield f"    issuer: {issuer}"
+                yield f"    existing: {self._files(files, identity=identity)}"
+            yield f"    calls: []  # of these: {whom}"
+
+    def _issuer(self, leaf: x509.Certificate) -> str | None:
+        return next((label for ca, label in self._cas.items() if chains.signed_by(leaf, ca)), None)
+
+    def _issuer_here(self, leaf: x509.Certificate) -> str | None:
+        """The CA that issued it, where that can do so again."""
+        return next(
+            (label for ca, label in self._cas.items() if self._key(ca) is not None and chains.signed_by(leaf, ca)), None
+        )
+
+    def _root(self, leaf: x509.Certificate) -> Path:
+        """The file of the root that vouches for a server; one that is to be found yet, where none is there."""
+        try:
+            return self._found.certificates[chains.up_to_root(leaf, self._pool)[-1]]
+        except PkiError as error:
+            self._notes.append(f"{rfc2253(leaf.subject)}: {error}; name the file of its root as `trust`")
+            return self._base / "root.pem"
+
+    def _names(self, leaf: x509.Certificate) -> list[str]:
+        found = self._usable_names(leaf)
+        if not found:
+            self._notes.append(
+                f"{rfc2253(leaf.subject)} says no name that callers could expect: it has localhost for now"
+            )
+        return found or ["localhost"]
+
+    def _usable_names(self, leaf: x509.Certificate) -> list[str]:
+        found = []
+        for name in _said_names(leaf):
+            try:
+                names.san(name)
+            except Invalid as error:
+                self._notes.append(f"{rfc2253(leaf.subject)}: its name {name} was left out: {error.message}")
+            else:
+                found.append(name)
+        return list(dict.fromkeys(found))
+
+    # --- What all have ---
+
+    def _newest(self, leaves: Sequence[x509.Certificate], now: datetime) -> list[x509.Certificate]:
+        """Of each holder the certificate that ends last, and none that has ended or that nothing can be done with."""
+        newest: dict[tuple[str, tuple[str, ...]], x509.Certificate] = {}
+        for leaf in leaves:
+            who = rfc2253(leaf.subject)
+            if leaf.not_valid_after_utc <= now:
+                self._notes.append(f"{who} was left out: it ended on {leaf.not_valid_after_utc:%Y-%m-%d}")
+            elif _use(leaf) is None:
+                self._notes.append(f"{who} was left out: it is neither for a server nor for a client")
+            elif _use(leaf) is _Use.SERVER and self._key(leaf) is None and not self._is_issued_here(leaf):
+                self._notes.append(f"{who} was left out: neither its key was found nor that of its CA")
+            else:
+                holder = who, tuple(_said_names(leaf))
+                before = newest.get(holder)
+                if before is None or before.not_valid_after_utc < leaf.not_valid_after_utc:
+                    newest[holder] = leaf
+        return list(newest.values())
+
+    def _is_issued_here(self, leaf: x509.Certificate) -> bool:
+        return any(self._key(ca) is not None and chains.signed_by(leaf, ca) for ca in self._pool)
+
+    def _key(self, certificate: x509.Certificate) -> Path | None:
+        return self._found.keys.get(keys.spki(certificate))
+
+    def _about(self, certificate: x509.Certificate) -> str:
+        subject = "".join(one if one.isprintable() else "?" for one in rfc2253(certificate.subject))
+        return f"{subject}, until {certificate.not_valid_after_utc:%Y-%m-%d}"
+
+    def _files(self, files: Mapping[str, Path | None], *, identity: str | None = None) -> str:
+        entries = [f"{field}: {scalar(self._path(path))}" for field, path in files.items() if path is not None]
+        return mapped(entries if identity is None else [*entries, f"identity: {scalar(identity)}"])
+
+    def _path(self, path: Path) -> str:
+        return os.path.relpath(path.absolute(), self._base)
+
+    def _note_the_rest(self) -> None:
+        known = {keys.spki(one) for one in self._found.certificates}
+        self._notes += [
+            f"{self._path(path)} is a key of which no certificate was found"
+            for public, path in self._found.keys.items()
+            if public not in known
+        ]
+        self._notes += [
+            f"{self._path(path)} is encrypted: whose it is cannot be seen; name it as `key`, and `key_password` with it"
+            for path in self._found.encrypted
+        ]
+        self._notes += [f"{self._path(path)} {why}" for path, why in self._found.left.items()]
+
+
+def _list(items: Sequence[str]) -> str:
+    return listed([scalar(item) for item in items])
+
+
+def _labels(certificates: Sequence[x509.Certificate]) -> dict[x509.Certificate, str]:
+    """A name of its own for each, by its common name or the first of its other names."""
+    found: dict[x509.Certificate, str] = {}
+    for one in certificates:
+        common = [str(name.value) for name in one.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        said = [*common, *_said_names(one), "unnamed"]
+        slugs = (re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_LABEL].strip("-") for text in said)
+        slug = next(filter(None, slugs))
+        taken, number, label = set(found.values()), 2, slug
+        while label in taken:
+            label, number = f"{slug[: _LONGEST_LABEL - 4]}-{number}", number + 1
+        found[one] = label
+    return found
+
+
+def _use(leaf: x509.Certificate) -> _Use | None:
+    """What a certificate is for: by its extended key usage, and without one by its names (RFC 5280 4.2.1.12)."""
+    try:
+        purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return _Use.SERVER if _said_names(leaf) else _Use.CLIENT
+    except ValueError:
+        return None
+    if ExtendedKeyUsageOID.SERVER_AUTH in purposes:
+        return _Use.SERVER
+    return _Use.CLIENT if ExtendedKeyUsageOID.CLIENT_AUTH in purposes else None
+
+
+def _alternative_names(leaf: x509.Certificate) -> x509.SubjectAlternativeName | None:
+    try:
+        return leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return None
+
+
+def _said_names(leaf: x509.Certificate) -> list[str]:
+    """The names of a certificate, as `names` has them; those of other types are left out."""
+    found = _alternative_names(leaf)
+    if found is None:
+        return []
+    uris = found.get_values_for_type(x509.UniformResourceIdentifier)
+    return [
+        *found.get_values_for_type(x509.DNSName),
+        *map(str, found.get_values_for_type(x509.IPAddress)),
+        *(f"email:{name}" for name in found.get_values_for_type(x509.RFC822Name)),
+        *(uri if uri.startswith("spiffe:") else f"uri:{uri}" for uri in uris),
+    ]
+
+
+def _identity(leaf: x509.Certificate) -> str:
+    """How servers can know a client: by its one URI, else by a DNS name, else by its subject."""
+    found = _alternative_names(leaf)
+    uris = found.get_values_for_type(x509.UniformResourceIdentifier) if found is not None else []
+    if len(uris) == 1:
+        return uris[0] if uris[0].startswith("spiffe:") else f"uri:{uris[0]}"
+    dns = found.get_values_for_type(x509.DNSName) if found is not None else []
+    plain = [name for name in dns if not name.startswith("*")]
+    return f"dns:{plain[0]}" if plain and not uris else f"subject:{rfc2253(leaf.subject)}"

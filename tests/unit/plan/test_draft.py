@@ -1,0 +1,180 @@
+"""A topology from what lies in a folder: it is valid, it plans, and says what it could not use."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from scaffold.errors import StoreError
+from scaffold.plan.draft import Chosen, Draft, draft
+from scaffold.store import found
+from scaffold.topology.load import loads
+from scaffold.topology.model import Existing, ExistingLeaf, External, Topology
+from tests.unit.elsewhere import CLIENT, SERVER, Elsewhere, name, pem
+
+NOW = datetime.now(UTC)
+CHOSEN = Chosen("shop", "python", "curl")
+URI = x509.UniformResourceIdentifier("spiffe://acme/teller")
+
+
+@pytest.fixture(scope="module")
+def ca() -> Elsewhere:
+    return Elsewhere("Acme")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pki").mkdir()
+    return tmp_path / "pki"
+
+
+def put(folder: Path, files: dict[str, bytes]) -> None:
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+
+
+def key_of(ca: Elsewhere) -> bytes:
+    return ca.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def drafted(folder: Path) -> tuple[Topology, Draft]:
+    made = draft(found.look(folder), folder.parent, CHOSEN, NOW)
+    return loads(made.text.encode(), folder.parent / "topology.yaml"), made
+
+
+def test_where_the_key_of_a_ca_is_there_its_leaves_are_issued_by_it(folder: Path, ca: Elsewhere) -> None:
+    api = ca.issue("api.acme.example", "localhost", purposes=[SERVER], subject=name("The API"))
+    teller = ca.issue(URI, purposes=[CLIENT], subject=name("teller"))
+    put(folder, {"deep/ca.pem": pem([ca.intermediate]), "root.crt": pem([ca.root]), "ca.key": key_of(ca)})
+    put(folder, {"api.pem": pem([api.certificate]), "teller.pem": pem([teller.certificate])})
+    t, made = drafted(folder)
+    base = folder.parent
+    assert t.cas["acme-r1"].existing == Existing(
+        base / "pki/deep/ca.pem", key=base / "pki/ca.key", chain=base / "pki/root.crt"
+    )
+    assert list(t.cas) == ["acme-r1"], "the root is above it, and no CA that anything here needs"
+    server, client = t.servers["the-api"], t.clients["teller"]
+    assert (server.template, server.issuer, server.existing) == ("python", "acme-r1", None)
+    assert [str(one) for one in server.names][:2] == ["api.acme.example", "localhost"]
+    assert (client.template, client.issuer, client.identity) == ("curl", "acme-r1", "spiffe://acme/teller")
+    assert "# of these: the-api" in made.text
+    assert made.notes == ()
+
+
+def test_where_it_is_elsewhere_they_are_taken_over_as_they_are(folder: Path, ca: Elsewhere) -> None:
+    api = ca.issue("api.acme.example", purposes=[SERVER], subject=name("api"))
+    teller = ca.issue("teller.acme.example", purposes=[CLIENT], subject=name("teller"))
+    robot = ca.issue(purposes=[CLIENT], subject=name("robot"))
+    put(folder, {"root.der": ca.root.public_bytes(serialization.Encoding.DER), "r1.pem": pem([ca.intermediate])})
+    put(folder, {"api.pem": api.full_chain(), "api.key": api.key_pem(), "robot.pem": pem([robot.certificate])})
+    put(folder, {"teller.pem": pem([teller.certificate]) + teller.key_pem()})
+    t, made = drafted(folder)
+    base = folder.parent
+    assert t.servers["api"].existing == ExistingLeaf(
+        base / "pki/api.pem", base / "pki/api.key", trust=base / "pki/root.der"
+    )
+    assert t.clients["teller"].existing == ExistingLeaf(
+        base / "pki/teller.pem", base / "pki/teller.pem", identity="dns:teller.acme.example"
+    )
+    assert t.clients["robot"].external == External("acme-r1", "subject:CN=robot")
+    assert made.notes == ()
+
+
+def test_of_several_for_one_holder_the_one_that_ends_last_counts_and_none_that_has_ended(
+    folder: Path, ca: Elsewhere
+) -> None:
+    old, new = (ca.issue("api", subject=name("api"), ends=timedelta(days=days)) for days in (5, 50))
+    gone = ca.issue("old", subject=name("old"), begins=timedelta(days=-9), ends=timedelta(days=-1))
+    put(folder, {"root.pem": pem([ca.root, ca.intermediate])})
+    for stem, one in {"1": new, "2": old, "3": gone}.items():
+        put(folder, {f"{stem}.pem": pem([one.certificate]), f"{stem}.key": one.key_pem()})
+    t, made = drafted(folder)
+    assert list(t.servers) == ["api"]
+    existing = t.servers["api"].existing
+    assert existing is not None
+    assert existing.certificate.name == "1.pem"
+    assert any("CN=old was left out: it ended on" in note for note in made.notes)
+
+
+def test_two_of_one_name_get_two(folder: Path, ca: Elsewhere) -> None:
+    put(folder, {"root.pem": pem([ca.root, ca.intermediate])})
+    for number in "123":
+        one = ca.issue(f"{number}.acme.example", subject=name("api"))
+        put(folder, {f"{number}.pem": pem([one.certificate]), f"{number}.key": one.key_pem()})
+    assert list(drafted(folder)[0].servers) == ["api", "api-2", "api-3"]
+
+
+def test_what_cannot_be_used_is_told(folder: Path, ca: Elsewhere) -> None:
+    stranger = Elsewhere("Stranger").issue(purposes=[CLIENT], subject=name("stranger"))
+    keyless = ca.issue("web", purposes=[SERVER], subject=name("keyless"))
+    mail = ca.issue("mail", purposes=[x509.ExtendedKeyUsageOID.EMAIL_PROTECTION], subject=name("mail"))
+    lone = ca.issue("lone")
+    put(folder, {"root.pem": pem([ca.root]), "r1.pem": pem([ca.intermediate]), "broken.der": b"\x30\x03abc"})
+    put(folder, {"s.pem": pem([stranger.certificate]), "k.pem": pem([keyless.certificate])})
+    put(
+        folder,
+        {"m.pem": pem([mail.certificate]), "lone.key": lone.key_pem(), "locked.key": lone.key_pem(password=b"x")},
+    )
+    put(folder, {"README.md": b"nothing of it"})
+    _, made = drafted(folder)
+    said = "\n".join(made.notes)
+    for words in (
+        "CN=stranger was left out: the certificate of its CA was not found",
+        "CN=keyless was left out: neither its key was found nor that of its CA",
+        "CN=mail was left out: it is neither for a server nor for a client",
+        "pki/lone.key is a key of which no certificate was found",
+        "pki/locked.key is encrypted",
+        "pki/broken.der is not a certificate",
+    ):
+        assert words in said
+    assert "README" not in said
+
+
+def test_a_chain_that_lies_in_pieces_is_told_and_a_root_that_is_missing_too(folder: Path, ca: Elsewhere) -> None:
+    api = ca.issue("api", subject=name("api"))
+    put(folder, {"api.pem": api.full_chain(), "api.key": api.key_pem()})
+    t, made = drafted(folder)
+    existing = t.servers["api"].existing
+    assert existing is not None
+    assert existing.trust == folder.parent / "root.pem"
+    assert "the certificate of CN=Acme Root is not there" in made.notes[0]
+    assert list(t.cas) == ["root"], "none has a key here, and a client needs one"
+
+
+def test_a_crl_that_was_found_goes_along(folder: Path, ca: Elsewhere) -> None:
+    day = timedelta(days=1)
+    crl = x509.CertificateRevocationListBuilder(ca.intermediate.subject, NOW - day, NOW + day)
+    put(folder, {"r1.pem": pem([ca.intermediate, ca.root]), "r1.key": key_of(ca)})
+    put(folder, {"r1.crl": crl.sign(ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)})
+    t, made = drafted(folder)
+    existing = t.cas["acme-r1"].existing
+    assert existing is not None
+    assert existing.crl == folder.parent / "pki/r1.crl"
+    assert made.notes == ("acme-r1: its CRL is signed elsewhere as long as `crl` is named; without it, here",)
+
+
+def test_names_that_would_break_the_file_are_written_so_that_they_do_not(folder: Path, ca: Elsewhere) -> None:
+    odd = ca.issue(purposes=[CLIENT], subject=name("a: b\n# c\u202e"))
+    put(folder, {"r1.pem": pem([ca.intermediate, ca.root]), "odd one: #1.pem": pem([odd.certificate])})
+    put(folder, {"odd one: #1.key": odd.key_pem()})
+    t, _ = drafted(folder)
+    existing = t.clients["a-b-c"].existing
+    assert existing is not None
+    assert existing.key == folder / "odd one: #1.key"
+
+
+def test_files_that_cannot_be_read_and_folders_of_git_are_passed_over(folder: Path, ca: Elsewhere) -> None:
+    put(folder, {".git/root.pem": pem([ca.root]), "large.pem": pem([ca.root]) + b"x" * (1 << 20)})
+    (folder / "nowhere.pem").symlink_to(folder / "gone")
+    assert found.look(folder) == found.Found()
+    shutil.rmtree(folder)
+    with pytest.raises(StoreError, match="is no folder"):
+        found.look(folder)
