@@ -116,7 +116,7 @@ def gets_in(folder: Path, tls: Path, server: str) -> bool:
         context = ssl.create_default_context(cafile=folder / "bank/pki/root/ca.crt")
         context.check_hostname = False
         context.load_cert_chain(tls / "cert.pem", tls / "key.pem")
-        connection = http.client.HTTPSConnection(address.host, address.port, context=context, timeout=20)
+        connection = http.client.HTTPSConnection(address.host, address.port, context=context, timeout=90)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status == 200
@@ -126,7 +126,7 @@ def gets_in(folder: Path, tls: Path, server: str) -> bool:
             connection.close()
     finally:
         running.terminate()
-        running.wait(20)
+        running.wait(90)
 
 
 def test_a_revocation_that_everybody_learns_of_goes_on_nowhere(applied: Path) -> None:
@@ -195,7 +195,7 @@ def test_watch_renews_what_lives_seconds_and_ends_on_term(applied: Path) -> None
                 break
         watching.send_signal(signal.SIGTERM)
         rest = [json.loads(line)["event"] for line in watching.stdout]
-        assert (watching.wait(20), rest[-1]) == (0, "ended")
+        assert (watching.wait(90), rest[-1]) == (0, "ended")
     finally:
         watching.kill()
         watching.wait()

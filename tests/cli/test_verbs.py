@@ -419,7 +419,7 @@ def up(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Ite
         yield lines
     finally:
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
 
 

@@ -90,7 +90,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     finally:
         for process in running:
             process.send_signal(signal.SIGINT)
-            process.wait(30)
+            process.wait(90)
 
 
 def test_the_page_has_steps() -> None:

@@ -31,6 +31,7 @@ from scaffold.topology.model import KeyType, San, SanType
 from tests.fresh import new_key, new_serial
 from tests.handshake.nginx_lab import (
     INTERMEDIATE,
+    WITHIN,
     Answer,
     Authority,
     Credential,
@@ -304,7 +305,7 @@ def running(project: Project, folder: Path | None = None, **extra: str) -> Itera
     can = SERVER.capabilities
     launch = Launch(project.settings.name, folder or project.folder, can.ready or "", extra, can.environment)
     with Services(on_line=lambda _, line: project.lines.append(line)) as services:
-        (project.service,) = services.start([launch], within=60)
+        (project.service,) = services.start([launch])
         yield project
 
 
@@ -320,7 +321,7 @@ def run(project: Project, *arguments: str, **extra: str) -> subprocess.Completed
         return subprocess.run(
             [project.folder / "run.sh", *arguments],
             env=environment(home, extra, CLIENT.capabilities.environment),
-            capture_output=True, text=True, check=False, timeout=60,
+            capture_output=True, text=True, check=False, timeout=WITHIN,
         )  # fmt: skip
 
 

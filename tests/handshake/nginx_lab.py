@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
+import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
@@ -136,9 +138,32 @@ def client(
     return _leaf(ca, profile, key, starts, ends)
 
 
-def brief(ca: Authority) -> Credential:
-    """The teller's, with an end that a test awaits. It is made once the server runs, which may take long to start."""
-    return client(ca, "teller", ends=timedelta(seconds=3))
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def brief(
+    ca: Authority,
+    begin: Callable[[Credential], contextlib.AbstractContextManager[T]],
+    *,
+    make: Callable[..., Credential] = client,
+) -> Iterator[tuple[Credential, T]]:
+    """The teller's certificate, with an end that a test awaits, and what `begin` has begun with it.
+
+    Where it has ended before that was begun, on a machine that stalls, another one is made that lives longer.
+    """
+    for seconds in (3, 12, 48):
+        caller = make(ca, "teller", ends=timedelta(seconds=seconds))
+        with contextlib.ExitStack() as stack:
+            try:
+                begun = stack.enter_context(begin(caller))
+            except (AssertionError, OSError, http.client.HTTPException):
+                if now() < caller.certificate.not_valid_after_utc:
+                    raise
+                continue
+            yield caller, begun
+            return
+    pytest.fail("each certificate had ended before anything was begun with it")
 
 
 def server(
@@ -386,7 +411,7 @@ def running(project: Project, **environment: str) -> Iterator[Project]:
     """`project`, started on its own port and stopped at the end."""
     launch = Launch(project.settings.name, project.folder, KIND.capabilities.ready or "", environment)
     with Services(on_line=lambda _, line: project.lines.append(line)) as services:
-        (project.service,) = services.start([launch], within=20)
+        (project.service,) = services.start([launch])
         yield project
 
 
@@ -463,7 +488,7 @@ def ask(
     if tune is not None:
         tune(context)
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=15) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=WITHIN) as plain,
         context.wrap_socket(plain, server_hostname="localhost", session=session) as tls,
     ):
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close"]
@@ -482,11 +507,16 @@ def ask(
         return answer
 
 
-def until(condition: Callable[[], bool], within: float = 15) -> None:
-    """Try again, as fast as the other side answers, until `condition` holds."""
-    deadline = time.monotonic() + within
+WITHIN = 90.0
+"""Seconds for anything that is awaited: a loaded machine is slow, and a test that passes never waits for it."""
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Try again until `condition` holds, with a breath between, for those who are to bring it about."""
+    deadline = time.monotonic() + WITHIN
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
 
 
 # --- An upstream -----------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from scaffold.running.services import free_addresses
 from scaffold.store import ledger, lock
 from scaffold.store.layout import Layout
 from scaffold.topology.model import HostPort
+from tests.handshake.nginx_lab import WITHIN
 from tests.handshake.verify_lab import Lab, applied
 
 BANK = """
@@ -39,9 +40,6 @@ clients:
   teller: {template: python, issuer: issuing, calls: [accounts]}
   auditor: {template: python, issuer: issuing, calls: [accounts]}
 """
-
-WITHIN = 20.0
-"""Seconds for anything that is awaited: a loaded machine is slow, and a test that passes never waits for it."""
 
 
 class Published:

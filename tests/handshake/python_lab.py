@@ -21,6 +21,7 @@ from scaffold.settings.values import Allowed, Call, ClientSettings, Files, Revoc
 from tests.handshake import traffic
 from tests.handshake.nginx_lab import (
     INTERMEDIATE,
+    WITHIN,
     Answer,
     Authority,
     Credential,
@@ -82,7 +83,7 @@ def running(folder: Path, port: int, lines: list[str] | None = None, **environme
     """The server in `folder` on `port` of loopback, started by its run.sh and stopped at the end."""
     launch = Launch("desk", folder, SERVER.capabilities.ready or "", {"LISTEN": f"127.0.0.1:{port}", **environment})
     with Services(on_line=lambda _, line: lines.append(line) if lines is not None else None) as services:
-        (service,) = services.start([launch], within=20)
+        (service,) = services.start([launch])
         yield service
 
 
@@ -96,7 +97,7 @@ def place(file: Path, content: bytes) -> None:
 def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """run.sh of a client, from another working directory."""
     return subprocess.run(
-        [folder / "run.sh", *arguments], cwd="/", capture_output=True, text=True, timeout=60, check=False,
+        [folder / "run.sh", *arguments], cwd="/", capture_output=True, text=True, timeout=WITHIN, check=False,
         env={"PATH": os.environ["PATH"], "HOME": str(folder)},
     )  # fmt: skip
 
@@ -177,5 +178,11 @@ class Desk:
     def start_in_vain(self, **how: object) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{self.port}"}
         return subprocess.run(
-            [self.folder / "run.sh"], capture_output=True, text=True, timeout=20, check=False, env=environment, **how
+            [self.folder / "run.sh"],
+            capture_output=True,
+            text=True,
+            timeout=WITHIN,
+            check=False,
+            env=environment,
+            **how,
         )

@@ -82,8 +82,8 @@ class Shop:
         tls = self.lab.path("clients/teller/tls")
         context = ssl.create_default_context(cafile=str(tls / "ca.web.pem"))
         context.load_cert_chain(tls / "cert.pem", tls / "key.pem")
-        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=20)
-        plain = socket.create_connection((self.address.host, self.address.port), 20)
+        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=90)
+        plain = socket.create_connection((self.address.host, self.address.port), 90)
         try:
             secured = context.wrap_socket(plain, server_hostname="www.bank.example")
             connection.sock = secured

@@ -47,8 +47,8 @@ class Desk:
         """Status and caller, as the server tells the holder of `NAME.pem`."""
         context = ssl.create_default_context(cafile=str(self.root))
         context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        with socket.create_connection((self.address.host, self.address.port), 20) as plain:
-            connection = http.client.HTTPConnection("desk.internal", timeout=20)
+        with socket.create_connection((self.address.host, self.address.port), 90) as plain:
+            connection = http.client.HTTPConnection("desk.internal", timeout=90)
             connection.sock = context.wrap_socket(plain, server_hostname="desk.internal")
             connection.request("GET", "/.mtls/caller")
             response = connection.getresponse()

@@ -57,7 +57,7 @@ def text(port: int, check: str = "none", subject: str = "") -> str:
 @contextmanager
 def served(lab: Lab) -> Iterator[None]:
     with Services() as services:
-        services.start([Launch("desk", lab.path("servers/desk"), KIND.capabilities.ready or "", {})], within=20)
+        services.start([Launch("desk", lab.path("servers/desk"), KIND.capabilities.ready or "", {})])
         yield
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import http.server
-import itertools
 import json
 import re
 import socket
@@ -32,11 +31,14 @@ from tests.fresh import new_key, new_serial
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import (
     MODERN,
+    WITHIN,
+    Answer,
     Authority,
     Credential,
     address,
     allow,
     authority,
+    brief,
     call_of,
     client,
     context_of,
@@ -272,7 +274,7 @@ def test_a_caller_has_the_roles_of_its_edge(path: str, desk: lab.Project, ca: Au
 def _plainly(port: int, path: str, **headers: str) -> tuple[int, str]:
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=WITHIN) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -327,28 +329,40 @@ def test_intermediate_takes_its_own_ciphers_alone(desk: lab.Project, teller: Cre
 
 
 def test_a_resumed_session_is_validated_again(bundled: lab.Project, ca: Authority, root: Authority) -> None:
-    brief = client(ca, "teller", ends=timedelta(seconds=4))
-    context, sessions = context_of(brief, root), list[ssl.SSLSession]()
-    assert not bundled.ask(None, context=context, keep=sessions).resumed
-    resumed = bundled.ask(None, context=context, session=sessions[-1], keep=sessions)
-    assert (resumed.status, resumed.resumed) == (200, True)
+    @contextmanager
+    def resumed(caller: Credential) -> Iterator[Callable[[], Answer]]:
+        """How another session is resumed, after one was."""
+        context, sessions = context_of(caller, root), list[ssl.SSLSession]()
 
-    def ended() -> bool:
+        def resume() -> Answer:
+            return bundled.ask(None, context=context, session=sessions[-1], keep=sessions)
+
+        assert not bundled.ask(None, context=context, keep=sessions).resumed
+        second = resume()
+        assert (second.status, second.resumed) == (200, True)
+        yield resume
+
+    def has_ended(resume: Callable[[], Answer]) -> bool:
         try:
-            bundled.ask(None, context=context, session=sessions[-1], keep=sessions)
+            resume()
         except OSError:
             return True
         return False
 
-    before = bundled.refusals("NotTimeValid")
-    until(ended)
-    until(lambda: bundled.refusals("NotTimeValid") > before)
+    with brief(ca, resumed) as (_, resume):
+        before = bundled.refusals("NotTimeValid")
+        until(lambda: has_ended(resume))
+        until(lambda: bundled.refusals("NotTimeValid") > before)
 
 
 def test_an_open_connection_does_not_outlive_the_certificate(desk: lab.Project, ca: Authority, root: Authority) -> None:
-    brief = client(ca, "teller", ends=timedelta(seconds=3))
-    with _kept_open(desk.port, brief, root) as get:
-        assert get() == 200
+    @contextmanager
+    def answered(caller: Credential) -> Iterator[Callable[[], int]]:
+        with _kept_open(desk.port, caller, root) as get:
+            assert get() == 200
+            yield get
+
+    with brief(ca, answered) as (_, get):
         until(lambda: _is_refused(get))
 
 
@@ -362,7 +376,7 @@ def _is_refused(get: Callable[[], int]) -> bool:
 
 @contextmanager
 def _kept_open(port: int, caller: Credential, root: Authority) -> Iterator[Callable[[], int]]:
-    connection = http.client.HTTPSConnection("localhost", port, context=context_of(caller, root), timeout=15)
+    connection = http.client.HTTPSConnection("localhost", port, context=context_of(caller, root), timeout=WITHIN)
 
     def get() -> int:
         connection.request("GET", "/")
@@ -388,14 +402,15 @@ def test_ten_renewals_under_traffic_fail_no_request(
         tmp_path, root, ca, [allow("teller", ca)], **({"files": lab.PFX} if bundle else _as_desk())
     ).write()
     with lab.running(made) as project:
-        done, failures, served = threading.Event(), list[Exception](), itertools.count()
+        done, failures, served = threading.Event(), list[Exception](), list[bytes]()
         caller = teller
 
         def keep_asking() -> None:
             while not done.is_set():
                 try:
-                    assert project.ask(caller).status == 200
-                    next(served)
+                    answer = project.ask(caller)
+                    assert answer.status == 200
+                    served.append(answer.shown)
                 except Exception as error:
                     failures.append(error)
 
@@ -410,12 +425,12 @@ def test_ten_renewals_under_traffic_fail_no_request(
                 if number % 2:  # every other time the service is left to see for itself that tls/ has changed
                     project.reload()
                 until(lambda newest=newest: project.ask(teller).shown == newest.certificate.public_bytes(Encoding.DER))  # type: ignore[misc]
+            until(lambda: bool(failures) or len(served) >= 50)
         finally:
             done.set()
             for thread in threads:
                 thread.join()
         assert not failures
-        assert next(served) >= 50
 
 
 def test_what_cannot_be_loaded_is_said_and_the_old_serves_on(

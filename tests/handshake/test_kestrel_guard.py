@@ -22,7 +22,17 @@ from scaffold.settings.values import Allowed
 from scaffold.topology.model import San, SanType
 from tests.fresh import new_serial
 from tests.handshake import dotnet_lab as lab
-from tests.handshake.nginx_lab import Authority, Credential, allow, authority, client, context_of, identity, until
+from tests.handshake.nginx_lab import (
+    WITHIN,
+    Authority,
+    Credential,
+    allow,
+    authority,
+    client,
+    context_of,
+    identity,
+    until,
+)
 from tests.requirements import require_command
 
 require_command("dotnet")
@@ -108,7 +118,7 @@ def test_no_policy_and_no_endpoint_of_a_team_lets_anybody_in(
 
 def _ask(project: lab.Project, caller: Credential, method: str, path: str) -> tuple[int, bytes]:
     connection = http.client.HTTPSConnection(
-        "localhost", project.port, context=context_of(caller, project.roots[0]), timeout=15
+        "localhost", project.port, context=context_of(caller, project.roots[0]), timeout=WITHIN
     )
     with contextlib.closing(connection):
         connection.request(method, f"/{path}")
@@ -212,14 +222,15 @@ def _logged(project: lab.Project, request: str) -> list[re.Match[str]]:
 def test_each_request_is_logged_refused_ones_too(
     team: lab.Project, teller: Credential, mallory: Credential, ca: Authority
 ) -> None:
+    """Each is asked once the one before has its line, which is written when the answer is out."""
     nameless = lab.leaf(ca, "teller", "client", [San(SanType.EMAIL, "teller@bank.example")])
-    expected = []
+    expected: list[tuple[str, str]] = []
     for caller, named, status in (
         (teller, f'"{identity("teller")}"', 200), (mallory, f'"{identity("mallory")}"', 403), (nameless, "none", 403),
     ):  # fmt: skip
         team.ask(caller, "/open?of=log")
         expected.append((named, str(status)))
-    until(lambda: len(_logged(team, "GET /open?of=log HTTP/1.1")) == 3)
+        until(lambda: len(_logged(team, "GET /open?of=log HTTP/1.1")) == len(expected))
     lines = _logged(team, "GET /open?of=log HTTP/1.1")
     assert [(line["identity"], line["status"]) for line in lines] == expected
     assert all(line["client"].startswith("127.0.0.1:") for line in lines)
@@ -343,7 +354,7 @@ def test_in_its_own_file_the_same_settings_let_the_other_topology_in(
 def _only_its_own_decide(project: lab.Project, elsewhere: Foreign, teller: Credential) -> None:
     assert project.ask(teller).status == 200
     assert project.cuts_off(elsewhere.gateway)
-    assert any("section Tls, which is not read: mutual-tls.json alone" in line for line in project.lines)
+    until(lambda: any("section Tls, which is not read: mutual-tls.json alone" in line for line in project.lines))
 
 
 @pytest.mark.parametrize("prefix", ["", "ASPNETCORE_", "DOTNET_"])

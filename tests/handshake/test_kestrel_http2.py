@@ -51,7 +51,7 @@ def answers(desk: lab.Project, root: Authority, caller: Credential, frames: Iter
     context = context_of(caller, root)
     context.set_alpn_protocols(["h2"])
     with (
-        socket.create_connection(("127.0.0.1", desk.port), timeout=30) as plain,
+        socket.create_connection(("127.0.0.1", desk.port), timeout=90) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as connection,
     ):
         assert connection.selected_alpn_protocol() == "h2"

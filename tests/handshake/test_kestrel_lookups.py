@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from scaffold.settings.values import Revocation
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.dotnet_lab import free_addresses
 from tests.handshake.nginx_lab import (
+    WITHIN,
     Authority,
     Credential,
     Published,
@@ -28,6 +30,7 @@ from tests.handshake.nginx_lab import (
     address,
     allow,
     authority,
+    brief,
     call_of,
     client,
     context_of,
@@ -99,8 +102,8 @@ class Silent:
             each.close()
 
 
-@pytest.fixture
-def silent() -> Iterator[Silent]:
+@contextlib.contextmanager
+def _silence() -> Iterator[Silent]:
     made = Silent(socket.create_server(("127.0.0.1", 0), backlog=CALLERS))
     thread = threading.Thread(target=made.accept)
     thread.start()
@@ -109,6 +112,12 @@ def silent() -> Iterator[Silent]:
     finally:
         made.release()
         thread.join()
+
+
+@pytest.fixture
+def silent() -> Iterator[Silent]:
+    with _silence() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +145,7 @@ def _cut_off(project: lab.Project, caller: Credential) -> bool:
     context = context_of(caller, project.roots[0])
     try:
         with (
-            socket.create_connection(("127.0.0.1", project.port), timeout=60) as plain,
+            socket.create_connection(("127.0.0.1", project.port), timeout=WITHIN) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as tls,
         ):
             tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -147,27 +156,41 @@ def _cut_off(project: lab.Project, caller: Credential) -> bool:
 
 def _healthz(project: lab.Project) -> bytes:
     health = project.settings.health.port  # type: ignore[union-attr]
-    with urllib.request.urlopen(f"http://127.0.0.1:{health}/healthz", timeout=30) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{health}/healthz", timeout=WITHIN) as response:
         return bytes(response.read())
 
 
+def _served_meanwhile(desk: lab.Project, known: Credential, others: list[Future[object]], silent: Silent) -> bool:
+    """Whether a known caller was served while all `others` still waited for as many answers as are awaited at once."""
+    for _ in range(5):
+        assert desk.ask(known).status == 200
+        assert _healthz(desk) == b"ok"
+    return len(silent.held) <= MOST_AT_ONCE and not any(other.done() for other in others)
+
+
+ATTEMPTS = range(5)
+"""A look-up gives up after five seconds: a machine that stalled for as long has shown nothing, and tries again."""
+
+
 def test_a_responder_that_never_answers_stops_nobody_who_is_known(
-    desk: lab.Project, root: Authority, responder: Responder, silent: Silent
+    desk: lab.Project, root: Authority, responder: Responder
 ) -> None:
     """What is remembered is served while all the others still wait: the order of events, and no clock, shows it."""
     known = client(root, "teller", ocsp_url=responder.url)
     assert desk.ask(known).status == 200
-    waiting = [client(root, "clerk", ocsp_url=silent.url) for _ in range(CALLERS)]
-    with _many(lambda number: _cut_off(desk, waiting[number])) as others:
-        until(lambda: len(silent.held) >= MOST_AT_ONCE)
-        for _ in range(5):
-            assert desk.ask(known).status == 200
-            assert _healthz(desk) == b"ok"
-        assert not any(other.done() for other in others)
-        assert len(silent.held) == MOST_AT_ONCE
-        silent.release()
-        assert all(other.result() for other in others)
-    assert desk.refusals("RevocationStatusUnknown") >= CALLERS
+
+    def is_served() -> bool:
+        with _silence() as silent:
+            waiting = [client(root, "clerk", ocsp_url=silent.url) for _ in range(CALLERS)]
+            with _many(lambda number: _cut_off(desk, waiting[number])) as others:
+                until(lambda: len(silent.held) >= MOST_AT_ONCE)
+                served = _served_meanwhile(desk, known, others, silent)
+                silent.release()
+                assert all(other.result() for other in others)
+            return served
+
+    assert any(is_served() for _ in ATTEMPTS)
+    until(lambda: desk.refusals("RevocationStatusUnknown") >= CALLERS)
     assert desk.ask(known).status == 200
 
 
@@ -184,7 +207,7 @@ def test_a_look_up_that_failed_is_not_made_again_at_once(
     before = responder.published.asked
     assert desk.cuts_off(caller)
     assert responder.published.asked == before
-    until(lambda: not desk.cuts_off(caller), within=30)
+    until(lambda: not desk.cuts_off(caller))
     assert responder.published.asked > before
 
 
@@ -198,23 +221,26 @@ def test_connections_of_one_caller_cost_one_look_up(desk: lab.Project, root: Aut
 
 
 def test_a_called_servers_responder_that_never_answers_stops_nobody(
-    desk: lab.Project, root: Authority, responder: Responder, silent: Silent, tmp_path: Path
+    desk: lab.Project, root: Authority, responder: Responder, tmp_path: Path
 ) -> None:
     known = client(root, "teller", ocsp_url=responder.url)
     assert desk.ask(known).status == 200
-    vault = server(root, "the-vault", "vault.internal", ocsp_url=silent.url)
     port = desk.settings.calls[0].port
-    with (
-        upstream(vault, root, tmp_path, port=port),
-        _many(lambda _: desk.ask(known, "/call/the-vault").status) as others,
-    ):
-        until(lambda: len(silent.held) >= 1)
-        for _ in range(5):
-            assert desk.ask(known).status == 200
-            assert _healthz(desk) == b"ok"
-        assert not any(other.done() for other in others)
-        silent.release()
-        assert {other.result() for other in others} == {502}
+
+    def is_served() -> bool:
+        with _silence() as silent:
+            vault = server(root, "the-vault", "vault.internal", ocsp_url=silent.url)
+            with (
+                upstream(vault, root, tmp_path, port=port),
+                _many(lambda _: desk.ask(known, "/call/the-vault").status) as others,
+            ):
+                until(lambda: len(silent.held) >= 1)
+                served = _served_meanwhile(desk, known, others, silent)
+                silent.release()
+                assert {other.result() for other in others} == {502}
+            return served
+
+    assert any(is_served() for _ in ATTEMPTS)
 
 
 # --- Connections that stay open --------------------------------------------------------------------------------------
@@ -224,7 +250,7 @@ def test_a_called_servers_responder_that_never_answers_stops_nobody(
 def _kept_open(project: lab.Project, caller: Credential) -> Iterator[Callable[[], int | None]]:
     """GET on one connection: the status, None once the server has ended it."""
     connection = http.client.HTTPSConnection(
-        "localhost", project.port, context=context_of(caller, project.roots[0]), timeout=30
+        "localhost", project.port, context=context_of(caller, project.roots[0]), timeout=WITHIN
     )
     connection.connect()
     connection.auto_open = 0
@@ -252,7 +278,7 @@ def test_a_caller_that_is_revoked_loses_its_open_connection(
         with _kept_open(desk, thief) as get, _kept_open(desk, honest) as get_honest:
             assert (get(), get_honest()) == (200, 200)
             answers.revoke(thief)
-            until(lambda: get() is None, within=90)
+            until(lambda: get() is None)
             assert get_honest() == 200
     finally:
         responder.answers_live(timedelta(hours=1)).revoke(thief)
@@ -273,25 +299,31 @@ def test_a_root_that_is_taken_away_ends_the_open_connections_of_its_callers(root
     ):
         assert (get(), get_other()) == (200, 200)
         project.put("ca.pem", bundles.pem(root.certificate))
-        until(lambda: get_other() is None, within=30)
+        until(lambda: get_other() is None)
         assert get() == 200
 
 
 def test_an_idle_connection_ends_with_its_certificate(root: Authority, tmp_path: Path) -> None:
     made = lab.server_project(tmp_path, root, root, [allow("teller", root)], files=lab.PFX).write()
     with lab.running(made) as project:
-        brief = client(root, "teller", ends=timedelta(seconds=5))
-        context = context_of(brief, root)
-        with (
-            socket.create_connection(("127.0.0.1", project.port), timeout=40) as plain,
-            context.wrap_socket(plain, server_hostname="localhost") as tls,
-        ):
-            tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert tls.recv(65_536).startswith(b"HTTP/1.1 200")
-            with contextlib.suppress(OSError):
-                while tls.recv(65_536):
-                    pass
+        assert project.ask(client(root, "teller")).status == 200  # the first one waits for .NET to compile
+        with brief(root, partial(_answered, project)) as (_, tls), contextlib.suppress(OSError):
+            while tls.recv(65_536):
+                pass
         until(lambda: any("Ended the connection" in line and "NotTimeValid" in line for line in project.lines))
+
+
+@contextlib.contextmanager
+def _answered(project: lab.Project, caller: Credential) -> Iterator[ssl.SSLSocket]:
+    """A connection whose first request was answered."""
+    context = context_of(caller, project.roots[0])
+    with (
+        socket.create_connection(("127.0.0.1", project.port), timeout=WITHIN) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as tls,
+    ):
+        tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert tls.recv(65_536).startswith(b"HTTP/1.1 200")
+        yield tls
 
 
 STREAM = """
@@ -310,7 +342,7 @@ def _streaming(project: lab.Project, caller: Credential) -> Iterator[ssl.SSLSock
     """A request whose answer never ends, and has begun."""
     context = context_of(caller, project.roots[0])
     with (
-        socket.create_connection(("127.0.0.1", project.port), timeout=40) as plain,
+        socket.create_connection(("127.0.0.1", project.port), timeout=WITHIN) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as tls,
     ):
         tls.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -22,6 +22,7 @@ from scaffold.settings.values import Files, Revocation
 from scaffold.topology.model import Fault, KeyType, Subject
 from tests.handshake.nginx_lab import (
     KIND,
+    WITHIN,
     Authority,
     Credential,
     Project,
@@ -431,7 +432,7 @@ def test_the_log_names_no_caller_whose_certificate_was_refused(desk: Project, ca
 def test_an_address_that_is_none_is_a_clear_error(tmp_path: Path, root: Authority, ca: Authority, value: str) -> None:
     made = project(tmp_path, root, ca, []).write()
     ended = subprocess.run(
-        [made.folder / "run.sh"], env={**os.environ, "LISTEN": value}, capture_output=True, text=True, timeout=30
+        [made.folder / "run.sh"], env={**os.environ, "LISTEN": value}, capture_output=True, text=True, timeout=WITHIN
     )
     assert ended.returncode == 1
     assert ended.stderr.startswith("desk: LISTEN is not host:port: ")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.handshake.nginx_lab import (
+    WITHIN,
     Answer,
     Authority,
     Credential,
@@ -43,7 +44,7 @@ def with_app(desk: Project, text: str) -> Project:
 def in_vain(desk: Project, **how: object) -> subprocess.CompletedProcess[str]:
     """run.sh, which must end by itself."""
     return subprocess.run(
-        [desk.folder / "run.sh"], capture_output=True, text=True, timeout=20, check=False, **how,  # type: ignore[call-overload]
+        [desk.folder / "run.sh"], capture_output=True, text=True, timeout=WITHIN, check=False, **how,  # type: ignore[call-overload]
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from scaffold.pki import bundles, crl, keys
 from scaffold.pki.issue import Issuer
 from scaffold.running.services import free_addresses
 from scaffold.topology.address import Address
-from tests.handshake.nginx_lab import until
+from tests.handshake.nginx_lab import WITHIN, until
 from tests.handshake.verify_lab import Lab, applied
 from tests.other_clock import command_at
 from tests.requirements import require_command
@@ -57,7 +57,7 @@ def a_minute_behind(lab: Lab) -> Iterator[None]:
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+        process.wait(WITHIN)
 
 
 def gets_in(lab: Lab) -> bool:
@@ -66,7 +66,7 @@ def gets_in(lab: Lab) -> bool:
     context = ssl.create_default_context(cafile=str(lab.path("pki/root/ca.crt")))
     context.load_cert_chain(tls / "cert.pem", tls / "key.pem")
     listen = lab.topology.servers["accounts"].listen
-    connection = http.client.HTTPSConnection("localhost", listen.port, context=context, timeout=10)
+    connection = http.client.HTTPSConnection("localhost", listen.port, context=context, timeout=WITHIN)
     with contextlib.closing(connection):
         try:
             connection.request("GET", "/")

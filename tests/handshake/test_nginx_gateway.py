@@ -32,6 +32,7 @@ from tests.handshake.nginx_lab import (
     project,
     running,
     server,
+    until,
     upstream,
 )
 from tests.requirements import require_command
@@ -196,7 +197,7 @@ def test_a_false_upstream_is_refused(
                 answer = made.ask(teller, path)
                 assert answer.status == 502
                 assert answer.error.startswith("vault could not be reached, or did not prove that it is vault.internal")
-            assert any("upstream SSL certificate" in line for line in made.lines)
+            until(lambda: any("upstream SSL certificate" in line for line in made.lines))
         made.write(change=lambda conf: conf.replace("proxy_ssl_verify              on", "proxy_ssl_verify off"))
         with running(made):
             assert made.ask(teller).status == 200

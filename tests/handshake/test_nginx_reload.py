@@ -21,6 +21,7 @@ import pytest
 from scaffold.pki import bundles
 from scaffold.settings.values import Files, Revocation
 from tests.handshake.nginx_lab import (
+    WITHIN,
     Authority,
     Credential,
     Project,
@@ -36,7 +37,7 @@ from tests.handshake.nginx_lab import (
     until,
     upstream,
 )
-from tests.handshake.traffic import started
+from tests.handshake.traffic import read_until, started
 from tests.requirements import require, require_command
 
 require_command("nginx")
@@ -87,11 +88,11 @@ def test_an_open_connection_does_not_outlive_the_allow_list(
 ) -> None:
     context = context_of(teller, root)
     with (
-        socket.create_connection(("127.0.0.1", desk.port), timeout=15) as plain,
+        socket.create_connection(("127.0.0.1", desk.port), timeout=WITHIN) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as tls,
     ):
         tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert tls.recv(65536).startswith(b"HTTP/1.1 200")
+        assert read_until(tls, b"}\n").startswith(b"HTTP/1.1 200")
         desk.settings = replace(desk.settings, allowed=())
         desk.write().reload()
         assert tls.recv(65536) == b""  # nginx closes it, idle as it is
@@ -130,14 +131,14 @@ def test_no_request_fails_across_reloads_under_constant_traffic(
         over = threading.Event()
         context = context_of(teller, root)
 
-        def call() -> list[object]:
-            seen: list[object] = []
+        statuses: list[object] = []
+
+        def call() -> None:
             while not over.wait(0.005):
                 try:
-                    seen.append(ask(desk.port, None, root, context=context).status)
+                    statuses.append(ask(desk.port, None, root, context=context).status)
                 except (OSError, ssl.SSLError) as error:
-                    seen.append(error)
-            return seen
+                    statuses.append(error)
 
         with ThreadPoolExecutor(4) as pool:
             callers = [pool.submit(call) for _ in range(4)]
@@ -149,10 +150,11 @@ def test_no_request_fails_across_reloads_under_constant_traffic(
                     )
                     desk.write().reload()
                     until(lambda: shows(desk, teller, desk.own))
+                until(lambda: len(statuses) > 40)
             finally:
                 over.set()
-            statuses = [status for each in callers for status in each.result()]
-    assert len(statuses) > 40
+            for each in callers:
+                each.result()
     assert [status for status in statuses if status != 200] == []
 
 
@@ -161,7 +163,7 @@ def test_a_signal_to_run_sh_ends_nginx_too(desk: Project, teller: Credential, na
     assert desk.ask(teller).status == 200
     assert desk.service is not None
     desk.service._process.send_signal(name)
-    assert desk.service._process.wait(15) == 0
+    assert desk.service._process.wait(WITHIN) == 0
     with pytest.raises(ConnectionRefusedError):
         desk.ask(teller)
     assert not list((desk.folder / "run").glob("nginx.*"))
@@ -190,7 +192,7 @@ def test_an_ordinary_user_can_run_it(root: Authority, ca: Authority) -> None:
                 assert not [line for line in said if "[warn]" in line or "[alert]" in line]
             finally:
                 process.terminate()
-                process.wait(15)
+                process.wait(WITHIN)
 
 
 def storm(desk: Project, times: int) -> None:
@@ -263,7 +265,7 @@ def test_a_hup_while_it_starts_or_ends_changes_neither(
             with contextlib.suppress(ProcessLookupError):
                 for _ in range(20):
                     process.send_signal(signal.SIGHUP)
-            assert process.wait(20) == 0
+            assert process.wait(WITHIN) == 0
     finally:
         is_over.set()
     assert "ready: desk" in lines

@@ -22,6 +22,7 @@ from scaffold.publish.responder import Answer
 from scaffold.running.services import free_addresses
 from scaffold.settings.values import Files, Revocation
 from tests.handshake.nginx_lab import (
+    WITHIN,
     Authority,
     Credential,
     Project,
@@ -250,7 +251,7 @@ def test_an_answer_is_believed_until_its_next_update(
     tmp_path: Path, root: Authority, ca: Authority, published: Published
 ) -> None:
     teller = caller(ca, published)
-    ocsp = published.responds("issuing", ca, lifetime=timedelta(seconds=4))
+    ocsp = published.responds("issuing", ca, lifetime=timedelta(seconds=8))
     with running(asking(tmp_path, root, ca, published)) as desk:
         assert desk.ask(teller).status == 200
         ocsp.revoke(teller)
@@ -294,7 +295,7 @@ def s_client(made: Project) -> str:
         "-CAfile", "root.pem", "-cert", "teller.pem", "-key", "teller.key",
     ]  # fmt: skip
     done = subprocess.run(
-        command, cwd=made.folder.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+        command, cwd=made.folder.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WITHIN
     )
     return done.stdout
 
@@ -303,9 +304,9 @@ def curl(made: Project) -> tuple[int, str]:
     """The exit code of a curl that demands a good staple, and what it says."""
     command = [
         "curl", "-q", "--silent", "--show-error", "--cert-status", "--cacert", "root.pem", "--cert", "teller.pem",
-        "--key", "teller.key", "--noproxy", "*", "--max-time", "20", f"https://localhost:{made.port}/",
+        "--key", "teller.key", "--noproxy", "*", "--max-time", "60", f"https://localhost:{made.port}/",
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=made.folder.parent, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, cwd=made.folder.parent, capture_output=True, text=True, timeout=WITHIN)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -411,7 +412,12 @@ def fresh(tmp_path: Path, root: Authority, ca: Authority, published: Published) 
 
 def refresh(made: Project) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [made.folder / "refresh.sh"], cwd="/", capture_output=True, text=True, timeout=60, env={"PATH": "/usr/bin:/bin"}
+        [made.folder / "refresh.sh"],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+        env={"PATH": "/usr/bin:/bin"},
     )
 
 
@@ -632,21 +638,18 @@ def test_no_request_fails_while_short_lived_certificates_are_renewed(
     context = context_of(teller, root)
     over = threading.Event()
 
-    def keeps() -> list[int]:
-        seen: list[int] = []
+    def keeps(seen: list[int]) -> None:
         with KeptConnection(made.port, context) as connection:
             while not over.is_set():
                 seen.append(connection.get())
-        return seen
 
-    def comes_and_goes() -> list[int]:
-        seen: list[int] = []
+    def comes_and_goes(seen: list[int]) -> None:
         while not over.is_set():
             seen.append(ask(made.port, None, root, context=context).status)
-        return seen
 
+    statuses: list[list[int]] = [[] for _ in range(4)]
     with running(made), ThreadPoolExecutor(4) as pool:
-        callers = [pool.submit(work) for work in (keeps, keeps, comes_and_goes, comes_and_goes)]
+        callers = list(map(pool.submit, (keeps, keeps, comes_and_goes, comes_and_goes), statuses))
         try:
             for _ in range(10):
                 made.own = desk_certificate(ca, published)
@@ -655,9 +658,11 @@ def test_no_request_fails_while_short_lived_certificates_are_renewed(
                 shown = bundles.der(made.own.certificate)
                 until(lambda: made.ask(teller).shown == shown)  # noqa: B023
                 assert curl(made)[0] == 0
+            until(lambda: any(each.done() for each in callers) or all(len(seen) > 20 for seen in statuses))
         finally:
             over.set()
-        statuses = [each.result() for each in callers]
+        for each in callers:
+            each.result()
     assert all(len(seen) > 20 for seen in statuses), list(map(len, statuses))
     assert {status for seen in statuses for status in seen} == {200}
 
@@ -670,7 +675,7 @@ class KeptConnection:
     """
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
-        self._connection = http.client.HTTPSConnection("localhost", port, timeout=15, context=context)
+        self._connection = http.client.HTTPSConnection("localhost", port, timeout=WITHIN, context=context)
 
     def __enter__(self) -> KeptConnection:
         return self

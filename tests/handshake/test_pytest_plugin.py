@@ -76,7 +76,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
 def status(lab: Environment, server: str, who: str | Files) -> int | str:
     """The status of one call, or why the handshake failed."""
     try:
-        with urllib.request.urlopen(lab.url(server), context=lab.ssl_context(who), timeout=30) as answer:
+        with urllib.request.urlopen(lab.url(server), context=lab.ssl_context(who), timeout=90) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -105,7 +105,7 @@ def test_a_revoked_certificate_is_refused_by_the_server_that_runs(lab: Environme
 
         def refused() -> bool:
             try:
-                urllib.request.urlopen(url, context=revoked, timeout=30).close()
+                urllib.request.urlopen(url, context=revoked, timeout=90).close()
             except (urllib.error.URLError, ssl.SSLError, OSError):
                 return True
             return False

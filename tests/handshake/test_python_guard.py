@@ -18,6 +18,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from scaffold.pki import bundles
 from scaffold.running.services import free_addresses
 from scaffold.settings.values import Revocation
 from tests.handshake.nginx_lab import (
+    WITHIN,
     Credential,
     address,
     allow,
@@ -41,6 +43,7 @@ from tests.handshake.python_lab import Desk, place, server_folder
 from tests.handshake.revocation_lab import HOUR, crls
 from tests.handshake.traffic import (
     ANYBODYS_PATH,
+    answered,
     get,
     give_to_nobody,
     half_open,
@@ -366,8 +369,7 @@ def test_an_api_py_from_before_goes_on_answering_and_the_log_says_so(desk, telle
 
 
 def test_a_connection_ends_with_its_certificate(desk, ca):
-    with desk.running(), contextlib.closing(desk.keep(brief(ca))) as connection:
-        assert get(connection)[0] == 200
+    with desk.running(), brief(ca, partial(answered, desk)) as (_, connection):
         socket_before = connection.sock
         until(lambda: get_once(connection, socket_before) == 403)
 
@@ -380,8 +382,7 @@ def get_once(connection: http.client.HTTPSConnection, sock: object) -> int:
 
 def test_without_looking_at_the_clock_it_would_not(desk, ca):
     desk.rewrite("guard.py", ("if time.time() > self._ends:", "if False:"))
-    with desk.running(), contextlib.closing(desk.keep(caller := brief(ca))) as connection:
-        assert get(connection)[0] == 200
+    with desk.running(), brief(ca, partial(answered, desk)) as (caller, connection):
         until(lambda: expired(desk, caller))
         assert get(connection)[0] == 200
 
@@ -435,7 +436,7 @@ class Dribbler:
 
     def dribble(self, connection: ssl.SSLSocket | None) -> ssl.SSLSocket | None:
         if connection is None:
-            plain = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+            plain = socket.create_connection(("127.0.0.1", self.port), timeout=WITHIN)
             connection = self.context.wrap_socket(plain, server_hostname="localhost")
             connection.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
         try:
@@ -455,7 +456,7 @@ def dribbling(desk: Desk, caller: Credential, count: int) -> Iterator[None]:
         thread.start()
     try:
         for each in dribblers:
-            assert each.all_are_open.wait(60)
+            assert each.all_are_open.wait(WITHIN)
         yield
     finally:
         for each in dribblers:
@@ -576,7 +577,7 @@ def test_head_of_the_health_port(tmp_path, root, ca):
     (health,) = free_addresses(1)
     with desk.running(HEALTH=str(health)):
         for path, status in (("/healthz", 200), ("/", 404)):
-            connection = http.client.HTTPConnection(health.host, health.port, timeout=20)
+            connection = http.client.HTTPConnection(health.host, health.port, timeout=WITHIN)
             connection.request("HEAD", path)
             response = connection.getresponse()
             assert (response.status, response.read()) == (status, b"")
@@ -625,7 +626,7 @@ def handshakes_with(desk: Desk, group: str) -> bool:
     done = subprocess.run(
         [require_command("openssl"), "s_client", "-connect", f"127.0.0.1:{desk.port}", "-groups", group,
          "-cert", "caller.pem", "-key", "caller-key.pem", "-CAfile", "tls/ca.pem", "-verify_return_error"],
-        cwd=desk.folder, input=b"GET / HTTP/1.0\r\n\r\n", capture_output=True, timeout=20, check=False,
+        cwd=desk.folder, input=b"GET / HTTP/1.0\r\n\r\n", capture_output=True, timeout=WITHIN, check=False,
     )  # fmt: skip
     return b"New, TLSv1.3" in done.stdout
 
@@ -673,7 +674,7 @@ def test_what_cannot_be_read_at_the_start_is_one_clear_line(nobodys, name):
     os.chown(unreadable, 0, 0)
     unreadable.chmod(0o700)
     with as_nobody(nobodys) as process:
-        assert process.wait(20) == 1
+        assert process.wait(WITHIN) == 1
     assert nobodys.lines == [f"{unreadable} cannot be read: Permission denied"]
 
 
@@ -690,7 +691,7 @@ def test_every_address_of_the_machine_is_both_families(desk, teller):
     require(socket.has_dualstack_ipv6(), "IPv6")
     with desk.running(LISTEN=f"[::]:{desk.port}"):
         assert desk.ask(teller).status == 200
-        plain = socket.create_connection(("::1", desk.port), timeout=20)
+        plain = socket.create_connection(("::1", desk.port), timeout=WITHIN)
         with context_of(teller, desk.root).wrap_socket(plain, server_hostname="localhost") as connection:
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -722,5 +723,5 @@ def test_a_full_disk_stops_nothing(desk, teller, where):
     if where == "stdout":
         desk.rewrite("server.py", ("with contextlib.suppress(OSError):  # a full", "if True:  # a full"))
         with Path("/dev/full").open("w") as full:
-            ended = subprocess.run([desk.folder / "run.sh"], env=environment, stdout=full, timeout=20, check=False)
+            ended = subprocess.run([desk.folder / "run.sh"], env=environment, stdout=full, timeout=WITHIN, check=False)
         assert ended.returncode == 1

@@ -11,13 +11,14 @@ import json
 import ssl
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from scaffold.settings.values import Revocation
 from scaffold.topology.model import San, SanType
 from tests.handshake import dotnet_lab
-from tests.handshake.nginx_lab import Credential, brief, client, identity, until
+from tests.handshake.nginx_lab import Authority, Credential, brief, client, identity, until
 from tests.handshake.python_lab import Desk, place
 from tests.handshake.revocation_lab import HOUR, crls
 from tests.handshake.traffic import get, read_all, read_until
@@ -233,7 +234,7 @@ def half_sent(desk: Desk, caller: Credential) -> Iterator[ssl.SSLSocket]:
 
 
 def test_an_upload_ends_with_the_certificate(desk, ca):
-    with desk.add_a_post().running(), half_sent(desk, brief(ca)) as connection:
+    with desk.add_a_post().running(), brief(ca, partial(half_sent, desk)) as (_, connection):
         assert is_ended(connection)
     (said,) = [line for line in desk.lines if " sessions: " in line]
     assert said.endswith(f"the request of '{identity('teller')}' is ended: the certificate has expired")
@@ -241,17 +242,24 @@ def test_an_upload_ends_with_the_certificate(desk, ca):
 
 def test_a_websocket_ends_with_the_certificate(desk, ca):
     (desk.folder / "api.py").write_text(A_WEBSOCKET)
-    with desk.running(), desk.connect(brief(ca)) as connection:
+    with desk.running(), brief(ca, partial(chatting, desk)) as (_, connection):
+        assert is_ended(connection)
+
+
+@contextlib.contextmanager
+def chatting(desk: Desk, caller: Credential) -> Iterator[ssl.SSLSocket]:
+    """A WebSocket on which a first word was answered."""
+    with desk.connect(caller) as connection:
         connection.sendall(b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
         assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
         connection.sendall(b"first")
         assert connection.recv(1024) == b"FIRST"
-        assert is_ended(connection)
+        yield connection
 
 
 def test_where_nobody_looks_after_them_they_would_not(desk, ca):
     desk.add_a_post().rewrite("sessions.py", ("if reason is None:", "if True:"))
-    with desk.running(), half_sent(desk, caller := brief(ca)) as connection:
+    with desk.running(), brief(ca, partial(half_sent, desk)) as (caller, connection):
         until(lambda: is_refused(desk, caller))
         until(lambda: len(desk.lines) > 1)
         connection.sendall(b"way")
@@ -276,11 +284,13 @@ def test_an_upload_ends_when_its_caller_is_taken_off_the_allow_list(desk, ca, te
 def test_an_upload_goes_on_whichever_name_of_its_caller_is_listed(desk, ca):
     """Its URI is not, a DNS name is. That another request ends meanwhile shows that both were looked at."""
     names = [dotnet_lab.uri("partner"), San(SanType.DNS, "gw.partner.example")]
-    partner = dotnet_lab.leaf(ca, "partner", "client", names)
+
+    def partner_of(ca: Authority, _: str, **life: timedelta) -> Credential:
+        return dotnet_lab.leaf(ca, "partner", "client", names, **life)
+
     desk.add_a_post().rewrite("tls/allowed.json", (identity("teller"), "dns:gw.partner.example"))
-    with desk.running(), half_sent(desk, partner) as other:
-        ending = dotnet_lab.leaf(ca, "partner", "client", names, ends=timedelta(seconds=3))
-        with half_sent(desk, ending) as connection:
+    with desk.running(), half_sent(desk, partner_of(ca, "")) as other:
+        with brief(ca, partial(half_sent, desk), make=partner_of) as (_, connection):
             assert is_ended(connection)
         other.sendall(b"way")
         assert statuses(read_until(other, b"}\n")) == [200]
@@ -326,7 +336,11 @@ def test_a_kept_connection_costs_nothing_of_this(running, teller):
 
 def test_several_callers_share_nothing(desk, ca, teller):
     """Ending one request leaves the others alone."""
-    with desk.add_a_post().running(), half_sent(desk, teller) as other, half_sent(desk, brief(ca)) as connection:
+    with (
+        desk.add_a_post().running(),
+        half_sent(desk, teller) as other,
+        brief(ca, partial(half_sent, desk)) as (_, connection),
+    ):
         assert is_ended(connection)
         other.sendall(b"way")
         assert statuses(read_until(other, b"}\n")) == [200]

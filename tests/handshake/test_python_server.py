@@ -23,6 +23,7 @@ from scaffold.settings.values import Files, Revocation
 from scaffold.topology.model import Fault, KeyType
 from tests.fresh import new_key, new_serial
 from tests.handshake.nginx_lab import (
+    WITHIN,
     Answer,
     Authority,
     Credential,
@@ -271,7 +272,9 @@ def test_an_expired_crl_refuses_everyone(checking, root, ca, teller):
 
 
 def test_a_new_crl_ends_connections_that_were_made_before(checking, root, ca, teller):
-    connection = http.client.HTTPSConnection("localhost", checking.port, timeout=20, context=context_of(teller, root))
+    connection = http.client.HTTPSConnection(
+        "localhost", checking.port, timeout=WITHIN, context=context_of(teller, root)
+    )
     connection.request("GET", "/")
     assert connection.getresponse().read()
     place(checking.tls / "crl.pem", crl_of(root) + crl_of(ca, teller))
@@ -280,7 +283,7 @@ def test_a_new_crl_ends_connections_that_were_made_before(checking, root, ca, te
 
 def test_a_connection_that_has_had_no_answer_yet_gets_it_after_a_new_crl(checking, root, ca, teller):
     young, old = (
-        http.client.HTTPSConnection("localhost", checking.port, timeout=20, context=context_of(teller, root))
+        http.client.HTTPSConnection("localhost", checking.port, timeout=WITHIN, context=context_of(teller, root))
         for _ in range(2)
     )
     young.connect()
@@ -364,7 +367,7 @@ def test_what_does_not_load_leaves_the_old_in_place(own_desk, ca, teller):
 
 def test_a_new_allow_list_holds_for_open_connections_too(own_desk, ca, teller, root):
     desk, _ = own_desk
-    connection = http.client.HTTPSConnection("localhost", desk.port, timeout=20, context=context_of(teller, root))
+    connection = http.client.HTTPSConnection("localhost", desk.port, timeout=WITHIN, context=context_of(teller, root))
 
     def status() -> int:
         connection.request("GET", "/")
@@ -409,13 +412,15 @@ def test_more_silent_clients_than_there_is_room_for_stop_nobody(desk, teller):
 
 
 def test_a_silent_client_is_hung_up_on(desk):
-    with socket.create_connection(("127.0.0.1", desk.port), timeout=15) as silent:
+    with socket.create_connection(("127.0.0.1", desk.port), timeout=WITHIN) as silent:
         assert silent.recv(1) == b""
 
 
 def test_head_is_get_without_the_body(desk, ca, teller, root):
     for caller, path, status in ((teller, "/", 200), (teller, "/nothing", 404), (client(ca, "mallory"), "/", 403)):
-        connection = http.client.HTTPSConnection("localhost", desk.port, timeout=20, context=context_of(caller, root))
+        connection = http.client.HTTPSConnection(
+            "localhost", desk.port, timeout=WITHIN, context=context_of(caller, root)
+        )
         connection.request("HEAD", path)
         head = connection.getresponse()
         assert (head.status, head.read()) == (status, b"")
@@ -451,7 +456,7 @@ def test_other_paths_are_not_found(desk, teller):
 )
 def test_bad_requests_are_answered_or_cut_and_stop_nobody(desk, teller, root, request_text):
     with (
-        socket.create_connection(("127.0.0.1", desk.port), timeout=15) as plain,
+        socket.create_connection(("127.0.0.1", desk.port), timeout=WITHIN) as plain,
         context_of(teller, root).wrap_socket(plain, server_hostname="localhost") as tls,
     ):
         tls.sendall(request_text + (b"\r\n\r\n" if request_text.startswith(b"GG") else b""))
@@ -502,7 +507,7 @@ def test_term_ends_it_well_with_a_request_under_way(tmp_path, root, ca, teller, 
     with running(folder, port) as service:
         assert Desk(folder, port, root).ask(teller).status == 200
         service.signal(signal.SIGTERM)
-        service.finish(time.monotonic() + 10)
+        service.finish(time.monotonic() + WITHIN)
         assert service._process.returncode == 0
 
 
@@ -510,7 +515,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path, root, ca, desk):
     folder = server_folder(tmp_path / "desk", server(ca, "desk", "localhost"), root, [])
     ended = subprocess.run(
         [folder / "run.sh"], env={"PATH": "/usr/bin:/bin", "LISTEN": f"127.0.0.1:{desk.port}"},
-        capture_output=True, text=True, timeout=20, check=False,
+        capture_output=True, text=True, timeout=WITHIN, check=False,
     )  # fmt: skip
     assert ended.returncode == 1
     assert "in use" in ended.stderr
@@ -580,7 +585,7 @@ def test_a_wrong_callee_is_a_502_with_the_reason(tmp_path, root, ca, teller, por
 def test_settings_that_cannot_be_used_are_one_clear_line(tmp_path, root, ca, text):
     folder = server_folder(tmp_path / "desk", server(ca, "desk", "localhost"), root, [])
     (folder / "settings.json").write_text(text)
-    ended = subprocess.run([folder / "run.sh"], capture_output=True, text=True, timeout=20, check=False)
+    ended = subprocess.run([folder / "run.sh"], capture_output=True, text=True, timeout=WITHIN, check=False)
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
 

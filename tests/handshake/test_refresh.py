@@ -272,10 +272,10 @@ def test_a_server_takes_up_what_was_fetched(lab):
         assert ask(free.port, teller, lab.root).json["caller"] == identity("teller")
         lab.publish("issuing", made_crl(lab.issuing, 2, teller.certificate.serial_number))
         assert lab.refresh().returncode == 0
-        until(lambda: not _gets_in(free.port, lab.root, teller), within=10)
+        until(lambda: not _gets_in(free.port, lab.root, teller))
         lab.publish("issuing", made_crl(lab.issuing, 3))  # a hold that was lifted
         assert lab.refresh().returncode == 0
-        until(lambda: _gets_in(free.port, lab.root, teller), within=10)
+        until(lambda: _gets_in(free.port, lab.root, teller))
 
 
 def _gets_in(port: int, root: Authority, caller: object) -> bool:

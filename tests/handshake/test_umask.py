@@ -63,7 +63,7 @@ def test_nginx_serves(nobodys: Path, root: Authority, ca: Authority, teller: Cre
     shutil.rmtree(made.folder / "run")
     without(made.folder / "run.sh", "umask 077")
     with started([*UNDER_777, made.folder / "run.sh"], made.lines, {}, **nobody()) as process:
-        assert process.wait(20) == 1
+        assert process.wait(90) == 1
 
 
 def test_python_looks_up_its_callers(nobodys: Path, root: Authority, ca: Authority, teller: Credential) -> None:

@@ -300,12 +300,12 @@ reopened(Path({str(lab.topology.source)!r}), Path({str(lab.layout.out)!r})).veri
         assert eventually(lambda: pid_file.exists() and pid_file.read_text().isdigit())
         server = int(pid_file.read_text())
         verifying.send_signal(number)
-        assert verifying.wait(30) != 0
+        assert verifying.wait(90) != 0
     assert eventually(lambda: not Path(f"/proc/{server}").exists())
     assert list(temporary.iterdir()) == []
 
 
-def eventually(condition: Callable[[], bool], within: float = 20.0) -> bool:
+def eventually(condition: Callable[[], bool], within: float = 90.0) -> bool:
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:

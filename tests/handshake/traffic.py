@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from scaffold.running.listeners import who_listens
 from scaffold.topology.model import HostPort
-from tests.handshake.nginx_lab import Authority, Credential, context_of
+from tests.handshake.nginx_lab import WITHIN, Authority, Credential, context_of
 from tests.requirements import require
 
 ANYBODYS_PATH = "/usr/bin:/bin"
@@ -34,13 +34,21 @@ class Server(Protocol):
 
 
 def connect(desk: Server, caller: Credential | None, host: str = "127.0.0.1") -> ssl.SSLSocket:
-    plain = socket.create_connection((host, desk.port), timeout=20)
+    plain = socket.create_connection((host, desk.port), timeout=WITHIN)
     return context_of(caller, desk.root).wrap_socket(plain, server_hostname="localhost")
 
 
 def kept(desk: Server, caller: Credential) -> http.client.HTTPSConnection:
     """A connection for several requests."""
-    return http.client.HTTPSConnection("localhost", desk.port, timeout=20, context=context_of(caller, desk.root))
+    return http.client.HTTPSConnection("localhost", desk.port, timeout=WITHIN, context=context_of(caller, desk.root))
+
+
+@contextlib.contextmanager
+def answered(desk: Server, caller: Credential) -> Iterator[http.client.HTTPSConnection]:
+    """A connection for several requests, the first of which has been answered."""
+    with contextlib.closing(kept(desk, caller)) as connection:
+        assert get(connection)[0] == 200
+        yield connection
 
 
 def get(connection: http.client.HTTPSConnection, path: str = "/") -> tuple[int, bytes]:
@@ -72,7 +80,7 @@ def half_open(port: int, count: int) -> Iterator[list[socket.socket]]:
     with contextlib.ExitStack() as stack:
         connections = []
         for _ in range(count):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=WITHIN))
             connection.sendall(b"\x16\x03\x01\x02\x00\x01")
             connections.append(connection)
         yield connections
@@ -130,9 +138,9 @@ def started(
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(WITHIN)
         yield process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(WITHIN)
         reader.join()

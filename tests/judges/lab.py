@@ -155,7 +155,7 @@ def answered(house: House, ca: Ca, leaf: Path) -> bytes:
         data=question.public_bytes(serialization.Encoding.DER),
         headers={"Content-Type": "application/ocsp-request"},
     )
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=90) as response:
         said: bytes = response.read()
         return said
 
@@ -173,4 +173,4 @@ def _published(folder: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=90)

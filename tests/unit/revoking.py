@@ -81,7 +81,7 @@ def listed(household, ca="issuing") -> dict[str, str]:
 
 
 def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=90)
 
 
 def verdict(household, leaf: Path, by="accounts") -> str:

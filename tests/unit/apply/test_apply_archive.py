@@ -249,4 +249,4 @@ def test_two_peoples_ledgers_merge_in_git(bank):
 
 def git(bank, *arguments: str) -> None:
     who = ("-c", "user.name=x", "-c", "user.email=x@example")
-    subprocess.run([require_command("git"), *who, *arguments], cwd=bank.out, check=True, timeout=30)
+    subprocess.run([require_command("git"), *who, *arguments], cwd=bank.out, check=True, timeout=90)

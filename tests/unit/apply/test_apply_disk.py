@@ -108,7 +108,7 @@ def test_who_holds_the_lock_is_said(household):
     other = multiprocessing.get_context("fork").Process(target=hold_lock, args=(household, ready, done))
     other.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(90)
         with pytest.raises(Locked, match=f"process {other.pid} on "):
             household.carry_out(plan)
     finally:
@@ -120,7 +120,7 @@ def test_who_holds_the_lock_is_said(household):
 def hold_lock(household, ready, done):
     with lock.hold(Layout(household.out), household.now):
         ready.set()
-        done.wait(20)
+        done.wait(90)
 
 
 def test_a_second_apply_of_one_plan_is_refused_and_breaks_nothing(household):

@@ -205,7 +205,7 @@ class held_by_another_thread:  # noqa: N801
     def __enter__(self) -> None:
         self._thread = threading.Thread(target=self._hold)
         self._thread.start()
-        assert self._held.wait(10)
+        assert self._held.wait(90)
 
     def __exit__(self, *_: object) -> None:
         self._free.set()
@@ -214,7 +214,7 @@ class held_by_another_thread:  # noqa: N801
     def _hold(self) -> None:
         with lock.hold(Layout(self._household.out), self._household.now):
             self._held.set()
-            self._free.wait(30)
+            self._free.wait(90)
 
 
 def test_a_damaged_ca_stops_no_other_and_stays_what_it_was(bank, caplog):

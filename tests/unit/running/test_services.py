@@ -54,7 +54,7 @@ def gone(pid: int) -> bool:
         return True
 
 
-def eventually(condition: Callable[[], bool], within: float = 10.0) -> bool:
+def eventually(condition: Callable[[], bool], within: float = 60.0) -> bool:
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:
@@ -177,7 +177,7 @@ with termination_as_exception(), Services() as services:
         pid = int((launch.folder / "pid").read_text())
         assert not gone(pid)
         parent.send_signal(number)
-        parent.wait(20)
+        parent.wait(60)
     assert eventually(lambda: gone(pid))
 
 

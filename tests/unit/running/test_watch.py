@@ -96,11 +96,11 @@ def test_it_respects_the_lock(bank):
     def other():
         with lock.hold(Layout(bank.out), bank.now):
             held.set()
-            free.wait(30)
+            free.wait(90)
 
     thread = threading.Thread(target=other)
     thread.start()
-    held.wait(10)
+    held.wait(90)
     bank.later(seconds=50)
     try:
         events, _ = run(bank, 2)

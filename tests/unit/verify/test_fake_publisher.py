@@ -40,7 +40,7 @@ def publisher(bank):
 
 
 def fetch(url: str, body: bytes | None = None) -> bytes:
-    with urllib.request.urlopen(url, data=body, timeout=10) as answer:
+    with urllib.request.urlopen(url, data=body, timeout=90) as answer:
         return answer.read()
 
 

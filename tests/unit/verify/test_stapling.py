@@ -130,7 +130,7 @@ def test_openssl_sees_the_staple_and_turns_away_without_one(
         request = "GET / HTTP/1.0\r\n\r\n"
         done = subprocess.run(
             [*command, "-ign_eof"],
-            cwd=tmp_path, input=request, capture_output=True, text=True, timeout=10, check=False,
+            cwd=tmp_path, input=request, capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
         return done.stdout
 
@@ -147,5 +147,5 @@ def test_who_turns_away_sends_no_request(impostor: Impostor, shown: broken.Rogue
     require_command("openssl")
     visits = impostor.show(credentials(shown), response(shown))
     command = ["openssl", "s_client", "-connect", str(impostor.address), "-verify_return_error", "-verify", "1"]
-    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=90, check=False)
     assert (visits.connections, visits.requests) == (1, [])
