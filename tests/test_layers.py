@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from scaffold.kinds.catalogue import templates_folder
 from scaffold.topology.address import Part
 
 PACKAGE = Path(scaffold.__file__).parent
+
+parsed = cache(ast.parse)
 
 ROOMS = (
     "errors", "topology", "pki", "settings", "kinds", "store", "issuers", "plan",
@@ -56,7 +59,7 @@ def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
 def arrows_back(source: str, room: str) -> list[str]:
     """The imports in `source`, a module of `room`, that run against the order of the rooms."""
     back = []
-    for line, name in imported(ast.parse(source)):
+    for line, name in imported(parsed(source)):
         target = room_of(name) if name.startswith("scaffold") else None
         if target in ROOMS and ROOMS.index(target) > ROOMS.index(room):
             back.append(f"line {line}: {room} imports {name}")
@@ -66,7 +69,7 @@ def arrows_back(source: str, room: str) -> list[str]:
 def files_imported(source: str, files: Container[str]) -> set[str]:
     """The modules among `files` that `source` imports, those inside functions or for types alone included."""
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -106,7 +109,7 @@ def circles(imports: Mapping[str, Iterable[str]]) -> list[list[str]]:
 def slow_at_import(source: str) -> list[str]:
     """The slow libraries that `source` imports when it is itself imported."""
     names = []
-    pending: list[ast.AST] = [ast.parse(source)]
+    pending: list[ast.AST] = [parsed(source)]
     while pending:
         node = pending.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
@@ -159,7 +162,7 @@ def test_the_check_sees_a_circle_wherever_the_import_stands() -> None:
 
 
 def test_a_module_says_in_its_first_line_what_it_is_for() -> None:
-    silent = [dotted_name(p) for p in modules() if not ast.get_docstring(ast.parse(p.read_text("utf-8")))]
+    silent = [dotted_name(p) for p in modules() if not ast.get_docstring(parsed(p.read_text("utf-8")))]
     assert silent == []
 
 
@@ -178,7 +181,7 @@ def takes_addresses_apart(source: str) -> list[str]:
     """Where `source` takes text apart at a dot, or at what an address begins or ends with."""
     ends = ("ca.", "server.", "client.", *(f".{part.value}" for part in Part))
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         words = {one.value for argument in node.args for one in ast.walk(argument) if isinstance(one, ast.Constant)}
@@ -230,7 +233,7 @@ _ON_A_REASON = re.compile(r"\bReasonCode\b|\breasons?(\[-?\d+\])?\.code\b|\bsent
 
 def decisions_on_reasons(source: str) -> list[str]:
     """Where `source` compares, branches or matches on a reason's code or words."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     asked = [node for node in ast.walk(tree) if isinstance(node, ast.Compare)]
     tests = [node.test for node in ast.walk(tree) if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert)]
     matched = [node.subject for node in ast.walk(tree) if isinstance(node, ast.Match)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import scaffold
 
 PACKAGE = Path(scaffold.__file__).parent
 SOURCE = PACKAGE / "pki" / "randomness.py"
+
+parsed = cache(ast.parse)
 
 MODULES = {"secrets", "random", "uuid"}
 """Of the standard library; what their functions return was passed in by nobody."""
@@ -45,7 +48,7 @@ def called(node: ast.Call) -> tuple[str, str]:
 
 def made_up(source: str) -> Iterator[str]:
     """Where `source` takes something from nowhere."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         match node:
             case ast.Import(names=names) if found := MODULES & {one.name.split(".")[0] for one in names}:
                 yield f"line {node.lineno}: imports {found}"
@@ -60,7 +63,7 @@ def made_up(source: str) -> Iterator[str]:
 
 def kept_to_itself(source: str) -> Iterator[str]:
     """Where `source` calls what takes a source of randomness, and does not say which."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Call) and PASSED_ON & {*called(node)}:
             given = [*node.args, *(one.value for one in node.keywords)]
             if not any("randomness" in ast.unparse(one).lower() for one in given):
@@ -86,7 +89,7 @@ def test_nothing_is_made_up_elsewhere(path: Path) -> None:
     ],
 )  # fmt: skip
 def test_the_check_sees(source: str) -> None:
-    found = list(made_up(source)) or [one for one in ast.walk(ast.parse(source)) if isinstance(one, ast.ImportFrom)]
+    found = list(made_up(source)) or [one for one in ast.walk(parsed(source)) if isinstance(one, ast.ImportFrom)]
     assert found
 
 

@@ -26,6 +26,7 @@ HEADINGS = {
 """How many rows each table has: OCSP and stapling fill two where there are two sorts of callers."""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="CPU is read from /proc")
 def test_a_quick_run_fills_every_cell() -> None:
     done = subprocess.run([*BENCHMARK, "--quick"], capture_output=True, text=True, timeout=280, check=False, cwd=ROOT)

@@ -238,13 +238,24 @@ def _with_ops(folder: Path, ops: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_client_that_reads_no_pfx_joins_although_the_default_is_one(tmp_path: Path) -> None:
-    require_command("curl")
-    done = _with_ops(tmp_path, "{template: curl, calls: [banking-service]}")
-    assert done.returncode == 0, done.stderr
-    out = tmp_path / "mtls-dotnet"
-    ops = out / "clients" / "ops"
+    out, ops = _joined(tmp_path)
+    assert (ops / "tls" / "cert.pem").exists()
     assert not (ops / "tls" / "bundle.pfx").exists()
     assert (out / "clients" / "banking-client" / "tls" / "bundle.pfx").exists()
+
+
+def _joined(folder: Path) -> tuple[Path, Path]:
+    """The applied example with a client of curl, and that client."""
+    done = _with_ops(folder, "{template: curl, calls: [banking-service]}")
+    assert done.returncode == 0, done.stderr
+    out = folder / "mtls-dotnet"
+    return out, out / "clients" / "ops"
+
+
+@pytest.mark.long
+def test_such_a_client_is_answered(tmp_path: Path) -> None:
+    require_command("curl")
+    out, ops = _joined(tmp_path)
     with started(Bank(out, 0)) as bank, lab.temporary_home() as home:
         called = subprocess.run(
             [ops / "run.sh", "banking-service", f"https://127.0.0.1:{bank.port}/"],

@@ -366,7 +366,7 @@ def stapling(folder: Path, published: Published, files: Files | None = None, *, 
     return stapling
 
 
-@pytest.mark.parametrize("files", [Files(), lab.PFX], ids=["pem", "pfx"])
+@pytest.mark.parametrize("files", [Files(), pytest.param(lab.PFX, marks=pytest.mark.long)], ids=["pem", "pfx"])
 def test_the_first_handshake_brings_a_staple(files: Files, published: Published, tmp_path: Path) -> None:
     made = stapling(tmp_path, published, files, life=timedelta(hours=1))
     with lab.running(made.project):

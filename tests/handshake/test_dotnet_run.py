@@ -49,8 +49,9 @@ def _run(
     folder: Path, environment: Mapping[str, str] | None = None, cwd: str = "/"
 ) -> subprocess.CompletedProcess[str]:
     """run.sh with an argument that ends the client at once, started from somewhere else."""
+    quick = {**lab.QUIET, "RunAnalyzers": "false"}
     return subprocess.run(
-        [folder / "run.sh", "nobody"], cwd=cwd, env={**os.environ, **lab.QUIET, **(environment or {})},
+        [folder / "run.sh", "nobody"], cwd=cwd, env={**os.environ, **quick, **(environment or {})},
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
@@ -96,6 +97,7 @@ def test_a_source_three_folders_deep_that_changes_is_built(project: Path) -> Non
     assert _run(project).stdout == "after\n"
 
 
+@pytest.mark.long
 def test_a_source_that_came_or_went_is_built_whatever_its_date(project: Path) -> None:
     old = project / "Three" / "Old.cs"
     old.write_text("namespace Client.Three;\n\ninternal static class Old;\n")
@@ -115,6 +117,7 @@ def test_what_the_build_does_not_read_is_no_reason_to_build(folder: str, project
     assert _run(project, {"PATH": _without_building(project)}).returncode == 2
 
 
+@pytest.mark.long
 def test_a_build_that_fails_is_tried_again(project: Path) -> None:
     (project / "Three" / "Wrong.cs").write_text("not C#")
     assert _run(project).returncode not in (0, 2)
@@ -150,7 +153,9 @@ def _doctored(folder: Path, source: str, taking_out: str, by: str) -> None:
     (folder / by).write_text(taking_out % source)
 
 
-@pytest.mark.parametrize("taking_out", [TAKES_OUT, TAKES_OUT_LATE], ids=["at once", "late"])
+@pytest.mark.parametrize(
+    "taking_out", [pytest.param(TAKES_OUT, marks=pytest.mark.long), TAKES_OUT_LATE], ids=["at once", "late"]
+)
 def test_no_source_of_scaffolds_is_taken_out_of_the_build(taking_out: str, project: Path) -> None:
     _doctored(project, "ServerCertificateValidation.cs", taking_out, "Directory.Build.targets")
     done = _run(project)
@@ -172,6 +177,7 @@ def test_the_guard_of_a_service_is_in_its_build(root: Authority, ca: Authority, 
     assert "takes scaffold's sources out of the build" in done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("home", ["/nonexistent", None], ids=["nonexistent", "unset"])
 def test_it_builds_for_a_user_without_a_home(home: str | None, rendered: lab.Project, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(rendered.folder, tmp_path / "teller", ignore=shutil.ignore_patterns("bin", "obj")))
@@ -186,7 +192,7 @@ def test_it_builds_for_a_user_without_a_home(home: str | None, rendered: lab.Pro
 def test_the_service_builds_and_serves_for_a_user_without_a_home(
     root: Authority, ca: Authority, tmp_path: Path
 ) -> None:
-    made = lab.server_project(tmp_path / "desk", root, ca, [allow("teller", ca)]).write()
+    made = lab.server_project(tmp_path / "desk", root, ca, [allow("teller", ca)], files=lab.PFX).write()
     for name in ("bin", "obj"):
         shutil.rmtree(made.folder / name)
     with lab.running(made, HOME="/nonexistent", SERVICE_HOME="") as project:
@@ -202,6 +208,7 @@ def test_a_folder_that_msbuild_cannot_build_in_is_named(name: str, rendered: lab
     assert done.stderr.rstrip("\n").endswith(str(copied))
 
 
+@pytest.mark.long
 def test_a_folder_of_other_characters_is_built_in(rendered: lab.Project, tmp_path: Path) -> None:
     name = "a b#c&d'e\"f$(g)h%i@j[k]\u00e9"
     copied = Path(shutil.copytree(rendered.folder, tmp_path / name, ignore=shutil.ignore_patterns("bin", "obj")))

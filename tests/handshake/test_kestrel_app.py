@@ -120,7 +120,7 @@ def _team(folder: Path, root: Authority, ca: Authority, **changes: object) -> la
     return made.write()
 
 
-@pytest.fixture(scope="module", params=["alone", "calling"])
+@pytest.fixture(scope="module", params=[pytest.param("alone", marks=pytest.mark.long), "calling"])
 def team(
     request: pytest.FixtureRequest, root: Authority, ca: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[lab.Project]:

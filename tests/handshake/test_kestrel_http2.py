@@ -32,7 +32,7 @@ A_GET = b"\x82\x87\x84\x41\x09localhost"
 
 @pytest.fixture(scope="module")
 def desk(root: Authority, ca: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Project]:
-    made = lab.server_project(tmp_path_factory.mktemp("desk"), root, ca, [allow("teller", ca)]).write()
+    made = lab.server_project(tmp_path_factory.mktemp("desk"), root, ca, [allow("teller", ca)], files=lab.PFX).write()
     with lab.running(made) as project:
         yield project
 

@@ -342,9 +342,13 @@ def test_an_upstream_that_says_nothing_is_a_504(
         over.set()
 
 
-def test_handshakes_that_stop_half_way_stop_nobody(desk: Project, teller: Credential) -> None:
-    with half_open(desk.port, 300) as connections:
-        assert desk.ask(teller).status == 200
+def test_handshakes_that_stop_half_way_stop_nobody(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential
+) -> None:
+    made = project(tmp_path, root, ca, [allow("teller", ca)])
+    made.write(change=lambda text: text.replace("client_header_timeout 10s;", "client_header_timeout 2s;"))
+    with running(made), half_open(made.port, 300) as connections:
+        assert made.ask(teller).status == 200
         assert connections[-1].recv(65536) == b""  # client_header_timeout
 
 

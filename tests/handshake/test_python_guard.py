@@ -656,9 +656,9 @@ def test_a_folder_that_became_unreadable_leaves_the_old_pair_in_place(nobodys, c
         assert nobodys.ask(teller).status == 200
         before = nobodys.ask(teller).shown
         new = server(ca, "desk", "localhost")
-        new.write(nobodys.tls / "cert.pem", nobodys.tls / "key.pem")
         os.chown(nobodys.tls, 0, 0)
         nobodys.tls.chmod(0o700)
+        new.write(nobodys.tls / "cert.pem", nobodys.tls / "key.pem")
         process.send_signal(signal.SIGHUP)
         until(lambda: any("the old material serves on" in line for line in nobodys.lines))
         (said,) = [line for line in nobodys.lines if "the old material serves on" in line]
