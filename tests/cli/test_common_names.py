@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from tests.cli.harness import scaffold
+from tests.cli.harness import in_process as scaffold
 
 TOPOLOGY = """
 version: 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scaffold.topology.faults import ABOUT
-from tests.cli.harness import scaffold
+from tests.cli.harness import in_process as scaffold
 
 
 def test_every_fault_is_listed_with_what_is_wrong_who_notices_and_the_rule(tmp_path: Path) -> None:

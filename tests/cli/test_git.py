@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.kinds import catalogue
-from tests.cli.harness import scaffold
+from tests.cli.harness import in_process as scaffold
 from tests.golden.cases import builtin_kinds
 from tests.requirements import require_command
 from tests.unit.conftest import write_kind

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import Ended, scaffold
+from tests.cli.harness import Ended
+from tests.cli.harness import in_process as scaffold
 
 SHOP = """
 version: 1

@@ -1,4 +1,4 @@
-"""`revoke`, `renew` and `renew --watch` by the real command."""
+"""`revoke`, `renew` and `renew --watch` as a person calls them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import pytest
 from cryptography import x509
 
 from scaffold.running.services import free_addresses
-from tests.cli.harness import scaffold, snapshot
+from tests.cli.harness import in_process as scaffold
+from tests.cli.harness import snapshot
 
 BANK = """\
 version: 1

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import scaffold, snapshot
+from tests.cli.harness import in_process as scaffold
+from tests.cli.harness import scaffold as spawned
+from tests.cli.harness import snapshot
 
 TOPOLOGY = """\
 version: 1
@@ -31,7 +33,7 @@ def applied(tmp_path: Path) -> Path:
 def test_a_client_that_is_called_sees_no_password_of_the_environment(applied: Path) -> None:
     script = applied / "shop" / "clients" / "cli" / "run.sh"
     script.write_text("#!/bin/sh\nenv\n")
-    ended = scaffold("call", "cli", "api", cwd=applied, env={"ROOT_KEY_PASSWORD": "hunter2", "LANG": "C.UTF-8"})
+    ended = spawned("call", "cli", "api", cwd=applied, env={"ROOT_KEY_PASSWORD": "hunter2", "LANG": "C.UTF-8"})
     assert ended.code == 0, ended.err
     assert "hunter2" not in ended.out + ended.err
     assert "LANG=C.UTF-8" in ended.out

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.kinds import catalogue
-from tests.cli.harness import scaffold
+from tests.cli.harness import in_process as scaffold
 
 
 def test_the_list_has_every_built_in_template(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Each verb by the real command: what it prints, what it writes, and its exit codes."""
+"""Each verb as a person calls it: what it prints, what it writes, and its exit codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from scaffold.running.services import free_addresses
-from tests.cli.harness import in_process, scaffold, snapshot
+from tests.cli.harness import in_process as scaffold
+from tests.cli.harness import scaffold as spawned
+from tests.cli.harness import snapshot
 from tests.other_clock import command_at
 from tests.requirements import require_command
 from tests.unit.conftest import write_kind
@@ -54,6 +56,28 @@ def applied(tmp_path: Path) -> Path:
     (tmp_path / "topology.yaml").write_text(GOOD)
     assert scaffold("apply", cwd=tmp_path).code == 0
     return tmp_path
+
+
+# Each once in a process of its own, where nothing was imported before: the tests below share one.
+
+
+def test_each_verb_begins_by_itself(tmp_path: Path) -> None:
+    for arguments, code in (
+        (("init", "--example", "minimal"), 0),
+        (("validate",), 0),
+        (("plan", "--check"), 3),
+        (("apply", "--yes"), 0),
+        (("add", "client", "fresh", "--template", "curl"), 0),
+        (("remove", "client.fresh", "--yes"), 0),
+        (("status",), 0),
+        (("graph",), 0),
+        (("renew",), 0),
+        (("faults",), 0),
+        (("templates", "list"), 0),
+        (("schema",), 0),
+    ):
+        ended = spawned(*arguments, cwd=tmp_path)
+        assert (ended.code, "Traceback" in ended.err) == (code, False), (arguments, ended)
 
 
 # init
@@ -107,7 +131,7 @@ def test_init_without_a_terminal_names_the_examples(tmp_path: Path) -> None:
 
 
 def test_init_says_what_each_example_is(tmp_path: Path) -> None:
-    listed = in_process("init", "--example", "list", cwd=tmp_path)
+    listed = scaffold("init", "--example", "list", cwd=tmp_path)
     assert listed.code == 0
     assert "postgresql   A database whose roles are its callers" in listed.out
     assert max(map(len, listed.out.splitlines())) <= 80
@@ -119,19 +143,19 @@ def test_init_drafts_from_certificates_what_can_be_planned(applied: Path, tmp_pa
     new, empty = tmp_path / "new", tmp_path / "empty"
     new.mkdir()
     empty.mkdir()
-    drafted = in_process("init", "--from", applied / "shop", cwd=new)
+    drafted = scaffold("init", "--from", applied / "shop", cwd=new)
     assert drafted.code == 0, drafted.err
     text = (new / "topology.yaml").read_text("utf-8")
     (new / "topology.yaml").write_text(text.replace("calls: []", "calls: [api]"), "utf-8")
     assert (new / "topology.schema.json").exists()
-    assert in_process("apply", cwd=new).code == 0
-    assert in_process("plan", "--check", cwd=new).code == 0
+    assert scaffold("apply", cwd=new).code == 0
+    assert scaffold("plan", "--check", cwd=new).code == 0
     for arguments, words in {
         ("--from", "empty"): "there is no certificate in empty",
         ("--from", "nope"): "nope is no folder",
         ("--from", "empty", "--example", "minimal"): "two beginnings",
     }.items():
-        in_process("init", "-f", "other.yaml", *arguments, cwd=tmp_path).assert_clear_error(words)
+        scaffold("init", "-f", "other.yaml", *arguments, cwd=tmp_path).assert_clear_error(words)
         assert not (tmp_path / "other.yaml").exists()
 
 
@@ -373,10 +397,10 @@ def test_what_this_machine_cannot_run_is_skipped_in_plain_sight_and_failed_by_st
     if any(Path(folder, "curl").exists() for folder in ("/usr/local/sbin", "/usr/sbin", "/sbin")):
         pytest.skip("curl lies where servers do, and cannot be hidden")
     environment = {"PATH": str(tmp_path / "bin")}
-    ended = scaffold("verify", "--ports", "auto", cwd=tmp_path, env=environment)
+    ended = spawned("verify", "--ports", "auto", cwd=tmp_path, env=environment)
     assert ended.code == 0, ended.out + ended.err
     assert "needs curl" in ended.out
-    strict = scaffold("verify", "--ports", "auto", "--strict", cwd=tmp_path, env=environment)
+    strict = spawned("verify", "--ports", "auto", "--strict", cwd=tmp_path, env=environment)
     assert strict.code == 5
     assert "strict: client.late needs curl" in strict.err
 
@@ -386,11 +410,11 @@ def test_a_verification_that_tried_nothing_is_no_success(applied: Path) -> None:
     (applied / "bin").mkdir()
     if any(Path(folder, "python3").exists() for folder in ("/usr/local/sbin", "/usr/sbin", "/sbin")):
         pytest.skip("python3 lies where servers do, and cannot be hidden")
-    ended = scaffold("verify", "--ports", "auto", cwd=applied, env={"PATH": str(applied / "bin")})
+    ended = spawned("verify", "--ports", "auto", cwd=applied, env={"PATH": str(applied / "bin")})
     assert ended.code == 5, ended.out + ended.err
     assert "Nothing was tried, so nothing is proved" in ended.out
     assert "needs python3" in ended.out
-    said = scaffold("verify", "--ports", "auto", "--json", cwd=applied, env={"PATH": str(applied / "bin")})
+    said = spawned("verify", "--ports", "auto", "--json", cwd=applied, env={"PATH": str(applied / "bin")})
     assert (said.code, said.json["summary"]["passed"]) == (5, 0)
 
 
@@ -430,17 +454,17 @@ def running(made: Path) -> Iterator[Path]:
 
 
 def test_up_serves_and_call_makes_one_call(running: Path) -> None:
-    ended = scaffold("call", "cli", "api", cwd=running)
+    ended = spawned("call", "cli", "api", cwd=running)
     assert ended.code == 0, ended.err
     assert "spiffe://shop/client/cli" in ended.out
-    refused = scaffold("call", "late", "api", cwd=running)
+    refused = spawned("call", "late", "api", cwd=running)
     assert refused.code == 1
     assert "refused" in refused.err
 
 
 @pytest.mark.parametrize(("caller", "called"), [("client.cli", "server.api"), ("cli", "server.api")])
 def test_call_takes_addresses_beside_names(running: Path, caller: str, called: str) -> None:
-    ended = scaffold("call", caller, called, cwd=running)
+    ended = spawned("call", caller, called, cwd=running)
     assert ended.code == 0, ended.err
     assert "spiffe://shop/client/cli" in ended.out
     scaffold("call", caller, "server.apo", cwd=running).assert_clear_error('no such server "server.apo"')
@@ -476,10 +500,10 @@ def test_the_hint_of_a_taken_port_works(running: Path) -> None:
 
 def test_call_finds_what_up_has_moved(made: Path) -> None:
     with up(made, "--ports", "auto"):
-        ended = scaffold("call", "cli", "api", cwd=made)
+        ended = spawned("call", "cli", "api", cwd=made)
         assert ended.code == 0, ended.err
         assert "spiffe://shop/client/cli" in ended.out
-    ended = scaffold("call", "cli", "api", cwd=made)
+    ended = spawned("call", "cli", "api", cwd=made)
     assert ended.code == 1
     assert "hint: no `scaffold up` runs here" in ended.err
     assert list((made / "shop/.scaffold").glob("up-*")) == []
@@ -508,15 +532,15 @@ def test_up_finds_what_verify_finds(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text(nginx.replace("127.0.0.1:8443", str(free_addresses(1)[0])))
     assert scaffold("apply", cwd=tmp_path).code == 0
     path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
-    verified = scaffold("verify", cwd=tmp_path, env=path)
+    verified = spawned("verify", cwd=tmp_path, env=path)
     assert (verified.code, "needs nginx" in verified.out) == (0, False), verified.err
     with up(tmp_path, env=path) as lines:
         assert "ready: https://" in lines[-1]
-        assert scaffold("call", "cli", "api", cwd=tmp_path, env=path).code == 0
+        assert spawned("call", "cli", "api", cwd=tmp_path, env=path).code == 0
 
 
 def test_call_to_nobody_says_how_to_start_it(made: Path) -> None:
-    ended = scaffold("call", "cli", "api", cwd=made)
+    ended = spawned("call", "cli", "api", cwd=made)
     assert ended.code == 1
     assert "hint: no `scaffold up` runs here" in ended.err
 
@@ -530,7 +554,7 @@ clients:"""
     (tmp_path / "topology.yaml").write_text(re.sub(r"  api: .*\nclients:", servers, GOOD))
     assert scaffold("apply", cwd=tmp_path).code == 0
     with up(tmp_path, "--only", "server.other"):
-        ended = scaffold("call", "cli", "api", cwd=tmp_path)
+        ended = spawned("call", "cli", "api", cwd=tmp_path)
         assert ended.code == 1
         assert "was started without server.api" in ended.err
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import scaffold
+from tests.cli.harness import in_process as scaffold
 
 HOST = "Hostname mismatch"
 WORDS = {

@@ -18,7 +18,7 @@ from scaffold.contract.run import check
 from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
 from scaffold.verify.model import Result
-from tests.cli.harness import scaffold
+from tests.cli.harness import in_process as scaffold
 from tests.handshake.rewriting import rewrite
 from tests.requirements import require, require_command, which
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.running.services import free_addresses
-from tests.cli.harness import scaffold
+from tests.cli.harness import in_process as scaffold
 
 
 @pytest.fixture
