@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -98,7 +98,9 @@ PROPS = """<Project>
 """
 
 
-def _team(folder: Path, root: Authority, ca: Authority, **changes: object) -> lab.Project:
+def _team(
+    folder: Path, root: Authority, ca: Authority, edits: Sequence[lab.Edit] = (), **changes: object
+) -> lab.Project:
     allowed = [
         allow("teller", ca), allow("clerk", ca, roles=["reader"]), allow("boss", ca, roles=["reader", "approver"]),
         allow("gate", ca, gateway=True), allow("approver", ca),
@@ -117,7 +119,7 @@ def _team(folder: Path, root: Authority, ca: Authority, **changes: object) -> la
             (made.folder / name).write_bytes(content)
 
     made.render = render_around  # type: ignore[method-assign]
-    return made.write()
+    return made.write(edits=edits)
 
 
 @pytest.fixture(scope="module", params=[pytest.param("alone", marks=pytest.mark.long), "calling"])
@@ -173,8 +175,6 @@ def test_nothing_of_it_is_for_anybody_else(team: lab.Project, mallory: Credentia
 def test_without_the_guard_in_front_it_would_be(
     tmp_path: Path, root: Authority, ca: Authority, mallory: Credential
 ) -> None:
-    made = _team(tmp_path, root, ca)
-    made.edit("Program.cs", "    builder.PutGuardFirst();\n", "")
-    lab.build(made.folder)
+    made = _team(tmp_path, root, ca, [("Program.cs", "    builder.PutGuardFirst();\n", "")])
     with lab.running(made) as project:
         assert project.ask(mallory, "/early").body == "early"

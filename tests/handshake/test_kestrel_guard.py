@@ -424,6 +424,7 @@ def test_it_finds_its_own_folder_from_anywhere(stopped: lab.Project, teller: Cre
     assert not any("denied" in line for line in stopped.lines)
 
 
+@pytest.mark.long
 def test_published_it_takes_the_files_beside_it(stopped: lab.Project, teller: Credential, tmp_path: Path) -> None:
     published = tmp_path / "published"
     lab.sdk(stopped.folder, "publish", "-c", "Release", "-p:UseAppHost=false", "-o", str(published))
