@@ -145,6 +145,7 @@ def newer_pythons() -> list[str]:
     return [path for path in found if path is not None and runs(path)]
 
 
+@pytest.mark.long
 def test_a_newer_python_makes_the_same(here: Path, tmp_path: Path) -> None:
     if not (newer := newer_pythons()):
         pytest.skip("there is no newer Python here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import select
@@ -11,7 +12,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tests.handshake.nginx_lab import (
     allow,
     ask,
     authority,
+    brief,
     call_of,
     client,
     context_of,
@@ -220,18 +222,26 @@ def test_tls_1_3_resumes_nothing(desk, teller, root):
 
 
 def test_a_resumed_session_ends_with_the_certificate(desk, ca, root):
-    brief = client(ca, "teller", ends=timedelta(seconds=8))
-    context = context_of(brief, root)
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    kept: list[ssl.SSLSession] = []
-    assert desk.ask(brief, context=context, keep=kept).status == 200
+    @contextlib.contextmanager
+    def let_in(caller: Credential) -> Iterator[Callable[[], Answer]]:
+        """How the session of one that was let in is resumed."""
+        context = context_of(caller, root)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        kept: list[ssl.SSLSession] = []
 
-    def refused() -> bool:
-        answer = desk.ask(brief, context=context, session=kept[-1], keep=kept)
+        def resume() -> Answer:
+            return desk.ask(caller, context=context, session=kept[-1], keep=kept)
+
+        assert desk.ask(caller, context=context, keep=kept).status == 200
+        yield resume
+
+    def is_refused(resume: Callable[[], Answer]) -> bool:
+        answer = resume()
         assert answer.resumed
         return answer.status == 403
 
-    until(refused)
+    with brief(ca, let_in) as (_, resume):
+        until(lambda: is_refused(resume))
 
 
 # --- Revocation ------------------------------------------------------------------------------------------------------

@@ -166,8 +166,8 @@ def test_a_list_of_many_is_cut_after_twenty() -> None:
     assert "more" not in error_text(TopologyErrors(found[:MOST_SHOWN])).splitlines()[-1]
 
 
-def test_a_file_that_is_wrong_a_hundred_thousand_times_ends_soon() -> None:
-    found = mistakes("a: [" + "?!," * 10 + "]\n" + GOOD + "".join(f"x{n}: 1\n" for n in range(100_000)))
+def test_a_file_that_is_wrong_twenty_thousand_times_ends_soon() -> None:
+    found = mistakes("a: [" + "?!," * 10 + "]\n" + GOOD + "".join(f"x{n}: 1\n" for n in range(20_000)))
     assert len(found) == MOST_KEPT
     assert (
         len(mistakes(GOOD.replace("names: [localhost]", "names: [" + ", ".join(f"a_{n}" for n in range(5_000)) + "]")))
