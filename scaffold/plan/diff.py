@@ -682,6 +682,8 @@ class _Diff:
         return keys.spki(certificate) if certificate is not None else None
 
     def _content(self, path: str, text: bytes | Unknown) -> Reason | None:
+        if isinstance(text, bytes) and self.observed.holds(path, text):
+            return None
         there = self.observed.content(path)
         if there is None:
             return Reason(ReasonCode.MISSING, path)

@@ -19,7 +19,10 @@ def stale_trust(
     one: DesiredParty, fixed: Collection[str], rendered: frozenset[str] | None, observed: Observation
 ) -> Iterator[tuple[str, Reason]]:
     """Files in `tls/` that were scaffold's and are not needed any more."""
-    needed = {*fixed, *(rendered or ())}
+    needed, own = {*fixed, *(rendered or ())}, one.paths.own
+    there = {f"{one.paths.tls}/{name}" for name in observed.names(one.paths.tls)}
+    if there <= {*needed, own.certificate, own.key}:
+        return  # as in most projects
     fixed_names = (*one.paths.fixed_trust, *_trust_in_each(one.paths, observed))
     candidates = [path for path in fixed_names if path not in needed]
     record = observed.records.by_address.get(one.party.address) if rendered is not None else None

@@ -63,14 +63,33 @@ def read(path: str) -> Found | None:
 
     Raises StoreError for a symbolic link, for anything that is not a regular file, and for what may not be read.
     """
-    there = _opened(path)
-    if there is None:
+    descriptor = _opened(path)
+    if descriptor is None:
         return None
-    descriptor, status = there
     try:
-        return Found(_read_all(descriptor, status.st_size), stat.S_IMODE(status.st_mode), status.st_uid)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _no_file(path)
+        content = os.read(descriptor, status.st_size + 1)
+        if len(content) > status.st_size:  # it is growing
+            content += _rest(descriptor)
     except OSError as error:
         raise store_error("read", path, error) from error
+    finally:
+        os.close(descriptor)
+    return Found(content, stat.S_IMODE(status.st_mode), status.st_uid)
+
+
+def holds(path: str, text: bytes) -> bool:
+    """Whether the regular file at `path` is exactly `text`. No, too, where that cannot be said: `read` says why."""
+    try:
+        descriptor = os.open(path, _TO_READ)
+    except OSError:
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and os.read(descriptor, len(text) + 1) == text
+    except OSError:
+        return False
     finally:
         os.close(descriptor)
 
@@ -85,13 +104,17 @@ def read_named(path: Path) -> Found | None:
 
 def opened(path: str) -> int | None:
     """A descriptor from which the regular file at `path` is read, or None where nothing is. Raises as `read` does."""
-    there = _opened(path)
-    return None if there is None else there[0]
+    descriptor = _opened(path)
+    if descriptor is not None and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_file(path)
+    return descriptor
 
 
-def _opened(path: str) -> tuple[int, os.stat_result] | None:
+def _opened(path: str) -> int | None:
+    """A descriptor of whatever is at `path` but a symbolic link; None where nothing is. Raises StoreError."""
     try:
-        descriptor = os.open(path, _TO_READ)
+        return os.open(path, _TO_READ)
     except OSError as error:
         match error.errno:
             case errno.ENOENT:
@@ -101,18 +124,10 @@ def _opened(path: str) -> tuple[int, os.stat_result] | None:
             case errno.ENXIO:  # a socket
                 raise _no_file(path) from None
         raise store_error("read", path, error) from error
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise _no_file(path)
-    return descriptor, status
 
 
-def _read_all(descriptor: int, size: int) -> bytes:
-    content = os.read(descriptor, size + 1)
-    if len(content) <= size:
-        return content
-    pieces = [content]
+def _rest(descriptor: int) -> bytes:
+    pieces = []
     while piece := os.read(descriptor, 1 << 20):
         pieces.append(piece)
     return b"".join(pieces)

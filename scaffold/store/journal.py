@@ -33,18 +33,26 @@ RESTORE: Final = "put back the file from a backup; nothing was changed"
 
 def load(path: str) -> list[dict[str, Any]]:
     """The events in `path` by their time, each of them once; none where it is not there. Raises StoreError."""
-    return in_order(parsed(path, lines(path)))
+    return in_order(_parsed(path))
 
 
 def lines(path: str) -> list[bytes]:
     """The whole lines of `path` as they stand there; none where it is not there. Raises StoreError."""
+    return _whole_lines(path).splitlines()
+
+
+def _whole_lines(path: str) -> bytes:
     found = files.read(path)
-    return [] if found is None else found.content[: found.content.rfind(b"\n") + 1].splitlines()
+    return b"" if found is None else found.content[: found.content.rfind(b"\n") + 1]
 
 
-def parsed(path: str, found: list[bytes]) -> list[dict[str, Any]]:
+def _parsed(path: str) -> list[dict[str, Any]]:
     """The event of each of the lines in `path`. Raises StoreError."""
-    return _all_at_once(found) or [event_of(path, number, line) for number, line in enumerate(found, start=1)]
+    content = _whole_lines(path)
+    events = _all_at_once(content)
+    if events is None:
+        events = [event_of(path, number, line) for number, line in enumerate(content.splitlines(), start=1)]
+    return events
 
 
 def scan(path: str, wanted: Callable[[bytes], bool]) -> Iterator[dict[str, Any]]:
@@ -83,13 +91,13 @@ def _moment(event: Event) -> tuple[str, int]:
     return max(at, after) if isinstance(after, str) else at, n if isinstance(n, int) else 0
 
 
-def _all_at_once(found: list[bytes]) -> list[dict[str, Any]] | None:
+def _all_at_once(content: bytes) -> list[dict[str, Any]] | None:
     """The events of thousands of lines in a third of the time, or None where a line is not what it should be."""
     try:
-        events = json.loads(b"[" + b",".join(found) + b"]")
+        events = json.loads(b"[" + content[:-1].replace(b"\n", b",") + b"]")
     except (ValueError, RecursionError):
         return None
-    sound = len(events) == len(found) and all(isinstance(event, dict) for event in events)
+    sound = len(events) == content.count(b"\n") and all(isinstance(event, dict) for event in events)
     return events if sound else None
 
 
@@ -114,7 +122,7 @@ def damaged(path: str, number: int, why: object = None) -> StoreError:
 
 def damaged_event(path: str, event: Event, why: object) -> StoreError:
     """The same for an event, by the first line that holds it."""
-    number = next((n for n, one in enumerate(parsed(path, lines(path)), start=1) if one == event), 0)
+    number = next((n for n, one in enumerate(_parsed(path), start=1) if one == event), 0)
     return damaged(path, number, why)
 
 

@@ -109,6 +109,11 @@ class Observation:
         """What was rendered. Whoever signs a CRL does without."""
         return projects.load(self.layout)
 
+    def holds(self, path: str, text: bytes) -> bool:
+        """Whether the file at `path` is exactly `text`."""
+        found = self._found.get(path)
+        return files.holds(self.layout.at(path), text) if found is None else found.content == text
+
     def content(self, path: str) -> bytes | None:
         """The bytes of a file, or None where it is not there."""
         found = self.file(path)
@@ -228,6 +233,10 @@ class Observation:
 
     def has_digest(self, path: str, sha256: str) -> bool:
         """Whether the file at `path` has that SHA-256; what is no file has none."""
+        # Thousands of projects hold the same texts: what is like one with that digest need not be hashed.
+        known = self._texts.get(sha256)
+        if known is not None and self.holds(path, known):
+            return True
         try:
             found = self.file(path)
         except StoreError:
@@ -235,9 +244,6 @@ class Observation:
             return False
         if found is None:
             return False
-        # Thousands of projects hold the same texts: what is like one with that digest need not be hashed.
-        if self._texts.get(sha256) == found.content:
-            return True
         if projects.digest(found.content) != sha256:
             return False
         if len(self._texts) >= _TEXTS:

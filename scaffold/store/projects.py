@@ -74,8 +74,8 @@ class Record:
     """Of what stands there, or None where something was left undone."""
     files: dict[str, str] = field(default_factory=dict)
     """The text that was last rendered for each path."""
-    ours: dict[str, set[str]] = field(default_factory=dict)
-    """Every text that was ever rendered for each path."""
+    ours: dict[str, str | frozenset[str]] = field(default_factory=dict)
+    """What was ever rendered for each path: the one text, or all where there were several."""
     offered: dict[str, str] = field(default_factory=dict)
     """What earlier versions laid beside an edit as FILE.new."""
     merging: dict[str, Offer] = field(default_factory=dict)
@@ -84,7 +84,12 @@ class Record:
 
     def is_ours(self, path: str, sha256: str) -> bool:
         """Whether a text at `path` is one that scaffold wrote."""
-        return sha256 in self.ours.get(path, ())
+        return sha256 in self.all_ours(path)
+
+    def all_ours(self, path: str) -> frozenset[str]:
+        """Every text that was ever rendered for `path`."""
+        known = self.ours.get(path, frozenset())
+        return frozenset((known,)) if isinstance(known, str) else known
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ def _add(record: Record, address: Address, event: Mapping[str, Any]) -> None:
         _add_hashes(record, hashes)
     if "known" in event:
         for path, all_of_it in event["known"].items():
-            record.ours.setdefault(path, set()).update(all_of_it)
+            _add_ours(record, path, all_of_it)
     if "offered" in event:
         record.offered.update(event["offered"])
     if "files" in event:
@@ -147,11 +152,19 @@ def _add(record: Record, address: Address, event: Mapping[str, Any]) -> None:
 
 
 def _add_hashes(record: Record, hashes: Mapping[str, str]) -> None:
+    if not set(map(type, hashes.values())) <= {str}:
+        raise TypeError("a hash is a text")
     if not record.ours:
-        record.ours = {path: {sha256} for path, sha256 in hashes.items()}
+        record.ours = dict(hashes)
         return
     for path, sha256 in hashes.items():
-        record.ours.setdefault(path, set()).add(sha256)
+        if record.ours.get(path) != sha256:
+            _add_ours(record, path, (sha256,))
+
+
+def _add_ours(record: Record, path: str, texts: Iterable[str]) -> None:
+    every = record.all_ours(path).union(texts)
+    record.ours[path] = next(iter(every)) if len(every) == 1 else every
 
 
 def _settle(record: Record, event: Mapping[str, Any]) -> None:
@@ -297,6 +310,6 @@ def _together(events: Sequence[journal.Event]) -> journal.Event:
     for event in events:
         _take(records, event)
     [record] = records.values()
-    known = {path: sorted(all_of_it) for path, all_of_it in record.ours.items()}
+    known = {path: sorted(record.all_ours(path)) for path in record.ours}
     when = {name: events[-1][name] for name in ("address", "at", "after", "n") if name in events[-1]}
     return {**when, "known": known, "offered": record.offered}

@@ -9,6 +9,7 @@ import pytest
 from scaffold.errors import StoreError
 from scaffold.store.layout import Layout
 from scaffold.store.observation import Observation
+from scaffold.store.projects import digest
 
 
 def test_the_status_of_a_folder_is_asked_for_once(tmp_path, monkeypatch):
@@ -37,3 +38,54 @@ def test_where_nothing_is_there_are_no_rights(tmp_path):
     observed = Observation(Layout(tmp_path))
     observed.check_folder("servers/a")
     assert observed.rights("servers/a") is None
+
+
+def beside(folder, path, text):
+    """Another file of that text, which the observation knows from then on."""
+    (folder / path).write_bytes(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda at: at.write_bytes(b"another"),
+        lambda at: at.write_bytes(b"the text and more"),
+        lambda at: at.write_bytes(b"the t"),
+        lambda at: at.write_bytes(b""),
+        lambda at: at.mkdir(),
+        lambda at: at.symlink_to("first"),
+        os.mkfifo,
+        lambda at: None,
+    ],
+)
+@pytest.mark.parametrize("text", [b"the text", b""])
+def test_what_is_not_the_text_that_is_known_has_not_its_digest(tmp_path, put, text):
+    observed = Observation(Layout(tmp_path))
+    assert observed.has_digest(beside(tmp_path, "first", text), digest(text))
+    put(tmp_path / "second")
+    is_text = (tmp_path / "second").is_file() and (tmp_path / "second").read_bytes() == text
+    is_text = is_text and not (tmp_path / "second").is_symlink()
+    assert observed.has_digest("second", digest(text)) is is_text
+    assert observed.holds("second", text) is is_text
+
+
+def test_each_file_is_asked_although_its_text_is_known(tmp_path):
+    observed = Observation(Layout(tmp_path))
+    for name in ("first", "second"):
+        assert observed.has_digest(beside(tmp_path, name, b"the text"), digest(b"the text"))
+    (tmp_path / "second").write_bytes(b"the next")
+    assert not observed.has_digest("second", digest(b"the text"))
+
+
+def test_what_was_read_in_this_look_is_what_is_compared(tmp_path):
+    observed = Observation(Layout(tmp_path))
+    (tmp_path / "servers").mkdir()
+    observed.look_at("servers")
+    path = beside(tmp_path, "servers/a", b"the text")
+    assert observed.content(path) == b"the text"
+    (tmp_path / path).write_bytes(b"the next")
+    assert observed.holds(path, b"the text")
+    assert not observed.holds(path, b"the next")
+    observed.forget()
+    assert observed.holds(path, b"the next")

@@ -108,6 +108,17 @@ def applied(layout: Layout, times: int) -> None:
         recorder.flush()
 
 
+def test_of_two_texts_of_a_file_both_are_known_as_ours(tmp_path):
+    layout = folder(tmp_path, [])
+    applied(layout, 2)
+    record = projects.load(layout).of(SERVER)
+    known = [record.is_ours("servers/a/run.sh", sha256) for sha256 in ("0", "1", "2")]
+    assert known == [True, True, False]
+    assert not record.is_ours("servers/a/README.md", "0")
+    applied(layout, 1)
+    assert projects.load(layout).of(SERVER).all_ours("servers/a/run.sh") == {"0", "1"}
+
+
 def test_it_does_not_grow_for_ever(tmp_path):
     layout = folder(tmp_path, [])
     applied(layout, 300)
@@ -155,7 +166,14 @@ def die_at(nth: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b'"address":"a"', b'"address":"client.b","hashes":[]', b'"address":"client.b","files":{}']
+    "said",
+    [
+        b"",
+        b'"address":"a"',
+        b'"address":"client.b","hashes":[]',
+        b'"address":"client.b","hashes":{"clients/b/run.sh":7}',
+        b'"address":"client.b","files":{}',
+    ],
 )
 def test_what_cannot_be_is_an_error_with_its_line(tmp_path, said):
     layout = folder(tmp_path, [b'{"address":"server.a","gone":true}', b"{%b}" % said])
