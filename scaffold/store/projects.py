@@ -101,7 +101,8 @@ class Records:
 
     def of(self, address: Address) -> Record:
         """What is known of a project or bundle; an empty record where nothing is."""
-        return self.by_address.get(address, Record())
+        record = self.by_address.get(address)
+        return Record() if record is None else record
 
 
 def load(layout: Layout) -> Records:
