@@ -6,19 +6,20 @@ whatever the template has. What is no UTF-8 text is not merged.
 
 from __future__ import annotations
 
-import difflib
 import io
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from scaffold.plan.three_way import Conflict, Lines, Region, Settled, regions
 from scaffold.store.projects import Record, digest
 
 MERGE: Final = ".merge"
 """How the name of the file ends in which a person resolves a conflict."""
 
-_MARKERS: Final = frozenset({b"<<<<<<< yours", b"||||||| base", b"=======", b">>>>>>> template"})
+_YOURS, _BASE, _MIDDLE, _TEMPLATE = b"<<<<<<< yours", b"||||||| base", b"=======", b">>>>>>> template"
+_MARKERS: Final = frozenset((_YOURS, _BASE, _MIDDLE, _TEMPLATE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,37 +93,21 @@ def _lines(text: bytes) -> list[bytes]:
     return io.BytesIO(whole).readlines()  # splitlines would take a lone CR for a line end
 
 
-class _Matcher(difflib.SequenceMatcher[bytes]):
-    """Compares every line: by default lines that are frequent in a long text are left out."""
-
-    def __init__(self, isjunk: Callable[[bytes], bool] | None, a: list[bytes], b: list[bytes]) -> None:
-        super().__init__(isjunk, a, b, autojunk=False)
-
-
-_UNLIKE_ANY: Final = b"\0"
-"""In the place of a base that is not kept: no text has such a line."""
-
-
 def _merge(base: bytes | None, yours: bytes, template: bytes) -> Merged | Conflicting:
-    from merge3 import Merge3
-
-    merge3 = Merge3(
-        _lines(_UNLIKE_ANY if base is None else base),
-        _lines(yours),
-        _lines(template),
-        sequence_matcher=_Matcher,  # type: ignore[arg-type]  # its blocks are named tuples
-    )
-    if base is None:
-        lines = merge3.merge_lines(b"yours", b"template", reprocess=True)
-        conflicts = _lines(yours) != _lines(template)
-    else:
-        lines = merge3.merge_lines(b"yours", b"template", b"base", base_marker=b"|||||||")
-        conflicts = any(region[0] == "conflict" for region in merge3.merge_regions())
-    text = b"".join(lines)
-    if conflicts:
+    found = tuple(regions(None if base is None else _lines(base), _lines(yours), _lines(template)))
+    text = b"".join(line for region in found for line in _written(region))
+    if any(isinstance(region, Conflict) for region in found):
         return Conflicting(text)
     is_open = yours and not yours.endswith(b"\n")
     return Merged(text.removesuffix(b"\n") if is_open else text)
+
+
+def _written(region: Region) -> Lines:
+    """The lines of a region; those of a conflict between the markers that git writes."""
+    if isinstance(region, Settled):
+        return region.lines
+    before = () if region.base is None else (_BASE + b"\n", *region.base)
+    return (_YOURS + b"\n", *region.yours, *before, _MIDDLE + b"\n", *region.template, _TEMPLATE + b"\n")
 
 
 # --- What becomes of a file ------------------------------------------------------------------------------------------
