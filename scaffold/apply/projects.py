@@ -306,13 +306,15 @@ def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authoriti
     fixed = {path: known(text) for path, text in of_cas.items()}
     fixed[one.paths.ignore] = ignored(one, (*of_cas, *own, *standing))
     wanted = change.paths if change.work is not Work.FILL else (*fixed, *own)
+    # Where nothing is there yet, nothing need be compared.
+    write = context.writer.write if change.work is Work.FILL else context.write
     for path in wanted:
         if (text := fixed.get(path)) is None:
             continue
         if path == one.paths.crl:
             signers = authorities.crl_signers(looked_up_issuers(context.topology, one.party))
             text = freshest(context.read(path), text, signers, context.now)
-        context.write(path, text)
+        write(path, text)
     _put(context, rendered, [path for path in wanted if path in own])
     secret = {one.paths.bundle, one.paths.bundle_password}
     for path in change.paths:

@@ -225,7 +225,7 @@ def _render_compiled(kind: Kind, context: Context) -> dict[str, Rendered]:
         except Exception as error:  # a template is code, which may raise anything
             raise KindError(f'template "{kind.name}", {template.source}: {error}') from error
         _once(kind, template.source, path, sources)
-        files[_inside(kind, template.source, path)] = Rendered(body, template.executable)
+        files[_inside(kind.name, template.source, path)] = Rendered(body, template.executable)
     return files
 
 
@@ -257,7 +257,8 @@ _SCAFFOLDS_OWN = frozenset(
 """Keys, certificates and what goes with them: a template that brings one would overwrite what was just issued."""
 
 
-def _inside(kind: Kind, source: str, path: str) -> str:
+@functools.lru_cache(maxsize=1024)
+def _inside(kind: str, source: str, path: str) -> str:
     """`path`, which a template rendered from `source`.
 
     Raises KindError where it would lead out of the project, or is one that scaffold writes itself.
@@ -265,21 +266,21 @@ def _inside(kind: Kind, source: str, path: str) -> str:
     parts = path.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise KindError(
-            f'template "{kind.name}": the path {source} becomes "{path}", which leads out of the project',
+            f'template "{kind}": the path {source} becomes "{path}", which leads out of the project',
             hint="a path is relative, and has no `..`",
         )
     if not path.isprintable():
-        said = f'template "{kind.name}": the path {source} becomes {path!a}, which is no printable text'
+        said = f'template "{kind}": the path {source} becomes {path!a}, which is no printable text'
         raise KindError(said, hint="call it otherwise")
     if ".git" in parts or path.endswith(_IN_FLIGHT):
         raise KindError(
-            f'template "{kind.name}": a file may not be called {path}: git or scaffold keeps its own there',
+            f'template "{kind}": a file may not be called {path}: git or scaffold keeps its own there',
             hint="take it out of the template",
         )
     if len(parts) > source.count("/") + 1:
-        raise KindError(f'template "{kind.name}": a value puts a folder into the path {source}: "{path}"')
+        raise KindError(f'template "{kind}": a value puts a folder into the path {source}: "{path}"')
     if path in _SCAFFOLDS_OWN:
-        raise KindError(f'template "{kind.name}": scaffold writes {path} itself', hint="take it out of the template")
+        raise KindError(f'template "{kind}": scaffold writes {path} itself', hint="take it out of the template")
     return path
 
 
@@ -365,10 +366,10 @@ def _refuse_bad_paths(kind: Kind, environment: Environment, context: Context) ->
     Raises KindError for that, and for two files that become one, or two folders, which it does not take either.
     """
     project = kind.folder / kind.project
-    _inside(kind, kind.project, environment.from_string(kind.project).render(context))
+    _inside(kind.name, kind.project, environment.from_string(kind.project).render(context))
     sources: dict[str, str] = {}
     for path in sorted(project.rglob("*")):
         source = path.relative_to(project).as_posix()
         rendered = environment.from_string(source).render(context)
         if path.is_dir() or (rendered and not rendered.endswith("/")):  # a file whose name is empty is left out
-            _once(kind, source, _inside(kind, source, rendered), sources)
+            _once(kind, source, _inside(kind.name, source, rendered), sources)

@@ -6,6 +6,7 @@ unusable decides alone; of what it says, every difference is told; its life coun
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ from scaffold.topology.faults import OTHER_ISSUER, OTHER_SIGNER
 from scaffold.topology.model import Fault, KeyType
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Examined:
     """One certificate under examination. `issuer` is None where its own key signs it."""
 
@@ -58,6 +59,11 @@ class Examined:
         if self.certificate.certificate is None:
             raise ValueError(f"{self.desired.address} is not there")
         return self.certificate.certificate
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the certificate that is there, in lower-case hex."""
+        return self.real.fingerprint(SHA256).hex()
 
     @property
     def sent_along(self) -> tuple[x509.Certificate, ...]:
@@ -226,7 +232,7 @@ def signature(one: Examined) -> Reason | None:
 
 def recorded(one: Examined) -> Issued | None:
     """What the ledger has of this very certificate, byte for byte."""
-    return one.ledger.issued.get(one.real.fingerprint(SHA256).hex())
+    return one.ledger.issued.get(one.fingerprint)
 
 
 def _signed_here(one: Examined, issuer: Generation) -> bool:

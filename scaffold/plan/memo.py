@@ -23,7 +23,7 @@ from scaffold.pki.issue import BACKDATE
 from scaffold.pki.profiles import VERBATIM
 from scaffold.plan import own_text
 from scaffold.plan.authorities import Authorities, Generation
-from scaffold.plan.checks import SHA256, Examined
+from scaffold.plan.checks import Examined
 from scaffold.plan.desired import IssuedCertificate, RootCertificate
 from scaffold.plan.trust_files import Project
 from scaffold.plan.unknown import Unknown
@@ -124,13 +124,12 @@ def examination(one: Examined, behind: bytes | Unknown, key: Found) -> Examinati
         return None
     if one.asked_for or not _is_lasting(asked, issuer):
         return None
-    fingerprint = certificate.fingerprint(SHA256).hex()
-    signer, ends = _signer(one.ledger, fingerprint), certificate.not_valid_after_utc
+    signer, ends = _signer(one.ledger, one.fingerprint), certificate.not_valid_after_utc
     begins = max(certificate.not_valid_before_utc, ends - asked.lifetime - BACKDATE)
     return Examination(
         _content(asked, one.certificate.content, key, issuer, behind, signer),
         f"{certificate.serial_number:x}",
-        fingerprint,
+        one.fingerprint,
         begins.timestamp(),
         (ends - asked.window).timestamp(),
     )

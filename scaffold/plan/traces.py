@@ -24,7 +24,7 @@ def has_left_traces(ca: MadeCa, desired: Desired, observed: Observation) -> bool
 
 def _issuers(ca: str, desired: Desired, observed: Observation) -> Iterator[x509.Name]:
     for asked in (*desired.of_cas(), *desired.of_parties()):
-        if isinstance(asked, IssuedCertificate) and asked.issuer == ca:
+        if isinstance(asked, IssuedCertificate) and asked.issuer == ca and observed.exists(asked.paths.certificate):
             there = observed.certificate(asked.paths.certificate).certificate
             if there is not None:
                 yield there.issuer
@@ -32,7 +32,7 @@ def _issuers(ca: str, desired: Desired, observed: Observation) -> Iterator[x509.
 
 def _roots(desired: Desired, observed: Observation) -> Iterator[x509.Name]:
     for one in desired.parties:
-        for path in (one.paths.trust, one.paths.client_trust):
+        for path in filter(observed.exists, (one.paths.trust, one.paths.client_trust)):
             try:
                 yield from (root.subject for root in bundles.load_certificates(observed.content(path) or b""))
             except Unreadable:

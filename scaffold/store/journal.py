@@ -162,20 +162,35 @@ def append_lines(path: str, added: Iterable[bytes], *, durable: bool) -> None:
         raise files.store_error("write", path, error) from error
 
 
-def numbered(path: str, events: Iterable[Event]) -> Iterator[Event]:
-    """The events with what makes each follow the one before it, and the first follow all that is in `path`."""
-    moment, n = _latest(path)
-    for event in events:
-        at = event["at"]
-        if at > moment:
-            moment, n = at, 0
-            yield event
-        elif at == moment:
-            n += 1
-            yield {**event, "n": n}
-        else:
-            n += 1
-            yield {**event, "after": moment, "n": n}
+class Appender:
+    """Appends events to one file, each of which follows all that are there. Only the holder of the lock has one.
+
+    So what is there is read once: nobody else adds to it meanwhile.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._latest: tuple[str, int] | None = None
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Adds them all at once; they are on the disk before this returns. Raises StoreError."""
+        append(self._path, self._numbered(events), durable=True)
+
+    def _numbered(self, events: Iterable[Event]) -> Iterator[Event]:
+        """The events with what makes each follow the one before it, and the first follow all that is there."""
+        moment, n = _latest(self._path) if self._latest is None else self._latest
+        for event in events:
+            at = event["at"]
+            if at > moment:
+                moment, n = at, 0
+                yield event
+            elif at == moment:
+                n += 1
+                yield {**event, "n": n}
+            else:
+                n += 1
+                yield {**event, "after": moment, "n": n}
+        self._latest = moment, n
 
 
 def _latest(path: str) -> tuple[str, int]:

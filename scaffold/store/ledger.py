@@ -372,7 +372,7 @@ class Recorder:
     """Appends to the ledger; every call is on the disk before it returns. Only the holder of the lock has one."""
 
     def __init__(self, layout: Layout, now: datetime) -> None:
-        self._path = layout.at(LEDGER)
+        self._appender = journal.Appender(layout.at(LEDGER))
         self._at = _iso(now)
 
     def topology(self, name: str) -> None:
@@ -433,7 +433,7 @@ class Recorder:
 
     def _append(self, name: str, events: Iterable[journal.Event]) -> None:
         timed = ({"event": name, "at": self._at, **event} for event in events)
-        journal.append(self._path, journal.numbered(self._path, timed), durable=True)
+        self._appender.append(timed)
 
 
 def burnt_event(keys: Collection[str], now: datetime) -> journal.Event:

@@ -199,7 +199,7 @@ class Recorder:
     """Collects events and appends them in one go. Only the holder of the lock has one."""
 
     def __init__(self, layout: Layout, now: datetime) -> None:
-        self._path = layout.at(PROJECTS)
+        self._appender = journal.Appender(layout.at(PROJECTS))
         self._at = now.astimezone(UTC).isoformat(timespec="seconds")
         self._events: list[journal.Event] = []
         self.latest: dict[Address, Record] = {}
@@ -258,7 +258,7 @@ class Recorder:
     def flush(self) -> None:
         """Puts what was collected on the disk. Raises StoreError."""
         events, self._events = self._events, []
-        journal.append(self._path, journal.numbered(self._path, events), durable=True)
+        self._appender.append(events)
 
 
 def _guard(guard: Guard) -> dict[str, object]:

@@ -65,7 +65,7 @@ def test_what_is_appended_follows_all_that_is_there_whatever_the_clock_says(tmp_
     path = str(tmp_path / "events.jsonl")
 
     def add(at: str, what: str) -> None:
-        journal.append(path, journal.numbered(path, [{"at": at, "what": what}]), durable=False)
+        journal.Appender(path).append([{"at": at, "what": what}])
 
     add("2026-01-01T00:00:00+00:00", "first")
     add("2026-01-03T00:00:00+00:00", "ahead")
@@ -77,3 +77,21 @@ def test_what_is_appended_follows_all_that_is_there_whatever_the_clock_says(tmp_
     found = journal.load(path)
     assert [event["what"] for event in found] == ["first", "ahead", "put back", "later", "last", "in time again"]
     assert found[2]["at"] == "2026-01-01T00:00:05+00:00", "its own time stays what it was"
+
+
+@pytest.mark.parametrize("times", [["02"] * 6, ["02", "01", "01", "02", "03", "03"]])
+def test_what_one_appends_bit_by_bit_keeps_its_order_and_is_read_once(tmp_path, monkeypatch, times) -> None:
+    path = str(tmp_path / "events.jsonl")
+    journal.Appender(path).append([{"at": "2026-01-02T00:00:00+00:00", "what": -1}])
+    read: list[str] = []
+    latest = journal._latest
+    monkeypatch.setattr(journal, "_latest", lambda at: read.append(at) or latest(at))
+    appender = journal.Appender(path)
+    for start in range(0, len(times), 2):
+        appender.append(
+            {"at": f"2026-01-{times[number]}T00:00:00+00:00", "what": number} for number in (start, start + 1)
+        )
+    lines = Path(path).read_bytes().splitlines(keepends=True)
+    Path(path).write_bytes(b"".join(sorted(lines)))
+    assert [event["what"] for event in journal.load(path)] == [-1, *range(len(times))]
+    assert read == [path]
