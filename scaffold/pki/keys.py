@@ -168,7 +168,13 @@ def spki_sha256(owner: PublicKey | x509.Certificate) -> str:
 
 def spki(owner: PublicKey | x509.Certificate) -> bytes:
     """The DER SubjectPublicKeyInfo (RFC 5280 4.1.2.7) of a public key or of a certificate's."""
-    return _der(owner.public_key() if isinstance(owner, x509.Certificate) else owner)
+    return _spki_of(owner) if isinstance(owner, x509.Certificate) else _der(owner)
+
+
+@functools.lru_cache(maxsize=4096)
+def _spki_of(certificate: x509.Certificate) -> bytes:
+    """Each certificate is asked for it several times, and to encode a key takes longer than to sign with it."""
+    return _der(certificate.public_key())
 
 
 def _der(key: object) -> bytes:

@@ -166,7 +166,9 @@ class Writer:
     def write(self, relative: str, content: bytes, *, mode: int = PUBLIC_FILE, durable: bool = False) -> None:
         """Puts `content` at `relative`, with `mode` from its birth. `durable`: on the disk before this returns."""
         folder = relative.rpartition("/")[0]
-        self._folder(folder, SECRET_FOLDER if folder.endswith("/tls") or folder.startswith("pki/") else PUBLIC_FOLDER)
+        if folder not in self._folders:
+            secret = folder.endswith("/tls") or folder.startswith("pki/")
+            self._folder(folder, SECRET_FOLDER if secret else PUBLIC_FOLDER)
         if mode == SECRET_FILE:
             self._keep_out_of_git(folder)
         self._put(relative, content, mode, durable=durable)
@@ -282,9 +284,9 @@ class Writer:
 
 def write_all(descriptor: int, content: bytes) -> None:
     """Writes every byte: `os.write` may take a part of them alone."""
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    written = os.write(descriptor, content)
+    while written < len(content):
+        written += os.write(descriptor, memoryview(content)[written:])
 
 
 def sync_folder(path: str) -> None:
