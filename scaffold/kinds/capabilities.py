@@ -15,11 +15,21 @@ from scaffold.errors import KindError
 from scaffold.kinds import mutations
 from scaffold.kinds.mutations import Mutation
 from scaffold.kinds.patterns import endless
-from scaffold.topology.model import IdentityForm, KeyType, OnUnavailable, Party, RevocationCheck, SanType, TlsProfile
+from scaffold.topology.model import (
+    Forward,
+    IdentityForm,
+    KeyType,
+    OnUnavailable,
+    Party,
+    RevocationCheck,
+    SanType,
+    TlsProfile,
+)
 
 FEATURES = (
     "health",
     "upstream",
+    "backend",
     "calls",
     "pfx",
     "staple",
@@ -37,6 +47,7 @@ FEATURES = (
 )
 """What a kind may support beyond the handshake itself.
 
+`backend`: it passes requests on to an app of one's own in plain HTTP, and tells it who called (`forward`).
 `staple`: it fetches the response that it staples by itself; `staple-file`: it staples the one in `files.staple`.
 `demands_eku`: a caller's certificate without any extended key usage is refused, which OpenSSL alone lets in.
 `crls_over_http`: it fetches CRLs from where the peer's certificates point, and not from a file in `tls/`; what it got
@@ -124,6 +135,8 @@ class Capabilities:
     `checks_callees`: the ways of `check_revocation` by which a server looks up the servers that it calls, too; by the
     others its callers alone. A client always does.
 
+    `forward` are the ways in which it can tell an app behind it who called: those that it takes no caller's word for.
+
     `protocol` is what it speaks, as URLs have it for a scheme. `conversation` is the program with which verify speaks a
     server's protocol other than HTTP, relative to the template, and `before_tls` what that protocol says before TLS
     begins.
@@ -157,6 +170,7 @@ class Capabilities:
     conversation: str | None = None
     before_tls: tuple[Exchange, ...] = ()
     sees_callers_by: frozenset[IdentityForm] = frozenset()
+    forward: frozenset[Forward] = frozenset()
     owners: Owners = Owners()
     """Of a kind that declares none every file is merged, but for `tls/`."""
     config_check: tuple[str, ...] = ()
@@ -220,12 +234,26 @@ def parse(block: object, where: str) -> Capabilities:
         conversation=reader.text("conversation", None) if server and protocol != HTTP else None,
         before_tls=reader.exchanges("before_tls") if server and protocol != HTTP else (),
         sees_callers_by=reader.members("sees_callers_by", IdentityForm, _SEEN_WITH[sees_issuer_by]),
+        forward=reader.members("forward", Forward, ()),
         owners=reader.owners("owners"),
         config_check=reader.texts("config_check"),
         mutations=reader.mutations("mutations"),
     )
     reader.finish()
+    _check_forward(capabilities, where)
     return capabilities
+
+
+def _check_forward(can: Capabilities, where: str) -> None:
+    """Raises KindError where an app behind it could not be told who called as it is where nothing is said of that."""
+    if "backend" in can.supports and Forward.X_CLIENT not in can.forward:
+        hint = (
+            f'it must have "{Forward.X_CLIENT}" at least, which is what a backend is told by where forward is left out'
+        )
+        raise KindError(f"{where}: _scaffold.forward says not enough for one that supports backend", hint=hint)
+    if can.forward and "backend" not in can.supports:
+        hint = 'leave it out, or name "backend" in supports'
+        raise KindError(f"{where}: _scaffold.forward is for those that support backend", hint=hint)
 
 
 _SEEN_WITH: Mapping[str, tuple[IdentityForm, ...]] = {

@@ -23,6 +23,7 @@ from scaffold.topology.model import (
     Client,
     EnvSecret,
     Fault,
+    Forward,
     IdentityForm,
     KeyType,
     Party,
@@ -111,6 +112,7 @@ def _check_party(t: Topology, party: Party, kind: Kind, passwords: tuple[str, ..
     yield from revocation.check(t, party, kind)
     if isinstance(party, Server):
         _check_features(t, party, kind)
+        _check_backend(t, party, kind)
         if party.post_quantum:
             yield from _post_quantum(t, party, kind)
     elif party.pfx and "pfx" not in kind.capabilities.supports:
@@ -170,6 +172,27 @@ def _check_features(t: Topology, server: Server, kind: Kind) -> None:
     for feature, (wanted, problem) in asked.items():
         if wanted and feature not in kind.capabilities.supports:
             raise _refusal(t, server, feature, kind, problem, None)
+
+
+def _check_backend(t: Topology, server: Server, kind: Kind) -> None:
+    if server.backend is None:
+        return
+    if "backend" not in kind.capabilities.supports:
+        hint = f"take a template that does, {_servers_that(kind, lambda other: 'backend' in other.supports)}"
+        raise _refusal(t, server, "backend", kind, "passes requests on to no app behind it", hint)
+    for index, forward in enumerate(server.forward):
+        if forward not in kind.capabilities.forward:
+            others = _servers_that(kind, functools.partial(_forwards, forward))
+            place = t.place(*_path(server), "forward", index) or t.place("defaults", "forward")
+            raise TopologyError(
+                f'{server.address}: template "{kind.name}" cannot tell its backend who called by {forward}',
+                place=place,
+                hint=f"{_one_of(kind.capabilities.forward)}; or take another template, {others}",
+            )
+
+
+def _forwards(forward: Forward, can: Capabilities) -> bool:
+    return forward in can.forward
 
 
 def _post_quantum(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +19,10 @@ from scaffold.settings.values import CaFacts, KeyFacts
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.generations import FIRST, GenerationState
-from scaffold.topology.model import Topology
+from scaffold.topology.model import Forward, Topology
+
+_Paths = Mapping[Address, tuple[x509.Certificate, ...] | Unknown]
+"""What stands behind a leaf that a generation signs, by its address: the way up without the root."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,18 @@ class Generation:
         """Of a CA that nobody issued here: the certificate that is trusted, its own or that of the root above."""
         return self.above[-1] if self.above else self.certificate
 
-    def facts(self, unmade: str) -> KeyFacts:
-        """What settings must know; `unmade` is the hash of a key that is not made yet."""
-        sha256 = self.spki_sha256
-        return KeyFacts(rfc2253(self.subject), unmade if isinstance(sha256, Unknown) else sha256, self.number)
+    def facts(self, unmade: str, paths: _Paths) -> KeyFacts:
+        """What settings must know; `unmade` is the hash of a key, and the chain, that is not made yet.
+
+        `paths` are the chains of generations, as far as they are asked for.
+        """
+        sha256, path = self.spki_sha256, paths.get(self.address, ())
+        return KeyFacts(
+            rfc2253(self.subject),
+            unmade if isinstance(sha256, Unknown) else sha256,
+            self.number,
+            (unmade,) if isinstance(path, Unknown) else tuple(map(_base64, path)),
+        )
 
 
 @dataclass(frozen=True)
@@ -116,10 +128,10 @@ class Authority:
         """The one from which the next certificate comes."""
         return self.issuing[-1]
 
-    def facts(self, unmade: str) -> CaFacts:
-        """What settings must know; `unmade` is the hash of a key that is not made yet."""
+    def facts(self, unmade: str, paths: _Paths) -> CaFacts:
+        """What settings must know, as of a generation."""
         above = tuple(map(keys.spki_sha256, self.issuer.above))
-        return CaFacts(tuple(one.facts(unmade) for one in self.trusted), len(above), above)
+        return CaFacts(tuple(one.facts(unmade, paths) for one in self.trusted), len(above), above)
 
 
 _UNMADE: Final = ("0" * 64, "1" * 64)
@@ -164,12 +176,16 @@ class Authorities(Mapping[str, Authority]):
 
     def chain_pem(self, generation: Generation) -> bytes | Unknown:
         """The certificate of one generation, those of its issuers, and last the root's."""
-        above = (self._known[ca.name].issuer for ca in graph.chain(self._t, generation.ca)[1:])
-        *below, top = (generation, *above)
-        path, root = _path(below, top), top.anchor
+        path, root = _path(*self._way_up(generation)), self._way_up(generation)[1].anchor
         if isinstance(path, Unknown) or isinstance(root, Unknown):
             return Unknown.AFTER_APPLY
         return bundles.chain_pem((*path, root))
+
+    def _way_up(self, generation: Generation) -> tuple[tuple[Generation, ...], Generation]:
+        """One generation and those that issue above it, and the topmost apart."""
+        above = (self._known[ca.name].issuer for ca in graph.chain(self._t, generation.ca)[1:])
+        *below, top = (generation, *above)
+        return tuple(below), top
 
     # --- What is trusted: every generation that may be met ---
 
@@ -219,10 +235,22 @@ class Authorities(Mapping[str, Authority]):
 
     @functools.cached_property
     def facts(self) -> tuple[Mapping[str, CaFacts], ...]:
-        """What settings must know of every CA. Where a key is not made yet there are two, which differ in its hash."""
-        new_key = any(generation.new_key for authority in self._known.values() for generation in authority.trusted)
-        unmade = _UNMADE if new_key else _UNMADE[:1]
-        return tuple({name: authority.facts(sha256) for name, authority in self._known.items()} for sha256 in unmade)
+        """What settings must know of every CA. Where that holds what is not made yet there are two, which differ in it.
+
+        Chains are there where an app behind a front is told them.
+        """
+        told = any(Forward.RFC9440 in server.forward for server in self._t.servers.values())
+        trusted = [generation for authority in self._known.values() for generation in authority.trusted]
+        paths = {one.address: _path(*self._way_up(one)) for one in trusted} if told else {}
+        is_unmade = any(one.new_key for one in trusted) or any(isinstance(path, Unknown) for path in paths.values())
+        return tuple(
+            {name: authority.facts(unmade, paths) for name, authority in self._known.items()}
+            for unmade in (_UNMADE if is_unmade else _UNMADE[:1])
+        )
+
+
+def _base64(certificate: x509.Certificate) -> str:
+    return base64.b64encode(bundles.der(certificate)).decode()
 
 
 def _path(below: Iterable[Generation], top: Generation) -> tuple[x509.Certificate, ...] | Unknown:

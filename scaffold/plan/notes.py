@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,7 @@ from scaffold.topology.durations import format_duration
 from scaffold.topology.model import (
     Ca,
     Client,
+    HostPort,
     KeyType,
     Party,
     RevocationCheck,
@@ -54,6 +56,7 @@ def notes(t: Topology) -> Iterator[Note]:
         if t.reproducible is None:
             yield from _mozilla_lifetime(server)
     yield from minutes(t)
+    yield from _backends(t)
     yield from _external(t)
     yield from _common_names(t)
 
@@ -85,6 +88,32 @@ def _mozilla_lifetime(server: Server) -> Iterator[Note]:
         lives, longest = format_duration(server.lifetime), format_duration(advice.longest)
         said = f"has a lifetime of {lives}: Mozilla’s profile {server.tls} gives {longest} at most"
         yield Note(server.address, said)
+
+
+def _backends(t: Topology) -> Iterator[Note]:
+    """What a backend in plain HTTP relies on: nothing but its front may reach it."""
+    for server in t.servers.values():
+        match server.backend:
+            case HostPort() as backend if not _is_loopback(backend.host):
+                yield Note(
+                    server.address,
+                    f"passes requests on in plain HTTP to {backend}, which is not on this host: whoever is on the way "
+                    "reads and changes them, and whoever reaches that port can pose as this front",
+                )
+            case HostPort() as backend:
+                yield Note(
+                    server.address,
+                    f"passes requests on to {backend}: any user of this host reaches that port, and can pose as this "
+                    "front; a Unix socket (backend: unix:/path) in a folder of its own keeps others out",
+                )
+
+
+def _is_loopback(host: str) -> bool:
+    """Of names `localhost` alone is (RFC 6761 6.3), and that is an address by now."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _external(t: Topology) -> Iterator[Note]:

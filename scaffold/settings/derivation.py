@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, assert_never
 
 from scaffold.settings.peers import (
     anchors,
@@ -25,8 +25,10 @@ from scaffold.settings.tls_profiles import tls_settings
 from scaffold.settings.values import (
     Address,
     Allowed,
+    Backend,
     CaFactsByName,
     Call,
+    Chain,
     ClientSettings,
     Files,
     Revocation,
@@ -35,7 +37,17 @@ from scaffold.settings.values import (
 )
 from scaffold.topology import graph
 from scaffold.topology.generations import label
-from scaffold.topology.model import Client, HostPort, OnUnavailable, Party, RevocationCheck, Server, Topology
+from scaffold.topology.model import (
+    Client,
+    Forward,
+    HostPort,
+    OnUnavailable,
+    Party,
+    RevocationCheck,
+    Server,
+    Topology,
+    UnixSocket,
+)
 from scaffold.topology.publication import crl_url, ocsp_url, published_name
 
 
@@ -65,7 +77,30 @@ def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> Server
         callee_verify_depth=callee_depth(t, server, facts) if server.calls else 0,
         upstream=next((call for call in calls if call.name == server.upstream), None),
         publish=t.publish,
+        backend=_backend(t, server, facts),
     )
+
+
+def _backend(t: Topology, server: Server, facts: CaFactsByName) -> Backend | None:
+    chains = tuple(_chains(t, server, facts)) if Forward.RFC9440 in server.forward else ()
+    forward = tuple(each.value for each in server.forward)
+    match server.backend:
+        case None:
+            return None
+        case UnixSocket(path):
+            return Backend(str(server.backend), None, path, forward, chains)
+        case HostPort():
+            return Backend(f"http://{server.backend}", _address(server.backend), None, forward, chains)
+        case _:
+            assert_never(server.backend)
+
+
+def _chains(t: Topology, server: Server, facts: CaFactsByName) -> Iterator[Chain]:
+    """For each key that signs callers' certificates, but for a root, above which there is nothing."""
+    for issuer in dict.fromkeys(caller.issuer for caller in graph.callers(t, server.name)):
+        for key in facts[issuer].keys:
+            if key.chain:
+                yield Chain(label(issuer, key.generation), key.subject_dn, key.chain)
 
 
 def client_settings(t: Topology, client: Client, facts: CaFactsByName) -> ClientSettings:

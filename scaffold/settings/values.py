@@ -16,12 +16,13 @@ class KeyFacts:
     """What the certificate of one generation of a CA says: its subject, and its key.
 
     `subject_dn` is an RFC 2253 string as OpenSSL prints it, `spki_sha256` the lower-case hex SHA-256 of the DER
-    SubjectPublicKeyInfo.
+    SubjectPublicKeyInfo. `chain` is what stands behind a leaf that this key signs, without the root: DER in base64.
     """
 
     subject_dn: str
     spki_sha256: str
     generation: int = FIRST
+    chain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,31 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """The certificates above those that one key of a CA signs, without the root: DER in base64, the nearest first."""
+
+    signer: str
+    issuer_dn: str
+    certificates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The app behind a front, in plain HTTP.
+
+    `url` is how the topology has it, `http://127.0.0.1:5000` or `unix:/path`; `address` is where it listens, None of
+    the Unix socket at `socket`. `forward` names how it is told who called (x-client, rfc9440, xfcc, arr), in the
+    topology's order. `chains`, by which a certificate of each caller was believed, are there for rfc9440 alone.
+    """
+
+    url: str
+    address: Address | None
+    socket: str | None
+    forward: tuple[str, ...]
+    chains: tuple[Chain, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     """Everything that a server's templates may print."""
 
@@ -184,6 +210,7 @@ class ServerSettings:
     """The most intermediates between a called server's leaf and its root; 0 where it calls nobody."""
     upstream: Call | None
     publish: str | None
+    backend: Backend | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from scaffold.topology.model import (
     External,
     Fault,
     FileSecret,
+    Forward,
     GeneratedSecret,
     KeyType,
     NameConstraints,
@@ -49,6 +50,7 @@ from scaffold.topology.model import (
 KEY_DEFAULT = KeyType.EC_P256
 LEAF_LIFETIME = timedelta(days=90)
 RENEW_DEFAULT = RenewBefore(share=0.33)
+FORWARD_DEFAULT = (Forward.X_CLIENT,)
 
 LONGEST_COMMON_NAME = 64
 
@@ -302,6 +304,17 @@ SERVER_FIELDS = (
     Field("address", ADDRESS, "What callers dial, where it is not listen."),
     Field("trusts", ListOf("CAs", LABEL, 1), "The CAs it accepts callers from; derived from its callers."),
     Field("upstream", LABEL, "The server that it passes requests on to, which is under `calls` as well."),
+    Field(
+        "backend",
+        Text("a backend", names.backend, names.BACKEND_PATTERN),
+        "Your own app behind it, in plain HTTP: http://host:port or unix:/path. Not beside `upstream`.",
+        inherited=False,
+    ),
+    Field(
+        "forward",
+        ListOf("headers", Choice("a way to tell the app who called", Forward)),
+        "How that app is told who called; [] for not at all, x-client where it is left out.",
+    ),
     Field("staple", Flag(), "It staples an OCSP response to its own certificate.", default=False),
     Field("must_staple", Flag(), "Its certificate demands that (RFC 7633).", default=False),
     Field("health", ADDRESS, "A second, plain port that answers /healthz and nothing else."),

@@ -25,6 +25,7 @@ from scaffold.topology.model import (
     Existing,
     ExistingLeaf,
     External,
+    Forward,
     HostPort,
     NameConstraints,
     RenewBefore,
@@ -58,6 +59,7 @@ PLAIN_SERVER_FIELDS = (
     *PLAIN_CLIENT_FIELDS,
     "existing",
     "upstream",
+    "backend",
     "staple",
     "must_staple",
     "health",
@@ -385,9 +387,21 @@ class _Entities:
             names=sans,
             identity=identity,
             trusts=values.get("trusts") or issuers_of_callers or _root(t, issuer or next(iter(t.cas), "")),
+            forward=self._forward(path, own, values),
             **_edges(values),
             **_as_read(values, PLAIN_SERVER_FIELDS),
         )
+
+    def _forward(self, path: tuple[str, str], own: Values, values: Values) -> tuple[Forward, ...]:
+        """How the app behind it is told who called. A default is for those that have one."""
+        if "backend" in values:
+            forward: tuple[Forward, ...] = values.get("forward", language.FORWARD_DEFAULT)
+            return forward
+        if "forward" in own and not self._may_have(path, "backend"):
+            message = f"{path[1]} has no backend, and forward is how a backend is told who called"
+            hint = "backend: http://127.0.0.1:5000   # or leave forward out"
+            self._add(path, TopologyError(message, place=self._places[(*path, "forward")], hint=hint))
+        return ()
 
     def issuers_of_callers(self, clients: Mapping[str, Client]) -> dict[str, tuple[str, ...]]:
         """For each server that is called, the CAs that issue its callers' certificates, each once."""

@@ -107,6 +107,19 @@ class SanType(enum.StrEnum):
     URI = "uri"
 
 
+class Forward(enum.StrEnum):
+    """How the app behind a front is told who called: by which headers."""
+
+    X_CLIENT = "x-client"
+    """`X-Client-Identity`, `-Subject`, `-Issuer`, `-Roles`, and `X-On-Behalf-Of-…` of whom a gateway calls for."""
+    RFC9440 = "rfc9440"
+    """`Client-Cert` and `Client-Cert-Chain`."""
+    XFCC = "xfcc"
+    """Envoy's `X-Forwarded-Client-Cert`."""
+    ARR = "arr"
+    """`X-ARR-ClientCert`, as IIS and Azure send it and ASP.NET Core reads it."""
+
+
 class IdentityForm(enum.StrEnum):
     """Of what sort the name is by which a caller is known."""
 
@@ -147,6 +160,20 @@ class HostPort:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixSocket:
+    """A Unix socket, by its absolute path."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Backend = HostPort | UnixSocket
+"""Where an app of one's own listens in plain HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +306,7 @@ class Server:
     `trusts` holds CA names: the issuing CAs it accepts callers from, derived from its callers unless set.
     Where `existing` is set, `issuer`, `subject`, `key` and dates are those of its second certificate alone: `issuer` is
     empty where it has none. `csr`: the request over a key that is not here.
+    `forward` is how the app at `backend` is told who called; empty where there is none, or it is told nothing.
     """
 
     name: str
@@ -297,6 +325,8 @@ class Server:
     roles: Roles = field(default_factory=lambda: NO_ROLES)
     trusts: tuple[str, ...] = ()
     upstream: str | None = None
+    backend: Backend | None = None
+    forward: tuple[Forward, ...] = ()
     check_revocation: RevocationCheck = RevocationCheck.NONE
     on_unavailable: OnUnavailable = OnUnavailable.REFUSE
     staple: bool = False

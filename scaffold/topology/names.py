@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 from scaffold.topology.messages import Invalid, shown
-from scaffold.topology.model import HostPort, IdentityForm, San, SanType
+from scaffold.topology.model import Backend, HostPort, IdentityForm, San, SanType, UnixSocket
 
 LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 ENVIRONMENT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -15,6 +15,7 @@ COUNTRY_PATTERN = r"^[A-Z]{2}$"
 TRUST_DOMAIN_PATTERN = r"^[a-z0-9._-]{1,255}$"
 ROLE_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
 PUBLISH_PATTERN = r"^http://[^/?#@\s]+/?$"
+BACKEND_PATTERN = r"^(http://[^/?#@\s]+:[0-9]+/?|unix:/[A-Za-z0-9/._+@~=-]+)$"
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _DNS = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -219,6 +220,53 @@ def _publish_hint(text: str) -> str:
     bare = re.split(r"[/?#]", re.sub(r"^[a-z]+://", "", text, flags=re.IGNORECASE), maxsplit=1)[0]
     likely = bare if re.fullmatch(r"[\w.-]+(:[0-9]+)?", bare) else "127.0.0.1:9080"
     return f"write http://{likely}, without a path or a query"
+
+
+def backend(text: str) -> Backend:
+    """Where an app listens in plain HTTP: `http://host:port`, or `unix:/path`. `localhost` is read as 127.0.0.1."""
+    if text.startswith("unix:"):
+        return _unix_socket(text)
+    if text.lower().startswith("https://"):
+        hint = "the app speaks plain HTTP on loopback: http://127.0.0.1:5000; a server that speaks TLS is an `upstream`"
+        raise Invalid("what stands behind a front as its backend is spoken to without TLS", hint)
+    if "@" in text:
+        raise Invalid("a backend has no user and no password", "who may call it is decided by the front alone")
+    found = re.fullmatch(r"(?i:http)://([^/?#]+)/?", text)
+    if found is None:
+        raise Invalid(f"{shown(text)} is not the address of a backend", _backend_hint(text))
+    authority = found[1]
+    if not re.search(r"\]:\d+$" if authority.startswith("[") else r":\d+$", authority):
+        raise Invalid(f"{shown(text)} says no port", f"write http://{authority.rstrip(':')[:60]}:5000, or which it is")
+    address = host_port(authority)
+    if address.host in {"0.0.0.0", "::"}:  # noqa: S104 - compared with, never bound
+        raise Invalid(f"nobody can call {address.host}", f"write http://127.0.0.1:{address.port}")
+    return HostPort("127.0.0.1", address.port) if address.host == "localhost" else address
+
+
+def _backend_hint(text: str) -> str:
+    if text.startswith("/"):
+        return f"a Unix socket is written unix:{text[:60]}"
+    bare = re.split(r"[/?#]", re.sub(r"^[a-z]+:(//)?", "", text, flags=re.IGNORECASE), maxsplit=1)[0]
+    likely = bare if re.fullmatch(r"[\w.-]+:[0-9]+", bare) else "127.0.0.1:5000"
+    return f"write http://{likely}, without a path or a query, or unix:/path"
+
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes: `sun_path` of unix(7) has 108, the last of which is the end."""
+
+
+def _unix_socket(text: str) -> UnixSocket:
+    """Its path stands in configurations: what any of them would have to quote is refused."""
+    path = text.removeprefix("unix:")
+    if not path.startswith("/") or path.endswith("/"):
+        raise Invalid(f"{shown(text)} is not a Unix socket", "an absolute path: unix:/run/app/app.sock")
+    if not re.fullmatch(r"[A-Za-z0-9/._+@~=-]+", path) or any(part in {"", ".", ".."} for part in path[1:].split("/")):
+        hint = "letters, digits and . _ - + @ ~ = between single slashes: unix:/run/app/app.sock"
+        raise Invalid(f"{shown(text)} has a path that not every front can be given", hint)
+    if len(path) > LONGEST_SOCKET_PATH:
+        hint = "choose a shorter folder, such as /run/app"
+        raise Invalid(f"the path of a Unix socket has {LONGEST_SOCKET_PATH} bytes at most (unix(7))", hint)
+    return UnixSocket(path)
 
 
 def trust_domain(text: str) -> str:

@@ -17,6 +17,7 @@ from scaffold.topology.model import (
     Ca,
     Client,
     Fault,
+    HostPort,
     IdentityForm,
     Party,
     Revocation,
@@ -363,6 +364,30 @@ def _upstream_is_called(t: Topology, server: Server) -> Iterator[TopologyError]:
         yield TopologyError(message, place=_where(t, server, "upstream"), hint=_calling(server, server.upstream))
 
 
+def _backend_or_upstream(t: Topology, server: Server) -> Iterator[TopologyError]:
+    if server.backend is not None and server.upstream is not None:
+        message = f"{server.name} cannot pass requests on to both its upstream {server.upstream} and its backend"
+        hint = "upstream: a server of this topology, over mutual TLS; backend: your own app in plain HTTP. Keep one"
+        yield TopologyError(message, place=_where(t, server, "backend"), hint=hint)
+
+
+def _backend_is_no_server(t: Topology, server: Server) -> Iterator[TopologyError]:
+    """What listens there with TLS is not spoken to in plain, and a front must not call itself."""
+    if not isinstance(backend := server.backend, HostPort):
+        return
+    for other in t.servers.values():
+        if (_machine(backend.host), backend.port) not in {
+            (_machine(at.host), at.port) for at in (other.listen, other.dial)
+        }:
+            continue
+        if other is server:
+            message, hint = f"{server.name} would pass requests on to itself", "backend: the port of the app behind it"
+        else:
+            message = f"the backend of {server.name} is where the server {other.name} listens, with TLS"
+            hint = f"upstream: {other.name}, and {_calling(server, other.name)}"
+        yield TopologyError(message, place=_where(t, server, "backend"), hint=hint)
+
+
 def _calling(server: Server, upstream: str) -> str:
     """How `calls` is written with one more server."""
     calls = (*server.calls, upstream)
@@ -610,6 +635,8 @@ _OF_A_PARTY = (
 _OF_A_SERVER = (
     _first_name_can_be_dialled,
     _upstream_is_called,
+    _backend_or_upstream,
+    _backend_is_no_server,
     _callers_are_trusted,
     _callers_can_dial,
     _promised_staple_is_kept,
