@@ -23,6 +23,9 @@ SUBJECT: Final = "desk"
 
 _ROLES: Final = {SUBJECT: ["reader", "Reader", "x.Y_z-1"], "gateway": ["cashier"]}
 
+_BACKEND: Final = "http://127.0.0.1:5000"
+"""Nobody need listen there: verify puts its own app in its place."""
+
 Entity = dict[str, object]
 Topology = dict[str, object]
 
@@ -50,6 +53,13 @@ def of_server(kind: Kind, template: str, client: str, gateway: str | None, ports
         lenient = OnUnavailable.ALLOW in can.on_unavailable
         check = {"check_revocation": _strongest(kind), "on_unavailable": "allow"} if lenient else {}
         servers["caller"] = {**_server(kind, template, next(ports)), **modern, **check, "calls": [SUBJECT]}
+    if "backend" in can.supports:
+        servers["behind"] = {
+            **_server(kind, template, next(ports)),
+            **modern,
+            "backend": _BACKEND,
+            "forward": sorted(can.forward),
+        }
     if gateway is not None:
         servers["gateway"] = {
             "template": gateway,
@@ -109,6 +119,8 @@ def of_all_declared(kind: Kind, template: str, other: str, ports: Iterator[str],
         servers["upstream"] |= {"upstream": "plain", "calls": ["plain"]}
     if "health" in kind.capabilities.supports:
         servers["health"]["health"] = next(ports)
+    if "backend" in kind.capabilities.supports:
+        servers["backend"]["backend"] = "unix:/run/app/app.sock"
     return _topology(publish, servers, _callers(other, servers))
 
 
@@ -140,9 +152,13 @@ def _declared_of_servers(kind: Kind) -> Iterator[tuple[str, Entity]]:
         yield "must-staple", {"staple": True, "must_staple": True}
     if can.groups:
         yield "post-quantum", {"post_quantum": True}
-    for feature in ("health", "calls", "upstream"):
+    for feature in ("health", "calls", "upstream", "backend"):
         if feature in can.supports:
             yield feature, {}
+    for forward in sorted(can.forward):
+        yield f"forward-{forward}", {"backend": _BACKEND, "forward": [forward.value]}
+    if can.forward:
+        yield "forward-nothing", {"backend": _BACKEND, "forward": []}
 
 
 def _strongest(kind: Kind) -> str:

@@ -50,8 +50,11 @@ def place(servers: Iterable[Server], ports: Ports) -> Placements:
     return placements
 
 
-def launch(placed: Placed, folder: Path, can: Capabilities, callees: Mapping[str, HostPort]) -> Launch:
-    """How to start a server there. `callees`, by name, are the servers that it finds elsewhere than it was rendered.
+def launch(
+    placed: Placed, folder: Path, can: Capabilities, callees: Mapping[str, HostPort], app: HostPort | None = None
+) -> Launch:
+    """How to start a server there. `callees`, by name, are the servers that it finds elsewhere than it was rendered,
+    and so is `app`, which stands in for its backend.
 
     `can` is what its kind declares: the line that says it is ready, and the variables that it needs.
     """
@@ -66,6 +69,8 @@ def launch(placed: Placed, folder: Path, can: Capabilities, callees: Mapping[str
             environment[f"CALL_{name.upper().replace('-', '_')}"] = str(callees[name])
     if server.upstream is not None and server.upstream in callees:
         environment["UPSTREAM"] = str(callees[server.upstream])
+    if app is not None:
+        environment["BACKEND"] = str(app)
     return Launch(server.name, folder, can.ready or "", environment, can.environment)
 
 

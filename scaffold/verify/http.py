@@ -10,7 +10,7 @@ import http.client
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -116,7 +116,7 @@ def call(
     target: Target,
     credentials: Credentials | None,
     path: str = CALLER,
-    headers: Mapping[str, str] | None = None,
+    headers: Iterable[tuple[str, str]] = (),
     newest: ssl.TLSVersion | None = None,
 ) -> Answer:
     """GET `path` with the certificate (None: with none), speaking at most `newest` where that is given.
@@ -139,7 +139,7 @@ def call(
             return _refused_handshake(error)
         except OSError:
             return Closed(None, after_handshake=False)
-        return _converse(connection, _request(target, path, headers or {}))
+        return _converse(connection, _request(target, path, headers))
 
 
 def call_plainly(address: HostPort, path: str) -> Answer:
@@ -149,12 +149,14 @@ def call_plainly(address: HostPort, path: str) -> Answer:
     except OSError as error:
         return Unreachable(error.strerror or str(error))
     with plain:
-        return _converse(plain, _request(Target(address, str(address)), path, {}))
+        return _converse(plain, _request(Target(address, str(address)), path, ()))
 
 
-def _request(target: Target, path: str, headers: Mapping[str, str]) -> bytes:
-    lines = [f"GET {path} HTTP/1.1", f"Host: {target.server_name}", "Connection: close"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+def _request(target: Target, path: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    own = tuple(headers)
+    ends = () if any(name == "Connection" for name, _ in own) else (("Connection", "close"),)
+    lines = [f"GET {path} HTTP/1.1", f"Host: {target.server_name}"]
+    lines += [f"{name}: {value}" for name, value in (*ends, *own)]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

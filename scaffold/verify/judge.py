@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from scaffold.verify.forwarded import Headers, Told, by_name
 from scaffold.verify.model import Layer, Observed
 from scaffold.verify.protocol import Admitted, Closed, Denied, Failed, Outcome, ServerProtocol, Stuck, Unreachable
 
@@ -45,6 +46,8 @@ class Welcome:
     caller: str
     on_behalf_of: Name | None = None
     roles: tuple[str, ...] = ()
+    told: Told | None = None
+    """What the app behind a front must be told."""
 
 
 def admission(outcome: Outcome, welcome: Welcome | None = None) -> Finding:
@@ -55,7 +58,8 @@ def admission(outcome: Outcome, welcome: Welcome | None = None) -> Finding:
     """
     match outcome:
         case Admitted():
-            return _named(outcome.layer, outcome.words, outcome.answer, welcome)
+            finding = _named(outcome.layer, outcome.words, outcome.answer, welcome)
+            return finding if welcome is None else _with_app(finding, outcome.reached, welcome)
         case Denied(layer, words):
             return Finding(Observed.REFUSED, layer, words)
         case Failed(layer, words):
@@ -152,6 +156,15 @@ def _named(layer: str, words: str, body: bytes, welcome: Welcome | None) -> Find
     named = f"as {_with_roles(welcome.caller, welcome.roles)}"
     for_whom = f", for {_with_roles(behalf.subject, behalf.roles)}" if behalf else ""
     return Finding(Observed.ALLOWED, layer, named + for_whom)
+
+
+def _with_app(finding: Finding, reached: Headers | None, welcome: Welcome) -> Finding:
+    """A welcome, where there is an app behind the front, and that was told who called."""
+    if welcome.told is None or reached is None or finding.observed is not Observed.ALLOWED:
+        return finding
+    if (wrong := welcome.told.wrong(reached)) is not None:
+        return replace(finding, observed=Observed.BROKEN, detail=f"the app behind it {wrong}")
+    return replace(finding, detail=f"{finding.detail}; its app was told by {by_name(welcome.told.forward)}")
 
 
 def misnamed(answer: Mapping[str, object], welcome: Welcome) -> str | None:

@@ -38,6 +38,7 @@ from scaffold.verify.cases import (
 )
 from scaffold.verify.conversation import protocol_of
 from scaffold.verify.credentials import Credentials
+from scaffold.verify.forwarded import Shown, Told, forged
 from scaffold.verify.http import CALLER
 from scaffold.verify.impostor import HttpRole, Impostor, Role, SilentRole, Visits
 from scaffold.verify.judge import Finding, Name, Welcome
@@ -46,6 +47,7 @@ from scaffold.verify.protocol import Admitted, Failed, Outcome, ServerProtocol, 
 from scaffold.verify.revocation_scenarios import RevocationScenario
 from scaffold.verify.rogues import Authorities, Forge, NotAtHand, make, make_by_all_cas
 from scaffold.verify.running_topology import RunningTopology, project_folder
+from scaffold.verify.stand_in import Fronting
 from scaffold.verify.tls import CannotOffer
 
 BELOW: Final = {TlsProfile.MODERN: ssl.TLSVersion.TLSv1_2, TlsProfile.INTERMEDIATE: ssl.TLSVersion.TLSv1_1}
@@ -95,9 +97,11 @@ class ProbeRunner:
         self._authorities = authorities
         self._running = running
         self._clients = Clients()
-        self._protocols = {
-            name: protocol_of(kinds[server.address], self._clients) for name, server in t.servers.items()
-        }
+        self._protocols = {name: self._protocol_of(server) for name, server in t.servers.items()}
+
+    def _protocol_of(self, server: Server) -> ServerProtocol:
+        app = self._running.app_behind(server)
+        return Fronting(app) if app is not None else protocol_of(self._kinds[server.address], self._clients)
 
     def __enter__(self) -> ProbeRunner:
         return self
@@ -178,12 +182,17 @@ class ProbeRunner:
         ran = self._run_client(caller, case.server, protocol.url(self._target(case).address))
         if case.expected is Expected.ALLOWED:
             welcome = self._welcome(case.server, caller)
-            return judge.client_run(protocol, ran.status, ran.output, ran.complaint, welcome)
+            finding = judge.client_run(protocol, ran.status, ran.output, ran.complaint, welcome)
+            return self._with_app(case, finding)
         caller_revoked, server_revoked = withdrawn_sides(caller, case.server, self._kinds, self._withdrawn)
         sides = {judge.REFUSED} if is_faulty(caller) or caller_revoked else set()
         sides |= {judge.CANNOT_TRUST} if case.server.fault or server_revoked else set()
         if not sides:
             return self._behind_refuses(self._call(case, self._target(case), self._real(caller)))
+        if self._running.app_behind(case.server) is not None and judge.REFUSED in sides:
+            outcome = self._call(case, self._target(case), self._real(caller))
+            if (got_in := judge.admission(outcome)).observed is not Observed.REFUSED:
+                return got_in
         return judge.declared_refusal(protocol, ran.status, ran.output, ran.complaint, sides)
 
     def _edge_of_server(self, case: Case, caller: Server) -> Finding:
@@ -191,6 +200,14 @@ class ProbeRunner:
         outcome = http.meaning(http.call(self._running.target(caller), self._asker(caller), path))
         if case.expected is Expected.REFUSED:
             return self._behind_refuses(outcome)
+        return self._with_app(case, judge.admission(outcome, self._welcome(case.server, caller)))
+
+    def _with_app(self, case: Case, finding: Finding) -> Finding:
+        """The same caller asks the app behind a front: its own program asks no more than who it is."""
+        if finding.observed is not Observed.ALLOWED or self._running.app_behind(case.server) is None:
+            return finding
+        caller = _caller(case)
+        outcome = self._call(case, self._target(case), self._real(caller))
         return judge.admission(outcome, self._welcome(case.server, caller))
 
     def _behind_refuses(self, outcome: Outcome) -> Finding:
@@ -221,14 +238,18 @@ class ProbeRunner:
         if any(one.fault for one in behind(self._t, case.server)):
             raise Untried("a server behind it is faulty on purpose, so nobody says what reached it")
         shown = self._rogue(case, Probe.CONTROL)
-        outcome = http.meaning(http.call(self._target(case), shown, headers=FORGED))
+        outcome = http.meaning(http.call(self._target(case), shown, headers=FORGED.items()))
         finding = judge.admission(outcome, self._welcome(case.server, caller, shown))
         believed = [
             value for value in FORGED.values() if isinstance(outcome, Admitted) and value.encode() in outcome.answer
         ]
         if believed:
             return Finding(Observed.BROKEN, http.HTTP, f"a forged name was believed: {', '.join(believed)}")
-        return finding
+        protocol = self._protocol(case)
+        if not isinstance(protocol, Fronting) or finding.observed is not Observed.ALLOWED:
+            return finding
+        outcome = protocol.call_with(self._target(case), shown, forged())
+        return judge.admission(outcome, self._welcome(case.server, caller, shown))
 
     def _health(self, case: Case) -> Finding:
         address = self._running.health(case.server)
@@ -336,7 +357,7 @@ class ProbeRunner:
         for credentials, path in itertools.product(shown, paths):
             with impostor.turn:
                 visits = impostor.show(credentials)
-                outcome = http.meaning(http.call(target, asker, path, FORGED if path == CALLER else None))
+                outcome = http.meaning(http.call(target, asker, path, FORGED.items() if path == CALLER else ()))
             if told := _told_of_forged(visits):
                 yield Finding(Observed.BROKEN, http.HTTP, f"it passed forged headers on: {told}")
             yield judge.trust_of_server(outcome, visits.connections, len(visits.requests))
@@ -407,7 +428,27 @@ class ProbeRunner:
             subject = rfc2253(profiles.subject_name(caller.subject))
             behalf = Name(subject, self._issuer_of(caller, shown), caller.roles.get(server.name, ()))
             caller, shown, server = server, None, upstream
-        return Welcome(server.name, caller.identity, behalf, caller.roles.get(server.name, ()))
+        return Welcome(
+            server.name,
+            caller.identity,
+            behalf,
+            caller.roles.get(server.name, ()),
+            self._told(server, caller, shown) if behalf is None else None,
+        )
+
+    def _told(self, server: Server, caller: Party, shown: Credentials | None) -> Told | None:
+        """What the app behind a front must be told of who calls the front itself."""
+        if server.backend is None:
+            return None
+        with contextlib.suppress(VerifyError, PkiError):  # as below
+            leaf = bundles.load_certificates((shown or self._real(caller)).certificates)[0]
+            signer = self._authorities.signer_of(caller.issuer, leaf)
+            chain = self._authorities.intermediates(signer)
+            roles = caller.roles.get(server.name, ())
+            return Told(
+                Shown(caller.identity, roles, leaf, self._authorities.certificate(signer), chain), server.forward
+            )
+        return None
 
     def _issuer_of(self, party: Party, shown: Credentials | None) -> str:
         """The name of the CA that has signed what a party shows."""

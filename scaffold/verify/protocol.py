@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from scaffold.topology.model import HostPort
 from scaffold.verify.credentials import Credentials
+from scaffold.verify.forwarded import Headers
 from scaffold.verify.model import Layer
 
 PATIENCE: Final = 10.0
@@ -24,11 +25,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The caller was let in. `answer` is a JSON object in which the server says who it is and who called."""
+    """The caller was let in. `answer` is a JSON object in which the server says who it is and who called.
+
+    `reached` are the headers with which its request reached the app behind a front; None of a server without one.
+    """
 
     layer: str
     words: str
     answer: bytes
+    reached: Headers | None = None
 
 
 @dataclass(frozen=True, slots=True)

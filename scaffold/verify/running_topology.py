@@ -21,6 +21,7 @@ from scaffold.topology.model import HostPort, Party, Server
 from scaffold.verify.impostor import Impostor
 from scaffold.verify.protocol import Target
 from scaffold.verify.revocation_scenarios import RevocationScenario
+from scaffold.verify.stand_in import StandIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,14 @@ class RunningTopology:
         impostors: Mapping[tuple[str, str], Impostor],
         services: Services,
         folders: Mapping[tuple[Address, RevocationScenario], Path],
+        apps: Mapping[str, StandIn],
     ) -> None:
         self._placements = placements
         self._copies = copies
         self._impostors = impostors
         self._services = services
         self._folders = folders
+        self._apps = apps
 
     def target(self, server: Server) -> Target:
         """Where the server itself is, and what it is called."""
@@ -60,6 +63,10 @@ class RunningTopology:
 
     def health(self, server: Server) -> HostPort | None:
         return self._placements[server.name].health
+
+    def app_behind(self, server: Server) -> StandIn | None:
+        """Who stands in for its backend; None where it has none, or does not run."""
+        return self._apps.get(server.name)
 
     def copy_of(self, server: Server, scenario: RevocationScenario = RevocationScenario.SOUND) -> Target:
         """Where the server's copy for a scenario is; its callees are impostors."""
@@ -103,23 +110,30 @@ def running(
             for name, callees in {one.server.name: one.server.calls for one in placed_copies.values()}.items()
             for callee in callees
         }
+        fronts = {
+            placed.server.name: placed.server
+            for placed in (*placements.values(), *placed_copies.values())
+            if placed.server.backend is not None
+        }
+        apps = {name: stack.enter_context(StandIn(name)) for name in fronts}
         launches = [
             _launch(
                 kinds[placed.server.address],
                 placed,
                 project_folder(layout, placed.server),
                 moved_callees(placed.server, placements),
+                apps,
             )
             for placed in placements.values()
         ]
         for (name, scenario), placed in placed_copies.items():
             callees = {callee: impostors[name, callee].address for callee in placed.server.calls}
             folder = folders[placed.server.address, scenario]
-            started = _launch(kinds[placed.server.address], placed, folder, callees)
+            started = _launch(kinds[placed.server.address], placed, folder, callees, apps)
             launches.append(replace(started, name=folder.name))
         services = stack.enter_context(Services())
         services.start(launches)
-        yield RunningTopology(placements, placed_copies, impostors, services, folders)
+        yield RunningTopology(placements, placed_copies, impostors, services, folders, apps)
 
 
 def project_folder(layout: Layout, party: Party) -> Path:
@@ -132,10 +146,13 @@ def _copy_placed(server: Server) -> Placed:
     return Placed(server, listen, health if server.health else None)
 
 
-def _launch(kind: Kind, placed: Placed, folder: Path, callees: Mapping[str, HostPort]) -> Launch:
+def _launch(
+    kind: Kind, placed: Placed, folder: Path, callees: Mapping[str, HostPort], apps: Mapping[str, StandIn]
+) -> Launch:
     if kind.capabilities.ready is None:
         raise VerifyError(f'template "{kind.name}" does not say when it is ready')
-    return launch(placed, folder, kind.capabilities, callees)
+    app = apps.get(placed.server.name)
+    return launch(placed, folder, kind.capabilities, callees, app.address if app is not None else None)
 
 
 def _copy(layout: Layout, copy: Copy, root: Path) -> Path:

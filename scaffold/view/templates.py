@@ -72,6 +72,7 @@ def _can(kind: Kind) -> dict[str, str]:
     if kind.role == "server":
         rows["knows issuers by"] = f"their {can.sees_issuer_by}"
         rows["refuses in"] = can.refuses_in
+        rows["tells an app by"] = _all(can.forward) or "nothing: it takes no backend"
     return rows
 
 
@@ -87,7 +88,7 @@ def _cannot(kind: Kind) -> Iterator[str]:
         yield "staple"
 
 
-_ASKED_FOR = frozenset({"health", "upstream", "calls", "pfx", "must_staple"})
+_ASKED_FOR = frozenset({"health", "upstream", "backend", "calls", "pfx", "must_staple"})
 """What a topology can ask a server for; the rest of the features says how a template goes about something."""
 
 

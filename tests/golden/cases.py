@@ -97,6 +97,7 @@ _SERVER: Mapping[str, object] = {
     "post_quantum": False,
     "callee_verify_depth": 0,
     "upstream": None,
+    "backend": None,
 }
 _CLIENT: Mapping[str, object] = {
     **_COMMON,

@@ -192,6 +192,6 @@ def test_a_request_carries_its_headers() -> None:
             secured.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
 
     with serving(serve) as target:
-        http.call(target, GOOD, "/call/x", {"X-Client-Subject": "CN=forged"})
+        http.call(target, GOOD, "/call/x", [("X-Client-Subject", "CN=forged")])
     assert seen[0].startswith(b"GET /call/x HTTP/1.1\r\nHost: accounts.internal\r\n")
     assert b"\r\nX-Client-Subject: CN=forged\r\n" in seen[0]

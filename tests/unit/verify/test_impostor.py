@@ -19,7 +19,7 @@ from tests.unit.verify.test_http import NOBODY
 def test_a_caller_that_believes_it_is_answered_and_written_down() -> None:
     with Impostor("accounts") as impostor:
         visits = impostor.show(NOBODY)
-        outcome = http.call(Target(impostor.address, "x"), None, "/call", {"X-Client-Subject": "CN=teller"})
+        outcome = http.call(Target(impostor.address, "x"), None, "/call", [("X-Client-Subject", "CN=teller")])
         assert isinstance(outcome, Answered)
         assert outcome.status == 200
         assert json.loads(outcome.body)["server"] == "accounts"

@@ -2,8 +2,9 @@
 # Runs {{ cookiecutter.name }} in the foreground: TERM stops it, HUP makes it read haproxy.cfg and tls/ again. LISTEN
 {%- if cookiecutter.health %}, HEALTH{% endif %}
 {%- if cookiecutter.upstream %}, UPSTREAM{% endif %}
+{%- if cookiecutter.backend %}, BACKEND{% endif %}
 {%- for call in cookiecutter.calls %}, CALL_{{ call.name | upper | replace('-', '_') }}{% endfor %} in the environment
-# (host:port) {{ "moves it" if not (cookiecutter.health or cookiecutter.calls) else "move it" }}.
+# (host:port) {{ "moves it" if not (cookiecutter.health or cookiecutter.calls or cookiecutter.backend) else "move it" }}.
 set -eu
 umask 077
 PATH=$PATH:/usr/local/sbin:/usr/sbin    # where Debian keeps haproxy, out of an ordinary user's sight
@@ -22,5 +23,13 @@ ln -sf -- "$PWD/tls/client-key.pem" "$RUN/client.pem.key"
 {%- if cookiecutter.revocation.crls %}
 
 : >"$RUN/$$.pid"        # refresh.sh tells it of what is new since
+{%- endif %}
+{%- if cookiecutter.backend %}
+
+# As the topology has it, too.
+case ${BACKEND-} in
+    http://*) BACKEND=${BACKEND#http://} ;;
+    unix:*) BACKEND=unix@${BACKEND#unix:} ;;
+esac
 {%- endif %}
 exec haproxy -W -f haproxy.cfg

@@ -1,6 +1,7 @@
+{%- set inner = not (cookiecutter.upstream or cookiecutter.backend) -%}
 #!/bin/sh
 # Runs {{ cookiecutter.name }} in the foreground. TERM stops it, QUIT lets it finish its requests first, HUP makes it read
-# {{ "its configuration" if not cookiecutter.upstream else "nginx.conf" }} and tls/ again. The addresses named in `movable` below (host:port) move it.
+# {{ "its configuration" if inner else "nginx.conf" }} and tls/ again. The addresses named in `movable` below (host:port) move it.
 set -eu
 umask 077
 PATH=$PATH:/usr/local/sbin:/usr/sbin    # where Debian keeps nginx, out of an ordinary user's sight
@@ -8,8 +9,8 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin    # where Debian keeps nginx, out of an or
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
 run=${RUNTIME_DIRECTORY:-$here/run}     # systemd's RuntimeDirectory= sets it,
 logs=${LOGS_DIRECTORY:-$run}            # and LogsDirectory= this one
-movable='LISTEN{% if cookiecutter.health %} HEALTH{% endif %}{% if cookiecutter.upstream %} UPSTREAM{% endif %}{% for call in cookiecutter.calls %} CALL_{{ call.name | upper | replace('-', '_') }}{% endfor %}'
-nginx={% if not cookiecutter.upstream %} inner={% endif %} again= ending=
+movable='LISTEN{% if cookiecutter.health %} HEALTH{% endif %}{% if cookiecutter.upstream %} UPSTREAM{% endif %}{% if cookiecutter.backend %} BACKEND{% endif %}{% for call in cookiecutter.calls %} CALL_{{ call.name | upper | replace('-', '_') }}{% endfor %}'
+nginx={% if inner %} inner={% endif %} again= ending=
 loading=1       # HUP waits: until nginx has come so far it would end it
 
 {% include "shared/say.sh" %}
@@ -23,7 +24,7 @@ configure() {
         case $variable$address in
             LISTEN'[::]':* | HEALTH'[::]':*) address="$address ipv6only=off" ;;
         esac
-        sed "s/^\( *[a-z]* \)[^ ;]*\(.*# $variable\)\$/\1$address\2/" "$state/new.conf" >"$state/moved.conf" || return
+        sed "s|^\( *[a-z]* \)[^ ;]*\(.*# $variable\)\$|\1$address\2|" "$state/new.conf" >"$state/moved.conf" || return
         mv -- "$state/moved.conf" "$state/new.conf" || return
     done
 }
@@ -31,6 +32,10 @@ configure() {
 # What is not host:port would end up as configuration.
 check_address() {
     case $2 in
+{%- if cookiecutter.backend %}
+        unix:*[!A-Za-z0-9/._+@~=-]*) fail "$1 is no path of a Unix socket: $2" ;;
+        unix:/*) [ "$1" = BACKEND ] || fail "$1 is not host:port: $2" ;;
+{%- endif %}
         *[!][A-Za-z0-9.:_-]* | :* | *:) fail "$1 is not host:port: $2" ;;
         *:*) ;;
         *) fail "$1 is not host:port: $2" ;;
@@ -40,7 +45,7 @@ check_address() {
 # A configuration that nginx would not start with is not loaded: the old one serves on.
 load() {
     if true >"$state/loading" && configure && check && put_in_place; then
-        kill -HUP "$nginx"{% if not cookiecutter.upstream %} "$inner"{% endif %} 2>/dev/null || :
+        kill -HUP "$nginx"{% if inner %} "$inner"{% endif %} 2>/dev/null || :
     else
         say 'not reloaded; the old configuration stays'
     fi
@@ -48,7 +53,7 @@ load() {
 
 {% include "shared/reload.sh" %}
 check() {
-    nginx -t -q -e stderr -p "$state/" -c "$state/new.conf" </dev/null{% if not cookiecutter.upstream %} &&
+    nginx -t -q -e stderr -p "$state/" -c "$state/new.conf" </dev/null{% if inner %} &&
         nginx -t -q -e stderr -p "$state/app/" -c "$here/inner.conf" </dev/null{% endif %}
 }
 
@@ -64,7 +69,7 @@ await() { # file, process id
         sleep 0.02 2>/dev/null || sleep 1
     done
 }
-{%- if not cookiecutter.upstream %}
+{%- if inner %}
 
 # A folder for the socket, which the workers can enter and no other account: those of root are of another account.
 make_app_folder() {
@@ -80,7 +85,7 @@ make_app_folder() {
 
 # What nginx does not outlive: this script, whatever ended it.
 end_all() {
-    for process in {% if not cookiecutter.upstream %}$inner {% endif %}$nginx; do
+    for process in {% if inner %}$inner {% endif %}$nginx; do
         kill -TERM "$process" 2>/dev/null || :
         wait "$process" 2>/dev/null || :
     done
@@ -94,6 +99,10 @@ stop() {
 }
 
 {% include "shared/hears-hup.sh" %}
+{%- if cookiecutter.backend %}
+BACKEND=${BACKEND:-}
+BACKEND=${BACKEND#http://}      # as the topology has it, too
+{%- endif %}
 command -v nginx >/dev/null || fail 'nginx is not installed'
 for variable in $movable; do
     eval "address=\${$variable:-}"
@@ -112,7 +121,7 @@ trap reload HUP
 # Relative paths in the configuration start from its own folder (tls/) or from -p (what nginx writes).
 ln -s -- "$here/tls" "$state/tls"
 ln -s -- "$(CDPATH= cd -- "$logs" && pwd -P)" "$state/logs"
-{%- if not cookiecutter.upstream %}
+{%- if inner %}
 make_app_folder
 cd -- "$state"          # the path of a socket is counted from here
 {%- endif %}
@@ -125,7 +134,7 @@ put_in_place
 nginx -e stderr -p "$state/" -c "$state/nginx.conf" </dev/null &
 nginx=$!
 if await "$state/nginx.pid" "$nginx"; then
-{%- if not cookiecutter.upstream %}
+{%- if inner %}
     # The inner nginx comes second: whatever app.conf says, the port of callers is taken.
     nginx -e stderr -p "$state/app/" -c "$here/inner.conf" </dev/null &
     inner=$!
