@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
+import re
 import socket
 import ssl
 import tempfile
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from scaffold.running.placement import launch, place
+from scaffold.running.placement import Placed, launch, place
 from scaffold.running.services import Launch, Service, Services
 from scaffold.topology.model import Server
 from tests.handshake.verify_lab import Lab
@@ -58,12 +57,14 @@ class App:
 
     answers: dict[str, Answer] = field(default_factory=dict)
     arrived: list[Arrived] = field(default_factory=list)
+    connections: int = 0
 
     def at(self, path: str) -> list[Arrived]:
         return [one for one in self.arrived if one.line.split()[1] == path]
 
     def serve(self, connection: socket.socket) -> None:
         """Several requests, as long as they come whole in pieces that end with the head's."""
+        self.connections += 1
         with connection:
             connection.settimeout(60)
             while head := head_of(connection):
@@ -145,10 +146,13 @@ class Front:
         return self.context(caller).wrap_socket(plain, server_hostname=self.server.names[0].value)
 
     def ask(self, request: bytes, caller: str = "teller") -> bytes:
-        """The whole answer to a request that lets the connection end."""
+        """The answer to a request that lets the connection end: all of it, or as much as its Content-Length says."""
         with self.connect(caller) as connection:
             connection.sendall(request)
-            return b"".join(iter(lambda: connection.recv(65536), b""))
+            answer = b""
+            while not is_whole(answer) and (more := connection.recv(65536)):
+                answer += more
+            return answer
 
     def get(self, path: str = "/", *headers: str, caller: str = "teller") -> bytes:
         lines = [f"GET {path} HTTP/1.1", "Host: shop.internal", "Connection: close", *headers]
@@ -158,6 +162,13 @@ class Front:
         """What the front has written down of requests: nginx in a file, HAProxy among what it prints."""
         logs = self.lab.path(f"servers/{self.server.name}").glob("run/access.log")
         return [*(line for log in logs for line in log.read_text("utf-8").splitlines()), *self.lines]
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether an answer has come that says its length."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?im)^content-length: (\d+)\r?$", head)
+    return bool(end) and length is not None and len(body) >= int(length[1])
 
 
 @contextlib.contextmanager
@@ -174,19 +185,6 @@ def started(lab: Lab, *names: str) -> Iterator[dict[str, Front]]:
         }
 
 
-def _launch(lab: Lab, placed: object) -> Launch:
-    return launch(
-        placed,  # type: ignore[arg-type]
-        lab.path(f"servers/{placed.server.name}"),  # type: ignore[attr-defined]
-        lab.kinds[placed.server.address].capabilities,  # type: ignore[attr-defined]
-        {},
-    )
-
-
-def clean(folder: Path) -> None:
-    """Away with what a front has left in run/, and with its log."""
-    shutil.rmtree(folder / "run", ignore_errors=True)
-
-
-def is_root() -> bool:
-    return os.geteuid() == 0
+def _launch(lab: Lab, placed: Placed) -> Launch:
+    folder = lab.path(f"servers/{placed.server.name}")
+    return launch(placed, folder, lab.kinds[placed.server.address].capabilities, {})

@@ -1,0 +1,555 @@
+"""What passes to an app behind nginx and HAProxy, and what does not: traffic, who called, and that nobody says so but
+the front."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scaffold.pki import bundles
+from scaffold.pki.crl import Reason
+from scaffold.plan.intents import Revoke
+from scaffold.running.services import free_addresses
+from scaffold.topology.address import Address
+from scaffold.verify.forwarded import forged
+from tests.handshake.backend_lab import (
+    FRONTS,
+    HELLO,
+    App,
+    Arrived,
+    Front,
+    app_on,
+    head_of,
+    socket_folder,
+    started,
+    unix_listener,
+)
+from tests.handshake.nginx_lab import until
+from tests.handshake.verify_lab import Lab, applied
+from tests.requirements import require_command
+
+require_command("nginx")
+require_command("haproxy")
+
+TOPOLOGY = """
+version: 1
+name: lab
+publish: http://{publish}
+cas: {{root: {{}}, issuing: {{issuer: root}}}}
+servers:
+  nginx:
+    template: nginx
+    issuer: issuing
+    listen: {nginx}
+    names: [localhost]
+    check_revocation: crl
+    backend: http://{app}
+    forward: [x-client, xfcc]
+  haproxy:
+    template: haproxy
+    issuer: issuing
+    listen: {haproxy}
+    names: [localhost]
+    check_revocation: crl
+    backend: http://{app}
+    forward: [x-client, rfc9440, arr, xfcc]
+  nginx-socket:
+    template: nginx
+    issuer: issuing
+    listen: {nginx_socket}
+    names: [localhost]
+    backend: unix:{socket}
+    forward: []
+    vars:
+      {{proxy_buffering: "on", proxy_request_buffering: "on", client_max_body_size: 1k, proxy_read_timeout: 3s}}
+  haproxy-socket:
+    template: haproxy
+    issuer: issuing
+    listen: {haproxy_socket}
+    names: [localhost]
+    backend: unix:{socket}
+    forward: []
+    vars: {{buffer_requests: "on", max_body_size: 1024, server_timeout: 3s}}
+  nginx-gateway:
+    template: nginx
+    issuer: issuing
+    listen: {nginx_gateway}
+    names: [localhost]
+    upstream: nginx
+    calls: {{nginx: [front]}}
+  haproxy-gateway:
+    template: haproxy
+    issuer: issuing
+    listen: {haproxy_gateway}
+    names: [localhost]
+    upstream: haproxy
+    calls: {{haproxy: [front]}}
+clients:
+  teller:
+    template: curl
+    issuer: issuing
+    calls:
+      {{nginx: [cashier, x.y], haproxy: [cashier, x.y], nginx-socket: [], haproxy-socket: [],
+       nginx-gateway: [desk], haproxy-gateway: [desk]}}
+  auditor: {{template: curl, issuer: issuing, calls: [nginx, haproxy]}}
+  former: {{template: curl, issuer: issuing, calls: [nginx, haproxy]}}
+  mallory: {{template: curl, issuer: issuing}}
+"""
+
+
+@pytest.fixture(scope="module")
+def listening() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+@pytest.fixture(scope="module")
+def app(listening: socket.socket) -> Iterator[App]:
+    with app_on(listening, {}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    with socket_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def socket_app(place: Path) -> Iterator[App]:
+    with app_on(unix_listener(place / "app.sock"), {}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, listening: socket.socket, place: Path) -> Lab:
+    names = ("publish", "nginx", "haproxy", "nginx_socket", "haproxy_socket", "nginx_gateway", "haproxy_gateway")
+    addresses = {name: f'"{address}"' for name, address in zip(names, free_addresses(len(names)), strict=True)}
+    addresses["publish"] = addresses["publish"].strip('"')
+    app = f"127.0.0.1:{listening.getsockname()[1]}"
+    text = TOPOLOGY.format(**addresses, app=app, socket=place / "app.sock")
+    return applied(text, tmp_path_factory.mktemp("backend"))
+
+
+@pytest.fixture(scope="module")
+def fronts(lab: Lab, app: App, socket_app: App) -> Iterator[dict[str, Front]]:
+    with started(lab) as running:
+        yield running
+
+
+@pytest.fixture(params=FRONTS)
+def front(request: pytest.FixtureRequest, fronts: dict[str, Front]) -> Front:
+    """In front of the app on a port: passes on as it comes."""
+    return fronts[request.param]
+
+
+@pytest.fixture(params=FRONTS)
+def bounded(request: pytest.FixtureRequest, fronts: dict[str, Front]) -> Front:
+    """In front of the app on a Unix socket: buffers, and bounds bodies and patience."""
+    return fronts[f"{request.param}-socket"]
+
+
+def body_of(answer: bytes) -> bytes:
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def error_of(answer: bytes) -> str:
+    """What a refusal says, which is JSON."""
+    assert b"content-type: application/json" in answer.partition(b"\r\n\r\n")[0].lower()
+    return str(json_of(answer)["error"])
+
+
+def json_of(answer: bytes) -> dict[str, object]:
+    """The object in an answer, which may come in chunks."""
+    body = body_of(answer)
+    found = json.loads(body[body.index(b"{") : body.rindex(b"}") + 1])
+    assert isinstance(found, dict)
+    return found
+
+
+def leaf(lab: Lab, client: str) -> bytes:
+    return bundles.der(bundles.load_certificates(lab.path(f"clients/{client}/tls/cert.pem").read_bytes())[0])
+
+
+# --- Traffic ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_a_request_arrives_as_it_was_sent(front: Front, app: App, method: str) -> None:
+    target = f"/a%2Fb//c/../{method}?x=%20&y"
+    head = f"{method} {target} HTTP/1.1\r\nHost: shop.example:8443\r\nConnection: close\r\nX-Mine: 1\r\n\r\n"
+    assert status_of(front.ask(head.encode())) == 200
+    arrived = app.at(target)[-1]
+    assert arrived.line == f"{method} {target} HTTP/1.1"
+    assert (arrived["Host"], arrived["X-Mine"]) == ("shop.example:8443", "1")
+    assert (arrived["X-Forwarded-Proto"], arrived["X-Forwarded-For"]) == ("https", "127.0.0.1")
+
+
+def echo_after_101(connection: socket.socket, head: bytes) -> None:
+    if Arrived.of(head).all("Upgrade") != ["websocket"]:
+        connection.sendall(b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        return
+    key = Arrived.of(head)["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 4.2.2
+    accept = base64.b64encode(hashlib.sha1(key.encode()).digest())
+    connection.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+    while message := connection.recv(4096):
+        connection.sendall(b"echo:" + message)
+
+
+def upgrade_to(protocol: str) -> bytes:
+    return (
+        f"GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: {protocol}\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    ).encode()
+
+
+def test_a_websocket_is_opened_and_speaks_both_ways(front: Front, app: App) -> None:
+    app.answers["/chat"] = echo_after_101
+    with front.connect() as connection:
+        connection.sendall(upgrade_to("websocket"))
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += connection.recv(1)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        for message in (b"one", b"two"):
+            connection.sendall(message)
+            said = b""
+            while not said.endswith(message):
+                said += connection.recv(64)
+            assert said == b"echo:" + message
+    assert app.at("/chat")[-1]["X-Client-Subject"] == "CN=teller"
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "h2c, websocket", "TLS/1.3"])
+def test_no_other_change_of_protocol_passes(front: Front, app: App, protocol: str) -> None:
+    app.answers["/chat"] = echo_after_101
+    with front.connect() as connection:
+        connection.sendall(upgrade_to(protocol))
+        assert connection.recv(13) == b"HTTP/1.1 426 "
+    arrived = app.at("/chat")[-1]
+    assert not arrived.all("Upgrade")
+    assert not arrived.all("HTTP2-Settings")
+
+
+def events(first_was_read: threading.Event) -> object:
+    """Server-sent events: the second comes once the first has been read."""
+
+    def answer(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"data: one\n\n")
+        first_was_read.wait(60)
+        connection.sendall(b"data: two\n\n")
+
+    return answer
+
+
+ASK_FOR_EVENTS = b"GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n"
+
+
+def test_events_come_each_at_once(front: Front, app: App) -> None:
+    first_was_read = threading.Event()
+    app.answers["/events"] = events(first_was_read)  # type: ignore[assignment]
+    with front.connect() as connection:
+        connection.sendall(ASK_FOR_EVENTS)
+        received = b""
+        while b"data: one\n\n" not in received:
+            received += connection.recv(4096)
+        assert b"data: two" not in received
+        first_was_read.set()
+        received += b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b"data: two\n\n" in received
+
+
+def test_an_nginx_that_buffers_would_keep_them_back(fronts: dict[str, Front], socket_app: App) -> None:
+    first_was_read = threading.Event()
+    socket_app.answers["/events"] = events(first_was_read)  # type: ignore[assignment]
+    with fronts["nginx-socket"].connect() as connection:
+        connection.sendall(ASK_FOR_EVENTS)
+        connection.settimeout(1)
+        with pytest.raises(TimeoutError):
+            connection.recv(4096)
+        first_was_read.set()
+
+
+def upload(first_has_come: threading.Event, bodies: list[bytes]) -> object:
+    """Reads a body to its end, and says once the first piece has come."""
+
+    def answer(connection: socket.socket, head: bytes) -> None:
+        body = b""
+        while b"last" not in body:
+            body += connection.recv(4096)
+            if b"first" in body:
+                first_has_come.set()
+        bodies.append(body)
+        connection.sendall(HELLO)
+
+    return answer
+
+
+def test_an_upload_in_chunks_reaches_the_app_as_it_is_sent(front: Front, app: App) -> None:
+    first_has_come, bodies = threading.Event(), list[bytes]()
+    app.answers["/upload"] = upload(first_has_come, bodies)  # type: ignore[assignment]
+    with front.connect() as connection:
+        connection.sendall(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"5\r\nfirst\r\n")
+        assert first_has_come.wait(60)
+        connection.sendall(b"4\r\nlast\r\n0\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert app.at("/upload")[-1]["Transfer-Encoding"] == "chunked"
+
+
+def test_a_front_that_buffers_would_wait_for_its_end(bounded: Front, socket_app: App) -> None:
+    first_has_come, bodies = threading.Event(), list[bytes]()
+    socket_app.answers["/upload"] = upload(first_has_come, bodies)  # type: ignore[assignment]
+    with bounded.connect() as connection:
+        connection.sendall(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nfirst")
+        assert not first_has_come.wait(1)
+        connection.sendall(b"last")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert bodies == [b"firstlast"]
+
+
+def test_it_reaches_an_app_on_a_unix_socket(bounded: Front, socket_app: App) -> None:
+    assert body_of(bounded.get("/unix")) == b"ok"
+    arrived = socket_app.at("/unix")[-1]
+    assert not [name for name, _ in arrived.headers if name.lower().startswith(("x-client", "client-cert"))]
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 1025", "Content-Length: 99999999999"])
+def test_a_body_beyond_the_bound_does_not_reach_the_app(bounded: Front, socket_app: App, head: str) -> None:
+    request = f"POST /long HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{head}\r\n\r\n"
+    answer = bounded.ask(request.encode())
+    assert status_of(answer) == 413
+    assert re.search(r"the body is longer than 1(k|024 bytes)", error_of(answer))
+    assert not socket_app.at("/long")
+
+
+def test_haproxy_bounds_no_body_whose_length_it_does_not_know(fronts: dict[str, Front], socket_app: App) -> None:
+    request = b"POST /unknown HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = fronts["haproxy-socket"].ask(request)
+    assert (status_of(answer), error_of(answer)) == (411, "the request must say its Content-Length")
+    assert not socket_app.at("/unknown")
+
+
+# --- Who called ------------------------------------------------------------------------------------------------------
+
+
+def test_each_caller_is_told_by_its_own_name_over_one_connection_to_the_app(front: Front, app: App) -> None:
+    for caller in ("teller", "auditor", "teller", "auditor"):
+        front.get("/whose", caller=caller)
+    names = [arrived["X-Client-Identity"] for arrived in app.at("/whose")[-4:]]
+    assert names == [f"spiffe://lab/client/{name}" for name in ("teller", "auditor", "teller", "auditor")]
+    teller, auditor = app.at("/whose")[-2:]
+    assert (teller["X-Client-Roles"], auditor.all("X-Client-Roles")) == ("cashier,x.y", [])
+    assert (teller["X-Client-Subject"], teller["X-Client-Issuer"]) == ("CN=teller", "CN=issuing")
+
+
+def test_the_certificate_is_told_by_rfc_9440_and_as_iis_does(fronts: dict[str, Front], lab: Lab, app: App) -> None:
+    fronts["haproxy"].get("/certificate")
+    arrived, own = app.at("/certificate")[-1], base64.b64encode(leaf(lab, "teller")).decode()
+    assert arrived["Client-Cert"] == f":{own}:"
+    assert arrived["X-ARR-ClientCert"] == own
+    above = bundles.load_certificates(lab.path("pki/issuing/ca.crt").read_bytes())[0]
+    assert arrived["Client-Cert-Chain"] == f":{base64.b64encode(bundles.der(above)).decode()}:"
+
+
+def test_certificates_that_a_caller_sends_along_are_not_told(fronts: dict[str, Front], lab: Lab, app: App) -> None:
+    """What is sent after the leaf is the caller's own choice, and not all of it is looked at."""
+    front, tls = fronts["haproxy"], lab.path("clients/auditor/tls")
+    odd = tls.parent / "odd.pem"
+    odd.write_bytes((tls / "cert.pem").read_bytes() + lab.path("clients/mallory/tls/cert.pem").read_bytes())
+    context = front.context("auditor")
+    context.load_cert_chain(odd, tls / "key.pem")
+    plain = socket.create_connection((front.server.listen.host, front.server.listen.port), timeout=60)
+    with context.wrap_socket(plain, server_hostname="localhost") as connection:
+        connection.sendall(b"GET /odd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert connection.recv(15).startswith(b"HTTP/1.1 200")
+    mallory = base64.b64encode(leaf(lab, "mallory")).decode()
+    assert mallory not in app.at("/odd")[-1]["Client-Cert-Chain"]
+
+
+def test_the_certificate_is_told_as_envoy_does(front: Front, lab: Lab, app: App) -> None:
+    front.get("/envoy")
+    said = app.at("/envoy")[-1]["X-Forwarded-Client-Cert"]
+    assert said.endswith(';Subject="CN=teller";URI=spiffe://lab/client/teller')
+    if front.server.template == "haproxy":
+        assert said.startswith(f"Hash={hashlib.sha256(leaf(lab, 'teller')).hexdigest()};")
+
+
+@pytest.mark.parametrize("kind", FRONTS)
+def test_it_is_told_whom_a_gateway_calls_for(fronts: dict[str, Front], app: App, kind: str) -> None:
+    forgery = ("X-On-Behalf-Of-Subject: CN=forged", "X-Client-Subject: CN=forged", "X-Client-Roles: forged")
+    fronts[f"{kind}-gateway"].get("/behalf", *forgery)
+    arrived = app.at("/behalf")[-1]
+    assert arrived["X-Client-Identity"] == f"spiffe://lab/server/{kind}-gateway"
+    assert arrived["X-Client-Roles"] == "front"
+    assert arrived["X-On-Behalf-Of-Subject"] == "CN=teller"
+    assert arrived["X-On-Behalf-Of-Issuer"] == "CN=issuing"
+    assert arrived["X-On-Behalf-Of-Roles"] == "desk"
+
+
+def test_nobody_but_a_gateway_calls_for_others(front: Front, app: App) -> None:
+    front.get("/nobody", "X-Client-Subject: CN=other", "X-Client-Issuer: CN=issuing", "X-Client-Roles: admin")
+    assert not [name for name, _ in app.at("/nobody")[-1].headers if name.lower().startswith("x-on-behalf-of")]
+
+
+def test_what_a_caller_says_of_itself_in_any_spelling_is_removed(front: Front, app: App) -> None:
+    lines = [f"{name}: {value}" for name, value in forged() if name != "Connection"]
+    named = "X-Client-Identity, x-client-subject, X-Client-Issuer, X-Client-Roles, Client-Cert, X-Kept"
+    front.get("/forged", *lines, f"Connection: {named}", "X-Kept: 1", "Proxy: http://evil.example")
+    arrived = app.at("/forged")[-1]
+    assert "forged" not in str(arrived.headers)
+    assert arrived["X-Client-Subject"] == "CN=teller"
+    assert not [value for value in arrived.all("Connection") if "client" in value.lower()]
+    assert not arrived.all("Proxy")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "X-Client-Subject : forged",
+        "X-Client-Subject\t: forged",
+        " X-Client-Subject: forged",
+        "X-Client-Subject\x00: forged",
+        "X-Client-Subject\x0b: forged",
+        "X.Client.Subject: forged",
+        "X-Client-Subject\r: forged",
+        "X-Mine: 1\rX-Client-Subject: forged",
+        "X-Mine: 1\nX-Client-Subject: forged",
+        "\xad-Client-Subject: forged",
+    ],
+)
+def test_odd_spellings_are_refused_or_removed(front: Front, app: App, line: str) -> None:
+    before = len(app.at("/odd-spelling"))
+    front.get("/odd-spelling", "X-First: 1", line)
+    for arrived in app.at("/odd-spelling")[before:]:
+        said = [name for name, value in arrived.headers if "forged" in value]
+        assert set(said) <= {"x-first", "X-First"}, arrived.headers  # a folded line belongs to the one before
+        assert arrived["X-Client-Subject"] == "CN=teller"
+
+
+def test_who_is_not_allowed_reaches_nothing(front: Front, app: App) -> None:
+    before = len(app.arrived)
+    for path in ("/", "/x", "/.mtls/caller", "//", "/%2e", "*"):
+        answer = front.get(path, caller="mallory")
+        assert status_of(answer) in (400, 403), path
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"):
+        head = f"{method} /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        assert status_of(front.ask(head.encode(), "mallory")) == 403
+    assert len(app.arrived) == before
+
+
+def test_who_called_is_answered_by_the_front(front: Front, app: App) -> None:
+    before = len(app.arrived)
+    answer = json_of(front.get("/.mtls/caller"))
+    assert answer == {
+        "server": front.server.name,
+        "caller": "spiffe://lab/client/teller",
+        "roles": ["cashier", "x.y"],
+        "on_behalf_of": None,
+    }
+    assert status_of(front.get("/.mtls/other")) == 404
+    assert len(app.arrived) == before
+
+
+def test_a_caller_that_is_revoked_is_cut_off(front: Front, lab: Lab, app: App) -> None:
+    assert status_of(front.get("/former", caller="former")) == 200
+    if not lab_has_revoked(lab):
+        lab.apply(Revoke(Address.client("former"), Reason.KEY_COMPROMISE, replace=False))
+    front.service.reload()
+    until(lambda: not gets_in(front, "former"), within=60)
+    before = len(app.at("/former"))
+    assert not gets_in(front, "former")
+    assert len(app.at("/former")) == before
+    assert gets_in(front, "teller")
+
+
+def lab_has_revoked(lab: Lab) -> bool:
+    from scaffold.store import ledger
+
+    return bool(ledger.load(lab.layout).revoked)
+
+
+def gets_in(front: Front, caller: str) -> bool:
+    try:
+        return status_of(front.get("/former", caller=caller)) == 200
+    except OSError:
+        return False
+
+
+# --- Apps that fail --------------------------------------------------------------------------------------------------
+
+
+def test_what_the_app_says_is_passed_on_and_logged_as_its_own(front: Front, app: App) -> None:
+    for status in (404, 500, 502, 503, 504):
+        body = f'{{"mine": {status}}}'
+        answer = f"HTTP/1.1 {status} Mine\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+        app.answers[f"/fails-{status}"] = lambda connection, _, said=answer: connection.sendall(said.encode())
+        told = front.get(f"/fails-{status}")
+        assert (status_of(told), body_of(told)) == (status, body.encode())
+    written(front, "fails-", [(status, "answered") for status in (404, 500, 502, 503, 504)])
+
+
+def written(front: Front, path: str, expected: list[tuple[int, str]]) -> None:
+    """Awaits status and what is said of the app in the access lines about a path. nginx writes them within a second."""
+
+    def logged() -> bool:
+        threading.Event().wait(0.05)
+        lines = [line for line in front.access_lines() if path in line and line.startswith("{")]
+        return [(said["status"], said["backend"]) for said in map(json.loads, lines)] == expected
+
+    until(logged, within=60)
+
+
+def test_an_app_that_hangs_up_is_a_502(front: Front, app: App) -> None:
+    app.answers["/hangs-up"] = lambda connection, head: None
+    answer = front.get("/hangs-up")
+    assert status_of(answer) == 502
+    assert "gave no answer" in error_of(answer)
+    written(front, "hangs-up", [(502, "no answer")])
+
+
+def test_an_app_that_says_nothing_is_a_504(bounded: Front, socket_app: App) -> None:
+    over = threading.Event()
+    socket_app.answers["/silent"] = lambda connection, head: over.wait(60) and None
+    answer = bounded.get("/silent")
+    over.set()
+    assert (status_of(answer), "did not answer in time" in error_of(answer)) == (504, True)
+    written(bounded, "silent", [(504, "no answer")])
+
+
+@pytest.mark.parametrize("kind", FRONTS)
+def test_an_app_that_is_down_is_a_502_until_it_is_back(fronts: dict[str, Front], place: Path, kind: str) -> None:
+    front, path = fronts[f"{kind}-socket"], place / "app.sock"
+    away = path.rename(place / "away.sock")
+    answer = front.get("/down")
+    assert status_of(answer) == 502
+    assert "cannot be reached" in error_of(answer)
+    assert json_of(front.get("/.mtls/caller"))["server"] == front.server.name
+    written(front, "down", [(502, "no answer")])
+    away.rename(path)
+    assert status_of(front.get("/back")) == 200
+
+
+def test_reading_heads_ends_with_the_connection() -> None:
+    """The lab's own app hears no request where none comes."""
+    near, far = socket.socketpair()
+    with near, far:
+        far.sendall(b"GET / HTTP/1.1\r\nA: b\r\n\r\n")
+        assert head_of(near) == b"GET / HTTP/1.1\r\nA: b"
+        far.close()
+        assert head_of(near) == b""
