@@ -155,9 +155,9 @@ def _declared_of_servers(kind: Kind) -> Iterator[tuple[str, Entity]]:
     for feature in ("health", "calls", "upstream", "backend"):
         if feature in can.supports:
             yield feature, {}
-    for forward in sorted(can.forward):
-        yield f"forward-{forward}", {"backend": _BACKEND, "forward": [forward.value]}
-    if can.forward:
+    if "backend" in can.supports:
+        for forward in sorted(can.forward):
+            yield f"forward-{forward}", {"backend": _BACKEND, "forward": [forward.value]}
         yield "forward-nothing", {"backend": _BACKEND, "forward": []}
 
 

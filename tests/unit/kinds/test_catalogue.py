@@ -14,7 +14,7 @@ import pytest
 from scaffold.errors import KindError
 from scaffold.kinds import catalogue
 from scaffold.kinds.capabilities import Exchange, Owner, parse
-from scaffold.topology.model import KeyType, RevocationCheck
+from scaffold.topology.model import Forward, KeyType, RevocationCheck
 
 BLOCK = {
     "summary": "a kind",
@@ -239,6 +239,10 @@ LDAP = {"protocol": "ldap", "refuses_in": "ldap"}
             {**LDAP, "conversation": "x.sh", "before_tls": [{"receive": "0g", "send": ""}]},
             "_scaffold.before_tls must be",
         ),
+        ({"supports": ["backend"]}, "_scaffold.forward says not enough"),
+        ({"supports": ["backend"], "forward": ["rfc9440"]}, "_scaffold.forward says not enough"),
+        ({"forward": ["x-client"]}, "_scaffold.forward is for those that support backend"),
+        ({"supports": ["backend"], "forward": ["x-client", "smoke"]}, '_scaffold.forward names "smoke"'),
         ({"refuses_in": "postgresql"}, '_scaffold.refuses_in is "postgresql"'),
     ],
 )
@@ -246,6 +250,12 @@ def test_what_is_wrong_in_the_block_is_named(change, message):
     with pytest.raises(KindError) as caught:
         parse({**BLOCK, **change}, 'template "x"')
     assert message in str(caught.value)
+
+
+def test_what_a_front_can_tell_an_app_is_read():
+    found = parse({**BLOCK, "supports": ["backend"], "forward": ["x-client", "arr"]}, "x")
+    assert found.forward == {Forward.X_CLIENT, Forward.ARR}
+    assert parse(BLOCK, "x").forward == frozenset()
 
 
 def test_the_environment_that_a_template_needs_is_read():

@@ -17,7 +17,7 @@ from scaffold.kinds.limits import check, without_unusable_defaults
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.load import loads
-from scaffold.topology.model import Client, IdentityForm, KeyType, RevocationCheck, TlsProfile, Topology
+from scaffold.topology.model import Client, Forward, IdentityForm, KeyType, RevocationCheck, TlsProfile, Topology
 from scaffold.topology.names import form_of
 
 BASE = """
@@ -97,6 +97,12 @@ def test_what_all_can_do_passes_without_notes():
         ("    health: 127.0.0.1:8081", {"supports": frozenset()}, "has no health port"),
         ("    calls: [vault]", {"supports": frozenset()}, "calls no other server"),
         ("    calls: [vault]\n    upstream: vault", {}, "forwards to no upstream"),
+        ("    backend: http://127.0.0.1:5000", {}, "passes requests on to no app behind it"),
+        (
+            "    backend: unix:/run/app.sock\n    forward: [x-client, arr]",
+            {"supports": frozenset({"backend"}), "forward": frozenset({Forward.X_CLIENT})},
+            "cannot tell its backend who called by arr",
+        ),
         ("    post_quantum: true", {}, "cannot put the group X25519MLKEM768 first"),
         ("    key: ed25519", {"keys": MappingProxyType({KeyType.EC_P256: "1"})}, "cannot use a ed25519 key of its own"),
     ],
@@ -106,6 +112,21 @@ def test_what_a_kind_cannot_do_is_refused_where_it_is_asked_for(server, changes,
     assert message in error.message
     assert "server.desk" in error.message
     assert line(error) in server
+
+
+def test_templates_that_can_pass_on_are_named():
+    error = refused(topology(server="    backend: http://127.0.0.1:5000"))
+    assert error.hint == "take a template that does, such as haproxy or nginx"
+    can = {"supports": frozenset({"backend"}), "forward": frozenset({Forward.X_CLIENT})}
+    error = refused(topology(server="    backend: http://127.0.0.1:5000\n    forward: [rfc9440]"), **can)
+    assert error.hint == "it takes x-client; or take another template, such as haproxy"
+
+
+@pytest.mark.parametrize("forward", ["", "\n    forward: []", "\n    forward: [x-client]"])
+def test_what_a_front_can_tell_an_app_passes(forward):
+    t = topology(server=f"    backend: http://127.0.0.1:5000{forward}")
+    can = {"supports": frozenset({"backend"}), "forward": frozenset({Forward.X_CLIENT})}
+    assert check(t, kinds_of(t, **can)) == ()
 
 
 @pytest.mark.parametrize(

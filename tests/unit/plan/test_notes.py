@@ -45,6 +45,26 @@ def test_what_mozilla_recommends_is_no_note(household: Household, server: str) -
     assert with_fields(household, server).plan().notes == ()
 
 
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ("http://127.0.0.1:5000", ["any user of this host reaches that port"]),
+        ("http://127.8.0.1:5000", ["any user of this host reaches that port"]),
+        ("'http://[::1]:5000'", ["any user of this host reaches that port"]),
+        ("http://localhost:5000", ["any user of this host reaches that port"]),
+        ("http://10.0.0.1:5000", ["in plain HTTP to 10.0.0.1:5000, which is not on this host"]),
+        ("http://app.example:5000", ["in plain HTTP to app.example:5000, which is not on this host"]),
+        ("unix:/run/app.sock", []),
+    ],
+)
+def test_what_a_backend_relies_on_is_a_note(household: Household, backend: str, said: list[str]) -> None:
+    with_fields(household, f"backend: {backend}")
+    household.text = household.text.replace("python", "nginx", 1)
+    notes = [str(note) for note in household.plan().notes]
+    assert len(notes) == len(said)
+    assert all(part in note for part, note in zip(said, notes, strict=True))
+
+
 def test_what_a_kind_needs_is_a_note(household: Household) -> None:
     with_fields(household, "post_quantum: true")
     household.text = household.text.replace("python", "nginx", 1)

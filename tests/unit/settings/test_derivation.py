@@ -12,7 +12,17 @@ import pytest
 from scaffold.kinds import catalogue
 from scaffold.kinds.render import render
 from scaffold.settings.derivation import client_settings, server_settings
-from scaffold.settings.values import CaFacts, KeyFacts, Revocation, ServerSettings, Source
+from scaffold.settings.values import (
+    Address,
+    Backend,
+    CaFacts,
+    CaFactsByName,
+    Chain,
+    KeyFacts,
+    Revocation,
+    ServerSettings,
+    Source,
+)
 from scaffold.topology.address import Role
 from scaffold.topology.load import loads
 from scaffold.topology.model import Topology
@@ -200,6 +210,45 @@ class TestRevocation:
         t = loads(text.encode(), Path("topology.yaml"))
         made = client_settings(t, t.clients["teller"], FACTS)
         assert (made.files.crl, made.revocation) == ("tls/crl.pem", Revocation("crl"))
+
+
+class TestBackend:
+    """The app behind a front: where it is, and what it is told by."""
+
+    FACTS = FACTS | {
+        "issuing": CaFacts((KeyFacts("CN=issuing", "01", chain=("SSUING",)),)),
+        "deep": CaFacts(
+            (KeyFacts("CN=deep", "02", chain=("DEEP", "SSUING")), KeyFacts("CN=deep G2", "03", 2, ("D2",)))
+        ),
+    }
+
+    @staticmethod
+    def of(fields: str, facts: CaFactsByName) -> Backend | None:
+        text = TOPOLOGY.replace("    upstream: accounts\n    calls: [accounts]\n", fields)
+        t = loads(text.encode(), Path("topology.yaml"))
+        return server_settings(t, t.servers["gateway"], facts).backend
+
+    def test_a_server_without_one_has_none(self):
+        assert self.of("", self.FACTS) is None
+
+    def test_a_port_and_a_socket_are_told_apart(self):
+        port = self.of("    backend: http://[::1]:5000\n", self.FACTS)
+        assert port == Backend("http://[::1]:5000", Address("::1", 5000, "[::1]:5000"), None, ("x-client",))
+        unix = self.of("    backend: unix:/run/app.sock\n    forward: [arr, xfcc]\n", self.FACTS)
+        assert unix == Backend("unix:/run/app.sock", None, "/run/app.sock", ("arr", "xfcc"))
+
+    def test_the_chain_of_each_key_that_signs_callers_is_there_where_it_is_told(self):
+        found = self.of("    backend: unix:/run/app.sock\n    forward: [rfc9440]\n", self.FACTS)
+        assert found is not None
+        assert found.chains == (
+            Chain("deep", "CN=deep", ("DEEP", "SSUING")),
+            Chain("deep@2", "CN=deep G2", ("D2",)),
+        )
+
+    def test_a_root_that_signs_callers_has_nothing_above(self):
+        found = self.of("    backend: unix:/run/app.sock\n    forward: [rfc9440]\n", FACTS)
+        assert found is not None
+        assert found.chains == ()
 
 
 SECOND = KeyFacts("CN=issuing G2", "2b" * 32, generation=2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scaffold.topology import names
 from scaffold.topology.durations import LONGEST, format_duration, parse_duration
 from scaffold.topology.messages import Invalid, nearest, shown
-from scaffold.topology.model import HostPort, San, SanType
+from scaffold.topology.model import HostPort, San, SanType, UnixSocket
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,62 @@ def test_what_is_no_name_is_refused(text: str, hint: str) -> None:
     with pytest.raises(Invalid) as caught:
         names.san(text)
     assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "backend"),
+    [
+        ("http://127.0.0.1:5000", HostPort("127.0.0.1", 5000)),
+        ("http://127.0.0.1:5000/", HostPort("127.0.0.1", 5000)),
+        ("HTTP://LocalHost:80", HostPort("127.0.0.1", 80)),
+        ("http://[::1]:5000", HostPort("::1", 5000)),
+        ("http://App.Example:5000", HostPort("app.example", 5000)),
+        ("unix:/run/app/app.sock", UnixSocket("/run/app/app.sock")),
+        ("unix:/" + "a" * 106, UnixSocket("/" + "a" * 106)),
+    ],
+)
+def test_a_backend_is_a_place_for_plain_http(text: str, backend: object) -> None:
+    assert names.backend(text) == backend
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("https://127.0.0.1:5000", "`upstream`"),
+        ("http://127.0.0.1", "http://127.0.0.1:5000"),
+        ("http://127.0.0.1:", "http://127.0.0.1:5000"),
+        ("http://[::1]", "http://[::1]:5000"),
+        ("http://127.0.0.1:0", "1 to 65535"),
+        ("http://127.0.0.1:65536", "1 to 65535"),
+        ("http://127.0.0.1:5000/api", "without a path"),
+        ("http://127.0.0.1:5000?a", "without a path"),
+        ("http://user:secret@127.0.0.1:5000", "by the front alone"),
+        ("http://0.0.0.0:5000", "http://127.0.0.1:5000"),
+        ("http://[::]:5000", "http://127.0.0.1:5000"),
+        ("http://a b:5000", ""),
+        ("ftp://127.0.0.1:21", "http://127.0.0.1:21"),
+        ("127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("5000", "http://127.0.0.1:5000"),
+        ("/run/app.sock", "unix:/run/app.sock"),
+        ("unix:app.sock", "unix:/run/app/app.sock"),
+        ("unix:@app", "absolute"),
+        ("unix:/run/", "absolute"),
+        ("unix:/run/../app.sock", "single slashes"),
+        ("unix:/run//app.sock", "single slashes"),
+        ("unix:/run/a pp.sock", "letters"),
+        ('unix:/run/a"pp.sock', "letters"),
+        ("unix:/run/$app.sock", "letters"),
+        ("unix:/run/app.sock;", "letters"),
+        ("unix:/run/äpp.sock", "letters"),
+        ("unix:/run/app.sock\n", ""),
+        ("unix:/" + "a" * 107, "shorter"),
+    ],
+)
+def test_what_is_no_place_for_plain_http_is_refused(text: str, hint: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        names.backend(text)
+    assert hint in (caught.value.hint or "")
+    assert "secret" not in caught.value.message + (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from scaffold.topology.model import Forward, HostPort
 from tests.unit.topology.written import GOOD, changed, mistakes, read, refused
 
 API = "    listen: 127.0.0.1:8443\n"
@@ -14,6 +15,33 @@ GATEWAY = "    listen: 127.0.0.1:9443\n"
 
 def test_the_good_topology_is_good() -> None:
     assert read(GOOD).name == "shop"
+
+
+BACKEND = "    backend: http://127.0.0.1:5000\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "forward"),
+    [
+        (BACKEND, (Forward.X_CLIENT,)),
+        (BACKEND + "    forward: []\n", ()),
+        (BACKEND + "    forward: [arr, rfc9440]\n", (Forward.ARR, Forward.RFC9440)),
+    ],
+)
+def test_an_app_is_told_as_the_topology_says(fields: str, forward: tuple[Forward, ...]) -> None:
+    server = read(changed(API, API + fields)).servers["api"]
+    assert (server.backend, server.forward) == (HostPort("127.0.0.1", 5000), forward)
+
+
+def test_a_default_of_how_an_app_is_told_is_for_those_that_have_one() -> None:
+    text = changed("cas:\n", "defaults: {forward: [arr]}\ncas:\n").replace(API, API + BACKEND)
+    servers = read(text).servers
+    assert (servers["api"].forward, servers["gateway"].forward) == ((Forward.ARR,), ())
+
+
+def test_one_backend_may_have_several_fronts() -> None:
+    text = changed("    calls: [api]\n    upstream: api\n", BACKEND).replace(API, API + BACKEND)
+    assert [server.backend for server in read(text).servers.values()] == [HostPort("127.0.0.1", 5000)] * 2
 
 
 NAMED_AS_WRONG = """\
@@ -31,6 +59,16 @@ NAMELESS = "    existing: {certificate: a.pem, key: a.key}\n"
 EXISTING_SERVER = "    existing: {certificate: a.pem, key: a.key, trust: r.pem}\n    csr: a.csr\n"
 
 BROKEN = [
+    # backends
+    (GATEWAY, GATEWAY + BACKEND, "both its upstream api and its backend", "http://127.0.0.1:5000", "Keep one"),
+    (API, API + "    backend: http://127.0.0.1:8443\n", "pass requests on to itself", "http", "the app behind it"),
+    (API, API + "    backend: http://localhost:9443\n", "where the server gateway listens", "http", "upstream:"),
+    (API, API + "    forward: [x-client]\n", "api has no backend", "forward", "backend: http://127.0.0.1:5000"),
+    (API, API + BACKEND + "    forward: [xclient]\n", "not a way to tell the app", "xclient", '"x-client"'),
+    (API, API + BACKEND + "    forward: [arr, arr]\n", "on the list twice", "arr]", "leave one"),
+    (API, API + "    backend:\n", "backend has no value", "backend", "leave the key out"),
+    (CLI, CLI + "    backend: http://127.0.0.1:5000\n", 'unknown key "backend" in a client', "backend", ""),
+    ("cas:\n", "defaults: {backend: 'unix:/a'}\ncas:\n", 'unknown key "backend" in defaults', "backend", ""),
     # form
     ("name: shop", "name: My Shop", "is not a name", "My Shop", "my-shop"),
     ("name: shop", "name:", "name has no value", "name:", "leave the key out"),
