@@ -85,7 +85,7 @@ def run(
         text = _from_certificates(source, file)
     elif example is not None:
         text = _example(example)
-        files = _files_of(example, out or file.parent / example)
+        files = _files_of(example, file.parent, out or file.parent / example)
     elif sys.stdin.isatty():
         text = _from_answers(file)
     else:
@@ -116,13 +116,18 @@ def _example(name: str) -> str:
     return (_examples_folder() / name / "topology.yaml").read_text("utf-8")
 
 
-def _files_of(example: str, out: Path) -> dict[Path, bytes]:
-    """What an example has beside its topology, a person's own code, by its place in the output folder `out`.
+def _files_of(example: str, beside: Path, out: Path) -> dict[Path, bytes]:
+    """A person's own code that goes with an example, by its place beside the topology or in the output folder `out`.
 
     Raises StoreError where something is there already.
     """
-    source = _examples_folder() / example / "output"
-    files = {out / file.relative_to(source): file.read_bytes() for file in sorted(source.rglob("*")) if file.is_file()}
+    places = {_examples_folder() / example / "beside": beside, _examples_folder() / example / "output": out}
+    files = {
+        place / file.relative_to(source): file.read_bytes()
+        for source, place in places.items()
+        for file in sorted(source.rglob("*"))
+        if file.is_file() and "__pycache__" not in file.parts
+    }
     for place in files:
         if place.exists() or place.is_symlink():
             raise StoreError(f"{place} is there already, and init overwrites nothing", hint="choose another place")

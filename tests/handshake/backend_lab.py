@@ -15,7 +15,7 @@ from typing import Self
 
 from scaffold.running.placement import Placed, launch, place
 from scaffold.running.services import Launch, Service, Services
-from scaffold.topology.model import Server
+from scaffold.topology.model import HostPort, Server
 from tests.handshake.verify_lab import Lab
 
 FRONTS = ("nginx", "haproxy")
@@ -172,12 +172,15 @@ def is_whole(answer: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def started(lab: Lab, *names: str) -> Iterator[dict[str, Front]]:
-    """The fronts of an applied topology by name, all unless some are named, until the block ends."""
+def started(lab: Lab, *names: str, backend: HostPort | None = None) -> Iterator[dict[str, Front]]:
+    """The fronts of an applied topology by name, all unless some are named, until the block ends.
+
+    `backend` is where the app is, where that is not what the topology says.
+    """
     servers = [lab.topology.servers[name] for name in names or lab.topology.servers]
     lines: dict[str, list[str]] = {server.name: [] for server in servers}
     with Services(lambda name, line: lines[name].append(line)) as services:
-        launches = [_launch(lab, placed) for placed in place(servers, "fixed").values()]
+        launches = [_launch(lab, placed, backend) for placed in place(servers, "fixed").values()]
         running = services.start(launches)
         yield {
             server.name: Front(lab, server, service, lines[server.name])
@@ -185,6 +188,6 @@ def started(lab: Lab, *names: str) -> Iterator[dict[str, Front]]:
         }
 
 
-def _launch(lab: Lab, placed: Placed) -> Launch:
+def _launch(lab: Lab, placed: Placed, backend: HostPort | None) -> Launch:
     folder = lab.path(f"servers/{placed.server.name}")
-    return launch(placed, folder, lab.kinds[placed.server.address].capabilities, {})
+    return launch(placed, folder, lab.kinds[placed.server.address].capabilities, {}, backend)
