@@ -99,6 +99,23 @@ Two edges have roles there, and they are kept apart: `roles` are what the gatewa
 gateway it is the upstream's answer. `verify` asks there and nowhere else. `GET /` is yours; as rendered it answers the
 same, and `greeting`.
 
+## A backend
+
+A server with a `backend` is a front for an app of your own, which speaks plain HTTP ([how](your-own-service.md)).
+`forward` says by which headers the app is told who called, and no caller can set them, or any other that says so:
+
+| `forward` | headers |
+|---|---|
+| `x-client`, the default | `X-Client-Identity`, `-Subject`, `-Issuer`, `-Roles`; `X-On-Behalf-Of-Subject`, `-Issuer`, `-Roles` of whom a gateway calls for |
+| `rfc9440` | `Client-Cert`, `Client-Cert-Chain` |
+| `xfcc` | `X-Forwarded-Client-Cert`, as Envoy has it |
+| `arr` | `X-ARR-ClientCert`, as IIS and Azure have it |
+
+What a template cannot tell, plan refuses (`scaffold templates show` lists it). `localhost` is read as 127.0.0.1. `plan` notes
+a backend that other users of the host, or others on the network, can reach without the front. `verify` puts an app of its
+own there (`BACKEND` in the environment of `run.sh` moves it), and demands of each probe what must have reached that: of
+whoever is refused, nothing.
+
 ## Lifetimes
 
 A certificate whose lifetime is longer than its issuer's is an error. A leaf that would end after its issuer does
