@@ -106,15 +106,15 @@ A server with a `backend` is a front for an app of your own, which speaks plain 
 
 | `forward` | headers |
 |---|---|
-| `x-client`, the default | `X-Client-Identity`, `-Subject`, `-Issuer`, `-Roles`; `X-On-Behalf-Of-Subject`, `-Issuer`, `-Roles` of whom a gateway calls for |
+| `x-client`, the default | `X-Client-Identity`, `-Subject`, `-Issuer`, `-Roles`; likewise `X-On-Behalf-Of-…` of whom a gateway calls for |
 | `rfc9440` | `Client-Cert`, `Client-Cert-Chain` |
 | `xfcc` | `X-Forwarded-Client-Cert`, as Envoy has it |
 | `arr` | `X-ARR-ClientCert`, as IIS and Azure have it |
 
-What a template cannot tell, plan refuses (`scaffold templates show` lists it). `localhost` is read as 127.0.0.1. `plan` notes
-a backend that other users of the host, or others on the network, can reach without the front. `verify` puts an app of its
-own there (`BACKEND` in the environment of `run.sh` moves it), and demands of each probe what must have reached that: of
-whoever is refused, nothing.
+What a template cannot tell, plan refuses (`scaffold templates show` lists it). `localhost` is read as 127.0.0.1. `plan`
+notes a backend that other users of the host, or others on the network, can reach without the front. `verify` puts an
+app of its own there (`BACKEND` in the environment of `run.sh` moves it), and demands of each probe what must have
+reached that: of whoever is refused, nothing.
 
 ## Lifetimes
 

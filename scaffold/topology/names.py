@@ -228,7 +228,7 @@ def backend(text: str) -> Backend:
         return _unix_socket(text)
     if text.lower().startswith("https://"):
         hint = "the app speaks plain HTTP on loopback: http://127.0.0.1:5000; a server that speaks TLS is an `upstream`"
-        raise Invalid("what stands behind a front as its backend is spoken to without TLS", hint)
+        raise Invalid("a backend is an app that speaks plain HTTP, and this is an https URL", hint)
     if "@" in text:
         raise Invalid("a backend has no user and no password", "who may call it is decided by the front alone")
     found = re.fullmatch(r"(?i:http)://([^/?#]+)/?", text)

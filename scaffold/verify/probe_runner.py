@@ -114,9 +114,17 @@ class ProbeRunner:
     def __call__(self, case: Case) -> Finding:
         """What is seen of it. Raises Untried."""
         try:
-            return self._try(case)
+            finding = self._try(case)
         except (NotAtHand, CannotOffer) as error:
             raise Untried(str(error)) from error
+        if finding.observed is Observed.REFUSED and self._asks_the_app(case):
+            return replace(finding, detail=f"{finding.detail}; nothing reached its app")
+        return finding
+
+    def _asks_the_app(self, case: Case) -> bool:
+        """Whether whoever is refused has tried to reach the app behind a front as well: not where a client was run."""
+        by_itself = case.probe is Probe.EDGE or is_in_its_place(case.probe)
+        return not by_itself and self._running.app_behind(case.server) is not None
 
     def _try(self, case: Case) -> Finding:
         match case.probe:
@@ -184,15 +192,20 @@ class ProbeRunner:
             welcome = self._welcome(case.server, caller)
             finding = judge.client_run(protocol, ran.status, ran.output, ran.complaint, welcome)
             return self._with_app(case, finding)
+        return self._edge_is_refused(case, caller, ran)
+
+    def _edge_is_refused(self, case: Case, caller: Client, ran: Ran) -> Finding:
+        """By the side that must, and by that alone."""
+        protocol = self._protocol(case)
         caller_revoked, server_revoked = withdrawn_sides(caller, case.server, self._kinds, self._withdrawn)
         sides = {judge.REFUSED} if is_faulty(caller) or caller_revoked else set()
         sides |= {judge.CANNOT_TRUST} if case.server.fault or server_revoked else set()
         if not sides:
             return self._behind_refuses(self._call(case, self._target(case), self._real(caller)))
         if self._running.app_behind(case.server) is not None and judge.REFUSED in sides:
-            outcome = self._call(case, self._target(case), self._real(caller))
-            if (got_in := judge.admission(outcome)).observed is not Observed.REFUSED:
-                return got_in
+            by_itself = judge.admission(self._call(case, self._target(case), self._real(caller)))
+            if by_itself.observed is not Observed.REFUSED:
+                return by_itself
         return judge.declared_refusal(protocol, ran.status, ran.output, ran.complaint, sides)
 
     def _edge_of_server(self, case: Case, caller: Server) -> Finding:

@@ -10,14 +10,16 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scaffold.errors import VerifyError
 from scaffold.pki import bundles
 from scaffold.pki.crl import Reason
 from scaffold.plan.intents import Revoke
-from scaffold.running.services import free_addresses
+from scaffold.running.services import Launch, Services, free_addresses
 from scaffold.topology.address import Address
 from scaffold.verify.forwarded import forged
 from tests.handshake.backend_lab import (
@@ -543,6 +545,32 @@ def test_an_app_that_is_down_is_a_502_until_it_is_back(fronts: dict[str, Front],
     written(front, "down", [(502, "no answer")])
     away.rename(path)
     assert status_of(front.get("/back")) == 200
+
+
+@pytest.mark.parametrize("written", ["unix:{}", "http://127.0.0.1:{}", "127.0.0.1:{}"])
+@pytest.mark.parametrize("kind", FRONTS)
+def test_its_app_is_moved_by_the_environment(
+    lab: Lab, app: App, socket_app: App, listening: socket.socket, place: Path, kind: str, written: str
+) -> None:
+    """In each way in which the topology has it, and as host:port."""
+    there = place / "app.sock" if written.startswith("unix") else listening.getsockname()[1]
+    (listen,) = free_addresses(1)
+    server = lab.topology.servers[kind]
+    moved = replace(server, listen=listen)
+    environment = {"LISTEN": str(listen), "BACKEND": written.format(there)}
+    folder, can = lab.path(f"servers/{kind}"), lab.kinds[server.address].capabilities
+    with Services() as services:
+        (service,) = services.start([Launch(kind, folder, can.ready or "", environment, can.environment)])
+        Front(lab, moved, service, []).get(f"/moved-{listen.port}")
+    reached = socket_app if written.startswith("unix") else app
+    assert len(reached.at(f"/moved-{listen.port}")) == 1
+
+
+@pytest.mark.parametrize("written", ["unix:/a b", "unix:/a;", "unix:relative", "127.0.0.1", "127.0.0.1:80;}", "a|b:1"])
+def test_nginx_is_moved_to_no_place_that_would_be_configuration(lab: Lab, written: str) -> None:
+    launch = Launch("nginx", lab.path("servers/nginx"), "^ready: ", {"BACKEND": written})
+    with Services() as services, pytest.raises(VerifyError, match="BACKEND is no"):
+        services.start([launch])
 
 
 def test_reading_heads_ends_with_the_connection() -> None:

@@ -35,6 +35,7 @@ check_address() {
 {%- if cookiecutter.backend %}
         unix:*[!A-Za-z0-9/._+@~=-]*) fail "$1 is no path of a Unix socket: $2" ;;
         unix:/*) [ "$1" = BACKEND ] || fail "$1 is not host:port: $2" ;;
+        unix:*) fail "$1 is no path of a Unix socket: $2" ;;
 {%- endif %}
         *[!][A-Za-z0-9.:_-]* | :* | *:) fail "$1 is not host:port: $2" ;;
         *:*) ;;
