@@ -106,7 +106,7 @@ A server with a `backend` is a front for an app of your own, which speaks plain 
 
 | `forward` | headers |
 |---|---|
-| `x-client`, the default | `X-Client-Identity`, `-Subject`, `-Issuer`, `-Roles`; likewise `X-On-Behalf-Of-…` of whom a gateway calls for |
+| `x-client`, the default | `X-Client-Identity`, `-Subject`, `-Issuer`, `-Roles`; `X-On-Behalf-Of-…` behind a gateway |
 | `rfc9440` | `Client-Cert`, `Client-Cert-Chain` |
 | `xfcc` | `X-Forwarded-Client-Cert`, as Envoy has it |
 | `arr` | `X-ARR-ClientCert`, as IIS and Azure have it |
