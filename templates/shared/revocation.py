@@ -90,6 +90,19 @@ class Checker:
                 verdict = self._by_current_crl(certificate, issuer)
             self._judge(verdict)
 
+    def remembers(self, chain: Sequence[bytes]) -> bool:
+        """Whether `check` answers at once. Whoever must not wait leaves the others to another thread."""
+        leaf, *issuers = chain
+        try:
+            keys = [self._crl_key(certificate) for certificate in issuers[:-1]]
+            keys.append(leaf if self._rules.check == "ocsp" else self._crl_key(leaf))
+        except OSError:
+            return False
+        soon = time.time() + 1  # what ends in between would have to be asked for after all
+        with self._lock:
+            known = [self._verdicts.get(key) for key in keys]
+        return all(one is not None and one.done() and one.result().until > soon for one in known)
+
     def _judge(self, verdict: Verdict) -> None:
         if verdict.refusal:
             raise Refused(verdict.refusal)
@@ -100,13 +113,15 @@ class Checker:
         log.warning("LET IN UNCHECKED (on_unavailable: allow): %s", verdict.doubt)
 
     def _by_current_crl(self, certificate: bytes, issuer: bytes) -> Verdict:
-        file = self._folder / "crl.pem"
         try:
-            state = file.stat()
+            key = self._crl_key(certificate)
         except OSError as error:
             return Verdict(0, doubt=f"tls/crl.pem: {error.strerror}")
-        key = (certificate, state.st_ino, state.st_mtime_ns, state.st_size)
-        return self._remembered(key, lambda: self._by_crl(certificate, issuer, file))
+        return self._remembered(key, lambda: self._by_crl(certificate, issuer, self._folder / "crl.pem"))
+
+    def _crl_key(self, certificate: bytes) -> object:
+        state = (self._folder / "crl.pem").stat()
+        return (certificate, state.st_ino, state.st_mtime_ns, state.st_size)
 
     def _remembered(self, key: object, find: Callable[[], Verdict]) -> Verdict:
         """The verdict on `key`, found once however many ask for it at the same time."""
