@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from datetime import timedelta
 
 from cryptography import x509
@@ -57,19 +56,25 @@ def _adopt(context: ApplyContext, one: AdoptedCa) -> None:
     brought, there = context.existing[one.ca.name], context.observed.crl(one.paths.crl).crl
     context.write(one.paths.certificate, bundles.pem(brought.certificate))
     if (kept := taken_over(brought.crls, there, brought.certificate)) is not None:
-        _record_listed(context, one, crls.entries(crls.load(kept)))
+        new = unrecorded(context.observed.ledger, one.ca.name, crls.entries(crls.load(kept)))
+        # What its owner has revoked of ours is told in a note: nobody has decided here that it gets another.
+        ours = context.observed.ledger.by_serial
+        context.record_revoked([each for each in new if (each.ca, each.serial) not in ours])
         context.write(one.paths.crl, kept)
 
 
 def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
     """Signs the CRL of one CA. Its number is in the ledger before it is in place (RFC 5280 5.2.3: it only rises)."""
-    name, ledger, issuer = one.ca.name, context.observed.ledger, context.issuer(one.address)
+    name, ledger, issuer = one.ca.name, context.known, context.issuer(one.address)
     there = context.observed.crl(one.paths.crl)
     ours, _ = newest(there, context.copies_of_crls(), issuer.certificate)
     numbers = [crls.number(crl) or 0 for crl in (there.crl, ours) if crl is not None]
     highest = max(ledger.crl_numbers.get(one.address.label, 0), *numbers, 0)
     listed = crls.entries(ours) if ours is not None else ()
-    _record_listed(context, one, listed)
+    new = unrecorded(context.observed.ledger, name, listed)
+    # A revocation must outlive the list that it is known from.
+    context.record_revoked([context.known.revoked.get((each.ca, each.serial), each) for each in new])
+    ledger = context.known
     revoked = entries(ledger, name, keys.spki_sha256(issuer.certificate), ours, listed, context.now)
     context.record.crl(one.address.label, highest + 1)
     crl = crls.build(
@@ -80,14 +85,6 @@ def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
         [crls.Revoked(int(entry.serial, 16), entry.at, crls.Reason(entry.reason)) for entry in revoked],
     )
     context.writer.write(one.paths.crl, crls.to_pem(crl))
-
-
-def _record_listed(context: ApplyContext, one: DesiredCa, listed: Iterable[crls.Revoked]) -> None:
-    """Keeps what somebody else issued and revoked beyond the file that said so: a revocation must outlive its list."""
-    ledger = context.observed.ledger
-    new = [each for each in unrecorded(ledger, one.ca.name, listed) if (each.ca, each.serial) not in ledger.by_serial]
-    if new:
-        context.record.revoked(new)
 
 
 def _write_key(context: ApplyContext, one: DesiredCa, key: PrivateKey) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -62,6 +62,8 @@ class ApplyContext:
     existing: Mapping[str, ExistingCa] = field(init=False)
     layout: Layout = field(init=False)
     observed: Observation = field(init=False)
+    known: ledger.Ledger = field(init=False)
+    """What was issued and revoked: what the ledger says, and what stands in the folder where that was lost."""
     now: datetime = field(init=False)
     writer: Writer = field(init=False)
     record: ledger.Recorder = field(init=False)
@@ -85,7 +87,7 @@ class ApplyContext:
     def __post_init__(self) -> None:
         basis, layout = self.basis, self.basis.observed.layout
         self.desired, self.existing, self.observed, self.now = basis.desired, basis.existing, basis.observed, basis.now
-        self.layout, self.writer = layout, Writer(layout)
+        self.layout, self.writer, self.known = layout, Writer(layout), basis.ledger
         self.record, self.projects = ledger.Recorder(layout, basis.now), projects.Recorder(layout, basis.now)
         self._planned = {one.address: one for authority in self.planned.values() for one in authority.generations}
         self.keyring = Keyring(basis.topology, layout, self.secrets)
@@ -103,6 +105,31 @@ class ApplyContext:
         if self._copies is None:
             self._copies = copies((one.paths.crl for one in self.desired.parties), self.observed)
         return self._copies
+
+    # --- The ledger ---
+
+    def record_found(self, certificates: Iterable[tuple[str, str]]) -> None:
+        """Records those certificates, by CA and serial, that only their folder knows."""
+        recorded = self.observed.ledger.by_serial
+        found = [
+            self.known.by_serial[pair] for pair in certificates if pair not in recorded and pair in self.known.by_serial
+        ]
+        if found:
+            self.record.issued(found)
+            self.observed.ledger = self.observed.ledger.with_issued(found)
+
+    def record_revoked(self, entries: Collection[ledger.Revoked]) -> None:
+        """Records revocations. From here on the CRLs and staples of this apply know of them, too."""
+        if not entries:
+            return
+        pairs = [(one.ca, one.serial) for one in entries]
+        self.record_found(pairs)
+        # A hold that only a CRL knows is lifted, or becomes final, as one that the ledger knows.
+        recorded, known_ones = self.observed.ledger.revoked, self.known.revoked
+        before = [known_ones[pair] for pair in pairs if pair in known_ones and pair not in recorded]
+        self.record.revoked((*before, *entries))
+        self.observed.ledger = self.observed.ledger.after((*before, *entries))
+        self.known = self.known.after(entries)
 
     # --- Files ---
 

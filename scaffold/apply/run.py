@@ -165,7 +165,7 @@ def _revoke(context: ApplyContext, changes: Sequence[Change]) -> None:
         for change in changes
         for one in change.revocations
     ]
-    _record_revoked(context, entries)
+    context.record_revoked(entries)
     for change in changes:
         context.progress(change)
 
@@ -179,14 +179,7 @@ def _doom(context: ApplyContext, changes: Sequence[Change]) -> None:
         serial = new_serial(context.randomness, str(address), f"revoked at {context.now.isoformat()}")
         context.doomed[address] = serial
         entries.append(ledger.Revoked(asked[address].ca, f"{serial:x}", Reason.KEY_COMPROMISE, context.now))
-    _record_revoked(context, entries)
-
-
-def _record_revoked(context: ApplyContext, entries: Sequence[ledger.Revoked]) -> None:
-    """From here on the CRLs and staples of this apply know of them, too."""
-    if entries:
-        context.record.revoked(entries)
-        context.observed.ledger = context.observed.ledger.after(entries)
+    context.record_revoked(entries)
 
 
 def _make_cas(context: ApplyContext, changes: Sequence[Change]) -> None:

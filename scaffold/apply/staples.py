@@ -12,7 +12,7 @@ def make(context: ApplyContext, one: DesiredParty) -> None:
     """Makes the response of one server. Raises PkiError, StoreError."""
     ca = one.party.issuer
     certificate = bundles.load_certificates(context.read(one.paths.own.certificate) or b"")[0]
-    said = status(context.observed.ledger, ca, certificate)
+    said = status(context.known, ca, certificate)
     end = context.now + life(context.topology.cas[ca])
     issuer = context.issuer(context.desired.issuing(ca).address)
     context.writer.write(one.paths.staple, staples.make(certificate, issuer, said, context.now, end))

@@ -83,7 +83,7 @@ def _carry_out(
     from scaffold.plan.sources import check_unchanged
     from scaffold.store.secrets import Secrets
     from scaffold.view import programs
-    from scaffold.view.plan import outcome_lines, plan_lines
+    from scaffold.view.plan import note_lines, outcome_lines, plan_lines
     from scaffold.view.progress import progress
     from scaffold.view.reach import accepted_lines, reach_lines
     from scaffold.view.reproducible import test_keys_lines
@@ -97,6 +97,8 @@ def _carry_out(
     if plan.changes and not json:
         show(plan_lines(plan))
         show(reach_lines(revoked))
+    elif not json:
+        show(note_lines(map(str, planned.basis.lost)))
     costly = [change for change in plan.changes if change.asks]
     if costly and not yes:
         _ask(costly, planned, shown=not json)

@@ -53,7 +53,7 @@ def run(
         if project.topology.reproducible is not None:
             raise _decided_by_at(project.topology)
         basis = look(project.topology, project.kinds, project.layout, moment)
-        if basis.observed.ledger.topology is None:
+        if basis.observed.ledger.topology is None and not basis.ledger.issued:
             raise PlanError("nothing was issued here yet, so nothing can be renewed", hint="`scaffold apply` issues")
         if intents:
             return plan_intents(basis, intents)

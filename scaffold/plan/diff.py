@@ -47,7 +47,7 @@ from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought, BroughtLeaf
 from scaffold.store.files import SECRET_FILE
-from scaffold.store.layout import FOLDERS, LEDGER
+from scaffold.store.layout import FOLDERS
 from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation, SeenCertificate, SeenCrl, SeenKey
 from scaffold.store.projects import digest
@@ -76,6 +76,7 @@ def diff(
     existing: Mapping[str, ExistingCa],
     kinds: Mapping[Address, Kind],
     now: datetime,
+    ledger: Ledger,
     *,
     overwrite: Collection[Address] = (),
     resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
@@ -86,6 +87,8 @@ def diff(
 ) -> Difference:
     """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
 
+    `ledger`: what is known of what was issued and revoked, be it from the records or from what stands in the folder.
+
     `resolutions`: how the conflicts of projects end, by the address of a server or client.
     `hold_pending`: what the topology has come to ask for leaves projects and CAs as they stand, and `tls/` goes on
     with what fits them.
@@ -95,8 +98,8 @@ def diff(
     Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
     that cannot be, TopologyError for CAs that would issue and have ended.
     """
-    resolved = resolve(intents, desired, observed, existing, now)
-    known = observed.ledger.after(resolved.revocations(now))
+    resolved = resolve(intents, desired, observed, ledger, existing, now)
+    known = ledger.after(resolved.revocations(now))
     # What is in order for one moment of a reproducible topology is not for another.
     counts = not intents and desired.topology.reproducible is None
     memo = Memo(remembered if counts else None, known, now)
@@ -217,12 +220,6 @@ class _Diff:
                 self.left.append(_former(one, issuer))
         verdict, withdrawn = self._verdict(examined)
         real = examined.certificate.certificate
-        if real is not None and checks.recorded(examined) is None:
-            said = (
-                "is not in the state (.scaffold/): what was issued before it was lost cannot be revoked; "
-                f"put {LEDGER} back from a backup, or replace the CA by deleting its key"
-            )
-            self.notes.append(Note(asked.address, said))
         if verdict is not None:
             key = (one.paths.key,) if verdict.work is Work.NEW_KEY else ()
             paths = (*key, one.paths.certificate, one.paths.der, one.paths.chain)
@@ -360,11 +357,9 @@ class _Diff:
         if generation.today is None:
             return Reason(ReasonCode.CRL_CERTIFICATE, of=one.address)
         try:
-            listed = crls.entries(seen.crl)
+            listed = seen.listed
         except Unreadable as error:
             return Reason(ReasonCode.INCOMPREHENSIBLE, one.paths.crl, found=str(error))
-        if crls.signed_by(seen.crl, generation.today):
-            self._note_unrecorded(one, listed)
         wrong = crl_rules.wrong(one, seen.crl, listed, generation.today, self.ledger, self.now)
         return wrong or self._crl_behind(one, generation, generation.today, seen, listed)
 
@@ -405,14 +400,6 @@ class _Diff:
         examined = (self._examine(each, generation) for each in asked if each.issuer == one.ca.name)
         verdicts = ((each.desired.address, checks.examine(each)) for each in examined)
         return tuple(address for address, verdict in verdicts if verdict is not None and verdict.work is not Work.PLACE)
-
-    def _note_unrecorded(self, one: DesiredCa, listed: tuple[crls.Revoked, ...]) -> None:
-        if lost := revocations.unrecorded(self.ledger, one.ca.name, listed):
-            said = (
-                f"lists {len(lost)} that the state (.scaffold/) does not know, and goes on listing them: "
-                f"put {LEDGER} back from a newer backup; without it they stay revoked, too"
-            )
-            self.notes.append(Note(one.address.with_part(Part.CRL), said))
 
     # --- Servers and clients ---
 

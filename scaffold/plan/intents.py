@@ -20,6 +20,7 @@ from scaffold.plan.model import Action, Change, Revocation, Work
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.store import archive, ledger
 from scaffold.store.existing_ca import ExistingCa
+from scaffold.store.layout import LEDGER
 from scaffold.store.ledger import Issued, Ledger, Revoked
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part, Role
@@ -98,11 +99,15 @@ def resolve(
     intents: Sequence[Intent],
     desired: Desired,
     observed: Observation,
+    known: Ledger,
     existing: Mapping[str, ExistingCa],
     now: datetime,
 ) -> Resolved:
-    """What `intents` come to. Raises PlanError for what cannot be done, and says why."""
-    work = _Resolution(desired, observed, observed.ledger, existing, now)
+    """What `intents` come to where the ledger says `known`, or what stands in the folder does.
+
+    Raises PlanError for what cannot be done, and says why.
+    """
+    work = _Resolution(desired, observed, known, existing, now)
     changes: list[Change] = []
     renewed: list[Address] = []
     for intent in intents:
@@ -124,6 +129,12 @@ class _Resolution:
     existing: Mapping[str, ExistingCa]
     now: datetime
     notes: list[Note] = field(default_factory=list)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the ledger does not know every CA that stands in the folder."""
+        cas = {one.address for one in self.desired.of_cas()}
+        return not cas.intersection(self.ledger.by_address) <= self.observed.ledger.by_address.keys()
 
     # --- Which certificates are meant ---
 
@@ -192,12 +203,21 @@ class _Resolution:
                     f"{address} is on hold since {held.at:%Y-%m-%d %H:%M} UTC",
                     hint=f"`scaffold revoke {address.entity} --release` lifts it",
                 )
+            self._note_from_folder(self.ledger.by_address.get(address, ()))
         yield from addresses
+
+    def _note_from_folder(self, certificates: Iterable[Issued]) -> None:
+        """Says which of them only their folder knows."""
+        for one in certificates:
+            if one.fingerprint_sha256 not in self.observed.ledger.issued:
+                said = f"has {_shown(one)}, which the state (.scaffold/) does not know: it is taken from its folder"
+                self.notes.append(Note(one.address, said))
 
     # --- Revoke ---
 
     def revoked(self, intent: Revoke) -> Iterator[Change]:
         chosen = self._chosen(intent)
+        self._note_from_folder(chosen)
         for one in chosen:
             self._check_can_be_said(one)
         for address in dict.fromkeys(one.address for one in chosen):
@@ -212,11 +232,22 @@ class _Resolution:
         issued = [one for address in addresses for one in self.ledger.by_address.get(address, ())]
         issued = issued or [one for one in self._past(str(intent.address)).issued.values() if one.address in addresses]
         if not issued:
-            raise PlanError(f"nothing was issued to {intent.address} yet", hint="`scaffold apply` issues")
+            raise self._nothing_issued(intent.address, addresses)
         chosen = [one for one in issued if self._can_still_be_revoked(one, intent.reason)]
         if not chosen:
             raise self._nothing_left(str(intent.address), issued)
         return self._of_todays_keys(chosen)
+
+    def _nothing_issued(self, address: Address, certificates: Iterable[Address]) -> PlanError:
+        asked = self._asked()
+        paths = [asked[one].paths.certificate for one in certificates if one in asked]
+        there = next((path for path in paths if self.observed.exists(path)), None)
+        if there is None:
+            return PlanError(f"nothing was issued to {address} yet", hint="`scaffold apply` issues")
+        return PlanError(
+            f"the state (.scaffold/) knows nothing that was issued to {address}, and {there} is of no CA of today",
+            hint=f"put {LEDGER} back from a backup; `scaffold apply` issues another certificate",
+        )
 
     def _by_serial(self, intent: Revoke, text: str) -> list[Issued]:
         one = self._issued(text, intent.address)
@@ -241,10 +272,10 @@ class _Resolution:
             found = [one for one in found if one.address in addresses]
         if not found:
             whose = f" of {address}" if address is not None else ""
-            raise PlanError(
-                f'no certificate{whose} with the serial "{text}" was issued here',
-                hint="`scaffold status --json` and `scaffold inspect FILE` say serials",
-            )
+            hint = "`scaffold status --json` and `scaffold inspect FILE` say serials"
+            if self.is_lost:
+                hint = f"the state was lost, and it is in no folder: put {LEDGER} back from a backup"
+            raise PlanError(f'no certificate{whose} with the serial "{text}" was issued here', hint=hint)
         return found[0]
 
     def _can_still_be_revoked(self, one: Issued, reason: crls.Reason) -> bool:

@@ -12,7 +12,7 @@ from scaffold.issuers.port import Mounted
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import crl as crls
-from scaffold.plan import clock, passwords
+from scaffold.plan import clock, passwords, recovery
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
@@ -21,11 +21,13 @@ from scaffold.plan.memo import Memo
 from scaffold.plan.model import Plan
 from scaffold.plan.notes import notes
 from scaffold.plan.projects import Resolution
+from scaffold.plan.recovery import Recovered
 from scaffold.store import existing
 from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought
 from scaffold.store.layout import Layout
+from scaffold.store.ledger import Ledger
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
@@ -48,6 +50,17 @@ class Basis:
     issuers: Mounted = field(default_factory=dict)
     remembered: Remembered | None = None
     brought: Brought = NOTHING_BROUGHT
+    recovered: Recovered | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the ledger says, and what folder and CRLs do where it was lost."""
+        return self.observed.ledger if self.recovered is None else self.recovered.ledger
+
+    @property
+    def lost(self) -> tuple[Note, ...]:
+        """What is to be said of a ledger that was lost."""
+        return () if self.recovered is None else self.recovered.notes
 
     @property
     def topology(self) -> Topology:
@@ -89,7 +102,8 @@ def look(
     desired = desire(t, mounted, generations)
     adopted, said = _check(desired, kinds, observed, now)
     brought = _brought(t, adopted, kinds, observed, now)
-    return Basis(desired, observed, adopted, kinds, now, (*said, *brought.notes), mounted, remembered, brought)
+    notes_, recovered = (*said, *brought.notes), recovery.recover(desired, observed, adopted)
+    return Basis(desired, observed, adopted, kinds, now, notes_, mounted, remembered, brought, recovered)
 
 
 def _check(
@@ -157,6 +171,12 @@ def _brought(
     return brought
 
 
+def with_folder(basis: Basis) -> Basis:
+    """The same, with every certificate of the folder that the ledger does not know."""
+    known = recovery.with_folder(basis.ledger, basis.desired, basis.observed, basis.existing)
+    return replace(basis, recovered=Recovered(known, basis.lost))
+
+
 def plan_all(
     basis: Basis,
     intents: Sequence[Intent] = (),
@@ -194,6 +214,7 @@ def plan_as_it_stands(
         basis.existing,
         basis.kinds,
         basis.now,
+        basis.ledger,
         overwrite=overwrite,
         resolutions=resolutions,
         intents=intents,
@@ -207,7 +228,7 @@ def plan_as_it_stands(
         refuse_invalid(basis.topology, basis.existing, found.changes, basis.now)
     latest = clock.latest_before(basis.now, basis.observed, basis.desired.cas) if found.changes else None
     in_doubt = () if latest is None else (Note(None, clock.doubt(basis.now, latest)),)
-    said = (*in_doubt, *basis.notes, *found.notes, *passwords.notes(basis.topology, found.changes))
+    said = (*in_doubt, *basis.lost, *basis.notes, *found.notes, *passwords.notes(basis.topology, found.changes))
     plan = Plan(
         topology=basis.topology.name,
         changes=found.changes if latest is None else tuple(replace(change, asks=True) for change in found.changes),

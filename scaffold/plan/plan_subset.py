@@ -12,7 +12,7 @@ from typing import Final
 from scaffold.errors import PlanError
 from scaffold.pki import keys
 from scaffold.plan.intents import Intent, Renew
-from scaffold.plan.make import Basis, Planned, plan_all
+from scaffold.plan.make import Basis, Planned, plan_all, with_folder
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
 from scaffold.plan.signers import needed
@@ -43,6 +43,7 @@ def plan_intents(basis: Basis, intents: Sequence[Intent]) -> Planned:
     What a CA that needs another key would have to sign is left out, with a note. Raises PlanError where its
     renewal is what is asked for, and otherwise as `plan_all` does.
     """
+    basis = with_folder(basis)
     pending = frozenset(plan_all(basis, hold_pending=True).plan.changes)
     whole = plan_all(basis, intents, hold_pending=True)
     asked = {intent.address for intent in intents if isinstance(intent, Renew)}

@@ -80,7 +80,7 @@ def reach(basis: Basis, address: Address, ca: str, serial: str, *, replaced: boo
 
     `replaced`: whether its holder gets another, a CA over a key of its own.
     """
-    issued = basis.observed.ledger.by_serial.get((ca, serial))
+    issued = basis.ledger.by_serial.get((ca, serial))
     meetings: dict[Address, list[_Meeting]] = {}
     for one in _shown_to(basis, address, issued):
         meetings.setdefault(one.party.address, []).append(one)

@@ -22,9 +22,9 @@ from scaffold.settings.peers import needs_crls
 from scaffold.store.archive import revoked_ever
 from scaffold.store.existing_leaf import ends_soon
 from scaffold.store.ledger import Issued
-from scaffold.store.observation import Observation
 from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Fault
+from scaffold.topology.notes import Note
 
 
 class State(enum.StrEnum):
@@ -107,6 +107,8 @@ class Status:
     revoked: tuple[RevokedStatus, ...]
     due_by_within: tuple[Address, ...] = ()
     """The certificates and CRLs that are due only since `within` says so: `renew` leaves them."""
+    lost: tuple[Note, ...] = ()
+    """What is to be said of records that were lost."""
 
     @property
     def fine(self) -> bool:
@@ -121,17 +123,17 @@ def status(planned: Planned, within: timedelta | None = None, *, clock: datetime
     `clock` counts instead of the plan's moment, which in a reproducible topology is no clock's. Raises StoreError.
     """
     basis = planned.basis if clock is None else replace(planned.basis, now=clock)
-    desired, observed, now = basis.desired, basis.observed, basis.now
+    desired = basis.desired
     changes = {change.address: change for change in planned.plan.changes}
     certificates = (
         *_adopted(basis, within),
-        *(_status(asked, observed, changes.get(asked.address), now, within) for asked in desired.kept_up()),
+        *(_status(asked, basis, changes.get(asked.address), within) for asked in desired.kept_up()),
         *(one for party in desired.parties for one in _of_party(basis, party, changes, within)),
     )
     lists = tuple(_crls(basis, changes, within))
     states = [*((one.address, one.state) for one in certificates), *((one.address, one.state) for one in lists)]
     by_within = tuple(address for address, state in states if state is State.DUE and address not in changes)
-    return Status(certificates, lists, tuple(_revoked(basis)), by_within)
+    return Status(certificates, lists, tuple(_revoked(basis)), by_within, basis.lost)
 
 
 def _of_party(
@@ -140,7 +142,7 @@ def _of_party(
     if isinstance(party.own, AdoptedCertificate):
         yield _from_elsewhere(basis, party.own, changes.get(party.own.address), within)
     for asked in party.certificates:
-        yield _status(asked, basis.observed, changes.get(asked.address), basis.now, within)
+        yield _status(asked, basis, changes.get(asked.address), within)
 
 
 def _from_elsewhere(
@@ -174,19 +176,19 @@ def _adopted(basis: Basis, within: timedelta | None) -> Iterator[CertificateStat
 
 
 def _status(
-    asked: DesiredCertificate, observed: Observation, change: Change | None, now: datetime, within: timedelta | None
+    asked: DesiredCertificate, basis: Basis, change: Change | None, within: timedelta | None
 ) -> CertificateStatus:
-    seen = observed.certificate(asked.paths.certificate)
+    seen = basis.observed.certificate(asked.paths.certificate)
     if seen.certificate is None:
         state = State.MISSING if seen.missing else State.UNREADABLE
         return CertificateStatus(asked.address, state, detail=seen.problem or "")
-    entry = observed.ledger.revoked.get((asked.ca, f"{seen.certificate.serial_number:x}"))
+    entry = basis.ledger.revoked.get((asked.ca, f"{seen.certificate.serial_number:x}"))
     if entry is not None and asked.fault is not Fault.REVOKED:
         verb = "on hold" if entry.on_hold else f"revoked: {entry.reason},"
         detail = f"{verb} since {entry.at:%Y-%m-%d %H:%M} UTC"
         described = _described(asked.address, State.REVOKED, seen.certificate, detail)
         return replace(described, reason=entry.reason, revoked_at=entry.at)
-    state = _state(asked, seen.certificate, change, now, within)
+    state = _state(asked, seen.certificate, change, basis.now, within)
     if state is State.FAULT:
         return _described(asked.address, state, seen.certificate, str(asked.fault))
     reasons = change.reasons if change is not None else ()
@@ -264,9 +266,9 @@ def _crl_state(crl: crls.Crl, change: Change | None, now: datetime, within: time
 
 
 def _revoked(basis: Basis) -> Iterator[RevokedStatus]:
-    known = revoked_ever(basis.observed.layout, basis.observed.ledger)
-    for (ca, serial), entry in known.revoked.items():
-        issued = known.by_serial.get((ca, serial))
+    known, here = revoked_ever(basis.observed.layout, basis.observed.ledger), basis.ledger
+    for (ca, serial), entry in {**here.revoked, **known.revoked}.items():
+        issued = known.by_serial.get((ca, serial)) or here.by_serial.get((ca, serial))
         alive = issued is not None and issued.not_after > basis.now
         reached = reach(basis, issued.address, ca, serial, replaced=entry.replace) if issued and alive else None
         yield RevokedStatus(ca, serial, entry.reason, entry.at, issued, reached)

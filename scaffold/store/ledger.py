@@ -156,6 +156,10 @@ class Ledger:
         entry = self.revoked.get((newest.ca, newest.serial))
         return entry if entry is not None and not entry.replace else None
 
+    def with_issued(self, certificates: Iterable[Issued]) -> Ledger:
+        """The ledger with certificates that it does not know, as the newest."""
+        return replace(self, issued={**self.issued, **{one.fingerprint_sha256: one for one in certificates}})
+
     def after(self, entries: Iterable[Revoked]) -> Ledger:
         """The ledger as it will be once `entries` are in it."""
         revoked, lifted = dict(self.revoked), set(self.lifted)

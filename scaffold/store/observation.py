@@ -58,13 +58,18 @@ class SeenRights(NamedTuple):
     ours: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SeenCrl:
     """A CRL's file; `problem` says why there is none in it."""
 
     crl: crls.Crl | None = None
     content: bytes = b""
     problem: str | None = None
+
+    @functools.cached_property
+    def listed(self) -> tuple[crls.Revoked, ...]:
+        """What it revokes, read once: long ones take their time. Raises Unreadable."""
+        return crls.entries(self.crl) if self.crl is not None else ()
 
 
 class Observation:
@@ -81,6 +86,7 @@ class Observation:
         self._folder: str | None = None
         self._found: dict[str, files.Found | None] = {}
         self._texts: dict[str, bytes] = {}
+        self._crls: dict[str, SeenCrl] = {}
 
     def look_at(self, folder: str) -> None:
         """Until the next call, each file below `folder` is read once: what is decided on is what was seen.
@@ -163,10 +169,10 @@ class Observation:
         content = self.content(path)
         if content is None:
             return SeenCrl()
-        try:
-            return SeenCrl(crls.load(content), content)
-        except Unreadable:
-            return SeenCrl(None, content, f"{path} is not a CRL, or a damaged one")
+        known = self._crls.get(path)
+        if known is None or known.content != content:
+            known = self._crls[path] = _seen_crl(path, content)
+        return known
 
     def rights(self, path: str) -> SeenRights | None:
         """Of a file or folder, and None where nothing is; `""` is the output folder itself."""
@@ -286,3 +292,10 @@ class Observation:
                 f'{self.layout.out} belongs to the topology "{owner}", not to "{name}"',
                 hint="choose another folder with --out, or give the topology its old name",
             )
+
+
+def _seen_crl(path: str, content: bytes) -> SeenCrl:
+    try:
+        return SeenCrl(crls.load(content), content)
+    except Unreadable:
+        return SeenCrl(None, content, f"{path} is not a CRL, or a damaged one")

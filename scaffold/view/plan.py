@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -64,13 +64,19 @@ def plan_lines(plan: Plan, *, all_changes: bool = False) -> Iterator[Line]:
             yield [(f"  {'':{symbol_width}} … and {more:,} more of {sort} alike (`plan --all` shows them)", "dim")]
     if shown:
         yield plain("")
-    for note in plan.notes if all_changes else _notes_of_many(plan.notes):
-        first, *others = _wrapped(one_line(str(note)), indent=len("note: "))
+    yield from note_lines(map(str, plan.notes) if all_changes else _notes_of_many(plan.notes))
+    yield [(summary_line(plan), "bold")]
+
+
+def note_lines(notes: Iterable[str]) -> Iterator[Line]:
+    """Notes, with an empty line after the last."""
+    note = None
+    for note in notes:
+        first, *others = _wrapped(one_line(note), indent=len("note: "))
         yield [("note: ", "bold"), (first, "")]
         yield from (plain(" " * len("note: ") + other) for other in others)
-    if plan.notes:
+    if note is not None:
         yield plain("")
-    yield [(summary_line(plan), "bold")]
 
 
 def summary_line(plan: Plan) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from scaffold.plan.status import FINE, CertificateStatus, CrlStatus, RevokedStatus, State, Status
 from scaffold.topology.address import Address
+from scaffold.view.plan import note_lines
 from scaffold.view.reach import peers_value, reach_words
 from scaffold.view.reasons import sentence
 from scaffold.view.terminal import Line, one_line, plain
@@ -44,6 +45,7 @@ def status_lines(status: Status, now: datetime) -> Iterator[Line]:
         yield from _table("CRL", crls, width, states, now)
         yield plain("")
     yield from _revoked_lines(status.revoked)
+    yield from note_lines(map(str, status.lost))
     counts = Counter(row.state for row in certificates)
     words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
     yield [(f"Status: {words or 'no certificates'}{_of_crls(crls)}.", "bold" if status.fine else "bold yellow")]
@@ -133,11 +135,12 @@ def remaining(end: datetime | None, now: datetime) -> str:
 
 
 def status_json(status: Status) -> str:
-    """`{"certificates": […], "crls": […], "revoked": […]}`; None for what is missing or not known."""
+    """`{"certificates": […], "crls": […], "revoked": […], "notes": […]}`; None for what is missing or not known."""
     value = {
         "certificates": [_certificate(one) for one in status.certificates],
         "crls": [_crl(one) for one in status.crls],
         "revoked": [_revoked(one) for one in status.revoked],
+        "notes": list(map(str, status.lost)),
     }
     return json.dumps(value, indent=2, ensure_ascii=False)
 

@@ -129,10 +129,13 @@ def test_one_that_comes_later_is_on_the_next_list(household: Household) -> None:
     assert household.planned() == {}
 
 
-def test_a_state_that_does_not_know_it_revokes_another(household: Household) -> None:
+def test_a_state_that_does_not_know_it_takes_it_from_the_list_or_revokes_another(household: Household) -> None:
     of(household, "revoked").apply()
     ledger = household.out / ".scaffold/ledger.jsonl"
     ledger.write_text("".join(line for line in ledger.open() if '"revoked"' not in line))
+    assert household.planned() == {}
+    for path in ("pki/issuing/crl.pem", "servers/accounts/tls/crl.pem"):
+        (household.out / path).unlink()
     assert household.planned()[ADDRESS] == (Action.UPDATE, "fault")
 
 

@@ -222,3 +222,14 @@ def test_a_saved_plan_is_refused_where_a_file_changes_while_it_asks(asking, monk
         apply_by_command(asking, plan_file=tmp_path / "saved.plan")
     assert (asking.out / README).read_text() == "mine\n"
     assert (asking.out / "servers/accounts/tls/bundle.pfx").exists()
+
+
+def test_an_apply_with_nothing_to_do_says_that_the_ledger_was_lost(household, capsys):
+    household.apply()
+    carry_out(household.open(), lambda project, overtaken: household.prepare(), yes=True, json=False)
+    assert "note:" not in capsys.readouterr().out
+    (household.out / ".scaffold/ledger.jsonl").unlink()
+    carry_out(household.open(), lambda project, overtaken: household.prepare(), yes=True, json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "note: ca.root.certificate is not in the state (.scaffold/): that was lost" in shown
+    assert shown.endswith("Nothing to do: bank is as the topology says.")

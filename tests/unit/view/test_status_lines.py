@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from scaffold.plan.status import status
-from scaffold.view.status import status_lines
+from scaffold.view.status import status_json, status_lines
 
 
 def last(household) -> str:
@@ -19,3 +21,19 @@ def test_the_verb_that_mends_it_is_named(household):
     assert last(household) == "`scaffold renew` renews what is due."
     household.text = household.text.replace("names: [localhost]", "names: [localhost, bank.test]")
     assert last(household).startswith("`scaffold plan` says why")
+
+
+def test_a_ledger_that_was_lost_is_told_to_people_and_programs(household):
+    household.apply()
+
+    def shown() -> tuple[str, list[str]]:
+        found = status(household.prepare())
+        lines = ["".join(part for part, _ in line) for line in status_lines(found, household.now)]
+        return "\n".join(lines), json.loads(status_json(found))["notes"]
+
+    assert shown()[1] == []
+    assert "note:" not in shown()[0]
+    (household.out / ".scaffold/ledger.jsonl").unlink()
+    text, notes = shown()
+    assert len(notes) == 2
+    assert all(f"note: {note}" in " ".join(text.split()) for note in notes)

@@ -1,0 +1,126 @@
+"""What folder and CRLs say where the ledger says nothing: it was lost, or an old copy of it was put back.
+
+The certificates that stand in the folder can still be renewed and revoked, and what a CRL calls revoked stays so: its
+holder gets no other certificate only because nobody knows any more whether it was to have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from scaffold.errors import Unreadable
+from scaffold.pki import chains, keys
+from scaffold.pki import crl as crls
+from scaffold.pki.permits import names_in
+from scaffold.plan import revocations
+from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, RootCertificate
+from scaffold.store.existing_ca import ExistingCa
+from scaffold.store.issued import entry
+from scaffold.store.layout import LEDGER
+from scaffold.store.ledger import Issued, Ledger, Revoked
+from scaffold.store.observation import Observation
+from scaffold.topology.address import Part, Role
+from scaffold.topology.notes import Note
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The ledger with what was found beside it, and notes that say what was lost."""
+
+    ledger: Ledger
+    notes: tuple[Note, ...] = ()
+
+
+def recover(desired: Desired, observed: Observation, existing: Mapping[str, ExistingCa]) -> Recovered:
+    """What is known with what stands in the folder, which is looked at where something shows that records are missing.
+
+    A CA that the ledger does not know shows it, and a CRL that lists what the ledger does not. Raises StoreError.
+    """
+    work = _Recovery(desired, observed, existing)
+    unknown = [asked for asked in desired.of_cas() if work.is_unrecorded(asked)]
+    unlisted = [(one, lost) for one in desired.cas if (lost := work.unlisted(one))]
+    if not unknown and not unlisted:
+        return Recovered(observed.ledger)
+    known = work.with_certificates(observed.ledger)
+    revoked = tuple(work.revoked(known, [entry for _, lost in unlisted for entry in lost]))
+    return Recovered(replace(known.after(revoked)), (*map(_unknown, unknown), *_of_crls(unlisted)))
+
+
+def with_folder(known: Ledger, desired: Desired, observed: Observation, existing: Mapping[str, ExistingCa]) -> Ledger:
+    """`known` with every certificate that stands in the folder, whether or not records seem to be missing."""
+    return _Recovery(desired, observed, existing).with_certificates(known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recovery:
+    desired: Desired
+    observed: Observation
+    existing: Mapping[str, ExistingCa]
+
+    def is_unrecorded(self, asked: DesiredCertificate) -> bool:
+        there = self.observed.certificate(asked.paths.certificate).certificate
+        return there is not None and there.fingerprint(SHA256()).hex() not in self.observed.ledger.issued
+
+    def unlisted(self, one: DesiredCa) -> tuple[Revoked, ...]:
+        """What the CRL in place lists and the ledger knows nothing of."""
+        certificate = self._certificate(one)
+        seen = self.observed.crl(one.paths.crl)
+        if not one.signs_crl or certificate is None or seen.crl is None:
+            return ()
+        try:
+            found = revocations.unrecorded(self.observed.ledger, one.ca.name, seen.listed)
+        except Unreadable:
+            return ()
+        return found if found and crls.signed_by(seen.crl, certificate) else ()
+
+    def with_certificates(self, known: Ledger) -> Ledger:
+        issuers = {one.ca.name: self._certificate(one) for one in self.desired.cas}
+        found = (self._entry(asked, issuers) for asked in (*self.desired.of_cas(), *self.desired.of_parties()))
+        new = [one for one in found if one is not None and one.fingerprint_sha256 not in known.issued]
+        return known.with_issued(new) if new else known
+
+    def revoked(self, known: Ledger, listed: Iterable[Revoked]) -> Iterator[Revoked]:
+        """Whose certificate in place is listed goes without until somebody asks for another."""
+        in_place = {
+            (asked.ca, f"{there.serial_number:x}")
+            for asked in (*self.desired.of_cas(), *self.desired.of_parties())
+            if (there := self.observed.certificate(asked.paths.certificate).certificate) is not None
+        }
+        return (replace(one, replace=(one.ca, one.serial) not in in_place) for one in listed)
+
+    def _entry(self, asked: DesiredCertificate, issuers: Mapping[str, x509.Certificate | None]) -> Issued | None:
+        """What the ledger would say of a certificate that stands there, where the CA's key of today has signed it."""
+        there = self.observed.certificate(asked.paths.certificate).certificate
+        if there is None:
+            return None
+        signer = there if isinstance(asked, RootCertificate) else issuers.get(asked.issuer)
+        if signer is None or not chains.signed_by(there, signer):
+            return None
+        names = tuple(san.value for san in names_in(there)) if asked.address.role is not Role.CA else ()
+        return replace(entry(asked.address, asked.ca, there, keys.spki_sha256(signer)), names=names)
+
+    def _certificate(self, one: DesiredCa) -> x509.Certificate | None:
+        if (brought := self.existing.get(one.ca.name)) is not None:
+            return brought.certificate
+        return self.observed.certificate(one.paths.certificate).certificate
+
+
+def _unknown(asked: DesiredCertificate) -> Note:
+    return Note(
+        asked.address,
+        "is not in the state (.scaffold/): that was lost, and of what it had issued only what is in this folder can be "
+        f"revoked; put {LEDGER} back from a backup, or replace the CA by deleting its key",
+    )
+
+
+def _of_crls(unlisted: Iterable[tuple[DesiredCa, tuple[Revoked, ...]]]) -> Iterator[Note]:
+    for one, lost in unlisted:
+        said = (
+            f"lists {len(lost)} that the state (.scaffold/) does not know, and goes on listing them: "
+            f"put {LEDGER} back from a newer backup; without it they stay revoked, too"
+        )
+        yield Note(one.address.with_part(Part.CRL), said)
