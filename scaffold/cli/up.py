@@ -71,10 +71,9 @@ def run(
             with told(project.layout, placements):
                 for placed in placements.values():
                     ready = f"ready: {url(project, placed.server, placed.listen)}"
-                    print(f"{placed.server.name:<{width}} | {ready}", flush=True)
                     if (backend := placed.server.backend) is not None:
-                        there = f"passes requests on to {backend}: start your app there"
-                        print(f"{placed.server.name:<{width}} | {there}", flush=True)
+                        on_line(placed.server.name, f"passes requests on to {backend}: start your app there")
+                    print(f"{placed.server.name:<{width}} | {ready}", flush=True)
                 if any(placed.listen != placed.server.listen for placed in placements.values()):
                     print(MOVED, file=sys.stderr)
                 print("Press Ctrl-C to stop.", file=sys.stderr)

@@ -20,8 +20,9 @@ import pytest
 
 from scaffold.running.services import free_addresses
 from tests.cli.harness import in_process as scaffold
+from tests.cli.harness import scaffold, snapshot
 from tests.cli.harness import scaffold as spawned
-from tests.cli.harness import snapshot
+from tests.handshake.nginx_lab import until
 from tests.other_clock import command_at
 from tests.requirements import require_command
 from tests.unit.conftest import write_kind
@@ -83,11 +84,11 @@ def test_each_verb_begins_by_itself(tmp_path: Path) -> None:
 # init
 
 
-@pytest.mark.parametrize("example", ["minimal", "banking", "mtls-dotnet", "postgresql"])
+@pytest.mark.parametrize("example", ["minimal", "banking", "mtls-dotnet", "own-service", "postgresql"])
 def test_init_writes_an_example_that_is_valid(example: str, tmp_path: Path) -> None:
     assert scaffold("init", "--example", example, cwd=tmp_path).code == 0
     assert scaffold("validate", cwd=tmp_path).code == 0
-    laid = ["mtls-dotnet"] if example == "mtls-dotnet" else []
+    laid = {"mtls-dotnet": ["mtls-dotnet"], "own-service": ["app.py"]}.get(example, [])
     assert sorted(path.name for path in tmp_path.iterdir()) == [*laid, "topology.yaml"]
 
 
@@ -523,6 +524,29 @@ clients:"""
         scaffold("up", cwd=tmp_path).assert_clear_error("server.api cannot listen")
     scaffold("up", "--only", "client.cli", cwd=tmp_path).assert_clear_error("is no server", "server.api, server.other")
     scaffold("up", "--only", "server.othr", cwd=tmp_path).assert_clear_error("there is no server.othr", "server.other")
+
+
+def test_up_says_where_the_app_behind_a_front_is_to_be_started(tmp_path: Path) -> None:
+    require_command("nginx")
+    front, backend = free_addresses(2)
+    assert scaffold("init", "--example", "own-service", cwd=tmp_path).code == 0
+    file = tmp_path / "topology.yaml"
+    moved = file.read_text().replace("127.0.0.1:8443", str(front)).replace("127.0.0.1:5000", str(backend))
+    file.write_text(moved)
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    with up(tmp_path) as lines:
+        assert any(f"shop | passes requests on to {backend}: start your app there" in line for line in lines)
+        nobody = scaffold("call", "teller", "shop", cwd=tmp_path)
+        assert nobody.code == 1
+        assert "502" in nobody.err
+        environment = {**os.environ, "PORT": str(backend.port)}
+        with subprocess.Popen([sys.executable, "app.py"], cwd=tmp_path, env=environment) as app:
+            try:
+                until(lambda: scaffold("call", "teller", "shop", cwd=tmp_path).code == 0, within=60)
+                called = scaffold("call", "auditor", "shop", cwd=tmp_path)
+                assert called.json == {"caller": "spiffe://own-service/client/auditor", "roles": ["reader"]}
+            finally:
+                app.terminate()
 
 
 def test_up_finds_what_verify_finds(tmp_path: Path) -> None:

@@ -198,6 +198,15 @@ def test_a_request_arrives_as_it_was_sent(front: Front, app: App, method: str) -
     assert (arrived["X-Forwarded-Proto"], arrived["X-Forwarded-For"]) == ("https", "127.0.0.1")
 
 
+def test_an_answer_may_have_many_cookies(front: Front, app: App) -> None:
+    cookies = "".join(f"Set-Cookie: c{number}={'x' * 1000}\r\n" for number in range(12))
+    said = f"HTTP/1.1 200 OK\r\n{cookies}Content-Length: 2\r\nConnection: close\r\n\r\nok"
+    app.answers["/cookies"] = lambda connection, head: connection.sendall(said.encode())
+    answer = front.get("/cookies")
+    assert status_of(answer) == 200
+    assert len(re.findall(rb"(?i)set-cookie: c", answer)) == 12
+
+
 def echo_after_101(connection: socket.socket, head: bytes) -> None:
     if Arrived.of(head).all("Upgrade") != ["websocket"]:
         connection.sendall(b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
