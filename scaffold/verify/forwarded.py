@@ -91,10 +91,11 @@ class Told:
             return f"was told what the caller made up: {_some(lies)}"
         told: dict[str, list[str]] = {}
         for name, value in reached:
-            folded = name.lower().replace("_", "-")
             if _says_who(name):
-                told.setdefault(folded, []).append(value)
-            elif folded == "connection" and (named := [each for each in re.split(r"[,\s]+", value) if _says_who(each)]):
+                told.setdefault(name.lower(), []).append(value)
+            elif name.lower() == "connection" and (
+                named := [each for each in re.split(r"[,\s]+", value) if _says_who(each)]
+            ):
                 return f"was told to remove {_some(named)}"
         checks = {name: check for forward in self.forward for name, check in _CHECKS[forward](self.caller).items()}
         for name in dict.fromkeys((*checks, *told)):
