@@ -20,8 +20,8 @@ import pytest
 
 from scaffold.running.services import free_addresses
 from tests.cli.harness import in_process as scaffold
-from tests.cli.harness import scaffold, snapshot
 from tests.cli.harness import scaffold as spawned
+from tests.cli.harness import snapshot
 from tests.handshake.nginx_lab import until
 from tests.other_clock import command_at
 from tests.requirements import require_command
@@ -536,14 +536,14 @@ def test_up_says_where_the_app_behind_a_front_is_to_be_started(tmp_path: Path) -
     assert scaffold("apply", cwd=tmp_path).code == 0
     with up(tmp_path) as lines:
         assert any(f"shop | passes requests on to {backend}: start your app there" in line for line in lines)
-        nobody = scaffold("call", "teller", "shop", cwd=tmp_path)
+        nobody = spawned("call", "teller", "shop", cwd=tmp_path)
         assert nobody.code == 1
         assert "502" in nobody.err
         environment = {**os.environ, "PORT": str(backend.port)}
         with subprocess.Popen([sys.executable, "app.py"], cwd=tmp_path, env=environment) as app:
             try:
-                until(lambda: scaffold("call", "teller", "shop", cwd=tmp_path).code == 0, within=60)
-                called = scaffold("call", "auditor", "shop", cwd=tmp_path)
+                until(lambda: spawned("call", "teller", "shop", cwd=tmp_path).code == 0)
+                called = spawned("call", "auditor", "shop", cwd=tmp_path)
                 assert called.json == {"caller": "spiffe://own-service/client/auditor", "roles": ["reader"]}
             finally:
                 app.terminate()

@@ -73,7 +73,7 @@ def app(command: list[str], folder: Path, address: HostPort, environment: Mappin
         ) as running,
     ):
         try:
-            until(lambda: running.poll() is not None or is_listening(address), within=120)
+            until(lambda: running.poll() is not None or is_listening(address))
             assert running.poll() is None, log.read_text()
             yield
         finally:
