@@ -81,7 +81,7 @@ def app(command: list[str], folder: Path, address: HostPort, environment: Mappin
 
 
 def is_listening(address: HostPort) -> bool:
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=20)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=60)
     with contextlib.closing(connection), contextlib.suppress(OSError):
         connection.connect()
         return True

@@ -507,13 +507,13 @@ def ask(
         return answer
 
 
-WITHIN = 90.0
+WITHIN = 120.0
 """Seconds for anything that is awaited: a loaded machine is slow, and a test that passes never waits for it."""
 
 
-def until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool], within: float = WITHIN) -> None:
     """Try again until `condition` holds, with a breath between, for those who are to bring it about."""
-    deadline = time.monotonic() + WITHIN
+    deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.01)
