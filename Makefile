@@ -17,7 +17,7 @@ PINS := tests/constraints.txt
 WORKERS ?= 3
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make /make /p' Makefile
 
 demo: needs-demo
 	@sh tools/demo.sh "$(PYTHON)" "$(DEMO)"
