@@ -71,7 +71,8 @@ def launch(
         environment["UPSTREAM"] = str(callees[server.upstream])
     if app is not None:
         environment["BACKEND"] = str(app)
-    return Launch(server.name, folder, can.ready or "", environment, can.environment)
+    listens = tuple(one for one in (placed.listen, placed.health) if one is not None)
+    return Launch(server.name, folder, can.ready or "", environment, can.environment, listens=listens)
 
 
 def moved_callees(server: Server, placements: Placements) -> dict[str, HostPort]:

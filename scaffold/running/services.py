@@ -38,6 +38,11 @@ READY_WITHIN = 120.0
 STOP_WITHIN = 5.0
 """Seconds between TERM and KILL."""
 
+_LISTENS_WITHIN = 5.0
+"""Seconds from the ready line until the port must be taken: a program may hand it on to another process first."""
+
+_BETWEEN_LOOKS = 0.05
+
 KEPT_LINES = 200
 SHOWN_LINES = 8
 
@@ -61,6 +66,7 @@ class Launch:
     `environment` holds what is set on top of the little that is handed on (LISTEN, HEALTH, UPSTREAM, CALL_NAME).
     `inherits` are the patterns of what is handed on besides, as the kind declares them.
     `through` is a command that runs the one that follows it, such as nohup.
+    `listens` is where somebody must listen once it is ready: settings that a person has edited may lead elsewhere.
     """
 
     name: str
@@ -69,6 +75,7 @@ class Launch:
     environment: Mapping[str, str] = field(default_factory=dict)
     inherits: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
+    listens: tuple[HostPort, ...] = ()
 
 
 def environment(home: Path, extra: Mapping[str, str], inherits: Iterable[str] = ()) -> dict[str, str]:
@@ -123,6 +130,7 @@ class Service:
         self.name = launch.name
         self._on_end = on_end
         self._ready_line = re.compile(launch.ready)
+        self._listens = launch.listens
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._on_line = on_line
         self._settled = threading.Event()
@@ -181,13 +189,29 @@ class Service:
         return tuple(self._lines)[-SHOWN_LINES:]
 
     def wait_until_ready(self, deadline: float) -> None:
-        """Return once it has printed its ready line; `deadline` is on the clock of time.monotonic().
+        """Return once it has printed its ready line and listens; `deadline` is on the clock of time.monotonic().
 
-        Raises VerifyError with its last lines where it ends first or stays silent.
+        Raises VerifyError with its last lines where it ends first, stays silent, or listens elsewhere.
         """
         self._settled.wait(max(0.0, deadline - time.monotonic()))
         if not self._is_ready:
             raise VerifyError(self.epitaph(), hint="its own output says why; run its run.sh by hand to see all of it")
+        for address in self._listens:
+            self._check_listens(address)
+
+    def _check_listens(self, address: HostPort) -> None:
+        deadline = time.monotonic() + _LISTENS_WITHIN
+        while _taken(address) is None:
+            if not self.running:
+                raise VerifyError(self.epitaph(), hint="its own output says why")
+            if time.monotonic() > deadline:
+                raise VerifyError(
+                    f"{Address.server(self.name)} is ready, but nobody listens on {address}, as the topology says; "
+                    f"its last lines:{self._said()}",
+                    hint="where it listens belongs into the topology: take an edit of its settings back, "
+                    "or change `listen` (or `health`) there and apply",
+                )
+            time.sleep(_BETWEEN_LOOKS)
 
     def epitaph(self) -> str:
         """One sentence on how it ended or did not become ready, and its last lines."""
@@ -203,8 +227,10 @@ class Service:
                 fate = f"was ended by {signal.Signals(-status).name}"
             case _:
                 fate = f"ended with exit status {status}"
-        said = "".join(f"\n  {line}" for line in self.last_lines) or "\n  (it printed nothing)"
-        return f"{Address.server(self.name)} {fate}; its last lines:{said}"
+        return f"{Address.server(self.name)} {fate}; its last lines:{self._said()}"
+
+    def _said(self) -> str:
+        return "".join(f"\n  {line}" for line in self.last_lines) or "\n  (it printed nothing)"
 
     def signal(self, number: signal.Signals) -> None:
         """Send `number` to its whole process group; nothing happens where that is gone."""

@@ -489,6 +489,20 @@ def test_a_port_that_is_taken_is_a_clear_error(running: Path) -> None:
             assert "(process " in ended.err
 
 
+def test_a_server_whose_settings_were_edited_to_listen_elsewhere_is_named(made: Path, tmp_path: Path) -> None:
+    edited_one = tmp_path / "edited"
+    shutil.copytree(made, edited_one)
+    settings = edited_one / "shop/servers/api/settings.json"
+    (other,) = free_addresses(1)
+    edited, count = re.subn(r'("listen": ")[^"]+', rf"\g<1>{other}", settings.read_text())
+    assert count == 1
+    settings.write_text(edited)
+    for verb in ("up", "verify"):
+        ended = scaffold(verb, cwd=edited_one)
+        ended.assert_clear_error("server.api is ready, but nobody listens on 127.0.0.1:", "change `listen`")
+        assert f"ready: api on https://{other}" in ended.err
+
+
 def test_the_hint_of_a_taken_port_works(running: Path) -> None:
     with up(running, "--ports", "auto") as lines:
         (ready,) = (line for line in lines if "ready: https://" in line)

@@ -118,6 +118,29 @@ def test_one_that_stays_silent_is_named_and_stopped(project: Callable[..., Launc
     assert gone(service.pid)
 
 
+LISTENING = """
+exec {python} -c '
+import socket
+s = socket.create_server(("127.0.0.1", {port}))
+print("ready on {port}", flush=True)
+import time
+time.sleep(60)
+'
+"""
+
+
+def test_one_that_is_ready_and_listens_elsewhere_is_named(project: Callable[..., Launch]) -> None:
+    wanted, edited = free_addresses(2)
+    launch = project(LISTENING.format(python=sys.executable, port=edited.port))
+    with pytest.raises(VerifyError) as raised, Services() as services:
+        services.start([replace(launch, listens=(wanted,))])
+    assert f"server.accounts is ready, but nobody listens on {wanted}" in raised.value.message
+    assert f"ready on {edited.port}" in raised.value.message
+    assert "`listen`" in (raised.value.hint or "")
+    with Services() as services:
+        services.start([replace(launch, listens=(edited,))])
+
+
 def test_one_without_a_script_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with Services() as services, pytest.raises(VerifyError) as raised:
         services.start([Launch("accounts", tmp_path, READY)])
