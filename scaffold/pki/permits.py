@@ -84,6 +84,8 @@ class Finding:
     certificate: x509.Certificate
     words: Words
     field: str = "issuer"
+    name: San | None = None
+    """Of the leaf, where it is about that."""
 
     def __str__(self) -> str:
         return f"{rfc2253(self.certificate.subject) or 'the certificate'} {self.words}"
@@ -141,7 +143,8 @@ def _unknown_critical(certificate: x509.Certificate, is_anchor: bool) -> Words |
 def _weak_key(certificate: x509.Certificate, is_anchor: bool) -> Words | None:
     match certificate.public_key():
         case rsa.RSAPublicKey() as key if key.key_size < _LEAST_RSA_BITS:
-            return f"has an RSA key of {key.key_size} bits, which TLS libraries refuse: they ask for 2048"
+            asked = f"OpenSSL asks for {_LEAST_RSA_BITS:,}, others for {_COMMON_RSA_BITS:,}"
+            return f"has an RSA key of {key.key_size} bits, which TLS libraries refuse: {asked}"
         case dsa.DSAPublicKey() as key if key.key_size < _LEAST_DSA_BITS:
             return f"has a DSA key of {key.key_size} bits, which TLS libraries refuse"
         case ec.EllipticCurvePublicKey() as key if key.key_size < _LEAST_CURVE_BITS:
@@ -237,8 +240,8 @@ class Leaf:
 def forbidden(path: Path, leaf: Leaf) -> Iterator[Finding]:
     """What the path refuses of a leaf."""
     for certificate in path:
-        if (words := _forbids_name(certificate, leaf)) is not None:
-            yield Finding(certificate, words, "names")
+        if (forbids := _forbids_name(certificate, leaf)) is not None:
+            yield Finding(certificate, forbids[0], "names", forbids[1])
         if leaf.subject is not None and (words := _forbids_directory(certificate, leaf.subject)) is not None:
             yield Finding(certificate, words, "subject")
         if (words := _forbids_purpose(certificate, leaf.role)) is not None:
@@ -258,11 +261,11 @@ def forbidden_ca(path: Path, subject: x509.Name, between: int) -> Iterator[Findi
             yield Finding(certificate, _depth_words(length, deep))
 
 
-def _forbids_name(certificate: x509.Certificate, leaf: Leaf) -> Words | None:
+def _forbids_name(certificate: x509.Certificate, leaf: Leaf) -> tuple[Words, San] | None:
     constraints = constraints_of(certificate)
     for name in (*leaf.sans, *_taken_for_dns(leaf)):
         if (why := forbidden_by(constraints, name)) is not None:
-            return f'does not permit "{name.value}" below it: {why} (RFC 5280 4.2.1.10)'
+            return f'does not permit "{name.value}" below it: {why} (RFC 5280 4.2.1.10)', name
     return None
 
 
@@ -371,7 +374,8 @@ def _not_by_the_letter(certificate: x509.Certificate, *, is_anchor: bool) -> Wor
     says = {each.oid: each for each in certificate.extensions}
     if ExtensionOID.KEY_USAGE not in says:
         return "has no key usage (RFC 5280 4.2.1.3)"
-    if not says[ExtensionOID.BASIC_CONSTRAINTS].critical:
+    basic = says.get(ExtensionOID.BASIC_CONSTRAINTS)  # without any it is no CA, which `refusals` says
+    if basic is not None and not basic.critical:
         return "has basic constraints that are not critical (RFC 5280 4.2.1.9)"
     if ExtensionOID.SUBJECT_KEY_IDENTIFIER not in says:
         return "has no subject key identifier (RFC 5280 4.2.1.2)"

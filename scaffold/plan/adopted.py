@@ -23,7 +23,7 @@ from scaffold.pki import keys, permits, profiles
 from scaffold.pki.issue import BACKDATE
 from scaffold.pki.names import comparable, rfc2253
 from scaffold.plan import revocations
-from scaffold.plan.desired import Desired
+from scaffold.plan.desired import Desired, IssuedCertificate
 from scaffold.plan.model import Change, Work
 from scaffold.settings.peers import looked_up_issuers, needs_crls, peer_issuers
 from scaffold.store.brought import leaves
@@ -34,6 +34,7 @@ from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.mistakes import Mistakes, raise_all
 from scaffold.topology.model import Ca, Client, Party, RevocationCheck, Server, Topology
+from scaffold.topology.names import default_identity
 from scaffold.topology.notes import Note
 from scaffold.topology.publication import crl_url, published_name
 
@@ -116,11 +117,30 @@ def names_and_purposes(one: Adoption) -> Found:
 
 
 def _refused(one: Adoption, party: Party, said: str, finding: permits.Finding) -> TopologyError:
-    field = "external" if party.is_external else finding.field
-    place = one.t.place(party.address.role.section, party.name, field)
-    elsewhere = "ask its CA for another certificate of itself"
-    hint = "choose another issuer, or other names" if party.has_issued else elsewhere
-    return TopologyError(f"{said}: {finding}", place=place, hint=hint)
+    message = f"{said}: {finding}"
+    if party.is_external:
+        place = one.t.place(party.address.role.section, party.name, "external")
+        return TopologyError(message, place=place, hint="ask its CA for another certificate of itself")
+    if finding.name is not None and finding.name.value == _default_identity(one.t, party):
+        place = one.t.places.get(("trust_domain",)) or one.t.place("name")
+        hint = "set `trust_domain` to a domain that the CA permits, or give it a spiffe:// name of its own"
+        return TopologyError(message, place=place, hint=hint)
+    place = one.t.place(party.address.role.section, party.name, finding.field)
+    return TopologyError(message, place=place, hint=_CURES[finding.field])
+
+
+_CURES: Final[Mapping[str, str]] = {
+    "names": "choose another issuer, or other names",
+    "subject": "choose another issuer, or another subject",
+    "issuer": "choose another issuer: no other name helps; ask whoever made this CA for one whose extended key usage "
+    "has serverAuth and clientAuth, or for one without any",
+}
+"""By the field that a path forbids."""
+
+
+def _default_identity(t: Topology, party: Party) -> str:
+    """What it is called where it does not say."""
+    return default_identity(t.trust_domain, party.address.role.value, party.name)
 
 
 def cas_below(one: Adoption) -> Found:
@@ -275,6 +295,18 @@ def _revoked_in_path(
                 yield certificate, signer, entry
 
 
+def paths_that_issue_nothing(one: Adoption) -> Found:
+    """Where a certificate below is not there, so that it must be issued: a path that is not valid now, or revoked."""
+    for ca, brought in _each(one):
+        invalid = tuple(_invalid(brought, one.now))
+        below = (*one.desired.of_cas(), *one.desired.of_parties()) if invalid else ()
+        for asked in below:
+            is_below = isinstance(asked, IssuedCertificate) and graph.root_of(one.t, asked.issuer) is ca
+            if is_below and not one.observed.exists(asked.paths.certificate):
+                yield from (_not_issued(one.t, asked.address, ca, each) for each in invalid)
+                break
+
+
 def refuse_invalid(t: Topology, adopted: Mapping[str, ExistingCa], changes: Iterable[Change], now: datetime) -> None:
     """Raises TopologyError where `changes` issue below a path that is not valid now: nobody would believe it.
 
@@ -295,23 +327,33 @@ def _below_invalid(
         top = graph.root_of(t, issuer)
         if top.name not in adopted:
             continue
-        for certificate, signer, _ in _revoked_in_path(adopted[top.name]):
-            yield TopologyError(
-                f"{change.address} cannot be issued below {top.address}: the CRL of {rfc2253(signer.subject)} "
-                f"lists {rfc2253(certificate.subject)}",
-                place=t.place("cas", top.name, "existing"),
-                hint="bring another CA: this one is revoked",
-            )
-        for certificate in adopted[top.name].path:
-            begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-            if begins - BACKDATE <= now < ends:
-                continue
-            when = f"begins on {_moment(begins)}" if begins > now else f"ended on {_moment(ends)}"
-            yield TopologyError(
-                f"{change.address} cannot be issued below {top.address}: {rfc2253(certificate.subject)} {when}",
-                place=t.place("cas", top.name, "existing"),
-                hint="bring a certificate of it that is valid now" if begins <= now else "wait, or look at the clock",
-            )
+        yield from (_not_issued(t, change.address, top, each) for each in _invalid(adopted[top.name], now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Invalid:
+    """Why nothing can be issued below a path, and what helps."""
+
+    words: str
+    hint: str
+
+
+def _invalid(brought: ExistingCa, now: datetime) -> Iterator[_Invalid]:
+    for certificate, signer, _ in _revoked_in_path(brought):
+        words = f"the CRL of {rfc2253(signer.subject)} lists {rfc2253(certificate.subject)}"
+        yield _Invalid(words, "bring another CA: this one is revoked")
+    for certificate in brought.path:
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if begins - BACKDATE <= now < ends:
+            continue
+        when = f"begins on {_moment(begins)}" if begins > now else f"ended on {_moment(ends)}"
+        hint = "bring a certificate of it that is valid now" if begins <= now else "wait, or look at the clock"
+        yield _Invalid(f"{rfc2253(certificate.subject)} {when}", hint)
+
+
+def _not_issued(t: Topology, address: Address, ca: Ca, why: _Invalid) -> TopologyError:
+    message = f"{address} cannot be issued below {ca.address}: {why.words}"
+    return TopologyError(message, place=t.place("cas", ca.name, "existing"), hint=why.hint)
 
 
 _ISSUES: Final = frozenset({Work.NEW_KEY, Work.ISSUE})
@@ -358,8 +400,9 @@ def _crls_lacking(one: Adoption, party: Party, issuer: str, ca: Ca, brought: Exi
             continue
         lists = brought.crls_of(signer)
         if not lists:
-            left = f": {'; '.join(brought.left_out)}" if brought.left_out else ""
-            yield _no_crl(one, party, ca, f"{rfc2253(signer.subject)} has none{left}")
+            where = (ca.existing.crl or ca.existing.chain_crl) if ca.existing is not None else None
+            left = f"; in {where} there is {', and '.join(brought.left_out)}" if brought.left_out else ""
+            yield _no_crl(one, party, ca, f"there is no CRL of {rfc2253(signer.subject)}{left}")
         elif not any(crls.covers(each, ca=certificate != "leaf", points=points) for each in lists):
             what = "those below it" if certificate == "leaf" else "CAs"
             yield _no_crl(one, party, ca, f"that of {rfc2253(signer.subject)} says nothing of {what} (RFC 5280 5.2.5)")
@@ -488,6 +531,7 @@ _CHECKS: Final[tuple[Callable[[Adoption], Found], ...]] = (
     crl_signed_here,
     crls_without_end,
     crl_shrinks,
+    paths_that_issue_nothing,
     left_out,
     dates,
     revoked_elsewhere,

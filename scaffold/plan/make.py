@@ -115,8 +115,8 @@ def _check(
     of_kinds: tuple[Note, ...] = ()
     on_adopted: tuple[Note, ...] = ()
     for ca in (ca for ca in t.cas.values() if ca.existing is not None):
-        with mistakes.gathering():
-            adopted[ca.name] = existing.load(t, ca)
+        if (found := existing.read(t, ca, mistakes)) is not None:
+            adopted[ca.name] = found
     with mistakes.gathering():
         of_kinds = limits.check(t, kinds)
     if t.reproducible is not None:

@@ -22,27 +22,30 @@ from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import Ca, Client, Party, Topology
 
 
-def read(t: Topology, ca: Ca) -> ExistingCa:
-    """Reads what `ca.existing` names.
+def read(t: Topology, ca: Ca, mistakes: Mistakes) -> ExistingCa | None:
+    """What `ca.existing` names, as far as its certificates lead to a root and can be understood; else None.
 
-    Raises TopologyError for what cannot serve, with the place in the YAML of each of its files that cannot.
+    What is wrong with any of its files goes to `mistakes`, with the place in the YAML.
     """
     existing = ca.existing
     if existing is None:
         raise ValueError(f"{ca.address} is made here")
-    certificate = _certificate(t, ca, existing.certificate)
-    mistakes, encrypted = Mistakes(), False
-    path: chains.Path = (certificate,)
-    found: bytes | None = None
+    certificate: x509.Certificate | None = None
+    path: chains.Path = ()
+    encrypted, found = False, None
     left_out: tuple[str, ...] = ()
+    with mistakes.gathering():
+        certificate = _certificate(t, ca, existing.certificate)
     if existing.key is not None:
         with mistakes.gathering():
             encrypted = _check_key(t, ca, existing.key, certificate)
     with mistakes.gathering():
         path = _path(t, ca, certificate)
-        mistakes.add_all(_refusals(t, ca, path))
+    mistakes.add_all(_refusals(t, ca, path))
+    with mistakes.gathering():
         found, left_out = _crls(t, ca, path)
-    mistakes.check()
+    if certificate is None or any(permits.not_understood(one) is not None for one in path[1:]) or not path:
+        return None
     return ExistingCa(certificate, path[1:], encrypted, found, left_out)
 
 
@@ -84,13 +87,13 @@ def _certificate(t: Topology, ca: Ca, path: Path) -> x509.Certificate:
     return found
 
 
-def _pool(t: Topology, ca: Ca) -> tuple[tuple[x509.Certificate, ...], tuple[str, ...]]:
-    """What may stand above it, from both files; and what is the matter with those that cannot be understood."""
+def _pool(t: Topology, ca: Ca, *fields: str) -> tuple[tuple[x509.Certificate, ...], tuple[str, ...]]:
+    """What may stand above it, from these files; and what is the matter with those that cannot be understood."""
     existing = ca.existing
     found: list[x509.Certificate] = []
     problems: list[str] = []
     for field, path in (("certificate", existing.certificate), ("chain", existing.chain)) if existing else ():
-        if path is None:
+        if path is None or field not in fields:
             continue
         try:
             each = bundles.parse_certificates(_read(t, ca, field, path))
@@ -105,9 +108,15 @@ def _pool(t: Topology, ca: Ca) -> tuple[tuple[x509.Certificate, ...], tuple[str,
     return tuple(found), tuple(problems)
 
 
-def _path(t: Topology, ca: Ca, certificate: x509.Certificate) -> chains.Path:
-    """Of several ways up to a root, the one that works for most; of these, the one that ends last."""
-    pool, problems = _pool(t, ca)
+def _path(t: Topology, ca: Ca, certificate: x509.Certificate | None) -> chains.Path:
+    """Of several ways up to a root, the one that works for most; of these, the one that ends last.
+
+    Without a certificate there is none, and its chain is read all the same: it may be wrong as well.
+    """
+    if certificate is None:
+        _pool(t, ca, "chain")
+        return ()
+    pool, problems = _pool(t, ca, "certificate", "chain")
     try:
         paths = chains.paths_to_roots(certificate, pool)
     except PkiError as error:
@@ -143,8 +152,8 @@ def _below(t: Topology, ca: Ca) -> Iterator[Leaf]:
 # --- The key ------------------------------------------------------------------------------------------------------
 
 
-def _check_key(t: Topology, ca: Ca, path: Path, certificate: x509.Certificate) -> bool:
-    """Whether the key is encrypted; if not, that it is the certificate's."""
+def _check_key(t: Topology, ca: Ca, path: Path, certificate: x509.Certificate | None) -> bool:
+    """Whether the key is encrypted; if not, that it is the certificate's, where that can be read."""
     pem = _read(t, ca, "key", path)
     if keys.is_encrypted(pem):
         if ca.key_password is None:
@@ -152,9 +161,11 @@ def _check_key(t: Topology, ca: Ca, path: Path, certificate: x509.Certificate) -
             raise _wrong(t, ca, "key", f"{path} is encrypted", hint)
         return True
     try:
-        same = keys.public_of(pem) == keys.spki(certificate)
+        same = keys.public_of(pem) == keys.spki(certificate) if certificate is not None else None
     except Unreadable as error:
         raise _wrong(t, ca, "key", f"{path} is {error}", "name the file with its private key, in PEM") from error
+    if certificate is None:
+        return False
     if not same:
         hint = "name the key that its certificate is for, or that key's certificate"
         raise _wrong(t, ca, "key", f"{path} is not the key of the certificate", hint)
@@ -197,7 +208,7 @@ def _of_no_use(crl: Crl, path: chains.Path) -> str | None:
     except ValueError:
         return "a CRL whose issuer cannot be read"
     if issuer not in {comparable(one.subject) for one in path}:
-        return f"a CRL that {name} has signed, which is none of these CAs (one CA cannot sign for another here)"
+        return f"a CRL of {name}, which is no CA of this chain (one CA cannot sign for another here)"
     signers = [one for one in path if crls.signed_by(crl, one)]
     if not signers:
         return f"a CRL of {name} that the key in its certificate has not signed"

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from scaffold.store.existing_ca import ExistingCa
+from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import Ca, Topology
 
 
 def load(t: Topology, ca: Ca) -> ExistingCa:
     """Reads what `ca.existing` names. Raises TopologyError, with the place in the YAML, for what cannot serve."""
-    from scaffold.store.brought import read
+    mistakes = Mistakes()
+    found = read(t, ca, mistakes)
+    mistakes.check()
+    if found is None:
+        raise ValueError(f"{ca.address} cannot be read, and no mistake says why")
+    return found
 
-    return read(t, ca)
+
+def read(t: Topology, ca: Ca, mistakes: Mistakes) -> ExistingCa | None:
+    """The same, with what is wrong among `mistakes`: what its certificates say can be judged beside a wrong key."""
+    from scaffold.store import brought
+
+    return brought.read(t, ca, mistakes)

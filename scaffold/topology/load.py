@@ -120,7 +120,17 @@ def _topology(values: Values, places: Places, source: Path, mistakes: Mistakes, 
     entities = _Entities(values, places, mistakes, suggest)
     cas = {ca: entities.ca(ca, own) for ca, own in entities.cas.items()}
     empty: Mapping[str, Any] = MappingProxyType({})
-    t = Topology(name, source, MappingProxyType(cas), empty, empty, publish, entities.reproducible, places)
+    t = Topology(
+        name,
+        source,
+        MappingProxyType(cas),
+        empty,
+        empty,
+        publish,
+        entities.reproducible,
+        places,
+        trust_domain=entities.trust_domain,
+    )
     check = rules.Check(mistakes, entities.wrong)
     check.cas(t)
 
@@ -155,7 +165,7 @@ class _Entities:
     """
 
     def __init__(self, values: Values, places: Places, mistakes: Mistakes, suggest: Suggest) -> None:
-        self._trust_domain: str = values.get("trust_domain") or values.get("name", _NO_NAME)
+        self.trust_domain: str = values.get("trust_domain") or values.get("name", _NO_NAME)
         self._publish = _publish(values)
         self.reproducible: Reproducible | None = values.get("reproducible")
         self._asks_for_reproducible = self.reproducible is not None or _is_wrong(values, "reproducible")
@@ -340,7 +350,7 @@ class _Entities:
             key=language.KEY_DEFAULT,
             lifetime=language.LEAF_LIFETIME,
             renew_before=language.RENEW_DEFAULT,
-            identity=existing.identity or names.default_identity(self._trust_domain, "client", name),
+            identity=existing.identity or names.default_identity(self.trust_domain, "client", name),
             existing=existing,
             **_edges(values),
             **_as_read(values, PROJECT_FIELDS),
@@ -463,7 +473,7 @@ class _Entities:
         sans: tuple[San, ...] = values.get("names", ())
         identities = [san.value for san in sans if names.is_identity(san)]
         if not identities:
-            return names.default_identity(self._trust_domain, role, name), sans
+            return names.default_identity(self.trust_domain, role, name), sans
         if len(identities) > 1:
             index = [i for i, san in enumerate(sans) if names.is_identity(san)][1]
             place = self._places.get((f"{role}s", name, "names", index)) or self._places[(f"{role}s", name)]

@@ -438,7 +438,7 @@ class Reproducible:
 class Topology:
     """The whole file. `places` says where a value stands, by paths such as `("servers", "accounts", "names", 0)`.
 
-    `text` is what stands in it.
+    `text` is what stands in it. `trust_domain` is that of default identities.
     """
 
     name: str
@@ -450,6 +450,7 @@ class Topology:
     reproducible: Reproducible | None = None
     places: Mapping[tuple[str | int, ...], Place] = field(default_factory=lambda: MappingProxyType({}), compare=False)
     text: bytes = field(default=b"", compare=False, repr=False)
+    trust_domain: str = ""
 
     @cached_property
     def callers(self) -> Mapping[str, tuple[Party, ...]]:

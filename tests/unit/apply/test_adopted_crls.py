@@ -58,14 +58,17 @@ def test_with_the_crls_of_the_chain_openssl_lets_the_leaves_in(adopting, lists, 
 @pytest.mark.parametrize(
     ("lists", "why"),
     [
-        ([crl(CA)], "CN=Partner Root has none"),
-        ([crl(ROOT)], "CN=Partner CA has none"),
-        ([crl(OTHER)], "CN=Partner Root has none: a CRL that CN=Other CA has signed"),
+        ([crl(CA)], "there is no CRL of CN=Partner Root"),
+        ([crl(ROOT)], "there is no CRL of CN=Partner CA"),
+        (
+            [crl(OTHER)],
+            "no CRL of CN=Partner Root; in .* there is a CRL of CN=Other CA, which is no CA of this",
+        ),
         ([crl(CA), crl(ROOT, scope=FROM_USERS)], "that of CN=Partner Root says nothing of CAs"),
         ([crl(CA, scope=FROM_CAS), crl(ROOT)], "that of CN=Partner CA says nothing of those below it"),
         ([crl(CA, scope=ELSEWHERE), crl(ROOT)], "that of CN=Partner CA says nothing of those below it"),
-        ([crl(CA, scope=scope(indirect_crl=True)), crl(ROOT)], "CN=Partner CA has none: .*indirect"),
-        ([crl(CA, more=[(x509.DeltaCRLIndicator(1), True)]), crl(ROOT)], "CN=Partner CA has none: .*delta"),
+        ([crl(CA, scope=scope(indirect_crl=True)), crl(ROOT)], "no CRL of CN=Partner CA; in .*indirect"),
+        ([crl(CA, more=[(x509.DeltaCRLIndicator(1), True)]), crl(ROOT)], "no CRL of CN=Partner CA; in .*delta"),
     ],
     ids=["root lacks", "own lacks", "stranger", "root of users", "own of CAs", "elsewhere", "indirect", "delta"],
 )
@@ -81,7 +84,7 @@ def test_where_openssl_would_find_none_plan_refuses(adopting, lists, why):
 
 def test_a_crl_that_was_brought_for_a_ca_with_its_chain_must_come_with_those_above(adopting):
     adopting.bring(CA, [ROOT])
-    assert "CN=Partner Root has none" in str(adopting.refusal())
+    assert "there is no CRL of CN=Partner Root" in str(adopting.refusal())
 
 
 @pytest.mark.parametrize("server", ["nginx", "python"])
@@ -114,7 +117,7 @@ def test_what_was_revoked_here_is_listed_beside_the_lists_from_above(adopting):
 
 def test_lists_from_above_alone_are_not_enough_where_the_own_is_not_signed_here(adopting):
     adopting.bring(CA, [ROOT], [crl(CA)], field="chain_crl")
-    assert "CN=Partner Root has none: a CRL of CN=Partner CA itself" in str(adopting.refusal())
+    assert re.search("no CRL of CN=Partner Root; in .* there is a CRL of CN=Partner CA itself", str(adopting.refusal()))
 
 
 def test_a_list_of_users_alone_does_not_cover_a_ca_of_ours(adopting):

@@ -13,7 +13,7 @@ from scaffold.pki import keys
 from scaffold.pki.randomness import OPERATING_SYSTEM
 from scaffold.plan.model import Action
 from scaffold.topology.model import KeyType
-from tests.unit.adopting import NOW, Adopting, Made, Spec, crl, make, name, without_end
+from tests.unit.adopting import NOW, Adopting, Made, Spec, crl, key_pem, make, name, without_end
 
 ROOT = make(Spec("Partner Root", index=1))
 CA = make(Spec(), ROOT)
@@ -266,7 +266,7 @@ def test_a_crl_that_never_ends_is_noted(adopting):
 
 def test_crls_that_serve_nobody_are_noted(adopting):
     adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT), crl(make(Spec("Other", index=2)))])
-    assert said(adopting, "a CRL that CN=Other has signed, which is none of these CAs")
+    assert said(adopting, "a CRL of CN=Other, which is no CA of this chain")
     adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT)])
     assert not said(adopting, "left out")
 
@@ -374,3 +374,84 @@ clients:
         "client.teller.certificate",
         "client.third.certificate",
     ]
+
+
+# --- Each of them hides none of the others -------------------------------------------------------------------------
+
+EKU = x509.oid.ExtendedKeyUsageOID
+
+
+def everything_wrong(adopting: Adopting, *, ends: timedelta = timedelta(days=-1)) -> list[ScaffoldError]:
+    """A CA with another key, other names and purposes than are asked for, that has ended and has no CRL of its own."""
+    root = make(Spec("Corp Root", index=7))
+    only = x509.NameConstraints([x509.DNSName("corp.example")], None)
+    adopting.bring(make(Spec(names=only, purposes=(EKU.CODE_SIGNING,), ends=ends), root), [root], [crl(root)])
+    (adopting.household.folder / "ca.key").write_bytes(key_pem(make(Spec(index=8))))
+    adopting.ask(check=", check_revocation: crl")
+    adopting.write()
+    with pytest.raises(TopologyErrors) as caught:
+        adopting.household.plan()
+    return list(caught.value.errors)
+
+
+def test_a_wrong_key_hides_neither_names_nor_purposes_nor_dates_nor_crls(adopting):
+    found = everything_wrong(adopting)
+    told = [error.message for error in found]
+    assert any("ca.key is not the key of the certificate" in message for message in told)
+    assert any("there is no CRL of CN=Partner CA" in message for message in told)
+    assert any('does not permit "localhost"' in message for message in told)
+    assert any("its extended key usage is codeSigning" in message for message in told)
+    assert any("CN=Partner CA ended on" in message for message in told)
+    places = [(error.place.line, error.place.column) for error in found]
+    assert places == sorted(places)
+    in_force = everything_wrong(adopting, ends=timedelta(days=300))
+    assert len(in_force) == len(found) - 1
+    assert not any("ended on" in error.message for error in in_force)
+
+
+def test_all_files_that_are_missing_are_told_at_once(adopting):
+    adopting.ask(brought=", chain: chain.pem, crl: ca.crl")
+    adopting.write()
+    with pytest.raises(TopologyErrors) as caught:
+        adopting.household.plan()
+    told = [error.message for error in caught.value.errors]
+    assert [message.rpartition("/")[2] for message in told] == [
+        f"{name} is not there" for name in ("ca.pem", "ca.key", "chain.pem", "ca.crl")
+    ]
+
+
+def test_a_chain_is_read_beside_a_certificate_that_cannot_be(adopting):
+    adopting.bring(make(Spec()), [make(Spec("Other"))])
+    for file in ("ca.pem", "chain.pem"):
+        (adopting.household.folder / file).write_text("junk")
+    adopting.write()
+    with pytest.raises(TopologyErrors) as caught:
+        adopting.household.plan()
+    assert ["ca.pem" in caught.value.errors[0].message, "chain.pem" in caught.value.errors[1].message] == [True] * 2
+
+
+def test_the_hint_of_a_purpose_speaks_of_no_names(adopting):
+    adopting.bring(make(Spec(purposes=(EKU.CODE_SIGNING,))))
+    adopting.write()
+    with pytest.raises(TopologyErrors) as caught:
+        adopting.household.plan()
+    hints = {error.hint for error in caught.value.errors}
+    assert len(hints) == 1
+    (hint,) = hints
+    assert "no other name helps" in hint
+    assert "extended key usage has serverAuth and clientAuth" in hint
+
+
+def test_an_identity_that_nobody_gave_points_to_the_trust_domain(adopting):
+    only = x509.NameConstraints([x509.UniformResourceIdentifier("corp.example")], None)
+    adopting.bring(make(Spec(names=only)))
+    refusal = adopting.refusal()
+    assert "`trust_domain`" in refusal.hint
+    assert refusal.place.text.startswith("name: bank")
+    adopting.ask(names='localhost, "spiffe://other.example/accounts"')
+    adopting.write()
+    with pytest.raises(TopologyErrors) as caught:
+        adopting.household.plan()
+    own = next(error for error in caught.value.errors if "server.accounts" in error.message)
+    assert own.hint == "choose another issuer, or other names"
+    assert "names: [localhost" in own.place.text
