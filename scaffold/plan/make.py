@@ -12,7 +12,7 @@ from scaffold.issuers.port import Mounted
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import crl as crls
-from scaffold.plan import clock, passwords, recovery
+from scaffold.plan import clock, named_files, passwords, recovery
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
@@ -112,11 +112,14 @@ def _check(
     """The adopted CAs, and the plan's notes. Raises TopologyError for all at once that cannot be."""
     t, mistakes = desired.topology, Mistakes()
     adopted: dict[str, ExistingCa] = {}
+    on_files: tuple[Note, ...] = ()
     of_kinds: tuple[Note, ...] = ()
     on_adopted: tuple[Note, ...] = ()
     for ca in (ca for ca in t.cas.values() if ca.existing is not None):
         if (found := existing.read(t, ca, mistakes)) is not None:
             adopted[ca.name] = found
+    with mistakes.gathering():
+        on_files = named_files.check(t, observed.layout)
     with mistakes.gathering():
         of_kinds = limits.check(t, kinds)
     if t.reproducible is not None:
@@ -125,7 +128,7 @@ def _check(
     with mistakes.gathering():
         on_adopted = _on_adopted(desired, adopted, kinds, observed, now)
     mistakes.check()
-    return adopted, (*of_kinds, *notes(t), *on_adopted, *passwords.for_git(t))
+    return adopted, (*of_kinds, *notes(t), *on_files, *on_adopted, *passwords.for_git(t))
 
 
 def _check_reproducible(desired: Desired, adopted: Mapping[str, ExistingCa]) -> None:
