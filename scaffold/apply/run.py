@@ -49,8 +49,11 @@ def apply(
     wait: float = 0,
     waiting: Callable[[str], None] | None = None,
     randomness: Randomness = OPERATING_SYSTEM,
+    saved: str | None = None,
 ) -> Outcome:
     """Carries out a plan on the folder that it was made for, with all that it was worked out from.
+
+    `saved` names the saved plan that this is, for the ledger.
 
     Passwords are had before anything is written, and what the plan saw is compared with what stands there once nobody
     else writes. `wait`: how many seconds to wait for another apply, after telling `waiting` who that is. Raises Locked,
@@ -66,6 +69,8 @@ def apply(
         _check_unchanged(context, plan)
         _prepare(context)
         _carry_out(context, plan)
+        if saved is not None:
+            context.record.applied(saved)
         _remember(context, planned.memo)
     undone = tuple(change for change in plan.changes if change.action is Action.CONFLICT)
     return Outcome(tuple(change for change in plan.changes if change.action is not Action.CONFLICT), undone)

@@ -15,6 +15,7 @@ from scaffold.errors import Overtaken, PlanError
 if TYPE_CHECKING:
     from scaffold.cli.project import Project
     from scaffold.plan.make import Planned
+    from scaffold.plan.saved import Saved
 
 
 def run(
@@ -37,8 +38,10 @@ def run(
     from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project
     from scaffold.plan.make import look, plan_all
+    from scaffold.plan.saved import check_same
 
     project = open_project(file, out)
+    saved = _saved(plan_file, overwrite) if plan_file is not None else None
     moment, given_up = now(), [project.address(text) for text in overwrite or ()]
 
     def make(project: Project, overtaken: Overtaken | None) -> Planned:
@@ -47,17 +50,16 @@ def run(
         known = project.remembered(refresh=refresh)
         basis = look(project.topology, project.kinds, project.layout, moment, remembered=known)
         planned = plan_all(basis, overwrite=given_up)
-        if plan_file is not None:
-            _check_saved(plan_file, planned, overwrite)
+        if saved is not None:
+            check_same(saved, planned)
         return planned
 
-    carry_out(project, make, yes=yes, json=json)
+    carry_out(project, make, yes=yes, json=json, saved=saved.digest if saved is not None else None)
 
 
-def _check_saved(plan_file: Path, today: Planned, overwrite: Sequence[str] | None) -> None:
-    """Raise PlanError unless the saved plan is the one that would be made now."""
-    from scaffold.plan.saved import check_same, load_plan
+def _saved(plan_file: Path, overwrite: Sequence[str] | None) -> Saved:
+    from scaffold.plan.saved import load_plan
 
     if overwrite:
         raise PlanError("a saved plan is carried out as it is", hint="leave out --overwrite, or leave out the plan")
-    check_same(load_plan(plan_file), today)
+    return load_plan(plan_file)

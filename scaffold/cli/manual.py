@@ -157,6 +157,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
             "certificates": "`address`, `serial`, `not_before`, `not_after`, `state`, `detail`, …",
             "crls": "`address`, `number`, `entries`, `this_update`, `next_update`, `state`, `detail`",
             "revoked": "what was revoked, and who refuses and accepts it",
+            "notes": "what is to be said of a state that was lost",
         },
     ),
     "renew": Manual("scaffold renew client.cli", dict([_LEFT_UNDONE]), _OUTCOME, addresses=True),

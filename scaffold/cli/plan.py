@@ -20,18 +20,26 @@ def run(
     check: Annotated[bool, typer.Option("--check", help="Exit with 3 where something is to do.")] = False,
     save: Annotated[Path | None, typer.Option("--save", metavar="PLAN", help="Save the plan for `apply PLAN`.")] = None,
     all_changes: Annotated[bool, typer.Option("--all", help="Show each of many changes that are alike.")] = False,
+    no_keys: Annotated[
+        bool, typer.Option("--no-keys", help="Where private keys are not at hand: one that is missing is no change.")
+    ] = False,
     refresh: Refresh = False,
 ) -> None:
     """Plan, print, and save where that is asked for."""
+    if no_keys and save is not None:
+        said = "apply needs the keys, and would plan otherwise: save a plan where they are"
+        raise typer.BadParameter(said, param_hint="--no-keys")
     from scaffold.cli.project import open_project
-    from scaffold.plan.make import look, plan_all
+    from scaffold.plan.make import look, plan_all, plan_as_it_stands
     from scaffold.view.plan import diff_lines, plan_lines
     from scaffold.view.reproducible import test_keys_lines
     from scaffold.view.terminal import show
 
     project, moment = open_project(file, out), now()
     known = project.remembered(refresh=refresh)
-    planned = plan_all(look(project.topology, project.kinds, project.layout, moment, remembered=known))
+    basis = look(project.topology, project.kinds, project.layout, moment, remembered=known, keys_away=no_keys)
+    # A certificate from elsewhere whose key is away cannot be judged: it stays as it is.
+    planned = plan_as_it_stands(basis) if no_keys else plan_all(basis)
     plan = planned.plan
     if save is not None:
         from scaffold.plan.saved import save_plan

@@ -41,11 +41,12 @@ def carry_out(
     json: bool,
     idle: str | None = None,
     consented: Callable[[], None] = _nothing,
+    saved: str | None = None,
 ) -> None:
     """Make the plan, show it, ask unless `yes`, and apply it; exit with 4 where a person's edit stood in the way.
 
     `idle` is said where nothing was to do; without it, that all is as the topology says. `consented` is called once,
-    when nothing is asked any more and before anything is written.
+    when nothing is asked any more and before anything is written. `saved` names the saved plan that this is.
     """
     waiting = [consented]
 
@@ -57,14 +58,14 @@ def carry_out(
     overtaken: Overtaken | None = None
     for _ in range(ATTEMPTS - 1):
         try:
-            _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle, consent=consent)
+            _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle, consent=consent, saved=saved)
         except Overtaken as error:
             overtaken = error
             typer.echo(f"{_what(project, error)} has changed meanwhile: planning again …", err=True)
             project = reopened(project)
         else:
             return
-    _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle, consent=consent)
+    _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle, consent=consent, saved=saved)
 
 
 def _what(project: Project, overtaken: Overtaken) -> str:
@@ -75,7 +76,14 @@ def _what(project: Project, overtaken: Overtaken) -> str:
 
 
 def _carry_out(
-    project: Project, planned: Planned, *, yes: bool, json: bool, idle: str | None, consent: Callable[[], None]
+    project: Project,
+    planned: Planned,
+    *,
+    yes: bool,
+    json: bool,
+    idle: str | None,
+    consent: Callable[[], None],
+    saved: str | None,
 ) -> None:
     from scaffold.apply import apply
     from scaffold.pki.randomness import OPERATING_SYSTEM
@@ -113,6 +121,7 @@ def _carry_out(
             wait=WAIT,
             waiting=lambda holder: typer.echo(f"Waiting for another scaffold: {holder} …", err=True),
             randomness=source_of(project.topology, secrets) if plan.changes else OPERATING_SYSTEM,
+            saved=saved,
         )
     if json:
         typer.echo(programs.outcome_json(plan, outcome, revoked))

@@ -504,6 +504,8 @@ class _Diff:
         if pfx is None or (not reissued and not self.observed.exists(one.paths.own.certificate)):
             return
         address, path = one.party.address.with_part(Part.BUNDLE), one.paths.bundle
+        if self.observed.keys_away and not reissued and not self.observed.exists(path):
+            return
         reason = self._bundle_reason(one, reissued)
         if reason is None:
             return
@@ -645,17 +647,20 @@ class _Diff:
 
     def _examine(self, asked: DesiredCertificate, issuer: Generation | None) -> Examined:
         certificate = self.observed.certificate(asked.paths.certificate)
-        key = self._key(asked)
+        key = self._key(asked, certificate.certificate)
         spki = self._known_spki(asked, key, certificate.certificate)
         asked_for = asked.address in self.resolved.renewed
         reproducible = self.desired.topology.reproducible is not None
         return Examined(asked, certificate, key, spki, issuer, self.ledger, self.now, asked_for, reproducible)
 
-    def _key(self, asked: DesiredCertificate) -> SeenKey:
-        """The key that is there, or that of a request."""
+    def _key(self, asked: DesiredCertificate, certificate: x509.Certificate | None) -> SeenKey:
+        """The key that is there, or that of a request; one that is away is taken for the certificate's."""
         if isinstance(asked, IssuedCertificate) and asked.on_request:
             return SeenKey(True, keys.spki(self.brought.requests[asked.address.entity]))
-        return self.observed.key(asked.paths.key)
+        key = self.observed.key(asked.paths.key)
+        if self.observed.keys_away and not key.present and certificate is not None:
+            return SeenKey(True, keys.spki(certificate))
+        return key
 
     def _known_spki(
         self, asked: DesiredCertificate, key: SeenKey, certificate: x509.Certificate | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -18,10 +18,11 @@ from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
 from scaffold.plan.intents import Intent
 from scaffold.plan.memo import Memo
-from scaffold.plan.model import Plan
+from scaffold.plan.model import Change, Plan
 from scaffold.plan.notes import notes
 from scaffold.plan.projects import Resolution
 from scaffold.plan.recovery import Recovered
+from scaffold.plan.signers import signing
 from scaffold.store import existing
 from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
@@ -85,18 +86,21 @@ def look(
     issuers: Mounted | None = None,
     generations: Generations = ONE_EACH,
     remembered: Remembered | None = None,
+    *,
+    keys_away: bool = False,
 ) -> Basis:
     """Looks at all that a plan needs; no password is asked for.
 
     `kinds` is by the address of each server and client; what a kind cannot enforce is refused. `issuers` issue in the
     place of CAs' keys on disk; `generations` are those of CAs with more than one. What is `remembered` spares work, and
-    changes no answer. The moment of a reproducible topology is its own, whatever `now` is. Raises TopologyError for all
-    at once that the topology asks for and that cannot be, StoreError, KindError, PkiError.
+    changes no answer. `keys_away`: a private key that is not there is no difference. The moment of a reproducible
+    topology is its own, whatever `now` is. Raises TopologyError for all at once that the topology asks for and that
+    cannot be, StoreError, KindError, PkiError.
     """
     mounted = issuers or {}
     if t.reproducible is not None:
         now = t.reproducible.at
-    observed = Observation(layout)
+    observed = Observation(layout, keys_away=keys_away)
     observed.check_topology(t.name)
     observed.ledger.check()
     desired = desire(t, mounted, generations)
@@ -116,7 +120,7 @@ def _check(
     of_kinds: tuple[Note, ...] = ()
     on_adopted: tuple[Note, ...] = ()
     for ca in (ca for ca in t.cas.values() if ca.existing is not None):
-        if (found := existing.read(t, ca, mistakes)) is not None:
+        if (found := existing.read(t, ca, mistakes, keys_away=observed.keys_away)) is not None:
             adopted[ca.name] = found
     with mistakes.gathering():
         on_files = named_files.check(t, observed.layout)
@@ -232,6 +236,8 @@ def plan_as_it_stands(
     latest = clock.latest_before(basis.now, basis.observed, basis.desired.cas) if found.changes else None
     in_doubt = () if latest is None else (Note(None, clock.doubt(basis.now, latest)),)
     said = (*in_doubt, *basis.lost, *basis.notes, *found.notes, *passwords.notes(basis.topology, found.changes))
+    if basis.observed.keys_away:
+        said = (*said, *_away(basis.topology, found.changes))
     plan = Plan(
         topology=basis.topology.name,
         changes=found.changes if latest is None else tuple(replace(change, asks=True) for change in found.changes),
@@ -241,6 +247,15 @@ def plan_as_it_stands(
         clock_behind=latest,
     )
     return Planned(plan, basis, found.authorities, found.memo)
+
+
+def _away(t: Topology, changes: Iterable[Change]) -> Iterator[Note]:
+    """What a plan without keys cannot see, and whose keys its execution needs."""
+    yield Note(None, "private keys are away (--no-keys): whether each is there, and the right one, is not known")
+    cas = {name for change in changes for name in signing(t, change) if t.cas[name].issues_here}
+    if cas:
+        names = ", ".join(str(Address.ca(name)) for name in t.cas if name in cas)
+        yield Note(None, f"apply needs the private keys of {names}: run it where they are")
 
 
 def _brings_no_valid_crl(adopted: ExistingCa, now: datetime) -> bool:

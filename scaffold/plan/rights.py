@@ -1,4 +1,7 @@
-"""Rights and owners of what holds secrets, folders as well as files, against those that apply gives them."""
+"""Rights and owners of what holds secrets, folders as well as files, against those that apply gives them.
+
+Where the keys are away, as in a clone, there are no secrets, and nothing is said of rights.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _OF_EVERYBODY = 0o002
 
 def of_folder(path: str, observed: Observation) -> Iterator[tuple[str, Reason]]:
     """Why a folder of secrets is open to others. The rights of another user's are not ours to give: see `notes`."""
-    seen = observed.rights(path)
+    seen = observed.rights(path) if not observed.keys_away else None
     if seen is not None and seen.ours and seen.mode & 0o777 != SECRET_FOLDER:
         found, wanted = f"{seen.mode:04o}", f"{SECRET_FOLDER:04o}"
         yield path, Reason(ReasonCode.RIGHTS_OF_FOLDER, path, found=found, wanted=wanted)
@@ -31,6 +34,8 @@ def of_files(paths: Iterable[str], observed: Observation) -> Iterator[tuple[str,
 
 def notes(folders: Iterable[str], secrets: Iterable[str], observed: Observation) -> Iterator[Note]:
     """Folders that anybody may write to, and secrets of another user than the one who looks."""
+    if observed.keys_away:
+        return
     others = []
     open_to_all = frozenset(folders)
     for path in dict.fromkeys((*folders, *secrets)):

@@ -5,6 +5,7 @@ The file says nothing that apply would obey: apply makes the plan anew and goes 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -41,6 +42,12 @@ class Saved:
     sources: Mapping[str, str]
     state_serial: str
     changes: tuple[tuple[str, str], ...]
+
+    @property
+    def digest(self) -> str:
+        """Names the plan in the ledger once it was carried out: the SHA-256 of all that it says."""
+        said = (self.topology, self.out, sorted(self.sources.items()), self.state_serial, self.changes)
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def to_value(plan: Plan, made_from: Sources) -> dict[str, Any]:
@@ -164,6 +171,12 @@ def load_plan(path: Path) -> Saved:
 
 def check_same(saved: Saved, today: Planned) -> None:
     """Raises PlanError where the world has moved on since `saved`: `today` is the plan made anew."""
+    if (at := today.basis.observed.ledger.applied.get(saved.digest)) is not None:
+        left = "nothing is to do now" if not today.plan.changes else "what is to do now is another plan"
+        raise PlanError(
+            f"this plan was applied on {at:%Y-%m-%d %H:%M} UTC; {left}",
+            hint="`scaffold plan` shows what is to do",
+        )
     compare(saved, from_value(to_value(today.plan, sources(today.basis))))
 
 

@@ -22,10 +22,11 @@ from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import Ca, Client, Party, Topology
 
 
-def read(t: Topology, ca: Ca, mistakes: Mistakes) -> ExistingCa | None:
+def read(t: Topology, ca: Ca, mistakes: Mistakes, *, keys_away: bool = False) -> ExistingCa | None:
     """What `ca.existing` names, as far as its certificates lead to a root and can be understood; else None.
 
-    What is wrong with any of its files goes to `mistakes`, with the place in the YAML.
+    What is wrong with any of its files goes to `mistakes`, with the place in the YAML; the key is not asked for where
+    `keys_away`.
     """
     existing = ca.existing
     if existing is None:
@@ -36,7 +37,7 @@ def read(t: Topology, ca: Ca, mistakes: Mistakes) -> ExistingCa | None:
     left_out: tuple[str, ...] = ()
     with mistakes.gathering():
         certificate = _certificate(t, ca, existing.certificate)
-    if existing.key is not None:
+    if existing.key is not None and not keys_away:
         with mistakes.gathering():
             encrypted = _check_key(t, ca, existing.key, certificate)
     with mistakes.gathering():

@@ -17,8 +17,11 @@ def load(t: Topology, ca: Ca) -> ExistingCa:
     return found
 
 
-def read(t: Topology, ca: Ca, mistakes: Mistakes) -> ExistingCa | None:
-    """The same, with what is wrong among `mistakes`: what its certificates say can be judged beside a wrong key."""
+def read(t: Topology, ca: Ca, mistakes: Mistakes, *, keys_away: bool = False) -> ExistingCa | None:
+    """The same, with what is wrong among `mistakes`: what its certificates say can be judged beside a wrong key.
+
+    `keys_away`: its key is expected to be elsewhere.
+    """
     from scaffold.store import brought
 
-    return brought.read(t, ca, mistakes)
+    return brought.read(t, ca, mistakes, keys_away=keys_away)

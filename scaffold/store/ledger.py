@@ -14,6 +14,7 @@ One event per line, each with its `event` and, as ISO 8601 in UTC, its `at` (`jo
                                                         (RFC 5280 5.3.1); `replace` is false where no new one follows
     renamed    from, to                                 a server or client: what was issued to `from` so far is `to`'s
     burnt      keys                                     the `key` of each revoked certificate that is in the archive
+    applied    plan                                     the SHA-256 of a saved plan that was carried out
 
 Events that this version does not know are kept and passed over.
 """
@@ -41,7 +42,7 @@ LIFTED: Final = "removeFromCRL"
 HOLD: Final = "certificateHold"
 
 _ISSUED: Final = ("address", "ca", "serial", "subject", "issuer", "fingerprint_sha256")
-_KNOWN: Final = ("topology", "ca-key", "issued", "crl", "revoked", "renamed", "burnt")
+_KNOWN: Final = ("topology", "ca-key", "issued", "crl", "revoked", "renamed", "burnt", "applied")
 _REASONS: Final = frozenset((LIFTED, *Reason))
 _SERIAL: Final = re.compile(r"[1-9a-f][0-9a-f]{0,39}")  # RFC 5280 4.1.2.2: positive, at most 20 octets
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -115,6 +116,8 @@ class Ledger:
     """The holds that were lifted, by CA and serial."""
     burnt: frozenset[str] = frozenset()
     """The keys of revoked certificates that are in the archive."""
+    applied: Mapping[str, datetime] = field(default_factory=dict)
+    """The saved plans that were carried out, and when, by their SHA-256."""
     events: int = 0
     """How many events are at hand."""
     latest: datetime | None = None
@@ -205,6 +208,7 @@ class _Reading:
     revoked: dict[tuple[str, str], Revoked] = field(default_factory=dict)
     lifted: set[tuple[str, str]] = field(default_factory=set)
     burnt: set[str] = field(default_factory=set)
+    applied: dict[str, datetime] = field(default_factory=dict)
     latest: datetime | None = None
 
     def take(self, event: journal.Event) -> None:
@@ -228,6 +232,8 @@ class _Reading:
                 self._rename(Address.parse(_text(event, "from")), Address.parse(_text(event, "to")))
             case "burnt":
                 self.burnt.update(_list(event, "keys"))
+            case "applied":
+                self.applied[_matching(_SHA256, event, "plan")] = self.latest
             case unknown:
                 # What a newer version says of a CA may be a revocation: no CRL is signed without it.
                 raise ValueError(f"this version knows no event {unknown!r}; a newer one may have written it")
@@ -247,6 +253,7 @@ class _Reading:
             self.revoked,
             frozenset(self.lifted),
             frozenset(self.burnt),
+            self.applied,
             latest=self.latest,
             nonsense=nonsense,
         )
@@ -434,6 +441,10 @@ class Recorder:
                 for one in entries
             ),
         )
+
+    def applied(self, plan: str) -> None:
+        """Records that the saved plan with this SHA-256 was carried out."""
+        self._append("applied", [{"plan": plan}])
 
     def _append(self, name: str, events: Iterable[journal.Event]) -> None:
         timed = ({"event": name, "at": self._at, **event} for event in events)

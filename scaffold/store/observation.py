@@ -21,6 +21,8 @@ from scaffold.store import bases, files, ledger, projects
 from scaffold.store.layout import Layout
 from scaffold.store.seen import SeenFile, SeenFolder, entries, read, state_serial
 
+_WITHOUT: Final = "`scaffold plan --no-keys` plans without the keys"
+
 _TEXTS: Final = 256
 """How many texts are kept to compare others with."""
 
@@ -73,9 +75,13 @@ class SeenCrl:
 
 
 class Observation:
-    """One look at an output folder. Raises StoreError for what may not be read or leads out of it."""
+    """One look at an output folder. Raises StoreError for what may not be read or leads out of it.
 
-    def __init__(self, layout: Layout) -> None:
+    `keys_away`: private keys, and what holds one, are expected to be elsewhere; one that may not be read is away, too.
+    """
+
+    def __init__(self, layout: Layout, *, keys_away: bool = False) -> None:
+        self.keys_away = keys_away
         files.check_output(layout)
         self.layout = layout
         self.serial = state_serial(layout)  # before the records are read: what is added meanwhile is noticed later
@@ -159,7 +165,12 @@ class Observation:
 
     def key_file(self, path: str) -> files.Found | None:
         """The same of a private key, whose rights are asked about once more when all has been looked at."""
-        found = self.file(path)
+        try:
+            found = self.file(path)
+        except StoreError as error:
+            if self.keys_away:
+                return None
+            raise StoreError(error.message, hint=f"{error.hint}; {_WITHOUT}" if error.hint else _WITHOUT) from error
         if found is not None:
             self._statuses[path] = stat.S_IFREG | found.mode, found.owner
         return found

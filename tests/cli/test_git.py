@@ -175,3 +175,25 @@ def test_an_edited_ignore_file_of_secrets_is_drift(applied: Path) -> None:
     assert "tls/.gitignore differs (see `plan --diff`)" in scaffold("plan", cwd=applied.parent).out
     assert scaffold("apply", cwd=applied.parent).code == 0
     assert path.read_bytes() == before
+
+
+def test_a_clone_is_planned_without_keys(applied: Path, tmp_path: Path) -> None:
+    added(applied)
+    git(applied, "-c", "user.name=me", "-c", "user.email=me@example.org", "commit", "--quiet", "-m", "All of it")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(applied), str(clone))
+    assert list(clone.rglob("*.key")) == []
+    without = scaffold("plan", "--no-keys", "--check", "--out", "clone", cwd=tmp_path)
+    assert without.code == 0, without.out + without.err
+    assert "note: private keys are away (--no-keys)" in without.out
+    assert "apply needs" not in without.out
+    assert scaffold("plan", "--check", "--out", "clone", cwd=tmp_path).code == 3  # the twin: a lost key is a change
+    (tmp_path / "topology.yaml").write_text(topology(tmp_path).replace("own.internal", "other.internal"))
+    changed = scaffold("plan", "--no-keys", "--check", "--out", "clone", cwd=tmp_path)
+    assert changed.code == 3
+    assert [line.split()[1] for line in changed.out.splitlines() if line.startswith("  ~")][:1] == [
+        "server.own.certificate"
+    ]
+    assert "apply needs the private keys of ca.issuing: run it where they are" in changed.out
+    saved = scaffold("plan", "--no-keys", "--save", "p.json", cwd=tmp_path)
+    assert (saved.code, "apply needs the keys" in saved.err) == (2, True)

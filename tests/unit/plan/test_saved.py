@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaffold.apply import apply
 from scaffold.errors import PlanError
 from scaffold.plan.model import Action, Change, Plan, Work
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.saved import check_same, compare, from_value, load_plan, save_plan, to_value
 from scaffold.plan.sources import Sources
+from scaffold.store.secrets import Secrets
 from scaffold.topology.address import Address, Part
 from tests.unit.adopting import Adopting, Spec, make
 from tests.unit.conftest import Household
@@ -168,3 +170,23 @@ def test_a_saved_plan_is_overwritten_and_a_device_is_not(household, tmp_path):
         save_plan(planned, tmp_path / "plan.json")
     with pytest.raises(PlanError, match="no saved plan"):
         save_plan(planned, Path("/dev/null"))
+
+
+def test_a_plan_that_was_applied_is_told_as_that(household, tmp_path):
+    file = tmp_path / "plan.json"
+    save_plan(household.prepare(), file)
+    saved = load_plan(file)
+    apply(household.prepare(), Secrets(), saved=saved.digest)
+    at = f"{household.now:%Y-%m-%d %H:%M} UTC"
+    with pytest.raises(PlanError, match=rf"was applied on {at}; nothing is to do now"):
+        check_same(saved, household.prepare())
+    household.text = household.text.replace("[localhost]", "[localhost, bank.test]")
+    with pytest.raises(PlanError, match=rf"was applied on {at}; what is to do now is another plan"):
+        check_same(saved, household.prepare())
+    save_plan(household.prepare(), file)
+    check_same(load_plan(file), household.prepare())  # the twin: another plan was not applied
+
+
+def test_the_ledger_names_no_plan_that_was_not_saved(household):
+    household.apply()
+    assert household.look().ledger.applied == {}

@@ -1,0 +1,67 @@
+"""A plan where private keys are away: what is missing of them is no difference, and all else is."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaffold.errors import StoreError, TopologyError
+from scaffold.plan.make import Planned, look, plan_as_it_stands
+from scaffold.store import files
+from tests.unit.adopting import Adopting, Spec, make
+from tests.unit.conftest import Household
+
+
+def planned(household: Household) -> Planned:
+    project = household.open()
+    return plan_as_it_stands(look(project.topology, project.kinds, project.layout, household.now, keys_away=True))
+
+
+def changed(household: Household) -> list[str]:
+    return [str(change.address) for change in planned(household).plan.changes]
+
+
+@pytest.fixture
+def bank(household: Household) -> Household:
+    household.apply()
+    return household
+
+
+def test_keys_that_are_missing_are_no_difference_and_a_certificate_is(bank: Household) -> None:
+    for key in [*bank.out.rglob("ca.key"), *bank.out.rglob("key.pem")]:
+        key.unlink()
+    assert changed(bank) == []
+    (bank.out / "clients/teller/tls/cert.pem").unlink()
+    assert changed(bank) == ["client.teller.certificate"]
+    assert "apply needs the private keys of ca.issuing: run it where they are" in map(str, planned(bank).plan.notes)
+
+
+def test_keys_that_are_there_are_still_compared(bank: Household) -> None:
+    other = bank.out / "servers/accounts/tls/key.pem"
+    (bank.out / "clients/teller/tls/key.pem").write_bytes(other.read_bytes())
+    assert changed(bank) == ["client.teller.certificate"]
+
+
+def test_keys_that_may_not_be_read_are_away(bank: Household, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rights do not keep root out, who may run this: what the disk would say to others is said in its place."""
+    read = files.read
+
+    def without_rights(path: str) -> files.Found | None:
+        if path.endswith(("ca.key", "key.pem")):
+            raise StoreError(f"cannot read {path}: Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(files, "read", without_rights)
+    assert changed(bank) == []
+    with pytest.raises(StoreError, match="Permission denied") as refused:
+        bank.plan()
+    assert "scaffold plan --no-keys" in (refused.value.hint or "")
+
+
+def test_the_key_of_an_existing_ca_is_away_too(household: Household) -> None:
+    adopting = Adopting(household)
+    adopting.bring(make(Spec()))
+    adopting.apply()
+    (household.folder / "ca.key").unlink()
+    assert changed(household) == []
+    with pytest.raises(TopologyError, match="is not there"):
+        household.plan()
