@@ -9,7 +9,7 @@ import ssl
 from der import SERVER_AUTH, key_purposes
 from peer import verified_now
 from revocation import Checker, Refused
-from settings import Call
+from settings import Address
 from tls import Material
 
 TIMEOUT_SECONDS = 10
@@ -25,16 +25,16 @@ class _Connection(http.client.HTTPConnection):
 
     default_port = 443
 
-    def __init__(self, call: Call, context: ssl.SSLContext, checker: Checker | None) -> None:
-        super().__init__(call.server_name, call.address.port, timeout=TIMEOUT_SECONDS)
-        self._call = call
+    def __init__(self, at: Address, server_name: str, context: ssl.SSLContext, checker: Checker | None) -> None:
+        super().__init__(server_name, at.port, timeout=TIMEOUT_SECONDS)
+        self._at = at
+        self._server_name = server_name
         self._context = context
         self._checker = checker
 
     def connect(self) -> None:
-        address = (self._call.address.host, self._call.address.port)
-        plain = socket.create_connection(address, TIMEOUT_SECONDS)
-        connection = self._context.wrap_socket(plain, server_hostname=self._call.server_name)
+        plain = socket.create_connection((self._at.host, self._at.port), TIMEOUT_SECONDS)
+        connection = self._context.wrap_socket(plain, server_hostname=self._server_name)
         # OpenSSL takes a certificate without any extended key usage for one that may do everything.
         if SERVER_AUTH not in key_purposes(connection.getpeercert(binary_form=True) or b""):
             connection.close()
@@ -48,14 +48,14 @@ class _Connection(http.client.HTTPConnection):
         self.sock = connection
 
 
-def get(call: Call, name: str, current: Material, path: str = "/") -> tuple[int, bytes]:
+def get(at: Address, name: str, current: Material, path: str = "/") -> tuple[int, bytes]:
     """`GET path` of the server of that name: status and body of what came back. Raises CallFailed."""
     context = current.clients.get(name)
     if context is None:
         raise CallFailed("this service has no client certificate to call with")
     # Nobody here knows what an issuer from elsewhere has revoked.
     checker = current.checker if name not in current.policy.from_elsewhere else None
-    connection = _Connection(call, context, checker)
+    connection = _Connection(at, current.policy.server_names[name], context, checker)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

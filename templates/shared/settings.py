@@ -32,14 +32,6 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Call:
-    """A server that this one may call: where it is, and the name its certificate must bear."""
-
-    address: Address
-    server_name: str
-
-
-@dataclass(frozen=True)
 class Settings:
     """Everything in settings.json. `health` is None where there is no plain port."""
 
@@ -47,7 +39,7 @@ class Settings:
     greeting: str
     listen: Address
     health: Address | None
-    calls: Mapping[str, Call]
+    calls: Mapping[str, Address]
 
 
 def load(file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -65,7 +57,7 @@ def load(file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
-def _call(name: str, values: Mapping[str, str | int], environment: Mapping[str, str]) -> Call:
+def _call(name: str, values: Mapping[str, str | int], environment: Mapping[str, str]) -> Address:
+    """Where a server is dialled that this one may call."""
     moved = environment.get("CALL_" + name.upper().replace("-", "_"))
-    address = Address.parse(moved) if moved else Address(str(values["host"]), int(values["port"]))
-    return Call(address, str(values["server_name"]))
+    return Address.parse(moved) if moved else Address(str(values["host"]), int(values["port"]))

@@ -351,14 +351,14 @@ FALSE_SETTINGS = {
 @pytest.mark.parametrize("what", FALSE_SETTINGS)
 def test_a_false_setting_ends_it_with_one_sentence(what: str, teller: lab.Project) -> None:
     old, new, reason = FALSE_SETTINGS[what]
-    kept = (teller.folder / "appsettings.json").read_text()
-    teller.edit("appsettings.json", old, new)
+    kept = (teller.folder / "mutual-tls.json").read_text()
+    teller.edit("mutual-tls.json", old, new)
     try:
         done = lab.run(teller, "the-vault")
     finally:
-        (teller.folder / "appsettings.json").write_text(kept)
+        (teller.folder / "mutual-tls.json").write_text(kept)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert done.stderr.startswith("This client cannot be used as it lies here: appsettings.json: ")
+    assert done.stderr.startswith("This client cannot be used as it lies here: mutual-tls.json: ")
     assert reason in done.stderr
 
 

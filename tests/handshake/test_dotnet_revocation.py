@@ -114,7 +114,7 @@ class Household:
     @contextlib.contextmanager
     def settings(self, old: str, new: str) -> Iterator[None]:
         """Within the block the settings of the server and of the client say `new` where they said `old`."""
-        files = [self.project("desk") / "mutual-tls.json", self.project("teller") / "appsettings.json"]
+        files = [self.project("desk") / "mutual-tls.json", self.project("teller") / "mutual-tls.json"]
         before = [path.read_text() for path in files]
         for path, text in zip(files, before, strict=True):
             assert old in text

@@ -135,7 +135,7 @@ LOADS_ITS_OWN = "    context.load_cert_chain(folder"
 
 def client_checks_no_server(lab: Lab) -> None:
     lab.rewrite("clients/teller/tls.py", (LOADS_ITS_OWN, BELIEVES_ANYBODY + LOADS_ITS_OWN))
-    lab.rewrite("clients/teller/client.py", ("if not tls.is_for_servers(", "if False and not tls.is_for_servers("))
+    lab.rewrite("clients/teller/calling.py", ("if not tls.is_for_servers(", "if False and not tls.is_for_servers("))
 
 
 def nginx_asks_for_no_certificate(lab: Lab) -> None:

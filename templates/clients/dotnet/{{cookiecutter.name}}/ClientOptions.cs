@@ -3,10 +3,10 @@ using System.Text.Json;
 
 namespace Client;
 
-/// <summary>appsettings.json as a value. No other file, variable or argument replaces a part of it; CALL_NAME moves a server.</summary>
+/// <summary>mutual-tls.json as a value: which servers there are, and what is demanded of them. No other file, variable or argument replaces a part of it; CALL_NAME moves a server.</summary>
 internal sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> Calls)
 {
-    public const string FileName = "appsettings.json";
+    public const string FileName = "mutual-tls.json";
 
     /// <summary>Reads it from the current folder.</summary>
     /// <exception cref="IOException">The file is missing or cannot be read.</exception>
@@ -53,7 +53,7 @@ internal sealed record ClientOptions(TlsOptions Tls, IReadOnlyList<CallOptions> 
             return false;
         }
 
-        // The URL says where to go and what to ask for. Who must answer there stays what appsettings.json says.
+        // The URL says where to go and what to ask for. Who must answer there stays what mutual-tls.json says.
         calls = [call with { Dial = $"{url.Host}:{url.Port}", Path = url.PathAndQuery }];
         return true;
     }
@@ -89,6 +89,6 @@ internal sealed record TlsOptions(
 /// <param name="Roots">The root CAs that vouch for it, and for no other server.</param>
 internal sealed record CallOptions(string Name, string Dial, string ServerName, string? Identity, string Roots, string Path = "/")
 {
-    /// <summary>Where to dial: what the environment says, else appsettings.json.</summary>
+    /// <summary>Where to dial: what the environment says, else mutual-tls.json.</summary>
     public string DialNow => Environment.GetEnvironmentVariable($"CALL_{Name.ToUpperInvariant().Replace('-', '_')}") is { Length: > 0 } moved ? moved : Dial;
 }
