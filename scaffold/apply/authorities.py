@@ -14,11 +14,13 @@ from scaffold.pki import crl as crls
 from scaffold.pki.issue import backdated
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan.desired import AdoptedCa, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa, RootCertificate
+from scaffold.plan.former_cas import former_adopted
 from scaffold.plan.model import Change, Work
 from scaffold.plan.revocations import entries, newest, taken_over, unrecorded
 from scaffold.plan.unknown import known
 from scaffold.store import files, gitignore
-from scaffold.store.issued import entry
+from scaffold.store.existing_ca import ExistingCa
+from scaffold.store.issued import adopted_entry, entry
 from scaffold.store.ledger import CaKey
 from scaffold.store.projects import digest
 from scaffold.topology.model import GeneratedSecret
@@ -54,6 +56,7 @@ def _make(context: ApplyContext, one: MadeCa, change: Change) -> None:
 def _adopt(context: ApplyContext, one: AdoptedCa) -> None:
     """Copies the certificate, and the CRL from which the CA goes on."""
     brought, there = context.existing[one.ca.name], context.observed.crl(one.paths.crl).crl
+    _record_adopted(context, one, brought)
     context.write(one.paths.certificate, bundles.pem(brought.certificate))
     if (kept := taken_over(brought.crls, there, brought.certificate)) is not None:
         new = unrecorded(context.observed.ledger, one.ca.name, crls.entries(crls.load(kept)))
@@ -61,6 +64,15 @@ def _adopt(context: ApplyContext, one: AdoptedCa) -> None:
         ours = context.observed.ledger.by_serial
         context.record_revoked([each for each in new if (each.ca, each.serial) not in ours])
         context.write(one.paths.crl, kept)
+
+
+def _record_adopted(context: ApplyContext, one: AdoptedCa, brought: ExistingCa) -> None:
+    """Keeps what was adopted, before another takes its place: who sees names alone goes on believing it."""
+    found = {adopted_entry(one.ca.name, brought.path)}
+    if (former := former_adopted(one, context.observed)) is not None:
+        found.add(former)
+    if new := sorted(found - context.observed.ledger.adopted, key=lambda each: each.not_after):
+        context.record.adopted(new)
 
 
 def sign_crl(context: ApplyContext, one: DesiredCa) -> None:

@@ -258,6 +258,8 @@ class _Diff:
 
     def _adopted(self, one: AdoptedCa) -> None:
         found = self.existing[one.ca.name]
+        if (former := former_cas.from_folder(one, self.observed)) is not None:
+            self.left.append(former)
         self._note_brought_crls(one, found)
         after = Generation(
             one.ca.name,

@@ -2,8 +2,8 @@
 
 A CA that gets another key leaves a certificate behind that is valid for years, under a root that stays trusted. Who
 tells CAs apart by their names, or not at all, goes on believing it: the leaves of before, and whatever else the holder
-of the former key makes of it. What is known of former keys stands in the ledger; of a CA that was adopted, only what it
-has issued here does, and where the ledger is lost, only what still lies in the folder.
+of the former key makes of it. What is known of former keys stands in the ledger, and where that is lost, in what still
+lies in the folder.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from scaffold.errors import TopologyError
+from scaffold.errors import TopologyError, Unreadable
 from scaffold.kinds.catalogue import Kind
-from scaffold.pki import keys
+from scaffold.pki import bundles, keys
 from scaffold.pki.names import rfc2253
 from scaffold.plan.authorities import Generation
+from scaffold.plan.desired import AdoptedCa
 from scaffold.settings.peers import callee_issuers, peer_issuers
-from scaffold.store.ledger import Ledger
+from scaffold.store.issued import adopted_entry
+from scaffold.store.ledger import Adopted, Ledger
+from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.generations import GenerationState
@@ -164,9 +167,10 @@ def look(
 ) -> FormerCas:
     """What is known of former keys; `left` are those that only the folder tells of."""
     today = {(rfc2253(one.subject), one.spki_sha256) for one in generations.values()}
-    alive = _recorded(ledger, now)
-    former = [one for one in alive if one.own not in today]
-    return FormerCas(t, generations, (*former, *_of_adopted(generations, ledger, now), *left), alive)
+    alive = (*_recorded(ledger, now), *_recorded_as_adopted(ledger.adopted, now))
+    seen = (one for one in left if one.ends is None or one.ends > now)
+    former = [one for one in (*alive, *seen) if one.own not in today]
+    return FormerCas(t, generations, (*former, *_of_adopted(generations, ledger, now)), alive)
 
 
 def _recorded(ledger: Ledger, now: datetime) -> tuple[Former, ...]:
@@ -182,6 +186,29 @@ def _recorded(ledger: Ledger, now: datetime) -> tuple[Former, ...]:
         if before is None or before.ends is None or before.ends < one.not_after:
             found[own, signer, revoked] = Former(address.name, own, signer, one.not_after, revoked)
     return tuple(found.values())
+
+
+def _recorded_as_adopted(adopted: Iterable[Adopted], now: datetime) -> tuple[Former, ...]:
+    return tuple(_as_former(one) for one in adopted if one.not_after > now)
+
+
+def _as_former(one: Adopted) -> Former:
+    return Former(one.ca, (one.subject, one.key), (one.issuer, one.issuer_key), one.not_after)
+
+
+def former_adopted(one: AdoptedCa, observed: Observation) -> Adopted | None:
+    """What stands in the folder of an adopted CA from before, with its chain; None where that cannot be read."""
+    try:
+        path = bundles.load_certificates(observed.content(one.paths.chain) or b"")
+        return adopted_entry(one.ca.name, path) if path else None
+    except (Unreadable, ValueError):
+        return None
+
+
+def from_folder(one: AdoptedCa, observed: Observation) -> Former | None:
+    """The same as a former CA; None too where it is the one of the ledger or of today."""
+    found = former_adopted(one, observed)
+    return _as_former(found) if found is not None and found not in observed.ledger.adopted else None
 
 
 def _of_adopted(generations: Mapping[Address, Generation], ledger: Ledger, now: datetime) -> tuple[Former, ...]:

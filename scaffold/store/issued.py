@@ -1,4 +1,4 @@
-"""What the ledger says of a certificate."""
+"""What the ledger says of a certificate that was issued here, and of that of a CA that was made elsewhere."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from scaffold.pki import keys
+from scaffold.pki.chains import Path
 from scaffold.pki.names import rfc2253
-from scaffold.store.ledger import Issued
+from scaffold.store.ledger import Adopted, Issued
 from scaffold.topology.address import Address
 
 
@@ -24,4 +25,17 @@ def entry(address: Address, ca: str, certificate: x509.Certificate, issuer_key: 
         fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
         issuer_key=issuer_key,
         key=keys.spki_sha256(certificate),
+    )
+
+
+def adopted_entry(ca: str, path: Path) -> Adopted:
+    """The entry of a CA whose certificate is the first of `path`, and whose issuer's is the next, if it is no root."""
+    own, issuer = path[0], path[1] if len(path) > 1 else path[0]
+    return Adopted(
+        ca=ca,
+        subject=rfc2253(own.subject),
+        key=keys.spki_sha256(own),
+        issuer=rfc2253(own.issuer),
+        issuer_key=keys.spki_sha256(issuer),
+        not_after=own.not_valid_after_utc,
     )

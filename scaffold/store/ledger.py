@@ -14,6 +14,8 @@ One event per line, each with its `event` and, as ISO 8601 in UTC, its `at` (`jo
                                                         (RFC 5280 5.3.1); `replace` is false where no new one follows
     renamed    from, to                                 a server or client: what was issued to `from` so far is `to`'s
     burnt      keys                                     the `key` of each revoked certificate that is in the archive
+    adopted    ca, subject, key, issuer, issuer_key,    the certificate of a CA that was made elsewhere, and its issuer
+               not_after
     applied    plan                                     the SHA-256 of a saved plan that was carried out
 
 Events that this version does not know are kept and passed over.
@@ -24,7 +26,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final
@@ -42,7 +44,7 @@ LIFTED: Final = "removeFromCRL"
 HOLD: Final = "certificateHold"
 
 _ISSUED: Final = ("address", "ca", "serial", "subject", "issuer", "fingerprint_sha256")
-_KNOWN: Final = ("topology", "ca-key", "issued", "crl", "revoked", "renamed", "burnt", "applied")
+_KNOWN: Final = ("topology", "ca-key", "issued", "crl", "revoked", "renamed", "burnt", "adopted", "applied")
 _REASONS: Final = frozenset((LIFTED, *Reason))
 _SERIAL: Final = re.compile(r"[1-9a-f][0-9a-f]{0,39}")  # RFC 5280 4.1.2.2: positive, at most 20 octets
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -67,6 +69,18 @@ class Issued:
     """SHA-256 of its own SubjectPublicKeyInfo; empty where the ledger is older than that."""
     names: tuple[str, ...] = ()
     """A leaf's subject alternative names; empty where the ledger is older than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """The certificate of a CA that was made elsewhere: names, the SHA-256 of its SPKI and its issuer's, and its end."""
+
+    ca: str
+    subject: str
+    key: str
+    issuer: str
+    issuer_key: str
+    not_after: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,7 @@ class Ledger:
     """The holds that were lifted, by CA and serial."""
     burnt: frozenset[str] = frozenset()
     """The keys of revoked certificates that are in the archive."""
+    adopted: frozenset[Adopted] = frozenset()
     applied: Mapping[str, datetime] = field(default_factory=dict)
     """The saved plans that were carried out, and when, by their SHA-256."""
     events: int = 0
@@ -208,6 +223,7 @@ class _Reading:
     revoked: dict[tuple[str, str], Revoked] = field(default_factory=dict)
     lifted: set[tuple[str, str]] = field(default_factory=set)
     burnt: set[str] = field(default_factory=set)
+    adopted: set[Adopted] = field(default_factory=set)
     applied: dict[str, datetime] = field(default_factory=dict)
     latest: datetime | None = None
 
@@ -232,6 +248,8 @@ class _Reading:
                 self._rename(Address.parse(_text(event, "from")), Address.parse(_text(event, "to")))
             case "burnt":
                 self.burnt.update(_list(event, "keys"))
+            case "adopted":
+                self.adopted.add(_adopted(event))
             case "applied":
                 self.applied[_matching(_SHA256, event, "plan")] = self.latest
             case unknown:
@@ -253,6 +271,7 @@ class _Reading:
             self.revoked,
             frozenset(self.lifted),
             frozenset(self.burnt),
+            frozenset(self.adopted),
             self.applied,
             latest=self.latest,
             nonsense=nonsense,
@@ -269,6 +288,12 @@ def _issued(event: journal.Event) -> Issued:
     keys = _text(event, "issuer_key", ""), _text(event, "key", "")
     names = _list(event, "names") if "names" in event else ()
     return Issued(Address.parse(address), ca, serial, subject, issuer, not_before, not_after, fingerprint, *keys, names)
+
+
+def _adopted(event: journal.Event) -> Adopted:
+    ca, subject, issuer = _texts(event, ("ca", "subject", "issuer"))
+    own, signer = (_matching(_SHA256, event, name) for name in ("key", "issuer_key"))
+    return Adopted(ca, subject, own, issuer, signer, _moment(event, "not_after"))
 
 
 def _generation(event: journal.Event) -> str:
@@ -441,6 +466,10 @@ class Recorder:
                 for one in entries
             ),
         )
+
+    def adopted(self, certificates: Iterable[Adopted]) -> None:
+        """Records the certificates of CAs that were made elsewhere."""
+        self._append("adopted", ({**asdict(one), "not_after": _iso(one.not_after)} for one in certificates))
 
     def applied(self, plan: str) -> None:
         """Records that the saved plan with this SHA-256 was carried out."""

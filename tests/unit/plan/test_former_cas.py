@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime, timedelta
 
 import pytest
 
 from scaffold.errors import TopologyError
+from scaffold.plan.former_cas import look
 from scaffold.plan.plan_subset import plan_due
+from tests.unit.adopting import Spec, make
 from tests.unit.conftest import Household
 from tests.unit.revoking import revoke
 
@@ -195,3 +198,83 @@ def test_of_one_that_was_revoked_it_is_said_who_goes_on_accepting_it(household: 
     assert "check_revocation: crl" in note
     replace(household, "check_revocation: none", "check_revocation: crl")
     assert not any("goes on letting in" in str(note) for note in household.plan().notes)
+
+
+# --- CAs that were made elsewhere, and that have issued nothing here ----------------------------------------------
+
+TRUSTED = """
+version: 1
+name: bank
+cas:
+  root: {}
+  partner: {existing: {certificate: ca.pem, chain: chain.pem}}
+servers:
+  desk: {template: nginx, issuer: root, listen: "127.0.0.1:8443", names: [desk.internal], check_revocation: none}
+clients:
+  web: {external: {issuer: partner, identity: "subject:CN=web"}, calls: [desk]}
+"""
+THEIR_ROOT = make(Spec("Partner Root", index=1))
+
+
+def bring(household: Household, index: int, subject: str = "Partner CA") -> None:
+    """An issuing CA below the partner's root, by that key."""
+    ca = make(Spec(subject, index=index), THEIR_ROOT)
+    (household.folder / "ca.pem").write_bytes(ca.pem)
+    (household.folder / "chain.pem").write_bytes(THEIR_ROOT.pem)
+
+
+@pytest.fixture
+def trusting(household: Household) -> Household:
+    household.text = TRUSTED
+    bring(household, 2)
+    household.apply()
+    assert household.plan().changes == ()
+    return household
+
+
+def test_an_adopted_ca_that_comes_again_with_another_key_is_seen(trusting: Household) -> None:
+    bring(trusting, 3)
+    error = refused(trusting)
+    assert "by a former key of ca.partner, which is certified until" in error.message
+    assert "check_revocation: crl" in (error.hint or "")
+
+
+def test_it_is_seen_by_what_lies_in_a_folder_from_before(trusting: Household) -> None:
+    ledger = trusting.out / ".scaffold/ledger.jsonl"
+    ledger.write_text("".join(line for line in ledger.open() if '"adopted"' not in line))
+    assert trusting.plan().changes == ()
+    bring(trusting, 3)
+    refused(trusting)
+
+
+def test_it_is_remembered_when_the_other_has_taken_its_place(trusting: Household) -> None:
+    ledger = trusting.out / ".scaffold/ledger.jsonl"
+    ledger.write_text("".join(line for line in ledger.open() if '"adopted"' not in line))
+    bring(trusting, 3)
+    replace(trusting, "template: nginx", "template: python")
+    replace(trusting, "subject:CN=web", "dns:web.example")
+    trusting.apply()
+    replace(trusting, "template: python", "template: nginx")
+    replace(trusting, "dns:web.example", "subject:CN=web")
+    refused(trusting)
+
+
+def test_the_same_key_and_another_name_are_no_former_ca(trusting: Household) -> None:
+    bring(trusting, 2)
+    trusting.apply()
+    bring(trusting, 4, "Another CA")
+    trusting.apply()
+    assert trusting.plan().changes == ()
+
+
+def test_once_it_has_ended_nobody_mistakes_it(trusting: Household) -> None:
+    ends = max(one.not_after for one in trusting.look().ledger.adopted)
+    bring(trusting, 3)
+    refused(trusting)
+
+    def known(now: datetime) -> list[str]:
+        found = look(trusting.open().topology, {}, (), trusting.look().ledger, now)
+        return [former.ca for former in found.known]
+
+    assert known(ends - timedelta(seconds=1)) == ["root", "partner"]
+    assert known(ends) == ["root"]
