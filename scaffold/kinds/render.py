@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from scaffold.errors import KindError
-from scaffold.kinds.bounds import MEMORY, SECONDS, TakesTooLong, bounded
+from scaffold.kinds.bounds import MEMORY, TakesTooLong, bounded
 from scaffold.kinds.catalogue import Kind, is_executable, own_parts, shared_folder, template_files
 from scaffold.kinds.variables import merged
 from scaffold.settings.values import Settings
@@ -322,8 +322,8 @@ _IN_TEMPLATE = "mend the template, or take another one"
 
 def _said(kind: Kind, error: Exception) -> str:
     match error:
-        case TakesTooLong():
-            return f"it is not rendered after {SECONDS} s of the processor's time"
+        case TakesTooLong(seconds=seconds):
+            return f"it is not rendered after {seconds:.3g} s of the processor's time"
         case MemoryError():
             return f"it takes more than {MEMORY >> 30} GiB of memory"
         case RecursionError():

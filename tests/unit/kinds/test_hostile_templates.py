@@ -6,6 +6,8 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +140,26 @@ def test_a_template_without_end_is_given_up(tiny: Household, monkeypatch: pytest
     monkeypatch.setattr(render, "bounded", lambda: bounds.bounded(seconds=0.2))
     with pytest.raises(KindError, match="is not rendered after"):
         tiny.plan()
+
+
+UNDER_A_LIMIT = """
+import resource, time
+from scaffold.kinds import bounds
+most = int(time.process_time()) + 2
+resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+try:
+    with bounds.bounded():
+        while True:
+            pass
+except bounds.TakesTooLong as error:
+    print("said so", error.seconds < most)
+"""
+
+
+def test_the_bound_comes_before_the_end_of_a_process_that_may_take_less() -> None:
+    """As under `ulimit -t`: the system ends such a process without a word."""
+    done = subprocess.run([sys.executable, "-c", UNDER_A_LIMIT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "said so True\n")
 
 
 def test_the_bounds_are_lifted_again() -> None:
