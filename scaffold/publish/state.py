@@ -19,6 +19,7 @@ from scaffold.errors import Locked, PublishError, ScaffoldError, StoreError
 from scaffold.pki import ocsp
 from scaffold.pki.issue import Issuer
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
+from scaffold.plan import clock
 from scaffold.plan.crls import crl_change
 from scaffold.plan.desired import Desired, DesiredCa, desire
 from scaffold.plan.model import Change
@@ -106,6 +107,7 @@ class SignAsApply:
         if not self._due(desired, failed, now):
             _raise_for(failed)
             return
+        self._check_clock(desired, now)
         with lock.hold(self._layout, now):
             failed.clear()
             # As it is now, when nobody else writes.
@@ -115,6 +117,11 @@ class SignAsApply:
                     fields = {"address": str(change.address), "why": change.reasons[0].code.code}
                     _log.info("CRL signed", extra={"fields": fields})
         _raise_for(failed)
+
+    def _check_clock(self, desired: Desired, now: datetime) -> None:
+        """Raises PlanError where `now` lies before what was last done here: nobody is there to say that it is right."""
+        if (latest := clock.latest_before(now, Observation(self._layout), desired.cas)) is not None:
+            raise clock.refusal(latest)
 
     def _due(
         self, desired: Desired, failed: dict[str, str], now: datetime
@@ -130,6 +137,7 @@ class SignAsApply:
         return found
 
     def delegate(self, of: Authority, issuer: Issuer, now: datetime) -> Issuer:
+        self._check_clock(desire(self._topology, generations=self._generations()), now)
         made = delegation.make_and_record(self._layout, of, issuer, now, self._randomness)
         fields = {"address": str(of.address.with_part(Part.OCSP)), "ends": made.not_after.isoformat()}
         _log.info("OCSP responder certificate issued", extra={"fields": fields})
