@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from scaffold.errors import VerifyError
 from scaffold.pki import bundles
+from scaffold.running.services import free_addresses
 from scaffold.settings.values import Allowed
 from scaffold.topology.model import San, SanType
 from tests.fresh import new_serial
@@ -292,6 +293,19 @@ def _does_not_start(project: lab.Project, old: str, new: str) -> list[str]:
     finally:
         file.write_text(kept)
     return project.lines
+
+
+def test_an_endpoint_of_tls_in_the_settings_ends_it_with_one_sentence(stopped: lab.Project) -> None:
+    (more,) = free_addresses(1)
+    stopped.lines.clear()
+    with (
+        pytest.raises(VerifyError, match="exit status 1"),
+        lab.running(stopped, Kestrel__Endpoints__Extra__Url=f"https://{more}"),
+    ):
+        pass
+    (said,) = stopped.lines
+    assert said.startswith("This service cannot start as it lies here: Kestrel:Endpoints:Extra:Url")
+    assert "TLS is served where mutual-tls.json says, and nowhere else" in said
 
 
 def test_a_false_key_in_the_allow_list_is_an_error(stopped: lab.Project) -> None:

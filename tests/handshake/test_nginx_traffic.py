@@ -414,6 +414,16 @@ def test_an_error_is_json(desk: Project, teller: Credential, request_text: bytes
         assert json.loads(response.read())["error"].startswith(error)
 
 
+def test_http_0_9_is_not_answered(desk: Project, ca: Authority, teller: Credential) -> None:
+    """It has no status line: what comes back is an error's text, of what the caller is or of what it speaks."""
+    for caller, said in ((teller, b"HTTP/0.9 is not spoken here"), (client(ca, "mallory"), b"not among the callers")):
+        with connect(desk, caller) as connection:
+            connection.sendall(b"GET /\r\n")
+            answer = read_all(connection)
+        assert said in answer
+        assert b"spiffe://" not in answer
+
+
 def test_a_caller_who_may_not_call_is_told_no_other_error(desk: Project, ca: Authority, teller: Credential) -> None:
     for path in ("/", "/else", "/-/failed"):
         answer = desk.ask(client(ca, "mallory"), path)

@@ -11,6 +11,7 @@ internal static class MutualTls
 {
     public static void AddMutualTls(this WebApplicationBuilder builder, MutualTlsOptions options)
     {
+        RefuseOtherTls(builder.Configuration);
         var services = builder.Services;
         services.AddSingleton(options);
         services.TryAddSingleton(TimeProvider.System);
@@ -67,6 +68,20 @@ internal static class MutualTls
     /// <summary>The guard before all startup filters, those that the application has added by now too: they run inside it.</summary>
     public static void PutGuardFirst(this WebApplicationBuilder builder) =>
         builder.Services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, GuardedPipeline>());
+
+    /// <summary>An endpoint of TLS that a setting adds would ask nobody for a certificate, and Kestrel ends by a stack trace over it.</summary>
+    /// <exception cref="IOException">There is one.</exception>
+    private static void RefuseOtherTls(ConfigurationManager configuration)
+    {
+        foreach (var endpoint in configuration.GetSection("Kestrel:Endpoints").GetChildren())
+        {
+            if (endpoint["Url"] is { } url && url.StartsWith("https:", StringComparison.OrdinalIgnoreCase))
+            {
+                throw new IOException(
+                    $"{endpoint.Path}:Url (in appsettings.json or the environment) is {url}, and TLS is served where {MutualTlsOptions.FileName} says, and nowhere else: take that endpoint out");
+            }
+        }
+    }
 
     private static void Listen(KestrelServerOptions kestrel, string address, Action<ListenOptions> configure)
     {
