@@ -42,13 +42,12 @@ issuer's key for their signer; what a TLS library alone says is below.
 
 ```sh
 scaffold init --example badssl
-scaffold apply
 scaffold up
 ```
 
-starts a door for each fault on this machine, on ports that the topology names. Every one wants a client certificate:
-take that of `clients/visitor/tls`, and for `revoked` that of `clients/inspector/tls`, which looks up the CRL. Whoever
-trusts `pki/root/ca.crt` must accept the first door, and must refuse all others:
+makes the certificates and starts a door for each fault on this machine, on ports that the topology names. Every one
+wants a client certificate: take that of `clients/visitor/tls`, and for `revoked` that of `clients/inspector/tls`, which
+looks up the CRL. Whoever trusts `pki/root/ca.crt` must accept the first door, and must refuse all others:
 
 """
 

@@ -101,7 +101,7 @@ def run(
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
     where = "" if file == DEFAULT_FILE else f" -f {file}"
-    typer.echo(f"{file} is written. Next: scaffold plan{where}")
+    typer.echo(f"{file} is written. Next: scaffold plan{where}, or scaffold up{where} to run it at once")
 
 
 def _example(name: str) -> str:

@@ -137,9 +137,11 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     ),
     "up": Manual(
         "scaffold up --only server.api --ports auto",
+        dict([_LEFT_UNDONE]),
         addresses=True,
-        note="Where the topology has `publish`, it serves CRLs, OCSP and CA certificates as well, whatever --only "
-        "says: `scaffold publish` is not needed beside it, and cannot have the same port.",
+        note="Where nothing was applied yet, it applies the topology first, as `scaffold apply` does; later changes "
+        "take an `apply`. Where the topology has `publish`, it serves CRLs, OCSP and CA certificates as well, whatever "
+        "--only says: `scaffold publish` is not needed beside it, and cannot have the same port.",
     ),
     "call": Manual(
         "scaffold call client.cli server.api",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -13,13 +14,15 @@ from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Out
 from scaffold.cli.project import Project
 from scaffold.cli.running import Ports
-from scaffold.errors import VerifyError
+from scaffold.errors import Overtaken, VerifyError
 from scaffold.topology import graph
+from scaffold.topology.address import Role
 from scaffold.topology.messages import nearest
 from scaffold.topology.model import Server
 
 if TYPE_CHECKING:
     from scaffold.kinds.capabilities import Capabilities
+    from scaffold.plan.make import Planned
 
 PUBLISHER = "(publisher)"
 """Stands before the publisher's lines; no server can have that name."""
@@ -40,7 +43,8 @@ def run(
 ) -> None:
     """Start each rendered server by its own run.sh, show what they print, and stop all when one ends or on Ctrl-C.
 
-    They take new certificates as they are renewed: `scaffold renew --watch` beside it keeps all of them fresh.
+    Where nothing was applied yet, `up` applies the topology first. Servers take new certificates as they are renewed:
+    `scaffold renew --watch` beside it keeps all of them fresh.
     """
     from scaffold.cli.project import open_project
     from scaffold.cli.running import project_folder, url
@@ -50,6 +54,8 @@ def run(
 
     project = open_project(file, out)
     servers = _chosen(project, only or ())
+    if _is_first(project):
+        _apply(project)
     folders = {server.name: project_folder(project, server) for server in servers}
     placements = place(servers, ports.value)
     to_start = [
@@ -82,6 +88,29 @@ def run(
             typer.echo("\nStopping.", err=True)
             return
         raise VerifyError(ended.epitaph())
+
+
+def _is_first(project: Project) -> bool:
+    """Whether nothing that an apply makes is there: where some was lost, `apply` says what that costs, and asks."""
+    from scaffold.store.layout import FOLDERS, RECORDS, party_paths
+
+    parties = (party for party in graph.parties(project.topology) if not party.is_external)
+    made = [RECORDS, FOLDERS[Role.CA], *(party_paths(one.address.role, one.name).tls for one in parties)]
+    return not any(os.path.lexists(project.layout.at(place)) for place in made)
+
+
+def _apply(project: Project) -> None:
+    """As `scaffold apply` does, with its plan and its questions."""
+    from scaffold.cli.plan_and_apply import carry_out
+    from scaffold.plan.make import look, plan_all
+
+    typer.echo("Nothing was applied yet: applying first.", err=True)
+    moment = now()
+
+    def make(project: Project, _: Overtaken | None) -> Planned:
+        return plan_all(look(project.topology, project.kinds, project.layout, moment))
+
+    carry_out(project, make, yes=False, json=False)
 
 
 def _chosen(project: Project, only: Sequence[str]) -> tuple[Server, ...]:

@@ -18,6 +18,7 @@ from scaffold.topology.generations import FIRST
 FOLDERS: Final = {Role.CA: "pki", Role.SERVER: "servers", Role.CLIENT: "clients"}
 """The folder of each sort of entity."""
 
+RECORDS: Final = ".scaffold"
 LEDGER: Final = ".scaffold/ledger.jsonl"
 ARCHIVE: Final = ".scaffold/ledger.archive.jsonl"
 PROJECTS: Final = ".scaffold/projects.jsonl"

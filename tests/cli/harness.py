@@ -6,8 +6,10 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,32 @@ def scaffold(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = Non
         check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def up(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[list[str]]:
+    """`scaffold up`, from when its servers are ready on, with the lines that it has printed until then."""
+    command = [sys.executable, "-m", "scaffold", "up", *options]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "ready: https://" in line:
+            break
+    try:
+        yield lines
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
 
 
 def in_process(*arguments: str | Path, cwd: Path) -> Ended:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pty
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -21,7 +19,7 @@ import pytest
 from scaffold.running.services import free_addresses
 from tests.cli.harness import in_process as scaffold
 from tests.cli.harness import scaffold as spawned
-from tests.cli.harness import snapshot
+from tests.cli.harness import snapshot, up
 from tests.handshake.nginx_lab import until
 from tests.other_clock import command_at
 from tests.requirements import require_command
@@ -423,32 +421,6 @@ def test_a_verification_that_tried_nothing_is_no_success(applied: Path) -> None:
 # up, call
 
 
-@contextlib.contextmanager
-def up(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[list[str]]:
-    """`scaffold up`, from when its servers are ready on, with the lines that it has printed until then."""
-    command = [sys.executable, "-m", "scaffold", "up", *options]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, **(env or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if "ready: https://" in line:
-            break
-    try:
-        yield lines
-    finally:
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=90)
-    assert process.returncode == 0, err
-
-
 @pytest.fixture
 def running(made: Path) -> Iterator[Path]:
     with up(made):
@@ -462,6 +434,44 @@ def test_up_serves_and_call_makes_one_call(running: Path) -> None:
     refused = spawned("call", "late", "api", cwd=running)
     assert refused.code == 1
     assert "refused" in refused.err
+
+
+def test_up_applies_where_nothing_was_applied_yet(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD.replace("8443", str(free_addresses(1)[0].port)))
+    with up(tmp_path) as lines:
+        assert any(line.startswith("Apply: ") for line in lines)
+        ended = scaffold("call", "cli", "api", cwd=tmp_path)
+        assert ended.code == 0, ended.err
+    assert scaffold("plan", "--check", cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("lost", ["pki", ".scaffold"])
+def test_up_makes_nothing_where_something_was_lost(applied: Path, lost: str) -> None:
+    """Keys in place of lost ones are another CA: `apply` alone makes them, and asks."""
+    for folder in (lost, "servers/api"):
+        shutil.rmtree(applied / "shop" / folder)
+    before = snapshot(applied)
+    scaffold("up", cwd=applied).assert_clear_error("server.api has no project", "hint: run `scaffold apply` first")
+    assert snapshot(applied) == before
+
+
+def test_up_makes_no_ca_for_projects_that_came_alone(applied: Path) -> None:
+    """A host may have its projects and neither keys of CAs nor records."""
+    for folder in ("pki", ".scaffold", "servers/api"):
+        shutil.rmtree(applied / "shop" / folder)
+    before = snapshot(applied)
+    scaffold("up", cwd=applied).assert_clear_error("server.api has no project")
+    assert snapshot(applied) == before
+
+
+def test_the_first_apply_of_up_leaves_a_persons_file_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(GOOD)
+    mine = tmp_path / "shop/servers/api/README.md"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    ended = scaffold("up", cwd=tmp_path)
+    assert ended.code == 4, ended.out + ended.err
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.parametrize(("caller", "called"), [("client.cli", "server.api"), ("cli", "server.api")])

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.harness import in_process as scaffold
+from tests.cli.harness import scaffold as spawned
+from tests.cli.harness import up
 
 HOST = "Hostname mismatch"
 WORDS = {
@@ -37,7 +39,10 @@ def checks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
     """Of a verification of the two callers."""
     folder: Path = tmp_path_factory.mktemp("badssl")
     assert scaffold("init", "--example", "badssl", cwd=folder).code == 0
-    assert scaffold("apply", "--yes", cwd=folder).code == 0
+    with up(folder, "--ports", "auto"):
+        called = spawned("call", "visitor", "good", cwd=folder)
+        assert called.code == 0, called.err
+        assert "certificate has expired" in spawned("call", "visitor", "expired", cwd=folder).err
     assert scaffold("plan", "--check", cwd=folder).code == 0
     found: list[dict[str, str]] = []
     for caller in ("visitor", "inspector"):
