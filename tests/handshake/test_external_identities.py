@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from scaffold.running.services import Launch, Services, free_addresses
-from scaffold.topology.address import Address
-from scaffold.topology.model import HostPort
+from scaffold.running.services import free_addresses
+from scaffold.testing.environment import Environment
 from scaffold.verify.model import Probe, Result
 from tests.handshake.elsewhere_lab import OpenSslCa, openssl
 from tests.handshake.verify_lab import applied, failures, lines
@@ -29,7 +29,7 @@ cas:
   root: {{}}
   partner: {{existing: {{certificate: partner/ca.pem, chain: partner/root.pem}}}}
 servers:
-  desk: {{template: {kind}, issuer: root, listen: "{desk}", names: [desk.internal], trusts: [partner]}}
+  desk: {{template: {kind}, issuer: root, listen: "127.0.0.1:8443", names: [localhost], trusts: [partner]}}
 clients:
 {clients}
 """
@@ -39,34 +39,29 @@ clients:
 class Desk:
     """A running server, and the CA of the partners whom it lets in."""
 
-    address: HostPort
+    lab: Environment
     folder: Path
-    root: Path
 
     def ask(self, name: str) -> tuple[int, str]:
         """Status and caller, as the server tells the holder of `NAME.pem`."""
-        context = ssl.create_default_context(cafile=str(self.root))
+        context = ssl.create_default_context(cafile=self.lab.files("ca.root").certificate)
         context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        with socket.create_connection((self.address.host, self.address.port), 90) as plain:
-            connection = http.client.HTTPConnection("desk.internal", timeout=90)
-            connection.sock = context.wrap_socket(plain, server_hostname="desk.internal")
-            connection.request("GET", "/.mtls/caller")
-            response = connection.getresponse()
-            said = json.loads(response.read())
-            connection.close()
-        return response.status, said.get("caller", "")
+        try:
+            with urllib.request.urlopen(f"{self.lab.url('desk')}.mtls/caller", context=context, timeout=90) as answer:
+                return answer.status, json.load(answer)["caller"]
+        except urllib.error.HTTPError as refused:
+            return refused.code, ""
 
 
-def running(folder: Path, kind: str, identities: dict[str, str], services: Services) -> Desk:
-    [address] = free_addresses(1)
+@contextmanager
+def running(folder: Path, kind: str, identities: dict[str, str]) -> Iterator[Desk]:
     clients = "\n".join(
         f"  {name}: {{external: {{issuer: partner, identity: {json.dumps(identity)}}}, calls: [desk]}}"
         for name, identity in identities.items()
     )
-    lab = applied(TOPOLOGY.format(kind=kind, desk=address, clients=clients), folder)
-    ready = lab.kinds[Address.server("desk")].capabilities.ready or ""
-    services.start([Launch("desk", lab.path("servers/desk"), ready)])
-    return Desk(address, folder / "partner", lab.path("pki/root/ca.crt"))
+    (folder / "topology.yaml").write_text(TOPOLOGY.format(kind=kind, clients=clients))
+    with Environment.of(folder / "topology.yaml", folder, unavailable=pytest.fail) as lab, lab.start("desk"):
+        yield Desk(lab, folder / "partner")
 
 
 # --- By subject: nginx, HAProxy -------------------------------------------------------------------------------------
@@ -105,8 +100,8 @@ def by_subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         ca.issue(name, subject, purposes="clientAuth")
     ca.sibling("Sibling").issue("impostor", "/C=NL/O=Partner/CN=plain", purposes="clientAuth")
     identities = {name: f"subject:{written}" for name, (_, _, written) in SUBJECTS.items()}
-    with Services() as services:
-        yield running(folder, request.param, identities, services)
+    with running(folder, request.param, identities) as desk:
+        yield desk
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
@@ -167,8 +162,8 @@ def by_san(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         ca.issue(name, "/CN=gw.partner.example", sans, purposes="clientAuth")
     ca.sibling("Sibling").issue("impostor", "/CN=gw.partner.example", "DNS:gw.partner.example", purposes="clientAuth")
     identities = {"gateway": "dns:gw.partner.example", "robot": "https://partner.example/robot"}
-    with Services() as services:
-        yield running(folder, request.param, identities, services)
+    with running(folder, request.param, identities) as desk:
+        yield desk
 
 
 @pytest.mark.parametrize("name", CERTIFICATES)
