@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -43,22 +43,53 @@ clients:
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
-def test_the_sample_project_passes_and_writes_nothing_beside_itself(tmp_path: Path, workers: tuple[str, ...]) -> None:
-    shutil.copytree(ROOT / "examples/pytest", tmp_path / "checkout")
-    before = snapshot(tmp_path / "checkout")
-    options = ["-p", "scaffold.testing.plugin", "-p", "no:cacheprovider", "-q", *workers]
+def sample(checkout: Path, *options: str, through: Sequence[str] = (), **environment: str) -> str:
+    """What pytest says of the sample project, started by a command that `through` is put before."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options],
-        cwd=tmp_path / "checkout",
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        [*through, sys.executable, "-m", "pytest", "-p", "scaffold.testing.plugin", "-q", *options],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
-    assert "16 passed" in done.stdout, done.stdout + done.stderr
-    assert snapshot(tmp_path / "checkout") == before
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "examples/pytest", tmp_path / "checkout", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "checkout"
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
+def test_the_sample_project_passes_and_writes_nothing_beside_itself(checkout: Path, workers: tuple[str, ...]) -> None:
+    before = snapshot(checkout)
+    said = sample(checkout, "-p", "no:cacheprovider", *workers, PYTHONDONTWRITEBYTECODE="1")
+    assert "16 passed" in said, said
+    assert snapshot(checkout) == before
+
+
+READ_ONLY_AND_OFFLINE = """
+ip link set lo up
+mount --bind . .
+mount -o remount,ro,bind .
+cd "$PWD"
+! touch written 2>/dev/null
+! ip route get 192.0.2.1 >/dev/null 2>&1
+exec "$@"
+"""
+"""In namespaces of its own: nothing is there but loopback, and the working directory cannot be written to."""
+
+
+def test_the_sample_project_passes_offline_on_a_read_only_checkout(checkout: Path) -> None:
+    require_command("unshare", "ip", "mount")
+    alone = ["unshare", "--map-root-user", "--mount", "--net", "sh", "-euc", READ_ONLY_AND_OFFLINE, "sh"]
+    if subprocess.run([*alone, "true"], cwd=checkout, capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody have namespaces of their own")
+    said = sample(checkout, through=alone, HOME="/nonexistent")
+    assert "16 passed" in said, said
 
 
 def unavailable(reason: str) -> None:
