@@ -206,3 +206,15 @@ def test_watch_renews_what_lives_seconds_and_ends_on_term(applied: Path) -> None
 
 def test_watch_begins_with_no_error(tmp_path: Path) -> None:
     scaffold("renew", "--watch", cwd=tmp_path).assert_clear_error("no file topology.yaml")
+
+
+def test_a_lost_ledger_leads_in_no_circles(applied: Path) -> None:
+    (applied / "bank/.scaffold/ledger.jsonl").unlink()
+    for verb in (("apply",), ("status",)):
+        said = scaffold(*verb, cwd=applied)
+        assert said.code == 0
+        assert "is not in the state (.scaffold/)" in " ".join(said.out.split())
+    renewed = scaffold("renew", "client.cli", "--yes", cwd=applied)
+    assert (renewed.code, "1 renewed" in renewed.out) == (0, True), renewed.err
+    revoked = scaffold("revoke", "client.cli", "--reason", "keyCompromise", "--yes", cwd=applied)
+    assert (revoked.code, "1 revoked" in revoked.out) == (0, True), revoked.err

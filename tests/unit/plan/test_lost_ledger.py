@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import ocsp
 
 from scaffold.errors import PlanError
 from scaffold.pki import crl as crls
+from scaffold.pki import keys
+from scaffold.pki.issue import Issuer
 from scaffold.plan.intents import Renew, Revoke
 from scaffold.plan.plan_subset import plan_due
 from scaffold.plan.status import State, status
@@ -132,9 +136,11 @@ def test_a_hold_outlives_the_ledger(bank: Household) -> None:
 
 def test_a_hold_can_still_be_lifted(bank: Household) -> None:
     revoke(bank, reason=HOLD)
+    held = serial(bank)
     lose(bank)
     release(bank)
     assert listed(bank) == {}
+    assert ("issuing", held) in known(bank).lifted
     assert state(bank) is State.VALID
 
 
@@ -172,6 +178,20 @@ def test_an_old_copy_of_the_ledger_makes_nothing_good_again(bank: Household) -> 
     bank.apply()
     assert (serial(bank), listed(bank)) == (gone, {gone: "keyCompromise"})
     assert known(bank).revoked["issuing", gone].reason == "keyCompromise"
+
+
+def test_a_list_that_the_key_of_the_ca_has_not_signed_revokes_nobody(bank: Household) -> None:
+    other = Household(bank.folder / "other", CHECKING)
+    other.folder.mkdir()
+    other.apply()
+    signer = Issuer(other.certificate("pki/issuing/ca.crt"), keys.load((other.out / "pki/issuing/ca.key").read_bytes()))
+    entry = crls.Revoked(int(serial(bank), 16), bank.now, crls.Reason.KEY_COMPROMISE)
+    forged = crls.build(signer, 9, bank.now - timedelta(minutes=5), bank.now + timedelta(days=1), [entry])
+    (bank.out / "pki/issuing/crl.pem").write_bytes(crls.to_pem(forged))
+    lose(bank)
+    assert state(bank) is State.VALID
+    bank.apply()
+    assert listed(bank) == {}
 
 
 def test_nothing_revoked_is_stapled_as_good(bank: Household) -> None:
