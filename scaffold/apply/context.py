@@ -178,7 +178,7 @@ class ApplyContext:
     def _is_burnt(self, key: PublicKey) -> bool:
         return keys.spki_sha256(key) in self.observed.ledger.revoked_keys
 
-    def _check_seed(self) -> None:
+    def check_seed(self) -> None:
         """Raises SecretError where the keys of CAs that are there were made from another seed, or from none."""
         for one in self.desired.of_cas():
             recorded = self.observed.ledger.ca_keys.get(one.address.label)
@@ -249,7 +249,7 @@ class ApplyContext:
         Raises SecretError for all that are not there, WrongPassword where one does not open its key.
         """
         if self.topology.reproducible is not None:
-            self._check_seed()
+            self.check_seed()
         missing: list[SecretError] = []
         for get in (*self._asked_for_cas(changes), *self._asked_for_bundles(changes)):
             try:

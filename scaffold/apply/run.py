@@ -60,9 +60,12 @@ def apply(
     Overtaken where the folder has changed since the plan was made, SecretError, PkiError, KindError, StoreError.
     """
     plan, basis = planned.plan, planned.basis
-    if not plan.changes:
+    if not plan.changes and not randomness.repeats:
         return Outcome((), ())
     context = ApplyContext(basis, planned.authorities, secrets, randomness, progress)
+    if not plan.changes:
+        context.check_seed()
+        return Outcome((), ())
     context.ask(plan.changes)
     _open_brought_keys(context, plan)
     with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):

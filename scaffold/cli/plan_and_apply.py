@@ -12,7 +12,7 @@ import typer
 from scaffold.cli import failures
 from scaffold.cli.clock import now
 from scaffold.cli.project import Project, reopened
-from scaffold.cli.source import source_of
+from scaffold.cli.source import source_at_hand, source_of
 from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
@@ -86,7 +86,6 @@ def _carry_out(
     saved: str | None,
 ) -> None:
     from scaffold.apply import apply
-    from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.plan.reach import reaches
     from scaffold.plan.sources import check_unchanged
     from scaffold.store.secrets import Secrets
@@ -120,7 +119,7 @@ def _carry_out(
             lambda change: advance(len(plan.changes)),
             wait=WAIT,
             waiting=lambda holder: typer.echo(f"Waiting for another scaffold: {holder} …", err=True),
-            randomness=source_of(project.topology, secrets) if plan.changes else OPERATING_SYSTEM,
+            randomness=(source_of if plan.changes else source_at_hand)(project.topology, secrets),
             saved=saved,
         )
     if json:

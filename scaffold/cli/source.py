@@ -19,3 +19,12 @@ def source_of(t: Topology, secrets: Secrets) -> Randomness:
     if t.reproducible is None or isinstance(t.reproducible.seed, GeneratedSecret):
         return OPERATING_SYSTEM
     return Derived(secrets.given(t.reproducible.seed, "reproducible", "seed"), t.name)
+
+
+def source_at_hand(t: Topology, secrets: Secrets) -> Randomness:
+    """The same where nothing is to be made: no seed is asked for, and one that is there is taken, to be compared."""
+    from scaffold.pki.randomness import OPERATING_SYSTEM
+
+    if t.reproducible is None or not secrets.has(t.reproducible.seed):
+        return OPERATING_SYSTEM
+    return source_of(t, secrets)

@@ -217,7 +217,14 @@ def test_without_its_seed_apply_writes_nothing_and_plan_needs_none(lab: Path) ->
     assert not (lab / "lab").exists()
     assert scaffold("apply", cwd=lab, env=SEED).code == 0
     assert scaffold("apply", cwd=lab).code == 0, "where nothing is to do, no seed is asked for"
-    scaffold("apply", cwd=lab, env={"SEED": "x"})
+
+
+def test_another_seed_is_told_also_where_nothing_is_to_do(lab: Path) -> None:
+    assert scaffold("apply", cwd=lab, env=SEED).code == 0
+    before = snapshot(lab)
+    scaffold("apply", cwd=lab, env={"SEED": "x"}).assert_clear_error("ca.root", "was not made from this seed", "hint:")
+    assert snapshot(lab) == before
+    assert scaffold("apply", cwd=lab, env=SEED).code == 0
 
 
 def test_the_seed_is_nowhere_in_what_is_written_or_said(lab: Path) -> None:

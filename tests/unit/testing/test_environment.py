@@ -113,6 +113,8 @@ def test_a_revoked_client_is_refused_and_the_others_are_not(tmp_path: Path) -> N
         revoked = lab.broken("web", "revoked")
         assert "revoked" in refusal(lab.ssl_context("api"), lab.ssl_context(revoked))
         assert refusal(lab.ssl_context("api"), lab.ssl_context("web")) is None
+        lenient = refusal(lab.ssl_context("gate"), lab.ssl_context(revoked), "inner.example")
+        assert lenient is None, "a server that does not check revocation lets it in"
 
 
 def test_what_is_broken_has_the_same_shape(lab: Environment) -> None:
