@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import os
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ class Secrets:
         if isinstance(secret, FileSecret):
             return _of_file(secret, owner, what)
         where = f"the environment variable {secret.variable}"
-        text = self.environment.get(secret.variable, "").rstrip("\r\n")
+        text = _as_written(self.environment.get(secret.variable, "")).rstrip("\r\n")
         return _checked(text, owner, where, f"set {secret.variable}, or name another source", what)
 
     def has(self, secret: Secret) -> bool:
@@ -40,6 +41,14 @@ class Secrets:
         except SecretError:
             return False
         return True
+
+
+def _as_written(text: str) -> str:
+    """What stands in the environment is read by the locale: text in UTF-8 is the same under every one."""
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError:
+        return text
 
 
 def _of_file(secret: FileSecret, owner: str, what: str = "password") -> bytes:

@@ -30,11 +30,13 @@ def scaffold_env(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
     from scaffold.errors import ScaffoldError
     from scaffold.testing.environment import Environment
 
-    folder = tmp_path_factory.mktemp("scaffold")
+    folder, wrong = tmp_path_factory.mktemp("scaffold"), None
     try:
         environment = Environment.of(_topology(pytestconfig), folder, unavailable=_skip)
     except ScaffoldError as error:
-        _fail(error)
+        wrong = error
+    if wrong is not None:
+        _fail(wrong)  # out of `except`, where pytest would show both
     with environment:
         yield environment
 

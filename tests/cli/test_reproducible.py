@@ -19,7 +19,7 @@ from tests.other_clock import command_at
 from tests.requirements import require_command
 
 ROOT = Path(__file__).parent.parent.parent
-SEED = {"SEED": "a seed that everybody may know"}
+SEED = {"SEED": "a seed that everybody may know, ü"}
 LAB = """
 version: 1
 name: lab
@@ -113,7 +113,8 @@ def test_another_place_language_zone_hash_seed_and_umask_make_the_same(here: Pat
     strange = {"LC_ALL": "tr_TR.UTF-8", "LANG": "C", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "1", "PYTHONUTF8": "0"}
     made = apply(Machine(umask=0o077, environment=strange), tmp_path / "a folder with spaces, and ü")
     assert differences(here, made) == ""
-    assert differences(here, apply(Machine(umask=0, environment={"LC_ALL": "POSIX"}), tmp_path / "work")) == ""
+    ascii_alone = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    assert differences(here, apply(Machine(umask=0, environment=ascii_alone), tmp_path / "work")) == ""
 
 
 def test_another_user_makes_the_same(here: Path, open_folder: Path) -> None:
@@ -201,6 +202,18 @@ def test_plan_and_status_say_in_red_that_these_keys_are_for_tests(lab: Path) -> 
 def test_a_moment_to_come_is_told(lab: Path) -> None:
     (lab / "topology.yaml").write_text(LAB.replace("2026-01-01", "2990-01-01"))
     assert "clock is before `at`, 2990-01-01 00:00 UTC" in scaffold("plan", cwd=lab).out
+
+
+def test_what_has_ended_is_told(lab: Path) -> None:
+    """It is not due: renewal is a function of `at`."""
+    short = LAB.replace("names: [localhost]}", "names: [localhost], lifetime: 90d}").replace("[api, inner]}", "[api]}")
+    (lab / "topology.yaml").write_text(short)
+    assert scaffold("apply", cwd=lab, env=SEED).code == 0
+    for verb in ("plan", "apply", "status"):
+        said = scaffold(verb, cwd=lab, env=SEED).out
+        assert "What follows from `at` has ended, of server.plain: move `at` on" in said, said
+    (lab / "topology.yaml").write_text(LAB)
+    assert "has ended" not in scaffold("plan", cwd=lab).out
 
 
 def test_a_guard_of_production_refuses_it(lab: Path) -> None:

@@ -28,6 +28,12 @@ def from_environment(text: str) -> bytes:
     return Secrets({"PASSWORD": text}).given(EnvSecret("PASSWORD"), OWNER)
 
 
+def test_text_in_utf_8_is_the_same_under_every_locale() -> None:
+    """Where the locale has no such letters, Python shows their octets as what is no text."""
+    read = "pässword".encode().decode("ascii", "surrogateescape")
+    assert from_environment(read) == from_environment("pässword") == "pässword".encode()
+
+
 @pytest.mark.parametrize(
     "content",
     [
