@@ -121,6 +121,13 @@ def test_a_declared_fault_keeps_the_lifetime_it_was_given_and_never_outlives_the
         assert not_before < not_after <= issuing.not_after
 
 
+def test_dates_are_in_whole_seconds_whenever_the_issuer_ends() -> None:
+    """RFC 5280 4.1.2.5: half-way to an end that is an odd number of seconds away lies between two."""
+    for seconds in (999, 1_000):
+        moments = broken.validity(Fault.NOT_YET_VALID, timedelta(days=90), NOW, NOW + timedelta(seconds=seconds))
+        assert [moment.microsecond for moment in moments] == [0, 0]
+
+
 # --- Rogue CAs -----------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +170,7 @@ def test_a_leaf_issues_nothing_that_holds(tmp_path: Path) -> None:
     thief = leaf(profiles.for_client_side(TOPOLOGY, client("thief")), pki.issuing)
     rogue = broken.issued_by_leaf(PROFILES["sslclient"], thief, NOW, (pki.issuing.certificate,))
     assert signed_by(rogue.certificate, thief.certificate)
+    assert rogue.chain == (thief.certificate, pki.issuing.certificate)
     found = openssl_verify(
         tmp_path,
         rogue.certificate,
@@ -171,6 +179,21 @@ def test_a_leaf_issues_nothing_that_holds(tmp_path: Path) -> None:
         crls=empty_crls(pki.root, pki.issuing, thief),
     )
     assert found != ""
+
+
+def test_a_rogue_ca_points_where_it_is_told() -> None:
+    """Who checks revocation finds what its parent publishes, and so no second fault."""
+    pki, pointers = lab(), profiles.pointers_by(TOPOLOGY, "root")
+    for make_ca, parent in ((broken.sibling_ca, pki.root), (broken.namesake_ca, pki.other_root)):
+        made = make_ca(parent, pki.issuing.certificate, NOW, pointers).certificate
+        assert pointers
+        assert set(pointers) <= set(made.extensions)
+
+
+def test_a_rogue_has_the_serial_that_is_asked_for() -> None:
+    """One that its CA calls revoked."""
+    made = broken.rogue(PROFILES["sslclient"], lab().issuing, NOW, serial=4711)
+    assert made.certificate.serial_number == 4711
 
 
 def test_rogues_live_minutes() -> None:

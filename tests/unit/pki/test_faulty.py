@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from scaffold.errors import PkiError
 from scaffold.pki import broken, bundles, faulty, keys
@@ -188,11 +189,46 @@ def test_what_is_made_shows_the_fault_and_what_is_sound_does_not(fault: Fault, l
                                               (Fault.ISSUER_NOT_A_CA, Fault.EXPIRED_INTERMEDIATE),
                                               (Fault.NAME_CONSTRAINTS, Fault.ISSUER_NOT_A_CA),
                                               (Fault.PATH_LENGTH, Fault.NAME_CONSTRAINTS),
-                                              (Fault.MISSING_INTERMEDIATE, Fault.EXPIRED_INTERMEDIATE)])  # fmt: skip
+                                              (Fault.MISSING_INTERMEDIATE, Fault.EXPIRED_INTERMEDIATE),
+                                              (Fault.WRONG_CA, Fault.UNKNOWN_CA),
+                                              (Fault.UNKNOWN_CA, Fault.SELF_SIGNED),
+                                              (Fault.UNKNOWN_CA, Fault.WRONG_CA)])  # fmt: skip
 def test_one_fault_is_not_taken_for_another(fault: Fault, other: Fault) -> None:
     one = made(other, LINEAGES["below an issuing CA"])
     profile = replace(SERVER, fault=fault)
     assert not broken.shows(profile, one.certificate, ISSUING.certificate, NOW, one.chain)
+
+
+@pytest.mark.parametrize("fault", sorted(OWN_CHAIN))
+def test_a_fault_above_shows_on_what_is_signed_by_it_alone(fault: Fault) -> None:
+    """The chain of another certificate says nothing of this one."""
+    one, another = made(fault, LINEAGES["below an issuing CA"]), made(fault, LINEAGES["below an issuing CA"])
+    later, issuer = NOW + timedelta(seconds=1), ISSUING.certificate
+    profile = replace(SERVER, fault=fault)
+    assert broken.shows(profile, one.certificate, issuer, later, one.chain)
+    assert broken.shows(profile, one.certificate, issuer, later, another.chain) is (fault is Fault.MISSING_INTERMEDIATE)
+
+
+def test_the_path_is_too_long_where_the_ca_above_the_signer_limits_it() -> None:
+    one, another = (made(Fault.PATH_LENGTH, LINEAGES["below an issuing CA"]) for _ in range(2))
+    profile = replace(SERVER, fault=Fault.PATH_LENGTH)
+
+    def shows(certificate: x509.Certificate, *chain: x509.Certificate) -> bool:
+        return broken.shows(profile, certificate, ISSUING.certificate, NOW, chain)
+
+    lower, upper = one.chain[:2]
+    assert shows(one.certificate, lower, upper)
+    assert not shows(one.certificate, lower, another.chain[1]), "which has not signed it"
+    sound = made(FileFault.KEY_MISMATCH, LINEAGES["below an issuing CA"]).certificate
+    assert not shows(sound, ISSUING.certificate, ROOT.certificate), "which limits nothing"
+
+
+def test_a_path_length_that_cannot_be_read_is_none() -> None:
+    der = ISSUING.certificate.public_bytes(Encoding.DER)
+    says = bytes.fromhex("30060101ff020100")
+    assert der.count(says) == 1
+    torn = x509.load_der_x509_certificate(der.replace(says, bytes.fromhex("30060101ff020200")))
+    assert (broken.path_length(ISSUING.certificate), broken.path_length(torn)) == (0, None)
 
 
 # --- What a parser sees --------------------------------------------------------------------------------------------
