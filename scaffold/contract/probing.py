@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from scaffold.contract.model import Failed, Untried
-from scaffold.contract.room import Applied, Room
+from scaffold.contract.room import Applied, Room, copy_project
 from scaffold.errors import VerifyError
 from scaffold.kinds.mutations import Mutation
 from scaffold.plan.model import Plan
@@ -68,7 +68,7 @@ def _caught(room: Room, party: Party, mutation: Mutation) -> str:
     """What sees it in one project. Raises Failed where something that should has not, or it does not even start."""
     place = room.folder / "mutated"
     try:
-        shutil.copytree(room.applied.layout.out, place, symlinks=True, ignore=shutil.ignore_patterns("run"))
+        copy_project(room.applied.layout.out, place)
         layout = Layout(place)
         _break(layout.path(room.applied.paths(party.address).folder), mutation)
         probes = [Probe(probe) for probe in mutation.caught_by]
@@ -105,6 +105,7 @@ def _verified(
             only=only,
             limit_to=probes,
             ports="auto",
+            within=room.within,
             randomness=room.randomness,
         )
     except VerifyError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import shutil
 import signal
 import socket
 import ssl
@@ -263,6 +264,14 @@ class Room:
         apply(plan_intents(basis, [Renew(address)]), Secrets(), randomness=self.randomness)
         own = applied.paths(self.server.address).own
         return bundles.load_certificates(applied.layout.path(own.certificate).read_bytes())[0].serial_number
+
+
+def copy_project(source: Path, target: Path) -> None:
+    """Copies what was rendered, without what servers leave in run/. Raises Failed, as of a pipe that one has left."""
+    try:
+        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("run"), dirs_exist_ok=True)
+    except (OSError, shutil.Error) as error:
+        raise Failed(f"{source.name} cannot be copied: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

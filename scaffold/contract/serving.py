@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from scaffold.contract.model import Failed, Untried
-from scaffold.contract.room import Room, Running
+from scaffold.contract.room import Room, Running, copy_project
 from scaffold.contract.topologies import GREETING
 from scaffold.pki import keys
 from scaffold.topology.model import HostPort
@@ -178,13 +178,7 @@ def runs_when_copied(room: Room) -> str:
     """A copy of the folder runs, and without its key it does not say that it is ready."""
     room.check_can_run()
     copy = room.folder / "copied" / room.server.name
-    shutil.copytree(
-        room.applied.folder(room.server.address),
-        copy,
-        symlinks=True,
-        ignore=shutil.ignore_patterns("run"),
-        dirs_exist_ok=True,
-    )
+    copy_project(room.applied.folder(room.server.address), copy)
     with room.started(folder=copy) as running:
         running.ask_allowed()
     with _another_key(room, copy / "tls"):

@@ -18,7 +18,7 @@ from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.model import Action, Change, Plan
 from scaffold.running.availability import Availability
 from scaffold.running.placement import Ports
-from scaffold.running.services import termination_as_exception
+from scaffold.running.services import READY_WITHIN, termination_as_exception
 from scaffold.store import ledger
 from scaffold.store.layout import Layout, party_paths
 from scaffold.store.secrets import Secrets
@@ -61,6 +61,7 @@ def verify(
     only: Address | None = None,
     limit_to: Collection[Probe] = frozenset(Probe),
     ports: Ports = "fixed",
+    within: float = READY_WITHIN,
     on_check: Callable[[Check, int], None] | None = None,
     randomness: Randomness = OPERATING_SYSTEM,
     generations: Generations = ONE_EACH,
@@ -68,8 +69,9 @@ def verify(
     """Start what was rendered, and prove by handshakes who gets in and who does not.
 
     `plan` is today's plan of the same topology: what it would change in `tls/` has drifted, and is reported beside the
-    checks. `only` is the address of a server or client; `limit_to` leaves the cases of some probes. `on_check` is
-    called with each check as it ends, and with how many there are in all. `generations` are those of CAs with more than
+    checks. `only` is the address of a server or client; `limit_to` leaves the cases of some probes. `within`: the
+    seconds in which all servers must be ready. `on_check` is called with each check as it ends, and with how many there
+    are in all. `generations` are those of CAs with more than
     one: what each issues gets in, as long as it is trusted. Rogues live from `now` on for minutes. Call it from the
     main thread: servers are ended when that ends. Raises VerifyError where the output is not there yet, a port is
     taken, or a server does not come up.
@@ -104,7 +106,7 @@ def verify(
             termination_as_exception(),
             ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool,
             _publishing(t, layout, authorities, needed=asks) as publishing,
-            running(kinds, layout, servers, _copies(t, kinds, copied, authorities), ports) as started,
+            running(kinds, layout, servers, _copies(t, kinds, copied, authorities), ports, within) as started,
             ProbeRunner(t, kinds, layout, authorities, started, withdrawn) as probes,
         ):
             for scenario, cast in _by_scenario(to_try):

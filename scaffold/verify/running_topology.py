@@ -13,7 +13,7 @@ from pathlib import Path
 from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.running.placement import Placed, Placements, Ports, launch, moved_callees, place
-from scaffold.running.services import Launch, Services, free_addresses
+from scaffold.running.services import READY_WITHIN, Launch, Services, free_addresses
 from scaffold.settings.peers import server_name
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology.address import Address
@@ -89,11 +89,17 @@ class RunningTopology:
 
 @contextlib.contextmanager
 def running(
-    kinds: Mapping[Address, Kind], layout: Layout, servers: Iterable[Server], copies: Iterable[Copy], ports: Ports
+    kinds: Mapping[Address, Kind],
+    layout: Layout,
+    servers: Iterable[Server],
+    copies: Iterable[Copy],
+    ports: Ports,
+    within: float = READY_WITHIN,
 ) -> Iterator[RunningTopology]:
     """Start `servers`, and copies beside them; all are stopped when the block ends, however it ends.
 
-    Raises VerifyError where an address is taken, before anything is started, and where a server does not come up.
+    Raises VerifyError where an address is taken, before anything is started, and where a server is not ready `within`
+    so many seconds.
     """
     placements = place(servers, ports)
     with ExitStack() as stack:
@@ -132,7 +138,7 @@ def running(
             started = _launch(kinds[placed.server.address], placed, folder, callees, apps)
             launches.append(replace(started, name=folder.name))
         services = stack.enter_context(Services())
-        services.start(launches)
+        services.start(launches, within)
         yield RunningTopology(placements, placed_copies, impostors, services, folders, apps)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from scaffold.contract.model import ContractReport
+from scaffold.contract.model import Check, ContractReport
 from scaffold.kinds.capabilities import FEATURES, Capabilities
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
 from scaffold.verify.model import Result
 from scaffold.view.terminal import Line, one_line, plain
 from scaffold.view.verify import MARKS
+
+_NAMES = 24
 
 
 def list_lines(kinds: Sequence[Kind]) -> Iterator[Line]:
@@ -47,12 +49,19 @@ def show_lines(kind: Kind) -> Iterator[Line]:
         yield [(f"  {name:<{width}}  ", "dim"), (one_line(value), "")]
 
 
-def contract_lines(report: ContractReport) -> Iterator[Line]:
-    """A line for each check, then the sum."""
-    width = max((min(len(check.name), 24) for check in report.checks), default=0)
-    for check in report.checks:
-        mark, style = MARKS[check.result]
-        yield [(f"{mark} {check.name:<{width}}  ", style), (one_line(check.detail), "" if style == "green" else style)]
+def width_of(names: Iterable[str]) -> int:
+    """How wide the column of the checks' names is; longer ones push the rest aside."""
+    return max((min(len(name), _NAMES) for name in names), default=0)
+
+
+def check_line(check: Check, width: int) -> Line:
+    """How one check of a contract ended."""
+    mark, style = MARKS[check.result]
+    return [(f"{mark} {check.name:<{width}}  ", style), (one_line(check.detail), "" if style == "green" else style)]
+
+
+def sum_lines(report: ContractReport) -> Iterator[Line]:
+    """How many checks ended in each way."""
     counts = ", ".join(f"{count:,} {result.value}" for result, count in report.summary.items())
     if report.summary[Result.PASSED] == 0:
         yield [("Nothing was shown: the reasons are above.", "bold red")]

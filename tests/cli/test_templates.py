@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from scaffold.kinds import catalogue
 from tests.cli.harness import in_process as scaffold
+from tests.cli.harness import scaffold as spawned
+from tests.unit.conftest import write_kind
 
 
 def test_the_list_has_every_built_in_template(tmp_path: Path) -> None:
@@ -67,6 +72,48 @@ def test_a_check_that_fails_is_exit_5(tmp_path: Path) -> None:
     ended = scaffold("templates", "check", "mine", "--only", "run-sh", cwd=tmp_path)
     assert ended.code == 5
     assert "✗ run-sh  run.sh is not executable" in ended.out
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Path:
+    """A template whose server never says that it is ready."""
+    write_kind(tmp_path / "silent", {"README.md": "# Silent\n", "run.sh": "#!/bin/sh\nexec sleep 600\n"})
+    values = json.loads((tmp_path / "silent/cookiecutter.json").read_text())
+    values["_scaffold"]["mutations"] = [{"breaks": "its name", "change": {"README.md": {"Silent": "Loud"}}}]
+    (tmp_path / "silent/cookiecutter.json").write_text(json.dumps(values))
+    return tmp_path
+
+
+def test_no_check_waits_for_a_server_for_longer_than_is_said(silent: Path) -> None:
+    """Two minutes are the default of each; the command has as long for all of them."""
+    names = ["ready", "verify", "mutation: its name"]
+    options = [option for name in names for option in ("--only", name)]
+    ended = spawned("templates", "check", "silent", "--within", "1", *options, cwd=silent)
+    assert ended.code == 5, ended.err
+    for line in ended.out.splitlines()[: len(names)]:
+        assert line.startswith("✗")
+        assert "did not say that it is ready" in line
+
+
+def test_what_cannot_be_copied_is_a_check_that_fails(silent: Path) -> None:
+    """A server may leave a socket or a pipe in its folder."""
+    script = silent / "silent/{{cookiecutter.name}}/run.sh"
+    script.write_text('#!/bin/sh\ncd -- "$(dirname -- "$0")"\n[ -e pipe ] || mkfifo pipe\nexec sleep 600\n')
+    names = ["ready", "copied", "mutation: its name"]
+    options = [option for name in names for option in ("--only", name)]
+    ended = scaffold("templates", "check", "silent", "--within", "1", *options, cwd=silent)
+    assert ended.code == 5, ended.err
+    assert ended.out.count("cannot be copied: ") == 2, ended.out
+
+
+def test_each_check_is_told_as_it_ends(silent: Path) -> None:
+    command = [sys.executable, "-m", "scaffold", "templates", "check", "silent", "--only", "run-sh", "--only", "ready"]
+    with subprocess.Popen(command, cwd=silent, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("✓ run-sh")
+        assert process.poll() is None, "the second waits for its server"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
 
 
 def no_block(values: dict[str, object]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +16,7 @@ from scaffold.cli.options import Json
 from scaffold.cli.templates.options import Role, Template
 
 if TYPE_CHECKING:
+    from scaffold.contract.model import Check
     from scaffold.kinds.catalogue import Kind
 
 
@@ -22,7 +26,13 @@ def run(
         list[str] | None, typer.Option("--only", metavar="CHECK", help="This check alone; may be given again.")
     ] = None,
     within: Annotated[
-        float, typer.Option("--within", metavar="SECONDS", min=0.1, help="How long a server may take to be ready.")
+        float,
+        typer.Option(
+            "--within",
+            metavar="SECONDS",
+            min=0.1,
+            help="How long servers may take to be ready, each time that some are started.",
+        ),
     ] = 120.0,
     role: Role = None,
     json: Json = False,
@@ -32,28 +42,48 @@ def run(
     from scaffold.kinds import catalogue
     from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.view import programs
-    from scaffold.view.progress import progress
-    from scaffold.view.templates import contract_lines
+    from scaffold.view.templates import sum_lines
     from scaffold.view.terminal import show
 
     kind = catalogue.one_named(template, Path.cwd(), role)
     chosen = _chosen(kind, only or [])
-    with progress("Checking") as advance:
+    with _as_they_end(kind, chosen, json=json) as on_check:
         report = check(
             kind,
             kind.name if kind.builtin else str(kind.folder.resolve()),
             now(),
             only=chosen,
             within=within,
-            on_check=lambda one, total: advance(total),
+            on_check=on_check,
             randomness=OPERATING_SYSTEM,
         )
     if json:
         typer.echo(programs.contract_json(report))
     else:
-        show(contract_lines(report))
+        show(sum_lines(report))
     if report.failed:
         raise typer.Exit(failures.PROBE_FAILED)
+
+
+@contextlib.contextmanager
+def _as_they_end(kind: Kind, only: Sequence[str], *, json: bool) -> Iterator[Callable[[Check, int], None]]:
+    """What is done with each check as it ends: for a person its line is printed, for a program it is counted."""
+    from scaffold.contract.run import checks_of
+    from scaffold.view.progress import progress
+    from scaffold.view.templates import check_line, width_of
+    from scaffold.view.terminal import show
+
+    if json:
+        with progress("Checking") as advance:
+            yield lambda check, total: advance(total)
+        return
+    width = width_of(only or checks_of(kind))
+
+    def on_check(check: Check, _: int) -> None:
+        show([check_line(check, width)])
+        sys.stdout.flush()
+
+    yield on_check
 
 
 def _chosen(kind: Kind, only: list[str]) -> list[str]:
