@@ -31,7 +31,7 @@ def run(
             "--within",
             metavar="SECONDS",
             min=0.1,
-            help="How long servers may take to be ready, each time that some are started.",
+            help="How long servers may take to be ready.",
         ),
     ] = 120.0,
     role: Role = None,
