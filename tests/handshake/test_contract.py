@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.contract.model import ContractReport
-from scaffold.contract.run import check
+from scaffold.contract.run import check, checks_of
 from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
 from scaffold.verify.model import Result
@@ -203,3 +203,29 @@ def test_a_broken_template_fails_the_check_that_is_about_it(breakage: str, mine:
     assert found.result is Result.FAILED, lines(report)
     assert said in found.detail
     assert report.failed
+
+
+BROKEN_CLIENTS: dict[str, tuple[str, Break, str]] = {
+    "another code for nobody": ("nobody-there", changed(RUN, "7 | 28) fail 5", "7 | 28) fail 1"), "1 instead of 5"),
+    "an error where nobody is called": ("no-edges", changed(RUN, "worst=0", "worst=1"), "1 instead of 0"),
+}
+
+
+def test_every_check_is_broken_once() -> None:
+    names = {name for role in ("server", "client") for name in checks_of(catalogue.builtin("python", role))}
+    assert {name for name in names if not name.startswith("mutation: ")} <= {
+        name for name, _, _ in (*BROKEN.values(), *BROKEN_CLIENTS.values())
+    }
+
+
+@pytest.mark.parametrize("breakage", BROKEN_CLIENTS)
+def test_a_broken_client_fails_the_check_that_is_about_it(breakage: str, tmp_path: Path) -> None:
+    require_command("curl")
+    name, break_it, said = BROKEN_CLIENTS[breakage]
+    assert scaffold("templates", "new", "mine", "--from", "curl", cwd=tmp_path).code == 0
+    declared("keys", {"ec-p256": "1.1.1"})(tmp_path / "mine")
+    break_it(tmp_path / "mine")
+    kind = catalogue.load(tmp_path / "mine", "mine")
+    [found] = check(kind, str(tmp_path / "mine"), datetime.now(UTC), only=[name]).checks
+    assert found.result is Result.FAILED, found.detail
+    assert said in found.detail
