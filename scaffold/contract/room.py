@@ -161,7 +161,7 @@ class Room:
         file = place / "topology.yaml"
         file.write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
         written = load(file)
-        kinds = {party.address: self._kind(party) for party in graph.parties(written)}
+        kinds = {party.address: self._kind(party) for party in graph.parties(written) if not party.is_external}
         t = without_unusable_defaults(written, kinds)
         layout = Layout(place / LAYOUT_NAME)
         apply(plan_all(look(t, kinds, layout, self.now)), Secrets(), randomness=self.randomness)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
 from scaffold.kinds.catalogue import Kind
-from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
+from scaffold.topology.model import IdentityForm, KeyType, OnUnavailable, RevocationCheck, TlsProfile
 
 GREETING: Final = 'it\'s 100% "sure" $HOME ${PATH} \\n `id` {{ x }} {# y #} </b>&amp; %[src]\n\t<!--# --> ünï日😀 # ; }'
 """Means something in shells, Jinja, JSON, XML, C#, and the configurations of most servers."""
@@ -25,6 +25,16 @@ _ROLES: Final = {SUBJECT: ["reader", "Reader", "x.Y_z-1"], "gateway": ["cashier"
 
 _BACKEND: Final = "http://127.0.0.1:5000"
 """Nobody need listen there: verify puts its own app in its place."""
+
+_NAMES: Final = {"dns": "xn--dn-yka.internal", "ip": "127.0.0.1"}
+"""The first name of a server that is called, by its type."""
+
+_IDENTITIES: Final = {
+    IdentityForm.URI: "https://partner.example/desk?x=%25&y='1'",
+    IdentityForm.DNS: "dns:xn--gte-0na.partner.example",
+    IdentityForm.SUBJECT: 'subject:CN=\\#1 \\"x\\" $1 ~^.*,O=Ünï & Co\\, Ltd.',
+}
+"""Of callers with certificates from elsewhere."""
 
 Entity = dict[str, object]
 Topology = dict[str, object]
@@ -108,20 +118,31 @@ def of_all_declared(kind: Kind, template: str, other: str, ports: Iterator[str],
     asked = dict(_declared(kind))
     if kind.role == "client":
         clients = {
-            name: {**_party(kind, template), **fields, "calls": ["vault-2" if _asks(fields) else "vault"]}
+            name: {**_party(kind, template), "calls": ["vault-2" if _asks(fields) else "vault"], **fields}
             for name, fields in asked.items()
         }
         return _topology(publish, _vaults(other, ports, clients, staples=staples), clients)
     servers = {name: {**_server(kind, template, next(ports)), **fields} for name, fields in asked.items()}
-    if "calls" in kind.capabilities.supports:
-        servers["calls"]["calls"] = ["plain"]
     if "upstream" in kind.capabilities.supports:
         servers["upstream"] |= {"upstream": "plain", "calls": ["plain"]}
     if "health" in kind.capabilities.supports:
         servers["health"]["health"] = next(ports)
     if "backend" in kind.capabilities.supports:
         servers["backend"]["backend"] = "unix:/run/app/app.sock"
-    return _topology(publish, servers, _callers(other, servers))
+    callers = _callers(other, servers)
+    if "roles" in kind.capabilities.supports:
+        callers["teller"]["calls"] = {
+            name: _ROLES[SUBJECT] if name == "roles" else [] for name in cast("list[str]", callers["teller"]["calls"])
+        }
+    return _topology(publish, servers, {**callers, **_partners(kind)})
+
+
+def _partners(kind: Kind) -> dict[str, Entity]:
+    """A caller with a certificate from elsewhere for each form of identity by which the template can know one."""
+    return {
+        f"partner-{form}": {"external": {"issuer": "issuing", "identity": _IDENTITIES[form]}, "calls": ["partners"]}
+        for form in sorted(kind.capabilities.sees_callers_by)
+    }
 
 
 def _declared(kind: Kind) -> Iterator[tuple[str, Entity]]:
@@ -142,6 +163,9 @@ def _declared(kind: Kind) -> Iterator[tuple[str, Entity]]:
         yield "pfx", {"pfx": {"password": {"generate": True}}}
     if kind.role == "server":
         yield from _declared_of_servers(kind)
+    else:
+        for name in _names(kind):
+            yield f"knows-{name}", {"calls": [f"vault-{name}"]}
 
 
 def _declared_of_servers(kind: Kind) -> Iterator[tuple[str, Entity]]:
@@ -152,13 +176,34 @@ def _declared_of_servers(kind: Kind) -> Iterator[tuple[str, Entity]]:
         yield "must-staple", {"staple": True, "must_staple": True}
     if can.groups:
         yield "post-quantum", {"post_quantum": True}
-    for feature in ("health", "calls", "upstream", "backend"):
+    for feature in ("health", "upstream", "backend", "roles"):
         if feature in can.supports:
             yield feature, {}
     if "backend" in can.supports:
         for forward in sorted(can.forward):
             yield f"forward-{forward}", {"backend": _BACKEND, "forward": [forward.value]}
         yield "forward-nothing", {"backend": _BACKEND, "forward": []}
+    if can.sees_callers_by:
+        yield "partners", {}
+    if "calls" in can.supports:
+        yield from _declared_of_callers(kind)
+
+
+def _declared_of_callers(kind: Kind) -> Iterator[tuple[str, Entity]]:
+    """Whom they call: servers that they know by each type of name, and look up in each way that they can."""
+    yield "calls", {"calls": ["plain"]}
+    for name in _names(kind):
+        yield f"named-{name}", {"names": [_NAMES[name]]}
+        yield f"knows-{name}", {"calls": [f"named-{name}"]}
+    for check in sorted(kind.capabilities.checks_callees - {RevocationCheck.NONE}):
+        by_ocsp = check is RevocationCheck.OCSP
+        if by_ocsp:
+            yield "asked-about", {"issuer": "asked"}
+        yield f"looks-up-{check}", {"check_revocation": check.value, "calls": ["asked-about" if by_ocsp else "plain"]}
+
+
+def _names(kind: Kind) -> list[str]:
+    return [name for name in _NAMES if name in kind.capabilities.checks_names]
 
 
 def _strongest(kind: Kind) -> str:
@@ -189,17 +234,22 @@ def _callers(template: str, servers: Mapping[str, Entity]) -> dict[str, Entity]:
 
 
 def _vaults(template: str, ports: Iterator[str], clients: Mapping[str, Entity], *, staples: bool) -> dict[str, Entity]:
-    """Likewise two servers for clients to call, as far as they do."""
+    """Likewise servers for clients to call, as far as they do."""
+    vaults = {
+        "vault": ("issuing", ["vault.internal", "localhost"]),
+        "vault-2": ("asked", ["vault-2.internal", "localhost"]),
+        **{f"vault-{name}": ("issuing", [value]) for name, value in _NAMES.items()},
+    }
     called = {name for client in clients.values() for name in cast("list[str]", client.get("calls", []))}
     return {
         name: {
             "template": template,
             "issuer": issuer,
             "listen": next(ports),
-            "names": [f"{name}.internal", "localhost"],
+            "names": names,
             "staple": staples,
         }
-        for name, issuer in (("vault", "issuing"), ("vault-2", "asked"))
+        for name, (issuer, names) in vaults.items()
         if name in called
     }
 
@@ -211,7 +261,7 @@ def _party(kind: Kind, template: str) -> Entity:
 
 
 def _topology(publish: str, servers: Mapping[str, Entity], clients: Mapping[str, Entity]) -> Topology:
-    asked = any(party["issuer"] == "asked" for party in (*servers.values(), *clients.values()))
+    asked = any(party.get("issuer") == "asked" for party in (*servers.values(), *clients.values()))
     return {
         "version": 1,
         "name": "contract",

@@ -14,12 +14,12 @@ import pytest
 
 from scaffold.contract import topologies
 from scaffold.kinds import catalogue
-from scaffold.kinds.capabilities import HTTP
+from scaffold.kinds.capabilities import FEATURES, HTTP
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import check, without_unusable_defaults
 from scaffold.topology import graph
 from scaffold.topology.load import loads
-from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, Server, TlsProfile, Topology
+from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, SanType, Server, TlsProfile, Topology
 
 BUILT_IN = [(name, role) for role in ("server", "client") for name in catalogue.builtin_names(role)]
 LEAST: dict[str, Any] = {
@@ -29,6 +29,9 @@ LEAST: dict[str, Any] = {
     "keys": MappingProxyType({KeyType.EC_P256: "1.1.1"}),
     "groups": MappingProxyType({}),
     "supports": frozenset(),
+    "checks_names": frozenset({SanType.DNS}),
+    "checks_callees": frozenset({RevocationCheck.NONE}),
+    "sees_callers_by": frozenset(),
 }
 
 
@@ -53,6 +56,8 @@ def checked(made: topologies.Topology, kind: Kind) -> Topology:
     t = loads(json.dumps(made, ensure_ascii=False).encode(), Path("topology.yaml"))
     kinds = {}
     for party in graph.parties(t):
+        if party.is_external:
+            continue
         own = party.template == kind.name and party.address.role == kind.role
         kinds[party.address] = kind if own else catalogue.find(party.template, party.address.role, Path())
     t = without_unusable_defaults(t, kinds)
@@ -76,6 +81,39 @@ def test_what_a_template_declares_is_asked_for_and_can_be(name: str, role: str) 
     for feature in ("health", "calls", "upstream", "must_staple") if servers else ():
         assert any(getattr(server, feature) for server in servers) == (feature in can.supports), feature
     assert any(server.post_quantum for server in servers) == bool(can.groups and servers)
+    assert any(server.staple for server in servers) == (can.staples and bool(servers))
+    assert any(caller.roles for caller in t.clients.values()) == ("roles" in can.supports and bool(servers))
+
+
+@pytest.mark.parametrize(("name", "role"), BUILT_IN)
+def test_whom_a_template_knows_is_asked_for(name: str, role: str) -> None:
+    """Servers by each type of name, looked up in each way; callers with certificates from elsewhere by each form."""
+    kind = catalogue.builtin(name, role)
+    can = kind.capabilities
+    t = checked(of(kind)[1], kind)
+    parties = [party for party in graph.parties(t) if party.template == name and party.address.role == role]
+    calls = [(party, t.servers[callee]) for party in parties for callee in party.calls]
+    if role == "client" or "calls" in can.supports:
+        known = {callee.names[0].type for _, callee in calls}
+        assert known == can.checks_names & {SanType.DNS, SanType.IP}
+        ways = {caller.check_revocation for caller, _ in calls} - {RevocationCheck.NONE}
+        assert ways == (can.check_revocation if role == "client" else can.checks_callees) - {RevocationCheck.NONE}
+    external = [client.external.identity for client in t.clients.values() if client.external]
+    assert len(external) == (len(can.sees_callers_by) if role == "server" else 0)
+
+
+ASKED_FOR = {"health", "upstream", "calls", "pfx", "staple", "staple-file", "must_staple", "roles"}
+HOW = {
+    "reload", "demands_eku", "crls_over_http", "ocsp_needs_no_cdp", "demands_staple", "strict_x509",
+    "takes_common_names",
+}  # fmt: skip
+"""How a template goes about something: no topology asks for it."""
+NEEDS_A_FILE = {"csr"}
+"""It takes a request that a person brings."""
+
+
+def test_every_feature_is_asked_for_or_nothing_that_can_be() -> None:
+    assert set(FEATURES) == ASKED_FOR | HOW | NEEDS_A_FILE
 
 
 @pytest.mark.parametrize("role", ["server", "client"])
