@@ -29,7 +29,7 @@ PUBLISHER = "(publisher)"
 
 MOVED = (
     "These servers are on other ports than the topology says. `scaffold call` finds them while this runs. "
-    "A client's own `run.sh SERVER URL` calls the address that is shown here."
+    "A client's own `run.sh SERVER URL` calls the address that is shown here, and its README says how other scripts do."
 )
 
 

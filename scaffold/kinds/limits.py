@@ -116,9 +116,9 @@ def _check_party(t: Topology, party: Party, kind: Kind, passwords: tuple[str, ..
         if party.post_quantum:
             yield from _post_quantum(t, party, kind)
     elif party.pfx and "pfx" not in kind.capabilities.supports:
-        raise _refusal(t, party, "pfx", kind, "reads no PFX bundle", None)
+        raise _lacks(t, party, "pfx", kind, "reads no PFX bundle")
     if party.csr is not None and "csr" not in kind.capabilities.supports:
-        raise _refusal(t, party, "csr", kind, "needs the private key, and of a request there is none here", None)
+        raise _lacks(t, party, "csr", kind, "needs the private key, and of a request there is none here")
     if party.has_issued:
         yield from uses_key(t, party, kind, party.key, "key")
 
@@ -171,7 +171,7 @@ def _check_features(t: Topology, server: Server, kind: Kind) -> None:
     }
     for feature, (wanted, problem) in asked.items():
         if wanted and feature not in kind.capabilities.supports:
-            raise _refusal(t, server, feature, kind, problem, None)
+            raise _lacks(t, server, feature, kind, problem)
 
 
 def _check_backend(t: Topology, server: Server, kind: Kind) -> None:
@@ -199,7 +199,8 @@ def _post_quantum(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
     group = "X25519MLKEM768"
     needed = kind.capabilities.groups.get(group)
     if needed is None:
-        raise _refusal(t, server, "post_quantum", kind, f"cannot put the group {group} first", None)
+        problem = f"cannot put the group {group} first"
+        raise _refusal(t, server, "post_quantum", kind, problem, _others("post_quantum", kind, lambda can: can.groups))
     yield from _newer(server, kind, needed, f"the group {group}")
 
 
@@ -292,7 +293,7 @@ def _check_identity_is_seen(t: Topology, server: Server, kind: Kind, caller: Cli
         ),
         place=t.place(*_path(caller), "existing" if caller.external is None else "external", "identity"),
         hint=f"{state if seen else ''}take a template that sees "
-        f"the {_FORMS[form]} for this server, {_servers_that(kind, lambda other: form in other.sees_callers_by)}",
+        f"the {_FORMS[form]} for this server, {_those_that(kind, lambda other: form in other.sees_callers_by)}",
     )
 
 
@@ -434,14 +435,14 @@ def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[P
             f"several roots: {', '.join(roots)}",
             place=t.place(*_path(server)),
             hint="another trusted root could have the name of the issuer: take a template that sees the issuer’s key, "
-            + _servers_that(kind, lambda other: other.sees_issuer_by == "key"),
+            + _those_that(kind, lambda other: other.sees_issuer_by == "key"),
         )
 
 
-def _servers_that(kind: Kind, can: Callable[[Capabilities], bool]) -> str:
-    """The built-in servers that speak what `kind` does, and can what it cannot: `such as this or that`."""
-    speaking = builtin_speaking(kind.capabilities.protocol, "server")
-    names = [name for name in speaking if can(builtin(name, "server").capabilities)]
+def _those_that(kind: Kind, can: Callable[[Capabilities], object]) -> str:
+    """The built-in templates that do and speak what `kind` does, and can what it cannot: `such as this or that`."""
+    speaking = builtin_speaking(kind.capabilities.protocol, kind.role)
+    names = [name for name in speaking if can(builtin(name, kind.role).capabilities)]
     return (
         f"such as {' or '.join(names)}" if names else f"and none that speaks {kind.capabilities.protocol} is built in"
     )
@@ -517,10 +518,19 @@ def _is_newer(needed: str) -> bool:
     return tuple(int(part) for part in needed.split(".")) > OLDEST_LIBRARY
 
 
-def _refusal(t: Topology, party: Party, field: str, kind: Kind, problem: str, hint: str | None) -> TopologyError:
+def _refusal(t: Topology, party: Party, field: str, kind: Kind, problem: str, hint: str) -> TopologyError:
     message = f'{party.address}: template "{kind.name}" {problem}'
-    way_out = hint or f"leave {field} out, or take another template"
-    return TopologyError(message, place=t.place(*_path(party), field), hint=way_out)
+    return TopologyError(message, place=t.place(*_path(party), field), hint=hint)
+
+
+def _lacks(t: Topology, party: Party, feature: str, kind: Kind, problem: str) -> TopologyError:
+    """Of something that a topology asks for, and the template does not declare."""
+    ways = {feature, "staple-file"} if feature == "staple" else {feature}
+    return _refusal(t, party, feature, kind, problem, _others(feature, kind, lambda can: ways & can.supports))
+
+
+def _others(field: str, kind: Kind, can: Callable[[Capabilities], object]) -> str:
+    return f"leave {field} out, or take a template that can, {_those_that(kind, can)}"
 
 
 def _one_of(values: Mapping[KeyType, str] | frozenset[object]) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import re
 import shutil
 import threading
+import traceback
 import unicodedata
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -223,10 +225,53 @@ def _render_compiled(kind: Kind, context: Context) -> dict[str, Rendered]:
                 continue
             body = template.body if isinstance(template.body, bytes) else template.body.render(context).encode()
         except Exception as error:  # a template is code, which may raise anything
-            raise KindError(f'template "{kind.name}", {template.source}: {error}') from error
+            said, hint = _told(error, context)
+            where = _where(error, template.source)
+            raise KindError(f'template "{kind.name}", {where}: {said}', hint=hint) from error
         _once(kind, template.source, path, sources)
         files[_inside(kind.name, template.source, path)] = Rendered(body, template.executable)
     return files
+
+
+def _where(error: BaseException, source: str) -> str:
+    """The file of a template that raised `error` while it was rendered, and the line there, or in a part of it.
+
+    `source`: that file, where it is known.
+    """
+    found = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if "__jinja_exception__" in frame.f_globals  # by which Jinja puts its lines in the place of Python's
+    ]
+    if not found:
+        return source
+    file, line = found[-1]
+    part = f" of {shared_folder().name}/{Path(file).name}" if Path(file).parent.name == shared_folder().name else ""
+    return f"{source or Path(found[0][0]).name}, line {line}{part}"
+
+
+_UNDEFINED = re.compile(r"'dict object' has no attribute '(\w+)'|'(\w+)' is undefined")
+
+
+def _told(error: BaseException, context: Mapping[str, Mapping[str, object]]) -> tuple[str, str | None]:
+    """What went wrong in a template's words, and the nearest of the names that it could have meant."""
+    missing = _UNDEFINED.fullmatch(str(error))
+    if missing is None:
+        return str(error), None
+    name = missing[1] or missing[2]
+    near = difflib.get_close_matches(name, _names_in(context), n=1)
+    hint = f'did you mean "{near[0]}"?' if near else "docs/templates.md says what a template can print"
+    return f'there is nothing called "{name}"', hint
+
+
+def _names_in(value: object) -> set[str]:
+    """Every name by which something is found in settings."""
+    match value:
+        case Mapping():
+            return {str(name) for name in value} | set().union(*map(_names_in, value.values()))
+        case list() | tuple():
+            return set().union(*map(_names_in, value))
+    return set()
 
 
 def _once(kind: Kind, source: str, path: str, sources: dict[str, str]) -> None:
@@ -294,7 +339,7 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
     from cookiecutter.exceptions import UndefinedVariableInTemplate
     from cookiecutter.generate import generate_files
     from cookiecutter.utils import create_env_with_context
-    from jinja2 import TemplateNotFound
+    from jinja2 import TemplateNotFound, TemplateSyntaxError
 
     full = {"cookiecutter": {**kind.private, **context["cookiecutter"]}}
     try:
@@ -308,13 +353,17 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
                 path: Rendered(file.read_bytes(), is_executable(file)) for path, file in template_files(Path(project))
             }
     except UndefinedVariableInTemplate as error:  # its own text is the whole context
-        raise KindError(f'template "{kind.name}": {error.message}: {error.error.message}') from error
+        said, hint = _told(error.error, full)
+        where = _where(error.error, error.message.removeprefix("Unable to create file ").strip("'"))
+        raise KindError(f'template "{kind.name}", {where}: {said}', hint=hint) from error
     except KindError:
         raise
     except TemplateNotFound as error:
         raise _no_such_part(f'template "{kind.name}"', error) from error
     except Exception as error:  # a template is code, which may raise anything
-        raise KindError(f'template "{kind.name}": {_said(kind, error)}', hint=_IN_TEMPLATE) from error
+        where = "" if isinstance(error, TemplateSyntaxError) else _where(error, "")  # which says itself where it is
+        at = f", {where}" if where else ""
+        raise KindError(f'template "{kind.name}"{at}: {_said(kind, error)}', hint=_IN_TEMPLATE) from error
 
 
 _IN_TEMPLATE = "mend the template, or take another one"

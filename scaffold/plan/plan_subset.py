@@ -20,6 +20,7 @@ from scaffold.store.layout import ca_paths
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.messages import nearest
 from scaffold.topology.notes import Note
 
 _KEEPS_FRESH: Final = frozenset({Work.SIGN, Work.STAPLE, Work.TRUST, Work.REFRESH})
@@ -88,8 +89,7 @@ def plan_resolution(basis: Basis, address: Address, resolution: Resolution) -> P
     """
     own = [party.address for party in graph.parties(basis.topology)]
     if address.entity not in own or address.part not in (None, Part.PROJECT):
-        known = ", ".join(map(str, own[:5]))
-        raise PlanError(f'nothing to resolve at "{address}"', hint=f"what can be is one of {known}")
+        raise PlanError(f'nothing to resolve at "{address}"', hint=nearest(str(address), map(str, own)))
     whole = plan_all(basis, resolutions={address.entity: resolution})
     parts = (address.entity.with_part(Part.PROJECT), address.entity.with_part(Part.TRUST))
     changes = tuple(change for change in whole.plan.changes if change.address in parts)

@@ -181,7 +181,7 @@ def test_what_cannot_be_resolved_is_an_error(shop: Path) -> None:
     scaffold("resolve", "server.api", cwd=shop).assert_clear_error("no conflict")
     scaffold("resolve", "server.api", "--mine", cwd=shop).assert_clear_error("no conflict")
     scaffold("resolve", "ca.root", cwd=shop).assert_clear_error("nothing to resolve")
-    scaffold("resolve", "server.apj", cwd=shop).assert_clear_error("server.api")
+    scaffold("resolve", "server.apj", cwd=shop).assert_clear_error('did you mean "server.api"?')
     scaffold("resolve", "server.api.certificate", cwd=shop).assert_clear_error("nothing to resolve")
     assert scaffold("resolve", "server.api", "--mine", "--theirs", cwd=shop).code == 2
 

@@ -435,6 +435,18 @@ def topology_text() -> str:
     return BASE.format(root="", issuing="", cas="", server="", client="", clients="")
 
 
+@pytest.mark.parametrize(
+    ("asked", "out"),
+    [
+        ("pfx: {password: {generate: true}}", "leave pfx out, or take a template that can, such as kestrel"),
+        ("csr: desk.csr", "leave csr out, or take a template that can, and none that speaks http is built in"),
+        ("post_quantum: true", "leave post_quantum out, or take a template that can, such as haproxy or nginx"),
+    ],
+)
+def test_the_way_out_names_templates_that_can(asked: str, out: str) -> None:
+    assert refused(topology(server=f"    {asked}")).hint == out
+
+
 def test_roles_are_for_kinds_that_tell_them():
     told = with_roles()
     assert check(told, kinds_of(told)) == ()

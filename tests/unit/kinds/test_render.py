@@ -95,6 +95,25 @@ def test_what_is_undefined_is_an_error_and_shows_no_context(tmp_path, builtin):
 
 
 @both
+@pytest.mark.parametrize(
+    ("text", "words", "hint"),
+    [
+        ("one\n\n{{ cookiecutter.greetin }}", 'line 3: there is nothing called "greetin"', 'did you mean "greeting"?'),
+        ("{% for one in cookiecutter.calls %}\n{{ one.nmae }}{% endfor %}", "line 2: ", 'did you mean "name"?'),
+        ("\n{{ cokiecutter.name }}", 'line 2: there is nothing called "cokiecutter"', 'did you mean "cookiecutter"?'),
+        ("\n{{ cookiecutter.zzz }}", "line 2: ", "docs/templates.md says what a template can print"),
+        ("\n\n\n{{ 1 / 0 }}", "line 4: division by zero", None),
+    ],
+)
+def test_what_is_wrong_has_a_file_a_line_and_the_nearest_name(tmp_path, builtin, text, words, hint):
+    made = kind(tmp_path, {"a.txt": text}, builtin)
+    with pytest.raises(KindError) as caught:
+        rendered(made, calls=[{"name": "desk"}])
+    assert f"a.txt, {words}" in caught.value.message
+    assert hint is None or caught.value.hint == hint
+
+
+@both
 @pytest.mark.parametrize("text", ["{{", "{% if %}", "{{ cookiecutter.name | nofilter }}", "{{ 1 / 0 }}"])
 def test_a_template_that_is_wrong(tmp_path, builtin, text):
     made = kind(tmp_path, {"a.txt": text}, builtin)
@@ -292,6 +311,15 @@ def test_a_part_that_is_not_there(tmp_path, parts, builtin):
     with pytest.raises(KindError, match=r'there is no part "shared/prat\.txt" to draw in') as caught:
         rendered(made)
     assert caught.value.hint == 'did you mean "shared/part.txt"?'
+
+
+@both
+def test_the_line_is_that_of_the_part_which_is_wrong(tmp_path, parts, builtin):
+    (parts / "part.txt").write_text("ok\n{{ cookiecutter.greetin }}")
+    made = kind(tmp_path, {"a.txt": '\n\n\n{% include "shared/part.txt" %}'}, builtin)
+    with pytest.raises(KindError, match=r"a\.txt, line 2 of shared/part\.txt: ") as caught:
+        rendered(made)
+    assert caught.value.hint == 'did you mean "greeting"?'
 
 
 def test_a_part_with_a_wrong_syntax_is_named(tmp_path, parts):
