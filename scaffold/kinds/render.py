@@ -241,7 +241,7 @@ def _where(error: BaseException, source: str) -> str:
     found = [
         (frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if "__jinja_exception__" in frame.f_globals  # by which Jinja puts its lines in the place of Python's
+        if "__jinja_exception__" in frame.f_globals  # where Jinja has put its own lines in place of the code's
     ]
     if not found:
         return source

@@ -12,7 +12,7 @@ from cryptography import x509
 from scaffold.errors import PkiError
 from scaffold.pki import broken, keys, profiles
 from scaffold.pki.chains import signed_by, up_to_root
-from scaffold.pki.issue import BACKDATE
+from scaffold.pki.issue import BACKDATE, Issuer, issue
 from scaffold.topology.model import Fault, KeyType, San, SanType
 from tests.fresh import new_key, new_serial
 from tests.unit.pki.lab import NOW, TOPOLOGY, client, empty_crls, issuing_under, lab, leaf, openssl_verify, server
@@ -142,6 +142,22 @@ def test_a_sibling_is_trusted_and_is_not_the_issuer(tmp_path: Path) -> None:
     assert profiles.differences(profile, rogue.certificate) == []
     assert keys.spki(sibling.certificate) != keys.spki(pki.issuing.certificate)
     assert sibling.name != pki.issuing.name
+    [organization] = sibling.name.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)
+    assert organization in pki.issuing.name
+    assert broken.path_length(sibling.certificate) == 0
+
+
+def test_a_name_without_a_common_name_gets_one() -> None:
+    bare = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Bank")])
+    assert broken.renamed(bare, "sibling").rfc4514_string() == "CN=CA sibling,O=Bank"
+
+
+def test_no_rogue_ca_outlives_its_parent() -> None:
+    pki, end = lab(), NOW + broken.ROGUE_LIFETIME / 2
+    key = new_key(KeyType.EC_P256)
+    profile = profiles.CertificateProfile(server().subject, "ca")
+    parent = issue(profile, key.public_key(), pki.root, serial=new_serial(), not_before=NOW - BACKDATE, not_after=end)
+    assert broken.sibling_ca(Issuer(parent, key), parent, NOW).not_after == end
 
 
 def test_a_namesake_bears_the_issuers_name_under_another_root(tmp_path: Path) -> None:
@@ -202,7 +218,12 @@ def test_rogues_live_minutes() -> None:
         for fault in (None, *Fault):
             made = broken.rogue(PROFILES["sslserver"], issuer, NOW, fault=fault).certificate
             assert made.not_valid_after_utc - made.not_valid_before_utc <= broken.ROGUE_LIFETIME + BACKDATE
-    assert "EllipticCurve" not in repr(broken.rogue(PROFILES["sslserver"], pki.issuing, NOW))
+
+
+def test_nothing_shows_the_key_of_a_rogue() -> None:
+    made = broken.rogue(PROFILES["sslserver"], lab().issuing, NOW)
+    assert "key=…" in repr(made)
+    assert repr(made.key) not in repr(made)
 
 
 def test_no_rogue_ca_stands_where_the_path_length_forbids_it() -> None:

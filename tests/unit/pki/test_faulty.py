@@ -73,12 +73,17 @@ def ca(name: str, parent: Issuer | None, path_length: int | None = None) -> Issu
 
 
 ROOT = ca("Root", None)
+UPPER = ca("Upper", ROOT)
+LOWER = ca("Lower", UPPER, 0)
 ISSUING = ca("Issuing", ROOT, 0)
 OTHER = ca("Other root", None)
 LINEAGES = {
     "below an issuing CA": Lineage(ISSUING, (ISSUING.certificate,), ROOT, OTHER),
     "below the root": Lineage(ROOT, (), None, OTHER),
+    "below two CAs": Lineage(LOWER, (LOWER.certificate, UPPER.certificate), UPPER, OTHER),
 }
+
+LINEAGE = LINEAGES["below an issuing CA"]
 
 
 def made(fault: AnyFault, lineage: Lineage, profile: CertificateProfile = SERVER) -> Faulty:
@@ -231,9 +236,68 @@ def test_a_path_length_that_cannot_be_read_is_none() -> None:
     assert (broken.path_length(ISSUING.certificate), broken.path_length(torn)) == (0, None)
 
 
-# --- What a parser sees --------------------------------------------------------------------------------------------
+ANOTHER_SIGNER = OWN_CHAIN | {FileFault.SIBLING_CA, FileFault.SAME_NAME_CA}
 
-LINEAGE = LINEAGES["below an issuing CA"]
+
+@pytest.mark.parametrize("fault", [one for one in ABOUT if one not in ANOTHER_SIGNER])
+@pytest.mark.parametrize("lineage", LINEAGES.values(), ids=LINEAGES)
+def test_what_is_sent_after_it_is_what_a_sound_one_has(fault: AnyFault, lineage: Lineage) -> None:
+    assert made(fault, lineage).chain == lineage.above
+
+
+@pytest.mark.parametrize("fault", sorted(OWN_CHAIN))
+def test_a_ca_that_is_made_for_it_has_a_serial_of_its_own_and_outlives_nobody(fault: Fault) -> None:
+    ends = ISSUING.not_after
+
+    def once() -> Faulty:
+        return faulty.make(
+            SERVER, LINEAGE, fault, whose="x", lifetime=100 * YEAR, now=NOW, randomness=OPERATING_SYSTEM,
+            own=ISSUING.certificate,
+        )  # fmt: skip
+
+    first, second = once(), once()
+    assert all(one.not_valid_after_utc <= ends for one in (first.certificate, *first.chain[:-1]))
+    if fault is not Fault.MISSING_INTERMEDIATE:
+        assert first.chain[0].serial_number != second.chain[0].serial_number
+
+
+def test_the_leaf_that_signs_is_a_sound_one_of_another_name() -> None:
+    """Who checks revocation finds its pointer, and no second fault."""
+    pointing = replace(SERVER, crl_url="http://ca.example/crl")
+    another = made(Fault.ISSUED_BY_LEAF, LINEAGE, pointing).chain[0]
+    assert another.subject.rfc4514_string() == "CN=another leaf"
+    assert another.extensions.get_extension_for_class(x509.CRLDistributionPoints)
+    with pytest.raises(x509.ExtensionNotFound):
+        another.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+
+
+@pytest.mark.parametrize(("profile", "kind"), [(SERVER, x509.DNSName), (CLIENT, x509.UniformResourceIdentifier)])
+def test_constraints_are_critical_and_on_the_names_that_matter(
+    profile: CertificateProfile, kind: type[x509.GeneralName]
+) -> None:
+    found = (
+        made(Fault.NAME_CONSTRAINTS, LINEAGE, profile).chain[0].extensions.get_extension_for_class(x509.NameConstraints)
+    )
+    assert found.critical
+    assert [type(one) for one in found.value.permitted_subtrees or ()] == [kind]
+
+
+def test_what_has_no_name_cannot_be_outside_of_constraints() -> None:
+    with pytest.raises(PkiError, match="no name that constraints could forbid"):
+        made(Fault.NAME_CONSTRAINTS, LINEAGE, replace(SERVER, sans=(San(SanType.IP, "127.0.0.1"),)))
+
+
+def test_the_serial_that_is_asked_for_is_taken() -> None:
+    """One that is to be called revoked."""
+    key = new_key(KeyType.EC_P256)
+    certificate, _ = faulty.issue(
+        replace(SERVER, fault=Fault.REVOKED), key, LINEAGE, whose="x", lifetime=YEAR, now=NOW,
+        randomness=OPERATING_SYSTEM, serial=4711,
+    )  # fmt: skip
+    assert certificate.serial_number == 4711
+
+
+# --- What a parser sees --------------------------------------------------------------------------------------------
 
 
 def test_a_name_holds_a_nul() -> None:
