@@ -54,9 +54,9 @@ def make(t: Topology, layout: Layout, address: Address, own: bytes, fault: str, 
 
 
 def known(fault: str) -> AnyFault:
-    """The fault of that name. Raises ValueError, with the nearest or all that there are."""
+    """The fault of that name. Raises ValueError, with the nearest or some that there are."""
     if (found := fault_of(fault)) is None:
-        raise ValueError(f"there is no fault {fault!r}: {nearest(fault, ABOUT) or ', '.join(ABOUT)}")
+        raise ValueError(f"there is no fault {fault!r}: {nearest(fault, ABOUT)} (`scaffold faults` lists them)")
     return found
 
 

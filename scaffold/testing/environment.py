@@ -167,8 +167,8 @@ class Environment:
         """A certificate of a client (or server) with exactly that fault, made now: an `expired` one ended a minute ago.
 
         One without the fault would be accepted, and a `revoked` one is, by whoever does not check revocation. Raises
-        ValueError for a fault that there is not, with those that there are, and ScaffoldError where it cannot be made:
-        a CA's key may not be here.
+        ValueError for a fault that there is not, with the nearest, and ScaffoldError where it cannot be made: a CA's
+        key may not be here.
         """
         from scaffold.testing.broken import make
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from scaffold.errors import PkiError
 from scaffold.pki import broken, bundles, faulty, keys
+from scaffold.pki.der import elements
 from scaffold.pki.derived import Derived
 from scaffold.pki.faulty import Faulty, Lineage
 from scaffold.pki.issue import BACKDATE, Issuer, issue, self_signed
@@ -246,6 +247,13 @@ def test_what_is_sent_after_it_is_what_a_sound_one_has(fault: AnyFault, lineage:
 
 
 @pytest.mark.parametrize("fault", sorted(OWN_CHAIN))
+def test_what_is_above_a_fault_in_the_chain_is_sent_and_nothing_more(fault: Fault) -> None:
+    chain = made(fault, LINEAGES["below two CAs"]).chain
+    assert chain[-1] == UPPER.certificate
+    assert (LOWER.certificate in chain) is (fault is Fault.ISSUED_BY_LEAF)
+
+
+@pytest.mark.parametrize("fault", sorted(OWN_CHAIN))
 def test_a_ca_that_is_made_for_it_has_a_serial_of_its_own_and_outlives_nobody(fault: Fault) -> None:
     ends = ISSUING.not_after
 
@@ -297,6 +305,18 @@ def test_the_serial_that_is_asked_for_is_taken() -> None:
     assert certificate.serial_number == 4711
 
 
+@pytest.mark.parametrize("fault", [FileFault.SIBLING_CA, FileFault.SAME_NAME_CA])
+def test_a_ca_beside_the_issuer_has_its_place_its_name_and_no_pointers(fault: FileFault) -> None:
+    """What the parent publishes says nothing of what this one issues."""
+    one = made(fault, LINEAGES["below two CAs"], replace(SERVER, crl_url="http://ca.example/crl"))
+    sibling = fault is FileFault.SIBLING_CA
+    assert (one.chain[0].subject == LOWER.name) is not sibling
+    assert one.chain[0].issuer == (UPPER if sibling else OTHER).name
+    assert one.chain[1:] == ((UPPER.certificate,) if sibling else ())
+    with pytest.raises(x509.ExtensionNotFound):
+        one.certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints)
+
+
 # --- What a parser sees --------------------------------------------------------------------------------------------
 
 
@@ -323,6 +343,8 @@ def test_version_1_has_no_extensions_and_a_signature_that_holds(kind: KeyType) -
     one = made(Fault.VERSION_1, Lineage(issuer, ()))
     assert one.certificate.version is x509.Version.v1
     assert len(one.certificate.extensions) == 0
+    [tbs] = elements(one.certificate.tbs_certificate_bytes)
+    assert {each.tag for each in elements(tbs.content)} == {0x02, 0x30}, "RFC 5280 4.1: no [0], no [3]"
     one.certificate.verify_directly_issued_by(issuer.certificate)
 
 
@@ -340,6 +362,8 @@ def test_sha_1_signs(kind: KeyType) -> None:
     assert isinstance(certificate.signature_hash_algorithm, hashes.SHA1)
     from scaffold.pki import signatures
 
+    named = "06092a864886f70d010105" + "0500" if kind is KeyType.RSA_2048 else "06072a8648ce3d0401"
+    assert certificate.tbs_certificate_bytes.count(bytes.fromhex(named)) == 1, "RFC 4055 5, RFC 5758 3.2"
     assert signatures.verifies(certificate, issuer.certificate) is True
     assert signatures.verifies(certificate, ROOT.certificate) is False
 

@@ -12,6 +12,9 @@ import pytest
 from cryptography import x509
 
 from scaffold.errors import AddressError, PkiError, TopologyError
+from scaffold.pki.broken import ROGUE_LIFETIME
+from scaffold.pki.issue import BACKDATE
+from scaffold.testing.broken import Broken
 from scaffold.testing.environment import Environment, Files
 from scaffold.topology.faults import ABOUT
 from tests.unit.testing.handshakes import refusal
@@ -126,8 +129,34 @@ def test_what_is_broken_has_the_same_shape(lab: Environment) -> None:
 
 
 def test_an_unknown_fault_is_told_with_the_nearest(lab: Environment) -> None:
-    with pytest.raises(ValueError, match="expired"):
+    with pytest.raises(ValueError, match='did you mean "expired"'):
         lab.broken("web", "expird")
+    with pytest.raises(ValueError, match=r"known: expired, .* lists them"):
+        lab.broken("web", "zzz")
+
+
+def test_what_is_broken_lives_minutes_and_shows_no_key(lab: Environment) -> None:
+    leaf = x509.load_pem_x509_certificate(lab.broken("web", "no-san").certificate.read_bytes())
+    assert leaf.not_valid_after_utc - leaf.not_valid_before_utc <= ROGUE_LIFETIME + BACKDATE
+    assert repr(Broken(b"certificates", b"a key")) == "Broken(…)"
+
+
+def test_the_same_serial_is_that_of_the_sound_one(lab: Environment) -> None:
+    serials = {
+        x509.load_pem_x509_certificate(files.certificate.read_bytes()).serial_number
+        for files in (lab.files("web"), lab.broken("web", "same-serial"))
+    }
+    assert len(serials) == 1
+
+
+def test_what_is_not_revoked_is_on_no_list(tmp_path: Path) -> None:
+    with of(tmp_path) as lab:
+        lab.broken("web", "expired")
+        crl = lab.files("ca.issuing").crl
+        assert crl is not None
+        assert len(x509.load_pem_x509_crl(crl.read_bytes())) == 0
+        lab.broken("web", "revoked")
+        assert len(x509.load_pem_x509_crl(crl.read_bytes())) == 1
 
 
 def test_each_session_publishes_elsewhere(tmp_path: Path) -> None:
