@@ -160,10 +160,6 @@ def test_no_certificate_stays_out(desk: Project) -> None:
     assert (answer.status, answer.json) == (400, {"error": "no client certificate was sent"})
 
 
-def test_a_sibling_ca_that_signs_the_same_name_gets_nobody_in(desk: Project, root: Authority) -> None:
-    assert desk.ask(client(authority("Lab Sibling", root), "teller")).status == 403
-
-
 def test_what_nginx_does_not_see_is_what_the_readme_says(desk: Project, root: Authority, ca: Authority) -> None:
     """A sibling that has the issuer's own name, and a certificate that says nothing of its purpose."""
     assert desk.ask(client(authority("Lab Issuing", root), "teller")).status == 200
@@ -260,25 +256,6 @@ def checking(folder: Path, root: Authority, ca: Authority, crls: bytes, **change
     return made
 
 
-def test_a_revoked_caller_stays_out(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
-    revoked = client(ca, "teller")
-    made = checking(tmp_path / "with", root, ca, crl_of(root) + crl_of(ca, revoked))
-    with running(made.write()):
-        assert made.ask(teller).status == 200
-        assert "certificate revoked" in made.ask(revoked).error
-    made = checking(tmp_path / "without", root, ca, crl_of(root) + crl_of(ca, revoked))
-    with running(made.write(change=lambda text: text.replace("ssl_crl", "#"))):
-        assert made.ask(revoked).status == 200
-
-
-def test_a_revoked_intermediate_takes_its_callers_along(
-    tmp_path: Path, root: Authority, ca: Authority, teller: Credential
-) -> None:
-    revoked = Credential(ca.certificate, ca.issuer.key, ())
-    with running(checking(tmp_path, root, ca, crl_of(root, revoked) + crl_of(ca)).write()) as desk:
-        assert "certificate revoked" in desk.ask(teller).error
-
-
 @pytest.mark.parametrize("missing", ["root", "issuing"])
 def test_without_the_crl_of_one_ca_nobody_gets_in(
     tmp_path: Path, root: Authority, ca: Authority, teller: Credential, missing: str
@@ -286,11 +263,6 @@ def test_without_the_crl_of_one_ca_nobody_gets_in(
     crls = crl_of(ca) if missing == "root" else crl_of(root)
     with running(checking(tmp_path, root, ca, crls).write()) as desk:
         assert "unable to get certificate CRL" in desk.ask(teller).error
-
-
-def test_an_expired_crl_lets_nobody_in(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
-    with running(checking(tmp_path, root, ca, crl_of(root) + crl_of(ca, ends=AGO)).write()) as desk:
-        assert "CRL has expired" in desk.ask(teller).error
 
 
 def test_a_forged_crl_lets_nobody_in(tmp_path: Path, root: Authority, ca: Authority, teller: Credential) -> None:
