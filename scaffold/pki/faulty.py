@@ -27,7 +27,6 @@ Chain = tuple[x509.Certificate, ...]
 _NAMES_ELSEWHERE: Final = "outside.invalid"
 
 _VERSION: Final = 0xA0
-_EXTENSIONS: Final = 0xA3
 _ECDSA_WITH_SHA1: Final = bytes.fromhex("06072a8648ce3d0401")  # RFC 5758 3.2
 _SHA1_WITH_RSA: Final = bytes.fromhex("06092a864886f70d010105")  # RFC 4055 5
 
@@ -325,9 +324,9 @@ _OF_FILES: Final[dict[FileFault, Callable[[_Making, x509.Certificate], Faulty]]]
 
 
 def _as_version_1(certificate: x509.Certificate, issuer: Issuer) -> x509.Certificate:
-    """The same without version and extensions (RFC 5280 4.1: the version's default is v1), signed again."""
+    """The same without its version (RFC 5280 4.1: the default is v1), signed again; extensions it has none."""
     parts = _parts(certificate)
-    kept = [one.encoded for one in parts if one.tag not in (_VERSION, _EXTENSIONS)]
+    kept = [one.encoded for one in parts if one.tag != _VERSION]
     return _assembled(element(SEQUENCE, *kept), _algorithm(certificate), issuer, issuer.hash)
 
 

@@ -200,6 +200,26 @@ def test_every_fault_can_be_made_of_a_client_and_of_a_server(lab: Environment, f
     assert leaf != x509.load_pem_x509_certificate(lab.files(who).certificate.read_bytes())
 
 
+def test_another_root_of_the_topology_vouches_for_the_same_name(tmp_path: Path) -> None:
+    with of(tmp_path, LAB.replace("servers:", "  other: {subject: {common_name: Other}}\nservers:")) as lab:
+        _, above = x509.load_pem_x509_certificates(lab.broken("web", "same-name-ca").certificate.read_bytes())
+        assert above.issuer.rfc4514_string() == "CN=Other"
+
+
+def test_a_ca_that_leaves_no_room_has_its_faulty_ones_beside_it(tmp_path: Path) -> None:
+    with of(tmp_path, LAB.replace("{issuer: root}", "{issuer: root, path_length: 0}")) as lab:
+        _, above = x509.load_pem_x509_certificates(lab.broken("web", "expired-intermediate").certificate.read_bytes())
+        root = x509.load_pem_x509_certificate(lab.files("ca.root").certificate.read_bytes())
+        above.verify_directly_issued_by(root)
+
+
+def test_without_the_key_of_its_ca_nothing_can_be_made(tmp_path: Path) -> None:
+    with of(tmp_path) as lab:
+        lab.files("ca.issuing").key.unlink()
+        with pytest.raises(PkiError, match="issuing"):
+            lab.broken("web", "expired")
+
+
 def test_a_fault_that_takes_another_root_is_told_where_there_is_none(lab: Environment) -> None:
     with pytest.raises(PkiError, match="no other root"):
         lab.broken("web", "same-name-ca")
