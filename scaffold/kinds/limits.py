@@ -178,11 +178,11 @@ def _check_backend(t: Topology, server: Server, kind: Kind) -> None:
     if server.backend is None:
         return
     if "backend" not in kind.capabilities.supports:
-        hint = f"take a template that does, {_servers_that(kind, lambda other: 'backend' in other.supports)}"
+        hint = f"take a template that does, {_those_that(kind, lambda other: 'backend' in other.supports)}"
         raise _refusal(t, server, "backend", kind, "passes requests on to no app behind it", hint)
     for index, forward in enumerate(server.forward):
         if forward not in kind.capabilities.forward:
-            others = _servers_that(kind, functools.partial(_forwards, forward))
+            others = _those_that(kind, functools.partial(_forwards, forward))
             place = t.place(*_path(server), "forward", index) or t.place("defaults", "forward")
             raise TopologyError(
                 f'{server.address}: template "{kind.name}" cannot tell its backend who called by {forward}',
