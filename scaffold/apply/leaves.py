@@ -12,10 +12,10 @@ from scaffold.apply.context import ApplyContext
 from scaffold.issuers.port import Issuance
 from scaffold.pki import bundles, faulty, keys
 from scaffold.pki.keys import PrivateKey
+from scaffold.plan import bundle_files
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.checks import Examined, examine
 from scaffold.plan.desired import DesiredParty, IssuedCertificate
-from scaffold.plan.diff import bundle_inputs
 from scaffold.plan.memo import examination
 from scaffold.plan.model import Change, Work
 from scaffold.plan.unknown import Unknown, known
@@ -173,7 +173,7 @@ def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -
     context.write(one.paths.bundle_password, password + b"\n", mode=files.SECRET_FILE)
     context.writer.write(one.paths.bundle, content, mode=files.SECRET_FILE)
     written = {one.paths.bundle: digest(content), **digests}
-    context.projects.settled(one.party.address.with_part(Part.BUNDLE), bundle_inputs(one, leaf), written)
+    context.projects.settled(one.party.address.with_part(Part.BUNDLE), bundle_files.inputs(one, leaf), written)
 
 
 def _bundle_password(context: ApplyContext, one: DesiredParty, source: Secret) -> tuple[bytes, Mapping[str, str]]:

@@ -15,10 +15,20 @@ from cryptography import x509
 
 from scaffold.errors import TopologyError, Unreadable
 from scaffold.kinds.catalogue import Kind
-from scaffold.pki import bundles, chains, keys, profiles
+from scaffold.pki import bundles, keys, profiles
 from scaffold.pki import crl as crls
 from scaffold.pki.names import rfc2253
-from scaffold.plan import checks, former_cas, former_holders, projects, removal, revocations, rights, staples
+from scaffold.plan import (
+    bundle_files,
+    checks,
+    former_cas,
+    former_holders,
+    projects,
+    removal,
+    revocations,
+    rights,
+    staples,
+)
 from scaffold.plan import crls as crl_rules
 from scaffold.plan.authorities import Authorities, Generation
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
@@ -42,7 +52,7 @@ from scaffold.plan.traces import has_left_traces
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.peers import looked_up_issuers, needs_crls
-from scaffold.store import gitignore, secrets
+from scaffold.store import gitignore
 from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought, BroughtLeaf
@@ -50,13 +60,12 @@ from scaffold.store.files import SECRET_FILE
 from scaffold.store.layout import FOLDERS
 from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation, SeenCertificate, SeenCrl, SeenKey
-from scaffold.store.projects import digest
 from scaffold.store.seen import SeenFolder
 from scaffold.topology.address import Address, Part
 from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.generations import GenerationState
 from scaffold.topology.mistakes import raise_all
-from scaffold.topology.model import Fault, FileSecret, Party
+from scaffold.topology.model import Fault
 from scaffold.topology.notes import Note
 
 
@@ -508,72 +517,27 @@ class _Diff:
         address, path = one.party.address.with_part(Part.BUNDLE), one.paths.bundle
         if self.observed.keys_away and not reissued and not self.observed.exists(path):
             return
-        reason = self._bundle_reason(one, reissued)
+        asked_for = address in self.overwrite
+        reason = bundle_files.reason(one, self.observed, reissued=reissued, asked_for=asked_for)
         if reason is None:
             return
         action = Action.UPDATE if self.observed.exists(path) else Action.CREATE
         paths = (path, one.paths.bundle_password)
         self._change(address, Verdict(action, Work.BUNDLE, (reason,)), paths)
 
-    def _bundle_reason(self, one: DesiredParty, reissued: bool) -> Reason | None:
-        there = self.observed.content(one.paths.bundle)
-        if there is None:
-            return Reason(ReasonCode.MISSING, one.paths.bundle)
-        if reissued:
-            return Reason(ReasonCode.BUNDLE_CERTIFICATE)
-        if one.party.address.with_part(Part.BUNDLE) in self.overwrite:
-            return Reason(ReasonCode.BUNDLE_ASKED, one.paths.bundle)
-        if not self.observed.exists(one.paths.bundle_password):
-            return Reason(ReasonCode.MISSING, one.paths.bundle_password)
-        record = self.observed.records.by_address.get(one.party.address.with_part(Part.BUNDLE))
-        leaf = self.observed.content(one.paths.own.certificate) or b""
-        if record is None or record.inputs != bundle_inputs(one, leaf):
-            return Reason(ReasonCode.BUNDLE_INPUTS)
-        if record.files.get(one.paths.bundle) != digest(there):
-            return Reason(ReasonCode.BUNDLE_FOREIGN, one.paths.bundle)
-        return self._password_reason(one, record.files.get(one.paths.bundle_password))
-
-    def _password_reason(self, one: DesiredParty, recorded: str | None) -> Reason | None:
-        """Whether the bundle has another password than it should, as far as that can be seen without asking for any."""
-        path = one.paths.bundle_password
-        if recorded is not None and recorded != digest(self.observed.content(path) or b""):
-            return Reason(ReasonCode.BUNDLE_FOREIGN, path)
-        source = one.party.pfx.password if one.party.pfx is not None else None
-        if not isinstance(source, FileSecret) or (given := secrets.seen(source)) is None:
-            return None
-        if given + b"\n" == self.observed.content(path):
-            return None
-        return Reason(ReasonCode.BUNDLE_PASSWORD, path, wanted=source.path.name)
-
     def _staple(self, one: DesiredParty, kind: Kind, settled: Authorities, reissued: bool) -> None:
         if not staples.has_staple(one, kind):
             return
         path = one.paths.staple
-        found = self._staple_finding(one, settled[one.party.issuer].issuer, reissued)
+        if reissued:
+            found: Finding | None = Finding(Reason(ReasonCode.STAPLE_CERTIFICATE, path))
+        else:
+            issuer, t = settled[one.party.issuer].issuer, self.desired.topology
+            found = staples.finding(one, t, issuer, self.observed, self.ledger, self.now)
         if found is not None:
             action = Action.UPDATE if self.observed.exists(path) else Action.CREATE
             verdict = Verdict(action, Work.STAPLE, (found.reason,), can_wait=found.can_wait)
             self._change(one.party.address.with_part(Part.STAPLE), verdict, (path,))
-
-    def _staple_finding(self, one: DesiredParty, issuer: Generation, reissued: bool) -> Finding | None:
-        path = one.paths.staple
-        if reissued:
-            return Finding(Reason(ReasonCode.STAPLE_CERTIFICATE, path))
-        leaf = self.observed.certificate(one.paths.own.certificate).certificate
-        if leaf is None or issuer.today is None or not _signed_today(one.party, leaf, issuer):
-            return None  # revoked without replacement, and its CA has gone on: nobody can vouch for it any more
-        content = self.observed.content(path)
-        if content is None:
-            return Finding(Reason(ReasonCode.MISSING, path))
-        ca, said = issuer.today, staples.status(self.ledger, one.party.issuer, leaf)
-        longest = staples.life(self.desired.topology.cas[one.party.issuer])
-        if (reason := staples.wrong(path, content, leaf, ca, said, self.now)) is not None:
-            return Finding(reason)
-        if self.desired.topology.reproducible is not None:
-            other = staples.other_moment(path, content, leaf, ca, longest, self.now)
-            return Finding(other) if other is not None else None
-        due = staples.due(path, content, leaf, ca, longest, self.now)
-        return Finding(due, can_wait=True) if due is not None else None
 
     def _trust(self, one: DesiredParty, kind: Kind, settled: Authorities, found: projects.Compared) -> None:
         """Everything in `tls/` apart from keys and certificates is repaired wherever it differs."""
@@ -803,11 +767,6 @@ def _withdrawn_note(asked: DesiredCertificate, entry: Revoked) -> Note:
     )
 
 
-def _signed_today(party: Party, leaf: x509.Certificate, issuer: Generation) -> bool:
-    """Whether the CA's key of today answers for the leaf. One that is broken on purpose is answered for as asked."""
-    return party.fault is not None or (issuer.today is not None and chains.signed_by(leaf, issuer.today))
-
-
 def _with_crl(generation: Generation, text: bytes | Unknown, *, due: bool) -> Generation:
     return replace(generation, crl=text, crl_due=due)
 
@@ -828,9 +787,3 @@ def _encryption(one: DesiredCa, key: SeenKey) -> Reason:
 def _rights(path: str, key: SeenKey) -> Iterator[Reason]:
     if key.present and key.mode != SECRET_FILE:
         yield Reason(ReasonCode.RIGHTS, path, f"{key.mode:04o}", f"{SECRET_FILE:04o}")
-
-
-def bundle_inputs(one: DesiredParty, leaf: bytes) -> str:
-    """Names what a bundle is made of: certificate and chain (and so its key), and how it is protected."""
-    legacy = one.party.pfx.legacy if one.party.pfx is not None else False
-    return digest(leaf + b"\0" + (b"legacy" if legacy else b"modern"))

@@ -9,13 +9,15 @@ from cryptography import x509
 
 from scaffold.errors import Unreadable
 from scaffold.kinds.catalogue import Kind
+from scaffold.pki import chains, ocsp, staples
 from scaffold.pki import crl as crls
-from scaffold.pki import ocsp, staples
 from scaffold.pki.issue import backdated
+from scaffold.plan.authorities import Generation
 from scaffold.plan.desired import DesiredParty
-from scaffold.plan.reasons import Reason, ReasonCode
+from scaffold.plan.reasons import Finding, Reason, ReasonCode
 from scaffold.store.ledger import Ledger
-from scaffold.topology.model import Ca, Server
+from scaffold.store.observation import Observation
+from scaffold.topology.model import Ca, Party, Server, Topology
 
 STAPLE_FILE: Final = "staple-file"
 """What a kind supports that staples from a file."""
@@ -39,6 +41,34 @@ def status(ledger: Ledger, ca: str, certificate: x509.Certificate) -> ocsp.Statu
     if entry is None:
         return ocsp.State.GOOD
     return crls.Revoked(certificate.serial_number, entry.at, crls.Reason(entry.reason))
+
+
+def finding(
+    one: DesiredParty, t: Topology, issuer: Generation, observed: Observation, ledger: Ledger, now: datetime
+) -> Finding | None:
+    """Why the response that is there will not do, or is due; None where it does. `issuer` is as it will be.
+
+    Raises StoreError for what cannot be read.
+    """
+    path, leaf = one.paths.staple, observed.certificate(one.paths.own.certificate).certificate
+    if leaf is None or issuer.today is None or not _signed_today(one.party, leaf, issuer.today):
+        return None  # revoked without replacement, and its CA has gone on: nobody can vouch for it any more
+    content = observed.content(path)
+    if content is None:
+        return Finding(Reason(ReasonCode.MISSING, path))
+    ca, longest = issuer.today, life(t.cas[one.party.issuer])
+    if (reason := wrong(path, content, leaf, ca, status(ledger, one.party.issuer, leaf), now)) is not None:
+        return Finding(reason)
+    if t.reproducible is not None:
+        other = other_moment(path, content, leaf, ca, longest, now)
+        return Finding(other) if other is not None else None
+    late = due(path, content, leaf, ca, longest, now)
+    return Finding(late, can_wait=True) if late is not None else None
+
+
+def _signed_today(party: Party, leaf: x509.Certificate, today: x509.Certificate) -> bool:
+    """Whether the CA's key of today answers for the leaf. One that is broken on purpose is answered for as asked."""
+    return party.fault is not None or chains.signed_by(leaf, today)
 
 
 def wrong(
