@@ -94,3 +94,12 @@ def test_an_adopted_ca_keeps_its_folder_to_itself(bank: Household) -> None:
     bank.apply()
     assert mode(bank, "pki/partner") == 0o700
     assert bank.planned() == {}
+
+
+def test_of_a_folder_of_secrets_that_is_open_to_all_it_is_not_told_as_well_that_it_should_be_closed(bank):
+    """The plan closes it."""
+    (bank.out / TLS).chmod(0o707)
+    assert bank.planned() == {TRUST: (Action.UPDATE, "rights")}
+    assert not any("written to by everybody" in note.text for note in bank.plan().notes)
+    (bank.out / "servers/accounts").chmod(0o757)
+    assert [note.text for note in bank.plan().notes if "written to by everybody" in note.text] != []
