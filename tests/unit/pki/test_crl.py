@@ -95,6 +95,20 @@ def test_a_crl_that_is_never_valid_or_has_no_lawful_number_is_refused() -> None:
             crl.build(lab().issuing, number, NOW, NOW + HOUR)
 
 
+@pytest.mark.parametrize(
+    ("after", "is_current"),
+    [
+        (timedelta(seconds=-1), False),
+        (timedelta(), True),
+        (timedelta(hours=1, seconds=-1), True),
+        (timedelta(hours=1), False),
+    ],
+)
+def test_a_crl_is_current_from_its_beginning_until_before_its_end(after: timedelta, is_current: bool) -> None:
+    found = crl.build(lab().root, 1, NOW, NOW + timedelta(hours=1), ())
+    assert crl.is_current(found, NOW + after) is is_current
+
+
 def test_a_foreign_crl_without_a_number_is_read() -> None:
     pki = lab()
     bare = x509.CertificateRevocationListBuilder(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -41,3 +41,22 @@ def test_an_older_ledger_that_names_no_key_burns_none():
     one = Issued("client.x.certificate", "issuing", "1", "CN=x", "CN=issuing", NOW, NOW, "a" * 64)
     known = Ledger(issued={one.fingerprint_sha256: one}).after([Revoked("issuing", "1", "keyCompromise", NOW)])
     assert known.revoked_keys == frozenset()
+
+
+LATER = NOW + timedelta(days=1)
+
+
+def test_a_hold_that_becomes_final_keeps_the_date_on_which_it_began():
+    """X.509 8.5.2.3."""
+    entries = [Revoked("issuing", "1", HOLD, NOW), Revoked("issuing", "1", "keyCompromise", LATER)]
+    found = Ledger().after(entries).revoked["issuing", "1"]
+    assert (found.reason, found.at) == ("keyCompromise", NOW)
+
+
+@pytest.mark.parametrize(("named", "left"), [((), ()), ((NOW,), (LATER,)), ((NOW, LATER), ()), ((LATER,), (NOW,))])
+def test_a_release_lifts_the_holds_that_it_names_and_one_of_an_earlier_version_lifts_all(named, left):
+    held = [Revoked("issuing", "1", HOLD, NOW), Revoked("issuing", "1", HOLD, LATER)]
+    known = Ledger().after([*held, Revoked("issuing", "1", LIFTED, LATER, holds=named)])
+    found = known.revoked.get(("issuing", "1"))
+    assert (found.holds if found is not None else ()) == left
+    assert (("issuing", "1") in known.lifted) is not bool(left)
