@@ -21,9 +21,9 @@ from scaffold.pki.names import rfc2253
 from scaffold.plan import (
     bundle_files,
     checks,
+    compared_projects,
     former_cas,
     former_holders,
-    projects,
     removal,
     revocations,
     rights,
@@ -48,6 +48,7 @@ from scaffold.plan.memo import Memo, source_of
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
 from scaffold.plan.reasons import Finding, Reason, ReasonCode
+from scaffold.plan.standing_projects import Compared
 from scaffold.plan.traces import has_left_traces
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
@@ -427,7 +428,7 @@ class _Diff:
         named = (one.party.address, one.party.address.with_part(Part.PROJECT)) if self.overwrite else ()
         restore = not self.overwrite.isdisjoint(named)
         resolution = Resolution.THEIRS if restore else self.resolutions.get(one.party.address)
-        found = projects.compare(
+        found = compared_projects.compare(
             one, source, self.observed, self.memo, resolution=resolution, restore=restore, hold=self.hold_pending
         )
         if found.held:
@@ -539,7 +540,7 @@ class _Diff:
             verdict = Verdict(action, Work.STAPLE, (found.reason,), can_wait=found.can_wait)
             self._change(one.party.address.with_part(Part.STAPLE), verdict, (path,))
 
-    def _trust(self, one: DesiredParty, kind: Kind, settled: Authorities, found: projects.Compared) -> None:
+    def _trust(self, one: DesiredParty, kind: Kind, settled: Authorities, found: Compared) -> None:
         """Everything in `tls/` apart from keys and certificates is repaired wherever it differs."""
         crls_in_use = found.held and self.observed.exists(one.paths.crl)
         fixed = trust_files(self.desired.topology, one, settled, self.brought.roots, crls_in_use=crls_in_use)

@@ -1,0 +1,107 @@
+"""A project that was rendered from the inputs of today: what its files must be is known without rendering it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from scaffold.kinds.capabilities import Owner
+from scaffold.plan.desired import DesiredParty
+from scaffold.plan.model import Action, Change, Work
+from scaffold.plan.reasons import Reason, ReasonCode
+from scaffold.plan.trust_files import Project
+from scaffold.store.observation import Observation
+from scaffold.store.projects import Record
+from scaffold.topology.address import Address, Part
+from scaffold.topology.notes import Note
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What differs. `tls` are reasons by path; `rendered_tls` what the kind renders there, None where that is open.
+
+    `roles` say who is given which roles at the server, and from whom they are taken.
+    `held`: the project stays as it stands, although it is not what the topology says.
+    """
+
+    changes: tuple[Change, ...] = ()
+    notes: tuple[Note, ...] = ()
+    tls: Mapping[str, Reason] = field(default_factory=dict)
+    rendered_tls: frozenset[str] | None = None
+    held: bool = False
+    roles: tuple[Reason, ...] = ()
+
+
+# A member of an enum takes a while to look up, and tens of thousands of files are asked about.
+_SCAFFOLD: Final = Owner.SCAFFOLD
+_MERGED: Final = Owner.MERGED
+
+
+def as_rendered(one: DesiredParty, source: Project, record: Record, observed: Observation) -> Compared | None:
+    """What was written from the same inputs is known without rendering it.
+
+    None where outside `tls/` one of scaffold's own files is not what was rendered, or a merged one is no file.
+    """
+    folder, start, owner_of_it = f"{one.paths.tls}/", len(one.paths.folder) + 1, source.kind.capabilities.owner_of
+    tls: dict[str, str] = {}
+    notes: list[Note] = []
+    for path, sha256 in record.files.items():
+        if path.startswith(folder):
+            tls[path] = sha256
+            continue
+        owner = owner_of_it(path[start:])
+        if owner is _SCAFFOLD:
+            if not observed.has_digest(path, sha256):
+                return None
+        elif owner is _MERGED:
+            if not observed.is_file_or_missing(path):
+                return None
+            if not observed.exists(path):
+                notes.append(deleted_note(one, path))
+    notes.extend(executable_notes(one, record, observed))
+    return Compared((), tuple(notes), dict(tls_reasons(tls, observed)), frozenset(tls))
+
+
+def gone_but_for_tls(one: DesiredParty, record: Record, observed: Observation, hold: bool) -> Compared:
+    """What is to be done where nothing of the project is left but what stands in `tls/`."""
+    tls = {path: sha256 for path, sha256 in record.files.items() if one.paths.is_in_tls(path)}
+    return Compared((creation(one, observed),), (), dict(tls_reasons(tls, observed)), frozenset(tls), held=hold)
+
+
+def creation(one: DesiredParty, observed: Observation) -> Change:
+    """The change that makes a project of which nothing is there."""
+    reason = Reason(ReasonCode.NO_PROJECT, one.paths.folder)
+    seen = observed.seen_folder(one.paths.folder, apart="tls")
+    return Change(address_of(one), Action.CREATE, (reason,), (one.paths.folder,), Work.RENDER, (seen,))
+
+
+def address_of(one: DesiredParty) -> Address:
+    """The address of its project."""
+    return one.party.address.with_part(Part.PROJECT)
+
+
+def tls_reasons(wanted: Mapping[str, str], observed: Observation) -> Iterator[tuple[str, Reason]]:
+    """What of `wanted`, which is SHA-256 by path, is not there or is another text."""
+    for path, sha256 in wanted.items():
+        if not observed.has_digest(path, sha256):
+            code = ReasonCode.MISSING if observed.content(path) is None else ReasonCode.CONTENT
+            yield path, Reason(code, path)
+
+
+def deleted_note(one: DesiredParty, path: str) -> Note:
+    """What is told of a merged file that a person has deleted."""
+    return Note(None, f"{path} was deleted and stays so; --overwrite {address_of(one)} brings it back")
+
+
+def executable_notes(one: DesiredParty, record: Record, observed: Observation) -> Iterator[Note]:
+    """What is told of a `run.sh` that has lost its right to run."""
+    path = one.paths.run
+    if path in record.files and not is_executable(path, observed):
+        yield Note(None, f"{path} is not executable any more, so that nothing can start it: chmod +x {path}")
+
+
+def is_executable(path: str, observed: Observation) -> bool:
+    """Whether a file is; what is not there, or no file, is somebody else's business."""
+    seen = observed.rights(path)
+    return seen is None or bool(seen.mode & 0o100) or not observed.is_file_or_missing(path)
