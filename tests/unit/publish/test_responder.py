@@ -67,6 +67,14 @@ def test_without_a_nonce_the_kept_answer_is_given_and_with_one_a_fresh_one():
     assert one.answer(request(1, nonce=b"n" * 32), NOW).body != fresh.body
 
 
+def test_a_kept_answer_of_a_clock_that_was_put_back_is_signed_again():
+    """Whoever is asked at the earlier time would take it for one from the future."""
+    one = responder()
+    one.presign(NOW + HOUR / 4)
+    assert one.answer(request(1), NOW + HOUR / 4).this_update == NOW + HOUR / 4 - BACKDATE
+    assert one.answer(request(1), NOW).this_update == NOW - BACKDATE
+
+
 def test_a_kept_answer_does_not_outlive_a_revocation():
     known = Known()
     one = responder(known)

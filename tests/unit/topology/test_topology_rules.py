@@ -266,6 +266,7 @@ def test_a_broken_rule_is_a_clear_error(old: str, new: str, message: str, at: st
         (ISSUING, ISSUING + "    lifetime: 10y\n"),
         (CLI, CLI + "    subject: {common_name: api}\n"),
         ("  root:\n", "  spare: {existing: {certificate: a.pem}}\n  root:\n"),
+        ("{common_name: Shop Root}", "{common_name: partner}"),
         (CLI, CLI + "    names: ['urn.shop.internal', 'uri:urn:a:b', 'email:a@b.org']\n"),
     ],
 )
