@@ -4,7 +4,7 @@
 
 The bare loop knows nothing of topologies: for each identity it makes a key, signs a certificate with the extensions of
 the one that scaffold made, and writes that folder's files, all other contents being at hand, each beside its place and
-renamed: it renders nothing, compares nothing and records nothing. First target: 2 times. TMPDIR says on which disk.
+renamed: it renders nothing, compares nothing and records nothing. Target: 2.5 times. TMPDIR says on which disk.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from command import SCAFFOLD, run
+from command import SCAFFOLD, Cost, run
 
 EMPTY = """
 import typer
@@ -36,16 +36,18 @@ def main(rounds: int) -> None:
             "scaffold --version": [*SCAFFOLD, "--version"],
             "scaffold validate, the minimal example": [*SCAFFOLD, "validate", "-f", str(EXAMPLE)],
         }
-        times: dict[str, list[float]] = {name: [] for name in commands}
+        costs: dict[str, list[Cost]] = {name: [] for name in commands}
         for _ in range(rounds + 1):
             for name, command in commands.items():
-                times[name].append(run(command)[0].wall)
+                costs[name].append(run(command)[0])
     # The first round warms the caches of bytecode and disk.
-    medians = {name: statistics.median(values[1:]) for name, values in times.items()}
-    base = medians["an empty Typer command"]
-    print("| command | ms | ratio |\n|---|---:|---:|")
-    for name, median in medians.items():
-        print(f"| {name} | {median * 1000:.0f} | {median / base:.2f} |")
+    wall = {name: statistics.median(cost.wall for cost in each[1:]) * 1000 for name, each in costs.items()}
+    cpu = {name: statistics.median(cost.cpu for cost in each[1:]) * 1000 for name, each in costs.items()}
+    base, *_ = commands
+    print("| command | ms | ratio | CPU, ms | ratio |\n|---|---:|---:|---:|---:|")
+    for name in commands:
+        ratios = wall[name] / wall[base], cpu[name] / cpu[base]
+        print(f"| {name} | {wall[name]:.0f} | {ratios[0]:.2f} | {cpu[name]:.0f} | {ratios[1]:.2f} |")
 
 
 if __name__ == "__main__":
