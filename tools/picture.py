@@ -18,16 +18,16 @@ from rich.text import Text
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "verify.svg"
 SCAFFOLD = [sys.executable, "-m", "scaffold"]
-COLUMNS = 120
+COLUMNS = 80
 
 
 def verified() -> str:
-    """What `scaffold verify` prints for one server of the banking example, with its colours."""
+    """What `scaffold verify` prints for the banking example, with its colours."""
     with tempfile.TemporaryDirectory() as folder:
         for arguments in (["init", "--example", "banking"], ["apply", "--yes"]):
             subprocess.run([*SCAFFOLD, *arguments], cwd=folder, check=True, capture_output=True)
         done = subprocess.run(
-            [*SCAFFOLD, "verify", "--ports", "auto", "--only", "server.payments"],
+            [*SCAFFOLD, "verify", "--ports", "auto"],
             cwd=folder,
             check=True,
             capture_output=True,
@@ -40,7 +40,7 @@ def verified() -> str:
 def main() -> None:
     """Write the picture."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text.from_ansi("$ scaffold verify --only server.payments\n" + verified()))
+    console.print(Text.from_ansi("$ scaffold verify --ports auto\n" + verified()))
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     drawing = console.export_svg(title="scaffold verify", unique_id="verify")
     # Nothing is fetched by who looks at the picture: the fonts are those of the machine.

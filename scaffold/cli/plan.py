@@ -32,14 +32,16 @@ def run(
     from scaffold.cli.project import open_project
     from scaffold.plan.make import look, plan_all, plan_as_it_stands
     from scaffold.view.plan import diff_lines, plan_lines
+    from scaffold.view.progress import progress
     from scaffold.view.reproducible import test_keys_lines
     from scaffold.view.terminal import show
 
     project, moment = open_project(file, out), now()
     known = project.remembered(refresh=refresh)
-    basis = look(project.topology, project.kinds, project.layout, moment, remembered=known, keys_away=no_keys)
-    # A certificate from elsewhere whose key is away cannot be judged: it stays as it is.
-    planned = plan_as_it_stands(basis) if no_keys else plan_all(basis)
+    with progress("Planning"):
+        basis = look(project.topology, project.kinds, project.layout, moment, remembered=known, keys_away=no_keys)
+        # A certificate from elsewhere whose key is away cannot be judged: it stays as it is.
+        planned = plan_as_it_stands(basis) if no_keys else plan_all(basis)
     plan = planned.plan
     if save is not None:
         from scaffold.plan.saved import save_plan

@@ -48,6 +48,8 @@ def carry_out(
     `idle` is said where nothing was to do; without it, that all is as the topology says. `consented` is called once,
     when nothing is asked any more and before anything is written. `saved` names the saved plan that this is.
     """
+    from scaffold.view.progress import progress
+
     waiting = [consented]
 
     def consent() -> None:
@@ -55,17 +57,25 @@ def carry_out(
             waiting[0]()
             waiting.clear()
 
+    def planned(project: Project, overtaken: Overtaken | None) -> Planned:
+        with progress("Planning"):
+            return make(project, overtaken)
+
     overtaken: Overtaken | None = None
     for _ in range(ATTEMPTS - 1):
         try:
-            _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle, consent=consent, saved=saved)
+            _carry_out(
+                project, planned(project, overtaken), yes=yes, json=json, idle=idle, consent=consent, saved=saved
+            )
         except Overtaken as error:
             overtaken = error
             typer.echo(f"{_what(project, error)} has changed meanwhile: planning again …", err=True)
             project = reopened(project)
         else:
             return
-    _carry_out(project, make(project, overtaken), yes=yes, json=json, idle=idle, consent=consent, saved=saved)
+    _carry_out(
+        project, planned(project, overtaken), yes=yes, json=json, idle=idle, consent=consent, saved=saved
+    )
 
 
 def _what(project: Project, overtaken: Overtaken) -> str:
@@ -112,11 +122,11 @@ def _carry_out(
     consent()
     if costly and not yes:
         check_unchanged(planned.basis)
-    with progress("Applying", len(plan.changes)) as advance:
+    with progress("Applying", len(plan.changes)) as steps:
         outcome = apply(
             planned,
             secrets,
-            lambda change: advance(len(plan.changes)),
+            lambda change: steps.done(str(change.address)),
             wait=WAIT,
             waiting=lambda holder: typer.echo(f"Waiting for another scaffold: {holder} …", err=True),
             randomness=(source_of if plan.changes else source_at_hand)(project.topology, secrets),

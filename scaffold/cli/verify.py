@@ -36,10 +36,12 @@ def run(
     strict: Annotated[
         bool, typer.Option("--strict", help="What is skipped because this machine lacks something counts as failed.")
     ] = False,
+    all_checks: Annotated[bool, typer.Option("--all", help="Show each check in a row, not a block a server.")] = False,
 ) -> None:
     """Plan, probe, report; exit with 5 where anything went the wrong way, or nothing could be tried."""
     from scaffold.cli.project import open_project
     from scaffold.view import programs
+    from scaffold.view.glance import glance_lines
     from scaffold.view.junit import report_junit
     from scaffold.view.terminal import columns, show
     from scaffold.view.verify import report_lines
@@ -54,7 +56,8 @@ def run(
         typer.echo(programs.report_json(report))
     else:
         kinds = {server.name: server.template for server in project.topology.servers.values()}
-        show(report_lines(report, kinds, columns()))
+        lines = report_lines if all_checks else glance_lines
+        show(lines(report, kinds, columns()))
     if report.failed or (strict and _lacks(project, report)):
         raise typer.Exit(failures.PROBE_FAILED)
 
@@ -68,8 +71,9 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
 
     moment = now()
     _warn_of_another_clock(moment)
-    plan = make_plan(project.topology, project.kinds, project.layout, moment)
-    with _blaming_drift(plan), progress("Verifying") as advance:
+    with progress("Planning"):
+        plan = make_plan(project.topology, project.kinds, project.layout, moment)
+    with _blaming_drift(plan), progress("Preparing") as steps:
         return verify(
             project.topology,
             project.kinds,
@@ -79,7 +83,10 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
             plan=plan,
             only=project.address(only) if only is not None else None,
             ports=ports.value,
-            on_check=lambda check, total: advance(total),
+            on_start=lambda servers: steps.doing("Starting servers", servers),
+            on_ready=steps.done,
+            on_probing=lambda checks: steps.doing("Trying", checks),
+            on_check=lambda check, total: steps.done(f"{check.client} at {check.server}"),
             randomness=OPERATING_SYSTEM,
         )
 

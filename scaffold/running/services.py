@@ -277,8 +277,13 @@ class Services:
     def __iter__(self) -> Iterator[Service]:
         return iter(self._services)
 
-    def start(self, launches: Iterable[Launch], within: float = READY_WITHIN) -> tuple[Service, ...]:
-        """Start all of them side by side; return once every one is ready.
+    def start(
+        self,
+        launches: Iterable[Launch],
+        within: float = READY_WITHIN,
+        on_ready: Callable[[str], None] = lambda name: None,
+    ) -> tuple[Service, ...]:
+        """Start all of them side by side; return once every one is ready. `on_ready` is told each one's name.
 
         Raises VerifyError for the first that ends or stays silent for `within` seconds.
         """
@@ -291,6 +296,7 @@ class Services:
             started.append(service)
         for service in started:
             service.wait_until_ready(deadline)
+            on_ready(service.name)
         return tuple(started)
 
     def wait_for_an_end(self) -> Service:

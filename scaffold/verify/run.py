@@ -63,6 +63,9 @@ def verify(
     ports: Ports = "fixed",
     within: float = READY_WITHIN,
     on_check: Callable[[Check, int], None] | None = None,
+    on_start: Callable[[int], None] = lambda servers: None,
+    on_ready: Callable[[str], None] = lambda server: None,
+    on_probing: Callable[[int], None] = lambda checks: None,
     randomness: Randomness = OPERATING_SYSTEM,
     generations: Generations = ONE_EACH,
 ) -> Report:
@@ -71,10 +74,11 @@ def verify(
     `plan` is today's plan of the same topology: what it would change in `tls/` has drifted, and is reported beside the
     checks. `only` is the address of a server or client; `limit_to` leaves the cases of some probes. `within`: the
     seconds in which all servers must be ready. `on_check` is called with each check as it ends, and with how many there
-    are in all. `generations` are those of CAs with more than
-    one: what each issues gets in, as long as it is trusted. Rogues live from `now` on for minutes. Call it from the
-    main thread: servers are ended when that ends. Raises VerifyError where the output is not there yet, a port is
-    taken, or a server does not come up.
+    are in all; before that `on_start` with how many servers are started, `on_ready` with each that is ready, and
+    `on_probing` with how many checks are tried. `generations` are those of CAs with more than one: what each issues
+    gets in, as long as it is trusted. Rogues live from `now` on for minutes. Call it from the main thread: servers are
+    ended when that ends. Raises VerifyError where the output is not there yet, a port is taken, or a server does not
+    come up.
     """
     parties = [party.address for party in graph.parties(t)]
     if only is not None and only not in parties:
@@ -106,9 +110,12 @@ def verify(
             termination_as_exception(),
             ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool,
             _publishing(t, layout, authorities, needed=asks) as publishing,
-            running(kinds, layout, servers, _copies(t, kinds, copied, authorities), ports, within) as started,
+            running(
+                kinds, layout, servers, _copies(t, kinds, copied, authorities), ports, within, on_start, on_ready
+            ) as started,
             ProbeRunner(t, kinds, layout, authorities, started, withdrawn) as probes,
         ):
+            on_probing(len(to_try))
             for scenario, cast in _by_scenario(to_try):
                 with publishing.playing(scenario):
                     for number, check in _all(pool, probes, cast):

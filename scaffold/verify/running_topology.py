@@ -95,11 +95,13 @@ def running(
     copies: Iterable[Copy],
     ports: Ports,
     within: float = READY_WITHIN,
+    on_start: Callable[[int], None] = lambda servers: None,
+    on_ready: Callable[[str], None] = lambda server: None,
 ) -> Iterator[RunningTopology]:
     """Start `servers`, and copies beside them; all are stopped when the block ends, however it ends.
 
-    Raises VerifyError where an address is taken, before anything is started, and where a server is not ready `within`
-    so many seconds.
+    `on_start` is told how many are started, and `on_ready` the name of each that is ready. Raises VerifyError where an
+    address is taken, before anything is started, and where a server is not ready `within` so many seconds.
     """
     placements = place(servers, ports)
     with ExitStack() as stack:
@@ -138,7 +140,8 @@ def running(
             started = _launch(kinds[placed.server.address], placed, folder, callees, apps)
             launches.append(replace(started, name=folder.name))
         services = stack.enter_context(Services())
-        services.start(launches, within)
+        on_start(len(launches))
+        services.start(launches, within, on_ready=on_ready)
         yield RunningTopology(placements, placed_copies, impostors, services, folders, apps)
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from scaffold.plan.model import Action, Change, Plan
+from scaffold.store.layout import FOLDERS
 from scaffold.store.seen import NO_FILE, SeenFile
-from scaffold.topology.address import Address
 from scaffold.topology.notes import Note
 from scaffold.view.reasons import Said, shortly
-from scaffold.view.terminal import Line, Span, columns, one_line, plain
+from scaffold.view.terminal import Line, Span, columns, one_line, plain, wrapped
 
 if TYPE_CHECKING:
     from scaffold.apply import Outcome
@@ -41,7 +41,11 @@ STYLES: Mapping[Action, str] = {
 WORDS: Mapping[Action, str] = {action: f"to {action.value}" for action in Action} | {Action.CONFLICT: "in conflict"}
 
 SHOWN_ALIKE = 4
-"""Changes that say the same of entities of one sort are shown this often; the rest is counted."""
+"""So many changes of one sort that differ in details alone are shown; more are counted, or are one line where they say
+the same."""
+
+NAMED_ALIKE = 3
+"""So many of those for which one line stands are named in it."""
 
 WIDEST_ADDRESS = 48
 """A longer address does not push the reasons of all others to the right."""
@@ -51,17 +55,19 @@ NARROWEST_REASON = 40
 
 
 def plan_lines(plan: Plan, *, all_changes: bool = False) -> Iterator[Line]:
-    """The plan as text, wrapped on a terminal. Of many changes that are alike the first few are shown, the others
-    counted, unless `all_changes`.
+    """The plan as text, wrapped on a terminal. Many changes that say the same are one line, and of many that differ in
+    details alone the first few are shown and the others counted, unless `all_changes`.
     """
-    shown, left_out = (plan.changes, {}) if all_changes else _few_of_each(plan.changes)
-    width = min(max((len(str(change.address)) for change in shown), default=0), WIDEST_ADDRESS)
-    symbol_width = max((len(SYMBOLS[change.action]) for change in shown), default=1)
-    for change in shown:
-        yield from _change_lines(change, symbol_width, width)
-        if (more := left_out.get(change.address)) is not None:
-            sort = _sort(change)
-            yield [(f"  {'':{symbol_width}} … and {more:,} more of {sort} alike (`plan --all` shows them)", "dim")]
+    shown = tuple(_Shown(change) for change in plan.changes) if all_changes else _few_of_each(plan.changes)
+    width = min(max((len(one.address) for one in shown), default=0), WIDEST_ADDRESS)
+    symbol_width = max((len(SYMBOLS[one.change.action]) for one in shown), default=1)
+    for one in shown:
+        yield from _change_lines(one, symbol_width, width)
+        if one.left_out:
+            sort = _sort(one.change)
+            yield [(f"  {'':{symbol_width}} … and {one.left_out:,} more of {sort}, with other details", "dim")]
+    if any(one.alike or one.left_out for one in shown):
+        yield [("  `scaffold plan --all` shows each change.", "dim")]
     if shown:
         yield plain("")
     yield from note_lines(map(str, plan.notes) if all_changes else _notes_of_many(plan.notes))
@@ -148,17 +154,40 @@ def _to_resolve(change: Change) -> Iterator[str]:
         yield f"{path.rpartition('/')[0]}/{reason.wanted}" if reason and reason.wanted else path
 
 
-def _change_lines(change: Change, symbol_width: int, width: int) -> Iterator[Line]:
-    symbol: Span = (f"  {SYMBOLS[change.action]:>{symbol_width}} ", STYLES[change.action])
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A change that is shown; for `alike`, the names of all for which it stands; after it, how many are left out."""
+
+    change: Change
+    alike: tuple[str, ...] = ()
+    left_out: int = 0
+
+    @property
+    def address(self) -> str:
+        return _sort(self.change) if self.alike else str(self.change.address)
+
+    def said(self) -> Iterator[Said]:
+        """The reasons, after the names for which they hold."""
+        for number, said in enumerate(shortly(self.change)):
+            if number or not self.alike:
+                yield said
+            else:
+                first, *others = _alike(self.change)
+                names = f"{len(self.alike):,} ({', '.join(self.alike[:NAMED_ALIKE])}, …)"
+                yield Said((f"{names}: {first}", *others))
+
+
+def _change_lines(one: _Shown, symbol_width: int, width: int) -> Iterator[Line]:
+    symbol: Span = (f"  {SYMBOLS[one.change.action]:>{symbol_width}} ", STYLES[one.change.action])
     indent = 3 + symbol_width + width + 2
     below = (available := columns()) is not None and available - indent < NARROWEST_REASON
     if below:
         indent = 3 + symbol_width + 4
-    reasons = [line for said in shortly(change) for line in _fitted(said, indent)]
-    if below or len(str(change.address)) > width:
-        yield [symbol, (str(change.address), "bold")]
+    reasons = [line for said in one.said() for line in _fitted(said, indent)]
+    if below or len(one.address) > width:
+        yield [symbol, (one.address, "bold")]
     else:
-        yield [symbol, (f"{change.address!s:<{width}}", "bold"), (f"  {reasons.pop(0)}", "")]
+        yield [symbol, (f"{one.address:<{width}}", "bold"), (f"  {reasons.pop(0)}", "")]
     for reason in reasons:
         yield plain(" " * indent + reason)
 
@@ -175,12 +204,7 @@ def _fitted(said: Said, indent: int) -> list[str]:
 def _wrapped(text: str, indent: int) -> list[str]:
     """`text` in lines that fit beside `indent`; one line where there is no terminal."""
     available = columns()
-    return [text] if available is None else _lines(text, max(available - indent, NARROWEST_REASON))
-
-
-def _lines(text: str, width: int) -> list[str]:
-    """Names and paths stay whole: they are there to be copied."""
-    return wrap(text, width, break_on_hyphens=False, break_long_words=False) or [""]
+    return [text] if available is None else wrapped(text, max(available - indent, NARROWEST_REASON))
 
 
 def _notes_of_many(notes: Sequence[Note]) -> Iterator[str]:
@@ -201,21 +225,33 @@ def _sort(change: Change) -> str:
     return f"{change.address.role}.*.{change.address.part}"
 
 
-def _few_of_each(changes: Sequence[Change]) -> tuple[Sequence[Change], Mapping[Address, int]]:
-    """The changes to show, and by the address of the last shown of its kind how many more there are."""
-    totals = Counter(_likeness(change) for change in changes)
-    seen: Counter[object] = Counter()
-    shown: list[Change] = []
-    left_out: dict[Address, int] = {}
+def _few_of_each(changes: Sequence[Change]) -> Sequence[_Shown]:
+    """What is shown of the changes: those that say the same as one, and of those that are alike otherwise the first."""
+    same: dict[object, list[Change]] = {}
     for change in changes:
+        same.setdefault((_likeness(change), _alike(change)), []).append(change)
+    as_one = {id(group[0]): group for group in same.values() if len(group) > SHOWN_ALIKE + 1}
+    hidden = {id(change) for group in as_one.values() for change in group[1:]}
+    totals = Counter(_likeness(change) for change in changes if id(change) not in hidden)
+    seen: Counter[object] = Counter()
+    shown: list[_Shown] = []
+    for change in changes:
+        if id(change) in hidden:
+            continue
         likeness = _likeness(change)
         seen[likeness] += 1
-        if totals[likeness] <= SHOWN_ALIKE + 1 or seen[likeness] <= SHOWN_ALIKE:
-            shown.append(change)
-        elif seen[likeness] == SHOWN_ALIKE + 1:
-            last = next(c for c in reversed(shown) if _likeness(c) == likeness)
-            left_out[last.address] = totals[likeness] - SHOWN_ALIKE
-    return shown, left_out
+        names = tuple(one.address.name for one in as_one.get(id(change), ()))
+        if names or totals[likeness] <= SHOWN_ALIKE + 1 or seen[likeness] < SHOWN_ALIKE:
+            shown.append(_Shown(change, names))
+        elif seen[likeness] == SHOWN_ALIKE:
+            shown.append(_Shown(change, left_out=totals[likeness] - SHOWN_ALIKE))
+    return shown
+
+
+def _alike(change: Change) -> tuple[str, ...]:
+    """What a change says, without the name of whom: the same for all for which it can be said once."""
+    folder = FOLDERS[change.address.role]
+    return tuple(str(said).replace(f"{folder}/{change.address.name}", f"{folder}/*") for said in shortly(change))
 
 
 def _likeness(change: Change) -> object:

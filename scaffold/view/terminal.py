@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
@@ -42,6 +43,11 @@ def wants_colour(stream: TextIO | None = None) -> bool:
 def columns() -> int | None:
     """How wide the terminal is that standard output is, or None where it is none (COLUMNS says it for a pipe too)."""
     return shutil.get_terminal_size().columns if is_terminal() or "COLUMNS" in os.environ else None
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """`text` in lines of `width`. Names and paths stay whole: they are there to be copied."""
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False) or [""]
 
 
 def show(lines: Iterable[Line], stream: TextIO | None = None) -> None:

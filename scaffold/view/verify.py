@@ -1,4 +1,4 @@
-"""The report of a verification for a person: grouped by server, failures first to the eye, skips counted by reason."""
+"""The report of a verification for a person, a row a check: grouped by server, skips counted by reason."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ def report_lines(report: Report, kinds: Mapping[str, str] | None = None, columns
     Where a check passed its detail is cut to what fits in `columns`; a failure is always said in full.
     """
     widths = _widths(report.checks)
-    for server, checks in _by_server(report.checks).items():
+    for server, checks in by_server(report.checks).items():
         yield from _server_lines(server, (kinds or {}).get(server, ""), checks, widths, columns)
         yield plain("")
-    yield from _drift_lines(report)
+    yield from drift_lines(report)
     yield from _failure_lines(report)
+    yield from ending_lines(report)
+
+
+def ending_lines(report: Report) -> Iterator[Line]:
+    """The last line, and that nothing was tried where that is so."""
     if not report.tried:
         yield [(_nothing_tried(report), "bold red")]
     yield _summary(report)
@@ -47,7 +52,8 @@ def _summary(report: Report) -> Line:
     return [(summary_line(report), "bold red" if report.failed else "bold green")]
 
 
-def _by_server(checks: Sequence[Check]) -> Mapping[str, Sequence[Check]]:
+def by_server(checks: Sequence[Check]) -> Mapping[str, Sequence[Check]]:
+    """The checks of each server, in the report's order."""
     groups: dict[str, list[Check]] = {}
     for check in checks:
         groups.setdefault(check.server, []).append(check)
@@ -55,14 +61,16 @@ def _by_server(checks: Sequence[Check]) -> Mapping[str, Sequence[Check]]:
 
 
 def _widths(checks: Sequence[Check]) -> tuple[int, int, int, int]:
-    columns = [(c.client, c.probe.words, c.expected.value, _seen(c)) for c in checks if c.result is not Result.SKIPPED]
+    columns = [
+        (c.client, c.probe.words, c.expected.value, seen_where(c)) for c in checks if c.result is not Result.SKIPPED
+    ]
     if not columns:
         return 0, 0, 0, 0
     client, probe, expected, seen = (max(map(len, column)) for column in zip(*columns, strict=True))
     return min(client, 30), probe, max(expected, len("expected")), max(seen, len("seen"))
 
 
-def _seen(check: Check) -> str:
+def seen_where(check: Check) -> str:
     """What was seen and where: `refused (tls)`."""
     return f"{check.observed.value} ({check.layer})" if check.layer else check.observed.value
 
@@ -78,28 +86,34 @@ def _server_lines(
         yield [(heading, "dim")]
     for check in tried:
         row = f"{check.client:<{client}}  {check.probe.words:<{probe}}  {check.expected.value:<{expected}}  "
-        row += f"{_seen(check):<{seen}}  "
+        row += f"{seen_where(check):<{seen}}  "
         mark, style = MARKS[check.result]
         if check.result is Result.FAILED:
             yield [(f"  {mark} {row}{one_line(check.detail)}", style)]
         else:
             room = max(columns - len(row) - 4, 0) if columns else None
             yield [(f"  {mark} ", style), (row, ""), (_cut(one_line(check.detail), room), "dim")]
+    for reason, probes in skipped_by_reason(checks).items():
+        mark, style = MARKS[Result.SKIPPED]
+        which = "; ".join(dict.fromkeys(probes)) if len(set(probes)) <= 3 else ""
+        yield [(f"  {mark} {len(probes)} skipped: {one_line(reason)}", style), (f"  ({which})" if which else "", "dim")]
+
+
+def skipped_by_reason(checks: Sequence[Check]) -> Mapping[str, Sequence[str]]:
+    """The probes, in words, that were skipped for each reason."""
     skipped: dict[str, list[str]] = {}
     for check in checks:
         if check.result is Result.SKIPPED:
             skipped.setdefault(check.detail, []).append(check.probe.words)
-    for reason, probes in skipped.items():
-        mark, style = MARKS[Result.SKIPPED]
-        which = "; ".join(dict.fromkeys(probes)) if len(set(probes)) <= 3 else ""
-        yield [(f"  {mark} {len(probes)} skipped: {one_line(reason)}", style), (f"  ({which})" if which else "", "dim")]
+    return skipped
 
 
 def _cut(text: str, room: int | None) -> str:
     return text if room is None or len(text) <= room else text[: max(room - 1, 0)] + "…"
 
 
-def _drift_lines(report: Report) -> Iterator[Line]:
+def drift_lines(report: Report) -> Iterator[Line]:
+    """What was not as the topology says; nothing where all was."""
     if not report.drift:
         return
     yield [("Not as the topology says, before any probe:", "bold red")]
@@ -118,5 +132,5 @@ def _failure_lines(report: Report) -> Iterator[Line]:
     for check in failed:
         detail = f": {one_line(check.detail)}" if check.detail else ""
         words = f"  {check.client} at {check.server}, {check.probe.words}: expected {check.expected.value}, "
-        yield [(words + f"seen {_seen(check)}{detail}", "red")]
+        yield [(words + f"seen {seen_where(check)}{detail}", "red")]
     yield plain("")

@@ -344,10 +344,22 @@ def test_verify_passes_and_reports_for_people_programs_and_ci(made: Path, tmp_pa
     ended = scaffold("verify", "--ports", "auto", "--junit", junit, cwd=made)
     assert ended.code == 0, ended.out + ended.err
     assert re.search(r"^Verify: [0-9]+ passed, 0 failed", ended.out, re.MULTILINE)
-    assert "late" in ended.out
+    assert "  lets in   cli\n" in ended.out
+    assert "  refuses   late: broken on purpose, or revoked\n" in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 80
+    assert ended.err == "", "in a pipe there is no progress"
     root = ET.parse(junit).getroot()
     assert root.get("failures") == "0"
     assert int(root.get("tests", "0")) == len(root.findall(".//testcase")) > 10
+
+
+def test_verify_shows_its_progress_on_a_terminal_and_each_check_with_all(made: Path) -> None:
+    code, shown = on_a_terminal(["verify", "--ports", "auto", "--all"], made)
+    assert code == 0, shown
+    stages = ("Planning", "Starting servers", "Trying: ")
+    assert all(stage in shown for stage in stages), shown
+    assert [shown.index(stage) for stage in stages] == sorted(shown.index(stage) for stage in stages)
+    assert re.search(r"late *allowed call *refused *refused", shown)
 
 
 def test_verify_json_holds_the_contract(made: Path) -> None:

@@ -66,11 +66,52 @@ def test_nothing_to_do_is_one_line() -> None:
 
 def test_a_thousand_alike_are_counted_unless_all_are_asked_for() -> None:
     plan = Plan("bank", tuple(change(f"server.s{n}.certificate") for n in range(1000)))
-    short = text(plan)
-    assert len(short.splitlines()) == 7
-    assert "… and 996 more of server.*.certificate alike" in short
-    assert short.endswith("Plan: 1,000 to create.\n")
+    assert text(plan) == (
+        "  + server.*.certificate  1,000 (s0, s1, s2, …): x is not there\n"
+        "  `scaffold plan --all` shows each change.\n"
+        "\n"
+        "Plan: 1,000 to create.\n"
+    )
     assert len(text(plan, all_changes=True).splitlines()) == 1002
+
+
+def test_a_few_alike_are_shown_each() -> None:
+    assert "--all" not in text(Plan("bank", tuple(change(f"server.s{n}.certificate") for n in range(5))))
+
+
+def test_of_many_that_differ_in_details_the_first_are_shown_and_the_others_counted() -> None:
+    due = [
+        change(f"server.s{n}.certificate", Action.RENEW, Reason(ReasonCode.DUE, found=f"day {n}", wanted="today"))
+        for n in range(100)
+    ]
+    short = text(Plan("bank", tuple(due)))
+    assert short.count("is due since today") == 4
+    assert "    … and 96 more of server.*.certificate, with other details\n  `scaffold plan --all`" in short
+
+
+def test_its_own_name_in_a_path_makes_no_change_another() -> None:
+    new = [
+        change(f"server.s{n}.project", Action.CREATE, Reason(ReasonCode.NO_PROJECT, f"servers/s{n}")) for n in range(10)
+    ]
+    assert "  + server.*.project  10 (s0, s1, s2, …): servers/* has no project yet\n" in text(Plan("bank", tuple(new)))
+
+
+def test_another_action_is_never_counted_among_others() -> None:
+    changes = [change(f"server.s{n}.certificate") for n in range(10)]
+    changes[5] = change("server.s5.certificate", Action.REPLACE)
+    assert "  -/+ server.s5.certificate  x is not there\n" in text(Plan("bank", tuple(changes)))
+    assert "9 (s0, s1, s2, …)" in text(Plan("bank", tuple(changes)))
+
+
+def test_a_thousand_new_entities_are_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    parts = ("certificate", "client-certificate", "trust", "bundle", "staple", "project")
+    changes = tuple(
+        change(f"{role}.n{n}.{part}") for n in range(500) for role in ("server", "client") for part in parts
+    )
+    lines = text(Plan("bank", changes)).splitlines()
+    assert len(lines) < 20
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_different_reason_is_never_counted_away() -> None:

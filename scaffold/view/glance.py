@@ -1,0 +1,204 @@
+"""The report of a verification at a glance: a block a server, every failure in full with what to do, and a matrix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from scaffold.verify.cases import is_in_its_place
+from scaffold.verify.model import Check, Expected, Probe, Report, Result
+from scaffold.view.advice import meaning, remedy
+from scaffold.view.matrix import matrix_lines
+from scaffold.view.terminal import Line, one_line, plain, wrapped
+from scaffold.view.verify import MARKS, by_server, drift_lines, ending_lines, seen_where, skipped_by_reason
+
+WIDTH: Final = 80
+"""Of a block where the terminal does not say how wide it is, and at most where it does."""
+
+NARROWEST: Final = 40
+"""A narrower terminal breaks lines by itself."""
+
+IN_FULL: Final = 12
+"""Of more servers than this, those where nothing went wrong take one line each, before all others."""
+
+NAMED: Final = 6
+"""So many servers and clients are named in a line of a block; the others are counted."""
+
+RECALLED: Final = 10
+"""So many failures are named once more at the end."""
+
+_LABEL: Final = 10
+
+_SHORT: Final[Mapping[Probe, str]] = {
+    Probe.CONTROL: "fresh certificate",
+    Probe.OTHER_SUBJECT: "another subject",
+    Probe.NO_CERTIFICATE: "no certificate",
+    Probe.FOREIGN_CA: "foreign CA",
+    Probe.SIBLING_CA: "sibling CA",
+    Probe.SAME_NAME_CA: "CA of the same name",
+    Probe.SELF_SIGNED: "self-signed",
+    Probe.EXPIRED: "expired",
+    Probe.NOT_YET_VALID: "not yet valid",
+    Probe.SERVER_CERTIFICATE: "server's certificate",
+    Probe.NO_EKU: "no purpose",
+    Probe.ISSUED_BY_LEAF: "issued by a leaf",
+    Probe.OLD_TLS: "old TLS",
+    Probe.REVOKED: "revoked",
+    Probe.REVOKED_CA: "revoked CA",
+    Probe.EXPIRED_CRL: "expired CRL",
+    Probe.RESPONDER_DOWN: "nobody answers for revocation",
+    Probe.RESPONDER_UNKNOWN: "unknown to OCSP",
+    Probe.STALE_OCSP: "expired OCSP answer",
+    Probe.STAPLE: "stapled OCSP answer",
+    Probe.FORGED_HEADERS: "forged headers ignored",
+    Probe.HEALTH: "health port",
+}
+"""The probes in a block, where `Probe.words` would fill it."""
+
+
+def glance_lines(report: Report, kinds: Mapping[str, str] | None = None, columns: int | None = None) -> Iterator[Line]:
+    """The report as text that fits `columns`. `kinds` is as for `report_lines`.
+
+    Where `columns` is None, as in a pipe, what was seen and what to do stand in one line each, to be searched.
+    """
+    width = max(min(columns or WIDTH, WIDTH), NARROWEST)
+    groups = by_server(report.checks)
+    headings = {server: f"{server}  {(kinds or {}).get(server, '')}".rstrip() for server in groups}
+    shortly = {server for server, checks in groups.items() if len(groups) > IN_FULL and _is_fine(checks)}
+    widest = max((len(headings[server]) for server in shortly), default=0)
+    for server in (name for name in groups if name in shortly):
+        yield _one_line(f"{headings[server]:<{min(widest, NARROWEST)}}", groups[server])
+    if shortly:
+        yield plain("")
+    for server in (name for name in groups if name not in shortly):
+        yield from _block(headings[server], groups[server], width, columns)
+        yield plain("")
+    yield from matrix_lines(report.checks, columns or WIDTH)
+    yield from drift_lines(report)
+    yield from _recalled(report)
+    yield from ending_lines(report)
+
+
+def _is_fine(checks: Sequence[Check]) -> bool:
+    return all(check.result is Result.PASSED for check in checks)
+
+
+def _one_line(heading: str, checks: Sequence[Check]) -> Line:
+    mark, style = MARKS[Result.PASSED]
+    edges = [check for check in checks if check.probe is Probe.EDGE and check.expected is Expected.ALLOWED]
+    refused = sum(check.expected is Expected.REFUSED and not is_in_its_place(check.probe) for check in checks)
+    said = f"  {len(edges):,} let in, {refused:,} refused, {len(checks):,} checks passed"
+    return [(f"{mark} ", style), (heading, "bold"), (said, "dim")]
+
+
+def _block(heading: str, checks: Sequence[Check], width: int, columns: int | None) -> Iterator[Line]:
+    results = Counter(check.result for check in checks)
+    worst = next(result for result in (Result.FAILED, Result.PASSED, Result.SKIPPED) if results[result])
+    mark, style = MARKS[worst]
+    counts = ", ".join(f"{results[result]:,} {result}" for result in Result if results[result])
+    yield [(f"{mark} ", style), (heading, "bold"), (f"  {counts}", "dim")]
+    passed = [check for check in checks if check.result is Result.PASSED]
+    before = ""
+    for label, text in _said_of(passed):
+        yield from _labelled(label if label != before else "", text, width)
+        before = label
+    yield from _failures([check for check in checks if check.result is Result.FAILED], columns)
+    for reason, probes in skipped_by_reason(checks).items():
+        mark, style = MARKS[Result.SKIPPED]
+        yield from _marked(f"  {mark} ", f"{len(probes):,} skipped: {one_line(reason)}", style, columns)
+
+
+def _said_of(passed: Sequence[Check]) -> Iterator[tuple[str, str]]:
+    """Each line of a block, as its label and text."""
+    calls = [check for check in passed if not is_in_its_place(check.probe)]
+    let_in, refused = _by_expectation(calls)
+    if names := _callers(let_in, Probe.EDGE):
+        yield "lets in", _listed(names)
+    if names := _callers(refused, Probe.NOT_ALLOWED):
+        yield "refuses", f"{_listed(names)}: not allowed"
+    if names := _callers(refused, Probe.EDGE):
+        yield "refuses", f"{_listed(names)}: broken on purpose, or revoked"
+    if forged := [check for check in refused if check.probe not in (Probe.EDGE, Probe.NOT_ALLOWED)]:
+        yield "refuses", f"{len(forged):,} forged: {_probes(forged)}"
+    if others := [check for check in let_in if check.probe is not Probe.EDGE]:
+        yield "controls", _probes(others)
+    believed, doubted = _by_expectation([check for check in passed if is_in_its_place(check.probe)])
+    if believed or doubted:
+        accept = ["accept the true server"] if believed else []
+        refuse = [f"refuse {len(doubted):,} false ones"] if doubted else []
+        yield "callers", ", ".join(accept + refuse)
+
+
+def _by_expectation(checks: Iterable[Check]) -> tuple[list[Check], list[Check]]:
+    """Those in which something was to be allowed, and those in which it was to be refused."""
+    allowed: list[Check] = []
+    refused: list[Check] = []
+    for check in checks:
+        (allowed if check.expected is Expected.ALLOWED else refused).append(check)
+    return allowed, refused
+
+
+def _callers(checks: Iterable[Check], probe: Probe) -> Sequence[str]:
+    return tuple(dict.fromkeys(check.client for check in checks if check.probe is probe))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _probes(checks: Iterable[Check]) -> str:
+    counts = Counter(_SHORT.get(check.probe, check.probe.words) for check in checks)
+    return ", ".join(f"{words} ×{count}" if count > 1 else words for words, count in counts.items())
+
+
+def _labelled(label: str, text: str, width: int) -> Iterator[Line]:
+    first, *others = wrapped(text, width - 2 - _LABEL)
+    yield [(f"  {label:<{_LABEL}}", "dim"), (first, "")]
+    yield from (plain(" " * (2 + _LABEL) + other) for other in others)
+
+
+def _failures(failed: Sequence[Check], columns: int | None) -> Iterator[Line]:
+    """Each failure in full, and beneath those for which it is the same what to do."""
+    by_remedy: dict[str, list[Check]] = {}
+    for check in failed:
+        by_remedy.setdefault(remedy(check), []).append(check)
+    for what_to_do, checks in by_remedy.items():
+        yield from _seen(checks, columns)
+        yield from _marked("  → ", what_to_do, "bold", columns)
+
+
+def _seen(failed: Iterable[Check], columns: int | None) -> Iterator[Line]:
+    """What was expected, what was seen and what that means; of several probes once, where it is the same."""
+    alike: dict[tuple[str, Expected, str, str, str | None], list[Check]] = {}
+    for check in failed:
+        key = (check.client, check.expected, seen_where(check), check.detail, meaning(check))
+        alike.setdefault(key, []).append(check)
+    mark, style = MARKS[Result.FAILED]
+    for (client, expected, where, detail, means), checks in alike.items():
+        which = "; ".join(dict.fromkeys(check.probe.words for check in checks))
+        said = f": {one_line(detail)}" if detail else ""
+        yield from _marked(f"  {mark} ", f"{client}, {which}", style, columns)
+        yield from _marked("    ", f"expected {expected}, seen {where}{said}", "red", columns)
+        if means is not None:
+            yield from _marked("    ", means, "", columns)
+
+
+def _marked(mark: str, text: str, style: str, columns: int | None) -> Iterator[Line]:
+    lines = [text] if columns is None else wrapped(text, max(columns - len(mark), 20))
+    for line, start in zip(lines, (mark, *[" " * len(mark)] * (len(lines) - 1)), strict=True):
+        yield [(start + line, style)]
+
+
+def _recalled(report: Report) -> Iterator[Line]:
+    """Which failures there were, once more, where many blocks leave the reader."""
+    failed = [check for check in report.checks if check.result is Result.FAILED]
+    if not failed:
+        return
+    yield [("Went the wrong way (above, with what to do):", "bold red")]
+    for check in failed[:RECALLED]:
+        yield [(f"  {check.client} at {check.server}, {check.probe.words}", "red")]
+    if len(failed) > RECALLED:
+        yield [(f"  … and {len(failed) - RECALLED:,} more", "red")]
+    yield plain("")

@@ -1,0 +1,176 @@
+"""A verification at a glance: what a person reads first."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+
+from scaffold.plan.model import Action, Change
+from scaffold.plan.reasons import Reason, ReasonCode
+from scaffold.topology.address import Address
+from scaffold.verify.model import Check, Observed, Probe, Report
+from scaffold.view.glance import IN_FULL, glance_lines
+from scaffold.view.terminal import show
+from tests.unit.view.reports import check, gone_wrong, shop, skipped
+
+KINDS = {"api": "curious", "store": "plain"}
+
+
+def text(*checks: Check, columns: int | None = 80, drift: tuple[Change, ...] = ()) -> str:
+    stream = io.StringIO()
+    show(glance_lines(Report(checks, drift), KINDS, columns), stream)
+    return stream.getvalue()
+
+
+def having(probe: Probe, client: str, new: Check | None = None) -> tuple[Check, ...]:
+    """The shop's checks, in which one went wrong."""
+    return tuple(
+        (new or gone_wrong(one, Observed.ALLOWED)) if (one.probe, one.client) == (probe, client) else one
+        for one in shop()
+    )
+
+
+ALL_IS_WELL = """\
+✓ api  curious  13 passed
+  lets in   web
+  refuses   ops: not allowed
+            late: broken on purpose, or revoked
+            4 forged: no certificate, foreign CA, expired, revoked
+  controls  fresh certificate, forged headers ignored, health port
+  callers   accept the true server, refuse 2 false ones
+
+✓ store  plain  4 passed
+  lets in   ops
+  refuses   web, late: not allowed
+            1 forged: no certificate
+
+Who gets in where
+  ✓ gets in   · refused, as it must be   ✗ went the wrong way   - not tried
+                          api  store
+  web                     ✓    ·
+  late                    ·    ·
+  ops                     ·    ✓
+  any forged certificate  ·    ·
+
+Verify: 17 passed, 0 failed, 0 skipped.
+"""
+
+
+def test_a_block_a_server_says_who_gets_in_and_what_was_refused() -> None:
+    assert text(*shop()) == ALL_IS_WELL
+
+
+FAILED = """\
+✗ api  curious  12 passed, 1 failed
+  lets in   web
+  refuses   ops: not allowed
+            late: broken on purpose, or revoked
+            3 forged: no certificate, foreign CA, revoked
+  controls  fresh certificate, forged headers ignored, health port
+  callers   accept the true server, refuse 2 false ones
+  ✗ web, expired
+    expected refused, seen allowed (http): what was seen
+    api does not look at the end of a certificate.
+  → `scaffold plan` says whether a file was edited, and `scaffold apply`
+    restores it. Where nothing differs, it is the template: `scaffold templates
+    check` tries all that it must do.
+"""
+
+
+def test_a_failure_is_told_in_full_with_what_to_do_and_once_more_at_the_end() -> None:
+    shown = text(*having(Probe.EXPIRED, "web"))
+    assert shown.startswith(FAILED)
+    assert "  any forged certificate  ✗    ·\n" in shown
+    assert shown.endswith(
+        "Went the wrong way (above, with what to do):\n"
+        "  web at api, expired\n"
+        "\n"
+        "Verify: 16 passed, 1 failed, 0 skipped.\n"
+    )
+
+
+def test_what_failed_is_not_among_what_is_right() -> None:
+    shown = text(*having(Probe.EDGE, "web"))
+    assert "lets in   web" not in shown
+    assert "web, allowed call" in shown
+
+
+def test_failures_that_say_the_same_are_one_and_what_to_do_stands_once() -> None:
+    broken = [gone_wrong(one, Observed.BROKEN, "HTTP 500") for one in shop() if one.server == "api"]
+    shown = text(*broken)
+    assert shown.count("scaffold up --only server.api") == 1
+    assert "web, allowed call; fresh certificate without a fault; forged identity" in shown
+    assert shown.count("expected allowed, seen broken (http): HTTP 500") == 2  # of web, and of anyone
+    assert "Verify: 0 passed, 13 failed, 0 skipped." in shown
+
+
+def test_what_was_skipped_is_counted_by_reason() -> None:
+    shown = text(*(skipped(one, "server.api needs a thing") for one in shop() if one.server == "api"))
+    assert shown.startswith("- api  curious  13 skipped\n  - 13 skipped: server.api needs a thing\n")
+    assert "  web (and 2 more)        -\n" in shown
+    assert "Nothing was tried, so nothing is proved" in shown
+
+
+def test_drift_is_told() -> None:
+    reason = Reason(ReasonCode.CONTENT, "servers/api/tls/ca.pem")
+    drift = Change(Address.parse("server.api.trust"), Action.UPDATE, (reason,))
+    shown = text(*shop(), drift=(drift,))
+    assert "Not as the topology says, before any probe:\n  ~ server.api.trust" in shown
+    assert "17 passed, 1 failed" in shown
+
+
+def many(servers: int) -> tuple[Check, ...]:
+    names = [f"service-{number}.of.a.long.name" for number in range(servers)]
+    return tuple(
+        check(server, f"caller-{number}", Probe.EDGE if number == at else Probe.NOT_ALLOWED)
+        for at, server in enumerate(names)
+        for number in range(servers)
+    )
+
+
+def test_fifty_servers_where_all_is_well_take_a_line_each_and_those_that_failed_a_block() -> None:
+    checks = list(many(50))
+    assert text(*checks).splitlines()[:50] == [
+        f"✓ service-{number}.of.a.long.name{' ' if number < 10 else ''}  1 let in, 49 refused, 50 checks passed"
+        for number in range(50)
+    ]
+    checks[7] = gone_wrong(checks[7], Observed.ALLOWED)
+    shown = text(*checks)
+    assert shown.count("1 let in, 49 refused") == 49
+    assert "✗ service-0.of.a.long.name  49 passed, 1 failed\n  lets in   caller-0\n" in shown
+    assert "refuses   caller-1, caller-2, caller-3, caller-4, caller-5, caller-6 and" in shown
+    assert len(shown.splitlines()) < 200
+
+
+def test_a_dozen_servers_have_a_block_each() -> None:
+    assert text(*many(IN_FULL)).count("lets in") == IN_FULL
+    assert text(*many(IN_FULL + 1)).count("lets in") == 0
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+@pytest.mark.parametrize("servers", [3, 50])
+def test_it_fits_the_terminal_and_a_block_never_needs_more_than_eighty_columns(columns: int, servers: int) -> None:
+    checks = [gone_wrong(one, Observed.ALLOWED, "much was seen " * 20) if n == 1 else one
+              for n, one in enumerate(many(servers))]  # fmt: skip
+    lines = text(*checks, columns=columns).splitlines()
+    block = [line for line in lines if line.startswith(("  lets in", "  refuses", "    "))]
+    assert max(map(len, block)) <= columns
+    matrix = lines[lines.index("Who gets in where") + 2 :]
+    assert max(len(line) for line in matrix if "·" in line) <= max(columns, 48)
+
+
+def test_a_pipe_has_what_was_seen_in_one_line() -> None:
+    long = "much was seen " * 20
+    shown = text(*having(Probe.EXPIRED, "web", gone_wrong(check("api", "web", Probe.EXPIRED), Observed.ALLOWED, long)),
+                 columns=None)  # fmt: skip
+    assert f"    expected refused, seen allowed (http): {long.strip()}\n" in shown
+    assert max(len(line) for line in shown.splitlines() if line.startswith("  refuses")) <= 80
+
+
+def test_what_a_server_says_cannot_move_the_cursor() -> None:
+    evil = gone_wrong(check("api", "web", Probe.EXPIRED), Observed.ALLOWED, "\x1b[2Jgone")
+    assert "\x1b" not in text(evil)
+    unable = skipped(check("api", "web", Probe.EXPIRED), "\x1b[2Jgone")
+    assert "\x1b" not in text(replace(unable))
