@@ -29,6 +29,7 @@ VERBS = {
     "renew": "Give certificates later dates: those that are due, or those that are named.",
     "revoke": "Revoke a certificate, refresh every CRL, and replace it.",
     "templates": "List, show, start and check templates.",
+    "explain": "Tell a handshake step by step: who checks what, by which line, and who refuses.",
     "graph": "Draw the topology as Mermaid or Graphviz dot.",
     "inspect": "Say in words what a certificate, key, CRL or bundle holds.",
     "faults": "List what can be wrong with a certificate on purpose, and who notices.",

@@ -183,6 +183,23 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
             "summary": "how many there are of each result",
         },
     ),
+    "explain": Manual(
+        "scaffold explain client.cli server.api",
+        json={
+            "caller": "of one call: who calls",
+            "server": "who is called",
+            "address": "where the server is dialled; of `explain ADDRESS` alone, whose calls they are",
+            "listed": "whether the topology allows the call",
+            "succeeds": "whether each check holds today",
+            "verdict": "the same in one sentence",
+            "refused_by": "who refuses, or null",
+            "steps": "`step`, `by`, `sends`, `certificates`, `lines`, `checks` (`check`, `holds`, `message`, …)",
+            "called": "what `verify` saw of the call, or null",
+        },
+        addresses=True,
+        note="Of one ADDRESS it says who may call it, why and until when, and whom it may call; --json has `address`, "
+        "`callers`, `callees`, `lines` and `others` then. What would be answered is what the last `verify` saw.",
+    ),
     "graph": Manual("scaffold graph --format dot"),
     "inspect": Manual("scaffold inspect shop/servers/api/tls/cert.pem"),
     "faults": Manual(

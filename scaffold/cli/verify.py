@@ -50,6 +50,7 @@ def run(
         raise StoreError(f"there is no folder {junit.parent}", hint="make it first, or name another file with --junit")
     project = open_project(file, out)
     report = _verify(project, only, ports)
+    _keep(project, report)
     if junit is not None:
         _write(junit, report_junit(report, project.topology.name, now()))
     if json:
@@ -89,6 +90,13 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
             on_check=lambda check, total: steps.done(f"{check.client} at {check.server}"),
             randomness=OPERATING_SYSTEM,
         )
+
+
+def _keep(project: Project, report: Report) -> None:
+    """What was seen, for `explain`. A run of a part leaves what is known of the others."""
+    from scaffold.verify import last_run
+
+    last_run.save(project.layout, last_run.updated(last_run.load(project.layout), report, now()))
 
 
 def _warn_of_another_clock(moment: datetime) -> None:

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from scaffold.errors import KindError
-from scaffold.kinds import mutations
+from scaffold.kinds import lines, mutations
+from scaffold.kinds.lines import NO_LINES, Lines
 from scaffold.kinds.mutations import Mutation
 from scaffold.kinds.patterns import endless
 from scaffold.topology.model import (
@@ -175,6 +176,8 @@ class Capabilities:
     """Of a kind that declares none every file is merged, but for `tls/`."""
     config_check: tuple[str, ...] = ()
     mutations: tuple[Mutation, ...] = ()
+    lines: Lines = field(default_factory=lambda: NO_LINES)
+    """Which line of the rendered project makes which check, for `explain`."""
 
     @property
     def scheme(self) -> str:
@@ -238,6 +241,7 @@ def parse(block: object, where: str) -> Capabilities:
         owners=reader.owners("owners"),
         config_check=reader.texts("config_check"),
         mutations=reader.mutations("mutations"),
+        lines=reader.lines("lines"),
     )
     reader.finish()
     _check_forward(capabilities, where)
@@ -391,6 +395,13 @@ class _Reader:
         value = self._take(field)
         try:
             return () if value is None else mutations.parse(value)
+        except ValueError as error:
+            raise self._wrong(field, str(error)) from error
+
+    def lines(self, field: str) -> Lines:
+        value = self._take(field)
+        try:
+            return NO_LINES if value is None else lines.parse(value)
         except ValueError as error:
             raise self._wrong(field, str(error)) from error
 

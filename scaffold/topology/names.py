@@ -366,6 +366,11 @@ def _is_ip(text: str) -> bool:
     return True
 
 
+def stands_for(name: str, expected: str) -> bool:
+    """Whether a name in a certificate is the one that is expected; `*.` stands for one whole label (RFC 9525 6.3)."""
+    return name == expected or (name.startswith("*.") and "." in expected and name[2:] == expected.partition(".")[2])
+
+
 def is_identity(name: San) -> bool:
     """Whether a name is the one that says who its bearer is: the URI."""
     return name.type is SanType.URI

@@ -91,7 +91,7 @@ def mermaid(t: Topology) -> Iterator[str]:
     """A Mermaid flowchart: arrows are calls, dotted ones signatures, a crossed one is expected to be refused."""
     picture = drawing(t)
     yield "---"
-    yield f"title: {_mermaid_text(picture.name)}"
+    yield f"title: {mermaid_text(picture.name)}"
     yield "---"
     yield "flowchart LR"
     shapes = {"ca": ("([", "])"), "server": ("[", "]"), "client": (">", "]")}
@@ -102,18 +102,18 @@ def mermaid(t: Topology) -> Iterator[str]:
         yield f'  subgraph {group}s["{title}"]'
         for node in members:
             opening, closing = shapes[group]
-            label = "<br/>".join(_mermaid_text(line) for line in node.label)
+            label = "<br/>".join(mermaid_text(line) for line in node.label)
             yield f'    {node.id}{opening}"{label}"{closing}' + (":::broken" if node.broken else "")
         yield "  end"
     for edge in picture.edges:
         arrow = "-.->" if edge.issues else "--x" if edge.broken else "==>"
-        label = f'|"{_mermaid_text(", ".join(edge.roles))}"|' if edge.roles else ""
+        label = f'|"{mermaid_text(", ".join(edge.roles))}"|' if edge.roles else ""
         yield f"  {edge.source} {arrow}{label} {edge.target}"
     if any(node.broken for node in picture.nodes):
         yield "  classDef broken stroke:#c00,stroke-dasharray:4"
 
 
-def _mermaid_text(text: str) -> str:
+def mermaid_text(text: str) -> str:
     """Text with all that Mermaid or HTML would read as syntax written as entity codes (`#35;`)."""
     return "".join(c if c.isalnum() or c in " .-_:/,@+" else f"#{ord(c)};" for c in text)
 

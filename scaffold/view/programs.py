@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def plan_json(plan: Plan) -> str:
     """`{"topology", "changes", "notes", "summary"}`."""
-    return _dump(
+    return dump(
         {
             "topology": plan.topology,
             "changes": [change_value(change) for change in plan.changes],
@@ -35,7 +35,7 @@ def outcome_json(plan: Plan, outcome: Outcome, revoked: Sequence[Reach] = ()) ->
 
     That is what was done, what would have cost an edit, and how far each revocation reaches.
     """
-    return _dump(
+    return dump(
         {
             "topology": plan.topology,
             "changes": [change_value(change) for change in outcome.done],
@@ -73,12 +73,12 @@ def report_json(report: Report) -> str:
         for check in report.checks
     ]
     summary = {result.value: count for result, count in report.summary.items()}
-    return _dump({"checks": checks, "drift": [change_value(change) for change in report.drift], "summary": summary})
+    return dump({"checks": checks, "drift": [change_value(change) for change in report.drift], "summary": summary})
 
 
 def templates_json(kinds: Sequence[Kind]) -> str:
     """`{"templates": [{"template", "role", "summary", "builtin", "folder", "requires", "variables", …}]}`."""
-    return _dump({"templates": list(map(_template_value, kinds))})
+    return dump({"templates": list(map(_template_value, kinds))})
 
 
 def _template_value(kind: Kind) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _template_value(kind: Kind) -> dict[str, Any]:
 
 def contract_json(report: ContractReport) -> str:
     """`{"template", "role", "checks": [{"check", "result", "detail"}], "summary"}`."""
-    return _dump(
+    return dump(
         {
             "template": report.template,
             "role": report.role,
@@ -116,5 +116,5 @@ def contract_json(report: ContractReport) -> str:
     )
 
 
-def _dump(value: Mapping[str, Any] | Sequence[Any]) -> str:
+def dump(value: Mapping[str, Any] | Sequence[Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)

@@ -702,6 +702,50 @@ def test_graph_draws(format_: str, first: str, made: Path) -> None:
     assert ended.out.splitlines()[0] == first
 
 
+# explain
+
+
+def test_explain_tells_a_call_as_verify_has_seen_it(applied: Path) -> None:
+    before = scaffold("explain", "cli", "api", cwd=applied)
+    assert before.code == 0, before.err
+    assert before.out.startswith("client.cli may call server.api, and gets in.\n")
+    assert "otherwise: `scaffold verify` has not tried this yet" in before.out
+    assert scaffold("verify", "--ports", "auto", cwd=applied).code == 0
+    after = scaffold("explain", "client.cli", "server.api", cwd=applied)
+    assert "has not tried this yet" not in after.out
+    assert "otherwise: alert certificate required  (no certificate)" in after.out
+    assert re.search(r"servers/api/tls\.py:\d+  context\.verify_mode = ssl\.CERT_REQUIRED", after.out)
+    late = scaffold("explain", "late", "api", cwd=applied)
+    assert late.out.startswith("client.late may call server.api, and server.api refuses it today.\n")
+    assert "server.api answers: api: the server refused me: " in late.out
+    assert scaffold("plan", "--check", cwd=applied).code == 0  # what verify kept is no difference
+
+
+def test_explain_of_one_address_says_who_may_call(made: Path) -> None:
+    ended = scaffold("explain", "server.api", cwd=made)
+    assert re.search(r"✓ client\.cli  until \d{4}-", ended.out)
+    assert re.search(r"✗ client\.late .*\n.*\n.*topology\.yaml:\d+ .*\n *server\.api refuses it today", ended.out)
+    value = scaffold("explain", "cli", "--json", cwd=made).json
+    assert [edge["server"] for edge in value["callees"]] == ["server.api"]
+
+
+def test_explain_prints_json_and_a_diagram(made: Path) -> None:
+    value = scaffold("explain", "cli", "api", "--format", "json", cwd=made).json
+    assert (value["listed"], value["succeeds"]) == (True, True)
+    assert scaffold("explain", "cli", "api", "--json", cwd=made).json == value
+    assert "sequenceDiagram" in scaffold("explain", "cli", "api", "--format", "mermaid", cwd=made).out
+    assert scaffold("explain", "api", "--format", "mermaid", cwd=made).code == 2
+
+
+def test_explain_of_whom_there_is_not_names_the_nearest(made: Path, tmp_path: Path) -> None:
+    scaffold("explain", "clu", "api", cwd=made).assert_clear_error("there is no server or client clu", "cli")
+    scaffold("explain", "root", cwd=made).assert_clear_error("root is a CA, and calls nobody")
+    scaffold("explain", "api", "cli", cwd=made).assert_clear_error("client.cli is no server")
+    (tmp_path / "topology.yaml").write_text(GOOD.replace("  late:", "  api: {template: python}\n  late:"))
+    scaffold("explain", "api", cwd=tmp_path).assert_clear_error("server.api and client.api", "ROLE.NAME")
+    scaffold("explain", "cli", "server.api", cwd=tmp_path).assert_clear_error("has no project", "scaffold apply")
+
+
 def test_inspect_says_in_words_what_a_file_holds(made: Path) -> None:
     ended = scaffold("inspect", "shop/servers/api/tls/cert.pem", cwd=made)
     assert "spiffe://shop/server/api" in ended.out

@@ -66,6 +66,7 @@ SAID = {
     "apply": ("apply", "--json"),
     "add client": ("add", "client", "fresh", "--template", "curl", "--json"),
     "status": ("status", "--json"),
+    "explain": ("explain", "teller", "accounts", "--json"),
     "verify": ("verify", "--json", "--ports", "auto", "--only", "client.teller"),
     "templates list": ("templates", "list", "--json"),
     "templates show": ("templates", "show", "nginx", "--json"),

@@ -1,0 +1,1 @@
+"""A handshake told step by step, on the certificates and files of both ends as they are today."""

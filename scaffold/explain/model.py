@@ -1,0 +1,134 @@
+"""A handshake as plain values: its steps, the checks of each, which line makes them, and what was seen of them."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from scaffold.errors import Place
+from scaffold.kinds.lines import Line
+from scaffold.topology.address import Address
+from scaffold.verify.last_run import Seen
+
+
+class Doing(enum.StrEnum):
+    """The steps, in the order of TLS 1.3 (RFC 8446 2); in TLS 1.2 they are the same."""
+
+    CONNECTS = "connects"
+    SHOWS_SERVER = "server-certificate"
+    CHECKS_SERVER = "server-checked"
+    SHOWS_CLIENT = "client-certificate"
+    CHECKS_CLIENT = "client-checked"
+    DECIDES = "decision"
+
+
+class About(enum.StrEnum):
+    """What a check is about."""
+
+    TLS_VERSION = "tls-version"
+    DEMANDED = "certificate-demanded"
+    CHAIN = "chain"
+    NAME = "name"
+    VALIDITY = "validity"
+    PURPOSE = "purpose"
+    REVOCATION = "revocation"
+    FAULT = "fault"
+    """A fault that the topology asks for, and that none of the others has found."""
+    ALLOWED = "allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A certificate: names as text, serial in lower-case hex."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    serial: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check on what is there today.
+
+    `holds` is None where that cannot be said here. `wanted` and `found` are what is compared. `lines` are those that
+    make it, with paths relative to the output folder, `absent` what the template says stands in a file and does not.
+    `declared` is whether the template says anything. `seen` is what verify saw where the check must fail.
+    """
+
+    about: About
+    holds: bool | None
+    wanted: str
+    found: str
+    lines: tuple[Line, ...] = ()
+    absent: tuple[tuple[str, str], ...] = ()
+    declared: bool = False
+    seen: tuple[Seen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one side does. `sends` is the file whose certificates it shows, the leaf first."""
+
+    doing: Doing
+    by: Address
+    sends: str | None = None
+    shown: tuple[Shown, ...] = ()
+    lines: tuple[Line, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def failed(self) -> Check | None:
+        """The first check that does not hold."""
+        return next((check for check in self.checks if check.holds is False), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """One call. `listed`: whether the topology allows it. `called` is what verify saw of it, with real certificates."""
+
+    caller: Address
+    server: Address
+    address: str
+    listed: bool
+    steps: tuple[Step, ...]
+    called: Seen | None = None
+
+    @property
+    def ends_at(self) -> Step | None:
+        """The step at which it ends before its time."""
+        return next((step for step in self.steps if step.failed is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An allowed call, from either of its sides.
+
+    `until` is when the first certificate that it needs ends; `refusal` the check that does not hold today, and by whom.
+    """
+
+    caller: Address
+    server: Address
+    identity: str
+    roles: tuple[str, ...]
+    place: Place | None
+    until: datetime | None
+    refused_by: Address | None
+    refusal: Check | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All allowed calls of a server or client: who may call it, and whom it may call. `others` is what verify saw of
+    those who may not call it, and `lines` decide that.
+    """
+
+    address: Address
+    shown: tuple[Shown, ...]
+    callers: tuple[Edge, ...]
+    callees: tuple[Edge, ...]
+    lines: tuple[Line, ...] = ()
+    others: tuple[Seen, ...] = ()

@@ -1,0 +1,217 @@
+"""A handshake for a person: what is sent, what is checked by which line, and what is answered where that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from scaffold.explain.model import About, Check, Doing, Edge, Handshake, Overview, Shown, Step
+from scaffold.kinds.lines import Line as SourceLine
+from scaffold.topology.address import Address
+from scaffold.verify.last_run import Seen
+from scaffold.verify.model import Expected, Observed, Result
+from scaffold.view.terminal import Line, Span, one_line, plain, wrapped
+from scaffold.view.verify import seen_where
+
+HOLDS: Final[Mapping[bool | None, Span]] = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("•", "cyan")}
+
+NARROWEST: Final = 40
+
+NOT_VERIFIED: Final = "`scaffold verify` has not tried this yet"
+
+WRONG: Final = "verify saw that this check is not made"
+
+
+def handshake_lines(told: Handshake, columns: int | None = None) -> Iterator[Line]:
+    """The call step by step. Without `columns`, as in a pipe, no line is broken."""
+    yield [(verdict(told), "bold red" if told.ends_at else "bold green")]
+    for number, step in enumerate(told.steps, 1):
+        yield plain("")
+        yield from _step_lines(number, step, told, columns)
+        if step.failed is not None:
+            yield plain("")
+            yield from _indented("", f"It ends here: {refusal(step, told)}", "bold red", columns)
+            return
+    yield plain("")
+    yield [(f"{len(told.steps) + 1}. Both know each other, and the request is answered.", "bold")]
+    yield from _indented("   ", _welcome(told), "dim", columns)
+
+
+def verdict(told: Handshake) -> str:
+    """Whether the call succeeds today, in one sentence."""
+    caller, server = told.caller, told.server
+    if (step := told.ends_at) is None:
+        return f"{caller} may call {server}, and gets in."
+    if not told.listed:
+        return f"{caller} may not call {server}: {step.by} refuses it."
+    return f"{caller} may call {server}, and {step.by} refuses it today."
+
+
+def refusal(step: Step, told: Handshake) -> str:
+    """What does not hold, and what verify saw of this very call, or else of others like it."""
+    check = step.failed
+    if check is None:
+        raise ValueError(f"{step.doing} does not fail")
+    refused = told.called is not None and told.called.check.observed is Observed.REFUSED
+    said = "; ".join(dict.fromkeys(_answer(seen) for seen in ((told.called,) if refused else check.seen) if seen))
+    return f"{sentence(check)}. {step.by} answers: {said or NOT_VERIFIED}."
+
+
+def title(step: Step, told: Handshake) -> str:
+    """What a step is, in one sentence."""
+    caller, server = told.caller.name, told.server.name
+    match step.doing:
+        case Doing.CONNECTS:
+            return f"{caller} connects to {server} at {told.address}."
+        case Doing.SHOWS_SERVER:
+            return f"{server} shows its certificate, and asks for one."
+        case Doing.CHECKS_SERVER:
+            return f"{caller} checks {server}." if step.checks else f"{caller} is external: what it checks is not here."
+        case Doing.SHOWS_CLIENT:
+            return f"{caller} shows its certificate."
+        case Doing.CHECKS_CLIENT:
+            return f"{server} checks {caller}."
+        case Doing.DECIDES:
+            return f"{server} looks whether {caller} may call."
+
+
+def sentence(check: Check) -> str:
+    """What a check says of what is there today."""
+    words = _FAILS if check.holds is False else _HOLDS
+    return one_line(words[check.about].format(wanted=check.wanted, found=check.found or "nothing"))
+
+
+_HOLDS: Final[Mapping[About, str]] = {
+    About.TLS_VERSION: "{wanted} is spoken, nothing older",
+    About.DEMANDED: "a certificate is demanded",
+    About.CHAIN: "it leads to a root in {wanted}: {found}",
+    About.NAME: "it bears the name {wanted}",
+    About.VALIDITY: "it is valid {found}, its chain included",
+    About.PURPOSE: "its purpose is {wanted}",
+    About.REVOCATION: "it is not revoked, by {wanted}",
+    About.FAULT: "{found}",
+    About.ALLOWED: "it is on the allow list: {wanted}",
+}
+
+_FAILS: Final[Mapping[About, str]] = {
+    About.TLS_VERSION: "{wanted} is not spoken",
+    About.DEMANDED: "no certificate is shown",
+    About.CHAIN: "it leads to no root in {wanted}: signed by {found}",
+    About.NAME: "it does not bear the name {wanted}, but {found}",
+    About.VALIDITY: "it is not valid now ({wanted}): {found}",
+    About.PURPOSE: "its purpose is not {wanted}, but {found}",
+    About.REVOCATION: "{found}",
+    About.FAULT: "it is broken on purpose: {found}",
+    About.ALLOWED: "it is not on the allow list: {found}",
+}
+
+
+def _step_lines(number: int, step: Step, told: Handshake, columns: int | None) -> Iterator[Line]:
+    yield [(f"{number}. {title(step, told)}", "bold")]
+    if step.sends is not None:
+        yield plain(f"   {step.sends}")
+        for one in step.shown:
+            yield from _indented("     ", _certificate(one), "dim", columns)
+    yield from _source_lines(step.lines, "   ", columns)
+    for check in step.checks:
+        mark, style = HOLDS[check.holds]
+        yield from _marked(mark, style, sentence(check), columns)
+        yield from _source_lines(check.lines, "     ", columns)
+        for file, text in check.absent:
+            yield from _indented("     ", f"{file} has no line with {one_line(text.strip())}", "yellow", columns)
+        if not check.lines and not check.absent and check.about is not About.FAULT:
+            yield plain("     the template does not say which line makes this check")
+        if check.holds is not False:
+            for said in _otherwise(check):
+                yield from _indented("     ", said, "dim", columns)
+
+
+def _certificate(one: Shown) -> str:
+    return one_line(f"{one.subject}, serial {one.serial[:16]}, until {one.not_after:%Y-%m-%d %H:%M} UTC")
+
+
+def _source_lines(lines: Iterable[SourceLine], indent: str, columns: int | None) -> Iterator[Line]:
+    for line in lines:
+        where = f"{indent}{line.file}:{line.number}"
+        text = one_line(line.text)
+        if columns is not None and len(where) + 2 + len(text) > columns:
+            yield [(where, "cyan")]
+            room = max(columns - len(indent) - 4, NARROWEST)
+            yield [(f"{indent}    {text if len(text) <= room else text[: room - 1] + '…'}", "")]
+        else:
+            yield [(where, "cyan"), (f"  {text}", "")]
+
+
+def _otherwise(check: Check) -> Iterator[str]:
+    """What would be answered if the check failed: of several probes once, where it is the same."""
+    answers: dict[str, list[str]] = {}
+    for seen in check.seen:
+        answers.setdefault(_answer(seen), []).append(seen.check.probe.words)
+    if not answers:
+        yield f"otherwise: {NOT_VERIFIED}"
+    for answer, probes in answers.items():
+        yield f"otherwise: {answer}  ({'; '.join(dict.fromkeys(probes))})"
+
+
+def _answer(seen: Seen) -> str:
+    check = seen.check
+    said = one_line(check.detail)
+    if check.result is Result.PASSED:
+        return said if check.expected is Expected.REFUSED else f"let in: {said}"
+    return f"{WRONG}, {seen_where(check)}: {said}"
+
+
+def _welcome(told: Handshake) -> str:
+    if told.called is None:
+        return NOT_VERIFIED
+    seen = told.called
+    if seen.check.observed is Observed.ALLOWED:
+        return f"verify saw it on {seen.at:%Y-%m-%d %H:%M} UTC: {one_line(seen.check.detail)}"
+    return f"verify saw otherwise on {seen.at:%Y-%m-%d %H:%M} UTC: {one_line(seen.check.detail)}"
+
+
+def overview_lines(told: Overview, columns: int | None = None) -> Iterator[Line]:
+    """Who may call, why, and until when; then whom it may call itself."""
+    if told.address.role.value == "server":
+        yield [(f"Who may call {told.address}:" if told.callers else f"Nobody may call {told.address}.", "bold")]
+        for edge in told.callers:
+            yield from _edge_lines(edge, edge.caller, columns)
+        yield plain("")
+        yield [("Whoever else calls is refused:", "bold")]
+        yield from _source_lines(told.lines, "  ", columns)
+        for said in dict.fromkeys(f"{seen.check.probe.words}: {_answer(seen)}" for seen in told.others):
+            yield from _indented("  ", said, "dim", columns)
+        if not told.others:
+            yield from _indented("  ", NOT_VERIFIED, "dim", columns)
+    if told.callees or told.address.role.value == "client":
+        if told.address.role.value == "server":
+            yield plain("")
+        yield [(f"Whom {told.address} may call:" if told.callees else f"{told.address} may call nobody.", "bold")]
+        for edge in told.callees:
+            yield from _edge_lines(edge, edge.server, columns)
+    yield plain("")
+    yield [("`scaffold explain CALLER SERVER` goes through one call step by step.", "dim")]
+
+
+def _edge_lines(edge: Edge, other: Address, columns: int | None) -> Iterator[Line]:
+    mark, style = HOLDS[edge.refusal is None]
+    roles = f"  as {', '.join(edge.roles)}" if edge.roles else ""
+    until = f"  until {edge.until:%Y-%m-%d %H:%M} UTC" if edge.until is not None else ""
+    yield [(f"  {mark} ", style), (str(other), "bold"), (roles, ""), (until, "")]
+    yield from _indented("      ", f"known as {edge.identity}", "", columns)
+    if edge.place is not None:
+        written = SourceLine(edge.place.file, edge.place.line, edge.place.text.strip())
+        yield from _source_lines((written,), "      ", columns)
+    if edge.refusal is not None:
+        yield from _indented("      ", f"{edge.refused_by} refuses it today: {sentence(edge.refusal)}", "red", columns)
+
+
+def _marked(mark: str, style: str, text: str, columns: int | None) -> Iterator[Line]:
+    lines = [text] if columns is None else wrapped(text, max(columns - 5, NARROWEST))
+    yield [(f"   {mark} ", style), (lines[0], "")]
+    yield from (plain(f"     {line}") for line in lines[1:])
+
+
+def _indented(indent: str, text: str, style: str, columns: int | None) -> Iterator[Line]:
+    lines = [text] if columns is None else wrapped(text, max(columns - len(indent), NARROWEST))
+    yield from ([(f"{indent}{line}", style)] for line in lines)

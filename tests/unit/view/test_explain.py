@@ -1,0 +1,288 @@
+"""A call as a person reads it, as a program does, and as a sequence diagram."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scaffold.errors import Place
+from scaffold.explain.model import About, Check, Doing, Edge, Handshake, Overview, Shown, Step
+from scaffold.kinds.lines import Line
+from scaffold.topology.address import Address
+from scaffold.verify.last_run import Seen
+from scaffold.verify.model import Observed, Probe
+from scaffold.view.explain import handshake_lines, overview_lines, verdict
+from scaffold.view.explained import handshake_json, overview_json
+from scaffold.view.sequence import sequence
+from scaffold.view.terminal import show
+from tests.unit.view.reports import check, gone_wrong
+
+WEB, API = Address.client("web"), Address.server("api")
+AT = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
+
+LEAF = Shown("CN=web", "CN=issuing", ("spiffe://shop/client/web",), "5f0c", AT, datetime(2030, 4, 2, 3, 4, tzinfo=UTC))
+SERVER = replace(LEAF, subject="CN=api", names=("localhost",))
+
+
+def seen(probe: Probe, detail: str, client: str = "web") -> Seen:
+    return Seen(replace(check("api", client, probe), detail=detail), AT)
+
+
+CHAIN = Check(
+    About.CHAIN, True, "servers/api/tls/ca.pem", "CN=root ← CN=issuing",
+    (Line("servers/api/nginx.conf", 12, "ssl_client_certificate tls/ca.pem;"),), declared=True,
+    seen=(seen(Probe.FOREIGN_CA, "alert unknown ca"), seen(Probe.SELF_SIGNED, "alert unknown ca")),
+)  # fmt: skip
+
+ALLOWED = Check(
+    About.ALLOWED, True, "spiffe://shop/client/web, issued by issuing", "spiffe://shop/client/web",
+    (Line("servers/api/tls/allowed.conf", 3, '"spiffe://shop/client/web";'),), declared=True,
+    seen=(seen(Probe.NOT_ALLOWED, "HTTP 403: not among the callers", "ops"),),
+)  # fmt: skip
+
+TOLD = Handshake(
+    WEB, API, "127.0.0.1:8443", listed=True,
+    steps=(
+        Step(Doing.CONNECTS, WEB, checks=(Check(About.TLS_VERSION, None, "TLS 1.3", "TLS 1.3"),)),
+        Step(Doing.SHOWS_SERVER, API, "servers/api/tls/cert.pem", (SERVER,)),
+        Step(Doing.CHECKS_SERVER, WEB, checks=(Check(About.NAME, True, "localhost", "localhost", CHAIN.lines),)),
+        Step(Doing.SHOWS_CLIENT, WEB, "clients/web/tls/cert.pem", (LEAF,)),
+        Step(Doing.CHECKS_CLIENT, API, checks=(CHAIN,)),
+        Step(Doing.DECIDES, API, checks=(ALLOWED,)),
+    ),
+    called=seen(Probe.EDGE, "as spiffe://shop/client/web"),
+)  # fmt: skip
+
+TEXT = """\
+client.web may call server.api, and gets in.
+
+1. web connects to api at 127.0.0.1:8443.
+   • TLS 1.3 is spoken, nothing older
+     the template does not say which line makes this check
+     otherwise: `scaffold verify` has not tried this yet
+
+2. api shows its certificate, and asks for one.
+   servers/api/tls/cert.pem
+     CN=api, serial 5f0c, until 2030-04-02 03:04 UTC
+
+3. web checks api.
+   ✓ it bears the name localhost
+     servers/api/nginx.conf:12  ssl_client_certificate tls/ca.pem;
+     otherwise: `scaffold verify` has not tried this yet
+
+4. web shows its certificate.
+   clients/web/tls/cert.pem
+     CN=web, serial 5f0c, until 2030-04-02 03:04 UTC
+
+5. api checks web.
+   ✓ it leads to a root in servers/api/tls/ca.pem: CN=root ← CN=issuing
+     servers/api/nginx.conf:12  ssl_client_certificate tls/ca.pem;
+     otherwise: alert unknown ca  (foreign CA with the issuer's name; self-signed copy)
+
+6. api looks whether web may call.
+   ✓ it is on the allow list: spiffe://shop/client/web, issued by issuing
+     servers/api/tls/allowed.conf:3  "spiffe://shop/client/web";
+     otherwise: HTTP 403: not among the callers  (not allowed, real certificate)
+
+7. Both know each other, and the request is answered.
+   verify saw it on 2030-01-02 03:04 UTC: as spiffe://shop/client/web
+"""
+
+
+def text(told: Handshake, columns: int | None = None) -> str:
+    stream = io.StringIO()
+    show(handshake_lines(told, columns), stream)
+    return stream.getvalue()
+
+
+def with_step(told: Handshake, doing: Doing, *checks: Check) -> Handshake:
+    steps = tuple(replace(step, checks=checks) if step.doing is doing else step for step in told.steps)
+    return replace(told, steps=steps)
+
+
+UNLISTED = replace(
+    with_step(
+        TOLD, Doing.DECIDES,
+        replace(ALLOWED, holds=False, lines=(), absent=(("servers/api/tls/allowed.conf", "spiffe://shop/client/web"),)),
+    ),
+    listed=False,
+    called=seen(Probe.NOT_ALLOWED, "HTTP 403: web is not among the callers"),
+)  # fmt: skip
+
+
+def test_a_call_is_told_step_by_step() -> None:
+    assert text(TOLD) == TEXT
+
+
+def test_it_ends_where_a_check_does_not_hold_with_what_that_call_was_answered() -> None:
+    shown = text(UNLISTED)
+    assert shown.startswith("client.web may not call server.api: server.api refuses it.\n")
+    assert shown.endswith(
+        "   ✗ it is not on the allow list: spiffe://shop/client/web\n"
+        "     servers/api/tls/allowed.conf has no line with spiffe://shop/client/web\n"
+        "\n"
+        "It ends here: it is not on the allow list: spiffe://shop/client/web. "
+        "server.api answers: HTTP 403: web is not among the callers.\n"
+    )
+
+
+def test_without_that_very_call_the_answer_is_that_to_others_like_it() -> None:
+    assert "server.api answers: HTTP 403: not among the callers." in text(replace(UNLISTED, called=None))
+    unseen = with_step(replace(UNLISTED, called=None), Doing.DECIDES, replace(ALLOWED, holds=False, seen=()))
+    assert "server.api answers: `scaffold verify` has not tried this yet." in text(unseen)
+
+
+def test_what_fails_early_hides_what_does_not_come_to_pass() -> None:
+    early = with_step(UNLISTED, Doing.CHECKS_SERVER, Check(About.NAME, False, "localhost", "other"))
+    shown = text(replace(early, listed=True))
+    assert "client.web may call server.api, and client.web refuses it today." in shown
+    assert "4. " not in shown
+
+
+def test_that_verify_saw_the_check_fail_is_no_answer() -> None:
+    wrong = Seen(gone_wrong(check("api", "web", Probe.FOREIGN_CA), Observed.ALLOWED, "as web"), AT)
+    shown = text(with_step(TOLD, Doing.CHECKS_CLIENT, replace(CHAIN, seen=(wrong,))))
+    assert "otherwise: verify saw that this check is not made, allowed (http): as web" in shown
+
+
+def test_that_verify_saw_the_call_end_otherwise_is_said() -> None:
+    refused = Seen(gone_wrong(check("api", "web", Probe.EDGE), Observed.REFUSED, "alert unknown ca"), AT)
+    assert "verify saw otherwise on 2030-01-02 03:04 UTC: alert unknown ca" in text(replace(TOLD, called=refused))
+    assert "`scaffold verify` has not tried this yet" in text(replace(TOLD, called=None)).splitlines()[-1]
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_it_fits_the_terminal_but_for_paths(columns: int) -> None:
+    long = Line("servers/api/nginx.conf", 12, "ssl_client_certificate " + "x" * 200)
+    lines = text(with_step(TOLD, Doing.CHECKS_CLIENT, replace(CHAIN, lines=(long,))), columns).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert any(line.endswith("x…") for line in lines)
+
+
+def test_what_stands_in_a_certificate_cannot_move_the_cursor() -> None:
+    evil = replace(LEAF, subject="CN=\x1b[2J")
+    steps = tuple(replace(step, shown=(evil,)) if step.shown else step for step in TOLD.steps)
+    check_ = replace(CHAIN, lines=(Line("x", 1, "\x1b[2J"),), found="\x1b[2J")
+    told = with_step(replace(TOLD, steps=steps), Doing.CHECKS_CLIENT, check_)
+    assert "\x1b" not in text(told)
+
+
+EDGE = Edge(
+    WEB, API, "spiffe://shop/client/web", ("reader",), Place("topology.yaml", 9, 3, "  calls: {api: [reader]}"),
+    AT, None, None,
+)  # fmt: skip
+
+BROKEN = replace(
+    EDGE, caller=Address.client("late"), roles=(), refused_by=API,
+    refusal=Check(About.VALIDITY, False, "2030-01-02 03:04 UTC", "ended 2029-01-01 00:00 UTC"),
+)  # fmt: skip
+
+OVERVIEW = """\
+Who may call server.api:
+  ✓ client.web  as reader  until 2030-01-02 03:04 UTC
+      known as spiffe://shop/client/web
+      topology.yaml:9  calls: {api: [reader]}
+  ✗ client.late  until 2030-01-02 03:04 UTC
+      known as spiffe://shop/client/web
+      topology.yaml:9  calls: {api: [reader]}
+      server.api refuses it today: it is not valid now (2030-01-02 03:04 UTC): ended 2029-01-01 00:00 UTC
+
+Whoever else calls is refused:
+  servers/api/nginx.conf:12  ssl_client_certificate tls/ca.pem;
+  not allowed, real certificate: HTTP 403: no
+
+`scaffold explain CALLER SERVER` goes through one call step by step.
+"""
+
+
+def overview(told: Overview) -> str:
+    stream = io.StringIO()
+    show(overview_lines(told), stream)
+    return stream.getvalue()
+
+
+def test_who_may_call_a_server_why_and_until_when() -> None:
+    others = (seen(Probe.NOT_ALLOWED, "HTTP 403: no"), seen(Probe.NOT_ALLOWED, "HTTP 403: no", "ops"))
+    assert overview(Overview(API, (), (EDGE, BROKEN), (), CHAIN.lines, others)) == OVERVIEW
+    assert "Nobody may call server.api." in overview(Overview(API, (), (), ()))
+    assert "`scaffold verify` has not tried this yet" in overview(Overview(API, (), (), ()))
+
+
+def test_whom_a_client_may_call() -> None:
+    shown = overview(Overview(WEB, (), (), (EDGE,)))
+    assert shown.startswith("Whom client.web may call:\n  ✓ server.api  as reader")
+    assert overview(Overview(WEB, (), (), ())).startswith("client.web may call nobody.\n")
+
+
+def test_json_has_each_check_with_its_lines_and_what_was_seen() -> None:
+    value = json.loads(handshake_json(UNLISTED))
+    assert (value["listed"], value["succeeds"], value["refused_by"]) == (False, False, "server.api")
+    assert value["verdict"] == verdict(UNLISTED)
+    assert [step["step"] for step in value["steps"]] == [doing.value for doing in Doing]
+    chain = value["steps"][4]["checks"][0]
+    assert chain["lines"] == [
+        {"file": "servers/api/nginx.conf", "line": 12, "text": "ssl_client_certificate tls/ca.pem;"}
+    ]
+    assert [one["probe"] for one in chain["seen"]] == ["foreign-ca", "self-signed"]
+    assert value["steps"][5]["checks"][0]["absent"][0]["file"] == "servers/api/tls/allowed.conf"
+    assert value["called"]["detail"] == "HTTP 403: web is not among the callers"
+    told = json.loads(overview_json(Overview(API, (), (EDGE, BROKEN), ())))
+    assert [edge["refused_by"] for edge in told["callers"]] == [None, "server.api"]
+    assert told["callers"][0]["place"] == "topology.yaml:9"
+
+
+# Sequence diagrams
+
+STATEMENT = re.compile(
+    r"  (autonumber|participant [cs] as [^;]+|[cs](->>|-->>|--x)[cs]: \S.*|Note over [cs]: \S.*)"
+)  # fmt: skip
+"""What a sequence diagram of ours consists of, in Mermaid's grammar: `;` and a line break end a statement."""
+
+
+@pytest.mark.parametrize("told", [TOLD, UNLISTED], ids=["allowed", "refused"])
+def test_a_diagram_has_statements_alone(told: Handshake) -> None:
+    lines = list(sequence(told))
+    assert lines[0::2][:2] == ["---", "---"]
+    assert yaml.safe_load(lines[1]) == {"title": verdict(told)}
+    assert lines[3] == "sequenceDiagram"
+    for line in lines[4:]:
+        assert STATEMENT.fullmatch(line), line
+        assert not re.search(r"(?<!#\d)(?<!#\d\d)(?<!#\d\d\d)(?<!#\d{4})(?<!#\d{5});", line), line
+
+
+def test_a_diagram_shows_who_refuses() -> None:
+    assert list(sequence(UNLISTED))[-1].startswith("  s--xc: ")
+    early = with_step(TOLD, Doing.CHECKS_SERVER, Check(About.NAME, False, "localhost", "other"))
+    assert list(sequence(early))[-1].startswith("  c--xs: ")
+    assert list(sequence(TOLD))[-1] == "  s-->>c: as spiffe://shop/client/web"
+
+
+def test_no_name_is_ever_syntax() -> None:
+    evil = replace(LEAF, subject="CN=a;\nend\nNote over c: <b>")
+    steps = tuple(replace(step, shown=(evil,)) if step.shown else step for step in TOLD.steps)
+    lines = list(sequence(replace(TOLD, steps=steps)))
+    assert len(lines) == len(list(sequence(TOLD)))
+    assert "<b>" not in "".join(lines)
+
+
+@pytest.mark.parametrize("told", [TOLD, UNLISTED], ids=["allowed", "refused"])
+def test_mermaid_renders_the_diagram(told: Handshake, tmp_path: Path) -> None:
+    mermaid = shutil.which("mmdc")
+    if mermaid is None:
+        pytest.skip("needs mmdc on PATH (npm install -g @mermaid-js/mermaid-cli), which brings a browser of its own")
+    (tmp_path / "call.mmd").write_text("\n".join(sequence(told)), "utf-8")
+    (tmp_path / "browser.json").write_text('{"args": ["--no-sandbox"]}')
+    command = [mermaid, "-i", "call.mmd", "-o", "call.svg", "-p", "browser.json"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    drawing = (tmp_path / "call.svg").read_text("utf-8")
+    assert "Syntax error" not in drawing
+    assert "client.web" in drawing
