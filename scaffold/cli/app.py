@@ -32,6 +32,7 @@ VERBS = {
     "explain": "Tell a handshake step by step: who checks what, by which line, and who refuses.",
     "graph": "Draw the topology as Mermaid or Graphviz dot.",
     "inspect": "Say in words what a certificate, key, CRL or bundle holds.",
+    "doctor": "Try what the templates of this topology need, and say how to install the rest.",
     "faults": "List what can be wrong with a certificate on purpose, and who notices.",
     "schema": "Print the JSON Schema of the language, for editors.",
 }

@@ -202,6 +202,14 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     ),
     "graph": Manual("scaffold graph --format dot"),
     "inspect": Manual("scaffold inspect shop/servers/api/tls/cert.pem"),
+    "doctor": Manual(
+        "scaffold doctor",
+        json={
+            "needs": "each need: `need`, `template`, `of`, `state`, `found`, `install`",
+            "summary": "how many are `present`, `missing`, or a `note`",
+        },
+        note="It exits with 1 where something is missing. A port that is taken is a note.",
+    ),
     "faults": Manual(
         "scaffold faults --json",
         json={"faults": "each fault: `fault`, `wrong`, `noticed_by`, `rule`, `only_a_file`"},

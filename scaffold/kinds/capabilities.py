@@ -176,6 +176,8 @@ class Capabilities:
     """Of a kind that declares none every file is merged, but for `tls/`."""
     config_check: tuple[str, ...] = ()
     mutations: tuple[Mutation, ...] = ()
+    install: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """How to install what it requires: a command for each package manager, and `otherwise` what to do without one."""
     lines: Lines = field(default_factory=lambda: NO_LINES)
     """Which line of the rendered project makes which check, for `explain`."""
 
@@ -241,6 +243,7 @@ def parse(block: object, where: str) -> Capabilities:
         owners=reader.owners("owners"),
         config_check=reader.texts("config_check"),
         mutations=reader.mutations("mutations"),
+        install=reader.named_texts("install"),
         lines=reader.lines("lines"),
     )
     reader.finish()
@@ -306,6 +309,14 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
             raise self._wrong(field, "must be a list of texts")
         return tuple(value)
+
+    def named_texts(self, field: str) -> Mapping[str, str]:
+        value = self._take(field)
+        if value is None:
+            return MappingProxyType({})
+        if not isinstance(value, dict) or not all(isinstance(text, str) and text for text in value.values()):
+            raise self._wrong(field, 'must map names to texts, such as {"apt-get": "apt-get install thing"}')
+        return MappingProxyType(dict(value))
 
     def choice(self, field: str, choices: tuple[str, ...], default: str | None) -> str:
         value = self.text(field, default)

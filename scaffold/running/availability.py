@@ -72,7 +72,7 @@ class Availability:
         can = kind.capabilities
         asked = (can.tls_version, can.environment)
         if asked not in self._versions:
-            self._versions[asked] = _version_said_by(*asked)
+            self._versions[asked] = version_said_by(*asked)
         return self._versions[asked]
 
 
@@ -86,7 +86,7 @@ def _least(what: str, version: str | None) -> Iterator[tuple[str, tuple[int, ...
         yield what, tuple(map(int, version.split(".")))
 
 
-def _version_said_by(command: tuple[str, ...], inherits: tuple[str, ...] = ()) -> tuple[int, ...] | None:
+def version_said_by(command: tuple[str, ...], inherits: tuple[str, ...] = ()) -> tuple[int, ...] | None:
     """The first dotted number in what the command prints; None where it cannot be run or prints none."""
     try:
         said = subprocess.run(

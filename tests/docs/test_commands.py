@@ -71,6 +71,7 @@ SAID = {
     "templates list": ("templates", "list", "--json"),
     "templates show": ("templates", "show", "nginx", "--json"),
     "faults": ("faults", "--json"),
+    "doctor": ("doctor", "--json"),
     "renew": ("renew", "client.teller", "--json"),
     "revoke": ("revoke", "client.teller", "--reason", "superseded", "--yes", "--json"),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.running import services
-from scaffold.running.availability import _version_said_by
+from scaffold.running.availability import version_said_by
 from scaffold.running.services import environment, handed_on, installed
 
 
@@ -26,7 +26,7 @@ def administrators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_lies_where_servers_are_kept_is_found_asked_and_started(administrators: Path) -> None:
     assert installed("somed")
-    assert _version_said_by(("somed",)) == (1, 2, 3)
+    assert version_said_by(("somed",)) == (1, 2, 3)
     ran = subprocess.run(["sh", "-c", "somed"], env=environment(Path("/"), {}), capture_output=True, check=False)
     assert ran.stdout == b"somed 1.2.3\n"
 
@@ -34,7 +34,7 @@ def test_what_lies_where_servers_are_kept_is_found_asked_and_started(administrat
 def test_what_lies_nowhere_is_not(administrators: Path) -> None:
     (administrators / "somed").unlink()
     assert not installed("somed")
-    assert _version_said_by(("somed",)) is None
+    assert version_said_by(("somed",)) is None
 
 
 def test_the_own_path_comes_first_and_nothing_twice(administrators: Path, monkeypatch: pytest.MonkeyPatch) -> None:

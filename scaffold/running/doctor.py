@@ -1,0 +1,137 @@
+"""What the templates of a topology need and what this machine has of it: each is tried, and nothing is assumed."""
+
+from __future__ import annotations
+
+import enum
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from scaffold.errors import VerifyError
+from scaffold.kinds.catalogue import Kind
+from scaffold.running.availability import Availability, lacking, version_said_by
+from scaffold.running.services import check_free, handed_on, installed
+from scaffold.store.layout import Layout
+from scaffold.topology import graph
+from scaffold.topology.address import Address
+from scaffold.topology.model import HostPort, Topology
+
+
+class State(enum.StrEnum):
+    """How a need is met."""
+
+    PRESENT = "present"
+    MISSING = "missing"
+    NOTE = "note"
+    """It keeps nothing from being made, and something from being run right now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that is needed: `what`, of whom (`template`, or nothing), what was `found`, and what helps."""
+
+    what: str
+    state: State
+    found: str
+    template: str = ""
+    of: tuple[Address, ...] = ()
+    install: str | None = None
+
+
+def examine(t: Topology, kinds: Mapping[Address, Kind], layout: Layout) -> tuple[Need, ...]:
+    """Every need of the topology, with what was found when it was tried. Nothing is left behind."""
+    return (*_of_kinds(t, kinds), *_of_ports(t), _of_folder(layout))
+
+
+def _of_kinds(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Need]:
+    available = Availability(t, kinds)
+    by_folder: dict[Path, list[Address]] = {}
+    for party in graph.parties(t):
+        if party.address in kinds:
+            by_folder.setdefault(kinds[party.address].folder, []).append(party.address)
+    for addresses in by_folder.values():
+        kind = kinds[addresses[0]]
+        of = tuple(addresses)
+        yield from _commands(kind, of)
+        if lacking(kind) is None:
+            yield _library(kind, of)
+            yield from _too_old(available, kind, of)
+
+
+def _commands(kind: Kind, of: tuple[Address, ...]) -> Iterator[Need]:
+    for group in kind.capabilities.requires:
+        named = " or ".join(dict.fromkeys(command.rpartition("/")[2] for command in group))
+        where = next(filter(None, map(_where, group)), None)
+        if where is not None:
+            yield Need(named, State.PRESENT, where, kind.name, of)
+        else:
+            yield Need(named, State.MISSING, "not installed", kind.name, of, how_to_install(kind))
+
+
+def _where(command: str) -> str | None:
+    """The path of a program that is there and may be run, as those that are started here find it."""
+    if not installed(command):
+        return None
+    if command.startswith("/"):
+        return str(next(iter(sorted(Path("/").glob(command[1:])))))
+    return shutil.which(command, path=handed_on()["PATH"])
+
+
+def how_to_install(kind: Kind) -> str | None:
+    """The command that the template declares for a package manager of this machine; else what it declares otherwise."""
+    declared = kind.capabilities.install
+    here = (command for manager, command in declared.items() if installed(manager))
+    return next(here, declared.get(OTHERWISE))
+
+
+OTHERWISE = "otherwise"
+"""Stands in `install` for what to do without any of its package managers."""
+
+
+def _library(kind: Kind, of: tuple[Address, ...]) -> Need:
+    """What the template's own command says of its TLS library."""
+    can = kind.capabilities
+    version = version_said_by(can.tls_version, can.environment)
+    if version is None:
+        found = f"`{' '.join(can.tls_version[:2])} …` says no version"
+        return Need(can.tls_library, State.NOTE, found, kind.name, of)
+    return Need(can.tls_library, State.PRESENT, ".".join(map(str, version)), kind.name, of)
+
+
+def _too_old(available: Availability, kind: Kind, of: Iterable[Address]) -> Iterator[Need]:
+    for address in of:
+        if (reason := available.missing.get(address)) is not None:
+            yield Need(kind.capabilities.tls_library, State.MISSING, reason, kind.name, (address,))
+
+
+def _of_ports(t: Topology) -> Iterator[Need]:
+    """Whether each port is free now, by listening there for a moment."""
+    for server in t.servers.values():
+        if server.csr is None:
+            yield _port(str(server.address), server.listen, server.address)
+            if server.health is not None:
+                yield _port(f"health of {server.address}", server.health, server.address)
+    if t.publish is not None and (parts := urlsplit(t.publish)).hostname is not None:
+        yield _port("publish", HostPort(parts.hostname, parts.port or 80))
+
+
+def _port(use: str, listen: HostPort, *of: Address) -> Need:
+    try:
+        check_free({use: listen})
+    except VerifyError as error:
+        return Need(f"{listen} for {use}", State.NOTE, error.message, of=of, install=error.hint)
+    return Need(f"{listen} for {use}", State.PRESENT, "free", of=of)
+
+
+def _of_folder(layout: Layout) -> Need:
+    """Whether the output folder, or the folder in which it is made, takes a file."""
+    folder = next(one for one in (layout.path(""), *layout.path("").parents) if one.is_dir())
+    what = f"to write in {folder}"
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return Need(what, State.PRESENT, "allowed")
+    except OSError as error:
+        return Need(what, State.MISSING, error.strerror or str(error), install="run scaffold as the user who owns it")

@@ -1,0 +1,83 @@
+"""What a topology needs of this machine, for a person: by template, what was found, and how to install the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from scaffold.running.doctor import Need, State
+from scaffold.view.programs import dump
+from scaffold.view.terminal import Line, Span, one_line, plain, wrapped
+
+MARKS: Mapping[State, Span] = {
+    State.PRESENT: ("✓", "green"),
+    State.MISSING: ("✗", "bold red"),
+    State.NOTE: ("!", "yellow"),
+}
+
+NAMED = 3
+"""So many servers and clients of a template are named; the others are counted."""
+
+
+def doctor_lines(needs: Sequence[Need], columns: int | None = None) -> Iterator[Line]:
+    """Each need under its template, then those of the topology itself. Without `columns` no line is broken."""
+    groups: dict[str, list[Need]] = {}
+    for need in needs:
+        groups.setdefault(_heading(need), []).append(need)
+    for heading, of_it in groups.items():
+        yield [(heading, "bold")]
+        width = max(len(need.what) for need in of_it)
+        for need in of_it:
+            mark, style = MARKS[need.state]
+            yield [(f"  {mark} ", style), (f"{one_line(need.what):<{width}}  ", ""), (one_line(need.found), "dim")]
+            if need.install is not None:
+                yield from _help(need.install, columns)
+        yield plain("")
+    yield [(summary(needs), "bold red" if is_lacking(needs) else "bold green")]
+
+
+def is_lacking(needs: Sequence[Need]) -> bool:
+    """Whether anything is missing."""
+    return any(need.state is State.MISSING for need in needs)
+
+
+def summary(needs: Sequence[Need]) -> str:
+    """`Doctor: 9 present, 1 missing, 0 to note.`"""
+    counts = {state: sum(need.state is state for need in needs) for state in State}
+    return (
+        f"Doctor: {counts[State.PRESENT]:,} present, {counts[State.MISSING]:,} missing, {counts[State.NOTE]:,} to note."
+    )
+
+
+def _heading(need: Need) -> str:
+    if not need.template:
+        return "This machine"
+    role = need.of[0].role.value
+    return f"template {need.template} ({role})"
+
+
+def _help(text: str, columns: int | None) -> Iterator[Line]:
+    lines = [one_line(text)] if columns is None else wrapped(one_line(text), max(columns - 6, 20))
+    for number, line in enumerate(lines):
+        yield [("    → " if number == 0 else "      ", "bold"), (line, "bold")]
+
+
+def doctor_json(needs: Sequence[Need]) -> str:
+    """`{"needs": [{"need", "template", "of", "state", "found", "install"}], "summary"}`."""
+    return dump(
+        {
+            "needs": [_value(need) for need in needs],
+            "summary": {state.value: sum(need.state is state for need in needs) for state in State},
+        }
+    )
+
+
+def _value(need: Need) -> dict[str, Any]:
+    return {
+        "need": need.what,
+        "template": need.template or None,
+        "of": list(map(str, need.of)),
+        "state": need.state.value,
+        "found": need.found,
+        "install": need.install,
+    }

@@ -1,0 +1,156 @@
+"""What a topology needs of this machine: each need is found by trying, and what is missing says how to install it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from scaffold.kinds import catalogue
+from scaffold.running.availability import version_said_by
+from scaffold.running.doctor import Need, State, examine
+from scaffold.running.services import free_addresses
+from tests.requirements import require_command
+from tests.unit.conftest import Household, write_kind
+
+TOPOLOGY = """
+version: 1
+name: bank
+cas: {{root: {{}}}}
+servers:
+  api: {{template: ./kind, listen: "127.0.0.1:{port}", names: [localhost]{more}}}
+  other: {{template: ./kind, listen: "127.0.0.1:{other}", names: [localhost]}}
+"""
+
+
+class Place:
+    """A topology of two servers whose template declares what a test says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.household = Household(folder)
+        self.port, self.other = (address.port for address in free_addresses(2))
+        self.more = ""
+
+    def needs(self, **declared: object) -> Mapping[str, Need]:
+        """By what is needed."""
+        catalogue.find.cache_clear()
+        kind = self.household.folder / "kind"
+        write_kind(kind, {"run.sh": "#!/bin/sh\n"})
+        file = kind / "cookiecutter.json"
+        block = json.loads(file.read_text())
+        block["_scaffold"] |= declared
+        file.write_text(json.dumps(block))
+        self.household.text = TOPOLOGY.format(port=self.port, other=self.other, more=self.more)
+        project = self.household.open()
+        return {need.what: need for need in examine(project.topology, project.kinds, project.layout)}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder at the front of PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return folder
+
+
+def test_what_is_there_is_shown_with_its_path_and_version(place: Place, on_path: Path) -> None:
+    program(on_path, "oddd", "exit 1")
+    program(on_path, "odd-version", "echo Odd 4.5.6 of today")
+    needs = place.needs(requires=["oddd"], tls_library="OddTLS", tls_version=["odd-version"])
+    assert (needs["oddd"].state, needs["oddd"].found) == (State.PRESENT, str(on_path / "oddd"))
+    assert [str(address) for address in needs["oddd"].of] == ["server.api", "server.other"]
+    assert (needs["OddTLS"].state, needs["OddTLS"].found) == (State.PRESENT, "4.5.6")
+
+
+def test_what_is_missing_says_how_to_install_it_with_the_manager_that_is_there(place: Place, on_path: Path) -> None:
+    program(on_path, "zget", "")
+    install = {"yget": "yget oddd", "zget": "zget install oddd", "otherwise": "build it"}
+    missing = place.needs(requires=[["oddd", "/nowhere/*/odde"]], install=install)["oddd or odde"]
+    assert (missing.state, missing.found, missing.install) == (State.MISSING, "not installed", "zget install oddd")
+    install.pop("zget")
+    assert place.needs(requires=["oddd"], install=install)["oddd"].install == "build it"
+    assert place.needs(requires=["oddd"])["oddd"].install is None
+
+
+def test_one_of_a_group_is_enough(place: Place, on_path: Path) -> None:
+    program(on_path, "odde", "")
+    assert place.needs(requires=[["oddd", "odde"]])["oddd or odde"].found == str(on_path / "odde")
+
+
+def test_what_is_missing_is_not_asked_for_its_version(place: Place) -> None:
+    assert "OddTLS" not in place.needs(requires=["oddd"], tls_library="OddTLS")
+
+
+def test_a_library_that_says_no_version_is_a_note(place: Place) -> None:
+    assert place.needs(tls_library="OddTLS", tls_version=["true"])["OddTLS"].state is State.NOTE
+
+
+def test_a_library_that_is_too_old_for_a_key_is_missing_for_that_server(place: Place, on_path: Path) -> None:
+    program(on_path, "odd-version", "echo 2.0")
+    place.more = ", key: ed25519"
+    keys = {"ec-p256": "1.1.1", "ed25519": "4.0"}
+    needs = place.needs(tls_library="OddTLS", tls_version=["odd-version"], keys=keys, peer_keys=keys)
+    assert needs["OddTLS"].state is State.MISSING
+    assert needs["OddTLS"].found == "server.api needs OddTLS 4.0 for a ed25519 key, and it has 2.0"
+    assert [str(address) for address in needs["OddTLS"].of] == ["server.api"]
+
+
+def test_a_port_that_is_taken_is_a_note(place: Place) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", place.port))
+        taken.listen()
+        needs = place.needs()
+        need = needs[f"127.0.0.1:{place.port} for server.api"]
+        assert need.state is State.NOTE
+        assert need.install is not None
+        assert "--ports auto" in need.install
+        assert needs[f"127.0.0.1:{place.other} for server.other"].state is State.PRESENT
+
+
+def test_a_folder_that_takes_no_file_is_missing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (need,) = [need for what, need in place.needs().items() if what.startswith("to write in ")]
+    assert need.state is State.PRESENT
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    (need,) = [need for what, need in place.needs().items() if what.startswith("to write in ")]
+    assert (need.state, need.found) == (State.MISSING, "Permission denied")
+
+
+def test_nothing_is_left_behind(place: Place) -> None:
+    place.needs()
+    assert sorted(path.name for path in place.household.folder.iterdir()) == ["kind", "topology.yaml"]
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+def test_every_built_in_template_that_needs_a_program_says_how_to_install_it(role: str) -> None:
+    for kind in catalogue.builtins(role):
+        assert not kind.capabilities.requires or {"brew", "dnf"} <= kind.capabilities.install.keys(), kind.name
+
+
+def test_the_version_that_a_template_asks_for_is_that_of_its_library() -> None:
+    """And not of the program that was asked, which is far higher."""
+    require_command("curl", "openssl")
+    asked = catalogue.builtin("curl", "client").capabilities.tls_version
+    version, openssl = version_said_by(asked), version_said_by(("openssl", "version"))
+    assert version is not None
+    assert openssl is not None
+    assert version[0] == openssl[0]

@@ -1,0 +1,68 @@
+"""What a machine lacks, as a person and a program read it."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from scaffold.running.doctor import Need, State
+from scaffold.topology.address import Address
+from scaffold.view.doctor import doctor_json, doctor_lines, is_lacking
+from scaffold.view.terminal import show
+
+API, WEB = Address.server("api"), Address.client("web")
+
+NEEDS = (
+    Need("oddd", State.PRESENT, "/usr/sbin/oddd", "odd", (API,)),
+    Need("OddTLS", State.PRESENT, "4.5.6", "odd", (API,)),
+    Need("webby", State.MISSING, "not installed", "web", (WEB,), "zget install webby"),
+    Need("127.0.0.1:8443 for server.api", State.NOTE, "taken", of=(API,), install="stop it"),
+)
+
+TEXT = """\
+template odd (server)
+  ✓ oddd    /usr/sbin/oddd
+  ✓ OddTLS  4.5.6
+
+template web (client)
+  ✗ webby  not installed
+    → zget install webby
+
+This machine
+  ! 127.0.0.1:8443 for server.api  taken
+    → stop it
+
+Doctor: 2 present, 1 missing, 1 to note.
+"""
+
+
+def text(*needs: Need, columns: int | None = None) -> str:
+    stream = io.StringIO()
+    show(doctor_lines(needs, columns), stream)
+    return stream.getvalue()
+
+
+def test_needs_stand_under_their_template_with_what_helps() -> None:
+    assert text(*NEEDS) == TEXT
+
+
+def test_a_note_lacks_nothing() -> None:
+    assert is_lacking(NEEDS)
+    assert not is_lacking((NEEDS[0], NEEDS[3]))
+
+
+def test_what_helps_is_wrapped_and_what_was_found_cannot_move_the_cursor() -> None:
+    long = Need("x", State.MISSING, "\x1b[2J", "odd", (API,), "install " * 30)
+    shown = text(long, columns=60)
+    assert "\x1b" not in shown
+    assert max(map(len, shown.splitlines())) <= 60
+
+
+def test_json_has_each_need() -> None:
+    value = json.loads(doctor_json(NEEDS))
+    assert value["summary"] == {"present": 2, "missing": 1, "note": 1}
+    assert value["needs"][2] == {
+        "need": "webby", "template": "web", "of": ["client.web"], "state": "missing", "found": "not installed",
+        "install": "zget install webby",
+    }  # fmt: skip
+    assert value["needs"][3]["template"] is None
