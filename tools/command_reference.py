@@ -26,7 +26,8 @@ OPENING = """\
 <!-- Written by tools/command_reference.py from what `--help` of the verbs says; change it there. -->
 
 `scaffold VERB --help` shows the options of each verb, an example and its exit codes. Most take `-f FILE` (the topology;
-`topology.yaml` unless it is given) and `--out DIR` (the output folder; the topology's name, beside FILE).
+`topology.yaml` unless it is given, here or in the nearest folder above) and `--out DIR` (the output folder; the
+topology's name, beside FILE).
 
 """
 

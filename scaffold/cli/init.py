@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from scaffold.cli.options import DEFAULT_FILE, File, Out
+from scaffold.cli.options import DEFAULT_FILE, NewFile, Out
 from scaffold.errors import StoreError, TopologyError
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -55,7 +55,7 @@ SCHEMA = "topology.schema.json"
 
 
 def run(
-    file: File = DEFAULT_FILE,
+    file: NewFile = DEFAULT_FILE,
     out: Out = None,
     example: Annotated[
         str | None,

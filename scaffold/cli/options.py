@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-File = Annotated[Path, typer.Option("-f", "--file", metavar="FILE", help="The topology.")]
+from scaffold.cli.nearest_topology import DEFAULT_FILE as DEFAULT_FILE
+from scaffold.cli.nearest_topology import nearest
+
+File = Annotated[
+    Path,
+    typer.Option(
+        "-f",
+        "--file",
+        metavar="FILE",
+        callback=nearest,
+        help="The topology: here, or in the nearest folder above.",
+    ),
+]
+NewFile = Annotated[Path, typer.Option("-f", "--file", metavar="FILE", help="The topology.")]
+"""The same where it is written: here."""
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="The output folder.  [default: the topology's name, beside FILE]"),
@@ -22,5 +36,3 @@ Yes = Annotated[
     bool, typer.Option("--yes", help="Do not ask before a CA is replaced, or something is revoked or deleted.")
 ]
 ApplyIt = Annotated[bool, typer.Option("--apply", help="Carry the plan out as well, as `scaffold apply` does.")]
-
-DEFAULT_FILE = Path("topology.yaml")

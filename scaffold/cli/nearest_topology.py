@@ -1,0 +1,45 @@
+"""The topology of the folder that a person is in: there, or in the nearest folder above, as git finds a repository."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from scaffold.errors import TopologyError
+
+DEFAULT_FILE = Path("topology.yaml")
+
+
+def nearest(file: Path) -> Path:
+    """`file` itself where it is there, or is not the default; else the one of that name in the nearest folder above.
+
+    Says on standard error which one that is. Folders in which anybody may write, and those above them, are not looked
+    at: the templates of a topology are programs. Raises TopologyError for one of another user.
+    """
+    if file != DEFAULT_FILE or os.path.lexists(file):
+        return file
+    for up, folder in _above(Path.cwd()):
+        found = folder / file
+        if found.is_file():
+            _check_owner(found, up / file)
+            print(f"using {up / file}", file=sys.stderr)
+            return up / file
+    return file
+
+
+def _above(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Each folder above, with the way there, as far as nobody else could put a topology into it."""
+    up = Path("..")
+    for one in folder.parents:
+        if one.stat().st_mode & stat.S_IWOTH:
+            return
+        yield up, one
+        up /= ".."
+
+
+def _check_owner(found: Path, shown: Path) -> None:
+    if found.stat().st_uid not in (os.geteuid(), 0):
+        raise TopologyError(f"{shown} belongs to another user", hint=f"name it where you trust it: -f {shown}")
