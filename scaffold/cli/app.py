@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer.main
 
 from scaffold import __version__
 from scaffold.cli import failures
+from scaffold.cli.completion import VARIABLE
 from scaffold.cli.lazy_verbs import LazyVerbs
 
 VERBS = {
@@ -34,6 +36,7 @@ VERBS = {
     "inspect": "Say in words what a certificate, key, CRL or bundle holds.",
     "doctor": "Try what the templates of this topology need, and say how to install the rest.",
     "faults": "List what can be wrong with a certificate on purpose, and who notices.",
+    "completion": "Print the script with which bash, zsh or fish completes verbs and addresses.",
     "schema": "Print the JSON Schema of the language, for editors.",
 }
 """Every verb with its line in the help. Each is the function `run` of the module of its name."""
@@ -75,4 +78,8 @@ def _root(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: that of the process) and return its exit code."""
+    if os.environ.get(VARIABLE):
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
     return failures.guard(lambda: typer.main.get_command(app).main(args=arguments, prog_name="scaffold"))

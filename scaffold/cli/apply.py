@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scaffold.cli import completing
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Refresh, Yes
 from scaffold.errors import Overtaken, PlanError
@@ -28,6 +29,7 @@ def run(
         typer.Option(
             "--overwrite",
             metavar="ADDRESS",
+            autocompletion=completing.parties,
             help="Take the template's text in conflicts, bring back deleted files, or make a PFX anew; repeatable.",
         ),
     ] = None,

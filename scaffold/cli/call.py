@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaffold.cli import failures
+from scaffold.cli import completing, failures
 from scaffold.cli.options import DEFAULT_FILE, File, Out
 from scaffold.errors import TopologyError, VerifyError
 
@@ -26,9 +26,19 @@ NOT_REACHABLE = 5
 
 def run(
     client: Annotated[
-        str, typer.Argument(metavar="CALLER", help="A client, or a server that calls others: its name or ADDRESS.")
+        str,
+        typer.Argument(
+            metavar="CALLER",
+            autocompletion=completing.parties,
+            help="A client, or a server that calls others: its name or ADDRESS.",
+        ),
     ],
-    server: Annotated[str, typer.Argument(metavar="SERVER", help="A server that it calls: its name or ADDRESS.")],
+    server: Annotated[
+        str,
+        typer.Argument(
+            metavar="SERVER", autocompletion=completing.servers, help="A server that it calls: its name or ADDRESS."
+        ),
+    ],
     file: File = DEFAULT_FILE,
     out: Out = None,
 ) -> None:

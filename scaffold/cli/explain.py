@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scaffold.cli import completing
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
 from scaffold.errors import AddressError, TopologyError
@@ -28,10 +29,20 @@ class Format(enum.StrEnum):
 
 def run(
     caller: Annotated[
-        str, typer.Argument(metavar="ADDRESS", help="Who calls; or, alone, whose calls are explained: name or ADDRESS.")
+        str,
+        typer.Argument(
+            metavar="ADDRESS",
+            autocompletion=completing.parties,
+            help="Who calls; or, alone, whose calls are explained: name or ADDRESS.",
+        ),
     ],
     server: Annotated[
-        str | None, typer.Argument(metavar="[SERVER]", help="The server that is called: its name or ADDRESS.")
+        str | None,
+        typer.Argument(
+            metavar="[SERVER]",
+            autocompletion=completing.servers,
+            help="The server that is called: its name or ADDRESS.",
+        ),
     ] = None,
     file: File = DEFAULT_FILE,
     out: Out = None,

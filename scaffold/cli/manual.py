@@ -214,5 +214,9 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         "scaffold faults --json",
         json={"faults": "each fault: `fault`, `wrong`, `noticed_by`, `rule`, `only_a_file`"},
     ),
+    "completion": Manual(
+        "scaffold completion bash > ~/.local/share/bash-completion/completions/scaffold",
+        note="zsh reads it from a folder of $fpath as _scaffold, fish from ~/.config/fish/completions/scaffold.fish.",
+    ),
     "schema": Manual("scaffold schema > topology.schema.json"),
 })  # fmt: skip

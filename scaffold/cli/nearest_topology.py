@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import typer
+
 from scaffold.errors import TopologyError
 
 DEFAULT_FILE = Path("topology.yaml")
 
 
-def nearest(file: Path) -> Path:
+def nearest(ctx: typer.Context, file: Path) -> Path:
     """`file` itself where it is there, or is not the default; else the one of that name in the nearest folder above.
 
     Says on standard error which one that is. Folders in which anybody may write, and those above them, are not looked
@@ -25,7 +27,8 @@ def nearest(file: Path) -> Path:
         found = folder / file
         if found.is_file():
             _check_owner(found, up / file)
-            print(f"using {up / file}", file=sys.stderr)
+            if not ctx.resilient_parsing:  # a shell that completes a line is told nothing
+                print(f"using {up / file}", file=sys.stderr)
             return up / file
     return file
 

@@ -6,11 +6,17 @@ from typing import Annotated
 
 import typer
 
+from scaffold.cli import completing
 from scaffold.cli.options import DEFAULT_FILE, ApplyIt, File, Json, Out, Yes
 
 
 def run(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Which: server.accounts, client.teller, ca.old.")],
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="ADDRESS", autocompletion=completing.entities, help="Which: server.accounts, client.teller, ca.old."
+        ),
+    ],
     file: File = DEFAULT_FILE,
     out: Out = None,
     apply: ApplyIt = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scaffold.cli import completing
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
 from scaffold.errors import PlanError
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 def run(
     addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="ADDRESS", help="Which.  [default: what is due]")
+        list[str] | None,
+        typer.Argument(metavar="ADDRESS", autocompletion=completing.entities, help="Which.  [default: what is due]"),
     ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on renewing what becomes due, until TERM or Ctrl-C.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scaffold.cli import completing
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def run(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose project: server.accounts …")],
+    address: Annotated[
+        str,
+        typer.Argument(metavar="ADDRESS", autocompletion=completing.parties, help="Whose project: server.accounts …"),
+    ],
     mine: Annotated[bool, typer.Option("--mine", help="Keep your text instead of FILE.merge.")] = False,
     theirs: Annotated[bool, typer.Option("--theirs", help="Take the template's text instead of FILE.merge.")] = False,
     file: File = DEFAULT_FILE,

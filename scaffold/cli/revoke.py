@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scaffold.cli import completing
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Yes
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 def run(
     address: Annotated[
-        str | None, typer.Argument(metavar="ADDRESS", help="Whose: client.teller, server.accounts.certificate …")
+        str | None,
+        typer.Argument(
+            metavar="ADDRESS",
+            autocompletion=completing.entities,
+            help="Whose: client.teller, server.accounts.certificate …",
+        ),
     ] = None,
     reason: Annotated[
         str | None,

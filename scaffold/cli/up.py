@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scaffold.cli import completing
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Out
 from scaffold.cli.project import Project
@@ -37,7 +38,10 @@ def run(
     file: File = DEFAULT_FILE,
     out: Out = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="ADDRESS", help="This server alone; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="ADDRESS", autocompletion=completing.servers, help="This server alone; repeatable."
+        ),
     ] = None,
     ports: Annotated[Ports, typer.Option("--ports", help="auto: move every server to a free port.")] = Ports.FIXED,
 ) -> None:

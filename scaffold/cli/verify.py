@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaffold.cli import failures
+from scaffold.cli import completing, failures
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
 from scaffold.cli.running import Ports
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 def run(
     file: File = DEFAULT_FILE,
     out: Out = None,
-    only: Annotated[str | None, typer.Option("--only", metavar="ADDRESS", help="One server or client alone.")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only", metavar="ADDRESS", autocompletion=completing.parties, help="One server or client alone."
+        ),
+    ] = None,
     ports: Annotated[Ports, typer.Option("--ports", help="auto: move every server to a free port.")] = Ports.FIXED,
     json: Json = False,
     junit: Annotated[
