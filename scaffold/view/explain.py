@@ -31,10 +31,21 @@ def handshake_lines(told: Handshake, columns: int | None = None) -> Iterator[Lin
         if step.failed is not None:
             yield plain("")
             yield from _indented("", f"It ends here: {refusal(step, told)}", "bold red", columns)
+            yield from _when_seen(told, columns)
             return
     yield plain("")
     yield [(f"{len(told.steps) + 1}. Both know each other, and the request is answered.", "bold")]
     yield from _indented("   ", _welcome(told), "dim", columns)
+    yield from _when_seen(told, columns)
+
+
+def _when_seen(told: Handshake, columns: int | None) -> Iterator[Line]:
+    """From when what is told of answers is: certificates may have been replaced since."""
+    moments = [seen.at for step in told.steps for check in step.checks for seen in check.seen]
+    if moments:
+        yield plain("")
+        said = f"What is answered otherwise is what `scaffold verify` saw, last on {max(moments):%Y-%m-%d %H:%M} UTC."
+        yield from _indented("", said, "dim", columns)
 
 
 def verdict(told: Handshake) -> str:

@@ -95,6 +95,8 @@ client.web may call server.api, and gets in.
 
 7. Both know each other, and the request is answered.
    verify saw it on 2030-01-02 03:04 UTC: as spiffe://shop/client/web
+
+What is answered otherwise is what `scaffold verify` saw, last on 2030-01-02 03:04 UTC.
 """
 
 
@@ -132,6 +134,8 @@ def test_it_ends_where_a_check_does_not_hold_with_what_that_call_was_answered() 
         "\n"
         "It ends here: it is not on the allow list: spiffe://shop/client/web. "
         "server.api answers: HTTP 403: web is not among the callers.\n"
+        "\n"
+        "What is answered otherwise is what `scaffold verify` saw, last on 2030-01-02 03:04 UTC.\n"
     )
 
 
@@ -157,7 +161,7 @@ def test_that_verify_saw_the_check_fail_is_no_answer() -> None:
 def test_that_verify_saw_the_call_end_otherwise_is_said() -> None:
     refused = Seen(gone_wrong(check("api", "web", Probe.EDGE), Observed.REFUSED, "alert unknown ca"), AT)
     assert "verify saw otherwise on 2030-01-02 03:04 UTC: alert unknown ca" in text(replace(TOLD, called=refused))
-    assert "`scaffold verify` has not tried this yet" in text(replace(TOLD, called=None)).splitlines()[-1]
+    assert "   `scaffold verify` has not tried this yet" in text(replace(TOLD, called=None)).splitlines()[-3]
 
 
 @pytest.mark.parametrize("columns", [60, 80])
