@@ -92,7 +92,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
             on_start=lambda servers: steps.doing("Starting servers", servers),
             on_ready=steps.done,
             on_probing=lambda checks: steps.doing("Trying", checks),
-            on_check=lambda check, total: steps.done(f"{check.client} at {check.server}"),
+            on_check=lambda check, total: steps.done(f"{check.client} at {check.server}, {check.probe.words}"),
             randomness=OPERATING_SYSTEM,
         )
 

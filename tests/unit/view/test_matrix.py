@@ -66,6 +66,13 @@ def test_a_forgery_is_never_counted_among_callers() -> None:
     ]
 
 
+def test_the_forgeries_stand_below_all_callers() -> None:
+    assert rows(check("api", "web", Probe.EXPIRED), check("api", "web", Probe.EDGE))[1:] == [
+        "  web                     ✓",
+        "  any forged certificate  ·",
+    ]
+
+
 def test_servers_that_do_not_fit_have_numbers_and_a_legend() -> None:
     checks = [check(f"a-long-name-{n}", "web", Probe.EDGE if n % 3 else Probe.NOT_ALLOWED) for n in range(12)]
     assert rows(*checks) == [
