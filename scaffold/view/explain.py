@@ -42,10 +42,11 @@ def handshake_lines(told: Handshake, columns: int | None = None) -> Iterator[Lin
 def _when_seen(told: Handshake, columns: int | None) -> Iterator[Line]:
     """From when what is told of answers is: certificates may have been replaced since."""
     moments = [seen.at for step in told.steps for check in step.checks for seen in check.seen]
+    said = "What is answered otherwise is told once `scaffold verify` has seen it."
     if moments:
-        yield plain("")
         said = f"What is answered otherwise is what `scaffold verify` saw, last on {max(moments):%Y-%m-%d %H:%M} UTC."
-        yield from _indented("", said, "dim", columns)
+    yield plain("")
+    yield from _indented("", said, "dim", columns)
 
 
 def verdict(told: Handshake) -> str:
@@ -158,8 +159,6 @@ def _otherwise(check: Check) -> Iterator[str]:
     answers: dict[str, list[str]] = {}
     for seen in check.seen:
         answers.setdefault(_answer(seen), []).append(seen.check.probe.words)
-    if not answers:
-        yield f"otherwise: {NOT_VERIFIED}"
     for answer, probes in answers.items():
         yield f"otherwise: {answer}  ({'; '.join(dict.fromkeys(probes))})"
 

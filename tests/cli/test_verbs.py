@@ -726,10 +726,11 @@ def test_explain_tells_a_call_as_verify_has_seen_it(applied: Path) -> None:
     before = scaffold("explain", "cli", "api", cwd=applied)
     assert before.code == 0, before.err
     assert before.out.startswith("client.cli may call server.api, and gets in.\n")
-    assert "otherwise: `scaffold verify` has not tried this yet" in before.out
+    assert "What is answered otherwise is told once `scaffold verify` has seen it." in before.out
+    assert "otherwise:" not in before.out
     assert scaffold("verify", "--ports", "auto", cwd=applied).code == 0
     after = scaffold("explain", "client.cli", "server.api", cwd=applied)
-    assert "has not tried this yet" not in after.out
+    assert "told once" not in after.out
     assert "otherwise: alert certificate required  (no certificate)" in after.out
     assert re.search(r"servers/api/tls\.py:\d+  context\.verify_mode = ssl\.CERT_REQUIRED", after.out)
     late = scaffold("explain", "late", "api", cwd=applied)

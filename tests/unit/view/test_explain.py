@@ -68,7 +68,6 @@ client.web may call server.api, and gets in.
 1. web connects to api at 127.0.0.1:8443.
    • TLS 1.3 is spoken, nothing older
      the template does not say which line makes this check
-     otherwise: `scaffold verify` has not tried this yet
 
 2. api shows its certificate, and asks for one.
    servers/api/tls/cert.pem
@@ -77,7 +76,6 @@ client.web may call server.api, and gets in.
 3. web checks api.
    ✓ it bears the name localhost
      servers/api/nginx.conf:12  ssl_client_certificate tls/ca.pem;
-     otherwise: `scaffold verify` has not tried this yet
 
 4. web shows its certificate.
    clients/web/tls/cert.pem
@@ -143,6 +141,13 @@ def test_without_that_very_call_the_answer_is_that_to_others_like_it() -> None:
     assert "server.api answers: HTTP 403: not among the callers." in text(replace(UNLISTED, called=None))
     unseen = with_step(replace(UNLISTED, called=None), Doing.DECIDES, replace(ALLOWED, holds=False, seen=()))
     assert "server.api answers: `scaffold verify` has not tried this yet." in text(unseen)
+
+
+def test_before_verify_nothing_is_known_of_answers() -> None:
+    unseen = tuple(replace(step, checks=tuple(replace(one, seen=()) for one in step.checks)) for step in TOLD.steps)
+    shown = text(replace(TOLD, steps=unseen, called=None))
+    assert "otherwise:" not in shown
+    assert shown.endswith("\nWhat is answered otherwise is told once `scaffold verify` has seen it.\n")
 
 
 def test_what_fails_early_hides_what_does_not_come_to_pass() -> None:
