@@ -35,7 +35,9 @@ servers:
   api: {template: python, issuer: issuing, listen: "127.0.0.1:8443", names: [localhost], check_revocation: crl, calls: [store]}
   store: {template: nginx, issuer: issuing, listen: "127.0.0.1:8444", names: [store.internal, localhost]}
   misnamed: {template: python, issuer: issuing, listen: "127.0.0.1:8445", names: [localhost], fault: wrong-name}
+  far: {template: python, issuer: apart, listen: "127.0.0.1:8446", names: [localhost]}
 clients:
+  both: {template: python, issuer: issuing, calls: [store, far]}
   web: {template: python, issuer: issuing, calls: {api: [reader], misnamed: []}, lifetime: 24h}
   ops: {template: curl, issuer: issuing, calls: [store]}
   foreign: {template: curl, issuer: apart, calls: []}
@@ -102,6 +104,14 @@ def test_what_is_sent_is_the_file_of_each_end(applied: Household) -> None:
     assert of(call, Doing.CHECKS_SERVER)[About.CHAIN].wanted == "servers/api/tls/client-ca.pem"
     assert of(call, Doing.CHECKS_SERVER)[About.NAME].wanted == "store.internal"
     assert About.REVOCATION in of(call, Doing.CHECKS_SERVER)
+
+
+def test_where_callees_lead_to_several_roots_each_is_checked_by_its_own(applied: Household) -> None:
+    chain = of(told(world(applied), "both", "far"), Doing.CHECKS_SERVER)[About.CHAIN]
+    assert (chain.holds, chain.wanted) == (True, "clients/both/tls/ca.far.pem")
+    assert chain.found == "CN=other ← CN=apart"
+    assert any('"far": "ca.far.pem"' in line.text for line in chain.lines)
+    assert chain.absent == ()
 
 
 @pytest.mark.parametrize(

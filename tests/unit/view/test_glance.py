@@ -136,6 +136,7 @@ def test_fifty_servers_where_all_is_well_take_a_line_each_and_those_that_failed_
         f"✓ service-{number}.of.a.long.name{' ' if number < 10 else ''}  1 let in, 49 refused, 50 checks passed"
         for number in range(50)
     ]
+    assert text(*checks).splitlines()[50:52] == ["", "Who gets in where"]
     checks[7] = gone_wrong(checks[7], Observed.ALLOWED)
     shown = text(*checks)
     assert shown.count("1 let in, 49 refused") == 49
