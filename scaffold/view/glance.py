@@ -126,7 +126,7 @@ def _said_of(passed: Sequence[Check]) -> Iterator[tuple[str, str]]:
     believed, doubted = _by_expectation([check for check in passed if is_in_its_place(check.probe)])
     if believed or doubted:
         accept = ["accept the true server"] if believed else []
-        refuse = [f"refuse {len(doubted):,} false ones"] if doubted else []
+        refuse = [f"refuse {len(doubted):,} false {'one' if len(doubted) == 1 else 'ones'}"] if doubted else []
         yield "callers", ", ".join(accept + refuse)
 
 

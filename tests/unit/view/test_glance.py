@@ -106,6 +106,26 @@ def test_failures_that_say_the_same_are_one_and_what_to_do_stands_once() -> None
     assert "Verify: 0 passed, 13 failed, 0 skipped." in shown
 
 
+def test_of_many_failures_ten_are_named_again_and_the_others_counted() -> None:
+    shown = text(*(gone_wrong(one, Observed.ALLOWED) for one in many(4) if one.probe is Probe.NOT_ALLOWED))
+    again = shown[shown.index("Went the wrong way") :]
+    assert again.count(" at service-") == 10
+    assert again.splitlines()[11] == "  … and 2 more"
+    ten = [gone_wrong(one, Observed.ALLOWED) for one in many(4) if one.probe is Probe.NOT_ALLOWED][:10]
+    assert "more\n" not in text(*ten)[text(*ten).index("Went the wrong way") :]
+
+
+def test_where_expected_and_seen_say_all_nothing_else_is_said() -> None:
+    shown = text(gone_wrong(check("api", "web", Probe.EDGE), Observed.REFUSED, "alert unknown ca"))
+    assert "seen refused (http): alert unknown ca\n  → `scaffold explain web api` goes" in shown
+
+
+def test_callers_that_were_shown_false_servers_alone_are_told_too() -> None:
+    assert "  callers   refuse 1 false one\n" in text(check("api", "web", Probe.FALSE_NAME))
+    assert "  callers   accept the true server\n" in text(check("api", "web", Probe.TRUE_SERVER))
+    assert "callers" not in text(check("api", "web", Probe.EDGE))
+
+
 def test_what_was_skipped_is_counted_by_reason() -> None:
     shown = text(*(skipped(one, "server.api needs a thing") for one in shop() if one.server == "api"))
     assert shown.startswith("- api  curious  13 skipped\n  - 13 skipped: server.api needs a thing\n")
