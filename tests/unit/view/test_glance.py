@@ -10,7 +10,7 @@ import pytest
 from scaffold.plan.model import Action, Change
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.topology.address import Address
-from scaffold.verify.model import Check, Observed, Probe, Report
+from scaffold.verify.model import Check, Expected, Observed, Probe, Report
 from scaffold.view.glance import IN_FULL, glance_lines
 from scaffold.view.terminal import show
 from tests.unit.view.reports import check, gone_wrong, shop, skipped
@@ -163,6 +163,14 @@ def test_fifty_servers_where_all_is_well_take_a_line_each_and_those_that_failed_
     assert "✗ service-0.of.a.long.name  49 passed, 1 failed\n  lets in   caller-0\n" in shown
     assert "refuses   caller-1, caller-2, caller-3, caller-4, caller-5, caller-6 and" in shown
     assert len(shown.splitlines()) < 200
+
+
+def test_a_line_counts_only_calls_that_are_let_in() -> None:
+    checks = [*many(IN_FULL + 1)]
+    checks[0] = check(checks[0].server, "late", Probe.EDGE, Expected.REFUSED)
+    checks.append(check(checks[0].server, "caller-0", Probe.CONTROL))
+    checks.append(check(checks[0].server, "caller-0", Probe.FALSE_NAME))
+    assert "service-0.of.a.long.name   0 let in, 13 refused, 15 checks passed\n" in text(*checks)
 
 
 def test_a_dozen_servers_have_a_block_each() -> None:
