@@ -7,7 +7,7 @@ from typing import Final
 
 from scaffold.explain.model import About, Check, Doing, Edge, Handshake, Overview, Shown, Step
 from scaffold.kinds.lines import Line as SourceLine
-from scaffold.topology.address import Address
+from scaffold.topology.address import Address, Role
 from scaffold.verify.last_run import Seen
 from scaffold.verify.model import Expected, Observed, Result
 from scaffold.view.terminal import Line, Span, one_line, plain, wrapped
@@ -182,7 +182,7 @@ def _welcome(told: Handshake) -> str:
 
 def overview_lines(told: Overview, columns: int | None = None) -> Iterator[Line]:
     """Who may call, why, and until when; then whom it may call itself."""
-    if told.address.role.value == "server":
+    if told.address.role is Role.SERVER:
         yield [(f"Who may call {told.address}:" if told.callers else f"Nobody may call {told.address}.", "bold")]
         for edge in told.callers:
             yield from _edge_lines(edge, edge.caller, columns)
@@ -193,8 +193,8 @@ def overview_lines(told: Overview, columns: int | None = None) -> Iterator[Line]
             yield from _indented("  ", said, "dim", columns)
         if not told.others:
             yield from _indented("  ", NOT_VERIFIED, "dim", columns)
-    if told.callees or told.address.role.value == "client":
-        if told.address.role.value == "server":
+    if told.callees or told.address.role is Role.CLIENT:
+        if told.address.role is Role.SERVER:
             yield plain("")
         yield [(f"Whom {told.address} may call:" if told.callees else f"{told.address} may call nobody.", "bold")]
         for edge in told.callees:

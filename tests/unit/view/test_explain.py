@@ -226,6 +226,16 @@ def test_who_may_call_a_server_why_and_until_when() -> None:
     assert "`scaffold verify` has not tried this yet" in overview(Overview(API, (), (), ()))
 
 
+def test_what_is_not_known_of_a_call_is_left_out() -> None:
+    bare = overview(Overview(API, (), (replace(EDGE, place=None, until=None, roles=()),), ()))
+    assert "  ✓ client.web\n      known as spiffe://shop/client/web\n\n" in bare
+
+
+def test_whom_a_server_may_call_stands_below_its_callers() -> None:
+    shown = overview(Overview(API, (), (EDGE,), (replace(EDGE, server=Address.server("store")),)))
+    assert "\n\nWhom server.api may call:\n  ✓ server.store  as reader" in shown
+
+
 def test_whom_a_client_may_call() -> None:
     shown = overview(Overview(WEB, (), (), (EDGE,)))
     assert shown.startswith("Whom client.web may call:\n  ✓ server.api  as reader")
