@@ -711,11 +711,11 @@ def test_doctor_exits_with_1_where_a_program_is_missing(applied: Path) -> None:
     assert re.search(r"✓ python3  /", ended.out)
     if any(Path(folder, "python3").exists() for folder in ("/usr/local/sbin", "/usr/sbin", "/sbin")):
         pytest.skip("python3 lies where servers do, and cannot be hidden")
-    lacking = scaffold("doctor", cwd=applied, env={"PATH": str(applied)})
+    lacking = spawned("doctor", cwd=applied, env={"PATH": str(applied)})
     assert lacking.code == 1
     assert "✗ python3  not installed" in lacking.out
     assert lacking.err == ""
-    value = scaffold("doctor", "--json", cwd=applied, env={"PATH": str(applied)}).json
+    value = spawned("doctor", "--json", cwd=applied, env={"PATH": str(applied)}).json
     assert value["summary"]["missing"] == 2  # of the server's template, and of the client's
 
 
