@@ -222,6 +222,25 @@ def test_a_damaged_certificate_is_a_clear_error(applied: Household, tmp_path: Pa
         told(replace(known, layout=replace(known.layout, out=tmp_path / "bank")), "web", "api")
 
 
+def test_certificates_that_are_not_there_are_not_shown(applied: Household, tmp_path: Path) -> None:
+    known = world(applied)
+    shutil.copytree(applied.out, tmp_path / "bank")
+    for path in ("clients/web/tls/cert.pem", "servers/api/tls/cert.pem"):
+        (tmp_path / "bank" / path).unlink()
+    call = told(replace(known, layout=replace(known.layout, out=tmp_path / "bank")), "web", "api")
+    assert failing(call) == [
+        (Doing.CHECKS_SERVER, About.CHAIN), (Doing.CHECKS_CLIENT, About.DEMANDED), (Doing.CHECKS_CLIENT, About.CHAIN),
+    ]  # fmt: skip
+    assert of(call, Doing.CHECKS_CLIENT)[About.REVOCATION].holds is None
+    assert {step.shown for step in call.steps} == {()}
+
+
+def test_who_has_signed_is_said_where_it_leads_to_no_root(applied: Household) -> None:
+    call = told(world(applied), "unknown", "api")
+    assert of(call, Doing.CHECKS_CLIENT)[About.CHAIN].found == "CN=issuing"
+    assert of(call, Doing.DECIDES)[About.ALLOWED].wanted == "spiffe://bank/client/unknown, issued by issuing"
+
+
 def test_the_callers_of_a_server_with_why_and_until_when(applied: Household) -> None:
     known = world(applied, check("api", "ops", Probe.NOT_ALLOWED))
     found = overview(known, known.topology.servers["api"])

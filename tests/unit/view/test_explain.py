@@ -121,6 +121,7 @@ UNLISTED = replace(
 
 def test_a_call_is_told_step_by_step() -> None:
     assert text(TOLD) == TEXT
+    assert [next(iter(handshake_lines(told)))[0][1] for told in (TOLD, UNLISTED)] == ["bold green", "bold red"]
 
 
 def test_it_ends_where_a_check_does_not_hold_with_what_that_call_was_answered() -> None:
