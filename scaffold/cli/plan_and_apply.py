@@ -73,9 +73,7 @@ def carry_out(
             project = reopened(project)
         else:
             return
-    _carry_out(
-        project, planned(project, overtaken), yes=yes, json=json, idle=idle, consent=consent, saved=saved
-    )
+    _carry_out(project, planned(project, overtaken), yes=yes, json=json, idle=idle, consent=consent, saved=saved)
 
 
 def _what(project: Project, overtaken: Overtaken) -> str:
