@@ -74,8 +74,8 @@ def _as_they_end(kind: Kind, only: Sequence[str], *, json: bool) -> Iterator[Cal
     from scaffold.view.terminal import show
 
     if json:
-        with progress("Checking") as advance:
-            yield lambda check, total: advance(total)
+        with progress("Checking") as steps:
+            yield lambda check, total: steps.done(check.name, total)
         return
     width = width_of(only or checks_of(kind))
 
