@@ -73,9 +73,9 @@ clients:
 A role has letters, digits, `.`, `-` and `_`, at most 64 of them, and an edge at most 32 roles; they mean what you make
 of them. They stand in the server's allow list and nowhere else: no certificate says them, so a change of roles reissues
 nothing, and counts from the reload (or, where a server looks for itself, the second) after the list has arrived. What
-answers gets them as it expects: role claims in Kestrel (`[Authorize(Roles = "reader")]`), `request.caller.roles` in
-Python, the header `X-Client-Roles` behind nginx. `verify` demands of each edge exactly the roles that it has. Where a
-template cannot tell them (`postgresql`: grant there what a caller may do), plan refuses them.
+answers gets them as it expects: role claims in Kestrel (`[Authorize(Roles = "reader")]`), `caller.roles` in
+Python and ASGI, the header `X-Client-Roles` behind nginx. `verify` demands of each edge exactly the roles that it has.
+Where a template cannot tell them (`postgresql`: grant there what a caller may do), plan refuses them.
 
 ## Variables
 
@@ -149,7 +149,8 @@ repository of its own. The outer `.gitignore` is yours to extend.
 
 `tls/` is scaffold's alone, and so are the files that decide who gets in: what differs there is drift, and apply puts it
 right. What a service answers is yours, in a file that is written once: `app.conf` (nginx), `routes.py` (Python),
-`App.cs` and `App.props` (Kestrel). A gateway has none: its upstream answers. Nothing in such a file lets anybody in.
+`app.py` (ASGI), `App.cs` and `App.props` (Kestrel). A gateway has none: its upstream answers. Nothing in such a file
+lets anybody in.
 The others are merged: your edit and a template's change are both kept where they fit, and where they do not, it is a
 conflict (`apply` exits with 4), which `scaffold resolve` ends ([your edits](edits.md)). A project that is copied to
 its host whole, runs.

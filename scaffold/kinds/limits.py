@@ -443,9 +443,13 @@ def _those_that(kind: Kind, can: Callable[[Capabilities], object]) -> str:
     """The built-in templates that do and speak what `kind` does, and can what it cannot: `such as this or that`."""
     speaking = builtin_speaking(kind.capabilities.protocol, kind.role)
     names = [name for name in speaking if can(builtin(name, kind.role).capabilities)]
-    return (
-        f"such as {' or '.join(names)}" if names else f"and none that speaks {kind.capabilities.protocol} is built in"
-    )
+    return f"such as {_any_of(names)}" if names else f"and none that speaks {kind.capabilities.protocol} is built in"
+
+
+def _any_of(names: Sequence[str]) -> str:
+    """`this`, `this or that`, `this, that or another`."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _check_one_issuer(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:

@@ -147,9 +147,15 @@ def sections_of(rendered: Mapping[str, Rendered], copied: frozenset[bytes]) -> d
 
 
 def copied_by(kind: Kind) -> frozenset[bytes]:
-    """What `kind` can copy as it stands: its template's texts and the shared parts. Jinja never comes out as itself."""
-    folders = (kind.folder / kind.project, catalogue.shared_folder())
-    return frozenset(path.read_bytes() for folder in folders for _, path in template_files(folder))
+    """What `kind` prints whatever the settings are: its template's texts, the shared parts, and what it makes of these
+    by a macro alone. Jinja never comes out as itself."""
+    files = dict(template_files(kind.folder / kind.project))
+    shared = (path for _, path in template_files(catalogue.shared_folder()))
+    rendered = render_context(kind, context_of(kind, {}))
+    in_package = (name for name, path in files.items() if b'"shared/in-package"' in path.read_bytes())
+    return frozenset(
+        {path.read_bytes() for path in (*files.values(), *shared)} | {rendered[name].content for name in in_package}
+    )
 
 
 def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> str:

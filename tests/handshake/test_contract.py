@@ -22,8 +22,8 @@ from tests.cli.harness import in_process as scaffold
 from tests.handshake.rewriting import rewrite
 from tests.requirements import require, require_command, which
 
-LONG = ("kestrel", "dotnet")
-"""Each of their projects is built, which takes minutes for all of them."""
+LONG = ("kestrel", "dotnet", "asgi")
+"""Each of the first two's projects is built, which takes minutes for all of them; the last one's import a framework."""
 
 BUILT_IN = [
     pytest.param(name, role, id=f"{role}-{name}", marks=[pytest.mark.long] if name in LONG else [])

@@ -383,6 +383,14 @@ def test_in_every_built_in_kind_what_decides_who_gets_in_is_scaffolds():
         ("haproxy", "server"): ("haproxy.cfg", "run.sh"),
         ("postgresql", "server"): ("run.sh",),
         ("python", "server"): ("guard.py", "start.py", "server.py", "tls.py", "peer.py", "policy.py", "run.sh"),
+        ("asgi", "server"): (
+            "mtls/guard.py",
+            "mtls/requirements.txt",
+            "start.py",
+            "install.py",
+            "mtls/tls.py",
+            "run.sh",
+        ),
         ("kestrel", "server"): ("Program.cs", "Security/CallerGuard.cs", "desk.csproj", "Calls.cs", "run.sh"),
         ("python", "client"): ("tls.py", "policy.py", "revocation.py", "start.py", "run.sh"),
         ("curl", "client"): ("run.sh",),
@@ -392,6 +400,11 @@ def test_in_every_built_in_kind_what_decides_who_gets_in_is_scaffolds():
     for (name, role), paths in decides.items():
         capabilities = catalogue.find(name, role, Path.cwd()).capabilities
         assert {path: capabilities.owner_of(path) for path in paths} == dict.fromkeys(paths, Owner.SCAFFOLD)
-    yours = {"nginx": ("app.conf",), "python": ("routes.py",), "kestrel": ("App.cs", "App.props")}
+    yours = {
+        "nginx": ("app.conf",),
+        "python": ("routes.py",),
+        "asgi": ("app.py", "requirements.txt"),
+        "kestrel": ("App.cs", "App.props"),
+    }
     for name, expected in yours.items():
         assert catalogue.find(name, "server", Path.cwd()).capabilities.owners.yours == expected

@@ -193,7 +193,7 @@ def test_by_name_callers_from_two_roots_are_refused():
     }
     error = refused(topology(**parts), **BY_NAME)
     assert "its callers come from several roots: root, other" in error.message
-    assert error.hint.endswith("take a template that sees the issuer’s key, such as kestrel or python")
+    assert error.hint.endswith("take a template that sees the issuer’s key, such as asgi, kestrel or python")
     t = topology(**parts)
     assert check(t, kinds_of(t)) == ()
 
@@ -210,7 +210,7 @@ def test_without_an_issuer_an_external_caller_is_refused_in_whole_sentences():
     outside = '  auditor: {external: {issuer: issuing, identity: "spiffe://x/y"}, calls: [desk]}'
     error = refused(topology(clients=outside), **NO_ISSUER, sees_callers_by=frozenset())
     assert "knows no caller whose certificate comes from elsewhere, as that of client.auditor does" in error.message
-    assert error.hint == "take a template that sees the URI (SAN) for this server, such as kestrel or python"
+    assert error.hint == "take a template that sees the URI (SAN) for this server, such as asgi, kestrel or python"
 
 
 def test_by_name_an_external_caller_is_refused():
@@ -218,7 +218,9 @@ def test_by_name_an_external_caller_is_refused():
     t = topology(clients=outside)
     error = refused(t, **BY_NAME)
     assert "is not known here" in error.message
-    assert error.hint.endswith("take a template that sees the URI (SAN) for this server, such as kestrel or python")
+    assert error.hint.endswith(
+        "take a template that sees the URI (SAN) for this server, such as asgi, kestrel or python"
+    )
     assert check(t, kinds_of(t)) == ()
 
 
