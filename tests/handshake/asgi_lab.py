@@ -13,6 +13,7 @@ from scaffold.running.services import Launch, Service, Services, free_addresses
 from scaffold.settings.values import Allowed
 from tests.handshake.nginx_lab import Answer, Authority, Credential, ask, settings
 from tests.handshake.python_lab import write
+from tests.handshake.rewriting import rewrite
 
 KIND = catalogue.find("asgi", "server", Path.cwd())
 
@@ -45,6 +46,10 @@ class Desk:
     @property
     def tls(self) -> Path:
         return self.folder / "tls"
+
+    def rewrite(self, file: str, *changes: tuple[str, str]) -> Desk:
+        rewrite(self.folder / file, *changes)
+        return self
 
     @contextlib.contextmanager
     def running(self, **environment: str) -> Iterator[Service]:

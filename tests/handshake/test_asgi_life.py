@@ -1,0 +1,497 @@
+"""The life of an ASGI server: what changes in tls/, slow and many callers, several processes, start and end.
+
+What must not be so has a twin on the same project without the line that it is about.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from scaffold.pki import bundles, keys
+from scaffold.running.services import free_addresses
+from scaffold.settings.values import Files, Revocation
+from tests.handshake.asgi_apps import PLAIN
+from tests.handshake.asgi_lab import Desk
+from tests.handshake.nginx_lab import (
+    Answer,
+    Authority,
+    Credential,
+    address,
+    allow,
+    call_of,
+    client,
+    crl_of,
+    identity,
+    server,
+    until,
+)
+from tests.handshake.python_lab import place
+from tests.handshake.revocation_lab import HOUR, Responder, crls, responding
+from tests.handshake.test_asgi import websocket
+from tests.handshake.traffic import connect, get, half_open, kept, read_all
+from tests.requirements import require_command
+
+require_command("python3", "openssl")
+
+NOBODY = b'{"allowed": []}'
+GONE = (ssl.SSLError, ConnectionError, http.client.HTTPException)
+
+Make = Callable[..., Desk]
+
+
+@pytest.fixture
+def make(tmp_path: Path, root: Authority, ca: Authority) -> Make:
+    """A server that allows the teller; not started."""
+
+    def desk(app: str | None = PLAIN, **how: object) -> Desk:
+        own = server(ca, "desk", "localhost")
+        return Desk(tmp_path / "desk", own, root, [allow("teller", ca)], app=app, **how)  # type: ignore[arg-type]
+
+    return desk
+
+
+def gone(desk: Desk, caller: Credential) -> bool:
+    """Whether the caller gets no answer at all, as one that the handshake refuses."""
+    try:
+        desk.ask(caller, "/caller")
+    except GONE:
+        return True
+    return False
+
+
+# --- What comes with the template -------------------------------------------------------------------------------------
+
+
+def test_fastapi_greets_and_says_who_called(make, teller, mallory):
+    desk = make(app=None)
+    with desk.running():
+        answer = desk.ask(teller).json
+        assert answer == {**desk.ask(teller, "/.mtls/caller").json, "greeting": "hello"}
+        assert answer["caller"] == identity("teller")
+        assert desk.ask(teller, "/docs").status == 200
+        assert desk.ask(mallory, "/docs").status == 403
+    assert not list(desk.folder.rglob("__pycache__"))
+
+
+# --- Nothing gets around the guard ------------------------------------------------------------------------------------
+
+BESIDE = """
+import sys
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"open"})
+"""
+
+
+def test_whoever_answers_everything_answers_allowed_callers_alone(make, teller, mallory):
+    desk = make(BESIDE)
+    (desk.folder / "mtls.py").write_text("raise SystemExit('another mtls')\n")
+    (desk.folder / "h11").mkdir()
+    (desk.folder / "h11/__init__.py").write_text("raise SystemExit('another h11')\n")
+    with desk.running():
+        assert desk.ask(teller, "/anything").body == "open"
+        assert desk.ask(mallory, "/anything").status == 403
+        assert desk.ask(teller, "/.mtls/caller").json["caller"] == identity("teller")
+
+
+def test_without_the_decision_it_would_answer_everybody(make, mallory):
+    desk = make(BESIDE).rewrite(
+        "mtls/guard.py", ("return functools.partial(self._answer, connection)", "return self._application")
+    )
+    with desk.running():
+        assert desk.ask(mallory, "/anything").body == "open"
+
+
+def test_what_comes_by_another_way_than_the_guards_is_an_error(make, teller):
+    desk = make(BESIDE).rewrite("mtls/protocols.py", ("self.app = self._guard.before(self._connection)", "pass"))
+    with desk.running():
+        assert desk.ask(teller, "/anything").status == 500
+
+
+# --- What changes in tls/ ---------------------------------------------------------------------------------------------
+
+
+def test_a_new_certificate_is_taken_at_once_on_hup_and_what_does_not_load_is_not(make, ca, teller):
+    desk = make().rewrite("mtls/server.py", ("POLL_SECONDS = 1", "POLL_SECONDS = 1000"))
+    with desk.running() as service:
+        before = desk.ask(teller, "/caller").shown
+        place(desk.tls / "cert.pem", b"garbage")
+        service.reload()
+        until(lambda: any("the old material serves on" in line for line in list(desk.lines)))
+        assert desk.ask(teller, "/caller").shown == before
+        new = server(ca, "desk", "localhost")
+        place(desk.tls / "key.pem", keys.to_pem(new.key))
+        place(desk.tls / "cert.pem", bundles.chain_pem([new.certificate, *new.chain]))
+        service.reload()
+        until(lambda: desk.ask(teller, "/caller").shown == bundles.der(new.certificate))
+        tls = desk.ask(teller, "/scope").json["extensions"]["tls"]
+        assert ssl.PEM_cert_to_DER_cert(tls["server_cert"]) == bundles.der(new.certificate)
+
+
+def test_a_new_allow_list_holds_for_what_is_open_too(make, teller):
+    desk = make()
+    with desk.running():
+        connection = kept(desk, teller)
+        assert get(connection, "/caller")[0] == 200
+        with websocket(desk, teller) as socket, streaming(desk, teller) as stream:
+            assert socket.recv(timeout=20) == identity("teller")
+            place(desk.tls / "allowed.json", NOBODY)
+            until(lambda: status(connection) == 403)
+            assert ends(stream)
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=20)
+
+
+def status(connection: http.client.HTTPSConnection) -> int:
+    return get(connection, "/caller")[0]
+
+
+@contextlib.contextmanager
+def streaming(desk: Desk, caller: Credential) -> Iterator[ssl.SSLSocket]:
+    """A request whose answer never ends, once it has begun."""
+    with connect(desk, caller) as connection:
+        connection.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        yield connection
+
+
+def ends(connection: ssl.SSLSocket) -> bool:
+    """Whether what is read from it comes to an end; there is more for ever otherwise, until the test's own limit."""
+    deadline = threading.Event()
+    timer = threading.Timer(40, deadline.set)
+    timer.start()
+    try:
+        while not deadline.is_set():
+            if not connection.recv(65536):
+                return True
+    except OSError:
+        return True
+    finally:
+        timer.cancel()
+    return False
+
+
+@pytest.fixture
+def checking(make, root, ca) -> Desk:
+    desk = make(revocation=Revocation("crl"), files=Files(crl="tls/crl.pem"))
+    place(desk.tls / "crl.pem", crl_of(root) + crl_of(ca))
+    return desk
+
+
+def test_a_revoked_caller_is_refused_and_what_was_judged_before_ends(checking, root, ca, teller):
+    desk = checking.rewrite("mtls/sessions.py", ("GRACE_SECONDS = 30", "GRACE_SECONDS = 0"))
+    other = client(ca, "teller")
+    with desk.running():
+        idle, young = kept(desk, teller), kept(desk, teller)
+        assert status(idle) == 200
+        young.connect()
+        with websocket(desk, teller) as socket:
+            assert socket.recv(timeout=20)
+            place(desk.tls / "crl.pem", crl_of(root) + crl_of(ca, teller))
+            assert idle.sock.recv(1) == b""  # it is closed while nothing is asked
+            young.request("GET", "/caller")  # it has had no answer yet, and gets it
+            answer = young.getresponse()
+            assert (answer.status, answer.headers["Connection"]) == (200, "close")
+            assert answer.read()
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=20)
+        assert gone(desk, teller)
+        assert desk.ask(other, "/caller").status == 200
+
+
+def test_without_the_crl_it_would_not_be(checking, root, ca, teller):
+    desk = checking.rewrite("tls/policy.json", ('"check_crl": true', '"check_crl": false'))
+    place(desk.tls / "crl.pem", crl_of(root) + crl_of(ca, teller))
+    with desk.running():
+        assert desk.ask(teller, "/caller").status == 200
+
+
+# --- The end of a certificate -----------------------------------------------------------------------------------------
+
+
+def test_requests_and_websockets_end_with_their_certificate(make, ca):
+    desk = make()
+    with desk.running():
+        short = client(ca, "teller", ends=timedelta(seconds=8))
+        connection = kept(desk, short)
+        assert status(connection) == 200
+        with websocket(desk, short) as socket, streaming(desk, short) as stream:
+            assert socket.recv(timeout=20) == identity("teller")
+            assert ends(stream)
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=20)
+            assert status(connection) == 403
+
+
+# --- OCSP -------------------------------------------------------------------------------------------------------------
+
+
+def test_callers_are_asked_about_and_one_that_hangs_the_responder_keeps_nobody_waiting(make, root, ca, mallory):
+    first, second, revoked = (client(ca, "teller") for _ in range(3))
+    with contextlib.ExitStack() as stack:
+        responder = stack.enter_context(responding(ca))
+        responder.revoke(revoked)
+        desk = make(
+            files=Files(crl="tls/crl.pem"),
+            revocation=Revocation("ocsp", responders=(responder.source(),), by_application=True),
+        ).rewrite("mtls/lookups.py", ("MOST_AT_ONCE = 64", "MOST_AT_ONCE = 1"))
+        place(desk.tls / "crl.pem", crls((root, HOUR, ()), (ca, HOUR, ())))
+        stack.enter_context(desk.running())
+        assert desk.ask(mallory).status == 403
+        assert responder.asked == 0
+        assert desk.ask(second, "/caller").status == 200
+        assert "revoked (OCSP: keyCompromise)" in desk.ask(revoked, "/caller").error
+        assert responder.asked == 2
+        held = hold(responder)
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(3))
+        stack.callback(lambda: held.done() or held.set_result(None))
+        waiting: list[concurrent.futures.Future[Answer]] = [pool.submit(desk.ask, first, "/caller") for _ in range(3)]
+        until(lambda: responder.asked == 3)
+        assert desk.ask(second, "/caller").status == 200  # it is remembered, and needs no thread
+        assert not any(one.done() for one in waiting)
+        held.set_result(None)
+        assert [one.result(timeout=20).status for one in waiting] == [200, 200, 200]
+        assert responder.asked == 4  # what was held back counts once more when it is answered
+
+
+def hold(responder: Responder) -> concurrent.futures.Future[None]:
+    """The next answer comes once the future has its result."""
+    held: concurrent.futures.Future[None] = concurrent.futures.Future()
+    answer = responder.answer
+
+    def respond(request: bytes) -> bytes:
+        responder.respond = None
+        held.result(timeout=4)
+        return answer(request)
+
+    responder.respond = respond
+    return held
+
+
+# --- Slow and many callers --------------------------------------------------------------------------------------------
+
+FEW = ("max(16, min(soft // 2, 65536))", "16")
+
+
+def test_a_whole_head_has_one_deadline_and_a_body_goes_on(make, teller):
+    desk = make().rewrite("mtls/protocols.py", ("HEAD_SECONDS = 10", "HEAD_SECONDS = 1"))
+    with desk.running(), connect(desk, teller) as slow, connect(desk, teller) as uploading:
+        slow.sendall(b"GET / HTTP/1.1\r\nX-Long: a")
+        uploading.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\na")
+        head, _, body = read_all(slow).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(body) == {"error": "the request was not whole in time"}
+        uploading.sendall(b"b")
+        assert read_all(uploading).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_silent_caller_and_a_stopped_upload_are_hung_up_on(make, teller):
+    desk = make().rewrite("mtls/protocols.py", ("IDLE_SECONDS = 30", "IDLE_SECONDS = 1"))
+    with desk.running(), connect(desk, teller) as silent, connect(desk, teller) as stopped:
+        stopped.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+        assert ends(silent)
+        assert ends(stopped)
+
+
+def test_strangers_and_silent_ones_make_room(make, teller, mallory):
+    desk = make().rewrite("mtls/connections.py", FEW)
+    with desk.running(), contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(connect(desk, mallory)).sendall(b"GET / HTTP/1.1\r\nX-Long: a")
+        assert desk.ask(teller, "/caller").status == 200
+        stack.enter_context(half_open(desk.port, 40))
+        assert desk.ask(teller, "/caller").status == 200
+
+
+def test_one_caller_may_have_half_of_the_connections(make, ca, teller):
+    desk = make().rewrite("mtls/connections.py", FEW)
+    with desk.running(), contextlib.ExitStack() as stack:
+        for _ in range(8):
+            assert status(stack.enter_context(contextlib.closing(kept(desk, teller)))) == 200
+        answer = desk.ask(teller, "/caller")
+        assert (answer.status, answer.error) == (503, "more than 8 connections of this caller are open")
+
+
+# --- Several processes ------------------------------------------------------------------------------------------------
+
+
+def processes(desk: Desk, caller: Credential, want: int) -> set[int]:
+    """The processes that answer, once there are so many."""
+    found: set[int] = set()
+
+    def all_of_them() -> bool:
+        with contextlib.suppress(*GONE):
+            found.add(desk.ask(caller, "/process").json["pid"])  # type: ignore[arg-type]
+        return len(found) >= want
+
+    until(all_of_them, within=60)
+    return found
+
+
+def shown_by(desk: Desk, caller: Credential, pids: set[int]) -> dict[int, bytes]:
+    """The certificate that each of the processes shows."""
+    shown: dict[int, bytes] = {}
+
+    def all_of_them() -> bool:
+        answer = desk.ask(caller, "/process")
+        shown[answer.json["pid"]] = answer.shown  # type: ignore[index]
+        return shown.keys() >= pids
+
+    until(all_of_them, within=60)
+    return shown
+
+
+def test_every_process_takes_up_what_is_new_and_one_that_ends_is_replaced(make, ca, teller):
+    desk = make(workers=2).rewrite("mtls/server.py", ("POLL_SECONDS = 1", "POLL_SECONDS = 1000"))
+    with desk.running() as service:
+        pids = processes(desk, teller, 2)
+        assert service.pid not in pids
+        new = server(ca, "desk", "localhost")
+        place(desk.tls / "key.pem", keys.to_pem(new.key))
+        place(desk.tls / "cert.pem", bundles.chain_pem([new.certificate, *new.chain]))
+        service.reload()
+        until(lambda: set(shown_by(desk, teller, pids).values()) == {bundles.der(new.certificate)}, within=60)
+        killed = min(pids)
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: any(f"process {killed} ended" in line for line in list(desk.lines)))
+        (replaced,) = processes(desk, teller, 2) - pids
+        assert replaced != service.pid
+        os.kill(service.pid, signal.SIGTERM)
+        until(lambda: not service.running)
+        assert service._process.returncode == 0
+        assert [line for line in desk.lines if "the application has ended" in line]
+
+
+def test_the_processes_end_with_the_one_that_started_them(make, teller):
+    desk = make(workers=2)
+    with desk.running() as service:
+        pids = processes(desk, teller, 2)
+        os.kill(service.pid, signal.SIGKILL)
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), within=30)
+
+
+# --- Start and end ----------------------------------------------------------------------------------------------------
+
+
+def test_term_ends_the_application_well_with_a_request_under_way(make, teller):
+    desk = make()
+    with desk.running() as service:
+        with connect(desk, teller) as uploading:
+            uploading.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+            assert desk.ask(teller, "/caller").status == 200
+            service.signal(signal.SIGTERM)
+            uploading.sendall(b"b")
+            assert read_all(uploading).startswith(b"HTTP/1.1 200 ")
+        until(lambda: not service.running)
+        assert service._process.returncode == 0
+        until(lambda: any("the application has ended" in line for line in list(desk.lines)))
+
+
+FAILING = """
+async def app(scope, receive, send):
+    assert (await receive())["type"] == "lifespan.startup"
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said", "workers"),
+    [
+        ("app.py", "", "app.py has no `app`", 1),
+        ("app.py", "import nothing_of_this_name\napp = None\n", "nothing_of_this_name", 1),
+        ("app.py", FAILING, "no database", 1),
+        ("app.py", FAILING, "no database", 2),
+        ("tls/cert.pem", "garbage", "SSLError", 2),
+        ("tls/allowed.json", "{}", "KeyError", 1),
+    ],
+    ids=["no app", "no module", "no lifespan", "no lifespan twice", "no certificate twice", "no allow list"],
+)
+def test_what_cannot_start_says_why_and_ends_with_1(make, workers, file, text, said):
+    desk = make(workers=workers)
+    (desk.folder / file).write_text(text)
+    ended = start(desk)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert "ready" not in ended.stdout
+
+
+def start(desk: Desk, **environment: str) -> subprocess.CompletedProcess[str]:
+    moved = {"PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{desk.port}", "ASGI_PYTHON": sys.executable}
+    return subprocess.run(
+        [desk.folder / "run.sh"], capture_output=True, text=True, timeout=60, check=False, env={**moved, **environment}
+    )
+
+
+@pytest.mark.parametrize("workers", ["0", "65", "true", '"two"', "1.5"])
+def test_a_number_of_workers_that_cannot_be_is_one_clear_line(make, workers):
+    desk = make().rewrite("settings.json", ('"workers": 1', f'"workers": {workers}'))
+    ended = start(desk)
+    assert ended.returncode == 1
+    assert "settings.json: workers must be a whole number from 1 to 64" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_taken_port_is_one_clear_line(make, teller):
+    desk = make()
+    with desk.running():
+        ended = start(desk)
+        assert (ended.returncode, desk.ask(teller, "/caller").status) == (1, 200)
+    assert "in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_another_version_than_the_guard_is_made_for_does_not_start(make):
+    desk = make().rewrite("mtls/requirements.txt", ("h11==0.16.0", "h11==0.0.1\nnot-there==1"))
+    ended = start(desk)
+    assert ended.returncode == 1
+    assert "lacks h11==0.0.1, not-there==1: `pip install" in ended.stderr
+
+
+# --- Other ports ------------------------------------------------------------------------------------------------------
+
+
+def test_the_health_port_says_ok_and_nothing_else(make):
+    (free,) = free_addresses(1)
+    desk = make(health=address(8081))
+    with desk.running(HEALTH=f"127.0.0.1:{free.port}"):
+        for method, path, status in (("GET", "/healthz", 200), ("HEAD", "/healthz", 200), ("GET", "/caller", 404)):
+            connection = http.client.HTTPConnection("127.0.0.1", free.port, timeout=20)
+            connection.request(method, path)
+            response = connection.getresponse()
+            assert response.status == status
+            assert response.read() == {("GET", 200): b"ok\n", ("HEAD", 200): b""}.get((method, status), b"not found\n")
+            connection.close()
+
+
+def test_it_calls_others_with_its_own_certificate(make, tmp_path, root, ca, teller):
+    vault = Desk(
+        tmp_path / "vault", server(ca, "vault", "vault.internal"), root, [allow("desk", ca)], app=PLAIN
+    )  # fmt: skip
+    desk = make(calls=(call_of("vault", 1, "vault.internal"), call_of("false", 1, "other.internal")))
+    client(ca, "desk").write(desk.tls / "client-cert.pem", desk.tls / "client-key.pem")
+    (desk.tls / "client-ca.pem").write_bytes(bundles.pem(root.certificate))
+    there = f"127.0.0.1:{vault.port}"
+    with vault.running(), desk.running(CALL_VAULT=there, CALL_FALSE=there):
+        assert desk.ask(teller, "/call/vault").json["caller"] == identity("desk")
+        told = desk.ask(teller, "/ask/vault").json
+        assert (told["status"], json.loads(str(told["answer"]))["caller"]) == (200, identity("desk"))
+        assert desk.ask(teller, "/call/nobody").status == 404
+        refused = desk.ask(teller, "/call/false")
+        assert (refused.status, "I do not trust it" in refused.error) == (502, True)
