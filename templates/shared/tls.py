@@ -41,7 +41,12 @@ class Material:
 
 
 class Store:
-    """Holds the current material. What does not load (a pair renamed half, say) leaves the old one in place."""
+    """Holds the current material. What does not load (a pair renamed half, say) leaves the old one in place.
+
+    `context` is of what kind the contexts for callers are.
+    """
+
+    context = CallerContext
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError, ValueError, LookupError, TypeError and AttributeError where it does not load."""
@@ -81,7 +86,7 @@ class Store:
         demanded = policy.load(self._folder / "policy.json")
         known = _still_valid(self._folder / "intermediates.pem")
         return Material(
-            server=_server_context(self._folder, demanded, known),
+            server=_server_context(self.context(ssl.PROTOCOL_TLS_SERVER), self._folder, demanded, known),
             clients=_client_contexts(self._folder, demanded, known),
             policy=demanded,
             checker=self._checker(demanded, before),
@@ -130,9 +135,8 @@ def _still_valid(file: Path) -> _Intermediates:
     return _Intermediates(b"".join(certificate for _, certificate in valid), until)
 
 
-def _server_context(folder: Path, demanded: Policy, known: _Intermediates) -> ssl.SSLContext:
+def _server_context(context: CallerContext, folder: Path, demanded: Policy, known: _Intermediates) -> ssl.SSLContext:
     """For connections from callers: no certificate, or none that these roots vouch for, means no connection."""
-    context = CallerContext(ssl.PROTOCOL_TLS_SERVER)
     context.chains = {}
     _apply_profile(context, demanded)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")

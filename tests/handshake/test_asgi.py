@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -158,6 +160,21 @@ def test_without_a_certificate_of_the_root_there_is_no_connection(desk, ca, call
     }  # fmt: skip
     with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
         desk.ask(shown[caller])
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("caller", ["none", "foreign", "expired"])
+def test_the_alert_says_why_there_is_none(desk, ca, caller, version):
+    shown, alert = {
+        "none": (None, "handshake failure" if version == "TLSv1_2" else "certificate required"),
+        "foreign": (client(authority("Lab Root"), "teller"), "unknown ca"),
+        "expired": (client(ca, "teller", starts=timedelta(hours=-2), ends=timedelta(hours=-1)), "certificate expired"),
+    }[caller]
+    context = context_of(shown, desk.root)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    with socket.create_connection(("127.0.0.1", desk.port), timeout=20) as plain:  # noqa: SIM117
+        with pytest.raises(ssl.SSLError, match=alert), context.wrap_socket(plain, server_hostname="localhost") as tls:
+            tls.recv(1)
 
 
 @pytest.mark.parametrize("key", [KeyType.RSA_2048, KeyType.EC_P384, KeyType.ED25519])

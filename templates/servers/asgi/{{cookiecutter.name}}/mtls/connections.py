@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
+from mtls.handshake import connecting
+
 log = logging.getLogger("connections")
 
 HANDSHAKE_SECONDS = 5
@@ -128,6 +130,7 @@ class Listener:
 
     async def _connect(self, accepted: socket.socket, place: Place) -> None:
         context = self._context()
+        connecting.set(accepted)
         with contextlib.suppress(OSError):  # gone already
             # asyncio does so for the sockets that it has accepted itself; head and body would be 40 ms apart.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, cast
 
-from mtls import der, tls
-from mtls.peer import CallerContext, Chain
-from mtls.tls import Material
+from mtls import der
+from mtls.handshake import Context
+from mtls.peer import Chain
 
 _VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
@@ -30,31 +29,12 @@ _ENCODINGS = {0x0C: "utf-8", 0x13: "ascii", 0x16: "ascii", 0x12: "ascii", 0x1E: 
 """Of the types of text that have one (X.690 8.23): UTF8, Printable, IA5, Numeric, BMP and Universal strings."""
 
 
-class OwnContext(CallerContext):
-    """A server's context that knows the certificate it shows."""
-
-    certificate: str
-
-
-class Store(tls.Store):
-    """What lies in tls/, with the server's own certificate in PEM, which Python's ssl module cannot tell."""
-
-    def _load(self, before: Material | None) -> Material:
-        material = super()._load(before)
-        text = Path(self._folder, "cert.pem").read_text(encoding="ascii")
-        cast("OwnContext", material.server).certificate = text[: text.index(_END) + len(_END)] + "\n"
-        return material
-
-
-_END = "-----END CERTIFICATE-----"
-
-
 def describe(connection: ssl.SSLObject, chain: Chain) -> Mapping[str, Any]:
     """The entry `tls` of `extensions`. The chain is the one that was verified, without the root at its end."""
     name, _, _ = connection.cipher() or ("", "", 0)
     suites = {suite["name"]: suite["id"] & 0xFFFF for suite in connection.context.get_ciphers()}
     return {
-        "server_cert": cast("OwnContext", connection.context).certificate,
+        "server_cert": cast("Context", connection.context).certificate,
         "client_cert_chain": tuple(ssl.DER_cert_to_PEM_cert(certificate) for certificate in chain[:-1]),
         "client_cert_name": distinguished_name(chain[0]),
         "client_cert_error": None,

@@ -18,8 +18,8 @@ import uvicorn
 
 from mtls import health, outgoing, settings, workers
 from mtls.connections import Listener, Place, bind
-from mtls.extension import Store
 from mtls.guard import Application, Guard
+from mtls.handshake import Store
 from mtls.outgoing import Outgoing
 from mtls.protocols import Guarded, Paced
 from mtls.tls import explain
