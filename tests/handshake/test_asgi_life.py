@@ -329,6 +329,35 @@ def test_one_caller_may_have_half_of_the_connections(make, ca, teller):
         assert (answer.status, answer.error) == (503, "more than 8 connections of this caller are open")
 
 
+def test_who_is_served_is_not_sent_away_for_a_newcomer(make, ca, teller):
+    desk = make().rewrite("mtls/connections.py", FEW).rewrite("mtls/guard.py", ("connection.place.most // 2", "99"))
+    desk = desk.rewrite("mtls/guard.py", ("> place.most // 2", "> 99"))
+    with desk.running(), contextlib.ExitStack() as stack:
+        busy = [stack.enter_context(websocket(desk, teller)) for _ in range(15)]
+        idle = stack.enter_context(contextlib.closing(kept(desk, teller)))
+        assert status(idle) == 200
+        assert desk.ask(teller, "/caller").status == 200  # the idle one makes room
+        assert idle.sock.recv(1) == b""
+        busy.append(stack.enter_context(websocket(desk, teller)))
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(desk.ask, teller, "/caller")
+            for number, socket in enumerate(busy):
+                assert socket.recv(timeout=20) == identity("teller")
+                socket.send(str(number))
+                assert socket.recv(timeout=20) == str(number)
+            assert not waiting.done()
+            busy[0].close()
+            assert waiting.result(timeout=20).status == 200
+
+
+def test_what_watches_must_not_end(make, teller):
+    desk = make().rewrite("mtls/server.py", ("self._hup.clear()", "raise RuntimeError('broken')"))
+    with desk.running() as service:
+        until(lambda: not service.running)
+        assert service._process.returncode == 1
+        until(lambda: any("it cannot go on" in line for line in list(desk.lines)))
+
+
 # --- Several processes ------------------------------------------------------------------------------------------------
 
 

@@ -27,12 +27,12 @@ class Stage(enum.Enum):
 
     STRANGER = enum.auto()
     UNWANTED = enum.auto()  # it has shown who it is, and may not call
-    KNOWN = enum.auto()
-    ANSWERED = enum.auto()
+    BUSY = enum.auto()  # a request of an allowed caller is awaited for the first time, or is being answered
+    IDLE = enum.auto()
 
 
-_LEAVE_FIRST = (Stage.UNWANTED, Stage.STRANGER, Stage.ANSWERED, Stage.KNOWN)
-"""Who goes when there is no room; the oldest of each first."""
+_LEAVE_FIRST = (Stage.UNWANTED, Stage.STRANGER, Stage.IDLE)
+"""Who goes when there is no room; the oldest of each first. Where all are busy, newcomers wait to be accepted."""
 
 
 class Finishing(Protocol):
@@ -76,11 +76,13 @@ class Listener:
         self._protocol = protocol
         self._open: dict[Place, Stage] = {}  # oldest first
         self._callers: Counter[Hashable] = Counter()
+        self._changed = asyncio.Event()
         self._accepting: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Accepts from now on."""
+    def start(self) -> asyncio.Task[None]:
+        """Accepts from now on, until `close`: the task that does it never ends by itself."""
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
+        return self._accepting
 
     def close(self) -> None:
         """Accepts no more."""
@@ -94,13 +96,14 @@ class Listener:
         Those that have not had an answer yet are left to get it: their callers would take the end for a failure.
         """
         for place, stage in list(self._open.items()):
-            if stage is Stage.ANSWERED:
+            if stage is Stage.IDLE:
                 place.finish()
 
     def reach(self, place: Place, stage: Stage) -> None:
         """Notes how far an open connection has come."""
         if place in self._open:
             self._open[place] = stage
+            self._changed.set()
 
     def count(self, caller: Hashable) -> int:
         """Notes one more connection of that caller; how many there are now."""
@@ -109,6 +112,7 @@ class Listener:
 
     def forget(self, place: Place) -> None:
         """The connection is gone."""
+        self._changed.set()
         if self._open.pop(place, None) is not None and place.caller is not None:
             self._callers[place.caller] -= 1
             self._callers += Counter()  # forgets those who have none
@@ -122,8 +126,9 @@ class Listener:
                 log.warning("accept: %s", error)
                 await asyncio.sleep(0.1)  # out of file descriptors, most likely
                 continue
-            while len(self._open) >= self.most:
-                self._make_room()
+            while len(self._open) >= self.most and not self._make_room():
+                self._changed.clear()
+                await self._changed.wait()
             place = Place(self, accepted)
             self._open[place] = Stage.STRANGER
             place.opening = loop.create_task(self._connect(accepted, place))
@@ -150,14 +155,15 @@ class Listener:
             place.abort()
             self.forget(place)
 
-    def _make_room(self) -> None:
+    def _make_room(self) -> bool:
         """Sends one away: those who may not call before those who have yet to show it, then who waits for nothing."""
         for leaving in _LEAVE_FIRST:
             for place, stage in self._open.items():
                 if stage is leaving:
                     place.abort()
                     self.forget(place)
-                    return
+                    return True
+        return False
 
 
 class Place:

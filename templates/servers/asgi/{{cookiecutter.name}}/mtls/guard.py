@@ -101,8 +101,11 @@ class Guard:
         except Unidentified as error:
             connection.doubt = str(error)
         connection.is_crowd = place.belongs_to(connection.peer or "nobody") > place.most // 2
-        place.reach(Stage.KNOWN if self.wants(connection) else Stage.UNWANTED)
+        self._settle(connection)
         return connection
+
+    def _settle(self, connection: Connection) -> None:
+        connection.place.reach(Stage.BUSY if self.wants(connection) else Stage.UNWANTED)
 
     def wants(self, connection: Connection) -> bool:
         """Whether its caller may call at all."""
@@ -113,7 +116,8 @@ class Guard:
         return functools.partial(self._answer, connection)
 
     async def _answer(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = _Reply(send, scope, connection, self._is_outdated)
+        reply = _Reply(send, scope, connection, self.is_outdated)
+        self._settle(connection)
         try:
             scope = head.settled(scope)
             caller = await self._admit(connection, scope)
@@ -166,7 +170,7 @@ class Guard:
         headers = scope["headers"] if caller.on_behalf_of is not None else head.without_claims(scope["headers"])
         return {**scope, "headers": headers, "extensions": extensions, "state": state}
 
-    def _is_outdated(self, connection: Connection) -> bool:
+    def is_outdated(self, connection: Connection) -> bool:
         """Whether the caller was judged by roots and CRLs that no longer hold: it connects anew for its next one."""
         return self._store.current.trust != connection.trust
 

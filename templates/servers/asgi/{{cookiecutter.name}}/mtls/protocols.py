@@ -140,13 +140,15 @@ class Guarded(Paced):
         self.ws_protocol_class = functools.partial(WebSocket, self.app, self.place)  # type: ignore[assignment]
 
     def on_response_complete(self) -> None:
-        if self._connection is not None and self._guard.wants(self._connection):
-            self.place.reach(Stage.ANSWERED)
+        if self._connection is not None:
+            self.place.reach(Stage.IDLE if self._guard.wants(self._connection) else Stage.UNWANTED)
+            # Either whoever ends idle connections has seen this one, or what has changed is seen here.
+            if self._guard.is_outdated(self._connection):
+                self.finish()
         super().on_response_complete()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._wait_for(None)
-        self.place.reach(Stage.KNOWN)
         super().handle_websocket_upgrade(event)
 
     def who(self) -> str:

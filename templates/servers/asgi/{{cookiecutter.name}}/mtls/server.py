@@ -21,7 +21,7 @@ from mtls.connections import Listener, Place, bind
 from mtls.guard import Application, Guard
 from mtls.handshake import Store
 from mtls.outgoing import Outgoing
-from mtls.protocols import Guarded, Paced
+from mtls.protocols import IDLE_SECONDS, Guarded, Paced
 from mtls.tls import explain
 
 log = logging.getLogger("server")
@@ -78,7 +78,7 @@ def _serve(current: settings.Settings, sockets: list[socket.socket], ready: Call
         asyncio.run(server.serve())
     except SystemExit:  # the application's own start failed; uvicorn has said how
         return 1
-    return 0
+    return 1 if server.has_failed else 0
 
 
 def _application() -> Application:
@@ -107,6 +107,7 @@ class _Server(uvicorn.Server):
         self._sockets = sockets
         self._ready = ready
         self._hup = asyncio.Event()
+        self.has_failed = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts the application, and then accepts."""
@@ -117,10 +118,10 @@ class _Server(uvicorn.Server):
         loop.add_signal_handler(signal.SIGHUP, self._hup.set)
         self._listener = Listener(self._sockets[0], lambda: self._store.current.server, self._meet)
         self._listeners = [self._listener, *(Listener(one, _plain, _health) for one in self._sockets[1:])]
-        for listener in self._listeners:
-            listener.start()
-        self._guard.sessions.start()
         self._watching = loop.create_task(self._watch())
+        for task in (self._watching, *(listener.start() for listener in self._listeners)):
+            task.add_done_callback(self._must_go_on)
+        self._guard.sessions.start()
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -137,6 +138,12 @@ class _Server(uvicorn.Server):
 
     def _exit(self) -> None:
         self.should_exit = True
+
+    def _must_go_on(self, task: asyncio.Task[None]) -> None:
+        """Ends the process with what watches tls/ or accepts: whoever runs it starts it again."""
+        if not task.cancelled():
+            log.error("it cannot go on", exc_info=task.exception())
+            self.has_failed = self.should_exit = True
 
     def _meet(self, place: Place) -> Guarded:
         how = {"config": self.config, "server_state": self.server_state, "app_state": self.lifespan.state}
@@ -166,7 +173,7 @@ def _config(application: Application, name: str) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         headers=[("server", name)],
-        timeout_keep_alive=30,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=PATIENCE_SECONDS,
     )
 
