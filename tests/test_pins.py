@@ -34,6 +34,16 @@ def test_what_the_package_asks_for_is_pinned_within_its_ranges() -> None:
         assert wanted.specifier.contains(PINS[canonicalize_name(wanted.name)]), wanted
 
 
+def test_the_asgi_template_is_tried_with_the_versions_that_it_pins() -> None:
+    project = ROOT / "templates/servers/asgi/{{cookiecutter.name}}"
+    texts = [(project / name).read_text() for name in ("requirements.txt", "mtls/requirements.txt")]
+    pinned = [line for text in texts for line in text.splitlines() if not line.startswith("#")]
+    assert len(pinned) > 10
+    for line in pinned:
+        name, _, version_of_it = line.partition("==")
+        assert PINS[canonicalize_name(name)] == version_of_it, line
+
+
 def test_this_run_has_the_pinned_versions() -> None:
     other = {}
     for name, pinned in PINS.items():

@@ -64,4 +64,4 @@ def _escaped(text: str) -> str:
     escaped = "".join(f"\\{sign}" if sign in '\\",+;<>' else "\\00" if sign == "\0" else sign for sign in text)
     if escaped.endswith(" "):
         escaped = f"{escaped[:-1]}\\ "
-    return f"\\{escaped}" if escaped.startswith((" ", "#")) and text != " " else escaped
+    return f"\\{escaped}" if escaped.startswith((" ", "#")) else escaped
