@@ -52,13 +52,13 @@ class Desk:
         return self
 
     @contextlib.contextmanager
-    def running(self, **environment: str) -> Iterator[Service]:
+    def running(self, within: float = 60, **environment: str) -> Iterator[Service]:
         """The server, started by its run.sh and stopped at the end."""
         self.lines.clear()
         moved = {"LISTEN": f"127.0.0.1:{self.port}", "ASGI_PYTHON": sys.executable, **environment}
         launch = Launch("desk", self.folder, KIND.capabilities.ready or "", moved)
         with Services(on_line=lambda _, line: self.lines.append(line)) as services:
-            (service,) = services.start([launch], within=60)
+            (service,) = services.start([launch], within=within)
             yield service
 
     def ask(self, caller: Credential | None, path: str = "/", **how: object) -> Answer:
