@@ -8,8 +8,10 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import http.client
+import importlib.util
 import json
 import os
+import py_compile
 import signal
 import ssl
 import subprocess
@@ -90,6 +92,7 @@ def test_fastapi_greets_and_says_who_called(make, teller, mallory):
 
 # --- Nothing gets around the guard ------------------------------------------------------------------------------------
 
+DECIDES = ("return functools.partial(self._answer, connection)", "return self._application")
 BESIDE = """
 import sys
 
@@ -111,10 +114,34 @@ def test_whoever_answers_everything_answers_allowed_callers_alone(make, teller, 
         assert desk.ask(teller, "/.mtls/caller").json["caller"] == identity("teller")
 
 
+def compiled(desk: Desk) -> Path:
+    """A compiled copy of a guard that lets everybody in, where Python looks for one, and never compares it."""
+    source = desk.folder.parent / "guard.py"
+    text = (desk.folder / "mtls/guard.py").read_text()
+    assert DECIDES[0] in text
+    source.write_text(text.replace(*DECIDES))
+    target = Path(importlib.util.cache_from_source(str(desk.folder / "mtls/guard.py")))
+    target.parent.mkdir()
+    py_compile.compile(str(source), str(target), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    return target
+
+
+def test_a_compiled_copy_does_not_take_the_guards_place(make, mallory):
+    desk = make(BESIDE)
+    compiled(desk)
+    with desk.running():
+        assert desk.ask(mallory, "/anything").status == 403
+
+
+def test_loaded_as_usual_it_would(make, mallory):
+    desk = make(BESIDE).rewrite("start.py", ("sys.meta_path.insert(0, _Here())", "pass"))
+    compiled(desk)
+    with desk.running():
+        assert desk.ask(mallory, "/anything").body == "open"
+
+
 def test_without_the_decision_it_would_answer_everybody(make, mallory):
-    desk = make(BESIDE).rewrite(
-        "mtls/guard.py", ("return functools.partial(self._answer, connection)", "return self._application")
-    )
+    desk = make(BESIDE).rewrite("mtls/guard.py", DECIDES)
     with desk.running():
         assert desk.ask(mallory, "/anything").body == "open"
 
@@ -308,6 +335,16 @@ def test_a_silent_caller_and_a_stopped_upload_are_hung_up_on(make, teller):
         stopped.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
         assert ends(silent)
         assert ends(stopped)
+
+
+def test_a_websocket_lives_though_it_is_silent(make, teller):
+    desk = make().rewrite("mtls/protocols.py", ("IDLE_SECONDS = 30", "IDLE_SECONDS = 1"))
+    with desk.running(), websocket(desk, teller) as socket:
+        assert socket.recv(timeout=20) == identity("teller")
+        with connect(desk, teller) as silent:
+            assert ends(silent)  # which began later
+        socket.send("here")
+        assert socket.recv(timeout=20) == "here"
 
 
 def test_strangers_and_silent_ones_make_room(make, teller, mallory):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import importlib
 import json
+import socket
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -192,6 +194,34 @@ def test_a_number_of_workers_that_cannot_be(project: Path, tmp_path: Path, count
     (tmp_path / "settings.json").write_text(json.dumps({"workers": count}))
     with pytest.raises(ValueError, match="from 1 to 64"):
         workers.how_many(tmp_path / "settings.json")
+
+
+# --- Connections ------------------------------------------------------------------------------------------------------
+
+
+def test_head_and_body_of_an_answer_do_not_wait_for_one_another(project: Path) -> None:
+    """Nagle's algorithm and a delayed acknowledgement make 40 ms of each answer that leaves in two pieces."""
+    connections = importlib.import_module("mtls.connections")
+
+    async def accepted() -> bool:
+        found = asyncio.get_running_loop().create_future()
+
+        class Looks(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                option = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                found.set_result(option != 0)
+
+        listening = connections.bind("127.0.0.1", 0)
+        listener = connections.Listener(listening, lambda: None, lambda place: Looks())
+        listener.start()
+        _, writer = await asyncio.open_connection(*listening.getsockname())
+        try:
+            return await asyncio.wait_for(found, 20)
+        finally:
+            writer.close()
+            listener.close()
+
+    assert asyncio.run(accepted())
 
 
 # --- The package ------------------------------------------------------------------------------------------------------
