@@ -12,7 +12,9 @@ import importlib.util
 import json
 import os
 import py_compile
+import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -37,6 +39,7 @@ from tests.handshake.nginx_lab import (
     allow,
     call_of,
     client,
+    context_of,
     crl_of,
     identity,
     server,
@@ -88,6 +91,48 @@ def test_fastapi_greets_and_says_who_called(make, teller, mallory):
         assert desk.ask(teller, "/docs").status == 200
         assert desk.ask(mallory, "/docs").status == 403
     assert not list(desk.folder.rglob("__pycache__"))
+
+
+LOUD = """
+import logging.config
+
+def configured():
+    logging.config.dictConfig({
+        "version": 1,
+        "formatters": {"own": {"format": "own format: %(message)s"}},
+        "handlers": {"own": {"class": "logging.StreamHandler", "formatter": "own"}},
+        "root": {"handlers": ["own"], "level": "ERROR"},
+    })
+
+configured()
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        configured()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    else:
+        logging.error("said by the application")
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+"""
+
+
+def test_an_application_that_configures_logging_does_not_silence_the_access_log(make, teller, mallory):
+    desk = make(LOUD)
+    line = re.compile(
+        r"\d{4}-\d\d-\d\dT[\d:.]+[+-]\d\d:\d\d access: 127\.0\.0\.1:\d+ '(\S+)' 'GET /x\?y=1 HTTP/1\.1' (\d+)"
+    )
+
+    def said() -> list[tuple[str, str]]:
+        return [(found[1], found[2]) for each in list(desk.lines) if (found := line.fullmatch(each))]
+
+    with desk.running():
+        assert desk.ask(teller, "/x?y=1").status == 204
+        assert desk.ask(mallory, "/x?y=1").status == 403
+        until(lambda: said() == [(identity("teller"), "204"), (identity("mallory"), "403")])
+        until(lambda: "own format: said by the application" in list(desk.lines))
 
 
 # --- Nothing gets around the guard ------------------------------------------------------------------------------------
@@ -177,13 +222,13 @@ def test_a_new_allow_list_holds_for_what_is_open_too(make, teller):
     with desk.running():
         connection = kept(desk, teller)
         assert get(connection, "/caller")[0] == 200
-        with websocket(desk, teller) as socket, streaming(desk, teller) as stream:
-            assert socket.recv(timeout=20) == identity("teller")
+        with websocket(desk, teller) as channel, streaming(desk, teller) as stream:
+            assert channel.recv(timeout=20) == identity("teller")
             place(desk.tls / "allowed.json", NOBODY)
             until(lambda: status(connection) == 403)
             assert ends(stream)
             with pytest.raises(ConnectionClosed):
-                socket.recv(timeout=20)
+                channel.recv(timeout=20)
 
 
 def status(connection: http.client.HTTPSConnection) -> int:
@@ -208,6 +253,8 @@ def ends(connection: ssl.SSLSocket) -> bool:
         while not deadline.is_set():
             if not connection.recv(65536):
                 return True
+    except TimeoutError:
+        return False
     except OSError:
         return True
     finally:
@@ -229,8 +276,8 @@ def test_a_revoked_caller_is_refused_and_what_was_judged_before_ends(checking, r
         idle, young = kept(desk, teller), kept(desk, teller)
         assert status(idle) == 200
         young.connect()
-        with websocket(desk, teller) as socket:
-            assert socket.recv(timeout=20)
+        with websocket(desk, teller) as channel:
+            assert channel.recv(timeout=20)
             place(desk.tls / "crl.pem", crl_of(root) + crl_of(ca, teller))
             assert idle.sock.recv(1) == b""  # it is closed while nothing is asked
             young.request("GET", "/caller")  # it has had no answer yet, and gets it
@@ -238,7 +285,7 @@ def test_a_revoked_caller_is_refused_and_what_was_judged_before_ends(checking, r
             assert (answer.status, answer.headers["Connection"]) == (200, "close")
             assert answer.read()
             with pytest.raises(ConnectionClosed):
-                socket.recv(timeout=20)
+                channel.recv(timeout=20)
         assert gone(desk, teller)
         assert desk.ask(other, "/caller").status == 200
 
@@ -259,11 +306,11 @@ def test_requests_and_websockets_end_with_their_certificate(make, ca):
         short = client(ca, "teller", ends=timedelta(seconds=8))
         connection = kept(desk, short)
         assert status(connection) == 200
-        with websocket(desk, short) as socket, streaming(desk, short) as stream:
-            assert socket.recv(timeout=20) == identity("teller")
+        with websocket(desk, short) as channel, streaming(desk, short) as stream:
+            assert channel.recv(timeout=20) == identity("teller")
             assert ends(stream)
             with pytest.raises(ConnectionClosed):
-                socket.recv(timeout=20)
+                channel.recv(timeout=20)
             assert status(connection) == 403
 
 
@@ -271,14 +318,14 @@ def test_requests_and_websockets_end_with_their_certificate(make, ca):
 
 
 def test_callers_are_asked_about_and_one_that_hangs_the_responder_keeps_nobody_waiting(make, root, ca, mallory):
-    first, second, revoked = (client(ca, "teller") for _ in range(3))
+    first, second, third, revoked = (client(ca, "teller") for _ in range(4))
     with contextlib.ExitStack() as stack:
         responder = stack.enter_context(responding(ca))
         responder.revoke(revoked)
         desk = make(
             files=Files(crl="tls/crl.pem"),
             revocation=Revocation("ocsp", responders=(responder.source(),), by_application=True),
-        ).rewrite("mtls/lookups.py", ("MOST_AT_ONCE = 64", "MOST_AT_ONCE = 1"))
+        ).rewrite("mtls/lookups.py", ("MOST_AT_ONCE = 64", "MOST_AT_ONCE = 2"))
         place(desk.tls / "crl.pem", crls((root, HOUR, ()), (ca, HOUR, ())))
         stack.enter_context(desk.running())
         assert desk.ask(mallory).status == 403
@@ -292,10 +339,11 @@ def test_callers_are_asked_about_and_one_that_hangs_the_responder_keeps_nobody_w
         waiting: list[concurrent.futures.Future[Answer]] = [pool.submit(desk.ask, first, "/caller") for _ in range(3)]
         until(lambda: responder.asked == 3)
         assert desk.ask(second, "/caller").status == 200  # it is remembered, and needs no thread
+        assert desk.ask(third, "/caller").status == 200  # one thread waits for all of the first's connections
         assert not any(one.done() for one in waiting)
         held.set_result(None)
         assert [one.result(timeout=20).status for one in waiting] == [200, 200, 200]
-        assert responder.asked == 4  # what was held back counts once more when it is answered
+        assert responder.asked == 5  # what was held back counts once more when it is answered
 
 
 def hold(responder: Responder) -> concurrent.futures.Future[None]:
@@ -332,6 +380,8 @@ def test_a_whole_head_has_one_deadline_and_a_body_goes_on(make, teller):
 def test_a_silent_caller_and_a_stopped_upload_are_hung_up_on(make, teller):
     desk = make().rewrite("mtls/protocols.py", ("IDLE_SECONDS = 30", "IDLE_SECONDS = 1"))
     with desk.running(), connect(desk, teller) as silent, connect(desk, teller) as stopped:
+        stopped.sendall(b"HEAD /caller HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert stopped.recv(10_000).startswith(b"HTTP/1.1 200 ")
         stopped.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
         assert ends(silent)
         assert ends(stopped)
@@ -339,16 +389,24 @@ def test_a_silent_caller_and_a_stopped_upload_are_hung_up_on(make, teller):
 
 def test_a_websocket_lives_though_it_is_silent(make, teller):
     desk = make().rewrite("mtls/protocols.py", ("IDLE_SECONDS = 30", "IDLE_SECONDS = 1"))
-    with desk.running(), websocket(desk, teller) as socket:
-        assert socket.recv(timeout=20) == identity("teller")
+    with desk.running(), websocket(desk, teller) as channel:
+        assert channel.recv(timeout=20) == identity("teller")
         with connect(desk, teller) as silent:
             assert ends(silent)  # which began later
-        socket.send("here")
-        assert socket.recv(timeout=20) == "here"
+        channel.send("here")
+        assert channel.recv(timeout=20) == "here"
+
+
+PATIENT = (
+    ("mtls/protocols.py", ("HEAD_SECONDS = 10", "HEAD_SECONDS = 1000")),
+    ("mtls/connections.py", ("HANDSHAKE_SECONDS = 5", "HANDSHAKE_SECONDS = 1000")),
+)
 
 
 def test_strangers_and_silent_ones_make_room(make, teller, mallory):
     desk = make().rewrite("mtls/connections.py", FEW)
+    for file, change in PATIENT:
+        desk.rewrite(file, change)
     with desk.running(), contextlib.ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(connect(desk, mallory)).sendall(b"GET / HTTP/1.1\r\nX-Long: a")
@@ -376,15 +434,14 @@ def test_who_is_served_is_not_sent_away_for_a_newcomer(make, ca, teller):
         assert desk.ask(teller, "/caller").status == 200  # the idle one makes room
         assert idle.sock.recv(1) == b""
         busy.append(stack.enter_context(websocket(desk, teller)))
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(desk.ask, teller, "/caller")
-            for number, socket in enumerate(busy):
-                assert socket.recv(timeout=20) == identity("teller")
-                socket.send(str(number))
-                assert socket.recv(timeout=20) == str(number)
-            assert not waiting.done()
-            busy[0].close()
-            assert waiting.result(timeout=20).status == 200
+        with socket.create_connection(("127.0.0.1", desk.port), timeout=2) as newcomer, pytest.raises(TimeoutError):
+            context_of(teller, desk.root).wrap_socket(newcomer, server_hostname="localhost")
+        for number, one in enumerate(busy):
+            assert one.recv(timeout=20) == identity("teller")
+            one.send(str(number))
+            assert one.recv(timeout=20) == str(number)
+        busy[0].close()
+        assert desk.ask(teller, "/caller").status == 200
 
 
 def test_what_watches_must_not_end(make, teller):
@@ -407,7 +464,7 @@ def processes(desk: Desk, caller: Credential, want: int) -> set[int]:
             found.add(desk.ask(caller, "/process").json["pid"])  # type: ignore[arg-type]
         return len(found) >= want
 
-    until(all_of_them, within=60)
+    until(all_of_them)
     return found
 
 
@@ -420,7 +477,7 @@ def shown_by(desk: Desk, caller: Credential, pids: set[int]) -> dict[int, bytes]
         shown[answer.json["pid"]] = answer.shown  # type: ignore[index]
         return shown.keys() >= pids
 
-    until(all_of_them, within=60)
+    until(all_of_them)
     return shown
 
 
@@ -433,7 +490,7 @@ def test_every_process_takes_up_what_is_new_and_one_that_ends_is_replaced(make, 
         place(desk.tls / "key.pem", keys.to_pem(new.key))
         place(desk.tls / "cert.pem", bundles.chain_pem([new.certificate, *new.chain]))
         service.reload()
-        until(lambda: set(shown_by(desk, teller, pids).values()) == {bundles.der(new.certificate)}, within=60)
+        until(lambda: set(shown_by(desk, teller, pids).values()) == {bundles.der(new.certificate)})
         killed = min(pids)
         os.kill(killed, signal.SIGKILL)
         until(lambda: any(f"process {killed} ended" in line for line in list(desk.lines)))
@@ -450,7 +507,7 @@ def test_the_processes_end_with_the_one_that_started_them(make, teller):
     with desk.running() as service:
         pids = processes(desk, teller, 2)
         os.kill(service.pid, signal.SIGKILL)
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), within=30)
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
 # --- Start and end ----------------------------------------------------------------------------------------------------
@@ -468,6 +525,38 @@ def test_term_ends_the_application_well_with_a_request_under_way(make, teller):
         until(lambda: not service.running)
         assert service._process.returncode == 0
         until(lambda: any("the application has ended" in line for line in list(desk.lines)))
+
+
+SLOW_TO_START = """
+import asyncio
+import os
+import pathlib
+
+async def app(scope, receive, send):
+    await receive()
+    os.write(1, b"starting\\n")  # in one piece, with several processes
+    while not pathlib.Path("go").exists():
+        await asyncio.sleep(0.01)
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_hup_while_the_application_starts_ends_nothing(make, teller, workers):
+    desk = make(SLOW_TO_START, workers=workers)
+    with subprocess.Popen([desk.folder / "run.sh"], stdout=subprocess.PIPE, text=True, env=moved(desk)) as process:
+        said = process.stdout
+        assert said is not None
+        try:
+            assert [said.readline() for _ in range(workers)] == ["starting\n"] * workers
+            process.send_signal(signal.SIGHUP)
+            (desk.folder / "go").touch()
+            assert said.readline().startswith("ready: ")
+            assert desk.ask(teller, "/.mtls/caller").status == 200
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 FAILING = """
@@ -499,10 +588,14 @@ def test_what_cannot_start_says_why_and_ends_with_1(make, workers, file, text, s
 
 
 def start(desk: Desk, **environment: str) -> subprocess.CompletedProcess[str]:
-    moved = {"PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{desk.port}", "ASGI_PYTHON": sys.executable}
     return subprocess.run(
-        [desk.folder / "run.sh"], capture_output=True, text=True, timeout=60, check=False, env={**moved, **environment}
-    )
+        [desk.folder / "run.sh"], capture_output=True, text=True, timeout=60, check=False,
+        env={**moved(desk), **environment},
+    )  # fmt: skip
+
+
+def moved(desk: Desk) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "LISTEN": f"127.0.0.1:{desk.port}", "ASGI_PYTHON": sys.executable}
 
 
 def test_a_number_of_workers_that_cannot_be_is_one_clear_line(make):

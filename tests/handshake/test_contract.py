@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +39,8 @@ def lines(report: ContractReport) -> str:
 
 
 @pytest.mark.parametrize(("name", "role"), BUILT_IN)
-def test_a_built_in_template_keeps_the_whole_contract(name: str, role: str) -> None:
+def test_a_built_in_template_keeps_the_whole_contract(name: str, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASGI_PYTHON", sys.executable)
     kind = catalogue.builtin(name, role)
     for group in kind.capabilities.requires:
         require(any(map(which, group)), " or ".join(group))

@@ -10,13 +10,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from mtls import health, outgoing, settings, workers
+from mtls import health, logs, outgoing, settings, workers
 from mtls.connections import Listener, Place, bind
 from mtls.guard import Application, Guard
 from mtls.handshake import Store
@@ -32,19 +31,10 @@ PATIENCE_SECONDS = 5
 UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
-class _Format(logging.Formatter):
-    """Lines that begin with the time and its offset from UTC (ISO 8601)."""
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
-
-
 def main() -> int:
     """Serves until TERM or INT. Exits 1 where the settings, app.py or what lies in tls/ cannot be used."""
-    lines = logging.StreamHandler()
-    lines.setFormatter(_Format("%(asctime)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[lines])
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logs.begin()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it serves: what it loads is new
     try:
         current = settings.load(HERE / "settings.json")
         count = workers.how_many(HERE / "settings.json")
@@ -73,6 +63,7 @@ def _serve(current: settings.Settings, sockets: list[socket.socket], ready: Call
     except UNUSABLE as error:
         print(explain(error), file=sys.stderr)
         return 1
+    logs.assert_own()
     server = _Server(guard, store, sockets, _config(guard.without_connection, current.name), ready)
     try:
         asyncio.run(server.serve())
@@ -112,6 +103,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts the application, and then accepts."""
         await super().startup(sockets=[])
+        logs.assert_own()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._exit)
