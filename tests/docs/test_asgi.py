@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from tests.cli.harness import scaffold
+from tests.cli.harness import in_process as scaffold
 from tests.handshake.asgi_lab import Desk
 from tests.handshake.nginx_lab import Authority, allow, authority, client, context_of, identity, server
 

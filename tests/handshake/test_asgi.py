@@ -182,6 +182,19 @@ def test_other_keys_get_in(desk, ca, key):
     assert desk.ask(client(ca, "teller", key=key), "/caller").status == 200
 
 
+@pytest.mark.parametrize(("version", "resumes"), [("TLSv1_2", True), ("TLSv1_3", False)])
+def test_a_resumed_session_is_judged_like_the_first(desk, teller, mallory, version, resumes):
+    for caller, status in ((teller, 200), (mallory, 403)):
+        context = context_of(caller, desk.root)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+        kept_sessions: list[ssl.SSLSession] = []
+        assert desk.ask(caller, "/scope", context=context, keep=kept_sessions).status == status
+        answer = desk.ask(caller, "/scope", context=context, session=kept_sessions[0] if kept_sessions else None)
+        assert (answer.status, answer.resumed) == (status, resumes)
+        if status == 200:
+            assert len(answer.json["extensions"]["tls"]["client_cert_chain"]) == 2
+
+
 # --- WebSockets ------------------------------------------------------------------------------------------------------
 
 
