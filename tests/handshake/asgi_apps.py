@@ -66,6 +66,13 @@ async def app(scope, receive, send):
         while True:
             await send({"type": "http.response.body", "body": b".", "more_body": True})
             await asyncio.sleep(0.05)
+    elif scope["path"] == "/talk":
+        headers = [(b"content-length", b"10")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"begin", "more_body": True})
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.body", "body": b"- end"})
     elif scope["path"] == "/process":
         await tell(send, {"pid": os.getpid(), "started": STARTED, "name": own_settings().name})
     elif scope["path"].startswith("/ask/"):

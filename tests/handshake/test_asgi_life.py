@@ -48,7 +48,7 @@ from tests.handshake.nginx_lab import (
 from tests.handshake.python_lab import place
 from tests.handshake.revocation_lab import HOUR, Responder, crls, responding
 from tests.handshake.test_asgi import websocket
-from tests.handshake.traffic import connect, get, half_open, kept, read_all
+from tests.handshake.traffic import connect, get, half_open, kept, read_all, read_until
 from tests.requirements import require_command
 
 require_command("python3", "openssl")
@@ -290,6 +290,19 @@ def test_a_revoked_caller_is_refused_and_what_was_judged_before_ends(checking, r
         assert desk.ask(other, "/caller").status == 200
 
 
+def test_an_answer_that_had_begun_before_a_new_crl_is_the_last_of_its_connection(checking, root, ca, teller):
+    desk = checking
+    with desk.running(), connect(desk, teller) as talking:
+        idle = kept(desk, teller)
+        assert status(idle) == 200
+        talking.sendall(b"POST /talk HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+        read_until(talking, b"begin")
+        place(desk.tls / "crl.pem", crl_of(root) + crl_of(ca, client(ca, "teller")))
+        assert idle.sock.recv(1) == b""
+        talking.sendall(b"b")
+        assert read_all(talking) == b"- end"  # all there is
+
+
 def test_without_the_crl_it_would_not_be(checking, root, ca, teller):
     desk = checking.rewrite("tls/policy.json", ('"check_crl": true', '"check_crl": false'))
     place(desk.tls / "crl.pem", crl_of(root) + crl_of(ca, teller))
@@ -428,7 +441,11 @@ def test_who_is_served_is_not_sent_away_for_a_newcomer(make, ca, teller):
     desk = make().rewrite("mtls/connections.py", FEW).rewrite("mtls/guard.py", ("connection.place.most // 2", "99"))
     desk = desk.rewrite("mtls/guard.py", ("> place.most // 2", "> 99"))
     with desk.running(), contextlib.ExitStack() as stack:
-        busy = [stack.enter_context(websocket(desk, teller)) for _ in range(15)]
+        uploading = stack.enter_context(connect(desk, teller))
+        uploading.sendall(b"HEAD /caller HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert uploading.recv(10_000).startswith(b"HTTP/1.1 200 ")
+        uploading.sendall(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\na")
+        busy = [stack.enter_context(websocket(desk, teller)) for _ in range(14)]
         idle = stack.enter_context(contextlib.closing(kept(desk, teller)))
         assert status(idle) == 200
         assert desk.ask(teller, "/caller").status == 200  # the idle one makes room
@@ -440,7 +457,8 @@ def test_who_is_served_is_not_sent_away_for_a_newcomer(make, ca, teller):
             assert one.recv(timeout=20) == identity("teller")
             one.send(str(number))
             assert one.recv(timeout=20) == str(number)
-        busy[0].close()
+        uploading.sendall(b"b")
+        assert read_all(uploading).startswith(b"HTTP/1.1 200 ")
         assert desk.ask(teller, "/caller").status == 200
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ssl
 from collections.abc import Mapping
 from typing import Any, cast
@@ -32,14 +33,21 @@ _ENCODINGS = {0x0C: "utf-8", 0x13: "ascii", 0x16: "ascii", 0x12: "ascii", 0x1E: 
 def describe(connection: ssl.SSLObject, chain: Chain) -> Mapping[str, Any]:
     """The entry `tls` of `extensions`. The chain is the one that was verified, without the root at its end."""
     name, _, _ = connection.cipher() or ("", "", 0)
-    suites = {suite["name"]: suite["id"] & 0xFFFF for suite in connection.context.get_ciphers()}
+    context = cast("Context", connection.context)
     return {
-        "server_cert": cast("Context", connection.context).certificate,
-        "client_cert_chain": tuple(ssl.DER_cert_to_PEM_cert(certificate) for certificate in chain[:-1]),
-        "client_cert_name": distinguished_name(chain[0]),
+        "server_cert": context.certificate,
+        **_of_caller(chain),
         "client_cert_error": None,
         "tls_version": _VERSIONS.get(connection.version() or ""),
-        "cipher_suite": suites.get(name),
+        "cipher_suite": context.suites.get(name),
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def _of_caller(chain: Chain) -> Mapping[str, Any]:
+    return {
+        "client_cert_chain": tuple(ssl.DER_cert_to_PEM_cert(certificate) for certificate in chain[:-1]),
+        "client_cert_name": distinguished_name(chain[0]),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, cast
@@ -20,9 +21,13 @@ _END = "-----END CERTIFICATE-----"
 
 
 class Context(CallerContext):
-    """A server's context that knows the certificate it shows, and tells callers why they are refused."""
+    """A server's context that knows the certificate it shows and the numbers of its cipher suites (RFC 8446 B.4).
+
+    It tells callers why they are refused.
+    """
 
     certificate: str
+    suites: Mapping[str, int]
     sslobject_class: type[ssl.SSLObject]
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *arguments: Any, **how: Any) -> ssl.SSLObject:
@@ -61,4 +66,5 @@ class Store(tls.Store):
         server.sslobject_class = _Handshake
         text = Path(self._folder, "cert.pem").read_text(encoding="ascii")
         server.certificate = text[: text.index(_END) + len(_END)] + "\n"
+        server.suites = {suite["name"]: suite["id"] & 0xFFFF for suite in server.get_ciphers()}
         return material
