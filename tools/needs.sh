@@ -61,6 +61,7 @@ test_needs() {
     need faketime faketime
     need git git
     need haproxy haproxy
+    need mosquitto mosquitto
     # Debian keeps it out of PATH.
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages="$packages postgresql"
     need systemd-analyze systemd

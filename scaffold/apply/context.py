@@ -35,6 +35,7 @@ from scaffold.store.files import Writer
 from scaffold.store.keyring import Keyring
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.observation import Observation
+from scaffold.store.rights import Rights
 from scaffold.store.secrets import Secrets
 from scaffold.store.seen import Seen, first_change
 from scaffold.topology import graph
@@ -87,7 +88,8 @@ class ApplyContext:
     def __post_init__(self) -> None:
         basis, layout = self.basis, self.basis.observed.layout
         self.desired, self.existing, self.observed, self.now = basis.desired, basis.existing, basis.observed, basis.now
-        self.layout, self.writer, self.known = layout, Writer(layout), basis.ledger
+        rights = _rights_by_folder(basis)
+        self.layout, self.writer, self.known = layout, Writer(layout, rights), basis.ledger
         self.record, self.projects = ledger.Recorder(layout, basis.now), projects.Recorder(layout, basis.now)
         self._planned = {one.address: one for authority in self.planned.values() for one in authority.generations}
         self.keyring = Keyring(basis.topology, layout, self.secrets)
@@ -146,7 +148,7 @@ class ApplyContext:
     def write(self, path: str, content: bytes, *, mode: int = files.PUBLIC_FILE, durable: bool = False) -> None:
         """Writes what differs from what is there."""
         found = files.read(self.layout.at(path))
-        if found is None or found.content != content or found.mode != mode:
+        if found is None or found.content != content or found.mode != self.writer.mode_of(path, mode):
             self.writer.write(path, content, mode=mode, durable=durable)
 
     # --- Keys ---
@@ -355,6 +357,12 @@ class ApplyContext:
             number=one.number,
             state=one.state,
         )
+
+
+def _rights_by_folder(basis: Basis) -> Mapping[str, Rights]:
+    """Of the servers and clients that say something of it, as far as this process can see to it."""
+    folders = {one.party.address: one.paths.folder for one in basis.desired.parties}
+    return {folders[address]: rights.as_far_as_may_be() for address, rights in basis.rights.items()}
 
 
 def _all_missing(errors: Sequence[SecretError]) -> SecretError:

@@ -147,7 +147,7 @@ def _examine(
     made = Examined(
         one.asked,
         SeenCertificate(certificate, content),
-        SeenKey(present=True, spki=spki),
+        SeenKey(present=True, spki=spki, mode=one.asked.key_mode),
         spki,
         authorities[one.asked.issuer].issuer,
         Ledger(issued={recorded.fingerprint_sha256: recorded}),
@@ -155,7 +155,7 @@ def _examine(
     )
     if isinstance(behind, Unknown) or not content.endswith(behind) or examine(made) is not None:
         return
-    found = examination(made, behind, files.Found(key, files.SECRET_FILE, 0))
+    found = examination(made, behind, files.Found(key, one.asked.key_mode, 0))
     if found is not None:
         context.examined[str(one.asked.address)] = found
 

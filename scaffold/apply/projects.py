@@ -304,7 +304,7 @@ def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authoriti
     in_use = held and context.observed.exists(one.paths.crl)
     of_cas = trust_files(context.topology, one, authorities, context.basis.brought.roots, crls_in_use=in_use)
     fixed = {path: known(text) for path, text in of_cas.items()}
-    fixed[one.paths.ignore] = ignored(one, (*of_cas, *own, *standing))
+    fixed[one.paths.ignore] = ignored(context.topology, one, (*of_cas, *own, *standing))
     wanted = change.paths if change.work is not Work.FILL else (*fixed, *own)
     # Where nothing is there yet, nothing need be compared.
     write = context.writer.write if change.work is Work.FILL else context.write

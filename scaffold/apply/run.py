@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from scaffold.apply import adopted_leaves, authorities, leaves, projects, staples
+from scaffold.apply import adopted_leaves, authorities, leaves, material, projects, staples
 from scaffold.apply.context import ApplyContext, Progress
 from scaffold.errors import Overtaken, StoreError
 from scaffold.pki.crl import Reason
@@ -68,6 +68,7 @@ def apply(
         return Outcome((), ())
     context.ask(plan.changes)
     _open_brought_keys(context, plan)
+    material.check_owners(context, plan)
     with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):
         _check_unchanged(context, plan)
         _prepare(context)
@@ -162,6 +163,10 @@ def _carry_out(context: ApplyContext, plan: Plan) -> None:
             staples.make(context, parties[change.address.entity])
             context.progress(change)
     projects.make(context, of_parties, parties, settled)
+    for change in of_parties:
+        if change.work is Work.DERIVE:
+            material.derive(context, parties[change.address.entity], change)
+            context.progress(change)
     _remove(context, [change for change in plan.changes if change.work is Work.REMOVE])
     projects.collect_bases(context)
 
@@ -214,7 +219,7 @@ def _remove(context: ApplyContext, changes: Sequence[Change]) -> None:
         entity = change.address.entity
         if change.address.part is Part.PROJECT and entity not in asked:
             context.projects.gone(entity)
-        elif change.address.part is Part.BUNDLE:
+        elif change.address.part in (Part.BUNDLE, Part.FILES):
             context.projects.gone(change.address)
         context.progress(change)
     context.projects.flush()

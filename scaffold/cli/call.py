@@ -50,6 +50,7 @@ def run(
     caller = _caller(project.topology, client)
     called = _called(project.topology, server)
     _check_drawn(project.topology, caller, called)
+    _check_can_call(project, caller)
     succeeded = _ask(project, caller, called) if isinstance(caller, Server) else _run(project, caller, called)
     if not succeeded:
         raise typer.Exit(failures.ERROR)
@@ -58,6 +59,7 @@ def run(
 def _run(project: Project, caller: Client, called: Server) -> bool:
     """Whether the rendered client was answered."""
     from scaffold.cli.running import project_folder, url
+    from scaffold.running.availability import nothing_to_start
     from scaffold.running.services import environment
     from scaffold.running.whereabouts import running
 
@@ -75,8 +77,18 @@ def _run(project: Project, caller: Client, called: Server) -> bool:
             hint = "run `scaffold plan` to see what is missing, `scaffold apply` to make it"
             raise VerifyError(f"{command[0]} cannot be run: {error.strerror}", hint=hint) from error
     if done.returncode == NOT_REACHABLE:
-        typer.echo(f"hint: {_why_nobody_answers(called, there)}", err=True)
+        unstarted = nothing_to_start(called, project.kinds[called.address])
+        typer.echo(f"hint: {unstarted or _why_nobody_answers(called, there)}", err=True)
     return done.returncode == 0
+
+
+def _check_can_call(project: Project, caller: Party) -> None:
+    """Raises VerifyError for one with certificates and nothing that could call with them."""
+    from scaffold.running.availability import nothing_to_start
+
+    kind = project.kinds.get(caller.address)
+    if kind is not None and (reason := nothing_to_start(caller, kind)) is not None:
+        raise VerifyError(reason, hint="its README.md has the call of a program such as curl or openssl s_client")
 
 
 def _why_nobody_answers(called: Server, there: Whereabouts) -> str:

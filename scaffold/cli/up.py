@@ -119,15 +119,29 @@ def _apply(project: Project) -> None:
 
 def _chosen(project: Project, only: Sequence[str]) -> tuple[Server, ...]:
     """The servers that are asked for, in the topology's order; all, where none is. Raises VerifyError, AddressError."""
-    servers = {server.address: server for server in project.topology.servers.values()}
-    if not servers:
+    from scaffold.running.availability import nothing_to_start
+
+    every = {server.address: server for server in project.topology.servers.values()}
+    if not every:
         raise VerifyError(f"{project.topology.name} has no servers to run", hint="add one under `servers:`")
     asked = {project.address(text).entity for text in only}
+    passed_over = {one.address: nothing_to_start(one, project.kinds[one.address]) for one in every.values()}
+    servers = {address: server for address, server in every.items() if passed_over[address] is None}
+    for address, reason in passed_over.items():
+        if reason is not None and address in asked:
+            raise VerifyError(reason, hint="its README.md says how such a program is told of its tls/")
+        if reason is not None and not asked:
+            typer.echo(f"Passed over: {reason}.", err=True)
+    if not servers:
+        raise VerifyError(f"{project.topology.name} has no servers that up could start", hint=_HOW_TO_START)
     for address in asked - servers.keys():
         there = address in graph.addresses(project.topology)
         message = f"{address} is no server, and up runs nothing else" if there else f"there is no {address}"
         raise VerifyError(message, hint=nearest(str(address), map(str, servers)))
     return tuple(server for address, server in servers.items() if not asked or address in asked)
+
+
+_HOW_TO_START = "start your own programs; the README.md of each says how it is told of its tls/"
 
 
 def _can(project: Project, server: Server) -> Capabilities:

@@ -28,6 +28,9 @@ _RENDERING: dict[str, Try] = {
     "allow-list": rendering.guards_what_decides,
     "config-check": rendering.passes_its_config_check,
 }
+_OF_WHAT_RUNS = frozenset({"run-sh", "allow-list", "config-check"})
+"""Of these there is nothing to be checked where nothing is started."""
+
 _SERVING: dict[str, Try] = {
     "ready": serving.becomes_ready,
     "moved": serving.moves,
@@ -56,6 +59,8 @@ def checks_of(kind: Kind) -> dict[str, Try]:
         for mutation in kind.capabilities.mutations
     }
     middle = _SERVING if kind.role == "server" else _CALLING
+    if not kind.capabilities.runs:
+        return {name: attempt for name, attempt in _RENDERING.items() if name not in _OF_WHAT_RUNS}
     return {**_RENDERING, **middle, **_PROBING, **mutations}
 
 

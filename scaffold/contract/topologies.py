@@ -161,6 +161,8 @@ def _declared(kind: Kind) -> Iterator[tuple[str, Entity]]:
         yield f"key-{key}", {"key": key.value, **modern}
     if "pfx" in can.supports:
         yield "pfx", {"pfx": {"password": {"generate": True}}}
+    if "files" in can.supports:
+        yield "files", {"files": {"combined": True, "truststore": True, "names": {"cert.pem": "server.crt"}}}
     if kind.role == "server":
         yield from _declared_of_servers(kind)
     else:
@@ -176,6 +178,8 @@ def _declared_of_servers(kind: Kind) -> Iterator[tuple[str, Entity]]:
         yield "must-staple", {"staple": True, "must_staple": True}
     if can.groups:
         yield "post-quantum", {"post_quantum": True}
+    if "one_leaf" in can.supports:
+        yield "one-leaf", {"client": "same"}
     for feature in ("health", "upstream", "backend", "roles"):
         if feature in can.supports:
             yield feature, {}
@@ -212,7 +216,9 @@ def _strongest(kind: Kind) -> str:
 
 
 def _server(kind: Kind, template: str, listen: str) -> Entity:
-    return {**_party(kind, template), "listen": listen, "names": ["desk.internal", "localhost", "127.0.0.1"]}
+    accepts: Entity = {"accepts": ["issuing"]} if kind.capabilities.decides_by_chain else {}
+    names = ["desk.internal", "localhost", "127.0.0.1"]
+    return {**_party(kind, template), "listen": listen, "names": names, **accepts}
 
 
 def _asks(party: Entity) -> bool:

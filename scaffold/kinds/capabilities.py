@@ -45,6 +45,8 @@ FEATURES = (
     "takes_common_names",
     "csr",
     "roles",
+    "files",
+    "one_leaf",
 )
 """What a kind may support beyond the handshake itself.
 
@@ -61,6 +63,8 @@ does `must_staple` of a server, whatever is checked.
 `takes_common_names`: it takes the common name of a server's certificate for a DNS name, even beside SANs (RFC 9525 6.3
 forbids it): no other server may have the name of one that it calls.
 `roles`: it says of each caller which roles it has there, and so does a gateway towards its upstream.
+`files`: what reads its `tls/` may be any program: `files` of the language says how that is laid out.
+`one_leaf`: it may call with the certificate with which it serves.
 """
 
 ROLES = ("server", "client")
@@ -142,6 +146,10 @@ class Capabilities:
     server's protocol other than HTTP, relative to the template, and `before_tls` what that protocol says before TLS
     begins.
 
+    `decides_by` is what a server lets callers in by: its allow `list`, or the `chain` of their certificates alone.
+    `runs`: whether the project has a run.sh that can be started; one that is for a program of somebody else's has none,
+    nor anything that is said of it (`ready`, a protocol).
+
     `config_check` is a command that judges the configuration in a project's folder without serving, and `mutations` are
     settings that, broken, verify must catch: both are for `templates check`.
     """
@@ -167,6 +175,8 @@ class Capabilities:
     supports: frozenset[str]
     suggested: bool = False
     """Whether `init` and hints name it where a template is to be chosen."""
+    decides_by: str = "list"
+    runs: bool = True
     protocol: str = HTTP
     conversation: str | None = None
     before_tls: tuple[Exchange, ...] = ()
@@ -185,6 +195,11 @@ class Capabilities:
     def scheme(self) -> str:
         """What the URLs of a server begin with: HTTP is spoken over TLS alone here."""
         return "https" if self.protocol == HTTP else self.protocol
+
+    @property
+    def decides_by_chain(self) -> bool:
+        """Whether it lets in whoever has a certificate below what it trusts, and looks at no name."""
+        return self.decides_by == "chain"
 
     @property
     def staples(self) -> bool:
@@ -212,14 +227,17 @@ def parse(block: object, where: str) -> Capabilities:
     role = reader.choice("role", ROLES, None)
     server = role == "server"
     protocol = reader.scheme("protocol", HTTP)
-    sees_issuer_by = reader.choice("sees_issuer_by", ("key", "name", "none"), None if server else "key")
+    runs = reader.truth("runs", otherwise=True)
+    decides_by = reader.choice("decides_by", ("list", "chain"), "list")
+    unsaid = "none" if decides_by == "chain" else None
+    sees_issuer_by = reader.choice("sees_issuer_by", ("key", "name", "none"), unsaid if server else "key")
     check_revocation = reader.members("check_revocation", RevocationCheck, (RevocationCheck.NONE,))
     capabilities = Capabilities(
         summary=reader.text("summary", None),
         role=role,
         requires=reader.commands("requires"),
         environment=reader.variables("environment"),
-        ready=reader.pattern("ready") if server else None,
+        ready=reader.pattern("ready") if server and runs else None,
         tls_library=reader.text("tls_library", None),
         tls_version=reader.texts("tls_version"),
         keys=reader.versions("keys", KeyType),
@@ -232,9 +250,11 @@ def parse(block: object, where: str) -> Capabilities:
         on_unavailable=reader.members("on_unavailable", OnUnavailable, (OnUnavailable.REFUSE,)),
         checks_names=reader.members("checks_names", SanType, (SanType.DNS, SanType.IP)),
         sees_issuer_by=sees_issuer_by,
-        refuses_in=reader.choice("refuses_in", ("tls", protocol), None if server else "tls"),
+        refuses_in=reader.choice("refuses_in", ("tls", protocol), None if server and runs else "tls"),
         supports=frozenset(reader.feature(name) for name in reader.texts("supports")),
         suggested=reader.truth("suggested"),
+        decides_by=decides_by,
+        runs=runs,
         protocol=protocol,
         conversation=reader.text("conversation", None) if server and protocol != HTTP else None,
         before_tls=reader.exchanges("before_tls") if server and protocol != HTTP else (),
@@ -296,11 +316,11 @@ class _Reader:
             raise self._wrong(field, "must be a text" if value is not None else "is missing")
         return value
 
-    def truth(self, field: str) -> bool:
+    def truth(self, field: str, *, otherwise: bool = False) -> bool:
         value = self._take(field)
         if value not in (None, True, False):
             raise self._wrong(field, "must be true or false")
-        return bool(value)
+        return otherwise if value is None else bool(value)
 
     def texts(self, field: str) -> tuple[str, ...]:
         value = self._take(field)

@@ -10,14 +10,16 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from scaffold.errors import Place, TopologyError
-from scaffold.kinds import revocation
+from scaffold.kinds import by_chain, revocation
 from scaffold.kinds.capabilities import Capabilities
 from scaffold.kinds.catalogue import Kind, builtin, builtin_speaking
 from scaffold.kinds.variables import VariableError, merged
+from scaffold.settings import material
 from scaffold.settings.peers import anchors, callee_issuers, server_name
 from scaffold.settings.subjects import rfc2253, stated_subjects
 from scaffold.topology import graph
 from scaffold.topology.address import Address
+from scaffold.topology.messages import nearest
 from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import (
     Client,
@@ -69,12 +71,15 @@ def _checks(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Iterator[Not
     for caller, callee in graph.edges(t):
         yield _check_edge(t, caller, callee, kinds)
     yield from _check_names(t, kinds)
+    for server in t.servers.values():
+        if kinds[server.address].capabilities.decides_by_chain:
+            yield by_chain.check(t, server, kinds[server.address])
 
 
 def without_unusable_defaults(t: Topology, kinds: Mapping[Address, Kind]) -> Topology:
-    """`t` without the PFX bundles that servers and clients inherit from `defaults` and that their kinds cannot read.
+    """`t` without what servers and clients inherit from `defaults` and their kinds have no use for: `pfx` and `files`.
 
-    A bundle that an entity asks for itself stays, for `check` to refuse. What guards, such as `check_revocation`, is
+    What an entity asks for itself stays, for `check` to refuse. What guards, such as `check_revocation`, is
     never dropped: an entity declines that in its own words.
     """
     servers = {name: _without_unusable_default(t, server, kinds) for name, server in t.servers.items()}
@@ -90,10 +95,14 @@ _ServerOrClient = TypeVar("_ServerOrClient", Server, Client)
 
 
 def _without_unusable_default(t: Topology, party: _ServerOrClient, kinds: Mapping[Address, Kind]) -> _ServerOrClient:
-    if party.pfx is None or (*_path(party), "pfx") in t.places:
-        return party
     kind = kinds.get(party.address)
-    return party if kind is None or "pfx" in kind.capabilities.supports else replace(party, pfx=None)
+    if kind is None:
+        return party
+    can = kind.capabilities.supports
+    path: tuple[str, str] = _path(party)
+    pfx = None if "pfx" not in can and (*path, "pfx") not in t.places else party.pfx
+    files = None if "files" not in can and (*path, "files") not in t.places else party.files
+    return party if (pfx, files) == (party.pfx, party.files) else replace(party, pfx=pfx, files=files)
 
 
 def _passwords_in_the_environment(t: Topology) -> tuple[str, ...]:
@@ -117,10 +126,14 @@ def _check_party(t: Topology, party: Party, kind: Kind, passwords: tuple[str, ..
             yield from _post_quantum(t, party, kind)
     elif party.pfx and "pfx" not in kind.capabilities.supports:
         raise _lacks(t, party, "pfx", kind, "reads no PFX bundle")
+    if party.files is not None:
+        _check_files(t, party, kind)
     if party.csr is not None and "csr" not in kind.capabilities.supports:
         raise _lacks(t, party, "csr", kind, "needs the private key, and of a request there is none here")
     if party.has_issued:
         yield from uses_key(t, party, kind, party.key, "key")
+    if party.has_second and party.calling_key is not party.key:
+        yield from uses_key(t, party, kind, party.calling_key, "client", "key")
 
 
 def uses_key(t: Topology, party: Party, kind: Kind, key: KeyType, *field: str) -> Iterator[Note]:
@@ -161,6 +174,11 @@ def _check_choices(t: Topology, party: Party, kind: Kind) -> None:
 
 
 def _check_features(t: Topology, server: Server, kind: Kind) -> None:
+    if server.one_leaf and "one_leaf" not in kind.capabilities.supports:
+        raise _refusal(t, server, "client", kind, "calls with a second certificate, never with its own", None)
+    if server.accepts and not kind.capabilities.decides_by_chain:
+        problem = "lets in those alone who are listed under `calls`"
+        raise _refusal(t, server, "accepts", kind, problem, "list them under their `calls`, and leave accepts out")
     asked = {
         "health": (server.health, "has no health port"),
         "upstream": (server.upstream, "forwards to no upstream"),
@@ -195,6 +213,26 @@ def _forwards(forward: Forward, can: Capabilities) -> bool:
     return forward in can.forward
 
 
+def _check_files(t: Topology, party: Party, kind: Kind) -> None:
+    if "files" not in kind.capabilities.supports:
+        raise _refusal(t, party, "files", kind, "says itself what its files are called and who may read them", None)
+    for field, name in material.without_ground(party):
+        message = f"{party.address}: there is no {name} that files.{field} could be for"
+        place = t.place(*_path(party), "files", field)
+        raise TopologyError(message, place=place, hint=f"there are {', '.join(material.standing(t, party))}")
+    standing = material.standing(t, party)
+    for name, other in (party.files.names if party.files is not None else {}).items():
+        place = t.place(*_path(party), "files", "names")
+        if name not in standing:
+            message = f"{party.address}: there is no {name} in its tls/ that could have another name"
+            raise TopologyError(
+                message, place=place, hint=nearest(name, standing) or f"there are {', '.join(standing)}"
+            )
+        if material.is_taken(other):
+            message = f"{party.address}: {other} is what scaffold calls a file of its own"
+            raise TopologyError(message, place=place, hint="take another name")
+
+
 def _post_quantum(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
     group = "X25519MLKEM768"
     needed = kind.capabilities.groups.get(group)
@@ -211,10 +249,10 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addre
         _check_protocol(t, caller, calling, callee, called)
     if callee.name in caller.roles:
         _check_roles(t, caller, callee, kinds)
-    yield from _takes(t, callee, called, caller)
+    yield from _takes(t, callee, called, caller, caller.calling_key, caller.calling_issuer)
     if calling is not None:
         if callee.issued_here:  # what is from elsewhere is read before it is judged
-            yield from _takes(t, caller, calling, callee)
+            yield from _takes(t, caller, calling, callee, callee.key, callee.issuer)
         _check_callee_name(t, caller, calling, callee)
         _check_no_namesake(t, caller, calling, callee)
         _check_fault_is_seen(t, callee, caller, calling)
@@ -233,7 +271,8 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addre
 
 def _check_protocol(t: Topology, caller: Party, calling: Kind, callee: Server, called: Kind) -> None:
     spoken, asked = calling.capabilities.protocol, called.capabilities.protocol
-    if spoken != asked:
+    known = calling.capabilities.runs and called.capabilities.runs
+    if known and spoken != asked:
         fitting = builtin_speaking(asked, "client")
         raise TopologyError(
             f'{caller.address} (template "{calling.name}") speaks {spoken}, and {callee.address} '
@@ -342,14 +381,15 @@ def _one_of_types(kind: Kind) -> str:
     return " or ".join(sorted(each.upper() for each in kind.capabilities.checks_names))
 
 
-def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party) -> Iterator[Note]:
-    keys = (peer.key, *(ca.key for ca in graph.chain(t, peer.issuer)))
+def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party, own: KeyType, issuer: str) -> Iterator[Note]:
+    """`own` and `issuer` are those of the certificate that the peer shows."""
+    keys = (own, *(ca.key for ca in graph.chain(t, issuer)))
     if all(_is_taken_everywhere(kind, key) for key in keys):
         return
-    leaf = ((peer.key, f"{peer.address}’s {peer.key} key", (*_path(peer), "key")),) if peer.has_issued else ()
+    leaf = ((own, f"{peer.address}’s {own} key", (*_path(peer), "key")),) if peer.has_issued else ()
     chain = (
         (ca.key, f"the {ca.key} key of {ca.address}, which is above {peer.address}", ("cas", ca.name, "key"))
-        for ca in graph.chain(t, peer.issuer)
+        for ca in graph.chain(t, issuer)
         if not ca.existing
     )
     for key, words, path in (*leaf, *chain):
@@ -377,9 +417,10 @@ def _is_taken_everywhere(kind: Kind, key: KeyType) -> bool:
 def _refuse_tls12(t: Topology, caller: Party, callee: Server, kind: Kind) -> None:
     for party in (caller, callee):
         shows_ours = party.issued_here if party is callee else party.has_issued
-        if party.key in kind.capabilities.tls12_refuses and shows_ours:
+        key = party.key if party is callee else party.calling_key
+        if key in kind.capabilities.tls12_refuses and shows_ours:
             raise TopologyError(
-                f'{party.address} has a {party.key} key, which template "{kind.name}" refuses in TLS 1.2 '
+                f'{party.address} has a {key} key, which template "{kind.name}" refuses in TLS 1.2 '
                 f"({caller.address} calls {callee.address})",
                 place=t.place(*_path(party), "key"),
                 hint='take "tls: modern" on one of the two, or an ec-p384 key',
@@ -391,10 +432,15 @@ def _check_names(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Iterato
 
     Where it sees no issuer, one CA must be the only one below that root that issues leaves.
     """
-    by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by != "key"]
+    by_name = [server for server in t.servers.values() if _knows_names_alone(kinds[server.address].capabilities)]
     bearers = _bearers(t) if by_name else {}
     for server in by_name:
         yield _check_callers_names(t, server, kinds[server.address], bearers)
+
+
+def _knows_names_alone(can: Capabilities) -> bool:
+    """Whether it tells callers apart, and not by the key that signed for them."""
+    return can.sees_issuer_by != "key" and not can.decides_by_chain
 
 
 def _check_callers_names(
@@ -407,27 +453,27 @@ def _check_callers_names(
     for caller in callers:
         _check_visible(t, server, kind, caller)
         for printed in _printed(caller):
-            _check_no_double(t, server, kind, bearers[caller.issuer, printed])
+            _check_no_double(t, server, kind, bearers[caller.calling_issuer, printed])
 
 
 def _bearers(t: Topology) -> dict[tuple[str, str], list[Party]]:
     """All that have a client's certificate, by issuer and by each way in which their subject may be printed."""
     bearers: dict[tuple[str, str], list[Party]] = {}
     for party in graph.parties(t):
-        if isinstance(party, Client) or party.calls:
+        if graph.has_client_leaf(party):
             for printed in _printed(party):
-                bearers.setdefault((party.issuer, printed), []).append(party)
+                bearers.setdefault((party.calling_issuer, printed), []).append(party)
     return bearers
 
 
 def _printed(caller: Party) -> Iterator[str]:
     """The subject of a caller's certificate, in each way in which it may be printed; nothing where it is not known."""
-    stated = (rfc2253(caller.subject),) if caller.has_issued else stated_subjects(caller.identity)
+    stated = (rfc2253(caller.calling_subject),) if caller.has_issued else stated_subjects(caller.identity)
     return (each for each in stated if each is not None)
 
 
 def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[Party]) -> None:
-    issuers = (*server.trusts, *(caller.issuer for caller in callers))
+    issuers = (*server.trusts, *(caller.calling_issuer for caller in callers))
     roots = list(dict.fromkeys(graph.root_of(t, issuer).name for issuer in issuers))
     if len(roots) > 1:
         raise TopologyError(
@@ -455,7 +501,7 @@ def _any_of(names: Sequence[str]) -> str:
 def _check_one_issuer(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
     """A leaf of any other CA below the trusted root would pass for a caller's, if it has the same subject."""
     (root,) = {graph.root_of(t, name).name for name in server.trusts or (server.issuer,)}
-    issuing = [name for name in _issuing(t) if graph.root_of(t, name).name == root]
+    issuing = [name for name in graph.issuing_cas(t) if graph.root_of(t, name).name == root]
     if len(issuing) > 1:
         raise TopologyError(
             f'{server.address}: template "{kind.name}" sees no issuer of a certificate, and several CAs issue '
@@ -467,13 +513,6 @@ def _check_one_issuer(t: Topology, server: Server, kind: Kind) -> Iterator[Note]
     if t.cas[root].existing is not None:
         said = f"sees no issuer: whichever CA {t.cas[root].address} or its root lets issue can get anybody in"
         yield Note(server.address, said)
-
-
-def _issuing(t: Topology) -> tuple[str, ...]:
-    """The CAs that issue to a server or a client, and those that nothing but leaves can be below."""
-    by_entities = {party.issuer for party in graph.parties(t)}
-    above_others = {ca.issuer for ca in t.cas.values()}
-    return tuple(name for name in t.cas if name in by_entities or name not in above_others)
 
 
 def _check_visible(t: Topology, server: Server, kind: Kind, caller: Party) -> None:
@@ -500,7 +539,7 @@ def _check_no_double(t: Topology, server: Server, kind: Kind, bearers: Sequence[
 
 
 def _subject(party: Party) -> tuple[str, ...]:
-    subject = party.subject
+    subject = party.calling_subject
     values = (
         subject.common_name,
         subject.organization,

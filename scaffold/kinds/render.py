@@ -296,6 +296,7 @@ _SCAFFOLDS_OWN = frozenset(
     for name in (
         *("cert.pem", "key.pem", "ca.pem", "intermediates.pem", "crl.pem", "staple.der"),
         *("bundle.pfx", "pfx-password", "client-cert.pem", "client-key.pem", "client-ca.pem"),
+        *("combined.pem", "client-combined.pem", "truststore.p12", "client-truststore.p12"),
         ".gitignore",
     )
 )

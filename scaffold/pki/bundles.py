@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from scaffold.errors import PkiError, Unreadable, WrongPassword
 from scaffold.pki.der import BIT_STRING, SEQUENCE, Element, elements
 from scaffold.pki.keys import PrivateKey, key_type
+from scaffold.pki.names import rfc2253
 
 # Some readers refuse more than 300,000 iterations of one derivation; a bundle needs two: key and certificates.
 _PFX_ROUNDS: Final = 100_000
@@ -231,6 +232,16 @@ def _legacy(password: bytes) -> serialization.KeySerializationEncryption:
         .hmac_hash(hashes.SHA1())  # noqa: S303 - that is what "legacy" asks for
         .build(password)
     )
+
+
+TRUST_STORE_PASSWORD: Final = b"changeit"
+"""Java's own, for what holds no secret."""
+
+
+def trust_store(certificates: Sequence[x509.Certificate]) -> bytes:
+    """A PKCS#12 file of trusted certificates, which is a trust store to Java by its trusted-key attribute."""
+    trusted = [pkcs12.PKCS12Certificate(one, rfc2253(one.subject).encode()) for one in certificates]
+    return pkcs12.serialize_java_truststore(trusted, _modern(TRUST_STORE_PASSWORD))
 
 
 def open_pfx(data: bytes, password: bytes | None) -> Opened:

@@ -5,6 +5,7 @@ ca        CA:TRUE, pathLen   keyCertSign, cRLSign           none          name c
 server    CA:FALSE           digitalSignature (RSA: and     serverAuth    DNS, IP, email, identity URI
                              keyEncipherment)
 client    CA:FALSE           digitalSignature               clientAuth    DNS, IP, email, identity URI
+both      CA:FALSE           as of a server                 both          as of a server
 ocsp      CA:FALSE           digitalSignature               OCSPSigning   none
 """
 
@@ -125,6 +126,8 @@ class CertificateProfile:
     ca_url: str | None = None
     must_staple: bool = False
     fault: Fault | None = None
+    calls_too: bool = False
+    """Of a server's: it calls with the same certificate, which is for both purposes."""
 
 
 # --- From the topology ---------------------------------------------------------------------------------------------
@@ -155,7 +158,7 @@ def _subject_of(ca: Ca, number: int) -> Subject:
 
 
 def for_server(t: Topology, server: Server, issued_by: int = FIRST) -> CertificateProfile:
-    """The profile of the certificate that a server shows to its callers: serverAuth alone."""
+    """The profile of the certificate that a server shows to its callers: serverAuth alone, unless it is for both."""
     crl_url, ocsp_url, ca_url = _pointers_of(t, server.issuer, issued_by)
     return CertificateProfile(
         subject=server.subject,
@@ -166,6 +169,7 @@ def for_server(t: Topology, server: Server, issued_by: int = FIRST) -> Certifica
         ca_url=ca_url,
         must_staple=server.must_staple,
         fault=server.fault,
+        calls_too=server.one_leaf,
     )
 
 
@@ -175,16 +179,22 @@ def for_client_side(t: Topology, party: Party, issued_by: int = FIRST) -> Certif
     A server's second certificate carries its identity and none of its host names, and never its fault.
     """
     is_server = isinstance(party, Server)
-    crl_url, ocsp_url, ca_url = _pointers_of(t, party.issuer, issued_by)
+    crl_url, ocsp_url, ca_url = _pointers_of(t, party.calling_issuer, issued_by)
     return CertificateProfile(
-        subject=party.subject,
+        subject=party.calling_subject,
         role="client",
-        sans=(*(() if is_server else party.names), *identity_names(party.identity)),
+        sans=(*_names_of_caller(party), *identity_names(party.identity)),
         crl_url=crl_url,
         ocsp_url=ocsp_url,
         ca_url=ca_url,
         fault=None if is_server else party.fault,
     )
+
+
+def _names_of_caller(party: Party) -> tuple[San, ...]:
+    if isinstance(party, Server):
+        return party.calling.names if party.calling is not None else ()
+    return party.names
 
 
 def identity_names(identity: str) -> tuple[San, ...]:
@@ -351,7 +361,7 @@ def _of_leaf(says: CertificateProfile, key: PublicKey) -> list[x509.Extension[x5
     found = [basic_constraints(False, None), _RSA_SERVER_KEY_USAGE if is_rsa_server else _LEAF_KEY_USAGE]
     if says.fault is not Fault.NO_EKU:
         # RFC 5280 4.2.1.12: exactly one purpose, so that a server's certificate never serves as a client's.
-        found.append(_extended_key_usage(says.role))
+        found.append(_BOTH_PURPOSES if says.calls_too else _extended_key_usage(says.role))
     if says.sans:
         # RFC 5280 4.2.1.6: not critical, since the subject is never empty.
         found.append(_extension(x509.SubjectAlternativeName([general_name(san) for san in says.sans])))
@@ -403,6 +413,9 @@ _UNKNOWN: Final = _extension(
 def basic_constraints(ca: bool, path_length: int | None) -> x509.Extension[x509.ExtensionType]:
     """RFC 5280 4.2.1.9: whether the subject may issue, and how many CAs may stand below it."""
     return _extension(x509.BasicConstraints(ca, path_length), critical=True)
+
+
+_BOTH_PURPOSES: Final = _extension(x509.ExtendedKeyUsage([_EKU["server"], _EKU["client"]]))
 
 
 @functools.lru_cache(maxsize=8)

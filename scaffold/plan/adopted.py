@@ -318,10 +318,11 @@ def refuse_invalid(t: Topology, adopted: Mapping[str, ExistingCa], changes: Iter
 def _below_invalid(
     t: Topology, adopted: Mapping[str, ExistingCa], changes: Iterable[Change], now: datetime
 ) -> Iterator[TopologyError]:
-    issuers = {party.address: party.issuer for party in graph.parties(t)}
-    issuers.update({ca.address: ca.issuer for ca in t.cas.values() if ca.issuer is not None})
+    issuers = {party.address.with_part(Part.CERTIFICATE): party.issuer for party in graph.parties(t)}
+    issuers.update({each.address.with_part(Part.CLIENT_CERTIFICATE): each.calling_issuer for each in graph.parties(t)})
+    of_cas = {ca.address: ca.issuer for ca in t.cas.values() if ca.issuer is not None}
     for change in changes:
-        issuer = issuers.get(change.address.entity)
+        issuer = issuers.get(change.address) or of_cas.get(change.address.entity)
         if change.work not in _ISSUES or issuer is None:
             continue
         top = graph.root_of(t, issuer)
@@ -361,7 +362,7 @@ _ISSUES: Final = frozenset({Work.NEW_KEY, Work.ISSUE})
 
 def _issued_below(one: Adoption, ca: Ca) -> Iterator[Party]:
     for party in graph.parties(one.t):
-        if party.has_issued and graph.root_of(one.t, party.issuer).name == ca.name:
+        if party.has_issued and any(graph.root_of(one.t, name).name == ca.name for name in graph.issuers(one.t, party)):
             yield party
 
 

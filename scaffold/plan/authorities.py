@@ -208,6 +208,15 @@ class Authorities(Mapping[str, Authority]):
             anchor = generation.anchor
             yield anchor if isinstance(anchor, Unknown) else (anchor,)
 
+    def own_pem(self, names: Iterable[str]) -> bytes | Unknown:
+        """The certificates of several CAs themselves."""
+        return self._pem("own", names, self._own)
+
+    def _own(self, name: str) -> Iterator[tuple[x509.Certificate, ...] | Unknown]:
+        for generation in self._known[name].trusted:
+            certificate = generation.certificate
+            yield certificate if isinstance(certificate, Unknown) else (certificate,)
+
     def _pem(
         self,
         what: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from scaffold.issuers.port import Mounted
 from scaffold.pki import profiles
 from scaffold.pki.profiles import VERBATIM, CertificateProfile, Latitude
 from scaffold.store.layout import CaPaths, CertificatePaths, PartyPaths, ca_paths, party_paths
+from scaffold.store.rights import SECRET_FILE
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import FIRST, ONE_EACH, Generations, GenerationState
@@ -71,6 +72,8 @@ class IssuedCertificate(_Certificate):
     fault: Fault | None = None
     latitude: Latitude = VERBATIM
     on_request: bool = False
+    key_mode: int = SECRET_FILE
+    """The rights of the file of its key."""
 
     @property
     def ca(self) -> str:
@@ -85,6 +88,7 @@ class AdoptedCertificate:
     address: Address
     paths: CertificatePaths
     existing: ExistingLeaf
+    key_mode: int = SECRET_FILE
 
 
 DesiredCertificate = RootCertificate | IssuedCertificate
@@ -190,7 +194,8 @@ def desire(t: Topology, issuers: Mounted = MappingProxyType({}), generations: Ge
     """
     longest: dict[str, timedelta] = {}
     for party in (party for party in graph.parties(t) if party.has_issued):
-        longest[party.issuer] = max(party.lifetime, longest.get(party.issuer, timedelta()))
+        for name in graph.issuers(t, party):
+            longest[name] = max(party.lifetime, longest.get(name, timedelta()))
     issuing = {name: generations.issuing(name) for name in t.cas}
     return Desired(
         t,
@@ -199,7 +204,7 @@ def desire(t: Topology, issuers: Mounted = MappingProxyType({}), generations: Ge
             for ca in graph.issuing_order(t)
             for one in _generations(t, ca, longest.get(ca.name, timedelta()), issuers, generations)
         ),
-        parties=tuple(_party(t, party, issuers, issuing.get(party.issuer, FIRST)) for party in _own_parties(t)),
+        parties=tuple(_party(t, party, issuers, issuing) for party in _own_parties(t)),
     )
 
 
@@ -243,12 +248,13 @@ def _window_of_ca(ca: Ca, longest_leaf: timedelta) -> timedelta:
     return max(ca.renew_before.of(ca.lifetime), need)
 
 
-def _party(t: Topology, party: Party, issuers: Mounted, issued_by: int) -> DesiredParty:
-    is_server = isinstance(party, Server)
+def _party(t: Topology, party: Party, issuers: Mounted, issuing: Mapping[str, int]) -> DesiredParty:
+    """`issuing` is the generation of each CA that issues."""
     paths, latitude = party_paths(party.address.role, party.name), _latitude(issuers, party.issuer)
+    issued_by, second_by = issuing.get(party.issuer, FIRST), issuing.get(party.calling_issuer, FIRST)
     address = party.address.with_part(Part.CERTIFICATE)
     own = (
-        AdoptedCertificate(address, paths.own, party.existing)
+        AdoptedCertificate(address, paths.own, party.existing, _key_mode(party))
         if party.existing is not None
         else _leaf(
             party,
@@ -256,6 +262,8 @@ def _party(t: Topology, party: Party, issuers: Mounted, issued_by: int) -> Desir
             profile_shown(t, party, issued_by),
             paths.own,
             latitude,
+            party.issuer,
+            party.key,
             party.fault,
         )
     )
@@ -263,11 +271,13 @@ def _party(t: Topology, party: Party, issuers: Mounted, issued_by: int) -> Desir
         _leaf(
             party,
             party.address.with_part(Part.CLIENT_CERTIFICATE),
-            profiles.for_client_side(t, party, issued_by),
+            profiles.for_client_side(t, party, second_by),
             paths.client_side,
-            latitude,
+            _latitude(issuers, party.calling_issuer),
+            party.calling_issuer,
+            party.calling_key,
         )
-        if is_server and party.calls
+        if party.has_second
         else None
     )
     return DesiredParty(party, paths, own, second)
@@ -286,8 +296,26 @@ def _leaf(
     profile: CertificateProfile,
     paths: CertificatePaths,
     latitude: Latitude,
+    issuer: str,
+    key: KeyType,
     fault: Fault | None = None,
 ) -> IssuedCertificate:
-    window, key, issuer = party.renew_before.of(party.lifetime), party.key, party.issuer
+    window = party.renew_before.of(party.lifetime)
     on_request = party.csr is not None
-    return IssuedCertificate(address, profile, key, party.lifetime, window, paths, issuer, fault, latitude, on_request)
+    return IssuedCertificate(
+        address,
+        profile,
+        key,
+        party.lifetime,
+        window,
+        paths,
+        issuer,
+        fault,
+        latitude,
+        on_request,
+        _key_mode(party),
+    )
+
+
+def _key_mode(party: Party) -> int:
+    return SECRET_FILE if party.files is None or party.files.mode is None else party.files.mode

@@ -22,8 +22,10 @@ from scaffold.plan import (
     bundle_files,
     checks,
     compared_projects,
+    former_callers,
     former_cas,
     former_holders,
+    material,
     removal,
     revocations,
     rights,
@@ -52,6 +54,7 @@ from scaffold.plan.standing_projects import Compared
 from scaffold.plan.traces import has_left_traces
 from scaffold.plan.trust_files import Project, ignored, trust_files
 from scaffold.plan.unknown import Unknown
+from scaffold.settings.material import derived
 from scaffold.settings.peers import looked_up_issuers, needs_crls
 from scaffold.store import gitignore
 from scaffold.store.examined import Remembered
@@ -61,6 +64,7 @@ from scaffold.store.files import SECRET_FILE
 from scaffold.store.layout import FOLDERS
 from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation, SeenCertificate, SeenCrl, SeenKey
+from scaffold.store.rights import USUAL, Rights, RightsByAddress
 from scaffold.store.seen import SeenFolder
 from scaffold.topology.address import Address, Part
 from scaffold.topology.faults import OWN_CHAIN
@@ -94,6 +98,7 @@ def diff(
     hold_pending: bool = False,
     remembered: Remembered | None = None,
     brought: Brought = NOTHING_BROUGHT,
+    rights: RightsByAddress = MappingProxyType({}),
 ) -> Difference:
     """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
 
@@ -104,6 +109,7 @@ def diff(
     with what fits them.
     `remembered`: what need not be examined again; it changes no answer.
     `brought`: the certificates that are issued elsewhere; one with a problem stays as it stands.
+    `rights`: whose the files of servers and clients are, where they say so.
     `intents` are taken as if the ledger said so already: what follows from them is found like any other difference.
     Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
     that cannot be, TopologyError for CAs that would issue and have ended.
@@ -126,6 +132,7 @@ def diff(
         hold_pending,
         memo,
         brought,
+        rights,
     )
     work.run()
     authorities = Authorities.of(desired.topology, work.generations.values())
@@ -147,6 +154,7 @@ class _Diff:
     hold_pending: bool
     memo: Memo
     brought: Brought
+    rights: RightsByAddress
     generations: dict[Address, Generation] = field(default_factory=dict)
     """Of each CA, as it will be."""
     issuing: dict[str, Address] = field(default_factory=dict)
@@ -198,6 +206,7 @@ class _Diff:
         """Raises TopologyError where what was issued before would pass for what is issued today."""
         if all(kind.capabilities.sees_issuer_by == "key" for kind in self.kinds.values()) and not self._has_new_key():
             return
+        raise_all(former_callers.check(self.desired.topology, self.kinds, self.ledger, self.now))
         former_holders.check(self.desired, self.kinds, self.generations, self.ledger, self.now)
         former = former_cas.look(self.desired.topology, self.generations, self.left, self.ledger, self.now)
         raise_all(former.errors(self.kinds))
@@ -211,7 +220,13 @@ class _Diff:
         open_folders = ("", *FOLDERS.values(), *(one.paths.folder for one in parties))
         secret_folders = (*(one.paths.folder for one in cas), *(one.paths.tls for one in parties))
         keys_ = (*(one.paths.key for one in cas), *(one.paths.own.key for one in parties))
-        return rights.notes(open_folders, (*secret_folders, *keys_), self.observed)
+        for one in parties:
+            yield from material.notes(one, self.observed, self._rights(one))
+        given = {one.paths.folder: self._rights(one).owner for one in parties if self._rights(one).owner is not None}
+        yield from rights.notes(open_folders, (*secret_folders, *keys_), self.observed, given)
+
+    def _rights(self, one: DesiredParty) -> Rights:
+        return self.rights.get(one.party.address, USUAL)
 
     # --- CAs ---
 
@@ -418,6 +433,7 @@ class _Diff:
     def _party(self, one: DesiredParty, settled: Authorities) -> None:
         self.observed.look_at(one.paths.folder)
         self.observed.check_folder(one.paths.tls)
+        before = len(self.changes)
         reissued = self._own(one, settled)
         if one.client_side is not None:
             self._leaf(one.client_side, settled)
@@ -436,6 +452,26 @@ class _Diff:
         self._trust(one, kind, settled, found)
         self.changes.extend(found.changes)
         self.notes.extend(found.notes)
+        self._derived(one, self.changes[before:])
+
+    def _derived(self, one: DesiredParty, changes: Sequence[Change]) -> None:
+        """Compares what is made of other files in `tls/`, which `changes` change."""
+        if one.party.files is None:
+            return
+        own = [change for change in changes if change.work is not Work.RENDER]
+        changing = {path for change in own for path in change.paths}
+        found = material.compare(self.desired.topology, one, self.observed, changing, self._rights(one))
+        if not found.reasons:
+            return
+        made_before = self.observed.records.of(one.party.address.with_part(Part.FILES)).files
+        is_new = not made_before and bool(derived(self.desired.topology, one.party))
+        lasting = (change for change in own if change.action is not Action.RENEW and not change.can_wait)
+        can_wait = found.following == found.reasons.keys() and not any(
+            one.paths.is_in_tls(path) for change in lasting for path in change.paths
+        )
+        reasons = tuple(found.reasons.values())
+        verdict = Verdict(Action.CREATE if is_new else Action.UPDATE, Work.DERIVE, reasons, can_wait=can_wait)
+        self._change(one.party.address.with_part(Part.FILES), verdict, tuple(found.reasons))
 
     def _own(self, one: DesiredParty, settled: Authorities) -> bool:
         """Compares the first of its certificates; whether it becomes another."""
@@ -500,7 +536,7 @@ class _Diff:
 
     def _around_leaf(self, asked: IssuedCertificate, one: Examined, settled: Authorities) -> Verdict | None:
         """What stands around a leaf that stays: its intermediates, the rights of its key."""
-        reasons = list(_rights(asked.paths.key, one.key))
+        reasons = list(_rights(asked.paths.key, one.key, asked.key_mode))
         behind = settled.sent_pem(asked.issuer)
         if asked.fault in OWN_CHAIN:
             pass  # what is sent along is where its fault lies
@@ -545,19 +581,20 @@ class _Diff:
         crls_in_use = found.held and self.observed.exists(one.paths.crl)
         fixed = trust_files(self.desired.topology, one, settled, self.brought.roots, crls_in_use=crls_in_use)
         if found.rendered_tls is not None:
-            fixed[one.paths.ignore] = ignored(one, (*fixed, *found.rendered_tls))
+            fixed[one.paths.ignore] = ignored(self.desired.topology, one, (*fixed, *found.rendered_tls))
         findings: dict[str, Finding] = {}
         for path, text in fixed.items():
             finding = self._fixed(one, path, text, settled)
             if finding is not None:
                 findings[path] = finding
         secret_files = (one.paths.bundle, one.paths.bundle_password) if one.party.pfx is not None else ()
-        needed = (*fixed, *((one.paths.staple,) if staples.has_staple(one, kind) else ()))
+        made = (f"{one.paths.tls}/{file.name}" for file in derived(self.desired.topology, one.party))
+        needed = (*fixed, *((one.paths.staple,) if staples.has_staple(one, kind) else ()), *made)
         stale = () if found.held else removal.stale_trust(one, needed, found.rendered_tls, self.observed)
         others = (
             *found.tls.items(),
-            *rights.of_files(secret_files, self.observed),
-            *rights.of_folder(one.paths.tls, self.observed),
+            *rights.of_files(secret_files, self.observed, self._rights(one)),
+            *rights.of_folder(one.paths.tls, self.observed, self._rights(one)),
             *stale,
         )
         findings.update((path, Finding(reason)) for path, reason in others)
@@ -707,7 +744,7 @@ def _of_source(one: AdoptedCertificate, source: BroughtLeaf, there: SeenCertific
     if there.content != source.content:
         later = certificate.not_valid_after_utc > there.certificate.not_valid_after_utc
         return Verdict(Action.RENEW if later else Action.UPDATE, Work.TAKE_OVER, (reason,), due=True)
-    open_to_others = tuple(_rights(one.paths.key, key))
+    open_to_others = tuple(_rights(one.paths.key, key, one.key_mode))
     return Verdict(Action.UPDATE, Work.TAKE_OVER, open_to_others) if open_to_others else None
 
 
@@ -785,6 +822,6 @@ def _encryption(one: DesiredCa, key: SeenKey) -> Reason:
     return Reason(ReasonCode.KEY_NOT_ENCRYPTED, one.paths.key)
 
 
-def _rights(path: str, key: SeenKey) -> Iterator[Reason]:
-    if key.present and key.mode != SECRET_FILE:
-        yield Reason(ReasonCode.RIGHTS, path, f"{key.mode:04o}", f"{SECRET_FILE:04o}")
+def _rights(path: str, key: SeenKey, wanted: int = SECRET_FILE) -> Iterator[Reason]:
+    if key.present and key.mode != wanted:
+        yield Reason(ReasonCode.RIGHTS, path, f"{key.mode:04o}", f"{wanted:04o}")

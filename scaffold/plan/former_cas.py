@@ -78,7 +78,8 @@ class FormerCas:
         """The servers that see no issuer's key, and check no revocation."""
         for server in self.topology.servers.values() if self.known else ():
             kind = kinds[server.address]
-            if kind.capabilities.sees_issuer_by != "key" and not _refuses(server):
+            can = kind.capabilities
+            if can.sees_issuer_by != "key" and not can.decides_by_chain and not _refuses(server):
                 yield server, kind
 
     def _believed(self) -> Iterator[Note]:
@@ -118,7 +119,7 @@ class FormerCas:
         """The CAs in the chains of all that call a server."""
         t = self.topology
         callers = graph.callers(t, server.name)
-        return tuple({ca.name: ca for caller in callers for ca in graph.chain(t, caller.issuer)}.values())
+        return tuple({ca.name: ca for caller in callers for ca in graph.chain(t, caller.calling_issuer)}.values())
 
     def _of(self, ca: str) -> Iterator[Generation]:
         return (one for one in self.generations.values() if one.ca == ca)

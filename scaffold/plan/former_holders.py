@@ -35,7 +35,7 @@ def check(
     `generations` are the CAs as they will be: a server sees the name of an issuer, and not what the topology calls it.
     """
     t = desired.topology
-    by_name = [server for server in t.servers.values() if kinds[server.address].capabilities.sees_issuer_by != "key"]
+    by_name = [server for server in t.servers.values() if _knows_names_alone(kinds[server.address])]
     if not by_name:
         return
     callers = {one.party.address: one.client_side or one.own for one in desired.parties}
@@ -53,6 +53,10 @@ def check(
                     or not (sees_issuer or _is_elsewhere(t, one.ca, asked.issuer))
                 ]
                 _check_caller(desired, server, party.address, rivals, ledger)
+
+
+def _knows_names_alone(kind: Kind) -> bool:
+    return kind.capabilities.sees_issuer_by != "key" and not kind.capabilities.decides_by_chain
 
 
 def _names(generations: Iterable[Generation]) -> Mapping[str, set[str]]:

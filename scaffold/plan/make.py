@@ -23,13 +23,14 @@ from scaffold.plan.notes import notes
 from scaffold.plan.projects import Resolution
 from scaffold.plan.recovery import Recovered
 from scaffold.plan.signers import signing
-from scaffold.store import existing
+from scaffold.store import existing, rights
 from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought
 from scaffold.store.layout import Layout
 from scaffold.store.ledger import Ledger
 from scaffold.store.observation import Observation
+from scaffold.store.rights import RightsByAddress
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import ONE_EACH, Generations
@@ -52,6 +53,8 @@ class Basis:
     remembered: Remembered | None = None
     brought: Brought = NOTHING_BROUGHT
     recovered: Recovered | None = None
+    rights: RightsByAddress = field(default_factory=dict)
+    """Of the servers and clients that say whose their files are."""
 
     @property
     def ledger(self) -> Ledger:
@@ -107,7 +110,8 @@ def look(
     adopted, said = _check(desired, kinds, observed, now)
     brought = _brought(t, adopted, kinds, observed, now)
     notes_, recovered = (*said, *brought.notes), recovery.recover(desired, observed, adopted)
-    return Basis(desired, observed, adopted, kinds, now, notes_, mounted, remembered, brought, recovered)
+    given = rights.of_topology(t)
+    return Basis(desired, observed, adopted, kinds, now, notes_, mounted, remembered, brought, recovered, given)
 
 
 def _check(
@@ -228,6 +232,7 @@ def plan_as_it_stands(
         hold_pending=hold_pending,
         remembered=basis.remembered,
         brought=basis.brought,
+        rights=basis.rights,
     )
     if basis.existing:
         from scaffold.plan.adopted import refuse_invalid

@@ -155,7 +155,8 @@ def _content(
     life, window, profile = asked.lifetime, asked.window, asked.profile
     # Values of plain types print alike exactly when they are alike.
     wanted = (
-        address, paths.certificate, paths.key, asked.issuer, kind, life, window, profile, latitude, key.mode, signer
+        address, paths.certificate, paths.key, asked.issuer, kind, life, window, profile, latitude, key.mode, signer,
+        asked.key_mode,
     )  # fmt: skip
     parts = (own_text.digest(), repr(wanted).encode(), certificate, key.content, issuer.digest, behind)
     return _digest(parts)

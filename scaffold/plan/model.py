@@ -51,6 +51,8 @@ class Work(enum.StrEnum):
     STAPLE = "staple"
     """Sign the OCSP response that a server staples."""
     BUNDLE = "bundle"
+    DERIVE = "derive"
+    """Make the files in `tls/` that are made of others there, once these are in place, and give them their owner."""
     FILL = "fill"
     """Write all of `tls/`, apart from keys and certificates."""
     TRUST = "trust"

@@ -26,7 +26,7 @@ from scaffold.topology.notes import Note
 _KEEPS_FRESH: Final = frozenset({Work.SIGN, Work.STAPLE, Work.TRUST, Work.REFRESH})
 """Signed with the keys of today, of what is in place: right whatever else is pending."""
 
-_FOLLOWS: Final = frozenset({Work.PLACE, Work.BUNDLE})
+_FOLLOWS: Final = frozenset({Work.PLACE, Work.BUNDLE, Work.DERIVE})
 """What stands around a certificate once it is issued anew."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scaffold.errors import Unreadable
+from scaffold.kinds import by_chain
 from scaffold.pki import crl as crls
 from scaffold.plan.make import Basis
 from scaffold.plan.model import Plan
@@ -153,13 +154,21 @@ def _shown_to(basis: Basis, address: Address, issued: Issued | None) -> Iterator
     t = basis.topology
     if address.role is Role.CA:
         for party in graph.parties(t):
-            if party.issuer in t.cas and address.name in {ca.name for ca in graph.chain(t, party.issuer)}:
+            if _is_below(basis, address.name, party.calling_issuer):
                 yield from (_Meeting(t.servers[name], of_callee=False) for name in party.calls)
-                if isinstance(party, Server):
-                    yield from (_Meeting(caller, of_callee=True) for caller in graph.callers(t, party.name))
+            if _is_below(basis, address.name, party.issuer) and isinstance(party, Server):
+                yield from (_Meeting(caller, of_callee=True) for caller in graph.callers(t, party.name))
         return
-    for_servers = address.role is Role.SERVER and address.part is not Part.CLIENT_CERTIFICATE
-    yield from _believing(basis, address, issued) if for_servers else _letting_in(basis, address, issued)
+    shown_by_server = address.role is Role.SERVER and address.part is not Part.CLIENT_CERTIFICATE
+    if shown_by_server:
+        yield from _believing(basis, address, issued)
+    if not shown_by_server or (address.name in t.servers and t.servers[address.name].one_leaf):
+        yield from _letting_in(basis, address, issued)
+
+
+def _is_below(basis: Basis, ca: str, issuer: str) -> bool:
+    t = basis.topology
+    return issuer in t.cas and ca in {each.name for each in graph.chain(t, issuer)}
 
 
 def _believing(basis: Basis, address: Address, issued: Issued | None) -> Iterator[_Meeting]:
@@ -195,19 +204,27 @@ def _covers(name: str, expected: str) -> bool:
 
 
 def _letting_in(basis: Basis, address: Address, issued: Issued | None) -> Iterator[_Meeting]:
-    """The servers that let the holder in, as itself or as a caller whose identity the certificate has."""
-    for caller, server in graph.edges(basis.topology):
+    """The servers that let the holder in: as itself, as a caller with whose identity it comes, or as anybody."""
+    t = basis.topology
+    for caller, server in graph.edges(t):
         if _is_own(caller, address) or (issued is not None and _is_taken_for(basis, issued, caller, server)):
             yield _Meeting(server, of_callee=False)
+    if issued is not None:
+        for server in t.servers.values():
+            decides_by_chain = basis.kinds[server.address].capabilities.decides_by_chain
+            if decides_by_chain and by_chain.admits(t, server, issued.ca):
+                yield _Meeting(server, of_callee=False)
 
 
 def _is_taken_for(basis: Basis, issued: Issued, caller: Party, server: Server) -> bool:
     """Whether `server` could not tell the holder from `caller`: an allow list's entry is issuer and identity."""
-    if issued.ca != caller.issuer or caller.is_external:
+    if issued.ca != caller.calling_issuer or caller.is_external:
         return False
+    if basis.kinds[server.address].capabilities.decides_by_chain:
+        return False  # it takes nobody for another: it asks for no name
     if basis.kinds[server.address].capabilities.sees_issuer_by == "key":
         return caller.identity in issued.names
-    return issued.subject == rfc2253(caller.subject)
+    return issued.subject == rfc2253(caller.calling_subject)
 
 
 def _is_own(party: Party, address: Address) -> bool:

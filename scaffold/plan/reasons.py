@@ -120,6 +120,11 @@ class ReasonCode(enum.Enum):
     CRL_PENDING_DUE = "crl-due/pending"
     CRL_SUPERSEDED = "crl-due/superseded"
 
+    # --- Of what is made of other files there
+    FOLLOWS = "derived"
+    NOT_ITS_SOURCES = "content/derived"
+    OWNER = "owner"
+
     # --- Of a project
     NO_PROJECT = "missing/project"
     OVERWRITE = "overwrite"
@@ -153,6 +158,7 @@ class ReasonCode(enum.Enum):
     GONE_WITH_KEY = "not-asked-for/key"
     CALLS_NOBODY = "not-asked-for/calls"
     NO_PFX = "not-asked-for/pfx"
+    NO_FILES = "not-asked-for/files"
 
     @property
     def code(self) -> str:

@@ -87,11 +87,19 @@ def _parts_given_up(one: DesiredParty, observed: Observation) -> Iterator[Change
     if one.party.pfx is None:
         bundle = (paths.bundle, paths.bundle_password)
         yield from _removal(address, Part.BUNDLE, bundle, ReasonCode.NO_PFX, observed)
+    if one.party.files is None:
+        yield from _removal(address, Part.FILES, _derived(address, observed), ReasonCode.NO_FILES, observed)
+
+
+def _derived(address: Address, observed: Observation) -> tuple[str, ...]:
+    """What was made in `tls/` of other files there."""
+    return tuple(observed.records.of(address.with_part(Part.FILES)).files)
 
 
 def _party(address: Address, observed: Observation) -> Iterator[Change]:
     paths = party_paths(address.role, address.name)
-    certificates = (*_pair(paths.own), *_pair(paths.client_side), paths.bundle, paths.bundle_password)
+    made = (paths.bundle, paths.bundle_password, *_derived(address, observed))
+    certificates = (*_pair(paths.own), *_pair(paths.client_side), *made)
     yield from _removal(address, Part.CERTIFICATE, certificates, ReasonCode.GONE, observed)
     record = observed.records.of(address)
     ours = [path for path in record.ours if _unedited(path, paths, record, observed)]

@@ -5,35 +5,45 @@ Where the keys are away, as in a clone, there are no secrets, and nothing is sai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from scaffold.plan.reasons import Reason, ReasonCode
-from scaffold.store.files import SECRET_FILE, SECRET_FOLDER
-from scaffold.store.observation import Observation
+from scaffold.store.observation import Observation, SeenRights
+from scaffold.store.rights import USUAL, Rights
 from scaffold.topology.notes import Note
 
 _OF_EVERYBODY = 0o002
 
 
-def of_folder(path: str, observed: Observation) -> Iterator[tuple[str, Reason]]:
+def of_folder(path: str, observed: Observation, rights: Rights = USUAL) -> Iterator[tuple[str, Reason]]:
     """Why a folder of secrets is open to others. The rights of another user's are not ours to give: see `notes`."""
     seen = observed.rights(path) if not observed.keys_away else None
-    if seen is not None and seen.ours and seen.mode & 0o777 != SECRET_FOLDER:
-        found, wanted = f"{seen.mode:04o}", f"{SECRET_FOLDER:04o}"
+    if seen is not None and _is_kept(seen, rights) and seen.mode & 0o777 != rights.secret_folder:
+        found, wanted = f"{seen.mode:04o}", f"{rights.secret_folder:04o}"
         yield path, Reason(ReasonCode.RIGHTS_OF_FOLDER, path, found=found, wanted=wanted)
 
 
-def of_files(paths: Iterable[str], observed: Observation) -> Iterator[tuple[str, Reason]]:
+def _is_kept(seen: SeenRights, rights: Rights) -> bool:
+    """Whether its rights are ours to give: of what is ours, or was given away by us."""
+    return seen.ours or (seen.owner == rights.owner and rights.may_be_given())
+
+
+def of_files(paths: Iterable[str], observed: Observation, rights: Rights = USUAL) -> Iterator[tuple[str, Reason]]:
     """The files with a secret that others may read, and why."""
     for path in paths:
         seen = observed.rights(path)
-        if seen is not None and seen.ours and seen.mode != SECRET_FILE:
-            found, wanted = f"{seen.mode:04o}", f"{SECRET_FILE:04o}"
+        if seen is not None and _is_kept(seen, rights) and seen.mode != rights.secret_file:
+            found, wanted = f"{seen.mode:04o}", f"{rights.secret_file:04o}"
             yield path, Reason(ReasonCode.RIGHTS_OF_FILE, path, found=found, wanted=wanted)
 
 
-def notes(folders: Iterable[str], secrets: Iterable[str], observed: Observation) -> Iterator[Note]:
-    """Folders that anybody may write to, and secrets of another user than the one who looks."""
+def notes(
+    folders: Iterable[str], secrets: Iterable[str], observed: Observation, given: Mapping[str, int | None]
+) -> Iterator[Note]:
+    """Folders that anybody may write to, and secrets of another user than the one who looks.
+
+    `given` are the owners, by the folder of a server or client, to whom what is below it is given on purpose.
+    """
     if observed.keys_away:
         return
     others = []
@@ -46,7 +56,7 @@ def notes(folders: Iterable[str], secrets: Iterable[str], observed: Observation)
         if seen.mode & _OF_EVERYBODY and path in open_to_all:
             said = f"{where} may be written to by everybody, who can so decide what runs and who is trusted"
             yield Note(None, f"{said}: chmod o-w {where}")
-        if not seen.ours:
+        if not seen.ours and seen.owner != given.get("/".join(path.split("/", 2)[:2])):
             others.append((where, seen.owner))
     if others:
         more = f" (and {len(others) - 1} more like it)" if len(others) > 1 else ""

@@ -23,10 +23,11 @@ def needed(t: Topology, change: Change) -> frozenset[str]:
     party: Party | None = t.servers.get(name) if role is Role.SERVER else t.clients.get(name)
     if party is None:
         return frozenset()
+    issuer = _issuer(party, change.address)
     if change.work in _OF_A_CERTIFICATE and (party.issued_here or change.address.part is Part.CLIENT_CERTIFICATE):
-        return frozenset({party.issuer}) | _below_roots(t, party.issuer)
-    if change.work is Work.PLACE and party.issuer:
-        return _chain(t, party.issuer)  # a new root reissues the intermediates that are sent along
+        return frozenset({issuer}) | _below_roots(t, issuer)
+    if change.work is Work.PLACE and issuer:
+        return _chain(t, issuer)  # a new root reissues the intermediates that are sent along
     if change.work in (Work.TRUST, Work.REFRESH):
         return _chains(t, looked_up_issuers(t, party))
     return frozenset()
@@ -41,9 +42,16 @@ def signing(t: Topology, change: Change) -> frozenset[str]:
             return own
         case Work.ISSUE | Work.NEW_KEY | Work.STAPLE:
             entity = _entity(t, change.address)
-            return own if entity is None or entity.issuer is None else own | {entity.issuer}
+            if entity is None or entity.issuer is None:
+                return own
+            return own | {entity.issuer if isinstance(entity, Ca) else _issuer(entity, change.address)}
         case _:
             return frozenset()
+
+
+def _issuer(party: Party, address: Address) -> str:
+    """The CA of one of its certificates."""
+    return party.calling_issuer if address.part is Part.CLIENT_CERTIFICATE else party.issuer
 
 
 def _entity(t: Topology, address: Address) -> Ca | Party | None:

@@ -115,4 +115,4 @@ def _after(
     }
     in_tls = [path for path in found if one.paths.is_in_tls(path)]
     fixed = trust_files(t, one, settled, brought, crls_in_use=crls_in_use)
-    return {**found, one.paths.ignore: ignored(one, (*fixed, *in_tls)), **fixed}
+    return {**found, one.paths.ignore: ignored(t, one, (*fixed, *in_tls)), **fixed}

@@ -13,6 +13,7 @@ from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
 from scaffold.plan.unknown import Unknown
 from scaffold.settings.derivation import client_settings, server_settings
+from scaffold.settings.material import derived
 from scaffold.settings.peers import (
     callee_issuers,
     callees_from_elsewhere,
@@ -26,7 +27,7 @@ from scaffold.settings.values import Allowed, CaFactsByName, ServerSettings, Set
 from scaffold.store import gitignore
 from scaffold.store.projects import Guard
 from scaffold.topology.address import Address
-from scaffold.topology.model import Party, Server, Topology
+from scaffold.topology.model import Anchor, Party, Server, Topology
 
 Roots = Mapping[Address, bytes]
 """PEM, by the address of a server whose certificate is issued elsewhere."""
@@ -119,7 +120,7 @@ def trust_files(
     calls = isinstance(party, Server) and bool(party.calls)
     from_elsewhere = callees_from_elsewhere(t, party)
     files = {
-        paths.trust: _with(authorities.roots_pem(peer_issuers(t, party)), () if calls else from_elsewhere, brought),
+        paths.trust: _with(_anchors(t, party, authorities), () if calls else from_elsewhere, brought),
         paths.intermediates: authorities.intermediates_pem(looked_up_issuers(t, party)),
     }
     if calls:
@@ -133,6 +134,13 @@ def trust_files(
     return files
 
 
+def _anchors(t: Topology, party: Party, authorities: Authorities) -> bytes | Unknown:
+    """Roots, or the CAs that issue to its callers where what reads the file takes these for anchors."""
+    if isinstance(party, Server) and party.files is not None and party.files.anchor is Anchor.ISSUER:
+        return authorities.own_pem(peer_issuers(t, party))
+    return authorities.roots_pem(peer_issuers(t, party))
+
+
 def _with(roots: bytes | Unknown, servers: Iterable[Server], brought: Roots) -> bytes | Unknown:
     """`roots`, and those that vouch for `servers`."""
     return roots if isinstance(roots, Unknown) else b"".join((roots, *(brought[server.address] for server in servers)))
@@ -142,9 +150,10 @@ def _roots_of(callee: Server, authorities: Authorities, brought: Roots) -> bytes
     return authorities.roots_pem((callee.issuer,)) if callee.issued_here else brought[callee.address]
 
 
-def ignored(one: DesiredParty, public: Iterable[str]) -> bytes:
+def ignored(t: Topology, one: DesiredParty, public: Iterable[str]) -> bytes:
     """The `.gitignore` of `tls/`; `public` are the files there that are no secrets, with their whole paths."""
-    return gitignore.of_tls(path.removeprefix(f"{one.paths.tls}/") for path in public)
+    made = (file.name for file in derived(t, one.party) if not file.secret)
+    return gitignore.of_tls((*(path.removeprefix(f"{one.paths.tls}/") for path in public), *made))
 
 
 def _crls(authorities: Authorities, issuers: tuple[str, ...]) -> bytes | Unknown:

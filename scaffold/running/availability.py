@@ -39,6 +39,8 @@ class Availability:
         return self._missing(party, kind) if kind is not None else None
 
     def _missing(self, party: Party, kind: Kind) -> str | None:
+        if not kind.capabilities.runs:
+            return None  # no machine could have what it lacks: see `nothing_to_start`
         if party.csr is not None:
             return f"{party.address} has its key on its own host, and cannot be started here"
         if (commands := lacking(kind)) is not None:
@@ -61,12 +63,13 @@ class Availability:
 
     def _peer_keys(self, party: Party) -> Iterator[KeyType]:
         called = (self._t.servers[name] for name in party.calls)
-        peers: list[Party] = [server for server in called if server.issued_here]
+        shown = [(server.key, server.issuer) for server in called if server.issued_here]
         if isinstance(party, Server):
-            peers += graph.callers(self._t, party.name)
-        for peer in peers:
-            yield peer.key
-            yield from (ca.key for ca in graph.chain(self._t, peer.issuer) if ca.existing is None)
+            callers = graph.callers(self._t, party.name)
+            shown += [(caller.calling_key, caller.calling_issuer) for caller in callers]
+        for key, issuer in shown:
+            yield key
+            yield from (ca.key for ca in graph.chain(self._t, issuer) if ca.existing is None)
 
     def _version(self, kind: Kind) -> tuple[int, ...] | None:
         can = kind.capabilities
@@ -74,6 +77,13 @@ class Availability:
         if asked not in self._versions:
             self._versions[asked] = version_said_by(*asked)
         return self._versions[asked]
+
+
+def nothing_to_start(party: Party, kind: Kind) -> str | None:
+    """Why no machine starts what is rendered of it; None of what can be started."""
+    if kind.capabilities.runs:
+        return None
+    return f'{party.address} has nothing that is started here: template "{kind.name}" is for a program of your own'
 
 
 def lacking(kind: Kind) -> tuple[str, ...] | None:

@@ -73,7 +73,7 @@ def _asker(t: Topology, server: Server) -> Party:
 
 def _context(t: Topology, layout: Layout, asker: Party, asked: Server) -> ssl.SSLContext:
     paths = party_paths(asker.address.role, asker.name)
-    files = paths.own if isinstance(asker, Client) else paths.client_side
+    files = paths.client_side if asker.has_second else paths.own
     common = paths.trust if isinstance(asker, Client) else paths.client_trust
     trust = trust_in(common, asked.name) if trusts_each_apart(t, asker) else common
     try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final, assert_never
 
+from scaffold.settings import material
 from scaffold.settings.peers import (
     anchors,
     callee_depth,
@@ -18,6 +20,7 @@ from scaffold.settings.peers import (
     peer_issuers,
     server_name,
     trust_in,
+    trusted_cas,
     trusts_each_apart,
 )
 from scaffold.settings.subjects import rfc2253, stated_subjects
@@ -66,7 +69,7 @@ def server_settings(t: Topology, server: Server, facts: CaFactsByName) -> Server
         health=_address(server.health) if server.health else None,
         tls=tls_settings(server.tls, post_quantum=server.post_quantum),
         files=_server_files(t, server),
-        anchors=anchors(t, trusted),
+        anchors=trusted_cas(t, server),
         verify_depth=depth(t, trusted, facts),
         allowed=tuple(one for caller in graph.callers(t, server.name) for one in _allowed(caller, server, facts)),
         revocation=_revocation(t, server, facts),
@@ -153,14 +156,14 @@ def _call(callee: Server, trust: str) -> Call:
 
 def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Iterator[Allowed]:
     """One entry for each key that its CA is trusted by, and each way in which its subject may be printed."""
-    for key, subject_dn in itertools.product(facts[caller.issuer].keys, _subjects(caller)):
+    for key, subject_dn in itertools.product(facts[caller.calling_issuer].keys, _subjects(caller)):
         yield Allowed(
             caller=str(caller.address),
             name=caller.name,
             role="server" if isinstance(caller, Server) else "client",
             identity=caller.identity,
-            issuer=caller.issuer,
-            signer=label(caller.issuer, key.generation),
+            issuer=caller.calling_issuer,
+            signer=label(caller.calling_issuer, key.generation),
             issuer_spki_sha256=key.spki_sha256,
             issuer_dn=key.subject_dn,
             subject_dn=subject_dn,
@@ -171,7 +174,7 @@ def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Iterator[Al
 
 def _subjects(caller: Party) -> tuple[str | None, ...]:
     """The subject of the certificate with which it calls, in each way in which it may be printed; None: not known."""
-    return (rfc2253(caller.subject),) if caller.has_issued else stated_subjects(caller.identity)
+    return (rfc2253(caller.calling_subject),) if caller.has_issued else stated_subjects(caller.identity)
 
 
 _NOTHING_DEMANDED: Final = Revocation()
@@ -221,21 +224,43 @@ def _ocsp_sources(t: Topology, names: Iterable[str], facts: CaFactsByName) -> It
 
 
 def _server_files(t: Topology, server: Server) -> Files:
-    calls = bool(server.calls)
-    return Files(
-        crl="tls/crl.pem" if needs_crls(t, server) else None,
-        bundle="tls/bundle.pfx" if server.pfx else None,
-        bundle_password="tls/pfx-password" if server.pfx else None,
+    found = _files(t, server)
+    own = (found.certificate, found.key) if server.one_leaf else (None, None)
+    second = (_named(server, material.CLIENT_CERTIFICATE), _named(server, material.CLIENT_KEY))
+    return replace(
+        found,
         staple="tls/staple.der" if server.staple else None,
-        client_certificate="tls/client-cert.pem" if calls else None,
-        client_key="tls/client-key.pem" if calls else None,
-        client_trust=_CLIENT_TRUST if calls else None,
+        client_certificate=second[0] if server.has_second else own[0],
+        client_key=second[1] if server.has_second else own[1],
+        client_trust=_named(server, material.CLIENT_TRUST) if server.calls else None,
     )
 
 
 def _client_files(t: Topology, client: Client) -> Files:
-    return Files(
-        crl="tls/crl.pem" if needs_crls(t, client) else None,
-        bundle="tls/bundle.pfx" if client.pfx else None,
-        bundle_password="tls/pfx-password" if client.pfx else None,
-    )
+    return _files(t, client)
+
+
+def _files(t: Topology, party: Party) -> Files:
+    """What servers and clients have alike, each by the name that it was given."""
+    there = material.standing(t, party)
+    found = {field: _named(party, name) for field, name in _LAID_OUT.items() if name in there}
+    return Files(**found, key_is_here=party.csr is None)
+
+
+def _named(party: Party, name: str) -> str:
+    return f"tls/{material.name_of(party, name)}"
+
+
+_LAID_OUT: Final = {
+    "certificate": material.CERTIFICATE,
+    "key": material.KEY,
+    "trust": material.TRUST,
+    "intermediates": "intermediates.pem",
+    "crl": material.CRL,
+    "bundle": "bundle.pfx",
+    "bundle_password": "pfx-password",
+    "combined": material.COMBINED,
+    "truststore": material.TRUSTSTORE,
+    "client_combined": material.CLIENT_COMBINED,
+    "client_truststore": material.CLIENT_TRUSTSTORE,
+}

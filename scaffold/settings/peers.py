@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from scaffold.settings.values import CaFactsByName
 from scaffold.topology import graph
-from scaffold.topology.model import Ca, Party, RevocationCheck, SanType, Server, Topology
+from scaffold.topology.model import Anchor, Ca, Party, RevocationCheck, SanType, Server, Topology
 
 
 def server_name(callee: Server) -> str:
@@ -55,6 +55,13 @@ def looked_up_issuers(t: Topology, party: Party) -> tuple[str, ...]:
 def anchors(t: Topology, issuers: Iterable[str]) -> tuple[str, ...]:
     """The names of the root CAs above `issuers`, each once."""
     return tuple(dict.fromkeys(graph.root_of(t, name).name for name in issuers))
+
+
+def trusted_cas(t: Topology, server: Server) -> tuple[str, ...]:
+    """The CAs whose certificates the trust file of a server holds: roots, or those that issue to its callers."""
+    issuers = peer_issuers(t, server)
+    is_closer = server.files is not None and server.files.anchor is Anchor.ISSUER
+    return issuers if is_closer else anchors(t, issuers)
 
 
 def depth(t: Topology, issuers: Iterable[str], facts: CaFactsByName) -> int:

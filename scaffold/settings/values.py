@@ -115,6 +115,12 @@ class Files:
     client_certificate: str | None = None
     client_key: str | None = None
     client_trust: str | None = None
+    """The first two are the server's own where it calls with the certificate with which it serves."""
+    combined: str | None = None
+    truststore: str | None = None
+    client_combined: str | None = None
+    client_truststore: str | None = None
+    key_is_here: bool = True
 
 
 @dataclass(frozen=True, slots=True)

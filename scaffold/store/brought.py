@@ -63,7 +63,7 @@ def leaves(t: Topology, party: Party) -> tuple[Leaf, ...]:
     if isinstance(party, Client):
         return (Leaf.of(profiles.for_client_side(t, party)),)
     own = (Leaf.of(profiles.for_server(t, party)),) if party.issued_here else ()
-    return (*own, Leaf.of(profiles.for_client_side(t, party))) if party.calls else own
+    return (*own, Leaf.of(profiles.for_client_side(t, party))) if party.has_second or party.one_leaf else own
 
 
 _CERTIFICATES: Final = "name a file with certificates, in PEM, PKCS#7 or one in DER"
@@ -146,7 +146,7 @@ def ends(path: chains.Path) -> datetime:
 
 def _below(t: Topology, ca: Ca) -> Iterator[Leaf]:
     for party in graph.parties(t):
-        if party.issuer in t.cas and graph.root_of(t, party.issuer).name == ca.name:
+        if any(graph.root_of(t, name).name == ca.name for name in graph.issuers(t, party)):
             yield from leaves(t, party)
 
 

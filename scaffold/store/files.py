@@ -10,13 +10,18 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from scaffold.errors import StoreError
-from scaffold.store import gitignore
+from scaffold.store import gitignore, rights
 from scaffold.store.layout import FOLDERS, GITIGNORE, Layout
+from scaffold.store.rights import USUAL, Rights
+
+_IN_PROJECT: Final = 2
+"""Of a file in the folder of a server or client its path has so many slashes; of one in `tls/`, one more."""
 
 TEMPORARY: Final = ".scaffold-tmp"
 """How the name of a file ends that is not in its place yet; only a kill leaves one behind."""
@@ -24,9 +29,8 @@ TEMPORARY: Final = ".scaffold-tmp"
 PUBLIC_FILE: Final = 0o644
 PUBLIC_FOLDER: Final = 0o755
 EXECUTABLE_FILE: Final = 0o755
-SECRET_FILE: Final = 0o600
-SECRET_FOLDER: Final = 0o700
-
+SECRET_FILE: Final = rights.SECRET_FILE
+SECRET_FOLDER: Final = rights.SECRET_FOLDER
 _HINTS: Final = {
     errno.ENOSPC: "make room on the disk and apply again: what was done so far is kept",
     errno.EDQUOT: "the disk quota is used up; make room and apply again: what was done so far is kept",
@@ -145,12 +149,52 @@ def _link(path: str) -> StoreError:
 
 
 class Writer:
-    """Writes into one output folder, and remembers which of its folders are known to be real."""
+    """Writes into one output folder, and remembers which of its folders are known to be real.
 
-    def __init__(self, layout: Layout) -> None:
+    `rights_in` are those of secrets below some of its folders, by the folder of a server or client.
+    """
+
+    def __init__(self, layout: Layout, rights_in: Mapping[str, Rights] = MappingProxyType({})) -> None:
         self._layout = layout
+        self._rights = rights_in
         self._folders: set[str] = set()
         self._ignoring: set[str] = set()
+
+    def _rights_of(self, relative: str) -> Rights:
+        """Those of the server or client that a path is of."""
+        if not self._rights:
+            return USUAL
+        folder = "/".join(relative.split("/", 2)[:2])
+        return self._rights.get(folder, USUAL)
+
+    def mode_of(self, relative: str, mode: int) -> int:
+        """The rights that a file gets which is written with `mode`."""
+        return self._rights_of(relative).secret_file if mode == SECRET_FILE else mode
+
+    def give(self, relative: str) -> None:
+        """Gives a file or folder that is there the owner that it should have."""
+        path = self._layout.at(relative)
+        try:
+            descriptor = os.open(path, _TO_READ)
+            try:
+                self._give(descriptor, relative)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise store_error("change the owner of", path, error) from error
+
+    def _give(self, descriptor: int, relative: str) -> None:
+        """Of a file with several names none is given away: another of them may be somebody else's secret."""
+        wanted = self._rights_of(relative)
+        if wanted.owner is None and wanted.group is None:
+            return
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+            path = self._layout.at(relative)
+            hint = "find out who has given it a second one, remove the file, and apply again"
+            raise StoreError(f"{path} has more than one name (hard links)", hint=hint)
+        owner = -1 if wanted.owner is None else wanted.owner
+        os.fchown(descriptor, owner, -1 if wanted.group is None else wanted.group)
 
     def prepare(self) -> None:
         """Makes the output folder and its `.scaffold`; files are written once the lock is held. Raises StoreError."""
@@ -184,7 +228,7 @@ class Writer:
         # One temporary name per file is enough: only the holder of the lock writes.
         temporary = self._layout.at(f"{folder}/.{name}{TEMPORARY}" if folder else f".{name}{TEMPORARY}")
         try:
-            self._write_temporary(temporary, content, mode, durable=durable)
+            self._write_temporary(temporary, content, relative, mode, durable=durable)
             os.replace(temporary, path)  # noqa: PTH105
             if durable:
                 sync_folder(os.path.dirname(path))  # noqa: PTH120
@@ -202,8 +246,9 @@ class Writer:
         if not os.path.lexists(self._layout.at(path)):
             self.write(path, gitignore.at_birth(folder))
 
-    @staticmethod
-    def _write_temporary(temporary: str, content: bytes, mode: int, *, durable: bool) -> None:
+    def _write_temporary(self, temporary: str, content: bytes, relative: str, mode: int, *, durable: bool) -> None:
+        """Born with the rights of nobody else's, and given away before others get any."""
+        wanted = self.mode_of(relative, mode)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             descriptor = os.open(temporary, flags, mode)
@@ -212,20 +257,23 @@ class Writer:
             descriptor = os.open(temporary, flags, mode)
         try:
             write_all(descriptor, content)
-            if mode != SECRET_FILE:
-                os.fchmod(descriptor, mode)
+            if relative.count("/") > _IN_PROJECT:
+                self._give(descriptor, relative)
+            if wanted != SECRET_FILE:
+                os.fchmod(descriptor, wanted)
             if durable:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
     def restrict(self, relative: str, mode: int = SECRET_FILE) -> None:
-        """Gives a file that is in its place the rights it should have."""
+        """Gives a file that is in its place the rights, and the owner, it should have."""
         path = self._layout.at(relative)
         try:
             descriptor = os.open(path, _TO_READ)
             try:
-                os.fchmod(descriptor, mode)
+                self._give(descriptor, relative)
+                os.fchmod(descriptor, self.mode_of(relative, mode))
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -237,7 +285,8 @@ class Writer:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                os.fchmod(descriptor, SECRET_FOLDER)
+                self._give(descriptor, relative)
+                os.fchmod(descriptor, self._rights_of(relative).secret_folder)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -270,11 +319,21 @@ class Writer:
         path = self._layout.at(relative)
         try:
             os.mkdir(path, mode)  # noqa: PTH102
+            self._give_folder(relative, mode)
         except FileExistsError:
             check_folder(path)
         except OSError as error:
             raise store_error("make the folder", path, error) from error
         self._folders.add(relative)
+
+    def _give_folder(self, relative: str, mode: int) -> None:
+        """A folder of a server or client that was just made, where somebody says whose it is."""
+        if self._rights_of(relative) == USUAL:
+            return
+        if mode == SECRET_FOLDER:
+            self.restrict_folder(relative)
+        elif relative.count("/") == 1:
+            self.give(relative)
 
     def _check(self, relative: str) -> None:
         while relative and relative not in self._folders:

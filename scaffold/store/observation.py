@@ -197,6 +197,17 @@ class Observation:
     def _is_ours(self, owner: int) -> bool:
         return self._user is None or owner == self._user
 
+    def owners(self, path: str) -> tuple[int, int] | None:
+        """The numbers of owner and group of a file or folder; None where nothing is, or a link. Raises StoreError."""
+        at = self.layout.at(path)
+        try:
+            status = os.lstat(at)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise files.store_error("read", at, error) from error
+        return None if stat.S_ISLNK(status.st_mode) else (status.st_uid, status.st_gid)
+
     def check_folder(self, path: str) -> None:
         """Raises StoreError where a link or a file stands in the place of a folder."""
         if (status := self._status(path)) is not None:

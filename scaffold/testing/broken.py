@@ -89,4 +89,4 @@ def _profile(t: Topology, address: Address) -> tuple[CertificateProfile, str]:
         server = t.servers[address.name]
         return replace(profiles.for_server(t, server), fault=None), server.issuer
     party = t.servers[address.name] if address.role is Role.SERVER else t.clients[address.name]
-    return replace(profiles.for_client_side(t, party), fault=None), party.issuer
+    return replace(profiles.for_client_side(t, party), fault=None), party.calling_issuer

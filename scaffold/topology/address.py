@@ -47,11 +47,13 @@ class Part(enum.StrEnum):
     STAPLE = "staple"
     TRUST = "trust"
     """What stands in `tls/` beside keys, certificates, bundle and staple."""
+    FILES = "files"
+    """What is made there of other files, and whose they all are."""
     PROJECT = "project"
 
 
 _OF_PARTIES: Final = (
-    Part.CERTIFICATE, Part.CLIENT_CERTIFICATE, Part.BUNDLE, Part.STAPLE, Part.TRUST, Part.PROJECT,
+    Part.CERTIFICATE, Part.CLIENT_CERTIFICATE, Part.BUNDLE, Part.STAPLE, Part.TRUST, Part.FILES, Part.PROJECT,
 )  # fmt: skip
 
 _PARTS: Final[Mapping[Role, tuple[Part, ...]]] = {

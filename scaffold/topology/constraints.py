@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from typing import assert_never
 
-from scaffold.topology.model import NameConstraints, Party, San, SanType, Server
+from scaffold.topology.model import NameConstraints, Party, San, SanType
 from scaffold.topology.names import uri_host
 
 
@@ -32,8 +32,7 @@ def looks_like_dns(common_name: str) -> bool:
 
 def always_has_dns_name(party: Party) -> bool:
     """Whether each of its certificates has a DNS SAN; that with which a server calls bears no host names."""
-    calls_too = isinstance(party, Server) and party.calls
-    return not calls_too and any(name.type is SanType.DNS for name in party.names)
+    return not party.has_second and any(name.type is SanType.DNS for name in party.names)
 
 
 def java_takes_for_dns(common_name: str) -> bool:

@@ -428,6 +428,55 @@ class Table:
         return drawn
 
 
+@dataclass(frozen=True, slots=True)
+class WordOr:
+    """One word, which stands for `value`, or a table."""
+
+    word: str
+    value: Any
+    table: Table
+
+    def read(self, node: Node, document: Document) -> Any:
+        if node.id != "scalar":
+            return self.table.read(node, document)
+        text = _scalar(node, document, f"{self.word} or {self.table.what}")
+        if text != self.word:
+            hint = f"write {self.word}, or {{{self.table.fields[0].name}: …}}"
+            raise document.error(node, f"{shown(text)} is neither {self.word} nor {self.table.what}", hint)
+        return self.value
+
+    def schema(self) -> Json:
+        return {"anyOf": [{"const": self.word}, self.table.schema()]}
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A mapping from one text to another, no two of them to the same. `example` is how one is written."""
+
+    what: str
+    key: Text
+    value: Text
+    example: str
+
+    def read(self, node: Node, document: Document) -> Mapping[str, str]:
+        _collection(node, document, "mapping", self.what, self.example)
+        values: dict[str, str] = {}
+        taken: set[str] = set()
+        mistakes = Mistakes()
+        for key, child in document.entries(node, mistakes).values():
+            with mistakes.gathering():
+                found = self.value.read(child, document)
+                if found.casefold() in taken:
+                    raise document.error(child, f"{shown(found)} is taken already", "give each another")
+                taken.add(found.casefold())
+                values[self.key.read(key, document)] = found
+        mistakes.check()
+        return MappingProxyType(values)
+
+    def schema(self) -> Json:
+        return {"type": "object", "propertyNames": self.key.schema(), "additionalProperties": self.value.schema()}
+
+
 class Partial(dict[str, Any]):
     """What could be read of a table with a mistake in it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scaffold.topology.address import Address
-from scaffold.topology.model import Ca, Party, Server, Topology
+from scaffold.topology.model import Ca, Client, Party, Server, Topology
 
 
 def chain(t: Topology, ca_name: str) -> tuple[Ca, ...]:
@@ -47,6 +47,24 @@ def addresses(t: Topology) -> Iterator[Address]:
 def edges(t: Topology) -> tuple[tuple[Party, Server], ...]:
     """Each call that is drawn, as caller and server."""
     return tuple((party, t.servers[name]) for party in parties(t) for name in party.calls)
+
+
+def issuers(t: Topology, party: Party) -> tuple[str, ...]:
+    """The CAs of its certificates, as far as they are in the topology: two where a server calls with another's."""
+    found = (party.issuer, *((party.calling_issuer,) if party.has_second else ()))
+    return tuple(dict.fromkeys(name for name in found if name in t.cas))
+
+
+def has_client_leaf(party: Party) -> bool:
+    """Whether it has a certificate that is for calling: a client, a server that calls, one whose leaf is for both."""
+    return isinstance(party, Client) or party.has_second or party.one_leaf
+
+
+def issuing_cas(t: Topology) -> tuple[str, ...]:
+    """The CAs that issue to a server or a client, and those that nothing but leaves can be below."""
+    by_entities = {name for party in parties(t) for name in issuers(t, party)}
+    above_others = {ca.issuer for ca in t.cas.values()}
+    return tuple(name for name in t.cas if name in by_entities or name not in above_others)
 
 
 def callers(t: Topology, server_name: str) -> tuple[Party, ...]:

@@ -17,20 +17,24 @@ from scaffold.topology.fields import (
     FilePath,
     Flag,
     ListOf,
+    Mapped,
     Named,
     NamesWithLists,
     Table,
     Text,
     Variables,
     Whole,
+    WordOr,
 )
 from scaffold.topology.messages import Invalid, shown
 from scaffold.topology.model import (
+    Anchor,
     EnvSecret,
     Existing,
     ExistingLeaf,
     External,
     Fault,
+    Files,
     FileSecret,
     Forward,
     GeneratedSecret,
@@ -241,6 +245,58 @@ PFX = Table(
     ref="pfx",
 )
 
+FILES = Table(
+    "files",
+    (
+        Field(
+            "chown",
+            Text("a user and a group", names.chown, names.CHOWN_PATTERN),
+            "Whose `tls/`, what is in it and the folder above it are: user:group, by name or number.",
+        ),
+        Field(
+            "mode",
+            Text("the rights of a file", names.mode, names.MODE_PATTERN),
+            "The rights of the files with a private key or a password, in octal; 0600 otherwise.",
+        ),
+        Field("combined", Flag(), "`combined.pem`: key, certificate and chain in one file.", default=False),
+        Field("truststore", Flag(), "`truststore.p12`, which Java opens with `changeit`.", default=False),
+        Field("client_combined", Flag(), "`client-combined.pem`, of a second certificate.", default=False),
+        Field("client_truststore", Flag(), "`client-truststore.p12`, of whom it calls.", default=False),
+        Field(
+            "anchor",
+            Choice("what a trust file holds", Anchor),
+            "What `ca.pem` of a server holds: the roots above its callers' CAs, or these CAs themselves.",
+            default=Anchor.ROOT,
+        ),
+        Field(
+            "names",
+            Mapped(
+                "names of files",
+                Text("the name of a file in tls/", names.file_name, names.FILE_NAME_PATTERN),
+                Text("the name of a file", names.file_name, names.FILE_NAME_PATTERN),
+                "{cert.pem: server.crt, key.pem: server.key}",
+            ),
+            "Under which other name a file stands there as well: {cert.pem: server.crt}.",
+        ),
+    ),
+    lambda values: Files(**values),
+    ref="files",
+)
+
+SAME = "same"
+
+CLIENT_SIDE = Table(
+    "a second certificate",
+    (
+        Field("issuer", LABEL, "The CA that issues it, where that is another."),
+        Field("names", SAN_LIST, "Its SANs, beside the identity, which it has in any case."),
+        Field("subject", SUBJECT, "Its distinguished name; what is left out is as in the first."),
+        Field("key", KEY, "The type of its key."),
+    ),
+    ref="clientSide",
+    least=1,
+)
+
 EXTERNAL = Table(
     "an external client",
     (
@@ -296,6 +352,7 @@ _LEAF_FIELDS = (
     Field("vars", VARIABLES, "The template's own variables: see Variables.", default=MappingProxyType({})),
     Field("existing", EXISTING_LEAF, "A certificate that somebody else issues and renews.", inherited=False),
     Field("csr", FilePath(), "A request (PKCS#10) over a key that is not here.", inherited=False),
+    Field("files", FILES, "How `tls/` is laid out, where the template is for files alone."),
 )
 
 SERVER_FIELDS = (
@@ -319,6 +376,18 @@ SERVER_FIELDS = (
     Field("must_staple", Flag(), "Its certificate demands that (RFC 7633).", default=False),
     Field("health", ADDRESS, "A second, plain port that answers /healthz and nothing else."),
     Field("post_quantum", Flag(), "X25519MLKEM768 comes first among its groups.", default=False),
+    Field(
+        "client",
+        WordOr(SAME, SAME, CLIENT_SIDE),
+        "The certificate with which it calls: `same` as the one with which it serves, or what the second one is.",
+        inherited=False,
+    ),
+    Field(
+        "accepts",
+        ListOf("CAs", LABEL, 1),
+        "Where it decides by chain alone: the CAs of which every client's certificate may get in, listed or not.",
+        inherited=False,
+    ),
 )
 
 CLIENT_FIELDS = (
@@ -392,4 +461,4 @@ TOPOLOGY = Table(
     ),
 )
 
-REFERENCED = (SECRET, SUBJECT, GENERAL_NAMES, PFX, EXISTING_LEAF, CA, SERVER, CLIENT)
+REFERENCED = (SECRET, SUBJECT, GENERAL_NAMES, PFX, EXISTING_LEAF, FILES, CLIENT_SIDE, CA, SERVER, CLIENT)

@@ -21,6 +21,7 @@ from scaffold.topology.model import (
     NO_ROLES,
     REPRODUCIBLE_LIFETIME,
     Ca,
+    CallingLeaf,
     Client,
     Existing,
     ExistingLeaf,
@@ -51,7 +52,7 @@ REPRODUCIBLE_LEAVES_REVOCATION = Revocation(crl=REPRODUCIBLE_LIFETIME, ocsp=REPR
 REPRODUCIBLE_OTHER_REVOCATION = Revocation(crl=REPRODUCIBLE_LIFETIME)
 
 FIELDS_OF_EXISTING = frozenset({"existing", "key_password", "revocation"})
-PROJECT_FIELDS = ("tls", "check_revocation", "on_unavailable", "pfx", "vars")
+PROJECT_FIELDS = ("tls", "check_revocation", "on_unavailable", "pfx", "vars", "files")
 """What goes into a client as it was read, whoever issues its certificate."""
 PLAIN_CLIENT_FIELDS = (*PROJECT_FIELDS, "key", "fault", "csr")
 """What goes into a client as it was read."""
@@ -222,7 +223,8 @@ class _Entities:
         """
         clients = (client for client in self.clients.values() if "existing" not in client)
         leaves = (*self.servers.values(), *clients)
-        named = {leaf.get("issuer") for leaf in leaves if "external" not in leaf}
+        second = (own for server in self.servers.values() if isinstance(own := server.get("client"), dict))
+        named = {leaf.get("issuer") for leaf in (*leaves, *second) if "external" not in leaf}
         above = {own.get("issuer") for own in self.cas.values()}
         with_key = [name for name, own in self.cas.items() if "existing" not in own or own["existing"].key is not None]
         return tuple(name for name in with_key if name in named or name not in above)
@@ -396,8 +398,11 @@ class _Entities:
             dial=values.get("address", listen),
             names=sans,
             identity=identity,
-            trusts=values.get("trusts") or issuers_of_callers or _root(t, issuer or next(iter(t.cas), "")),
+            trusts=values.get("trusts") or self._trusted(values, issuers_of_callers, issuer, t),
             forward=self._forward(path, own, values),
+            one_leaf=values.get("client") == language.SAME,
+            calling=self._calling_leaf(name, values, issuer),
+            accepts=values.get("accepts", ()),
             **_edges(values),
             **_as_read(values, PLAIN_SERVER_FIELDS),
         )
@@ -413,16 +418,41 @@ class _Entities:
             self._add(path, TopologyError(message, place=self._places[(*path, "forward")], hint=hint))
         return ()
 
+    @staticmethod
+    def _trusted(values: Values, of_callers: tuple[str, ...] | None, issuer: str, t: Topology) -> tuple[str, ...]:
+        """The CAs that it accepts callers from; the root above it where nobody calls it."""
+        accepted = (*(of_callers or ()), *values.get("accepts", ()))
+        return tuple(dict.fromkeys(accepted)) or _root(t, issuer or next(iter(t.cas), ""))
+
+    def _calling_leaf(self, name: str, values: Values, issuer: str) -> CallingLeaf | None:
+        """What its second certificate is, where that differs from its first."""
+        own = values.get("client")
+        if own is None or own == language.SAME:
+            return None
+        subject = self._subject(name, "server", values, own.get("issuer", issuer) or None)
+        return CallingLeaf(
+            issuer=own.get("issuer", issuer),
+            subject=replace(subject, **own.get("subject", {})),
+            key=own.get("key", values["key"]),
+            names=own.get("names", ()),
+        )
+
     def issuers_of_callers(self, clients: Mapping[str, Client]) -> dict[str, tuple[str, ...]]:
         """For each server that is called, the CAs that issue its callers' certificates, each once."""
         found: dict[str, dict[str, None]] = {}
         for name, values in self.servers.items():
             for called in values["calls"]:
-                found.setdefault(called, {})[self._issuer(("servers", name), values)] = None
+                found.setdefault(called, {})[self._issuer_of_calls(("servers", name), values)] = None
         for client in clients.values():
             for called in client.calls:
                 found.setdefault(called, {})[client.issuer] = None
         return {called: tuple(issuers) for called, issuers in found.items()}
+
+    def _issuer_of_calls(self, path: tuple[str, str], values: Values) -> str:
+        """The CA of the certificate with which a server calls."""
+        own = values.get("client")
+        given = own.get("issuer") if isinstance(own, dict) else None
+        return str(given) if given is not None else self._issuer(path, values)
 
     def _issuer(self, path: tuple[str, str], values: Values) -> str:
         """Its issuer, or the one CA that issues leaves."""
@@ -524,6 +554,8 @@ def _inherited(defaults: Values, fields: tuple[Field, ...]) -> Values:
 
 def _fitting(own: Values, inherited: Values) -> Values:
     """What can be inherited: a default is for those whose certificates are issued here, over a key that is here."""
+    if own.get("client") == language.SAME:
+        inherited = inherited | {"fault": None}
     if "existing" in own:
         return inherited | {"fault": None, "staple": False, "must_staple": False}
     return inherited | {"fault": None, "pfx": None} if "csr" in own else inherited
@@ -560,7 +592,7 @@ def _edges(values: Values) -> Values:
 
 def _always_has_dns_name(role: str, values: Values) -> bool:
     """Whether every certificate of an entity has one; that with which a server calls has none."""
-    calls_too = role == "server" and values["calls"]
+    calls_too = role == "server" and values["calls"] and values.get("client") != language.SAME
     return not calls_too and any(name.type is SanType.DNS for name in values.get("names", ()))
 
 

@@ -265,6 +265,57 @@ class Pfx:
     legacy: bool = False
 
 
+class Anchor(enum.StrEnum):
+    """Which certificates of CAs a trust file holds."""
+
+    ROOT = "root"
+    ISSUER = "issuer"
+    """Those that issue to the peers, for programs that take an intermediate for a trust anchor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chown:
+    """Whose files are: a user and a group, by name or number; None leaves it as it is."""
+
+    user: str | None = None
+    group: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.user or ''}:{self.group}" if self.group is not None else (self.user or "")
+
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """How `tls/` is laid out for a program that reads files and nothing else.
+
+    `mode` is that of the files with a secret. `combined`: key, leaf and chain in one file; `truststore`: the trusted
+    certificates as PKCS#12. `client_combined` and `client_truststore` are those of a second certificate. `names` are
+    further names of files in `tls/`, by the name that they have everywhere.
+    """
+
+    chown: Chown | None = None
+    mode: int | None = None
+    combined: bool = False
+    truststore: bool = False
+    client_combined: bool = False
+    client_truststore: bool = False
+    anchor: Anchor = Anchor.ROOT
+    names: Mapping[str, str] = field(default_factory=lambda: NO_NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class CallingLeaf:
+    """What a server's second certificate is, where it is not as the first; `names` are beside its identity."""
+
+    issuer: str
+    subject: Subject
+    key: KeyType
+    names: tuple[San, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Ca:
     """A certification authority. `issuer` is another CA's name, or None where it is self-signed (or existing)."""
@@ -307,6 +358,8 @@ class Server:
     Where `existing` is set, `issuer`, `subject`, `key` and dates are those of its second certificate alone: `issuer` is
     empty where it has none. `csr`: the request over a key that is not here.
     `forward` is how the app at `backend` is told who called; empty where there is none, or it is told nothing.
+    `one_leaf`: the certificate with which it serves is the one with which it calls. `calling` is what its second one
+    is, where that differs. `accepts` holds CA names: whoever has a client's certificate of one of these may call.
     """
 
     name: str
@@ -337,11 +390,35 @@ class Server:
     fault: Fault | None = None
     existing: ExistingLeaf | None = None
     csr: Path | None = None
+    one_leaf: bool = False
+    calling: CallingLeaf | None = None
+    accepts: tuple[str, ...] = ()
+    files: Files | None = None
     vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     address: Address = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", Address.server(self.name))
+
+    @property
+    def has_second(self) -> bool:
+        """Whether it calls with a certificate of its own."""
+        return bool(self.calls) and not self.one_leaf
+
+    @property
+    def calling_issuer(self) -> str:
+        """The CA of the certificate with which it calls."""
+        return self.calling.issuer if self.calling is not None else self.issuer
+
+    @property
+    def calling_subject(self) -> Subject:
+        """The subject of the same."""
+        return self.calling.subject if self.calling is not None else self.subject
+
+    @property
+    def calling_key(self) -> KeyType:
+        """The type of its key."""
+        return self.calling.key if self.calling is not None else self.key
 
     @property
     def issued_here(self) -> bool:
@@ -397,11 +474,32 @@ class Client:
     external: External | None = None
     existing: ExistingLeaf | None = None
     csr: Path | None = None
+    files: Files | None = None
     vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     address: Address = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", Address.client(self.name))
+
+    @property
+    def has_second(self) -> bool:
+        """Whether it calls with another certificate than its own: never."""
+        return False
+
+    @property
+    def calling_issuer(self) -> str:
+        """The CA of the certificate with which it calls: it has no other."""
+        return self.issuer
+
+    @property
+    def calling_subject(self) -> Subject:
+        """The subject of the same."""
+        return self.subject
+
+    @property
+    def calling_key(self) -> KeyType:
+        """The type of its key."""
+        return self.key
 
     @property
     def issued_here(self) -> bool:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 from scaffold.topology.messages import Invalid, shown
-from scaffold.topology.model import Backend, HostPort, IdentityForm, San, SanType, UnixSocket
+from scaffold.topology.model import Backend, Chown, HostPort, IdentityForm, San, SanType, UnixSocket
 
 LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 ENVIRONMENT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -14,6 +14,9 @@ VARIABLE_PATTERN = r"^[A-Za-z][A-Za-z0-9_]*$"
 COUNTRY_PATTERN = r"^[A-Z]{2}$"
 TRUST_DOMAIN_PATTERN = r"^[a-z0-9._-]{1,255}$"
 ROLE_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
+CHOWN_PATTERN = r"^([a-z_][a-z0-9_.-]{0,31}|[0-9]{1,10})?(:([a-z_][a-z0-9_.-]{0,31}|[0-9]{1,10}))?$"
+MODE_PATTERN = r"^0?[46][046]0$"
+FILE_NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
 PUBLISH_PATTERN = r"^http://[^/?#@\s]+/?$"
 BACKEND_PATTERN = r"^(http://[^/?#@\s]+:[0-9]+/?|unix:/[A-Za-z0-9/._+@~=-]+)$"
 
@@ -78,6 +81,31 @@ _ESCAPED = "take it out; of a path in double quotes, \\t and \\n are a tab and a
 def path_text(text: str) -> str:
     """A file's path: any text without control characters."""
     return text_without_controls(text)
+
+
+def chown(text: str) -> Chown:
+    """`user`, `user:group` or `:group`, each by name or number (chown(1))."""
+    found = re.fullmatch(CHOWN_PATTERN[1:-1], text)
+    if found is None or not text.strip(":"):
+        hint = "postgres:postgres, postgres, :ssl-cert, or numbers: 999:999"
+        raise Invalid(f"{shown(text)} is no user and group", hint)
+    return Chown(found[1], found[3])
+
+
+def mode(text: str) -> int:
+    """The rights of a file with a secret, in octal: its owner reads it, perhaps its group, and nobody else."""
+    if not re.fullmatch(MODE_PATTERN[1:-1], text):
+        hint = "0600, 0640, 0440 or 0400: a private key is nobody's but its owner's, and perhaps a group's"
+        raise Invalid(f"{shown(text)} are not the rights of a private key", hint)
+    return int(text, 8)
+
+
+def file_name(text: str) -> str:
+    """The name of a file, without a folder."""
+    if not re.fullmatch(FILE_NAME_PATTERN[1:-1], text):
+        hint = "a name in tls/ has letters, digits, `.`, `-` and `_`, and begins with no dot: server.crt"
+        raise Invalid(f"{shown(text)} is not a file's name", hint)
+    return text
 
 
 def country(text: str) -> str:

@@ -15,6 +15,7 @@ from scaffold.topology.messages import nearest, shown
 from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import (
     Ca,
+    CallingLeaf,
     Client,
     Fault,
     HostPort,
@@ -81,6 +82,7 @@ class Check:
         for server in t.servers.values():
             if "cas" in sections:
                 self._keep(server, _trusted_cas_are_known(t, server))
+                self._keep(server, _accepted_cas_are_known(t, server))
             if "servers" in sections:
                 self._keep(server, _upstream_is_known(t, server))
 
@@ -124,7 +126,8 @@ class Check:
         return True
 
     def _stays(self, party: Party, cas: Mapping[str, Ca]) -> bool:
-        return _path(party) not in self._wrong and (not party.issuer or party.issuer in cas)
+        issuers = (name for name in (party.issuer, party.calling_issuer) if name)
+        return _path(party) not in self._wrong and all(name in cas for name in issuers)
 
 
 def _among(server: Server, cas: Mapping[str, Ca], servers: Mapping[str, Server]) -> Server:
@@ -229,9 +232,10 @@ def _requests_ask_for_no_key(t: Topology) -> Iterator[TopologyError]:
             if given is not None:
                 message = f"{field} cannot be set for {party.name}: it has a csr, and its key is not here"
                 yield TopologyError(message, place=_where(t, party, field), hint=f"leave {field} out, or csr")
-        if isinstance(party, Server) and party.calls:
+        if party.has_second:
             message = f"{party.name} has a csr, and calls: its second certificate would need another request"
-            yield TopologyError(message, place=_where(t, party, "calls"), hint="leave calls out, or csr")
+            hint = "client: same calls with the one for the request; or leave calls out, or csr"
+            yield TopologyError(message, place=_where(t, party, "calls"), hint=hint)
 
 
 def _path_length_kept(t: Topology, ca: Ca) -> Iterator[TopologyError]:
@@ -329,6 +333,8 @@ def _issuer_of_party_is_known(t: Topology, party: Party) -> Iterator[TopologyErr
     if party.issuer and party.issuer not in t.cas:
         field = ("issuer",) if _is_ours(party) else ("external", "issuer")
         yield _unknown("CA", party.issuer, t.cas, _where(t, party, *field))
+    elif party.calling_issuer and party.calling_issuer not in t.cas:
+        yield _unknown("CA", party.calling_issuer, t.cas, _where(t, party, "client", "issuer"))
 
 
 def _calls_are_known(t: Topology, party: Party) -> Iterator[TopologyError]:
@@ -404,11 +410,11 @@ def _trusted_cas_are_known(t: Topology, server: Server) -> Iterator[TopologyErro
 
 
 def _callers_are_trusted(t: Topology, server: Server) -> Iterator[TopologyError]:
-    untrusted = [caller for caller in graph.callers(t, server.name) if caller.issuer not in server.trusts]
+    untrusted = [caller for caller in graph.callers(t, server.name) if caller.calling_issuer not in server.trusts]
     if untrusted:
         caller = untrusted[0]
-        message = f"{server.name} does not trust {caller.issuer}, the issuer of its caller {caller.name}"
-        hint = f"trusts: [{', '.join(dict.fromkeys([*server.trusts, *(one.issuer for one in untrusted)]))}]"
+        message = f"{server.name} does not trust {caller.calling_issuer}, the issuer of its caller {caller.name}"
+        hint = f"trusts: [{', '.join(dict.fromkeys([*server.trusts, *(one.calling_issuer for one in untrusted)]))}]"
         yield TopologyError(message, place=_where(t, server, "trusts"), hint=hint)
 
 
@@ -417,13 +423,29 @@ def _callers_are_trusted(t: Topology, server: Server) -> Iterator[TopologyError]
 
 def _names_within_constraints(t: Topology, party: Party) -> Iterator[TopologyError]:
     """Every name of a leaf against every CA above it, and a common name that clients may take for a DNS name."""
-    constrained = [(ca, ca.name_constraints) for ca in graph.chain(t, party.issuer) if ca.name_constraints is not None]
-    for ca, constraints in constrained:
-        for name, place in _names_and_places(t, party):
-            if (why := forbidden_by(constraints, name)) is not None:
-                message = f"{party.name}: {shown(name.value)} violates name_constraints of {ca.name}: {why}"
-                hint = f"choose another name, or let name_constraints of {ca.name} permit it (RFC 5280 4.2.1.10)"
-                yield TopologyError(message, place=place(), hint=hint)
+    for ca, name, place in _certified(t, party):
+        why = forbidden_by(ca.name_constraints, name) if ca.name_constraints is not None else None
+        if why is not None:
+            message = f"{party.name}: {shown(name.value)} violates name_constraints of {ca.name}: {why}"
+            hint = f"choose another name, or let name_constraints of {ca.name} permit it (RFC 5280 4.2.1.10)"
+            yield TopologyError(message, place=place(), hint=hint)
+
+
+def _certified(t: Topology, party: Party) -> Iterator[tuple[Ca, San, Callable[[], Place | None]]]:
+    """Each CA above one of its certificates, with each name that this one has."""
+    own = tuple(_names_and_places(t, party))
+    yield from ((ca, name, place) for ca in graph.chain(t, party.issuer) for name, place in own)
+    if isinstance(party, Server) and party.has_second and party.calling is not None:
+        second = tuple(_names_of_second(t, party, party.calling))
+        yield from ((ca, name, place) for ca in graph.chain(t, party.calling.issuer) for name, place in second)
+
+
+def _names_of_second(
+    t: Topology, server: Server, leaf: CallingLeaf
+) -> Iterator[tuple[San, Callable[[], Place | None]]]:
+    for index, name in enumerate(leaf.names):
+        yield name, partial(_where, t, server, "client", "names", index)
+    yield San(SanType.URI, server.identity), partial(_where, t, server, "client", "issuer")
 
 
 def _names_and_places(t: Topology, party: Party) -> Iterator[tuple[San, Callable[[], Place | None]]]:
@@ -460,6 +482,38 @@ def _first_name_can_be_dialled(t: Topology, server: Server) -> Iterator[Topology
     yield TopologyError(
         message, place=_where(t, server, "names"), hint="callers expect the first: a DNS name or an IP address"
     )
+
+
+def _second_leaf_is_used(t: Topology, server: Server) -> Iterator[TopologyError]:
+    if server.calling is not None and not server.calls:
+        message = f"client says what the second certificate of {server.name} is, and it calls nobody with one"
+        hint = "calls: [SERVER] says whom it calls; client: same puts both purposes into its one certificate"
+        yield TopologyError(message, place=_where(t, server, "client"), hint=hint)
+    for index, name in enumerate(server.calling.names if server.calling is not None else ()):
+        if name.type is SanType.URI:
+            message = f"{shown(name.value)} cannot be a name of the second certificate: it says who {server.name} is"
+            place = _where(t, server, "client", "names", index)
+            hint = f"one identity is in both: put it among names of {server.name}"
+            yield TopologyError(message, place=place, hint=hint)
+
+
+def _one_leaf_is_sound(t: Topology, server: Server) -> Iterator[TopologyError]:
+    """What is broken on purpose would be broken on both sides, and what is issued elsewhere is what it is."""
+    if not server.one_leaf:
+        return
+    if server.existing is not None:
+        message = f"client: same cannot be set for {server.name}: its certificate is made elsewhere"
+        hint = "leave client out: what it calls with is issued here"
+        yield TopologyError(message, place=_where(t, server, "client"), hint=hint)
+    if server.fault is not None:
+        message = f"{server.name} serves and calls with one certificate, and a fault would be one of both sides"
+        yield TopologyError(message, place=_where(t, server, "fault"), hint="leave fault out, or client: same")
+
+
+def _accepted_cas_are_known(t: Topology, server: Server) -> Iterator[TopologyError]:
+    for index, name in enumerate(server.accepts):
+        if name not in t.cas:
+            yield _unknown("CA", name, t.cas, _where(t, server, "accepts", index))
 
 
 def _promised_staple_is_kept(t: Topology, server: Server) -> Iterator[TopologyError]:
@@ -561,9 +615,9 @@ def _no_two_callers_of_one_name(t: Topology) -> Iterator[TopologyError]:
     """A server that sees only names (the whole issuer and subject) would take one for the other."""
     seen: dict[tuple[str, tuple[str, ...]], Party] = {}
     for party in graph.parties(t):
-        if not party.has_issued or not (isinstance(party, Client) or party.calls):
+        if not party.has_issued or not graph.has_client_leaf(party):
             continue
-        other = seen.setdefault((party.issuer, comparable(party.subject)), party)
+        other = seen.setdefault((party.calling_issuer, comparable(party.calling_subject)), party)
         if other is not party:
             message = f"{party.address} and {other.address} have the same issuer and the same subject"
             hint = "give each its own subject: {common_name: …}, as some servers see nothing else"
@@ -628,7 +682,9 @@ _OF_A_CA = (
 )
 _OF_A_PARTY = (
     lambda t, party: _issuer_has_its_key(t, party, party.issuer),
+    lambda t, party: _issuer_has_its_key(t, party, party.calling_issuer),
     lambda t, party: _no_longer_life_than_issuer(t, party, party.issuer),
+    lambda t, party: _no_longer_life_than_issuer(t, party, party.calling_issuer),
     _names_within_constraints,
     reproducible.of_party,
 )
@@ -639,6 +695,8 @@ _OF_A_SERVER = (
     _backend_is_no_server,
     _callers_are_trusted,
     _callers_can_dial,
+    _second_leaf_is_used,
+    _one_leaf_is_sound,
     _promised_staple_is_kept,
     _staple_has_a_responder,
 )

@@ -117,7 +117,7 @@ def _who_does_not(t: Topology, server: Server, kind: Kind) -> Iterator[Case]:
         for probe in _ROGUES:
             if _applies(t, probe, server, caller, kind):
                 yield Case(server, caller, probe, Expected.REFUSED)
-        for scenario, expected in revocation_scenarios.concerning(t, server, kind, caller.issuer).items():
+        for scenario, expected in revocation_scenarios.concerning(t, server, kind, caller.calling_issuer).items():
             yield Case(server, caller, revocation_scenarios.OF_CALLERS[scenario], expected)
 
 
@@ -154,7 +154,7 @@ def imitations(t: Topology, server: Server) -> Iterator[Party]:
     """
     by_issuer: dict[str, list[Party]] = {}
     for caller in graph.callers(t, server.name):
-        by_issuer.setdefault(caller.issuer, []).append(caller)
+        by_issuer.setdefault(caller.calling_issuer, []).append(caller)
     for callers in by_issuer.values():
         yield min(callers, key=lambda caller: (is_external(caller), is_faulty(caller), is_gateway_of(caller, server)))
 
@@ -189,7 +189,7 @@ def is_gateway_of(party: Party, server: Server) -> bool:
 
 
 def has_client_certificate(party: Party) -> bool:
-    return isinstance(party, Client) or bool(party.calls)
+    return graph.has_client_leaf(party)
 
 
 def is_in_its_place(probe: Probe) -> bool:
@@ -218,7 +218,7 @@ def withdrawn_sides(
     caller: Party, server: Server, kinds: Mapping[Address, Kind], withdrawn: Withdrawn
 ) -> tuple[bool, bool]:
     """Whether the caller's certificate, and the server's, is revoked and the other side looks that up."""
-    own = Part.CLIENT_CERTIFICATE if isinstance(caller, Server) else Part.CERTIFICATE
+    own = Part.CLIENT_CERTIFICATE if caller.has_second else Part.CERTIFICATE
     by_server = server.check_revocation is not RevocationCheck.NONE
     by_caller = not is_external(caller) and looks_up_callees(caller, kinds[caller.address])
     return (
@@ -244,7 +244,7 @@ def _of_edge(
 def _applies(t: Topology, probe: Probe, server: Server, caller: Party, kind: Kind) -> bool:
     match probe:
         case Probe.SAME_NAME_CA:
-            return any(graph.root_of(t, name) is not graph.root_of(t, caller.issuer) for name in t.cas)
+            return any(graph.root_of(t, name) is not graph.root_of(t, caller.calling_issuer) for name in t.cas)
         case Probe.REVOKED:
             return server.check_revocation is not RevocationCheck.NONE
         case Probe.NO_EKU:

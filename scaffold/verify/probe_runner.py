@@ -384,7 +384,7 @@ class ProbeRunner:
         if not party.has_issued and form_of(party.identity) is IdentityForm.SUBJECT:
             raise Untried(f"{party.address} is known by its subject, and nobody here can make a certificate with that")
         profile = functools.partial(profiles.for_client_side, self._t, party)
-        return self._made(probe, profile, party.issuer, server.trusts)
+        return self._made(probe, profile, party.calling_issuer, server.trusts)
 
     def _made(
         self, probe: Probe, profile: Callable[[int], CertificateProfile], issuer: str, trusted: Iterable[str]
@@ -412,7 +412,7 @@ class ProbeRunner:
         if is_external(party):
             raise Untried(f"{party.address} is external: its certificate is not here")
         paths = party_paths(party.address.role, party.name)
-        files = paths.client_side if isinstance(party, Server) else paths.own
+        files = paths.client_side if party.has_second else paths.own
         try:
             return Credentials(
                 self._layout.path(files.certificate).read_bytes(), self._layout.path(files.key).read_bytes()
@@ -438,7 +438,7 @@ class ProbeRunner:
         """
         behalf = None
         for upstream in behind(self._t, server):
-            subject = rfc2253(profiles.subject_name(caller.subject))
+            subject = rfc2253(profiles.subject_name(caller.calling_subject))
             behalf = Name(subject, self._issuer_of(caller, shown), caller.roles.get(server.name, ()))
             caller, shown, server = server, None, upstream
         return Welcome(
@@ -465,10 +465,10 @@ class ProbeRunner:
 
     def _issuer_of(self, party: Party, shown: Credentials | None) -> str:
         """The name of the CA that has signed what a party shows."""
-        signer = self._authorities.issuing(party.issuer)
+        signer = self._authorities.issuing(party.calling_issuer)
         with contextlib.suppress(VerifyError, PkiError):  # what is missing or damaged is seen by the call itself
             leaf = bundles.load_certificates((shown or self._real(party)).certificates)[0]
-            signer = self._authorities.signer_of(party.issuer, leaf)
+            signer = self._authorities.signer_of(party.calling_issuer, leaf)
         return rfc2253(self._authorities.certificate(signer).subject)
 
     def _run_client(self, client: Client, server: Server, url: str, folder: Path | None = None) -> Ran:

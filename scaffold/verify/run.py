@@ -16,7 +16,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.model import Action, Change, Plan
-from scaffold.running.availability import Availability
+from scaffold.running.availability import Availability, nothing_to_start
 from scaffold.running.placement import Ports
 from scaffold.running.services import READY_WITHIN, termination_as_exception
 from scaffold.store import ledger
@@ -44,7 +44,7 @@ from scaffold.verify.rogues import Authorities
 from scaffold.verify.running_topology import Copy, project_folder, running
 from scaffold.verify.tls import cannot_probe
 
-_CONTENTS_OF_TLS = frozenset({Part.CERTIFICATE, Part.CLIENT_CERTIFICATE, Part.TRUST, Part.BUNDLE})
+_CONTENTS_OF_TLS = frozenset({Part.CERTIFICATE, Part.CLIENT_CERTIFICATE, Part.TRUST, Part.BUNDLE, Part.FILES})
 
 _AT_ONCE = 4 * (os.cpu_count() or 1)
 """Cases tried at the same time. Most of each is waiting for a server or a client."""
@@ -233,10 +233,14 @@ def _on_disk(t: Topology, layout: Layout) -> Iterator[tuple[Address, tuple[str, 
     """Each leaf's address, and its CA and serial."""
     for party in graph.parties(t):
         paths = party_paths(party.address.role, party.name)
-        for part, files in ((Part.CERTIFICATE, paths.own), (Part.CLIENT_CERTIFICATE, paths.client_side)):
+        both = (
+            (Part.CERTIFICATE, paths.own, party.issuer),
+            (Part.CLIENT_CERTIFICATE, paths.client_side, party.calling_issuer),
+        )
+        for part, files, issuer in both:
             with contextlib.suppress(OSError, PkiError):  # what is missing or damaged is drift
                 leaf = bundles.load_certificates(layout.path(files.certificate).read_bytes())[0]
-                yield party.address.with_part(part), (party.issuer, f"{leaf.serial_number:x}")
+                yield party.address.with_part(part), (issuer, f"{leaf.serial_number:x}")
 
 
 def _check_rendered(layout: Layout, tried: Iterable[Case]) -> None:
@@ -253,7 +257,12 @@ class _Reasons:
     def __init__(self, t: Topology, kinds: Mapping[Address, Kind]) -> None:
         self._t = t
         self._kinds = kinds
-        self.missing = Availability(t, kinds).missing
+        unstarted = {
+            party.address: reason
+            for party in graph.parties(t)
+            if party.address in kinds and (reason := nothing_to_start(party, kinds[party.address])) is not None
+        }
+        self.missing = {**Availability(t, kinds).missing, **unstarted}
 
     def of(self, case: Case) -> str | None:
         """The reason, or None where it can be tried."""

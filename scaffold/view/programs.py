@@ -97,6 +97,8 @@ def _template_value(kind: Kind) -> dict[str, Any]:
         "keys": dict(can.keys),
         "peer_keys": dict(can.peer_keys),
         "supports": sorted(can.supports),
+        "decides_by": can.decides_by,
+        "runs": can.runs,
         "owners": {"yours": list(can.owners.yours), "merged": list(can.owners.merged)},
         "mutations": [mutation.breaks for mutation in can.mutations],
     }

@@ -111,6 +111,8 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ),
     ReasonCode.CALLS_NOBODY: ("{of} calls nobody",),
     ReasonCode.NO_PFX: ("{of} asks for no PFX",),
+    ReasonCode.NO_FILES: ("{of} asks for no such files",),
+    ReasonCode.OWNER: ("{path} belongs to {found}", "the topology says {wanted}"),
 }  # fmt: skip
 """In one piece, or in two that stand on lines of their own where they are long."""
 
@@ -122,6 +124,8 @@ _OF_FILES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.CRL_PENDING: "a CRL is signed again",
     ReasonCode.CRL_PENDING_DUE: "a CRL is signed again, because it is due",
     ReasonCode.CRL_SUPERSEDED: "a CRL was signed again, and the one that is there is still valid",
+    ReasonCode.FOLLOWS: "what it is made of changes",
+    ReasonCode.NOT_ITS_SOURCES: "it is not what it is to be made of",
     ReasonCode.TEMPLATE: "what is rendered has changed",
     ReasonCode.EDITED: "your edit and a change of the template do not fit; both are laid beside it as {wanted}",
     ReasonCode.NO_BASE: (

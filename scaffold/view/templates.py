@@ -78,10 +78,15 @@ def _can(kind: Kind) -> dict[str, str]:
         "supports": _all(can.supports) or "nothing more",
         "knows servers by": _all(can.checks_names),
     }
-    if kind.role == "server":
+    if kind.role == "server" and can.decides_by_chain:
+        rows["lets in"] = "whoever has a certificate below what it trusts"
+    elif kind.role == "server":
         rows["knows issuers by"] = f"their {can.sees_issuer_by}"
+    if kind.role == "server" and can.runs:
         rows["refuses in"] = can.refuses_in
         rows["tells an app by"] = _all(can.forward) or "nothing: it takes no backend"
+    if not can.runs:
+        rows["runs"] = "nothing: it is for a program of your own"
     return rows
 
 

@@ -52,6 +52,11 @@ _FILES = {
     "client_certificate": None,
     "client_key": None,
     "client_trust": None,
+    "combined": None,
+    "truststore": None,
+    "client_combined": None,
+    "client_truststore": None,
+    "key_is_here": True,
 }
 _COMMON: Mapping[str, object] = {
     "topology": "banking",

@@ -1,0 +1,82 @@
+"""Whom a server lets in that decides by chain alone: every client's certificate below what its trust file holds.
+
+Such a server (a database, a broker that is fed from `tls/`) looks at no name that the topology knows of. So whoever
+could call it must be drawn, or be meant by `accepts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scaffold.errors import TopologyError
+from scaffold.kinds.catalogue import Kind
+from scaffold.settings.peers import trusted_cas
+from scaffold.topology import graph
+from scaffold.topology.model import Anchor, Party, Server, Topology
+from scaffold.topology.notes import Note
+
+
+def check(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
+    """Notes on what is not known here. Raises TopologyError where somebody would get in who is not meant to."""
+    uninvited = tuple(_uninvited(t, server))
+    if uninvited:
+        who, do = ", ".join(str(party.address) for party in uninvited), "does" if len(uninvited) == 1 else "do"
+        issuers = ", ".join(dict.fromkeys(party.calling_issuer for party in uninvited))
+        raise TopologyError(
+            f"{server.address} would let in {who}, which {do} not call it: it decides by chain alone "
+            f'(template "{kind.name}"), and trusts {_trusted(t, server)}',
+            place=t.place("servers", server.name),
+            hint=f"calls: [{server.name}] where that is meant, or accepts: [{issuers}] on {server.name}; "
+            f"otherwise issue them from a CA under another root{_closer(server)}",
+        )
+    siblings = tuple(_siblings(t, server))
+    if siblings:
+        names = ", ".join(siblings)
+        raise TopologyError(
+            f"{server.address} would let in whomever {names} issues a client's certificate to: it decides by chain "
+            f'alone (template "{kind.name}"), and trusts {_trusted(t, server)}',
+            place=t.place("servers", server.name),
+            hint=f"accepts: [{names}] on {server.name} where that is meant; otherwise give {names} a root of its own"
+            f"{_closer(server)}",
+        )
+    for name in trusted_cas(t, server):
+        if t.cas[name].existing is not None:
+            said = f"decides by chain alone: whomever {t.cas[name].address} lets have a client's certificate gets in"
+            yield Note(server.address, said)
+    for name in server.accepts:
+        said = f"lets in everybody with a client's certificate that {t.cas[name].address} has issued, listed or not"
+        yield Note(server.address, said)
+
+
+def admits(t: Topology, server: Server, issuer: str) -> bool:
+    """Whether a certificate that the CA `issuer` has issued leads up to what the server trusts."""
+    trusted = trusted_cas(t, server)
+    return issuer in t.cas and any(ca.name in trusted for ca in graph.chain(t, issuer))
+
+
+def _uninvited(t: Topology, server: Server) -> Iterator[Party]:
+    drawn = graph.callers(t, server.name)
+    for party in graph.parties(t):
+        if party is server or party in drawn or not graph.has_client_leaf(party):
+            continue
+        if party.calling_issuer not in server.accepts and admits(t, server, party.calling_issuer):
+            yield party
+
+
+def _siblings(t: Topology, server: Server) -> Iterator[str]:
+    """The CAs below what is trusted that issue leaves, though not to those who are meant to get in."""
+    callers = graph.callers(t, server.name)
+    meant = {*server.accepts, *(caller.calling_issuer for caller in callers)} or {server.issuer}
+    for name in graph.issuing_cas(t):
+        if name not in meant and admits(t, server, name):
+            yield name
+
+
+def _trusted(t: Topology, server: Server) -> str:
+    return " and ".join(str(t.cas[name].address) for name in trusted_cas(t, server))
+
+
+def _closer(server: Server) -> str:
+    if server.files is None or server.files.anchor is Anchor.ROOT:
+        return "; or files: {anchor: issuer}, where its program takes an issuing CA for an anchor (see its README)"
+    return ""

@@ -1,0 +1,89 @@
+"""Who left the topology gets in at a server that decides by chain alone, until the certificate ends or is revoked."""
+
+from __future__ import annotations
+
+import pytest
+
+from scaffold.errors import TopologyError
+from tests.unit.conftest import Household
+from tests.unit.revoking import revoke
+
+BANK = """
+version: 1
+name: bank
+cas:
+  root: {}
+  issuing: {issuer: root}
+  apart: {}
+servers:
+  db: {template: files, issuer: issuing, listen: "127.0.0.1:5432", names: [db.internal], check_revocation: crl}
+clients:
+  api: {template: files, issuer: issuing, calls: [db]}
+"""
+OLD = "  old: {template: files, issuer: issuing, calls: [db]}\n"
+
+
+def after_it_left(household: Household, text: str = BANK, old: str = OLD) -> Household:
+    household.text = text + old
+    household.apply()
+    household.text = text
+    return household
+
+
+def test_who_left_is_refused_by_name(household: Household) -> None:
+    with pytest.raises(TopologyError, match=r"server\.db would go on letting in client\.old") as caught:
+        after_it_left(household).plan()
+    assert "scaffold revoke client.old --no-replace" in str(caught.value.hint)
+
+
+def test_once_it_has_ended_nothing_is_left_of_it(household: Household) -> None:
+    after_it_left(household).later(days=91)
+    household.apply()
+
+
+def test_a_revoked_one_stays_out_where_that_is_looked_up(household: Household) -> None:
+    revoke(after_it_left(household), "client.old", "superseded", replace=False)
+    household.apply()
+
+
+def test_a_revoked_one_gets_in_where_nobody_looks(household: Household) -> None:
+    text = BANK.replace(", check_revocation: crl", "")
+    revoke(after_it_left(household, text), "client.old", "superseded", replace=False)
+    with pytest.raises(TopologyError, match=r"client\.old") as caught:
+        household.plan()
+    assert "check_revocation: crl" in str(caught.value.hint)
+
+
+def test_a_certificate_below_another_root_is_nobodys_business(household: Household) -> None:
+    other = '  o: {template: python, issuer: apart, listen: "127.0.0.1:1", names: [o]}\nclients:'
+    text = BANK.replace("clients:", other)
+    after_it_left(household, text, "  old: {template: files, issuer: apart, calls: [o]}\n").apply()
+
+
+def test_a_server_that_has_an_allow_list_forgets_who_left(household: Household) -> None:
+    text = BANK.replace("db: {template: files", "db: {template: python").replace(
+        "api: {template: files", "api: {template: python"
+    )
+    after_it_left(household, text, OLD.replace("files", "python")).apply()
+
+
+def test_the_ca_may_have_left_with_it(household: Household) -> None:
+    """What is below the trusted root gets in, whether or not the topology still knows by whom it was issued."""
+    household.text = BANK.replace("  apart: {}", "  branch: {issuer: root}") + OLD.replace("issuing", "branch")
+    household.apply()
+    household.text = BANK
+    with pytest.raises(TopologyError, match=r"client\.old"):
+        household.plan()
+
+
+def test_the_second_certificate_of_a_server_counts_and_its_first_does_not(household: Household) -> None:
+    web = '  web: {template: python, issuer: issuing, listen: "127.0.0.1:2", names: [web]%s}\nclients:'
+    household.text = BANK.replace("clients:", web % "")
+    household.apply()
+    household.text = BANK
+    household.apply()
+    household.text = BANK.replace("clients:", web % ", calls: [db]")
+    household.apply()
+    household.text = BANK
+    with pytest.raises(TopologyError, match=r"server\.web"):
+        household.plan()
