@@ -278,9 +278,20 @@ OF_THE_INTERPRETER = {
 """Where the name of a kind is a word for something else: what runs scaffold, and what many clients are written in."""
 
 
+PLAIN_WORDS = frozenset({"files"})
+"""Kinds that are called by a word of every day, which is a key of the language as well: it stands in any source. Those are
+looked for where a kind is meant: beside `template`, `kind`, or what compares a name."""
+
+_MEANS_A_KIND = r"(?:(?:template|kind)\s*(?::|=|==|!=|in\b|is\b|\s)\s*|name\s*(?:==|!=|in\b)\s*)[\"'`(\[{]*"
+
+
 def names_of_kinds(source: str, names: Iterable[str], allowed: Iterable[str] = ()) -> list[str]:
     """The lines of `source` in which the name of a kind stands as a word: in code, in a text or in a comment."""
-    word = re.compile(rf"(?<![a-z])({'|'.join(map(re.escape, names))})(?![a-z])", re.IGNORECASE)
+    names = tuple(names)
+    rare = "|".join(re.escape(name) for name in names if name not in PLAIN_WORDS)
+    plain = "|".join(re.escape(name) for name in names if name in PLAIN_WORDS)
+    patterns = [rf"(?<![a-z])({rare})(?![a-z])", *([rf"(?<![a-z]){_MEANS_A_KIND}({plain})(?![a-z_])"] if plain else [])]
+    word = re.compile("|".join(patterns), re.IGNORECASE)
     found = []
     for number, line in enumerate(source.splitlines(), 1):
         rest = line
@@ -312,5 +323,12 @@ def test_the_check_sees_a_kind_that_is_named() -> None:
     ):  # fmt: skip
         assert names_of_kinds(line, names), line
     assert names_of_kinds("curly = pythonic(engine_x)", names) == []
+    assert "files" in names
+    for line in (
+        'if kind.name == "files":', "x = 'template: files'", 'template "files" is', 'name in {"files"}', "the kind `files`",
+        'party.template != "files"',
+    ):  # fmt: skip
+        assert names_of_kinds(line, names), line
+    assert names_of_kinds('files = t.place("servers", name, "files")  # of its files', names) == []
     assert names_of_kinds("# Python 3.13 and later", names, ("Python 3.13 and later",)) == []
     assert names_of_kinds("# python, Python 3.13 and later", names, ("Python 3.13 and later",)) != []

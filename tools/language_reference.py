@@ -57,7 +57,30 @@ sees names alone, so plan refuses what it could mistake. PostgreSQL sees the cal
 that one CA alone issues certificates under the root that it trusts.
 
 A server that `calls` has a second certificate, for clientAuth alone; `GET /call/NAME` on it makes that call, to
-`/.mtls/caller`.
+`/.mtls/caller`. `client` says what that certificate is, where it differs from the first: another `issuer`, `subject`,
+`key`, or `names` beside the identity. With `client: same` there is one leaf for both purposes, serverAuth and
+clientAuth, for programs that take no two (etcd, NATS, Consul).
+
+## Certificates only
+
+The template `files` renders `tls/` and a README that says which file goes where in the usual programs; it starts
+nothing ([how](certificates-only.md)). Such a program decides by the chain alone: whoever has a client's certificate
+below what `tls/ca.pem` holds gets in, under whatever name. So plan works out who that is, over all certificates of the
+topology, and refuses
+
+- a client, or a server that calls, which is not listed under `calls` and would get in;
+- a CA below the same root that issues to nobody who is listed, since it might tomorrow;
+- somebody who left the topology, until the certificate has ended or is revoked and looked up.
+
+`accepts: [issuing]` lets in everybody with a client's certificate that this CA has issued itself, listed or not.
+`files: {anchor: issuer}` puts the issuing CAs into `tls/ca.pem` in the place of their root, for programs that take an
+intermediate for an anchor (Go, Java and Envoy do; plain OpenSSL does not).
+
+`names` gives a file of `tls/` another name beside its own, and `combined` and `truststore` make further ones; all
+follow what they are made of. `combined`, `truststore` and `pfx` are of the certificate with which a server serves,
+`client_combined` and `client_truststore` of the one with which it calls. `chown` and `mode` are compared like
+everything else; who is not root is told the command. `verify` counts what it could not try, and `up` passes over such a
+server.
 
 ## Roles
 
@@ -167,6 +190,8 @@ SECTIONS = {
     "subject": ("## Subjects", "A distinguished name; what is left out is not in it."),
     "generalNames": ("## Name constraints", "Under `permitted` and `excluded` (RFC 5280 4.2.1.10)."),
     "pfx": ("## PFX", "`tls/bundle.pfx` beside `tls/pfx-password`. A default is for those whose template reads one."),
+    "clientSide": ("## Second certificates", "Under `client` of a server that calls; or `client: same`: see below."),
+    "files": ("## Files", "For templates that leave the program to you, such as `files`."),
     "secret": ("## Secrets", "Exactly one of these."),
 }
 
@@ -208,7 +233,8 @@ def _values(value: Mapping[str, Any]) -> str:
         return f"see {SECTIONS[name][0].lstrip('# ')}" if name in SECTIONS else ""
     match value.get("type"):
         case None if "anyOf" in value:
-            return "a list, or a mapping"
+            word, *_ = (one.get("const") for one in value["anyOf"])
+            return f"{_code(word)}, or see Second certificates" if word else "a list, or a mapping"
         case "array":
             return "a list"
         case "boolean":

@@ -88,7 +88,7 @@ def _check_can_call(project: Project, caller: Party) -> None:
 
     kind = project.kinds.get(caller.address)
     if kind is not None and (reason := nothing_to_start(caller, kind)) is not None:
-        raise VerifyError(reason, hint="its README.md has the call of a program such as curl or openssl s_client")
+        raise VerifyError(reason, hint="its README.md says how the usual programs are told of its tls/")
 
 
 def _why_nobody_answers(called: Server, there: Whereabouts) -> str:

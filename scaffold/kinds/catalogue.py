@@ -74,8 +74,10 @@ def builtin_names(role: str) -> tuple[str, ...]:
 
 
 def builtin_speaking(protocol: str, role: str) -> tuple[str, ...]:
-    """The names of the built-in kinds of a role that speak a protocol."""
-    return tuple(kind.name for kind in builtins(role) if kind.capabilities.protocol == protocol)
+    """The names of the built-in kinds of a role that speak a protocol: those that have something to run."""
+    return tuple(
+        kind.name for kind in builtins(role) if kind.capabilities.runs and kind.capabilities.protocol == protocol
+    )
 
 
 def protocol_of(server: str) -> str:

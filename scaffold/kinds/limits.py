@@ -261,7 +261,7 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addre
             yield Note(caller.address, said)
     if isinstance(caller, Client):
         _check_fault_is_seen(t, caller, callee, called)
-        if not caller.has_issued:
+        if not caller.has_issued and not called.capabilities.decides_by_chain:
             _check_identity_is_seen(t, callee, called, caller)
     speaks_tls12 = TlsProfile.MODERN not in (caller.tls, callee.tls)
     for kind in (calling, called):

@@ -36,7 +36,8 @@ _SECRETS: Final = frozenset({KEY, CLIENT_KEY, COMBINED, CLIENT_COMBINED, "bundle
 
 def is_taken(name: str) -> bool:
     """Whether scaffold, or a template in its allow list, calls a file of its own so."""
-    is_root_of_one = name.startswith(("ca.", "client-ca.")) and name.endswith(".pem")
+    begins = tuple(common.removesuffix("pem") for common in (TRUST, CLIENT_TRUST))
+    is_root_of_one = name.startswith(begins) and name.endswith(".pem")
     return name.casefold() in _FIXED or name.startswith("allowed.") or is_root_of_one
 
 

@@ -117,14 +117,17 @@ class Environment:
         return self._of_party(found, self._party(found))
 
     def _of_party(self, address: Address, party: Party) -> Files:
-        from scaffold.settings.peers import anchors, callee_issuers, needs_crls, peer_issuers
+        from scaffold.settings.peers import anchors, callee_issuers, needs_crls, peer_issuers, trusted_cas
 
         calls_as_server = address.part is Part.CLIENT_CERTIFICATE
         paths = party_paths(address.role, address.name)
-        own = paths.client_side if calls_as_server else paths.own
+        own = paths.client_side if calls_as_server and party.has_second else paths.own
         trust = self._layout.path(paths.client_trust if calls_as_server else paths.trust)
         peers = callee_issuers(self.topology, party) if calls_as_server else peer_issuers(self.topology, party)
-        self._write_where_missing(trust, (self._ca(name) for name in anchors(self.topology, peers)))
+        trusted = anchors(self.topology, peers)
+        if isinstance(party, Server) and not calls_as_server:
+            trusted = trusted_cas(self.topology, party)
+        self._write_where_missing(trust, (self._ca(name) for name in trusted))
         crl = self._layout.path(paths.crl) if needs_crls(self.topology, party) else None
         if crl is not None:
             each = dict.fromkeys(ca.name for name in peers for ca in graph.chain(self.topology, name))
@@ -190,8 +193,8 @@ class Environment:
     # --- What runs ---
 
     def start(self, *servers: str) -> Started:
-        """Renders and starts servers (all, where none is named) and the upstreams behind them, and waits until they
-        accept connections. What runs already goes on.
+        """Renders and starts servers (where none is named, all that can be) and the upstreams behind them, and waits
+        until they accept connections. What runs already goes on.
 
         They run until the session ends, or until the end of a `with` block: what it returns is a context manager, which
         stops what this call has started. Where a server's program is not installed the test is skipped, with the
@@ -202,7 +205,9 @@ class Environment:
         if self._running is None:
             self._running = Running(self.topology, self._layout, self._unavailable, self._apply)
             self._stack.enter_context(contextlib.closing(self._running))
-        return self._running.start(self._server(name) for name in servers or self.topology.servers)
+        if servers:
+            return self._running.start(self._server(name) for name in servers)
+        return self._running.start(filter(self._running.can_start, self.topology.servers.values()))
 
     def url(self, server: str) -> str:
         """`https://localhost:20123/`: where a server listens once it is started, by a name of its certificate that can

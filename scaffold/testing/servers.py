@@ -14,12 +14,13 @@ from typing import Final, NoReturn
 from scaffold.apply import apply as apply_plan
 from scaffold.cli.clock import now
 from scaffold.cli.project import kinds_of
+from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import without_unusable_defaults
 from scaffold.pki import bundles, keys
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.make import look, plan_all
-from scaffold.running.availability import Availability
+from scaffold.running.availability import Availability, nothing_to_start
 from scaffold.running.placement import Placed, launch, moved_callees, place
 from scaffold.running.services import Launch, Services
 from scaffold.store import ledger, lock
@@ -107,10 +108,17 @@ class Running:
         placed = self._placed.get(server.name)
         return placed.address if placed is not None else None
 
+    def can_start(self, server: Server) -> bool:
+        """Whether there is anything to start: not where it is for a program of somebody's own."""
+        return nothing_to_start(server, self._kinds[server.address]) is None
+
     def start(self, servers: Iterable[Server]) -> Started:
         """Starts those that do not run yet, and the upstreams behind them. Raises ScaffoldError."""
         wanted = dict.fromkeys(one.name for server in servers for one in self._with_upstreams(server))
         new = [self._t.servers[name] for name in wanted if name not in self._placed]
+        for server in new:
+            if (reason := nothing_to_start(server, self._kinds[server.address])) is not None:
+                raise VerifyError(reason, hint="start that program in the test, with what `.files` says")
         if not new:
             return Started()
         availability = Availability(self._t, self._kinds)

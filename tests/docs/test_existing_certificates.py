@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.kinds.catalogue import builtin_names
+from scaffold.kinds.catalogue import builtin_names, builtins
 from tests.handshake.elsewhere_lab import OpenSslCa
 from tests.requirements import require_command
-from tests.unit.conftest import Household, write_kind
+from tests.unit.conftest import Household
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/existing-certificates.md").read_text("utf-8")
@@ -35,11 +35,6 @@ def with_public_ca(folder: Path) -> None:
 
 
 def with_a_request(folder: Path) -> None:
-    write_kind(folder / "certificates-only", {"README.md": "certificates\n", "run.sh": "#!/bin/sh\n"})
-    file = folder / "certificates-only/cookiecutter.json"
-    block = json.loads(file.read_text())
-    block["_scaffold"]["supports"] = ["csr"]
-    file.write_text(json.dumps(block))
     OpenSslCa.made(folder / "host", "Host").request("vault", "/CN=vault")
     shutil.copy(folder / "host/vault.csr", folder / "vault.csr")
 
@@ -71,7 +66,9 @@ def test_the_page_says_of_the_templates_what_they_declare() -> None:
     header = re.search(r"^\| identity \| is \| (.*) \|$", PAGE, re.M)
     assert header is not None
     templates = header[1].split(" | ")
-    assert sorted(templates) == sorted(builtin_names("server"))
+    by_chain = [kind.name for kind in builtins("server") if kind.capabilities.decides_by_chain]
+    assert sorted([*templates, *by_chain]) == sorted(builtin_names("server"))
+    assert all(f"`{name}` looks at none of them" in PAGE for name in by_chain)
     for form, label in {"uri": "`spiffe://…`, `uri:…`", "dns": "`dns:NAME`", "subject": "`subject:NAME`"}.items():
         [row] = [line for line in PAGE.splitlines() if line.startswith(f"| {label} |")]
         cells = [cell.strip() for cell in row.strip("|").split("|")][2:]

@@ -9,7 +9,7 @@ from typer.core import TyperOption
 
 from scaffold.topology.address import Role
 from scaffold.topology.edit import TABLES, Braces, Given
-from scaffold.topology.fields import Field, Flag, ListOf, NamesWithLists, Table, Variables
+from scaffold.topology.fields import Field, Flag, ListOf, NamesWithLists, Table, Variables, WordOr
 from scaffold.topology.written import LINE_BREAK
 
 _GIVEN = "scaffold.fields"
@@ -48,7 +48,7 @@ def _given(field: Field, option: str, value: Any) -> Given:
     if isinstance(value, bool):
         return str(value).lower()
     text = str(value).strip()
-    if _is_mapping(field) or (isinstance(field.type, NamesWithLists) and text.startswith("{")):
+    if _is_mapping(field) or (isinstance(field.type, NamesWithLists | WordOr) and text.startswith("{")):
         if not (text.startswith("{") and text.endswith("}")) or LINE_BREAK.search(text):
             raise typer.BadParameter("write it as in the YAML, on one line: '{key: value}'", param_hint=option)
         return Braces(text)

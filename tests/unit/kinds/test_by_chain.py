@@ -153,6 +153,11 @@ def test_an_external_client_of_the_same_ca_is_refused_too() -> None:
     assert "client.partner" in error.message
 
 
+def test_an_external_client_that_is_drawn_gets_in_by_whatever_name() -> None:
+    drawn = "  partner: {external: {issuer: issuing, identity: 'dns:x.example'}, calls: [etcd]}"
+    assert notes(topology(clients=drawn)) == []
+
+
 def test_a_server_that_nobody_calls_trusts_its_own_issuer_and_lets_nobody_in() -> None:
     lonely = '  lonely: {template: files, issuer: apart, listen: "127.0.0.1:9999", names: [lonely.internal]}'
     assert notes(topology(servers=lonely)) == []
