@@ -279,8 +279,8 @@ OF_THE_INTERPRETER = {
 
 
 PLAIN_WORDS = frozenset({"files"})
-"""Kinds that are called by a word of every day, which is a key of the language as well: it stands in any source. Those are
-looked for where a kind is meant: beside `template`, `kind`, or what compares a name."""
+"""Kinds that are called by a word of every day, which is a key of the language as well: it stands in any source. Those
+are looked for where a kind is meant: beside `template`, `kind`, or what compares a name."""
 
 _MEANS_A_KIND = r"(?:(?:template|kind)\s*(?::|=|==|!=|in\b|is\b|\s)\s*|name\s*(?:==|!=|in\b)\s*)[\"'`(\[{]*"
 
@@ -325,8 +325,8 @@ def test_the_check_sees_a_kind_that_is_named() -> None:
     assert names_of_kinds("curly = pythonic(engine_x)", names) == []
     assert "files" in names
     for line in (
-        'if kind.name == "files":', "x = 'template: files'", 'template "files" is', 'name in {"files"}', "the kind `files`",
-        'party.template != "files"',
+        'if kind.name == "files":', "x = 'template: files'", 'template "files" is', 'name in {"files"}',
+        "the kind `files`", 'party.template != "files"',
     ):  # fmt: skip
         assert names_of_kinds(line, names), line
     assert names_of_kinds('files = t.place("servers", name, "files")  # of its files', names) == []

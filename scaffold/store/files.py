@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,9 @@ from scaffold.errors import StoreError
 from scaffold.store import gitignore, rights
 from scaffold.store.layout import FOLDERS, GITIGNORE, Layout
 from scaffold.store.rights import USUAL, Rights
+
+_OF_OTHERS: Final = 0o004
+"""What everybody may read is no secret."""
 
 _IN_PROJECT: Final = 2
 """Of a file in the folder of a server or client its path has so many slashes; of one in `tls/`, one more."""
@@ -228,7 +232,8 @@ class Writer:
         # One temporary name per file is enough: only the holder of the lock writes.
         temporary = self._layout.at(f"{folder}/.{name}{TEMPORARY}" if folder else f".{name}{TEMPORARY}")
         try:
-            self._write_temporary(temporary, content, relative, mode, durable=durable)
+            given = functools.partial(self._give, relative=relative) if relative.count("/") > _IN_PROJECT else None
+            self._write_temporary(temporary, content, self.mode_of(relative, mode), durable=durable, given=given)
             os.replace(temporary, path)  # noqa: PTH105
             if durable:
                 sync_folder(os.path.dirname(path))  # noqa: PTH120
@@ -246,21 +251,24 @@ class Writer:
         if not os.path.lexists(self._layout.at(path)):
             self.write(path, gitignore.at_birth(folder))
 
-    def _write_temporary(self, temporary: str, content: bytes, relative: str, mode: int, *, durable: bool) -> None:
-        """Born with the rights of nobody else's, and given away before others get any."""
-        wanted = self.mode_of(relative, mode)
+    @staticmethod
+    def _write_temporary(
+        temporary: str, content: bytes, mode: int, *, durable: bool, given: Callable[[int], None] | None
+    ) -> None:
+        """`given` gives the file away, which is before its group may read it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        at_birth = mode if mode & _OF_OTHERS else SECRET_FILE
         try:
-            descriptor = os.open(temporary, flags, mode)
+            descriptor = os.open(temporary, flags, at_birth)
         except FileExistsError:
             os.unlink(temporary)  # noqa: PTH108
-            descriptor = os.open(temporary, flags, mode)
+            descriptor = os.open(temporary, flags, at_birth)
         try:
             write_all(descriptor, content)
-            if relative.count("/") > _IN_PROJECT:
-                self._give(descriptor, relative)
-            if wanted != SECRET_FILE:
-                os.fchmod(descriptor, wanted)
+            if given is not None:
+                given(descriptor)
+            if mode != SECRET_FILE:
+                os.fchmod(descriptor, mode)
             if durable:
                 os.fsync(descriptor)
         finally:

@@ -533,6 +533,7 @@ def test_every_part_of_what_is_wanted_counts(bank):
         "paths": dataclasses.replace(asked.paths, key="elsewhere"),
         "issuer": "root",
         "latitude": Latitude(frozenset({Aspect.SANS})),
+        "key_mode": 0o640,
     }
     left_out = {"fault", "on_request"}  # what has a fault, or is over the key of a request, is examined each time
     assert {*others, *left_out} == {field.name for field in dataclasses.fields(asked)}
