@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from scaffold.errors import PkiError, VerifyError
+from scaffold.kinds.capabilities import HTTP
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
@@ -102,7 +103,7 @@ def verify(
         else:
             to_try[number] = case
     if to_try:
-        _check_rendered(layout, to_try.values())
+        _check_rendered(kinds, layout, to_try.values())
         authorities = Authorities(t, layout, secrets, now, randomness, generations)
         servers, copied = _cast(t, kinds, to_try.values(), reasons)
         asks = any(needs_publisher(t, party, kinds[party.address]) for party in _involved(servers, to_try.values()))
@@ -243,11 +244,12 @@ def _on_disk(t: Topology, layout: Layout) -> Iterator[tuple[Address, tuple[str, 
                 yield party.address.with_part(part), (issuer, f"{leaf.serial_number:x}")
 
 
-def _check_rendered(layout: Layout, tried: Iterable[Case]) -> None:
+def _check_rendered(kinds: Mapping[Address, Kind], layout: Layout, tried: Iterable[Case]) -> None:
     """Raise VerifyError for a project that is not there: nothing was applied yet, or somebody took it away."""
     for case in tried:
         folder = project_folder(layout, case.server)
-        if not (folder / "run.sh").is_file():
+        runs = kinds[case.server.address].capabilities.runs
+        if not (folder / "run.sh").is_file() if runs else not folder.is_dir():
             raise VerifyError(f"{case.server.address} has no project in {folder}", hint="run `scaffold apply` first")
 
 
@@ -288,7 +290,12 @@ class _Reasons:
         return cannot_probe(caller)
 
     def _probe(self, case: Case) -> str | None:
-        if is_in_its_place(case.probe):
+        if is_in_its_place(case.probe) and case.caller is not None:
+            spoken = self._kinds[case.caller.address].capabilities.protocol
+            if spoken != HTTP and not self._kinds[case.server.address].capabilities.runs:
+                return (
+                    f"nobody here can stand in the place of {case.server.address}: it is not known how {spoken} begins"
+                )
             return self._of_calling(case, case.caller) if isinstance(case.caller, Server) else None
         if case.probe is Probe.SIBLING_CA and self._kinds[case.server.address].capabilities.sees_issuer_by == "none":
             return f"{case.server.address} sees no issuer: the plan holds its trusted root to one CA that issues leaves"

@@ -24,7 +24,7 @@ def test_the_list_has_every_built_in_template(tmp_path: Path) -> None:
     said = scaffold("templates", "list", cwd=tmp_path).out
     for one in ended.json["templates"]:
         assert one["summary"] in said
-        assert one["mutations"], one["template"]
+        assert bool(one["mutations"]) is one["runs"], one["template"]
 
 
 def test_what_a_template_declares_and_what_it_cannot_do(tmp_path: Path) -> None:
