@@ -28,14 +28,15 @@ from scaffold.topology.scalars import scalar
 from scaffold.topology.written import Value, Written
 
 _NAMED_IN: Final[Mapping[Role, tuple[str, ...]]] = {
-    Role.CA: ("issuer", "trusts"),
+    Role.CA: ("issuer", "trusts", "accepts"),
     Role.SERVER: ("calls", "upstream"),
     Role.CLIENT: (),
 }
 """The fields of other entities, and of `defaults`, that name one."""
 
 _EXTERNAL: Final = "external"
-"""The field that holds one more name of a CA, its `issuer`."""
+_CLIENT: Final = "client"
+"""The fields that hold one more name of a CA, their `issuer`."""
 
 
 def rename(text: bytes, source: Path, old: Address, name: str) -> bytes:
@@ -78,8 +79,8 @@ def _references(written: Written, old: Address) -> Iterator[Value]:
     """Every scalar that names `old`; an alias follows what it stands for."""
     for place in _places(written):
         fields = [place.value(field) for field in _NAMED_IN[old.role]]
-        if old.role is Role.CA and (external := place.value(_EXTERNAL)) is not None:
-            fields.append(external.value("issuer"))
+        tables = [place.value(field) for field in (_EXTERNAL, _CLIENT)] if old.role is Role.CA else []
+        fields += [table.value("issuer") for table in tables if table is not None and table.kind == "mapping"]
         for found in fields:
             if found is not None:
                 yield from (one for one in _names(found) if one.text == old.name)
@@ -119,6 +120,8 @@ def _meant(before: Values, old: Address, name: str) -> Values:
                 values[field] = _with(values[field], old.name, name)
         if old.role is Role.CA and (external := values.get(_EXTERNAL)) is not None:
             values[_EXTERNAL] = replace(external, issuer=_with(external.issuer, old.name, name))
+        if old.role is Role.CA and isinstance(second := values.get(_CLIENT), dict) and "issuer" in second:
+            values[_CLIENT] = {**second, "issuer": _with(second["issuer"], old.name, name)}
     return meant
 
 

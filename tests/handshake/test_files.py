@@ -53,7 +53,7 @@ servers:
     files: {{{chown[postgresql]}mode: "0600", names: {{cert.pem: server.crt, key.pem: server.key}}}}
   java:
     {{template: files, listen: "{java}", names: [localhost], pfx: {{password: {{generate: true}}}},
-     files: {{truststore: true}}}}
+     files: {{truststore: true, anchor: issuer}}}}
 clients:
   sensor: {{template: files, calls: [mosquitto, haproxy, postgresql, java]}}
   thief: {{template: files, calls: [mosquitto, haproxy, postgresql, java]}}

@@ -121,3 +121,28 @@ def test_what_is_merged_in_cannot_be_renamed_in_its_place() -> None:
     text = BANK.replace("clients:\n", "clients:\n  <<: {extra: {template: curl}}\n")
     with pytest.raises(TopologyError, match="not written in its own place"):
         renamed(text, Address.client("extra"), "web")
+
+
+BROKER = """\
+version: 1
+name: shop
+cas: {root: {}, issuing: {issuer: root}, apart: {}}
+servers:
+  broker:
+    {template: files, issuer: issuing, listen: "127.0.0.1:1", names: [b], calls: [other], client: {issuer: issuing},
+     accepts: [apart, issuing]}
+  other: {template: files, issuer: apart, listen: "127.0.0.1:2", names: [o], client: same}
+"""
+
+
+def test_a_ca_is_renamed_where_a_second_certificate_and_who_is_accepted_name_it() -> None:
+    expected = BROKER
+    for before, after in (
+        ("issuing: {issuer: root}", "leaves: {issuer: root}"),
+        ("issuer: issuing,", "issuer: leaves,"),
+        ("client: {issuer: issuing}", "client: {issuer: leaves}"),
+        ("[apart, issuing]", "[apart, leaves]"),
+    ):
+        assert before in expected
+        expected = expected.replace(before, after)
+    assert renamed(BROKER, Address(Role.CA, "issuing"), "leaves") == expected
