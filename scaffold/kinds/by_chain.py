@@ -55,11 +55,10 @@ def admits(t: Topology, server: Server, issuer: str) -> bool:
 
 
 def _uninvited(t: Topology, server: Server) -> Iterator[Party]:
-    drawn = graph.callers(t, server.name)
+    invited = {server.address, *(caller.address for caller in graph.callers(t, server.name))}
+    issuers = {name for name in t.cas if name not in server.accepts and admits(t, server, name)}
     for party in graph.parties(t):
-        if party is server or party in drawn or not graph.has_client_leaf(party):
-            continue
-        if party.calling_issuer not in server.accepts and admits(t, server, party.calling_issuer):
+        if party.calling_issuer in issuers and party.address not in invited and graph.has_client_leaf(party):
             yield party
 
 

@@ -220,9 +220,10 @@ class _Diff:
         open_folders = ("", *FOLDERS.values(), *(one.paths.folder for one in parties))
         secret_folders = (*(one.paths.folder for one in cas), *(one.paths.tls for one in parties))
         keys_ = (*(one.paths.key for one in cas), *(one.paths.own.key for one in parties))
-        for one in parties:
+        laid_out = [one for one in parties if one.party.address in self.rights]
+        for one in laid_out:
             yield from material.notes(one, self.observed, self._rights(one))
-        given = {one.paths.folder: self._rights(one).owner for one in parties if self._rights(one).owner is not None}
+        given = {one.paths.folder: self._rights(one).owner for one in laid_out if self._rights(one).owner is not None}
         yield from rights.notes(open_folders, (*secret_folders, *keys_), self.observed, given)
 
     def _rights(self, one: DesiredParty) -> Rights:

@@ -100,7 +100,7 @@ def _of_another(one: DesiredParty, observed: Observation, rights: Rights) -> Ite
 
 def notes(one: DesiredParty, observed: Observation, rights: Rights) -> Iterator[Note]:
     """What this user may not give away, and the command by which somebody may."""
-    if rights.may_be_given() or one.party.files is None:
+    if one.party.files is None or rights.may_be_given():
         return
     wrong = [path for path, _ in _of_another(one, observed, rights)]
     if wrong or not observed.exists(one.paths.folder):

@@ -158,6 +158,14 @@ def test_an_external_client_that_is_drawn_gets_in_by_whatever_name() -> None:
     assert notes(topology(clients=drawn)) == []
 
 
+def test_a_ca_that_is_made_elsewhere_lets_in_whom_it_likes_which_is_noted() -> None:
+    partner = "  partner: {existing: {certificate: partner.pem}}"
+    client = "  theirs: {external: {issuer: partner, identity: 'spiffe://x/y'}, calls: [etcd]}"
+    assert notes(topology(cas=partner, clients=client)) == [
+        "server.etcd decides by chain alone: whomever ca.partner lets have a client's certificate gets in"
+    ]
+
+
 def test_a_server_that_nobody_calls_trusts_its_own_issuer_and_lets_nobody_in() -> None:
     lonely = '  lonely: {template: files, issuer: apart, listen: "127.0.0.1:9999", names: [lonely.internal]}'
     assert notes(topology(servers=lonely)) == []

@@ -60,6 +60,10 @@ def test_a_certificate_below_another_root_is_nobodys_business(household: Househo
     after_it_left(household, text, "  old: {template: files, issuer: apart, calls: [o]}\n").apply()
 
 
+def test_who_may_come_in_unlisted_may_leave_unlisted(household: Household) -> None:
+    after_it_left(household, BANK.replace("check_revocation: crl", "accepts: [issuing]")).apply()
+
+
 def test_a_server_that_has_an_allow_list_forgets_who_left(household: Household) -> None:
     text = BANK.replace("db: {template: files", "db: {template: python").replace(
         "api: {template: files", "api: {template: python"

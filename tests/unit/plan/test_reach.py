@@ -234,3 +234,44 @@ def test_the_old_certificate_of_a_renamed_client_lets_in_who_keeps_its_identity(
     (one,) = status(household.prepare()).revoked
     assert one.reach is not None
     assert one.reach.accepted_by == ()
+
+
+BY_CHAIN = """
+version: 1
+name: bank
+cas:
+  root: {}
+  issuing: {issuer: root}
+defaults: {issuer: issuing}
+servers:
+  db: {template: files, names: [db.internal], listen: "127.0.0.1:1", accepts: [issuing]}
+  log: {template: files, names: [log.internal], listen: "127.0.0.1:2", accepts: [issuing], check_revocation: crl}
+  peer: {template: files, names: [peer.internal], listen: "127.0.0.1:3", accepts: [issuing], client: same, calls: [db]}
+clients:
+  web: {template: python, calls: [peer]}
+  unlisted: {template: python}
+"""
+
+
+@pytest.fixture
+def by_chain(household):
+    household.text = BY_CHAIN
+    household.apply()
+    return household
+
+
+def test_who_decides_by_chain_alone_accepts_those_who_are_not_listed_too(by_chain):
+    found = reached(by_chain, "client.unlisted")
+    assert by(found) == {"server.log": By.CRL}
+    assert names(found.accepted_by) == ["server.db", "server.peer"]
+
+
+def test_one_leaf_for_both_purposes_is_shown_to_callers_and_to_callees(by_chain):
+    found = reached(by_chain, "server.peer")
+    assert "client.web" in names(found.accepted_by)
+    assert "server.db" in names(found.accepted_by)
+    assert by(found) == {"server.log": By.CRL}
+
+
+def test_the_leaf_of_a_server_that_only_serves_lets_it_in_nowhere(by_chain):
+    assert names(reached(by_chain, "server.log").accepted_by) == []

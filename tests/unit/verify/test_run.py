@@ -16,9 +16,10 @@ from scaffold.running.availability import Availability
 from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import KeyType, Topology
+from scaffold.verify.cases import Case, cases
 from scaffold.verify.http import HTTP
 from scaffold.verify.model import Check, Expected, Observed, Probe, Report, Result
-from scaffold.verify.run import drift_in_tls
+from scaffold.verify.run import _Reasons, drift_in_tls
 from scaffold.verify.tls import cannot_probe
 
 ACCOUNTS, TELLER = Address.server("accounts"), Address.client("teller")
@@ -37,6 +38,7 @@ def change(address: str, action: Action) -> Change:
         ("server.accounts.certificate", Action.CREATE, True),
         ("server.accounts.client-certificate", Action.UPDATE, True),
         ("client.teller.bundle", Action.UPDATE, True),
+        ("server.accounts.files", Action.UPDATE, True),
         ("ca.root.certificate", Action.REPLACE, True),
         ("server.accounts.certificate", Action.RENEW, False),
         ("server.accounts.project", Action.UPDATE, False),
@@ -109,3 +111,58 @@ def test_a_key_that_this_python_does_not_know_is_the_reason(monkeypatch: pytest.
     assert "ml-dsa-65" in (cannot_probe(t.servers["accounts"]) or "")
     monkeypatch.setattr(SSL, "OPENSSL_VERSION_NUMBER", 0x30500000)
     assert cannot_probe(t.servers["accounts"]) is None
+
+
+# --- What has nothing to start ---------------------------------------------------------------------------------------
+
+OWN = """
+version: 1
+name: bank
+cas: {root: {}}
+servers:
+  db: {template: files, listen: 127.0.0.1:5432, names: [localhost]}
+  api: {template: python, listen: 127.0.0.1:8443, names: [localhost]}
+clients:
+  app: {template: psql, calls: [db]}
+  web: {template: python, calls: [db, api]}
+  cron: {template: files, calls: [db, api]}
+"""
+
+
+def reasons_of() -> dict[tuple[str, str, Probe], str]:
+    """Why a case is not tried, by server, client and probe; what is tried is not among them."""
+    t = loads(OWN.encode(), Path("topology.yaml"))
+    kinds = {
+        **{one.address: find(one.template, "server", Path.cwd()) for one in t.servers.values()},
+        **{one.address: find(one.template, "client", Path.cwd()) for one in t.clients.values()},
+    }
+    reasons = _Reasons(t, kinds)
+
+    def caller(case: Case) -> str:
+        return case.caller.name if case.caller is not None else "anyone"
+
+    found = ((one, reasons.of(one)) for one in cases(t, kinds))
+    return {(one.server.name, caller(one), one.probe): why for one, why in found if why is not None}
+
+
+def test_nothing_is_asked_of_a_server_that_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "installed", lambda command: True)
+    skipped = reasons_of()
+    for probe in (Probe.EDGE, Probe.CONTROL, Probe.NO_CERTIFICATE, Probe.SIBLING_CA):
+        assert any(server == "db" and one is probe for server, _, one in skipped), probe
+        assert not any(server == "api" and client == "web" and one is probe for server, client, one in skipped), probe
+
+
+def test_in_its_place_somebody_false_can_stand_for_a_client_that_speaks_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "installed", lambda command: True)
+    skipped = reasons_of()
+    assert ("db", "web", Probe.FALSE_ROOT) not in skipped
+    assert "how postgresql begins" in skipped["db", "app", Probe.FALSE_ROOT]
+    assert skipped["db", "cron", Probe.FALSE_ROOT].startswith("client.cron has nothing that is started here")
+
+
+def test_a_client_that_is_not_started_is_shown_to_others_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "installed", lambda command: True)
+    skipped = reasons_of()
+    assert ("api", "cron", Probe.EDGE) in skipped
+    assert ("api", "app", Probe.NOT_ALLOWED) not in skipped
