@@ -110,7 +110,7 @@ def look(
     adopted, said = _check(desired, kinds, observed, now)
     brought = _brought(t, adopted, kinds, observed, now)
     notes_, recovered = (*said, *brought.notes), recovery.recover(desired, observed, adopted)
-    given = rights.of_topology(t)
+    given = rights.of_topology(t, with_owners=not keys_away)
     return Basis(desired, observed, adopted, kinds, now, notes_, mounted, remembered, brought, recovered, given)
 
 

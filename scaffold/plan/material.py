@@ -43,6 +43,8 @@ def compare(
         if changed:
             reasons[path] = Reason(ReasonCode.FOLLOWS if observed.exists(path) else ReasonCode.MISSING, path)
             following.add(path)
+        elif file.secret and observed.keys_away:
+            continue
         elif all(map(observed.exists, sources)) and (reason := _wrong(file, path, sources, record, observed, rights)):
             reasons[path] = reason
     kept = {_in_tls(one.paths, file.name) for file in wanted}

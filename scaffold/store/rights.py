@@ -50,22 +50,25 @@ RightsByAddress = Mapping[Address, Rights]
 """Of the servers and clients that say something of it."""
 
 
-def of_topology(t: Topology) -> RightsByAddress:
-    """What each server and client asks for. Raises TopologyError for all users and groups that there are not."""
+def of_topology(t: Topology, *, with_owners: bool = True) -> RightsByAddress:
+    """What each server and client asks for. Raises TopologyError for all users and groups that there are not.
+
+    Without owners, it asks for none of them: in a clone, all belongs to whoever made that.
+    """
     found: dict[Address, Rights] = {}
     mistakes = Mistakes()
     for party in graph.parties(t):
         if party.files is not None:
             with mistakes.gathering():
-                found[party.address] = _of_party(t, party)
+                found[party.address] = _of_party(t, party, with_owners)
     mistakes.check()
     return found
 
 
-def _of_party(t: Topology, party: Party) -> Rights:
+def _of_party(t: Topology, party: Party, with_owners: bool) -> Rights:
     files = party.files
     mode = SECRET_FILE if files is None or files.mode is None else files.mode
-    if files is None or files.chown is None:
+    if files is None or files.chown is None or not with_owners:
         return Rights(mode)
     return Rights(mode, *_numbers(t, party, files.chown))
 

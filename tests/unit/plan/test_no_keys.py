@@ -65,3 +65,56 @@ def test_the_key_of_an_existing_ca_is_away_too(household: Household) -> None:
     assert changed(household) == []
     with pytest.raises(TopologyError, match="is not there"):
         household.plan()
+
+
+FILES = """
+version: 1
+name: bank
+cas: {root: {}}
+servers:
+  db:
+    template: files
+    issuer: root
+    listen: "127.0.0.1:5432"
+    names: [db.internal]
+    files: {combined: true, truststore: true, names: {cert.pem: server.crt, key.pem: server.key}%s}
+"""
+
+
+@pytest.fixture
+def files_of_db(household: Household) -> Household:
+    household.text = FILES % ""
+    household.apply()
+    return household
+
+
+def test_files_with_a_key_in_them_are_away_with_the_key_and_others_are_not(files_of_db: Household) -> None:
+    tls = files_of_db.out / "servers/db/tls"
+    for name in ("combined.pem", "key.pem", "server.key"):
+        (tls / name).unlink()
+    assert changed(files_of_db) == []
+    (tls / "server.crt").unlink()
+    assert changed(files_of_db) == ["server.db.files"]
+
+
+def test_files_with_a_key_in_them_that_may_not_be_read_are_away(
+    files_of_db: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = files.read
+
+    def without_rights(path: str) -> files.Found | None:
+        if path.endswith(("combined.pem", "server.key")):
+            raise StoreError(f"cannot read {path}: Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(files, "read", without_rights)
+    assert changed(files_of_db) == []
+    with pytest.raises(StoreError, match="Permission denied"):
+        files_of_db.plan()
+
+
+def test_whose_the_files_are_to_be_is_not_asked_for_in_a_clone(files_of_db: Household) -> None:
+    files_of_db.text = FILES % ", chown: nobody-of-this-name"
+    assert changed(files_of_db) == []
+    with pytest.raises(TopologyError, match="there is no user nobody-of-this-name"):
+        files_of_db.plan()
