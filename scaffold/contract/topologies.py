@@ -178,8 +178,6 @@ def _declared_of_servers(kind: Kind) -> Iterator[tuple[str, Entity]]:
         yield "must-staple", {"staple": True, "must_staple": True}
     if can.groups:
         yield "post-quantum", {"post_quantum": True}
-    if "one_leaf" in can.supports:
-        yield "one-leaf", {"client": "same"}
     for feature in ("health", "upstream", "backend", "roles"):
         if feature in can.supports:
             yield feature, {}
@@ -196,6 +194,8 @@ def _declared_of_servers(kind: Kind) -> Iterator[tuple[str, Entity]]:
 def _declared_of_callers(kind: Kind) -> Iterator[tuple[str, Entity]]:
     """Whom they call: servers that they know by each type of name, and look up in each way that they can."""
     yield "calls", {"calls": ["plain"]}
+    if "one_leaf" in kind.capabilities.supports:
+        yield "one-leaf", {"calls": ["plain"], "client": "same"}
     for name in _names(kind):
         yield f"named-{name}", {"names": [_NAMES[name]]}
         yield f"knows-{name}", {"calls": [f"named-{name}"]}

@@ -175,7 +175,9 @@ def _check_choices(t: Topology, party: Party, kind: Kind) -> None:
 
 def _check_features(t: Topology, server: Server, kind: Kind) -> None:
     if server.one_leaf and "one_leaf" not in kind.capabilities.supports:
-        raise _refusal(t, server, "client", kind, "calls with a second certificate, never with its own", None)
+        problem = "calls with a second certificate, never with its own"
+        hint = _others("client", kind, lambda can: "one_leaf" in can.supports)
+        raise _refusal(t, server, "client", kind, problem, hint)
     if server.accepts and not kind.capabilities.decides_by_chain:
         problem = "lets in those alone who are listed under `calls`"
         raise _refusal(t, server, "accepts", kind, problem, "list them under their `calls`, and leave accepts out")
@@ -215,7 +217,7 @@ def _forwards(forward: Forward, can: Capabilities) -> bool:
 
 def _check_files(t: Topology, party: Party, kind: Kind) -> None:
     if "files" not in kind.capabilities.supports:
-        raise _refusal(t, party, "files", kind, "says itself what its files are called and who may read them", None)
+        raise _lacks(t, party, "files", kind, "says itself what its files are called and who may read them")
     for field, name in material.without_ground(party):
         message = f"{party.address}: there is no {name} that files.{field} could be for"
         place = t.place(*_path(party), "files", field)

@@ -180,7 +180,7 @@ def test_a_plan_and_its_execution_desire_load_and_look_once(household, tmp_path,
         monkeypatch.setattr(module, name, call)
 
     counted(making, "desire")
-    counted(existing, "load")
+    counted(existing, "read")
     counted(ledger, "load")
     counted(projects, "load")
     counted(Observation, "check_topology")

@@ -102,7 +102,10 @@ def test_whom_a_template_knows_is_asked_for(name: str, role: str) -> None:
     assert len(external) == (len(can.sees_callers_by) if role == "server" else 0)
 
 
-ASKED_FOR = {"health", "upstream", "backend", "calls", "pfx", "staple", "staple-file", "must_staple", "roles"}
+ASKED_FOR = {
+    "health", "upstream", "backend", "calls", "pfx", "staple", "staple-file", "must_staple", "roles", "files",
+    "one_leaf",
+}  # fmt: skip
 HOW = {
     "reload", "demands_eku", "crls_over_http", "ocsp_needs_no_cdp", "demands_staple", "strict_x509",
     "takes_common_names",
