@@ -23,8 +23,9 @@ from tests.cli.harness import in_process as scaffold
 from tests.handshake.rewriting import rewrite
 from tests.requirements import require, require_command, which
 
-LONG = ("kestrel", "dotnet", "asgi")
-"""Each of the first two's projects is built, which takes minutes for all of them; the last one's import a framework."""
+LONG = ("kestrel", "dotnet", "asgi", "python")
+"""The projects of the first two are built, which takes minutes for all of them, and those of the third import a
+framework. The last is tried point for point by the tests of its own."""
 
 BUILT_IN = [
     pytest.param(name, role, id=f"{role}-{name}", marks=[pytest.mark.long] if name in LONG else [])
@@ -73,6 +74,7 @@ def mine(tmp_path: Path) -> Path:
     return tmp_path / "mine"
 
 
+@pytest.mark.long
 def test_a_new_template_of_less_than_forty_lines_and_no_python_passes(mine: Path) -> None:
     files = [path for path in mine.rglob("*") if path.is_file() and path.name not in ("cookiecutter.json", "README.md")]
     assert not [path for path in files if path.suffix == ".py"]

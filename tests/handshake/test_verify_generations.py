@@ -171,7 +171,9 @@ clients:
 """
 
 
-@pytest.mark.parametrize(("template", "command"), [("kestrel", "dotnet"), ("haproxy", "haproxy")])
+@pytest.mark.parametrize(
+    ("template", "command"), [pytest.param("kestrel", "dotnet", marks=pytest.mark.long), ("haproxy", "haproxy")]
+)
 def test_verify_is_green_for_every_other_template(tmp_path: Path, template: str, command: str) -> None:
     """The first fetches each generation's list where its certificates point, the second sees names alone."""
     require_command(command, "openssl")
