@@ -19,7 +19,8 @@ def nearest(ctx: typer.Context, file: Path) -> Path:
     """`file` itself where it is there, or is not the default; else the one of that name in the nearest folder above.
 
     Says on standard error which one that is. Folders in which anybody may write, and those above them, are not looked
-    at: the templates of a topology are programs. Raises TopologyError for one of another user.
+    at: what a topology names, and what was rendered from it, are programs. Raises TopologyError for one of another
+    user, and for one in a folder of theirs.
     """
     if file != DEFAULT_FILE or os.path.lexists(file):
         return file
@@ -44,5 +45,7 @@ def _above(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _check_owner(found: Path, shown: Path) -> None:
-    if found.stat().st_uid not in (os.geteuid(), 0):
+    """The file, a link to it, and the folder, which the output folder is made in."""
+    owners = {found.stat().st_uid, found.lstat().st_uid, found.parent.stat().st_uid}
+    if not owners <= {os.geteuid(), 0}:
         raise TopologyError(f"{shown} belongs to another user", hint=f"name it where you trust it: -f {shown}")

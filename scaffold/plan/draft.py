@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -109,7 +110,7 @@ class _Drafting:
             }
             if key is not None and files["crl"] is not None:
                 self._notes.append(f"{label}: its CRL is signed elsewhere as long as `crl` is named; without it, here")
-            yield f"  {label}:  # {self._about(ca)}"
+            yield f"  {scalar(label)}:  # {self._about(ca)}"
             yield f"    existing: {self._files(files)}"
 
     def _chain(self, ca: x509.Certificate) -> Path | None:
@@ -126,7 +127,7 @@ class _Drafting:
             return None
         whole = [path for path, held in self._found.files.items() if set(above) <= set(held)]
         if not whole:
-            parts = " ".join(self._path(self._found.certificates[one]) for one in above)
+            parts = " ".join(shlex.quote(self._path(self._found.certificates[one])) for one in above)
             self._notes.append(f"{rfc2253(ca.subject)}: put what is above it into one file, its `chain`: cat {parts}")
         return whole[0] if whole else None
 
@@ -138,38 +139,54 @@ class _Drafting:
 
     def _server_lines(self, servers: Mapping[x509.Certificate, str]) -> Iterator[str]:
         for port, (leaf, label) in enumerate(servers.items(), _FIRST_PORT):
-            yield f"  {label}:  # {self._about(leaf)}"
+            yield f"  {scalar(label)}:  # {self._about(leaf)}"
             yield f"    template: {scalar(self._chosen.server)}"
             yield f"    listen: 127.0.0.1:{port}"
             yield f"    names: {_list(self._names(leaf))}"
             if (issuer := self._issuer_here(leaf)) is not None:
-                yield f"    issuer: {issuer}  # its key is here: apply issues this one anew"
+                yield f"    issuer: {scalar(issuer)}  # its key is here: apply issues this one anew"
                 continue
             files = {"certificate": self._found.certificates[leaf], "key": self._key(leaf), "trust": self._root(leaf)}
             yield f"    existing: {self._files(files)}"
 
     def _client_lines(self, clients: Mapping[x509.Certificate, str], servers: Iterable[str]) -> Iterator[str]:
         whom = ", ".join(servers) or "there are none yet"
+        known: set[tuple[str, str]] = set()
         for leaf, label in clients.items():
-            issuer = self._issuer(leaf)
-            if issuer is None:
-                self._notes.append(f"{rfc2253(leaf.subject)} was left out: the certificate of its CA was not found")
+            issuer, identity = self._issuer(leaf), _identity(leaf)
+            why = self._no_client(issuer, identity, known)
+            if issuer is None or why is not None:
+                self._notes.append(f"{rfc2253(leaf.subject)} was left out: {why}")
                 continue
-            yield f"  {label}:  # {self._about(leaf)}"
-            key, identity = self._key(leaf), _identity(leaf)
+            known.add((issuer, identity))
+            yield f"  {scalar(label)}:  # {self._about(leaf)}"
+            key = self._key(leaf)
             if self._issuer_here(leaf) is not None:
                 yield f"    template: {scalar(self._chosen.client)}"
-                yield f"    issuer: {issuer}  # its key is here: apply issues this one anew"
+                yield f"    issuer: {scalar(issuer)}  # its key is here: apply issues this one anew"
                 if said := self._usable_names(leaf):
                     yield f"    names: {_list(said)}"
             elif key is None:
-                yield f"    external: {mapped([f'issuer: {issuer}', f'identity: {scalar(identity)}'])}"
+                yield f"    external: {mapped([f'issuer: {scalar(issuer)}', f'identity: {scalar(identity)}'])}"
             else:
                 files = {"certificate": self._found.certificates[leaf], "key": key}
                 yield f"    template: {scalar(self._chosen.client)}"
-                yield f"    issuer: {issuer}"
+                yield f"    issuer: {scalar(issuer)}"
                 yield f"    existing: {self._files(files, identity=identity)}"
             yield f"    calls: []  # of these: {whom}"
+
+    @staticmethod
+    def _no_client(issuer: str | None, identity: str, known: Container[tuple[str, str]]) -> str | None:
+        """Why a client cannot be in the draft."""
+        if issuer is None:
+            return "the certificate of its CA was not found"
+        if (issuer, identity) in known:
+            return f"another certificate of {issuer} says {identity} as well"
+        try:
+            names.stated_identity(identity)
+        except Invalid as error:
+            return error.message
+        return None
 
     def _issuer(self, leaf: x509.Certificate) -> str | None:
         return next((label for ca, label in self._cas.items() if chains.signed_by(leaf, ca)), None)

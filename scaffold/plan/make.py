@@ -23,7 +23,7 @@ from scaffold.plan.notes import notes
 from scaffold.plan.projects import Resolution
 from scaffold.plan.recovery import Recovered
 from scaffold.plan.signers import signing
-from scaffold.store import existing, rights
+from scaffold.store import existing, moving, rights
 from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought
@@ -106,6 +106,7 @@ def look(
     observed = Observation(layout, keys_away=keys_away)
     observed.check_topology(t.name)
     observed.ledger.check()
+    moving.check_finished(layout, observed.ledger, frozenset(party.address for party in graph.parties(t)))
     desired = desire(t, mounted, generations)
     adopted, said = _check(desired, kinds, observed, now)
     brought = _brought(t, adopted, kinds, observed, now)

@@ -82,7 +82,9 @@ class _Looking:
 
     def take(self, path: Path) -> None:
         content = _content(path)
-        if content is None:
+        if not _is_text(path):
+            self._left[path] = "has a name that is not in UTF-8, and cannot be written into a topology"
+        elif content is None:
             self._left[path] = "cannot be read by this user"
         elif _PEM in content or content.startswith(_BINARY):
             self._read(path, content)
@@ -133,6 +135,11 @@ class _Looking:
             for one in held:
                 certificates.setdefault(one, path)
         return Found(certificates, self._files, self._keys, tuple(self._encrypted), self._crls, self._left)
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path can be written: YAML is text."""
+    return str(path).isprintable()
 
 
 def _content(path: Path) -> bytes | None:

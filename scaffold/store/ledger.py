@@ -128,6 +128,8 @@ class Ledger:
     """By CA and serial."""
     lifted: frozenset[tuple[str, str]] = frozenset()
     """The holds that were lifted, by CA and serial."""
+    renamed: Mapping[Address, Address] = field(default_factory=dict)
+    """The newer name of each entity that was renamed, unless something was issued to the former one since."""
     burnt: frozenset[str] = frozenset()
     """The keys of revoked certificates that are in the archive."""
     adopted: frozenset[Adopted] = frozenset()
@@ -222,6 +224,7 @@ class _Reading:
     crl_numbers: dict[str, int] = field(default_factory=dict)
     revoked: dict[tuple[str, str], Revoked] = field(default_factory=dict)
     lifted: set[tuple[str, str]] = field(default_factory=set)
+    renamed: dict[Address, Address] = field(default_factory=dict)
     burnt: set[str] = field(default_factory=set)
     adopted: set[Adopted] = field(default_factory=set)
     applied: dict[str, datetime] = field(default_factory=dict)
@@ -234,6 +237,7 @@ class _Reading:
             case "issued":
                 one = _issued(event)
                 self.issued[one.fingerprint_sha256] = one
+                self.renamed.pop(one.address.entity, None)
             case "topology":
                 owner = _text(event, "name")
                 self.topology = self.topology or owner
@@ -257,6 +261,8 @@ class _Reading:
                 raise ValueError(f"this version knows no event {unknown!r}; a newer one may have written it")
 
     def _rename(self, former: Address, name: Address) -> None:
+        self.renamed.pop(name, None)
+        self.renamed[former] = name
         for fingerprint, one in self.issued.items():
             if one.address.entity == former:
                 address = Address(name.role, name.name, one.address.part)
@@ -270,6 +276,7 @@ class _Reading:
             self.crl_numbers,
             self.revoked,
             frozenset(self.lifted),
+            self.renamed,
             frozenset(self.burnt),
             frozenset(self.adopted),
             self.applied,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container, Iterator
 from datetime import datetime
 from typing import Final
 
 from scaffold.errors import StoreError
 from scaffold.store import files, ledger, projects
 from scaffold.store.layout import FOLDERS, Layout
+from scaffold.store.ledger import Ledger
 from scaffold.topology.address import Address, Role
 
 _ANEW: Final = "add a CA beside it, and let its members name that one: they are issued anew. Nothing was changed"
@@ -23,7 +25,9 @@ def move(layout: Layout, old: Address, new: Address, now: datetime) -> bool:
     if old.role is Role.CA:
         _check_unused(layout, old)
         return False
-    known = projects.load(layout)
+    known, issued = projects.load(layout), ledger.load(layout)
+    if (begun_as := issued.renamed.get(old, new)) != new:
+        raise _unfinished(old, begun_as)
     former, place = (f"{FOLDERS[one.role]}/{one.name}" for one in (old, new))
     is_there, is_taken = (os.path.lexists(layout.at(folder)) for folder in (former, place))
     begun = any(address.entity == new for address in known.by_address)
@@ -32,10 +36,33 @@ def move(layout: Layout, old: Address, new: Address, now: datetime) -> bool:
             f"{layout.at(place)} is there already", hint="move it away, or choose another name; nothing was changed"
         )
     _record(layout, known, old, new, now)
+    if any(address.entity == old for address in issued.by_address):
+        ledger.Recorder(layout, now).renamed(old, new)
     if is_there:
         _move_folder(layout, former, place)
-    _forget(layout, known, old, new, now)
+    _forget(layout, known, old, now)
     return is_there or is_taken
+
+
+def check_finished(layout: Layout, known: Ledger, wanted: Container[Address]) -> None:
+    """Raises StoreError where a rename ended half way: the topology, which has `wanted`, says the former name again.
+
+    What would be planned is a new project, beside the one with a person's edits.
+    """
+    for former, name in known.renamed.items():
+        if former in wanted and name not in wanted and any(map(os.path.lexists, _folders(layout, former, name))):
+            raise _unfinished(former, name)
+
+
+def _folders(layout: Layout, *entities: Address) -> Iterator[str]:
+    return (layout.at(f"{FOLDERS[one.role]}/{one.name}") for one in entities)
+
+
+def _unfinished(former: Address, name: Address) -> StoreError:
+    return StoreError(
+        f"{former} is called {name} in the output folder, and {former} again in the topology",
+        hint=f"`scaffold rename {former} {name.name}` ends what was begun; from there it can be renamed again",
+    )
 
 
 def _check_unused(layout: Layout, ca: Address) -> None:
@@ -63,11 +90,9 @@ def _move_folder(layout: Layout, former: str, place: str) -> None:
         raise files.store_error("move", path, error) from error
 
 
-def _forget(layout: Layout, known: projects.Records, old: Address, new: Address, now: datetime) -> None:
+def _forget(layout: Layout, known: projects.Records, old: Address, now: datetime) -> None:
     recorder = projects.Recorder(layout, now)
     for address in known.by_address:
         if address.entity == old:
             recorder.gone(address)
     recorder.flush()
-    if any(address.entity == old for address in ledger.load(layout).by_address):
-        ledger.Recorder(layout, now).renamed(old, new)

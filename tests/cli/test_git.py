@@ -46,6 +46,8 @@ def topology(folder: Path) -> str:
         fields += ["pfx: {password: {generate: true}}"] if "pfx" in can else []
         if kind.role == "client" and "clients:" not in lines:
             lines.append("clients:")
+        if kind.capabilities.decides_by_chain:
+            fields.append("accepts: [issuing]")
         if kind.role == "server":
             fields += [f"listen: 127.0.0.1:{8443 + number}", f"names: [{kind.name}.internal]"]
         if kind.role == "client" or "calls" in can:

@@ -72,3 +72,14 @@ def test_one_of_another_user_is_refused_by_name(folder: Path) -> None:
     os.chown(folder / "topology.yaml", 12345, 12345)
     in_process("validate", cwd=folder / "one").assert_clear_error("belongs to another user", "-f ../topology.yaml")
     assert in_process("validate", "-f", "../topology.yaml", cwd=folder / "one").code == 0
+
+
+@pytest.mark.parametrize("theirs", ["folder", "link"])
+def test_a_folder_or_a_link_of_another_user_is_refused_as_well(folder: Path, theirs: str) -> None:
+    """What was rendered stands beside it, and is run."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give a file away")
+    (folder / "topology.yaml").rename(folder / "mine.yaml")
+    (folder / "topology.yaml").symlink_to("mine.yaml")
+    os.lchown(folder if theirs == "folder" else folder / "topology.yaml", 12345, 12345)
+    in_process("validate", cwd=folder / "one").assert_clear_error("belongs to another user")

@@ -479,6 +479,39 @@ def test_who_called_is_answered_by_the_front(front: Front, app: App) -> None:
     assert len(app.arrived) == before
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//.mtls/x",
+        "/%2emtls/x",
+        "/./.mtls/x",
+        "/a/../.mtls/x",
+        "/.mtls%2fx",
+        "/%2e%2f.mtls/x",
+        "/.MTLS/x",
+        "/.mtls;a/x",
+    ],
+)
+def test_nothing_below_the_fronts_own_path_reaches_the_app(fronts: dict[str, Front], app: App, path: str) -> None:
+    before = len(app.arrived)
+    assert status_of(fronts["haproxy"].get(path)) == 404
+    assert len(app.arrived) == before
+
+
+def test_no_tunnel_leads_to_the_app(front: Front, app: App) -> None:
+    """What went through one would be looked at by nobody: a caller could say to be anyone."""
+    before = len(app.arrived)
+    answer = front.ask(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n")
+    assert status_of(answer) in (400, 405)
+    assert len(app.arrived) == before
+
+
+def test_http_2_is_not_spoken_to_whoever_was_not_offered_it(front: Front, app: App) -> None:
+    settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    answer = front.ask(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+
+
 def test_a_caller_that_is_revoked_is_cut_off(front: Front, lab: Lab, app: App) -> None:
     assert status_of(front.get("/former", caller="former")) == 200
     if not lab_has_revoked(lab):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -169,6 +170,23 @@ def test_names_that_would_break_the_file_are_written_so_that_they_do_not(folder:
     existing = t.clients["a-b-c"].existing
     assert existing is not None
     assert existing.key == folder / "odd one: #1.key"
+
+
+def test_one_odd_certificate_or_file_does_not_cost_the_whole_draft(folder: Path) -> None:
+    ca = Elsewhere("null")
+    ca.intermediate = ca._ca("null", ca.key, "null Root", ca.root_key)
+    put(folder, {"ca.pem": pem([ca.intermediate, ca.root]), "ca.key": key_of(ca)})
+    odd = ["spiffe://a/b, key: /etc/passwd", "http://x/#\x1b[31m", "http://x/},calls:[a]"]
+    for number, uri in enumerate([*odd, "spiffe://acme/teller", "spiffe://acme/teller"]):
+        one = ca.issue(x509.UniformResourceIdentifier(uri), purposes=[CLIENT], subject=name(f"c{number}"))
+        put(folder, {f"{number}.pem": pem([one.certificate])})
+    (folder / os.fsdecode(b"bad\xff.pem")).write_bytes(pem([ca.root]))
+    t, made = drafted(folder)
+    assert (list(t.cas), list(t.clients)) == (["null"], ["c3"])
+    said = "\n".join(made.notes)
+    assert said.count("was left out") == 4
+    assert "another certificate of null says spiffe://acme/teller as well" in said
+    assert "is not in UTF-8" in said
 
 
 def test_files_that_cannot_be_read_and_folders_of_git_are_passed_over(folder: Path, ca: Elsewhere) -> None:

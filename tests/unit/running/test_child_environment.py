@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import scaffold
-from scaffold.running.availability import _version_said_by
+from scaffold.running.availability import version_said_by
 from scaffold.running.clients import Clients
 from scaffold.running.services import Launch, Services, environment, handed_on
 
@@ -73,8 +73,8 @@ def test_what_is_declared_reaches_servers_clients_and_the_question_for_a_version
     script = tmp_path / "run.sh"
     script.write_text('#!/bin/sh\necho "home=${DEMO_HOME-none}"\n')
     script.chmod(0o755)
-    assert _version_said_by(("sh", "-c", "echo version $DEMO_HOME")) is None
-    assert _version_said_by(("sh", "-c", "echo version $DEMO_HOME"), ("DEMO_HOME",)) == (4, 5, 6)
+    assert version_said_by(("sh", "-c", "echo version $DEMO_HOME")) is None
+    assert version_said_by(("sh", "-c", "echo version $DEMO_HOME"), ("DEMO_HOME",)) == (4, 5, 6)
     assert Clients().run(script, []).output == "home=none\n"
     assert Clients().run(script, [], ("DEMO_HOME",)).output == "home=4.5.6\n"
     with Services() as services:
@@ -82,5 +82,5 @@ def test_what_is_declared_reaches_servers_clients_and_the_question_for_a_version
 
 
 def test_who_is_asked_for_a_version_sees_none() -> None:
-    assert _version_said_by(("sh", "-c", f"echo version ${SECRET}")) is None
-    assert _version_said_by(("sh", "-c", "echo version 3.0.1")) == (3, 0, 1)
+    assert version_said_by(("sh", "-c", f"echo version ${SECRET}")) is None
+    assert version_said_by(("sh", "-c", "echo version 3.0.1")) == (3, 0, 1)

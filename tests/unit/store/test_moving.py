@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,6 +73,39 @@ def test_killed_in_between_it_is_finished_the_next_time(
             moving.move(layout, OLD, NEW, NOW)
     assert moving.move(layout, OLD, NEW, NOW)
     check_moved(layout)
+
+
+@pytest.mark.parametrize("step", ["_move_folder", "_forget"])
+def test_until_it_is_finished_nothing_else_is_made_of_it(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(moving, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            moving.move(layout, OLD, NEW, NOW)
+    known = ledger.load(layout)
+    with pytest.raises(StoreError, match=r"server\.api is called server\.orders in the output folder") as refused:
+        moving.check_finished(layout, known, {OLD})
+    assert "`scaffold rename server.api orders`" in str(refused.value.hint)
+    with pytest.raises(StoreError, match=r"server\.api is called server\.orders"):
+        moving.move(layout, OLD, Address.server("billing"), NOW)
+    moving.check_finished(layout, known, {NEW})
+    moving.move(layout, OLD, NEW, NOW)
+    check_moved(layout)
+
+
+def test_whoever_takes_the_former_name_later_is_not_held_up(layout: Layout) -> None:
+    moving.move(layout, OLD, NEW, NOW)
+    moving.check_finished(layout, ledger.load(layout), {OLD, NEW})
+    shutil.rmtree(layout.out / "servers" / "orders")
+    moving.check_finished(layout, ledger.load(layout), {OLD})
+    (layout.out / "servers" / "orders").mkdir()
+    another = replace(LEAF, serial="6", fingerprint_sha256="e" * 64)
+    ledger.Recorder(layout, NOW).issued([another])
+    moving.check_finished(layout, ledger.load(layout), {OLD})
 
 
 @pytest.mark.parametrize("old_is_there", [True, False])

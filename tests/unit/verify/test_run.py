@@ -90,19 +90,19 @@ def test_a_missing_command_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_tls_library_that_is_too_old_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     t, kinds = bank(key=KeyType.ML_DSA_65)
-    monkeypatch.setattr(availability, "_version_said_by", lambda command, inherits: (3, 0, 17))
+    monkeypatch.setattr(availability, "version_said_by", lambda command, inherits: (3, 0, 17))
     assert Availability(t, kinds).missing == {
         ACCOUNTS: "server.accounts needs OpenSSL 3.5 for a ml-dsa-65 key, and it has 3.0.17",
         TELLER: "client.teller needs OpenSSL 3.5 for a peer's ml-dsa-65 key, and it has 3.0.17",
     }
-    monkeypatch.setattr(availability, "_version_said_by", lambda command, inherits: (3, 6, 0))
+    monkeypatch.setattr(availability, "version_said_by", lambda command, inherits: (3, 6, 0))
     assert Availability(t, kinds).missing == {}
 
 
 def test_a_version_is_read_out_of_what_the_command_says() -> None:
-    assert availability._version_said_by(("echo", "OpenSSL 3.0.17 1 Jul 2025")) == (3, 0, 17)
-    assert availability._version_said_by(("echo", "none")) is None
-    assert availability._version_said_by(("no-such-command",)) is None
+    assert availability.version_said_by(("echo", "OpenSSL 3.0.17 1 Jul 2025")) == (3, 0, 17)
+    assert availability.version_said_by(("echo", "none")) is None
+    assert availability.version_said_by(("no-such-command",)) is None
 
 
 def test_a_key_that_this_python_does_not_know_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
