@@ -21,3 +21,6 @@ for number, default in (
 ):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, default)
+
+# pytest-xdist tells its workers how wide the terminal is; a test that wants a width says so.
+os.environ.pop("COLUMNS", None)
