@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.judges.judges import CRL_JUDGES, JUDGES, OCSP_JUDGES
 from tests.judges.lab import Exhibit, House, built
@@ -19,11 +20,13 @@ EXCEPTIONS = {
 }
 """What a judge may refuse although it is sound: a certificate, or all below a CA; and why."""
 
-CERTIFICATE_JUDGES = [pytest.param(name, marks=pytest.mark.long) if name == "go" else name for name in JUDGES]
-"""Go builds its whole library before the first verdict, where nobody has built it before."""
-
 BLIND = {"cryptography": "it takes no CRLs"}
 """The judges that cannot see that a certificate is revoked, and why."""
+
+
+def judges(names: Iterable[str]) -> list[ParameterSet]:
+    """Go builds its whole library before the first verdict, where nobody has built it before."""
+    return [pytest.param(name, marks=[pytest.mark.long] if name == "go" else []) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def acceptable(judge: str, house: House) -> Iterator[Exhibit]:
 # --- Certificates ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("judge", CERTIFICATE_JUDGES)
+@pytest.mark.parametrize("judge", judges(JUDGES))
 def test_what_is_sound_is_accepted(judge: str, house: House, tmp_path: Path) -> None:
     said = verdicts(judge, house.sound, tmp_path)
     refused = {one.address: said[one.address] for one in acceptable(judge, house) if said[one.address]}
@@ -57,7 +60,7 @@ def test_what_is_sound_is_accepted(judge: str, house: House, tmp_path: Path) -> 
     assert sum(not verdict for verdict in said.values()) >= 7
 
 
-@pytest.mark.parametrize("judge", CERTIFICATE_JUDGES)
+@pytest.mark.parametrize("judge", judges(JUDGES))
 def test_what_is_broken_on_purpose_is_refused(judge: str, house: House, tmp_path: Path) -> None:
     said = verdicts(judge, house.broken, tmp_path)
     assert {one.fault for one in house.broken} == {
@@ -66,14 +69,14 @@ def test_what_is_broken_on_purpose_is_refused(judge: str, house: House, tmp_path
     assert [address for address, verdict in said.items() if not verdict] == []
 
 
-@pytest.mark.parametrize("judge", [one for one in CERTIFICATE_JUDGES if one not in BLIND])
+@pytest.mark.parametrize("judge", judges(name for name in JUDGES if name not in BLIND))
 def test_what_is_revoked_is_refused_for_that(judge: str, house: House, tmp_path: Path) -> None:
     said = verdicts(judge, house.revoked, tmp_path)
     assert len(said) == 2
     assert [verdict for verdict in said.values() if "revoked" not in verdict.lower()] == []
 
 
-@pytest.mark.parametrize("judge", CERTIFICATE_JUDGES)
+@pytest.mark.parametrize("judge", judges(JUDGES))
 def test_no_certificate_serves_the_other_purpose(judge: str, house: House, tmp_path: Path) -> None:
     other = {"server": "client", "client": "server"}
     swapped = [replace(one, purpose=other[one.purpose], host=None) for one in acceptable(judge, house)]
@@ -81,7 +84,7 @@ def test_no_certificate_serves_the_other_purpose(judge: str, house: House, tmp_p
     assert [address for address, verdict in said.items() if not verdict] == []
 
 
-@pytest.mark.parametrize("judge", CERTIFICATE_JUDGES)
+@pytest.mark.parametrize("judge", judges(JUDGES))
 def test_nothing_is_accepted_below_another_root(judge: str, house: House, tmp_path: Path) -> None:
     roots = {"root": "edwards", "edwards": "old", "old": "root"}
     strangers = [
