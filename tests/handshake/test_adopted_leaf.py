@@ -170,7 +170,7 @@ def test_a_renewal_at_the_source_is_taken_over_without_a_lost_request(shop: Shop
             shop.apply()
             service.reload()
             until(lambda: hammer.outcomes[200, second] > 5)
-        assert shop.ask() == (200, second)
+        until(lambda: shop.ask() == (200, second))  # a worker that is ending may have taken one more connection
     assert set(hammer.outcomes) == {(200, first), (200, second)}
 
 
