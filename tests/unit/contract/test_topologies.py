@@ -77,8 +77,9 @@ def test_what_a_template_declares_is_asked_for_and_can_be(name: str, role: str) 
     assert {party.tls for party in parties} == can.tls
     assert {party.check_revocation for party in parties} == can.check_revocation
     assert any(party.pfx for party in parties) == ("pfx" in can.supports)
+    assert any(party.files for party in parties) == ("files" in can.supports)
     servers = [party for party in parties if isinstance(party, Server)]
-    for feature in ("health", "calls", "upstream", "must_staple") if servers else ():
+    for feature in ("health", "calls", "upstream", "backend", "one_leaf", "must_staple") if servers else ():
         assert any(getattr(server, feature) for server in servers) == (feature in can.supports), feature
     assert any(server.post_quantum for server in servers) == bool(can.groups and servers)
     assert any(server.staple for server in servers) == (can.staples and bool(servers))

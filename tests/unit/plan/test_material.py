@@ -234,7 +234,9 @@ def owners(household: Household) -> set[tuple[int, int]]:
 
 def test_all_in_tls_and_the_folders_are_given_away(household: Household) -> None:
     as_root()
-    bank(household, f"{ALL[:-1]}, chown: '4711:4712'}}, pfx: {{password: {{generate: true}}}}").apply()
+    bank(household, f"{ALL[:-1]}, chown: '4711:4712'}}, pfx: {{password: {{generate: true}}}}")
+    assert not [note for note in household.plan().notes if "4711" in str(note)]
+    household.apply()
     assert owners(household) == {(4711, 4712)}
     assert household.plan().changes == ()
     assert not [note for note in household.plan().notes if "4711" in str(note)]
