@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,7 @@ from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
     from scaffold.cli.project import Project
-    from scaffold.plan.make import Planned
+    from scaffold.plan.make import Basis, Planned
     from scaffold.plan.saved import Saved
 
 
@@ -38,25 +38,41 @@ def run(
 ) -> None:
     """Plan (or read PLAN, which must still be today's), ask where a CA or a file is at stake, and carry it out."""
     from scaffold.cli.plan_and_apply import carry_out
-    from scaffold.cli.project import open_project
+    from scaffold.cli.project import open_project, reopened
     from scaffold.plan.make import look, plan_all
     from scaffold.plan.saved import check_same
 
     project = open_project(file, out)
     saved = _saved(plan_file, overwrite) if plan_file is not None else None
     moment, given_up = now(), [project.address(text) for text in overwrite or ()]
+    bases: list[Basis] = []
 
     def make(project: Project, overtaken: Overtaken | None) -> Planned:
         if overtaken is not None and overtaken.path is not None:
             given_up.clear()  # whoever gave up a file gave up the text that was in it
         known = project.remembered(refresh=refresh)
         basis = look(project.topology, project.kinds, project.layout, moment, remembered=known)
+        bases.append(basis)
         planned = plan_all(basis, overwrite=given_up)
         if saved is not None:
             check_same(saved, planned)
         return planned
 
     carry_out(project, make, yes=yes, json=json, saved=saved.digest if saved is not None else None)
+    if bases[-1].lost:
+        project = reopened(project)
+        _record_found(lambda: look(project.topology, project.kinds, project.layout, moment), bases[-1], json=json)
+
+
+def _record_found(look: Callable[[], Basis], before: Basis, *, json: bool) -> None:
+    """After all else is done, so that a ledger that was lost is told of once more, and not for ever."""
+    from scaffold.apply.recovery import record_found
+    from scaffold.cli.plan_and_apply import WAIT
+
+    found = record_found(look, before, wait=WAIT)
+    if not json:
+        said = f"certificates: {found.certificates:,}, revocations: {found.revocations:,}"
+        typer.echo(f"Recorded in the ledger from what is in {before.observed.layout.out}: {said}.")
 
 
 def _saved(plan_file: Path, overwrite: Sequence[str] | None) -> Saved:

@@ -114,7 +114,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     ),
     "plan": Manual(
         "scaffold plan --diff",
-        {failures.SOMETHING_DUE: "with --check: something is to do, and cannot wait"},
+        {failures.SOMETHING_DUE: "with --check: something is to do, and cannot wait, or the ledger was lost"},
         _PLAN,
     ),
     "apply": Manual(
@@ -154,7 +154,10 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     ),
     "status": Manual(
         "scaffold status --within 14d",
-        {failures.SOMETHING_DUE: "something is due, missing or expired, or ends within the TIME"},
+        {
+            failures.SOMETHING_DUE: "something is due, missing or expired, or ends within the TIME; or the ledger was "
+            "lost, in part or as a whole"
+        },
         {
             "certificates": "`address`, `serial`, `not_before`, `not_after`, `state`, `detail`, …",
             "crls": "`address`, `number`, `entries`, `this_update`, `next_update`, `state`, `detail`",

@@ -17,7 +17,9 @@ def run(
     out: Out = None,
     json: Json = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show the text of changed files, never of secrets.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 3 where something is to do.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 3 where something is to do, or the ledger was lost.")
+    ] = False,
     save: Annotated[Path | None, typer.Option("--save", metavar="PLAN", help="Save the plan for `apply PLAN`.")] = None,
     all_changes: Annotated[bool, typer.Option("--all", help="Show each of many changes that are alike.")] = False,
     no_keys: Annotated[
@@ -59,5 +61,5 @@ def run(
             for text in texts(planned):
                 show(diff_lines(text.unified()))
         show(plan_lines(plan, all_changes=all_changes))
-    if check and (plan.awaits or not all(change.can_wait for change in plan.changes)):
+    if check and (basis.lost or plan.awaits or not all(change.can_wait for change in plan.changes)):
         raise typer.Exit(failures.SOMETHING_DUE)

@@ -21,7 +21,7 @@ def run(
         typer.Option("--within", metavar="TIME", help="What ends within TIME (14d) is due, whatever its window says."),
     ] = None,
 ) -> None:
-    """Print the table; exit with 3 where something is due, missing or expired."""
+    """Print the table; exit with 3 where something is due, missing or expired, or the ledger was lost."""
     from scaffold.cli.project import open_project
     from scaffold.plan.make import look, plan_as_it_stands
     from scaffold.plan.status import status

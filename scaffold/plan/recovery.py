@@ -113,7 +113,8 @@ def _unknown(asked: DesiredCertificate) -> Note:
     return Note(
         asked.address,
         "is not in the state (.scaffold/): that was lost, and of what it had issued only what is in this folder can be "
-        f"revoked; put {LEDGER} back from a backup, or replace the CA by deleting its key",
+        f"revoked; put {LEDGER} back from a backup; without one `scaffold apply` records what is in this folder, and "
+        "the CA can be replaced by deleting its key",
     )
 
 
@@ -121,6 +122,6 @@ def _of_crls(unlisted: Iterable[tuple[DesiredCa, tuple[Revoked, ...]]]) -> Itera
     for one, lost in unlisted:
         said = (
             f"lists {len(lost)} that the state (.scaffold/) does not know, and goes on listing them: "
-            f"put {LEDGER} back from a newer backup; without it they stay revoked, too"
+            f"put {LEDGER} back from a newer backup; without one `scaffold apply` records them: they stay revoked, too"
         )
         yield Note(one.address.with_part(Part.CRL), said)

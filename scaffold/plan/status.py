@@ -112,9 +112,9 @@ class Status:
 
     @property
     def fine(self) -> bool:
-        """Whether nothing is due, missing or worse."""
+        """Whether nothing is due, missing or worse, and no record was lost."""
         states = (*(one.state for one in self.certificates), *(one.state for one in self.crls))
-        return all(state in FINE for state in states)
+        return not self.lost and all(state in FINE for state in states)
 
 
 def status(planned: Planned, within: timedelta | None = None, *, clock: datetime | None = None) -> Status:

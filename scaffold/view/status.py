@@ -48,7 +48,8 @@ def status_lines(status: Status, now: datetime) -> Iterator[Line]:
     yield from note_lines(map(str, status.lost))
     counts = Counter(row.state for row in certificates)
     words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
-    yield [(f"Status: {words or 'no certificates'}{_of_crls(crls)}.", "bold" if status.fine else "bold yellow")]
+    lost = "; the ledger was lost" if status.lost else ""
+    yield [(f"Status: {words or 'no certificates'}{_of_crls(crls)}{lost}.", "bold" if status.fine else "bold yellow")]
     if not status.fine:
         yield from map(plain, _hints(status))
 

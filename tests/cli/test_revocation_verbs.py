@@ -208,12 +208,27 @@ def test_watch_begins_with_no_error(tmp_path: Path) -> None:
     scaffold("renew", "--watch", cwd=tmp_path).assert_clear_error("no file topology.yaml")
 
 
+def test_apply_records_what_is_there_without_a_word_in_its_json(applied: Path) -> None:
+    scaffold("revoke", "client.cli", "--reason", "superseded", "--yes", cwd=applied)
+    (applied / "bank/.scaffold/ledger.jsonl").unlink()
+    done = scaffold("apply", "--json", cwd=applied)
+    assert any("is not in the state" in note for note in json.loads(done.out)["notes"])
+    status = scaffold("status", "--json", cwd=applied)
+    found = json.loads(status.out)
+    assert (status.code, found["notes"], [one["reason"] for one in found["revoked"]]) == (0, [], ["superseded"])
+
+
 def test_a_lost_ledger_leads_in_no_circles(applied: Path) -> None:
     (applied / "bank/.scaffold/ledger.jsonl").unlink()
-    for verb in (("apply",), ("status",)):
+    for verb in (("status",), ("status", "--json"), ("plan", "--check"), ("plan", "--check", "--json")):
         said = scaffold(*verb, cwd=applied)
-        assert said.code == 0
-        assert "is not in the state (.scaffold/)" in " ".join(said.out.split())
+        assert (said.code, "is not in the state (.scaffold/)" in " ".join(said.out.split())) == (3, True), verb
+    said = scaffold("apply", cwd=applied)
+    assert (said.code, "is not in the state (.scaffold/)" in " ".join(said.out.split())) == (0, True)
+    assert said.out.splitlines()[-1].endswith(": certificates: 4, revocations: 0.")
+    for verb in (("status",), ("plan", "--check"), ("apply",)):
+        said = scaffold(*verb, cwd=applied)
+        assert (said.code, "is not in the state" in said.out, "Recorded" in said.out) == (0, False, False), said.out
     renewed = scaffold("renew", "client.cli", "--yes", cwd=applied)
     assert (renewed.code, "1 renewed" in renewed.out) == (0, True), renewed.err
     revoked = scaffold("revoke", "client.cli", "--reason", "keyCompromise", "--yes", cwd=applied)

@@ -56,6 +56,19 @@ def test_its_commands_put_back_what_was_lost(tmp_path: Path) -> None:
     assert (tmp_path / "shop/pki/issuing").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("lost", [".scaffold/ledger.jsonl", "pki/issuing/ca.key"])
+def test_its_check_of_a_backup_finds_what_is_not_in_it(tmp_path: Path, lost: str) -> None:
+    (tmp_path / "topology.yaml").write_text(SHOP)
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    check = next(line for line in COMMANDS[-1].splitlines() if line.startswith("scaffold plan --check"))
+    (tmp_path / "trial").mkdir()
+    for path in ("topology.yaml", "shop"):
+        (tmp_path / path).rename(tmp_path / "trial" / path)
+    assert scaffold(*shlex.split(check)[1:], cwd=tmp_path).code == 0
+    (tmp_path / "trial/shop" / lost).unlink()
+    assert scaffold(*shlex.split(check)[1:], cwd=tmp_path).code == 3
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Household:
     household = Household(tmp_path, SHOP.replace("name: shop", "name: bank"))
