@@ -7,26 +7,21 @@ where it speaks HTTP; in another protocol it hears the beginning of a request, a
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Protocol
 
 from OpenSSL import SSL
 
 from scaffold.kinds.capabilities import Exchange
-from scaffold.running.services import LOOPBACK
-from scaffold.topology.model import HostPort
 from scaffold.verify import tls
 from scaffold.verify.credentials import Credentials
-from scaffold.verify.protocol import PATIENCE
+from scaffold.verify.loopback import LoopbackServer, json_response, received_head
 from scaffold.verify.tls import Connection, TlsError
 
-_END_OF_HEAD = b"\r\n\r\n"
 _HEAD_LIMIT = 1 << 16
 
 
@@ -68,10 +63,7 @@ class HttpRole:
 
     def hear(self, secured: Connection) -> str:
         """The request line and headers; whatever came, where that is no whole request."""
-        received = b""
-        while _END_OF_HEAD not in received and len(received) < _HEAD_LIMIT and (more := secured.recv(4096)):
-            received += more
-        return received.partition(_END_OF_HEAD)[0].decode("latin-1")
+        return received_head(secured.recv, _HEAD_LIMIT)
 
     def answer(self, secured: Connection) -> None:
         """As a rendered server does."""
@@ -104,8 +96,8 @@ class SilentRole:
         secured.close()
 
 
-class Impostor:
-    """Listens on a loopback port of its own from construction until its block ends.
+class Impostor(LoopbackServer):
+    """A false server on a loopback port of its own.
 
     `turn` is held by whoever shows a certificate and calls; the callers of one impostor take turns.
     """
@@ -115,22 +107,7 @@ class Impostor:
         self.turn = threading.Lock()
         self._role = role or HttpRole(name)
         self._shown: tuple[SSL.Context, Visits] | None = None
-        self._listener = socket.create_server((LOOPBACK, 0))
-        self.address = HostPort(LOOPBACK, self._listener.getsockname()[1])
-        self._thread = threading.Thread(target=self._accept, name=f"impostor of {name}", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> Impostor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        # shutdown(2) wakes the thread that waits in accept(2); close alone would not.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(1.0)
+        super().__init__(f"impostor of {name}")
 
     def show(self, credentials: Credentials, staple: bytes | None = None) -> Visits:
         """From the next connection on, show this certificate; what comes is written into the returned value.
@@ -142,24 +119,15 @@ class Impostor:
         self._shown = context, visits
         return visits
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            if self._shown is None:
-                return
-            context, visits = self._shown
-            visits.connections += 1
-            connection.settimeout(PATIENCE)
-            with contextlib.suppress(OSError, TlsError):
-                self._role.before_tls(connection)
-                self._converse(tls.accepting(context, connection), visits)
+    def serve(self, connection: socket.socket) -> None:
+        """Shakes hands with the certificate that was last given to `show`."""
+        if self._shown is None:
+            return
+        context, visits = self._shown
+        visits.connections += 1
+        with contextlib.suppress(TlsError):
+            self._role.before_tls(connection)
+            self._converse(tls.accepting(context, connection), visits)
 
     def _converse(self, secured: Connection, visits: Visits) -> None:
         secured.handshake()
@@ -170,6 +138,4 @@ class Impostor:
 
 def answer_of(name: str) -> bytes:
     """The HTTP response of a rendered server called `name`, who was not told who asks."""
-    body = json.dumps({"server": name, "caller": None, "roles": [], "on_behalf_of": None}).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
-    return head.encode() + b"\r\n" + body
+    return json_response({"server": name, "caller": None, "roles": [], "on_behalf_of": None})

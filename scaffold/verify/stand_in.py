@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
 import socket
 import ssl
 import threading
 from dataclasses import replace
-from types import TracebackType
 
-from scaffold.running.services import LOOPBACK
-from scaffold.topology.model import HostPort
 from scaffold.verify import http
 from scaffold.verify.credentials import Credentials
 from scaffold.verify.forwarded import Headers
 from scaffold.verify.http import HTTP, Http
-from scaffold.verify.protocol import PATIENCE, Admitted, Failed, Outcome, Target
+from scaffold.verify.loopback import LoopbackServer, json_response, received_head
+from scaffold.verify.protocol import Admitted, Failed, Outcome, Target
 
-_END_OF_HEAD = b"\r\n\r\n"
 _HEAD_LIMIT = 1 << 20
+_ANSWER = json_response({"app": "stands in for the one behind the front"})
 
 
-class StandIn:
-    """Listens on a loopback port of its own from construction until its block ends.
-
-    Each probe asks for a path of its own, so that what reached the app can be told apart. May be used by several
-    threads.
+class StandIn(LoopbackServer):
+    """An app on a loopback port of its own. Each probe asks for a path of its own, so that what reached it can be told
+    apart. May be used by several threads.
     """
 
     def __init__(self, server: str) -> None:
         self._numbers = itertools.count(1)
         self._arrived: dict[str, list[Headers]] = {}
         self._lock = threading.Lock()
-        self._listener = socket.create_server((LOOPBACK, 0))
-        self.address = HostPort(LOOPBACK, self._listener.getsockname()[1])
-        self._thread = threading.Thread(target=self._accept, name=f"app behind {server}", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> StandIn:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        # shutdown(2) wakes the thread that waits in accept(2); close alone would not.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(1.0)
+        super().__init__(f"app behind {server}")
 
     def path(self) -> str:
         """One that nobody has asked for yet."""
@@ -60,38 +39,17 @@ class StandIn:
         with self._lock:
             return tuple(self._arrived.get(path, ()))
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            connection.settimeout(PATIENCE)
-            received = b""
-            while _END_OF_HEAD not in received and len(received) < _HEAD_LIMIT and (more := connection.recv(4096)):
-                received += more
-            line, *lines = received.partition(_END_OF_HEAD)[0].decode("latin-1").split("\r\n")
-            if len(words := line.split()) == 3:
-                pairs = (each.partition(":") for each in lines)
-                self._keep(words[1], tuple((name, value.strip()) for name, _, value in pairs))
-                connection.sendall(_ANSWER)
+    def serve(self, connection: socket.socket) -> None:
+        """Answers a request once it is written down."""
+        line, *lines = received_head(connection.recv, _HEAD_LIMIT).split("\r\n")
+        if len(words := line.split()) == 3:
+            pairs = (each.partition(":") for each in lines)
+            self._keep(words[1], tuple((name, value.strip()) for name, _, value in pairs))
+            connection.sendall(_ANSWER)
 
     def _keep(self, path: str, headers: Headers) -> None:
         with self._lock:
             self._arrived.setdefault(path, []).append(headers)
-
-
-def _answer() -> bytes:
-    body = json.dumps({"app": "stands in for the one behind the front"}).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
-    return head.encode() + b"\r\n" + body
-
-
-_ANSWER = _answer()
 
 
 class Fronting(Http):
