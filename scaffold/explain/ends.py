@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -16,15 +17,16 @@ from scaffold.kinds.lines import Line, Peer, Point, find
 from scaffold.pki import bundles
 from scaffold.pki.names import rfc2253
 from scaffold.settings import peers
+from scaffold.store.archive import Pair, revoked_ever
 from scaffold.store.files import read
 from scaffold.store.layout import Layout, party_paths
-from scaffold.store.ledger import Ledger
+from scaffold.store.ledger import Ledger, Revoked
 from scaffold.topology.address import Address
 from scaffold.topology.model import Client, Party, Server, Topology
 from scaffold.verify.last_run import LastRun
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class World:
     """All that is explained from: the topology, what is on the disk, the state, what verify saw, and the time."""
 
@@ -34,6 +36,11 @@ class World:
     ledger: Ledger
     last_run: LastRun
     now: datetime
+
+    @cached_property
+    def revoked(self) -> Mapping[Pair, Revoked]:
+        """What was ever revoked, read once for however many calls. Raises StoreError."""
+        return revoked_ever(self.layout, self.ledger).revoked
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from scaffold.kinds.lines import Point
 from scaffold.pki.chains import paths_to_roots
 from scaffold.pki.names import rfc2253
 from scaffold.settings.peers import server_name
-from scaffold.store.archive import revoked_ever
 from scaffold.topology import graph
 from scaffold.topology.model import Client, Party, RevocationCheck, Server, TlsProfile
 from scaffold.topology.names import form_of, stands_for
@@ -72,20 +71,23 @@ _By = Callable[[About, bool | None, str, str], Check]
 _VERSIONS: Final = {TlsProfile.MODERN: "TLS 1.3", TlsProfile.INTERMEDIATE: "TLS 1.2 or 1.3"}
 
 
-def handshake(world: World, caller: Party, server: Server, lines: FindsLines = lines_of) -> Handshake:
-    """The call of `caller` to `server`, whether the topology allows it or not; `lines` finds those of each check.
+def handshake(world: World, caller: Party, server: Server) -> Handshake:
+    """The call of `caller` to `server`, whether the topology allows it or not. Raises VerifyError, StoreError."""
+    return between(world, caller_end(world, caller, server), server_end(world, server))
 
-    Raises VerifyError, StoreError.
-    """
-    telling = _Telling(world, caller_end(world, caller, server), server_end(world, server), lines)
-    called = world.last_run.of(server.name, (Probe.EDGE, Probe.NOT_ALLOWED), caller.name)
+
+def between(world: World, calling: End, called: End, lines: FindsLines = lines_of) -> Handshake:
+    """The same of two ends that were read before; `lines` finds those of each check. Raises StoreError."""
+    telling = _Telling(world, calling, called, lines)
+    caller, server = calling.party, telling.called
+    seen = world.last_run.of(server.name, (Probe.EDGE, Probe.NOT_ALLOWED), caller.name)
     return Handshake(
         caller.address,
         server.address,
         str(server.dial),
         server.name in caller.calls,
         telling.steps(),
-        next(iter(called), None),
+        next(iter(seen), None),
     )
 
 
@@ -98,7 +100,7 @@ class _Telling:
         self._world = world
         self._caller = caller
         self._server = server
-        self._called = server.party
+        self.called = server.party
         self._lines = lines
 
     def steps(self) -> tuple[Step, ...]:
@@ -113,7 +115,7 @@ class _Telling:
                 tuple(map(shown, self._server.chain)),
                 self._of_server(Point.OWN_CERTIFICATE).lines,
             ),
-            Step(Doing.CHECKS_SERVER, caller, checks=self._with_fault(self._called, self._checks_of_server())),
+            Step(Doing.CHECKS_SERVER, caller, checks=self._with_fault(self.called, self._checks_of_server())),
             Step(
                 Doing.SHOWS_CLIENT,
                 caller,
@@ -135,7 +137,7 @@ class _Telling:
 
     def _by_server(self, about: About, holds: bool | None, wanted: str, found: str) -> Check:
         """A check that the server makes."""
-        points = self._points(about, self._called.check_revocation)
+        points = self._points(about, self.called.check_revocation)
         lines = self._of_server(points[0])
         seen = self._seen_of_caller(about)
         return Check(about, holds, wanted, found, lines.lines, lines.absent, lines.declared, seen)
@@ -144,7 +146,7 @@ class _Telling:
         """A check that the caller makes."""
         points = self._points(about, self._check_of_callees())
         lines = self._of_caller(points[1])
-        seen = self._world.last_run.of(self._called.name, _OF_CALLEES[about], self._caller.party.name)
+        seen = self._world.last_run.of(self.called.name, _OF_CALLEES[about], self._caller.party.name)
         return Check(about, holds, wanted, found, lines.lines, lines.absent, lines.declared, seen)
 
     def _points(self, about: About, revocation: RevocationCheck) -> tuple[Point, Point]:
@@ -152,7 +154,7 @@ class _Telling:
 
     def _seen_of_caller(self, about: About) -> tuple[Seen, ...]:
         """Of each probe what was seen with this caller's name, or else with another's: the server asks all the same."""
-        run, server = self._world.last_run, self._called.name
+        run, server = self._world.last_run, self.called.name
         found: list[Seen] = []
         for probe in _OF_CALLERS[about]:
             own = run.of(server, (probe,), self._caller.party.name)
@@ -163,21 +165,21 @@ class _Telling:
         """How the caller looks up the server."""
         party = self._caller.party
         kind = self._world.kinds.get(party.address)
-        if kind is None or not self._called.issued_here:
+        if kind is None or not self.called.issued_here:
             return RevocationCheck.NONE
         return kind.capabilities.check_of_callees(party)
 
     # --- Checks -----------------------------------------------------------------------------------------------------
 
     def _tls_version(self) -> Check:
-        versions = _VERSIONS[self._called.tls]
+        versions = _VERSIONS[self.called.tls]
         return self._by_server(About.TLS_VERSION, None, versions, versions)
 
     def _checks_of_server(self) -> Iterator[Check]:
         if self._caller.file is None:
             return  # external: what it checks is not known here
         chain = self._server.chain
-        expected = server_name(self._called)
+        expected = server_name(self.called)
         path = _path(chain, self._caller)
         yield self._by_caller(About.CHAIN, bool(path), self._caller.trust_file or "", _leads(path, chain))
         if chain:
@@ -189,7 +191,7 @@ class _Telling:
             purposes = purposes_of(chain[0])
             yield self._by_caller(About.PURPOSE, "serverAuth" in purposes, "serverAuth", ", ".join(purposes))
         if (method := self._check_of_callees()) is not RevocationCheck.NONE:
-            yield self._revocation(method, chain, self._called.issuer, self._by_caller)
+            yield self._revocation(method, chain, self.called.issuer, self._by_caller)
 
     def _checks_of_client(self) -> Iterator[Check]:
         chain, party = self._caller.chain, self._caller.party
@@ -202,17 +204,17 @@ class _Telling:
             yield self._validity(path or chain, self._by_server)
             purposes = purposes_of(chain[0])
             yield self._by_server(About.PURPOSE, "clientAuth" in purposes, "clientAuth", ", ".join(purposes))
-        if (method := self._called.check_revocation) is not RevocationCheck.NONE:
+        if (method := self.called.check_revocation) is not RevocationCheck.NONE:
             yield self._revocation(method, chain, party.issuer, self._by_server)
 
     def _with_fault(self, party: Party, checks: Iterable[Check]) -> tuple[Check, ...]:
         """The checks, and where none of them has found what is broken on purpose, that as one more."""
         found = tuple(checks)
         # A server's fault is that of its own certificate, and not of the one with which it calls.
-        faulty = party.fault is not None and (party is self._called or isinstance(party, Client))
+        faulty = party.fault is not None and (party is self.called or isinstance(party, Client))
         if not faulty or not found or any(check.holds is False for check in found) or not self._is_itself():
             return found
-        seen = self._world.last_run.of(self._called.name, (Probe.EDGE,), self._caller.party.name)
+        seen = self._world.last_run.of(self.called.name, (Probe.EDGE,), self._caller.party.name)
         return (*found, Check(About.FAULT, False, "", str(party.fault), seen=seen))
 
     def _validity(self, path: Sequence[x509.Certificate], by: _By) -> Check:
@@ -227,7 +229,7 @@ class _Telling:
 
     def _revocation(self, method: RevocationCheck, chain: tuple[x509.Certificate, ...], issuer: str, by: _By) -> Check:
         """By what the state says was revoked: the CRLs and OCSP responses are made of that."""
-        revoked = revoked_ever(self._world.layout, self._world.ledger).revoked
+        revoked = self._world.revoked
         issuers = [issuer, *(ca.name for ca in graph.chain(self._world.topology, issuer))] if issuer else []
         for certificate, ca in zip(chain, issuers, strict=False):
             entry = revoked.get((ca, f"{certificate.serial_number:x}"))
@@ -238,7 +240,7 @@ class _Telling:
 
     def _allowed(self) -> Check:
         party = self._caller.party
-        listed = self._called.name in party.calls
+        listed = self.called.name in party.calls
         wanted = f"{party.identity}, issued by {self._issuer_name(party)}"
         return self._by_server(About.ALLOWED, listed and self._is_itself(), wanted, self._told())
 
@@ -257,7 +259,7 @@ class _Telling:
         """Who the certificate says that it is, and as what it is let in."""
         party, chain = self._caller.party, self._caller.chain
         uris = [name for name in names_of(chain[0]) if ":" in name] if chain else []
-        roles = party.roles.get(self._called.name, ())
+        roles = party.roles.get(self.called.name, ())
         return ", ".join(uris or [party.identity]) + (f" ({', '.join(roles)})" if roles else "")
 
 

@@ -127,7 +127,6 @@ class Overview:
     """
 
     address: Address
-    shown: tuple[Shown, ...]
     callers: tuple[Edge, ...]
     callees: tuple[Edge, ...]
     lines: tuple[Line, ...] = ()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
-
-from scaffold.explain.ends import Found, World, caller_end, lines_of, server_end, shown
-from scaffold.explain.handshake import handshake
+from scaffold.explain.ends import End, Found, World, caller_end, lines_of, server_end
+from scaffold.explain.handshake import between
 from scaffold.explain.model import Edge, Overview
 from scaffold.kinds.lines import Point
 from scaffold.topology import graph
@@ -16,23 +13,24 @@ from scaffold.verify.model import Probe
 
 def overview(world: World, party: Party) -> Overview:
     """Who may call `party`, and whom it may call. Raises VerifyError, StoreError."""
-    callees = tuple(_edge(world, party, world.topology.servers[name]) for name in party.calls)
+    called = (world.topology.servers[name] for name in party.calls)
+    callees = tuple(_edge(world, caller_end(world, party, server), server_end(world, server)) for server in called)
     if not isinstance(party, Server):
-        end = caller_end(world, party, world.topology.servers[party.calls[0]]) if party.calls else None
-        return Overview(party.address, tuple(map(shown, end.chain)) if end else (), (), callees)
+        return Overview(party.address, (), callees)
     end = server_end(world, party)
+    callers = graph.callers(world.topology, party.name)
     return Overview(
         party.address,
-        tuple(map(shown, end.chain)),
-        tuple(_edge(world, caller, party) for caller in graph.callers(world.topology, party.name)),
+        tuple(_edge(world, caller_end(world, caller, party), end) for caller in callers),
         callees,
         lines_of(world, end, (Point.CALLER_ALLOWED,), party, party).lines,
         world.last_run.of(party.name, (Probe.NOT_ALLOWED, Probe.NO_CERTIFICATE)),
     )
 
 
-def _edge(world: World, caller: Party, server: Server) -> Edge:
-    told = handshake(world, caller, server, _no_lines)
+def _edge(world: World, calling: End, called: End) -> Edge:
+    told = between(world, calling, called, _no_lines)
+    caller, server = calling.party, called.party
     step = told.ends_at
     return Edge(
         caller.address,
@@ -40,7 +38,7 @@ def _edge(world: World, caller: Party, server: Server) -> Edge:
         caller.identity,
         caller.roles.get(server.name, ()),
         world.topology.calls_place(caller, server.name),
-        min(_ends(world, caller, server), default=None),
+        min((certificate.not_valid_after_utc for certificate in (*calling.chain, *called.chain)), default=None),
         step.by if step is not None else None,
         step.failed if step is not None else None,
     )
@@ -49,8 +47,3 @@ def _edge(world: World, caller: Party, server: Server) -> Edge:
 def _no_lines(*_: object) -> Found:
     """A thousand calls are not read for their lines."""
     return Found()
-
-
-def _ends(world: World, caller: Party, server: Server) -> Iterator[datetime]:
-    for end in (caller_end(world, caller, server), server_end(world, server)):
-        yield from (certificate.not_valid_after_utc for certificate in end.chain)

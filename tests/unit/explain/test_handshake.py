@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import VerifyError
+from scaffold.explain import ends
 from scaffold.explain.ends import World
 from scaffold.explain.handshake import handshake
 from scaffold.explain.model import About, Check, Doing, Handshake
 from scaffold.explain.overview import overview
-from scaffold.store import ledger
+from scaffold.store import files, ledger
 from scaffold.topology import graph
 from scaffold.verify import last_run
 from scaffold.verify.last_run import LastRun
@@ -257,6 +259,27 @@ def test_the_callers_of_a_server_with_why_and_until_when(applied: Household) -> 
     assert [edge.server.name for edge in found.callees] == ["store"]
     assert [one.check.client for one in found.others] == ["ops"]
     assert [line.file for line in found.lines] == ["servers/api/guard.py"]
+
+
+def test_what_was_revoked_and_the_server_itself_are_read_once_for_all_callers(
+    applied: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = world(applied)
+    asked: list[str] = []
+
+    def counted(name: str, original: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            asked.append(name)
+            return original(*arguments)
+
+        return call
+
+    monkeypatch.setattr(ends, "revoked_ever", counted("revoked", ends.revoked_ever))
+    monkeypatch.setattr(ends, "read", lambda path: counted(path, files.read)(path))
+    found = overview(known, known.topology.servers["api"])
+    assert len(found.callers) > 1
+    assert asked.count("revoked") == 1
+    assert asked.count(known.layout.at("servers/api/tls/cert.pem")) == 1
 
 
 def test_whom_a_client_may_call(applied: Household) -> None:

@@ -222,25 +222,25 @@ def overview(told: Overview) -> str:
 
 def test_who_may_call_a_server_why_and_until_when() -> None:
     others = (seen(Probe.NOT_ALLOWED, "HTTP 403: no"), seen(Probe.NOT_ALLOWED, "HTTP 403: no", "ops"))
-    assert overview(Overview(API, (), (EDGE, BROKEN), (), CHAIN.lines, others)) == OVERVIEW
-    assert "Nobody may call server.api." in overview(Overview(API, (), (), ()))
-    assert "`scaffold verify` has not tried this yet" in overview(Overview(API, (), (), ()))
+    assert overview(Overview(API, (EDGE, BROKEN), (), CHAIN.lines, others)) == OVERVIEW
+    assert "Nobody may call server.api." in overview(Overview(API, (), ()))
+    assert "`scaffold verify` has not tried this yet" in overview(Overview(API, (), ()))
 
 
 def test_what_is_not_known_of_a_call_is_left_out() -> None:
-    bare = overview(Overview(API, (), (replace(EDGE, place=None, until=None, roles=()),), ()))
+    bare = overview(Overview(API, (replace(EDGE, place=None, until=None, roles=()),), ()))
     assert "  ✓ client.web\n      known as spiffe://shop/client/web\n\n" in bare
 
 
 def test_whom_a_server_may_call_stands_below_its_callers() -> None:
-    shown = overview(Overview(API, (), (EDGE,), (replace(EDGE, server=Address.server("store")),)))
+    shown = overview(Overview(API, (EDGE,), (replace(EDGE, server=Address.server("store")),)))
     assert "\n\nWhom server.api may call:\n  ✓ server.store  as reader" in shown
 
 
 def test_whom_a_client_may_call() -> None:
-    shown = overview(Overview(WEB, (), (), (EDGE,)))
+    shown = overview(Overview(WEB, (), (EDGE,)))
     assert shown.startswith("Whom client.web may call:\n  ✓ server.api  as reader")
-    assert overview(Overview(WEB, (), (), ())).startswith("client.web may call nobody.\n")
+    assert overview(Overview(WEB, (), ())).startswith("client.web may call nobody.\n")
 
 
 def test_json_has_each_check_with_its_lines_and_what_was_seen() -> None:
@@ -255,7 +255,7 @@ def test_json_has_each_check_with_its_lines_and_what_was_seen() -> None:
     assert [one["probe"] for one in chain["seen"]] == ["foreign-ca", "self-signed"]
     assert value["steps"][5]["checks"][0]["absent"][0]["file"] == "servers/api/tls/allowed.conf"
     assert value["called"]["detail"] == "HTTP 403: web is not among the callers"
-    told = json.loads(overview_json(Overview(API, (), (EDGE, BROKEN), ())))
+    told = json.loads(overview_json(Overview(API, (EDGE, BROKEN), ())))
     assert [edge["refused_by"] for edge in told["callers"]] == [None, "server.api"]
     assert told["callers"][0]["place"] == "topology.yaml:9"
 
