@@ -199,14 +199,8 @@ class Observation:
 
     def owners(self, path: str) -> tuple[int, int] | None:
         """The numbers of owner and group of a file or folder; None where nothing is, or a link. Raises StoreError."""
-        at = self.layout.at(path)
-        try:
-            status = os.lstat(at)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise files.store_error("read", at, error) from error
-        return None if stat.S_ISLNK(status.st_mode) else (status.st_uid, status.st_gid)
+        status = self._lstat(path)
+        return None if status is None or stat.S_ISLNK(status.st_mode) else (status.st_uid, status.st_gid)
 
     def check_folder(self, path: str) -> None:
         """Raises StoreError where a link or a file stands in the place of a folder."""
@@ -230,18 +224,18 @@ class Observation:
     def _status(self, path: str) -> tuple[int, int] | None:
         """Mode and owner of a file or folder, asked for once; None where nothing is. Raises StoreError."""
         if path not in self._statuses:
-            self._statuses[path] = self._ask_status(self.layout.at(path))
+            status = self._lstat(path)
+            self._statuses[path] = None if status is None else (status.st_mode, status.st_uid)
         return self._statuses[path]
 
-    @staticmethod
-    def _ask_status(at: str) -> tuple[int, int] | None:
+    def _lstat(self, path: str) -> os.stat_result | None:
+        at = self.layout.at(path)
         try:
-            status = os.lstat(at)
+            return os.lstat(at)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise files.store_error("read", at, error) from error
-        return status.st_mode, status.st_uid
 
     def exists(self, path: str) -> bool:
         """Whether anything has that name; a link counts, wherever it leads."""
