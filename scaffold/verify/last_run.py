@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,19 +28,27 @@ class Seen:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LastRun:
     """Each check that was tried, as it was last seen."""
 
     seen: tuple[Seen, ...] = ()
+
+    @cached_property
+    def _by_probe(self) -> Mapping[tuple[str, Probe], Sequence[Seen]]:
+        """By server and probe: a thousand calls are explained by as many checks."""
+        found: dict[tuple[str, Probe], list[Seen]] = {}
+        for seen in self.seen:
+            found.setdefault((seen.check.server, seen.check.probe), []).append(seen)
+        return found
 
     def of(self, server: str, probes: Iterable[Probe], client: str | None = None) -> tuple[Seen, ...]:
         """What was seen at (or in the place of) a server, of some probes, in their order; of one caller, or of any."""
         return tuple(
             seen
             for probe in probes
-            for seen in self.seen
-            if seen.check.probe is probe and seen.check.server == server and client in (None, seen.check.client)
+            for seen in self._by_probe.get((server, probe), ())
+            if client in (None, seen.check.client)
         )
 
 
