@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.running.availability import Availability, lacking, version_said_by
-from scaffold.running.services import check_free, handed_on, installed
+from scaffold.running.services import check_free, installed, where
 from scaffold.store.layout import Layout
 from scaffold.topology import graph
 from scaffold.topology.address import Address
@@ -64,20 +63,11 @@ def _of_kinds(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Need]:
 def _commands(kind: Kind, of: tuple[Address, ...]) -> Iterator[Need]:
     for group in kind.capabilities.requires:
         named = " or ".join(dict.fromkeys(command.rpartition("/")[2] for command in group))
-        where = next(filter(None, map(_where, group)), None)
-        if where is not None:
-            yield Need(named, State.PRESENT, where, kind.name, of)
+        found = next(filter(None, map(where, group)), None)
+        if found is not None:
+            yield Need(named, State.PRESENT, found, kind.name, of)
         else:
             yield Need(named, State.MISSING, "not installed", kind.name, of, how_to_install(kind))
-
-
-def _where(command: str) -> str | None:
-    """The path of a program that is there and may be run, as those that are started here find it."""
-    if not installed(command):
-        return None
-    if command.startswith("/"):
-        return str(next(iter(sorted(Path("/").glob(command[1:])))))
-    return shutil.which(command, path=handed_on()["PATH"])
 
 
 def how_to_install(kind: Kind) -> str | None:

@@ -99,10 +99,16 @@ def handed_on(inherits: Iterable[str] = ()) -> dict[str, str]:
 
 
 def installed(command: str) -> bool:
-    """Whether a program that is started here finds a command, or any of the programs at `/whole/path/*/command`."""
+    """Whether `where` finds a command."""
+    return where(command) is not None
+
+
+def where(command: str) -> str | None:
+    """What a program that is started here finds by a command, or the first program at `/whole/path/*/command`."""
     if command.startswith("/"):
-        return any(os.access(path, os.X_OK) for path in Path("/").glob(command[1:]))
-    return shutil.which(command, path=handed_on()["PATH"]) is not None
+        paths = sorted(map(str, Path("/").glob(command[1:])))
+        return next((path for path in paths if os.access(path, os.X_OK)), None)
+    return shutil.which(command, path=handed_on()["PATH"])
 
 
 def _search_path(path: str) -> str:

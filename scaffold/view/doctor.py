@@ -7,7 +7,7 @@ from typing import Any
 
 from scaffold.running.doctor import Need, State
 from scaffold.view.programs import dump
-from scaffold.view.terminal import Line, Span, one_line, plain, wrapped
+from scaffold.view.terminal import Line, Span, fitted, one_line, plain
 
 MARKS: Mapping[State, Span] = {
     State.PRESENT: ("✓", "green"),
@@ -57,8 +57,7 @@ def _heading(need: Need) -> str:
 
 
 def _help(text: str, columns: int | None) -> Iterator[Line]:
-    lines = [one_line(text)] if columns is None else wrapped(one_line(text), max(columns - 6, 20))
-    for number, line in enumerate(lines):
+    for number, line in enumerate(fitted(one_line(text), columns, 6, 20)):
         yield [("    → " if number == 0 else "      ", "bold"), (line, "bold")]
 
 

@@ -10,7 +10,7 @@ from scaffold.kinds.lines import Line as SourceLine
 from scaffold.topology.address import Address, Role
 from scaffold.verify.last_run import Seen
 from scaffold.verify.model import Expected, Observed, Result
-from scaffold.view.terminal import Line, Span, one_line, plain, wrapped
+from scaffold.view.terminal import Line, Span, fitted, one_line, plain
 from scaffold.view.verify import seen_where
 
 HOLDS: Final[Mapping[bool | None, Span]] = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("•", "cyan")}
@@ -217,11 +217,10 @@ def _edge_lines(edge: Edge, other: Address, columns: int | None) -> Iterator[Lin
 
 
 def _marked(mark: str, style: str, text: str, columns: int | None) -> Iterator[Line]:
-    lines = [text] if columns is None else wrapped(text, max(columns - 5, NARROWEST))
-    yield [(f"   {mark} ", style), (lines[0], "")]
-    yield from (plain(f"     {line}") for line in lines[1:])
+    first, *others = fitted(text, columns, 5, NARROWEST)
+    yield [(f"   {mark} ", style), (first, "")]
+    yield from (plain(f"     {line}") for line in others)
 
 
 def _indented(indent: str, text: str, style: str, columns: int | None) -> Iterator[Line]:
-    lines = [text] if columns is None else wrapped(text, max(columns - len(indent), NARROWEST))
-    yield from ([(f"{indent}{line}", style)] for line in lines)
+    yield from ([(f"{indent}{line}", style)] for line in fitted(text, columns, len(indent), NARROWEST))

@@ -10,7 +10,7 @@ from scaffold.verify.cases import is_in_its_place
 from scaffold.verify.model import Check, Expected, Probe, Report, Result
 from scaffold.view.advice import meaning, remedy
 from scaffold.view.matrix import matrix_lines
-from scaffold.view.terminal import Line, one_line, plain, wrapped
+from scaffold.view.terminal import Line, fitted, one_line, plain, wrapped
 from scaffold.view.verify import MARKS, by_server, drift_lines, ending_lines, seen_where, skipped_by_reason
 
 WIDTH: Final = 80
@@ -186,7 +186,7 @@ def _seen(failed: Iterable[Check], columns: int | None) -> Iterator[Line]:
 
 
 def _marked(mark: str, text: str, style: str, columns: int | None) -> Iterator[Line]:
-    lines = [text] if columns is None else wrapped(text, max(columns - len(mark), 20))
+    lines = fitted(text, columns, len(mark), 20)
     for line, start in zip(lines, (mark, *[" " * len(mark)] * (len(lines) - 1)), strict=True):
         yield [(start + line, style)]
 

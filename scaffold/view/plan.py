@@ -13,7 +13,7 @@ from scaffold.store.layout import FOLDERS
 from scaffold.store.seen import NO_FILE, SeenFile
 from scaffold.topology.notes import Note
 from scaffold.view.reasons import Said, shortly
-from scaffold.view.terminal import Line, Span, columns, one_line, plain, wrapped
+from scaffold.view.terminal import Line, Span, columns, fitted, one_line, plain
 
 if TYPE_CHECKING:
     from scaffold.apply import Outcome
@@ -203,8 +203,7 @@ def _fitted(said: Said, indent: int) -> list[str]:
 
 def _wrapped(text: str, indent: int) -> list[str]:
     """`text` in lines that fit beside `indent`; one line where there is no terminal."""
-    available = columns()
-    return [text] if available is None else wrapped(text, max(available - indent, NARROWEST_REASON))
+    return fitted(text, columns(), indent, NARROWEST_REASON)
 
 
 def _notes_of_many(notes: Sequence[Note]) -> Iterator[str]:

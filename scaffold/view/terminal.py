@@ -50,6 +50,11 @@ def wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False) or [""]
 
 
+def fitted(text: str, columns: int | None, indent: int, least: int) -> list[str]:
+    """`text` in lines that fit `columns` beside `indent`, none narrower than `least`; one line where None says a pipe."""
+    return [text] if columns is None else wrapped(text, max(columns - indent, least))
+
+
 def show(lines: Iterable[Line], stream: TextIO | None = None) -> None:
     """Write `lines` to `stream` (standard output)."""
     out = stream or sys.stdout
