@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from scaffold.plan.model import Action
 from tests.cli.harness import scaffold
+from tests.docs.console import Step, run
 from tests.unit.conftest import Household
 
 ROOT = Path(__file__).parents[2]
@@ -38,19 +35,11 @@ def test_its_commands_put_back_what_was_lost(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text(SHOP)
     assert scaffold("apply", cwd=tmp_path).code == 0
     assert scaffold("revoke", "client.web", "--reason", "superseded", "--yes", cwd=tmp_path).code == 0
-    shims = tmp_path / "bin"
-    shims.mkdir()
-    (shims / "scaffold").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m scaffold "$@"\n')
-    (shims / "scaffold").chmod(0o755)
-    environment = {**os.environ, "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     before = (tmp_path / "shop/pki/issuing/ca.key").read_bytes(), (tmp_path / "shop/pki/issuing/crl.pem").read_bytes()
     assert len(COMMANDS) == 5
     for command in COMMANDS:
         # An `&& exit 1` is what must not succeed; any other command must.
-        done = subprocess.run(
-            ["sh", "-e", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        run(Step(command), tmp_path)
     after = (tmp_path / "shop/pki/issuing/ca.key").read_bytes(), (tmp_path / "shop/pki/issuing/crl.pem").read_bytes()
     assert after == before
     assert (tmp_path / "shop/pki/issuing").stat().st_mode & 0o777 == 0o700
