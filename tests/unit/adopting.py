@@ -79,6 +79,10 @@ _USAGES = (
 )
 
 
+def key_usage(*names: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{each: each in names for each in _USAGES})
+
+
 @dataclass(frozen=True)
 class Made:
     """A CA of somebody: its certificate and key."""
@@ -125,7 +129,7 @@ def make(spec: Spec, issuer: Made | None = None) -> Made:
         is_ca, length, critical = spec.constraints
         builder = builder.add_extension(x509.BasicConstraints(is_ca, length), critical)
     if spec.usages is not None:
-        builder = builder.add_extension(x509.KeyUsage(**{each: each in spec.usages for each in _USAGES}), True)
+        builder = builder.add_extension(key_usage(*spec.usages), True)
     if spec.purposes:
         builder = builder.add_extension(x509.ExtendedKeyUsage(spec.purposes), False)
     if spec.names is not None:

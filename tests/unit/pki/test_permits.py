@@ -12,24 +12,10 @@ from scaffold.pki import permits
 from scaffold.pki.names import common_name
 from scaffold.topology.model import KeyType
 from tests.fresh import new_key, new_serial
+from tests.unit.adopting import key_usage
 from tests.unit.pki.lab import NOW
 
 SERVER_AUTH, CLIENT_AUTH = x509.oid.ExtendedKeyUsageOID.SERVER_AUTH, x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH
-USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
-
-
-def usage(*names: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{name: name in names for name in USAGES})
 
 
 def certificate(*says: x509.ExtensionType) -> x509.Certificate:
@@ -44,11 +30,11 @@ def certificate(*says: x509.ExtensionType) -> x509.Certificate:
     ("says", "words"),
     [
         ([x509.ExtendedKeyUsage([SERVER_AUTH])], []),
-        ([x509.ExtendedKeyUsage([SERVER_AUTH, CLIENT_AUTH]), usage("digital_signature", "key_agreement")], []),
-        ([x509.ExtendedKeyUsage([SERVER_AUTH]), usage("key_agreement")], ["may sign no handshake"]),
+        ([x509.ExtendedKeyUsage([SERVER_AUTH, CLIENT_AUTH]), key_usage("digital_signature", "key_agreement")], []),
+        ([x509.ExtendedKeyUsage([SERVER_AUTH]), key_usage("key_agreement")], ["may sign no handshake"]),
         ([x509.ExtendedKeyUsage([CLIENT_AUTH])], ["is not for serverAuth"]),
         ([], ["does not say that it is for serverAuth"]),
-        ([usage("key_encipherment")], ["does not say that it is for serverAuth", "may sign no handshake"]),
+        ([key_usage("key_encipherment")], ["does not say that it is for serverAuth", "may sign no handshake"]),
     ],
     ids=str,
 )
