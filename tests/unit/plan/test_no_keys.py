@@ -20,6 +20,18 @@ def changed(household: Household) -> list[str]:
     return [str(change.address) for change in planned(household).plan.changes]
 
 
+def lock_away(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Rights do not keep root out, who may run this: what the disk would say to others is said in its place."""
+    read = files.read
+
+    def without_rights(path: str) -> files.Found | None:
+        if path.endswith(names):
+            raise StoreError(f"cannot read {path}: Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(files, "read", without_rights)
+
+
 @pytest.fixture
 def bank(household: Household) -> Household:
     household.apply()
@@ -42,15 +54,7 @@ def test_keys_that_are_there_are_still_compared(bank: Household) -> None:
 
 
 def test_keys_that_may_not_be_read_are_away(bank: Household, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rights do not keep root out, who may run this: what the disk would say to others is said in its place."""
-    read = files.read
-
-    def without_rights(path: str) -> files.Found | None:
-        if path.endswith(("ca.key", "key.pem")):
-            raise StoreError(f"cannot read {path}: Permission denied")
-        return read(path)
-
-    monkeypatch.setattr(files, "read", without_rights)
+    lock_away(monkeypatch, "ca.key", "key.pem")
     assert changed(bank) == []
     with pytest.raises(StoreError, match="Permission denied") as refused:
         bank.plan()
@@ -100,14 +104,7 @@ def test_files_with_a_key_in_them_are_away_with_the_key_and_others_are_not(files
 def test_files_with_a_key_in_them_that_may_not_be_read_are_away(
     files_of_db: Household, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = files.read
-
-    def without_rights(path: str) -> files.Found | None:
-        if path.endswith(("combined.pem", "server.key")):
-            raise StoreError(f"cannot read {path}: Permission denied")
-        return read(path)
-
-    monkeypatch.setattr(files, "read", without_rights)
+    lock_away(monkeypatch, "combined.pem", "server.key")
     assert changed(files_of_db) == []
     with pytest.raises(StoreError, match="Permission denied"):
         files_of_db.plan()

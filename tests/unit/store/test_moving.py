@@ -60,10 +60,7 @@ def test_folder_record_and_history_go_along(layout: Layout) -> None:
     check_moved(layout)
 
 
-@pytest.mark.parametrize("step", ["_move_folder", "_forget", "renamed"])
-def test_killed_in_between_it_is_finished_the_next_time(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def move_killed_before(layout: Layout, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -71,6 +68,13 @@ def test_killed_in_between_it_is_finished_the_next_time(
         patched.setattr(ledger.Recorder if step == "renamed" else moving, step, killed)
         with pytest.raises(KeyboardInterrupt):
             moving.move(layout, OLD, NEW, NOW)
+
+
+@pytest.mark.parametrize("step", ["_move_folder", "_forget", "renamed"])
+def test_killed_in_between_it_is_finished_the_next_time(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    move_killed_before(layout, monkeypatch, step)
     assert moving.move(layout, OLD, NEW, NOW)
     check_moved(layout)
 
@@ -79,13 +83,7 @@ def test_killed_in_between_it_is_finished_the_next_time(
 def test_until_it_is_finished_nothing_else_is_made_of_it(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(moving, step, killed)
-        with pytest.raises(KeyboardInterrupt):
-            moving.move(layout, OLD, NEW, NOW)
+    move_killed_before(layout, monkeypatch, step)
     known = ledger.load(layout)
     with pytest.raises(StoreError, match=r"server\.api is called server\.orders in the output folder") as refused:
         moving.check_finished(layout, known, {OLD})
