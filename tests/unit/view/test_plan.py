@@ -22,11 +22,6 @@ def change(address: str, action: Action = Action.CREATE, *reasons: Reason) -> Ch
     return Change(Address.parse(address), action, reasons or (MISSING,))
 
 
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-
 def text(plan: Plan, **options: bool) -> str:
     stream = io.StringIO()
     show(plan_lines(plan, **options), stream)
