@@ -10,31 +10,19 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
 
-from scaffold.running.services import free_addresses
 from scaffold.topology.model import HostPort
+from tests.handshake.nginx_lab import WITHIN, until
 from tests.handshake.postgresql_lab import FOLDERS
 from tests.requirements import which
 
 HERE = Path(__file__).parent
-PATIENCE = 60.0
-"""Seconds for a program to come up, or to take up what is new, on a machine that has other things to do."""
-
 NAME = "localhost"
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    """Waits for an event that cannot be awaited otherwise."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 def account(name: str) -> str | None:
@@ -72,7 +60,7 @@ class Program:
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.scratch, **as_user
         )
-        until(self._listens, f"{command[0]} listens; it said: {(self.scratch / 'log').read_text()}")
+        until(self._listens)
 
     def _listens(self) -> bool:
         assert self.process.poll() is None, (self.scratch / "log").read_text()
@@ -82,7 +70,7 @@ class Program:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        self.process.wait(WITHIN)
 
     def asked(self, client: Path, question: bytes) -> bytes:
         """What is answered to `question` over TLS: nothing, where the caller is refused."""
@@ -108,7 +96,7 @@ class Program:
         return x509.load_der_x509_certificate(certificate).serial_number
 
     def _connected(self) -> socket.socket:
-        return socket.create_connection((self.address.host, self.address.port), timeout=PATIENCE)
+        return socket.create_connection((self.address.host, self.address.port), timeout=WITHIN)
 
 
 class Mosquitto(Program):
@@ -185,20 +173,15 @@ class PostgreSql(Program):
         }  # fmt: skip
         dsn = " ".join(f"{name}={value}" for name, value in told.items())
         psql = [self._programs / "psql", "-X", "-w", dsn, "-Atc", "SELECT current_user"]
-        ran = subprocess.run(psql, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        ran = subprocess.run(psql, capture_output=True, text=True, timeout=WITHIN, check=False)
         return ran.stdout.strip() == client.parent.name
 
-    def served(self) -> int:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        with self._connected() as plain:
-            plain.sendall(bytes.fromhex("0000000804d2162f"))  # SSLRequest
-            assert plain.recv(1) == b"S"
-            with context.wrap_socket(plain) as connection:
-                certificate = connection.getpeercert(binary_form=True)
-        assert certificate is not None
-        return x509.load_der_x509_certificate(certificate).serial_number
+    def _connected(self) -> socket.socket:
+        """Where TLS may begin: in PostgreSQL's protocol, it is asked for."""
+        plain = super()._connected()
+        plain.sendall(bytes.fromhex("0000000804d2162f"))  # SSLRequest
+        assert plain.recv(1) == b"S"
+        return plain
 
 
 class Java(Program):
@@ -230,7 +213,3 @@ def running(kind: type[Program], tls: Path, scratch: Path, address: HostPort) ->
         yield program
     finally:
         program.stop()
-
-
-def addresses(count: int) -> tuple[HostPort, ...]:
-    return tuple(free_addresses(count))

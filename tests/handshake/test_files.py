@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.running.services import free_addresses
 from tests.handshake.files_lab import (
     NAME,
     HaProxy,
@@ -19,11 +20,10 @@ from tests.handshake.files_lab import (
     PostgreSql,
     Program,
     account,
-    addresses,
     java,
     running,
-    until,
 )
+from tests.handshake.nginx_lab import until
 from tests.handshake.postgresql_lab import require_postgresql
 from tests.requirements import require_command
 from tests.unit.conftest import Household
@@ -83,7 +83,7 @@ def fed() -> Iterator[Fed]:
         # Programs that give up root must get to their files: pytest's own folders are closed to others.
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scaffold-files-")))
         place.chmod(0o711)
-        at = dict(zip(KINDS, addresses(len(KINDS)), strict=True))
+        at = dict(zip(KINDS, free_addresses(len(KINDS)), strict=True))
         owners = {name: account(user) for name, user in (("mosquitto", "mosquitto"), ("postgresql", "postgres"))}
         chown = {
             "mosquitto": f', files: {{chown: "{user}:{user}"}}' if (user := owners["mosquitto"]) else "",
@@ -133,14 +133,14 @@ def test_a_java_client_is_answered(fed: Fed) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_revoked_client_is_kept_out_and_the_other_is_not(revoked: Fed, name: str) -> None:
     program = revoked.programs[name]
-    until(lambda: not program.lets_in(revoked.client("thief")), f"{name} refuses a revoked client")
+    until(lambda: not program.lets_in(revoked.client("thief")))
     assert program.lets_in(revoked.client("sensor"))
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_same_holds_after_a_renewal(renewed: Fed, name: str) -> None:
     program = renewed.programs[name]
-    until(lambda: program.served() == renewed.serial(name), f"{name} serves with its new certificate")
+    until(lambda: program.served() == renewed.serial(name))
     assert program.lets_in(renewed.client("sensor"))
     assert not program.lets_in(renewed.client("thief"))
 

@@ -10,8 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from scaffold.errors import VerifyError
 from scaffold.running.services import free_addresses
 from scaffold.verify.http import HTTP
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
+from tests.handshake.nginx_lab import until
 from tests.handshake.verify_lab import Lab, applied, failures, lines, probes
 from tests.requirements import require_command
 
@@ -297,18 +296,9 @@ reopened(Path({str(lab.topology.source)!r}), Path({str(lab.layout.out)!r})).veri
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL) as verifying:
-        assert eventually(lambda: pid_file.exists() and pid_file.read_text().isdigit())
+        until(lambda: pid_file.exists() and pid_file.read_text().isdigit())
         server = int(pid_file.read_text())
         verifying.send_signal(number)
         assert verifying.wait(90) != 0
-    assert eventually(lambda: not Path(f"/proc/{server}").exists())
+    until(lambda: not Path(f"/proc/{server}").exists())
     assert list(temporary.iterdir()) == []
-
-
-def eventually(condition: Callable[[], bool], within: float = 90.0) -> bool:
-    deadline = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
