@@ -100,8 +100,3 @@ class OpenSslCa:
         )  # fmt: skip
         (self.folder / f"{name}.pem").write_text(leaf + (self.folder / "ca.pem").read_text())
         return self.folder / f"{name}.pem"
-
-    def subject_of(self, name: str) -> str:
-        """As OpenSSL prints it by RFC 2253."""
-        said = openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", "-in", f"{name}.pem", cwd=self.folder)
-        return said.strip().removeprefix("subject=")
