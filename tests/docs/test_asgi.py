@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 from tests.cli.harness import in_process as scaffold
 from tests.handshake.asgi_lab import Desk
-from tests.handshake.nginx_lab import Authority, allow, authority, client, context_of, identity, server
+from tests.handshake.nginx_lab import Authority, allow, client, context_of, identity, server
 
 PAGE = (Path(__file__).parents[2] / "docs/asgi.md").read_text("utf-8")
 APPS = dict(re.findall(r"^<!-- app: (\w+) -->\n```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
@@ -23,16 +23,6 @@ def test_the_topology_of_the_page_is_planned(tmp_path: Path) -> None:
     ended = scaffold("plan", cwd=tmp_path)
     assert ended.code == 0, ended.err
     assert "server.orders" in ended.out
-
-
-@pytest.fixture(scope="module")
-def root() -> Authority:
-    return authority("Lab Root")
-
-
-@pytest.fixture(scope="module")
-def ca(root: Authority) -> Authority:
-    return authority("Lab Issuing", root)
 
 
 def desk(folder: Path, root: Authority, ca: Authority, app: str) -> Desk:

@@ -8,18 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scaffold.kinds import catalogue
-from scaffold.pki import bundles
-from scaffold.running.services import Launch, Service, Services, free_addresses
+from scaffold.running.services import Launch, Service, Services
 from scaffold.settings.values import Allowed
-from tests.handshake.nginx_lab import Answer, Authority, Credential, ask, settings
-from tests.handshake.python_lab import write
-from tests.handshake.rewriting import rewrite
+from tests.handshake.nginx_lab import Authority, Credential, settings
+from tests.handshake.python_lab import Project, write, write_material
 
 KIND = catalogue.find("asgi", "server", Path.cwd())
 
 
-class Desk:
-    """A rendered server `desk` of which a test may change the text, and its life."""
+class Desk(Project):
+    """An ASGI server and its life."""
 
     def __init__(
         self,
@@ -32,24 +30,11 @@ class Desk:
         workers: int = 1,
         **changes: object,
     ) -> None:
-        self.folder, self.root = folder, root
-        self.lines: list[str] = []
-        (free,) = free_addresses(1)
-        self.port = free.port
+        super().__init__(folder, root)
         write(KIND, settings(8443, allowed, **changes), folder, {"greeting": "hello", "workers": workers})
-        own.write(self.tls / "cert.pem", self.tls / "key.pem")
-        (self.tls / "ca.pem").write_bytes(bundles.pem(root.certificate))
-        (self.tls / "intermediates.pem").write_bytes(bundles.chain_pem(own.chain))
+        write_material(self.tls, own, root)
         if app is not None:
             (folder / "app.py").write_text(app)
-
-    @property
-    def tls(self) -> Path:
-        return self.folder / "tls"
-
-    def rewrite(self, file: str, *changes: tuple[str, str]) -> Desk:
-        rewrite(self.folder / file, *changes)
-        return self
 
     @contextlib.contextmanager
     def running(self, within: float = 60, **environment: str) -> Iterator[Service]:
@@ -60,6 +45,3 @@ class Desk:
         with Services(on_line=lambda _, line: self.lines.append(line)) as services:
             (service,) = services.start([launch], within=within)
             yield service
-
-    def ask(self, caller: Credential | None, path: str = "/", **how: object) -> Answer:
-        return ask(self.port, caller, self.root, path, **how)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
@@ -47,9 +48,7 @@ def server_folder(
 ) -> Path:
     """A rendered Python server `desk` with its material; `changes` are fields of its settings. LISTEN moves it."""
     write(SERVER, settings(8443, allowed, **changes), folder, {"greeting": greeting})
-    own.write(folder / "tls/cert.pem", folder / "tls/key.pem")
-    (folder / "tls/ca.pem").write_bytes(bundles.pem(root.certificate))
-    (folder / "tls/intermediates.pem").write_bytes(bundles.chain_pem(own.chain))
+    write_material(folder / "tls", own, root)
     return folder
 
 
@@ -68,6 +67,13 @@ def client_folder(
     (folder / "tls/ca.pem").write_bytes(bundles.pem(root.certificate))
     (folder / "tls/intermediates.pem").write_bytes(b"")
     return folder
+
+
+def write_material(tls: Path, own: Credential, root: Authority) -> None:
+    """What a server shows, and the root that it trusts."""
+    own.write(tls / "cert.pem", tls / "key.pem")
+    (tls / "ca.pem").write_bytes(bundles.pem(root.certificate))
+    (tls / "intermediates.pem").write_bytes(bundles.chain_pem(own.chain))
 
 
 def write(kind: Kind, made: Settings, folder: Path, variables: dict[str, object]) -> None:
@@ -134,22 +140,33 @@ class Handler(guard.Handler):
 """What stands in a folder from before there was a routes.py."""
 
 
-class Desk:
-    """A rendered server of which a test may change the text, and its life."""
+class Project:
+    """A rendered server of which a test may change the text, the port that it is to have, and what it prints."""
 
-    def __init__(self, folder: Path, root: Authority, issuing: Authority, **changes: object) -> None:
-        self.folder, self.root, self.lines = folder, root, []
+    def __init__(self, folder: Path, root: Authority) -> None:
+        self.folder, self.root = folder, root
+        self.lines: list[str] = []
         (free,) = free_addresses(1)
         self.port = free.port
-        server_folder(folder, server(issuing, "desk", "localhost"), root, [allow("teller", issuing)], **changes)
 
     @property
     def tls(self) -> Path:
         return self.folder / "tls"
 
-    def rewrite(self, file: str, *changes: tuple[str, str]) -> Desk:
+    def rewrite(self, file: str, *changes: tuple[str, str]) -> Self:
         rewrite(self.folder / file, *changes)
         return self
+
+    def ask(self, caller: Credential | None, path: str = "/", **how: object) -> Answer:
+        return ask(self.port, caller, self.root, path, **how)  # type: ignore[arg-type]
+
+
+class Desk(Project):
+    """A Python server and its life."""
+
+    def __init__(self, folder: Path, root: Authority, issuing: Authority, **changes: object) -> None:
+        super().__init__(folder, root)
+        server_folder(folder, server(issuing, "desk", "localhost"), root, [allow("teller", issuing)], **changes)
 
     def add_a_post(self) -> Desk:
         with (self.folder / "routes.py").open("a") as file:
@@ -165,9 +182,6 @@ class Desk:
         self.lines.clear()
         with running(self.folder, self.port, self.lines, **environment):
             yield self
-
-    def ask(self, caller: Credential, path: str = "/", **how: object) -> Answer:
-        return ask(self.port, caller, self.root, path, **how)  # type: ignore[arg-type]
 
     def connect(self, caller: Credential) -> ssl.SSLSocket:
         return traffic.connect(self, caller)
