@@ -6,7 +6,7 @@ from scaffold.contract.model import Failed
 from scaffold.contract.room import Room
 from scaffold.contract.topologies import SUBJECT
 from scaffold.running.clients import Clients
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.topology.address import Address
 from scaffold.verify.judge import NOT_REACHABLE
 

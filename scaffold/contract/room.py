@@ -32,7 +32,8 @@ from scaffold.plan.make import look, plan_all
 from scaffold.plan.plan_subset import plan_intents
 from scaffold.running.availability import Availability, lacking
 from scaffold.running.clients import Clients
-from scaffold.running.services import STOP_WITHIN, Launch, Service, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import STOP_WITHIN, Launch, Service
 from scaffold.settings.peers import server_name
 from scaffold.store.layout import Layout, PartyPaths, party_paths
 from scaffold.store.secrets import Secrets

@@ -8,7 +8,7 @@ import ssl
 from dataclasses import dataclass
 
 from scaffold.errors import VerifyError
-from scaffold.running.services import reachable
+from scaffold.running.ports import reachable
 from scaffold.settings.peers import server_name, trust_in, trusts_each_apart
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph

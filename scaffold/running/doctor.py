@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.running.availability import Availability, lacking, version_said_by
-from scaffold.running.services import check_free, installed, where
+from scaffold.running.ports import check_free
+from scaffold.running.services import installed, where
 from scaffold.store.layout import Layout
 from scaffold.topology import graph
 from scaffold.topology.address import Address

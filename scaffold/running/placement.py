@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from scaffold.kinds.capabilities import Capabilities
-from scaffold.running.services import Launch, check_free, free_addresses, reachable
+from scaffold.running.ports import check_free, free_addresses, reachable
+from scaffold.running.services import Launch
 from scaffold.topology.model import HostPort, Server
 
 Ports = Literal["fixed", "auto"]

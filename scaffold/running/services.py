@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import itertools
 import os
 import queue
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -28,7 +26,7 @@ from types import FrameType, TracebackType
 from typing import IO
 
 from scaffold.errors import VerifyError
-from scaffold.running.listeners import who_listens
+from scaffold.running.ports import why_taken
 from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort
 
@@ -51,8 +49,6 @@ _LONGEST_LINE = 65_536
 
 _SEARCHED = 1_000
 """So many characters of a line are searched for what says that a service is ready."""
-
-LOOPBACK = "127.0.0.1"
 
 _HANDED_ON = ("PATH", "LANG", "LC_*", "TZ", "TERM", "TMPDIR", "LD_LIBRARY_PATH")
 """Of our own environment a child sees these alone, and what its template declares that it needs: no passwords of CA
@@ -207,7 +203,7 @@ class Service:
 
     def _check_listens(self, address: HostPort) -> None:
         deadline = time.monotonic() + _LISTENS_WITHIN
-        while _taken(address) is None:
+        while why_taken(address) is None:
             if not self.running:
                 raise VerifyError(self.epitaph(), hint="its own output says why")
             if time.monotonic() > deadline:
@@ -386,60 +382,3 @@ def termination_as_exception() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def check_free(wanted: Mapping[str, HostPort]) -> None:
-    """Raise VerifyError where an address (by what it is for, such as `server.accounts`) cannot be listened on."""
-    seen: dict[HostPort, str] = {}
-    for use, address in wanted.items():
-        if (other := seen.setdefault(address, use)) != use:
-            raise VerifyError(
-                f"{use} and {other} both listen on {address}",
-                hint="give one of them another port, or let `--ports auto` choose free ones",
-            )
-        if (reason := _taken(address)) is not None:
-            holder = who_listens(address)
-            listens = f" ({holder} listens there)" if holder else ""
-            raise VerifyError(
-                f"{use} cannot listen on {address}: {reason}{listens}",
-                hint=f"stop {holder or 'what uses it'}, or let `--ports auto` choose free ports",
-            )
-
-
-def _taken(address: HostPort) -> str | None:
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            # As servers do: an address in TIME_WAIT is free, one that somebody listens on is not (socket(7)).
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
-    except OSError as error:
-        return error.strerror or str(error)
-    return None
-
-
-def free_addresses(count: int) -> tuple[HostPort, ...]:
-    """`count` loopback addresses that nobody listens on, none of which was given out by this process lately.
-
-    They lie below the ports that the kernel gives to whoever names none (ip(7), ip_local_port_range): between this
-    moment and the server's own bind(2), no outgoing connection takes one. Each process begins elsewhere.
-    """
-    free: list[HostPort] = []
-    while len(free) < count:
-        port = _LOWEST + (os.getpid() * _STRIDE + next(_STEPS)) % (_BEYOND - _LOWEST)
-        address = HostPort(LOOPBACK, port)
-        if _taken(address) is None:
-            free.append(address)
-    return tuple(free)
-
-
-_LOWEST, _BEYOND = 20_000, 32_768
-"""32,768 is where Linux begins with the others unless it is told otherwise; BSD and macOS begin at 49,152."""
-
-_STRIDE = 64
-_STEPS = itertools.count()
-
-
-def reachable(listen: HostPort) -> HostPort:
-    """Where a caller on this machine finds what listens on `listen`: loopback for the unspecified addresses."""
-    return HostPort({"0.0.0.0": LOOPBACK, "::": "::1"}.get(listen.host, listen.host), listen.port)  # noqa: S104

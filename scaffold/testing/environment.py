@@ -80,7 +80,7 @@ class Environment:
         """
         t = certificates.without_passwords(load(file))
         if t.publish is not None and t.reproducible is None:
-            from scaffold.running.services import free_addresses
+            from scaffold.running.ports import free_addresses
 
             [free] = free_addresses(1)
             t = replace(t, publish=f"http://{free}")

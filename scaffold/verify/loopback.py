@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from scaffold.running.services import LOOPBACK
+from scaffold.running.ports import LOOPBACK
 from scaffold.topology.model import HostPort
 from scaffold.verify.protocol import PATIENCE
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.running.placement import Placed, Placements, Ports, launch, moved_callees, place
-from scaffold.running.services import READY_WITHIN, Launch, Services, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import READY_WITHIN, Launch, Services
 from scaffold.settings.peers import server_name
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology.address import Address

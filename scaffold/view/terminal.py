@@ -51,7 +51,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def fitted(text: str, columns: int | None, indent: int, least: int) -> list[str]:
-    """`text` in lines that fit `columns` beside `indent`, none narrower than `least`; one line where None says a pipe."""
+    """`text` in lines that fit `columns` beside `indent`, none narrower than `least`; one line for a pipe (None)."""
     return [text] if columns is None else wrapped(text, max(columns - indent, least))
 
 

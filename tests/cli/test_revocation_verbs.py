@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.cli.harness import in_process as scaffold
 from tests.cli.harness import snapshot
 

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.cli.harness import in_process as scaffold
 from tests.cli.harness import scaffold as spawned
 from tests.cli.harness import snapshot, up

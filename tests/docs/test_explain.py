@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.cli.harness import scaffold
 from tests.docs.console import run, steps
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.docs.console import Step, environment, run, steps
 
 TUTORIAL = Path(__file__).parent.parent.parent / "docs" / "tutorial.md"

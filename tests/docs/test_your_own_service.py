@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.running.services import free_addresses, handed_on
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import handed_on
 from scaffold.topology.model import HostPort
 from tests.handshake.backend_lab import Front, started
 from tests.handshake.dotnet_lab import sdk

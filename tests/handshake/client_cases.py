@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.topology.model import Fault, KeyType
 from tests.handshake.nginx_lab import (
     MODERN,

@@ -25,7 +25,8 @@ from scaffold.kinds import catalogue
 from scaffold.kinds.render import render
 from scaffold.pki import bundles, crl, issue, keys
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.running.services import Launch, Service, Services, environment, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Service, Services, environment
 from scaffold.settings.values import Allowed, Call, ClientSettings, Files, Revocation, ServerSettings
 from scaffold.topology.model import KeyType, San, SanType
 from tests.fresh import new_key, new_serial

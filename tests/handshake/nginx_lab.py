@@ -32,7 +32,8 @@ from scaffold.publish.authority import Document, crl_document
 from scaffold.publish.responder import Answer as ResponderAnswer
 from scaffold.publish.responder import Responder
 from scaffold.publish.server import running as serving
-from scaffold.running.services import Launch, Service, Services, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Service, Services
 from scaffold.settings.values import Address, Allowed, Call, Files, Revocation, ServerSettings, Source, Tls
 from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
 from tests.fresh import new_key, new_serial

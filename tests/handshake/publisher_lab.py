@@ -20,7 +20,7 @@ from typing import Any
 
 from cryptography import x509
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.store import ledger, lock
 from scaffold.store.layout import Layout
 from scaffold.topology.model import HostPort

@@ -17,7 +17,8 @@ from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.render import render
 from scaffold.pki import bundles
-from scaffold.running.services import Launch, Service, Services, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Service, Services
 from scaffold.settings.values import Allowed, Call, ClientSettings, Files, Revocation, Settings
 from tests.handshake import traffic
 from tests.handshake.nginx_lab import (

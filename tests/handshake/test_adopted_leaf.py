@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import TopologyError
-from scaffold.running.services import Launch, Services, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Services
 from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort
 from scaffold.verify.model import Probe, Result

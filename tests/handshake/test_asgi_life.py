@@ -27,7 +27,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from scaffold.pki import bundles, keys
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Files, Revocation
 from tests.handshake.asgi_apps import PLAIN
 from tests.handshake.asgi_lab import Desk

@@ -20,7 +20,8 @@ from scaffold.errors import VerifyError
 from scaffold.pki import bundles
 from scaffold.pki.crl import Reason
 from scaffold.plan.intents import Revoke
-from scaffold.running.services import Launch, Services, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Services
 from scaffold.topology.address import Address
 from scaffold.verify.forwarded import forged
 from tests.handshake.backend_lab import (

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles, crl, keys, ocsp
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Files, Revocation
 from tests.handshake.nginx_lab import Authority, Credential, allow, authority, call_of, now, server
 from tests.handshake.python_lab import call, client_folder, place, running, server_folder

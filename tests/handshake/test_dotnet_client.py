@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Call
 from scaffold.topology.model import Fault, KeyType
 from tests.handshake import dotnet_lab as lab

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import MODERN, address, authority, call_of
 from tests.requirements import require_command

@@ -25,7 +25,8 @@ from cryptography import x509
 
 from scaffold.pki import bundles, issue, keys
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.running.services import Launch, Services, environment, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Services, environment
 from scaffold.topology.model import Fault, San, SanType, Subject
 from tests.fresh import new_key, new_serial
 from tests.handshake import dotnet_lab as lab

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles, issue, keys
-from scaffold.running.services import Launch, Services, environment, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Services, environment
 from scaffold.settings.values import Files
 from scaffold.topology.address import Address
 from scaffold.verify.fake_publisher import FakePublisher, Misbehaviour, fake_publisher

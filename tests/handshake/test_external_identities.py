@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.testing.environment import Environment
 from scaffold.verify.model import Probe, Result
 from tests.handshake.elsewhere_lab import OpenSslCa, openssl

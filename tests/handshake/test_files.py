@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.handshake.files_lab import (
     NAME,
     HaProxy,

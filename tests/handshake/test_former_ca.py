@@ -14,7 +14,8 @@ from scaffold.errors import TopologyError
 from scaffold.pki import bundles, keys
 from scaffold.pki.issue import Issuer
 from scaffold.plan.former_cas import FormerCas
-from scaffold.running.services import Launch, Services, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Services
 from tests.handshake.nginx_lab import KIND, Authority, Credential, ask, client
 from tests.handshake.verify_lab import Lab, applied
 from tests.requirements import require_command

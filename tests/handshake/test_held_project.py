@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.cli.harness import in_process as scaffold
 
 

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from scaffold.errors import VerifyError
 from scaffold.pki import bundles, issue, keys
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Revocation
 from scaffold.topology.model import Fault, KeyType, Subject
 from tests.fresh import new_key, new_serial

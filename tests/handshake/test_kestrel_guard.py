@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from scaffold.errors import VerifyError
 from scaffold.pki import bundles
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Allowed
 from scaffold.topology.model import San, SanType
 from tests.fresh import new_serial

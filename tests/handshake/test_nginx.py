@@ -17,7 +17,7 @@ import pytest
 
 from scaffold.errors import VerifyError
 from scaffold.pki import bundles
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Files, Revocation
 from scaffold.topology.model import Fault, KeyType, Subject
 from tests.handshake.nginx_lab import (

@@ -16,7 +16,7 @@ import pytest
 
 from scaffold.pki import bundles, crl, keys
 from scaffold.pki.issue import Issuer
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.topology.address import Address
 from tests.handshake.nginx_lab import WITHIN, until
 from tests.handshake.verify_lab import Lab, applied

@@ -14,7 +14,7 @@ import pytest
 
 from scaffold.errors import TopologyError
 from scaffold.kinds import limits
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import Fault, Subject

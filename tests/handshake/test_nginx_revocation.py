@@ -19,7 +19,7 @@ import pytest
 from scaffold.errors import VerifyError
 from scaffold.pki import bundles, crl
 from scaffold.publish.responder import Answer
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Files, Revocation
 from tests.handshake.nginx_lab import (
     WITHIN,

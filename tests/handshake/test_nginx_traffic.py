@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.handshake.nginx_lab import (
     WITHIN,
     Authority,

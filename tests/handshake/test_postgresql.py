@@ -19,7 +19,8 @@ from scaffold.pki import crl as crls
 from scaffold.plan.intents import Revoke
 from scaffold.plan.make import look
 from scaffold.plan.plan_subset import plan_intents
-from scaffold.running.services import Service, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Service
 from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort
 from tests.handshake.nginx_lab import until

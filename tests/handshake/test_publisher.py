@@ -24,7 +24,7 @@ from cryptography import x509
 from cryptography.x509 import ocsp as x509_ocsp
 
 from scaffold.pki import crl, ocsp
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.handshake.nginx_lab import WITHIN, until
 from tests.handshake.publisher_lab import Published, bank, command, publishing
 from tests.handshake.verify_lab import Lab

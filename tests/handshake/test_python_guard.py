@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Revocation
 from tests.handshake.nginx_lab import (
     WITHIN,

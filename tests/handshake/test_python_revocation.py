@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles, keys, ocsp
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Files, Revocation
 from tests.handshake.nginx_lab import (
     WITHIN,

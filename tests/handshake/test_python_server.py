@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles, keys
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Files, Revocation
 from scaffold.topology.model import Fault, KeyType
 from tests.fresh import new_key, new_serial

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import bundles, crl, keys
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Files, Revocation, Source
 from tests.handshake.nginx_lab import Authority, allow, ask, authority, client, identity, now, server, until
 from tests.handshake.python_lab import place, running, server_folder

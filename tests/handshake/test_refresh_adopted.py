@@ -11,7 +11,7 @@ import pytest
 from scaffold.pki import crl as crls
 from scaffold.publish import server
 from scaffold.publish.state import State
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.requirements import require_command
 from tests.unit.adopting import NOW, Adopting, Spec, crl, make
 from tests.unit.conftest import Household

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.handshake.nginx_lab import until
 from tests.handshake.python_lab import call, running
 from tests.requirements import require_command

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.verify.model import Probe, Report, Result
 from tests.handshake.verify_lab import Lab, applied
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.topology.model import Client
 from scaffold.verify.model import Probe, Result
 from tests.handshake.postgresql_lab import require_postgresql

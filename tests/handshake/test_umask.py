@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.pki import keys
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Revocation, Source
 from tests.handshake import dotnet_lab
 from tests.handshake.nginx_lab import Authority, Credential, allow, call_of, project

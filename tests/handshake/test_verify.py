@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import VerifyError
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.verify.http import HTTP
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
 from tests.handshake.nginx_lab import until

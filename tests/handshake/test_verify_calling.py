@@ -10,7 +10,8 @@ import pytest
 
 from scaffold.errors import VerifyError
 from scaffold.running.calling import ask_to_call
-from scaffold.running.services import Launch, Services, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Services
 from scaffold.topology.address import Address
 from tests.handshake.verify_lab import Lab, applied
 

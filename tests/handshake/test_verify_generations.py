@@ -14,7 +14,7 @@ from cryptography import x509
 from scaffold.pki import broken, bundles, chains, profiles
 from scaffold.pki.crl import Reason
 from scaffold.plan.intents import Revoke
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.store.layout import ca_paths
 from scaffold.topology.address import Address
 from scaffold.topology.generations import Generations, GenerationState, States

@@ -23,7 +23,7 @@ from scaffold.errors import PublishError
 from scaffold.pki.crl import Reason
 from scaffold.plan.intents import Revoke
 from scaffold.plan.make import look, plan_all
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.topology.address import Address
 from scaffold.verify.model import Expected, Observed, Probe, Report, Result
 from scaffold.verify.revocation_scenarios import OF_CALLEES, OF_CALLERS, RevocationScenario

@@ -14,7 +14,8 @@ import pytest
 
 from scaffold.apply import apply
 from scaffold.plan.make import plan_all
-from scaffold.running.services import Launch, Services, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Services
 from scaffold.topology.model import HostPort
 from scaffold.verify import http
 from scaffold.verify.credentials import Credentials

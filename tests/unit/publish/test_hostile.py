@@ -24,7 +24,7 @@ from scaffold.publish import app, server
 from scaffold.publish.app import Publisher
 from scaffold.publish.authority import Document
 from scaffold.publish.responder import Answer, Responder
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.unit.pki.lab import NOW, lab
 from tests.unit.publish.lab import Reply, request
 from tests.unit.publish.test_responder import responder

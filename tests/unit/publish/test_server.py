@@ -15,7 +15,7 @@ import pytest
 from scaffold.errors import PublishError
 from scaffold.publish import app, server
 from scaffold.publish.authority import Document
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.topology.model import HostPort
 
 LARGE = 64 << 20

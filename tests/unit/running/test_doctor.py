@@ -14,7 +14,7 @@ import pytest
 from scaffold.kinds import catalogue
 from scaffold.running.availability import version_said_by
 from scaffold.running.doctor import Need, State, examine
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from tests.requirements import require_command
 from tests.unit.conftest import Household, write_kind
 

@@ -11,7 +11,7 @@ import pytest
 
 from scaffold.errors import VerifyError
 from scaffold.running.listeners import who_listens
-from scaffold.running.services import check_free, free_addresses
+from scaffold.running.ports import check_free, free_addresses
 from scaffold.topology.model import HostPort
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,16 +16,8 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import VerifyError
-from scaffold.running.services import (
-    Launch,
-    Services,
-    Terminated,
-    check_free,
-    free_addresses,
-    reachable,
-    termination_as_exception,
-)
-from scaffold.topology.model import HostPort
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Services, Terminated, termination_as_exception
 
 READY = r"^ready on \S+"
 
@@ -210,37 +201,6 @@ def test_termination_is_an_exception_within_the_block_alone() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     assert raised.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_a_taken_port_is_named_and_a_free_one_is_not() -> None:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as holder:
-        taken = HostPort("127.0.0.1", holder.getsockname()[1])
-        with pytest.raises(VerifyError, match=f"server.accounts cannot listen on {taken}") as raised:
-            check_free({"server.accounts": taken})
-        assert raised.value.hint is not None
-        assert "--ports auto" in raised.value.hint
-    check_free({"server.accounts": taken})
-
-
-def test_two_uses_of_one_port_are_named_both() -> None:
-    (address,) = free_addresses(1)
-    with pytest.raises(VerifyError, match=r"server\.b and server\.a both listen"):
-        check_free({"server.a": address, "server.b": address})
-
-
-def test_an_address_that_is_not_ours_is_an_error() -> None:
-    with pytest.raises(VerifyError, match=r"cannot listen on 192\.0\.2\.1:8443"):
-        check_free({"server.accounts": HostPort("192.0.2.1", 8443)})
-
-
-def test_free_addresses_differ() -> None:
-    assert len(set(free_addresses(20))) == 20
-
-
-def test_the_unspecified_address_is_reached_by_loopback() -> None:
-    assert reachable(HostPort("0.0.0.0", 1)) == HostPort("127.0.0.1", 1)
-    assert reachable(HostPort("::", 1)) == HostPort("::1", 1)
-    assert reachable(HostPort("10.0.0.1", 1)) == HostPort("10.0.0.1", 1)
 
 
 def test_what_changes_in_a_folder_is_reloaded_once_it_has_settled(project):

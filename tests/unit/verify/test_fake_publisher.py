@@ -14,7 +14,7 @@ import pytest
 from scaffold.errors import PkiError
 from scaffold.pki import broken, bundles, crl, keys, ocsp, profiles
 from scaffold.pki.issue import Issuer
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.store.layout import Layout
 from scaffold.store.lock import hold
 from scaffold.verify.fake_publisher import FakePublisher, Misbehaviour, fake_publisher

@@ -18,7 +18,7 @@ from scaffold.pki import broken, bundles
 from scaffold.pki.issue import Issuer, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.pki.randomness import OPERATING_SYSTEM
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.topology.model import Fault, HostPort, KeyType, San, SanType, Subject
 from scaffold.verify import http, tls
 from scaffold.verify.credentials import Credentials, credentials, stranger

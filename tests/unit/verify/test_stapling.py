@@ -14,7 +14,7 @@ import pytest
 
 from scaffold.pki import broken, bundles, crl, ocsp, staples
 from scaffold.pki.profiles import CertificateProfile
-from scaffold.running.services import LOOPBACK, free_addresses
+from scaffold.running.ports import LOOPBACK, free_addresses
 from scaffold.topology.model import HostPort, San, SanType, Subject
 from scaffold.verify import stapling
 from scaffold.verify.credentials import credentials

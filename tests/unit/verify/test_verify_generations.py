@@ -14,7 +14,7 @@ from scaffold.pki import bundles, chains, profiles
 from scaffold.pki import crl as crls
 from scaffold.pki.names import rfc2253
 from scaffold.plan.make import plan_all
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.store.layout import ca_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology.address import Address

@@ -1,0 +1,95 @@
+"""Ports of this machine: which are taken, and free ones that no other process here is given as well."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+from scaffold.errors import VerifyError
+from scaffold.running.listeners import who_listens
+from scaffold.topology.model import HostPort
+
+LOOPBACK: Final = "127.0.0.1"
+
+_LOWEST, _BEYOND = 20_000, 32_768
+"""32,768 is where Linux begins with the others unless it is told otherwise; BSD and macOS begin at 49,152."""
+
+_STRIDE: Final = 64
+_STEPS = itertools.count()
+
+_HELD: Final[deque[socket.socket]] = deque(maxlen=512)
+"""What keeps the ports that were given out last from other processes, until this one ends."""
+
+
+def free_addresses(count: int) -> tuple[HostPort, ...]:
+    """`count` loopback addresses that nobody listens on and that were given out lately to nobody, by no process here.
+
+    They lie below the ports that the kernel gives to whoever names none (ip(7), ip_local_port_range): between this
+    moment and the server's own bind(2), no outgoing connection takes one. Each process begins elsewhere.
+    """
+    free: list[HostPort] = []
+    while len(free) < count:
+        port = _LOWEST + (os.getpid() * _STRIDE + next(_STEPS)) % (_BEYOND - _LOWEST)
+        address = HostPort(LOOPBACK, port)
+        if _hold(port) and why_taken(address) is None:
+            free.append(address)
+    return tuple(free)
+
+
+def _hold(port: int) -> bool:
+    """Whether `port` is now this process's to give out.
+
+    An abstract name of a Unix socket (unix(7)) is what says so: it is one process's alone, it ends with that process
+    however it ends, and it leaves no file behind. Only Linux has them; elsewhere every port may be given out.
+    """
+    if sys.platform != "linux":
+        return True
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(f"\0scaffold-port-{port}")
+    except OSError:
+        held.close()
+        return False
+    _HELD.append(held)
+    return True
+
+
+def why_taken(address: HostPort) -> str | None:
+    """Why nobody can listen on `address` now, in the system's words; None where one can."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As servers do: an address in TIME_WAIT is free, one that somebody listens on is not (socket(7)).
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def check_free(wanted: Mapping[str, HostPort]) -> None:
+    """Raise VerifyError where an address (by what it is for, such as `server.accounts`) cannot be listened on."""
+    seen: dict[HostPort, str] = {}
+    for use, address in wanted.items():
+        if (other := seen.setdefault(address, use)) != use:
+            raise VerifyError(
+                f"{use} and {other} both listen on {address}",
+                hint="give one of them another port, or let `--ports auto` choose free ones",
+            )
+        if (reason := why_taken(address)) is not None:
+            holder = who_listens(address)
+            listens = f" ({holder} listens there)" if holder else ""
+            raise VerifyError(
+                f"{use} cannot listen on {address}: {reason}{listens}",
+                hint=f"stop {holder or 'what uses it'}, or let `--ports auto` choose free ports",
+            )
+
+
+def reachable(listen: HostPort) -> HostPort:
+    """Where a caller on this machine finds what listens on `listen`: loopback for the unspecified addresses."""
+    return HostPort({"0.0.0.0": LOOPBACK, "::": "::1"}.get(listen.host, listen.host), listen.port)  # noqa: S104
