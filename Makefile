@@ -1,11 +1,12 @@
 # make demo    from a bare machine to a table of handshakes
-# make check   lint, format, types, layers
+# make check   lint, format, types, layers, the site of the documentation
 # make test    everything, with what the tests need
 # make test-long   what would make that longer than fifteen minutes
+# make docs    the documentation as a site, in build/site
 # make pins    the newest versions for the tests' environment, into tests/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-long bench pins clean
+.PHONY: help demo check docs test test-long bench pins clean
 SHELL := /bin/sh
 
 PYTHON ?= python3
@@ -42,6 +43,10 @@ check: needs-check $(BIN)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/test_layers.py
+	@$(MAKE) --no-print-directory docs
+
+docs: $(BIN)/.installed
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/site
 
 test: needs-test $(BIN)/.installed
 	$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile

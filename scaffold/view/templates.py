@@ -30,11 +30,19 @@ def list_lines(kinds: Sequence[Kind]) -> Iterator[Line]:
 
 def show_lines(kind: Kind) -> Iterator[Line]:
     """What a template declares, and what of the language it has not declared and plan therefore refuses."""
-    can = kind.capabilities
     yield [(kind.name, "bold"), (f"  {kind.role}, {'built in' if kind.builtin else kind.folder}", "dim")]
-    yield plain(one_line(can.summary))
+    yield plain(one_line(kind.capabilities.summary))
     yield plain("")
-    rows = {
+    rows = declared(kind)
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        yield [(f"  {name:<{width}}  ", "dim"), (one_line(value), "")]
+
+
+def declared(kind: Kind) -> dict[str, str]:
+    """What a template declares, by what it is about, in the order in which a person asks for it."""
+    can = kind.capabilities
+    return {
         "needs": _commands(can) or "nothing",
         "variables": ", ".join(f"{name}: {default!r}" for name, default in kind.defaults.items()) or "none",
         **_can(kind),
@@ -44,9 +52,6 @@ def show_lines(kind: Kind) -> Iterator[Line]:
         "scaffold's": "every other file, and tls/",
         "breaks, and is caught": "; ".join(mutation.breaks for mutation in can.mutations) or "it declares no mutations",
     }
-    width = max(map(len, rows))
-    for name, value in rows.items():
-        yield [(f"  {name:<{width}}  ", "dim"), (one_line(value), "")]
 
 
 def width_of(names: Iterable[str]) -> int:

@@ -1,0 +1,54 @@
+"""Writes docs/kinds.md from what the built-in templates declare.
+
+python tools/kinds_reference.py            # a test fails where the file is not what this writes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from scaffold.kinds.catalogue import Kind, builtins
+from scaffold.view.templates import declared
+
+PAGE = Path(__file__).parent.parent / "docs" / "kinds.md"
+
+OPENING = """\
+# Kinds
+
+<!-- Written by tools/kinds_reference.py from what the templates declare; change it there. -->
+
+What each built-in template can do, as `scaffold templates show NAME` prints it. What a template does not declare,
+`plan` refuses where a topology asks for it; nothing is silently left out. *Breaks, and is caught* lists the settings
+that the tests take out of a rendered project, one at a time: probes of `verify` must miss each. [Writing a
+template](templates.md) explains the fields.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([OPENING, *_of("server"), *_of("client")])
+
+
+def _of(role: str) -> Iterator[str]:
+    yield f"## {role.capitalize()}s\n"
+    for kind in builtins(role):
+        yield from _section(kind)
+
+
+def _section(kind: Kind) -> Iterator[str]:
+    yield f"### `{kind.name}`, a {kind.role}\n"
+    yield f"{kind.capabilities.summary[0].upper()}{kind.capabilities.summary[1:]}.\n"
+    yield "| | |\n|---|---|"
+    for about, what in declared(kind).items():
+        if what != "no file":
+            yield f"| {about} | {_cell(what)} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*").replace("<", "\\<")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
