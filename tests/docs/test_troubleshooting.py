@@ -1,0 +1,125 @@
+"""The words that docs/troubleshooting.md explains are those that real programs say of that mistake."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scaffold.testing.environment import Environment
+from tests.requirements import require_command
+
+PAGE = (Path(__file__).parents[2] / "docs/troubleshooting.md").read_text("utf-8")
+
+TOPOLOGY = """\
+version: 1
+name: words
+publish: http://127.0.0.1:8999
+cas:
+  root: {}
+  issuing: {issuer: root, path_length: 0}
+servers:
+  alerts: {template: python, issuer: issuing, listen: 127.0.0.1:9001, names: [localhost], check_revocation: crl}
+  answers: {template: nginx, issuer: issuing, listen: 127.0.0.1:9002, names: [localhost], check_revocation: crl}
+  ended: {template: python, issuer: issuing, listen: 127.0.0.1:9003, names: [localhost], fault: expired}
+  early: {template: python, issuer: issuing, listen: 127.0.0.1:9004, names: [localhost], fault: not-yet-valid}
+  misnamed: {template: python, issuer: issuing, listen: 127.0.0.1:9005, names: [localhost], fault: wrong-name}
+  short: {template: python, issuer: issuing, listen: 127.0.0.1:9006, names: [localhost], fault: missing-intermediate}
+  aclient: {template: python, issuer: issuing, listen: 127.0.0.1:9007, names: [localhost], fault: wrong-eku}
+clients:
+  web: {template: python, issuer: issuing, calls: [alerts, answers, ended, early, misnamed, short, aclient]}
+  other: {template: python, issuer: issuing}
+"""
+
+MEANS = {
+    "none": "you sent no certificate",
+    "unknown-ca": "trusts no root of your certificate",
+    "expired": "it has ended",
+    "not-yet-valid": "it begins later",
+    "wrong-eku": "a server's certificate",
+    "revoked": "it stands on the CRL",
+}
+FALSE = {
+    "ended": "as above, the other way round",
+    "early": "as above, the other way round",
+    "misnamed": "the name that you call is not in its certificate",
+    "short": "does not send its intermediate",
+    "aclient": "it shows a client's certificate",
+}
+
+
+def row(heading: str, words: str) -> str:
+    """The row of the table below `heading` that explains `words`."""
+    section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
+    found = [line for line in section.splitlines() if line.startswith("|") and words in line.split(" | ")[0]]
+    assert len(found) == 1, f"{words!r} is explained {len(found)} times"
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    folder = tmp_path_factory.mktemp("words")
+    file = folder / "topology.yaml"
+    file.write_text(TOPOLOGY)
+    with Environment.of(file, folder / "out", unavailable=pytest.fail) as made:
+        yield made
+
+
+def context(environment: Environment, fault: str) -> ssl.SSLContext:
+    if fault != "none":
+        return environment.ssl_context(environment.broken("web", fault))
+    return ssl.create_default_context(cafile=environment.files("web").trust)
+
+
+@pytest.mark.parametrize("fault", MEANS)
+def test_an_alert_means_what_the_page_says(environment: Environment, fault: str) -> None:
+    trying = context(environment, fault)
+    trying.maximum_version = ssl.TLSVersion.TLSv1_2
+    with environment.start("alerts"), pytest.raises(ssl.SSLError) as raised:
+        shake_hands(environment.url("alerts"), trying)
+    said = re.search(r"alert [a-z ]+[a-z]", str(raised.value))
+    assert said is not None
+    assert MEANS[fault] in row("The server refuses you", f"`{said[0]}`")
+
+
+@pytest.mark.parametrize("fault", MEANS)
+def test_an_answer_means_what_the_page_says(environment: Environment, fault: str) -> None:
+    require_command("nginx")
+    trying = context(environment, fault)
+    with environment.start("answers"), pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(environment.url("answers"), context=trying)
+    assert raised.value.code == 400
+    said = json.load(raised.value)["error"].rpartition(": ")[2]
+    assert MEANS[fault] in row("The server refuses you", f"400 `{said}`")
+
+
+@pytest.mark.parametrize("server", ["alerts", "answers"])
+def test_who_may_not_call_gets_403(environment: Environment, server: str) -> None:
+    require_command("nginx")
+    with environment.start(server), pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(environment.url(server), context=environment.ssl_context("other"))
+    assert f"| {raised.value.code} | your certificate is good and you may not call" in row(
+        "The server refuses you", "403"
+    )
+
+
+@pytest.mark.parametrize("server", FALSE)
+def test_the_words_for_a_false_server_mean_what_the_page_says(environment: Environment, server: str) -> None:
+    with environment.start(server), pytest.raises(ssl.SSLCertVerificationError) as raised:
+        shake_hands(environment.url(server), environment.ssl_context("web"))
+    said = raised.value.verify_message.partition(",")[0]
+    assert FALSE[server] in row("You refuse the server", f"`{said}`")
+
+
+def shake_hands(url: str, trying: ssl.SSLContext) -> None:
+    """A handshake with what listens at `url`, whose errors are those of the TLS library."""
+    host, _, port = url.removeprefix("https://").rstrip("/").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        trying.wrap_socket(connection, server_hostname=host).close()
