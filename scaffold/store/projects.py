@@ -243,7 +243,7 @@ class Recorder:
         def below(path: str) -> str:
             return place + path.removeprefix(former)
 
-        known = {below(path): sorted(texts) for path, texts in record.ours.items()}
+        known = {below(path): sorted(record.all_ours(path)) for path in record.ours}
         offered = {below(path): sha256 for path, sha256 in record.offered.items()}
         self._events.append({"address": str(new), "at": self._at, "known": known, "offered": offered})
         files = {below(path): sha256 for path, sha256 in record.files.items()}

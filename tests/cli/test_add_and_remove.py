@@ -131,9 +131,12 @@ def test_a_service_keeps_what_is_yours_under_another_name(shop: Path) -> None:
     assert "~ server.orders.certificate" in shown.out
     assert "Plan: 4 to update." in shown.out, "nothing is created anew, and nothing deleted"
     assert "servers/api is servers/orders now" in shown.err
+    assert "edit" not in shown.out, "nobody has edited what is rendered with the name"
     assert text_of(shop) == TOPOLOGY.replace("  api:", "  orders:").replace("[api]      #", "[orders]   #")
     assert in_process("apply", cwd=shop).code == 0
     assert (shop / "shop" / "servers" / "orders" / "routes.py").read_text().endswith("# mine\n")
+    assert "orders" in (shop / "shop" / "servers" / "orders" / "README.md").read_text()
+    assert not list(shop.rglob("*.edited"))
     assert in_process("plan", "--check", cwd=shop).code == 0
 
     serial = in_process("status", "--json", cwd=shop).json
@@ -142,6 +145,21 @@ def test_a_service_keeps_what_is_yours_under_another_name(shop: Path) -> None:
     assert revoked.code == 0, revoked.err
     assert in_process("rename", "client.cli", "web", "--apply", cwd=shop).code == 0
     assert in_process("plan", "--check", cwd=shop).code == 0
+
+
+def test_an_edit_of_a_renamed_service_is_still_one(shop: Path) -> None:
+    assert in_process("apply", cwd=shop).code == 0
+    readme, server = (shop / "shop" / "servers" / "api" / name for name in ("README.md", "server.py"))
+    readme.write_text(readme.read_text() + "\nOurs: ask the shop's team.\n")
+    server.write_text(server.read_text() + "# mine\n")
+    shown = in_process("rename", "server.api", "orders", "--apply", cwd=shop)
+    assert shown.code == 0, shown.err
+    orders = shop / "shop" / "servers" / "orders"
+    assert "orders" in (merged := (orders / "README.md").read_text())
+    assert merged.endswith("\nOurs: ask the shop's team.\n")
+    assert (orders / "server.py.edited").read_text().endswith("# mine\n")
+    assert "# mine" not in (orders / "server.py").read_text()
+    assert [one.name for one in shop.rglob("*.edited")] == ["server.py.edited"]
 
 
 def test_where_a_name_is_taken_on_the_disk_nothing_is_renamed(shop: Path) -> None:

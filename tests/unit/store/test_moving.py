@@ -33,10 +33,9 @@ def layout(tmp_path: Path) -> Layout:
     (tmp_path / "servers" / "api" / "own" / "routes.py").write_text("mine")
     recorder = projects.Recorder(layout, NOW)
     for text in ("11", "22"):
-        recorder.writing(OLD.with_part(PROJECT), {"servers/api/run.sh": text})
-    recorder.settled(
-        OLD.with_part(PROJECT), "inputs", {"servers/api/run.sh": "22"}, GUARD, {"servers/api/run.sh": OFFER}
-    )
+        recorder.writing(OLD.with_part(PROJECT), {"servers/api/run.sh": text, "servers/api/server.py": "33"})
+    standing = {"servers/api/run.sh": "22", "servers/api/server.py": "33"}
+    recorder.settled(OLD.with_part(PROJECT), "inputs", standing, GUARD, {"servers/api/run.sh": OFFER})
     recorder.flush()
     ledger.Recorder(layout, NOW).issued([LEAF])
     return layout
@@ -48,8 +47,9 @@ def check_moved(layout: Layout) -> None:
     known = projects.load(layout)
     assert list(known.by_address) == [NEW.with_part(PROJECT)]
     record = known.of(NEW.with_part(PROJECT))
-    assert record.ours == {"servers/orders/run.sh": {"11", "22"}}
-    assert record.files == {"servers/orders/run.sh": "22"}
+    assert record.all_ours("servers/orders/run.sh") == {"11", "22"}
+    assert record.all_ours("servers/orders/server.py") == {"33"}
+    assert record.files == {"servers/orders/run.sh": "22", "servers/orders/server.py": "33"}
     assert (record.inputs, record.guard) == ("inputs", GUARD)
     assert record.merging == {"servers/orders/run.sh": OFFER}
     assert list(ledger.load(layout).by_address) == [NEW.with_part(Part.CERTIFICATE)]
