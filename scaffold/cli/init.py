@@ -136,16 +136,16 @@ def _files_of(example: str, beside: Path, out: Path) -> dict[Path, bytes]:
 
 def _from_certificates(source: Path, file: Path) -> str:
     from scaffold.cli.clock import now
-    from scaffold.kinds.catalogue import suggested
-    from scaffold.plan.draft import Chosen, draft
+    from scaffold.kinds.catalogue import to_choose_from
+    from scaffold.plan.draft import Choice, draft
     from scaffold.store.found import look
     from scaffold.view.terminal import one_line
 
     found = look(source)
     if not found.certificates:
         raise StoreError(f"there is no certificate in {source}", hint="name the folder that they are in, or below")
-    chosen = Chosen(_name_of_folder(file), suggested("server"), suggested("client"))
-    drafted = draft(found, file.parent, chosen, now())
+    choice = Choice(_name_of_folder(file), to_choose_from("server"), to_choose_from("client"))
+    drafted = draft(found, file.parent, choice, now())
     for note in drafted.notes:
         typer.echo(f"note: {one_line(note)}", err=True)
     return drafted.text

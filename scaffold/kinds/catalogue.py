@@ -89,12 +89,14 @@ def protocol_of(server: str) -> str:
 
 @functools.cache
 def suggested(role: str, protocol: str = HTTP) -> str:
-    """The built-in kind of a role that is named where one is to be chosen: the first that says so of itself.
+    """The built-in kind of a role that is named where one is to be chosen: the first of `to_choose_from`."""
+    return to_choose_from(role, protocol)[0].name
 
-    Where it has to speak `protocol` and none says so, the first that does.
-    """
-    names = builtin_speaking(protocol, role)
-    return next((name for name in names if builtin(name, role).capabilities.suggested), names[0])
+
+def to_choose_from(role: str, protocol: str = HTTP) -> tuple[Kind, ...]:
+    """The built-in kinds of a role that speak `protocol`: first the one that says of itself that it is suggested."""
+    kinds = (builtin(name, role) for name in builtin_speaking(protocol, role))
+    return tuple(sorted(kinds, key=lambda kind: not kind.capabilities.suggested))
 
 
 def builtin(name: str, role: str) -> Kind:

@@ -16,9 +16,12 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from scaffold.errors import PkiError
-from scaffold.pki import chains, keys
+from scaffold.kinds.catalogue import Kind
+from scaffold.pki import chains, keys, permits
 from scaffold.pki import crl as crls
+from scaffold.pki.chains import Path as ChainPath
 from scaffold.pki.names import rfc2253
+from scaffold.plan.draft_kinds import Caller, Fitting, fitting, identity_for
 from scaffold.store.found import Found
 from scaffold.topology import names
 from scaffold.topology.messages import Invalid
@@ -26,6 +29,7 @@ from scaffold.topology.scalars import listed, mapped, scalar
 
 _FIRST_PORT: Final = 8443
 _LONGEST_LABEL: Final = 63
+_HOST: Final = re.compile(r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +41,17 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a draft is given beside what was found: the topology's name, and the templates of servers and clients."""
+class Choice:
+    """What a draft is given beside what was found: the topology's name, and the templates in order of preference."""
 
     name: str
-    server: str
-    client: str
+    servers: Sequence[Kind]
+    clients: Sequence[Kind]
 
 
-def draft(found: Found, base: Path, chosen: Chosen, now: datetime) -> Draft:
+def draft(found: Found, base: Path, choice: Choice, now: datetime) -> Draft:
     """A topology that is to stand in the folder `base`, from which its paths lead to the files."""
-    return _Drafting(found, base, chosen, now).draft()
+    return _Drafting(found, base, choice, now).draft()
 
 
 class _Use(enum.Enum):
@@ -58,29 +62,48 @@ class _Use(enum.Enum):
 class _Drafting:
     """One draft as it is being made."""
 
-    def __init__(self, found: Found, base: Path, chosen: Chosen, now: datetime) -> None:
+    def __init__(self, found: Found, base: Path, choice: Choice, now: datetime) -> None:
         self._found = found
         self._base = base.absolute()
-        self._chosen = chosen
+        self._name = choice.name
         self._notes: list[str] = []
         cas = [one for one in found.certificates if chains.is_ca(one)]
         leaves = [one for one in found.certificates if not chains.is_ca(one)]
         self._pool = cas
         self._leaves = self._newest(leaves, now)
         self._cas = _labels([one for one in cas if self._has_a_place(one)])
+        self._servers = _labels([one for one in self._leaves if _use(one) is _Use.SERVER])
+        self._clients = _labels([one for one in self._leaves if _use(one) is _Use.CLIENT])
+        paths = list(self._paths())
+        self._server_kind = fitting(choice.servers, paths, list(self._callers()))
+        self._client_kind = fitting(choice.clients, paths)
+
+    def _paths(self) -> Iterator[ChainPath]:
+        """The CAs above all that are in the draft; where the root is missing, those that were found."""
+        for one in (*self._leaves, *self._cas):
+            try:
+                path = chains.up_to_root(one, self._pool)
+            except PkiError:
+                path = (one, *(ca for ca in self._pool if ca != one and chains.signed_by(one, ca)))
+            yield tuple(ca for ca in path if chains.is_ca(ca))
+
+    def _callers(self) -> Iterator[Caller]:
+        for leaf in self._clients:
+            if self._issuer(leaf) is not None and self._issuer_here(leaf) is None:
+                says_purpose = not any(permits.purpose_refusals(leaf, "client"))
+                yield Caller(rfc2253(leaf.subject), _identities(leaf), says_purpose)
 
     def draft(self) -> Draft:
-        servers = [one for one in self._leaves if _use(one) is _Use.SERVER]
-        clients = [one for one in self._leaves if _use(one) is _Use.CLIENT]
         lines = [
             "# yaml-language-server: $schema=topology.schema.json",
             "# Drafted from certificates that were there. None of them says who may call whom: fill in `calls`.",
             "version: 1",
-            f"name: {self._chosen.name}",
+            f"name: {self._name}",
             *self._section("cas", self._ca_lines()),
-            *self._section("servers", self._server_lines(_labels(servers))),
-            *self._section("clients", self._client_lines(_labels(clients), _labels(servers).values())),
+            *self._section("servers", self._server_lines()),
+            *self._section("clients", self._client_lines()),
         ]
+        self._note_objections()
         self._note_the_rest()
         return Draft("\n".join(lines) + "\n", tuple(self._notes))
 
@@ -137,23 +160,24 @@ class _Drafting:
 
     # --- Servers and clients ---
 
-    def _server_lines(self, servers: Mapping[x509.Certificate, str]) -> Iterator[str]:
-        for port, (leaf, label) in enumerate(servers.items(), _FIRST_PORT):
+    def _server_lines(self) -> Iterator[str]:
+        for port, (leaf, label) in enumerate(self._servers.items(), _FIRST_PORT):
             yield f"  {scalar(label)}:  # {self._about(leaf)}"
-            yield f"    template: {scalar(self._chosen.server)}"
+            yield _template(self._server_kind)
             yield f"    listen: 127.0.0.1:{port}"
             yield f"    names: {_list(self._names(leaf))}"
             if (issuer := self._issuer_here(leaf)) is not None:
                 yield f"    issuer: {scalar(issuer)}  # its key is here: apply issues this one anew"
                 continue
             files = {"certificate": self._found.certificates[leaf], "key": self._key(leaf), "trust": self._root(leaf)}
+            yield from self._refusal(leaf, "server")
             yield f"    existing: {self._files(files)}"
 
-    def _client_lines(self, clients: Mapping[x509.Certificate, str], servers: Iterable[str]) -> Iterator[str]:
-        whom = ", ".join(servers) or "there are none yet"
+    def _client_lines(self) -> Iterator[str]:
+        whom = ", ".join(self._servers.values()) or "there are none yet"
         known: set[tuple[str, str]] = set()
-        for leaf, label in clients.items():
-            issuer, identity = self._issuer(leaf), _identity(leaf)
+        for leaf, label in self._clients.items():
+            issuer, identity = self._issuer(leaf), identity_for(self._server_kind.kind, _identities(leaf))
             why = self._no_client(issuer, identity, known)
             if issuer is None or why is not None:
                 self._notes.append(f"{rfc2253(leaf.subject)} was left out: {why}")
@@ -162,7 +186,7 @@ class _Drafting:
             yield f"  {scalar(label)}:  # {self._about(leaf)}"
             key = self._key(leaf)
             if self._issuer_here(leaf) is not None:
-                yield f"    template: {scalar(self._chosen.client)}"
+                yield _template(self._client_kind)
                 yield f"    issuer: {scalar(issuer)}  # its key is here: apply issues this one anew"
                 if said := self._usable_names(leaf):
                     yield f"    names: {_list(said)}"
@@ -170,10 +194,19 @@ class _Drafting:
                 yield f"    external: {mapped([f'issuer: {scalar(issuer)}', f'identity: {scalar(identity)}'])}"
             else:
                 files = {"certificate": self._found.certificates[leaf], "key": key}
-                yield f"    template: {scalar(self._chosen.client)}"
+                yield _template(self._client_kind)
                 yield f"    issuer: {scalar(issuer)}"
+                yield from self._refusal(leaf, "client")
                 yield f"    existing: {self._files(files, identity=identity)}"
             yield f"    calls: []  # of these: {whom}"
+
+    def _refusal(self, leaf: x509.Certificate, role: str) -> Iterator[str]:
+        """A comment on a certificate that is taken over as it is, and that `plan` refuses."""
+        findings = [finding.words for finding in permits.purpose_refusals(leaf, role)]
+        if role == "server" and not self._usable_names(leaf):
+            findings.append("says no name that callers could expect")
+        if findings:
+            yield _printable(f"    # plan refuses this certificate: it {' and '.join(findings)}; have it issued anew")
 
     @staticmethod
     def _no_client(issuer: str | None, identity: str, known: Container[tuple[str, str]]) -> str | None:
@@ -206,12 +239,12 @@ class _Drafting:
             return self._base / "root.pem"
 
     def _names(self, leaf: x509.Certificate) -> list[str]:
-        found = self._usable_names(leaf)
-        if not found:
-            self._notes.append(
-                f"{rfc2253(leaf.subject)} says no name that callers could expect: it has localhost for now"
-            )
-        return found or ["localhost"]
+        if found := self._usable_names(leaf):
+            return found
+        name = _host_name(leaf) or "localhost"
+        said = f"says no name that callers could expect: `names` has {name} for now"
+        self._notes.append(f"{rfc2253(leaf.subject)} {said}")
+        return [name]
 
     def _usable_names(self, leaf: x509.Certificate) -> list[str]:
         found = []
@@ -251,8 +284,7 @@ class _Drafting:
         return self._found.keys.get(keys.spki(certificate))
 
     def _about(self, certificate: x509.Certificate) -> str:
-        subject = "".join(one if one.isprintable() else "?" for one in rfc2253(certificate.subject))
-        return f"{subject}, until {certificate.not_valid_after_utc:%Y-%m-%d}"
+        return f"{_printable(rfc2253(certificate.subject))}, until {certificate.not_valid_after_utc:%Y-%m-%d}"
 
     def _files(self, files: Mapping[str, Path | None], *, identity: str | None = None) -> str:
         entries = [f"{field}: {scalar(self._path(path))}" for field, path in files.items() if path is not None]
@@ -260,6 +292,12 @@ class _Drafting:
 
     def _path(self, path: Path) -> str:
         return os.path.relpath(path.absolute(), self._base)
+
+    def _note_objections(self) -> None:
+        """What `plan` refuses as soon as somebody calls whoever has the template."""
+        for fit, role in ((self._server_kind, self._servers), (self._client_kind, self._clients)):
+            if role:
+                self._notes += [f"template {fit.kind.name}: {objection}" for objection in fit.objections]
 
     def _note_the_rest(self) -> None:
         known = {keys.spki(one) for one in self._found.certificates}
@@ -273,6 +311,17 @@ class _Drafting:
             for path in self._found.encrypted
         ]
         self._notes += [f"{self._path(path)} {why}" for path, why in self._found.left.items()]
+
+
+def _printable(text: str) -> str:
+    """A text that ends no comment."""
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
+def _template(fit: Fitting) -> str:
+    """The line that names a template, with the reason where it is not the usual one."""
+    why = "" if fit.instead is None else f"  # {_printable(fit.instead)}"
+    return f"    template: {scalar(fit.kind.name)}{why}"
 
 
 def _list(items: Sequence[str]) -> str:
@@ -299,7 +348,7 @@ def _use(leaf: x509.Certificate) -> _Use | None:
     try:
         purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
-        return _Use.SERVER if _said_names(leaf) else _Use.CLIENT
+        return _Use.SERVER if _said_names(leaf) or _host_name(leaf) else _Use.CLIENT
     except ValueError:
         return None
     if ExtendedKeyUsageOID.SERVER_AUTH in purposes:
@@ -328,12 +377,22 @@ def _said_names(leaf: x509.Certificate) -> list[str]:
     ]
 
 
-def _identity(leaf: x509.Certificate) -> str:
-    """How servers can know a client: by its one URI, else by a DNS name, else by its subject."""
+def _host_name(leaf: x509.Certificate) -> str | None:
+    """The common name, where it is a host's: what servers had before there were subject alternative names."""
+    for attribute in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
+        text = str(attribute.value).lower()
+        if _HOST.fullmatch(text) or text == "localhost":
+            return text
+    return None
+
+
+def _identities(leaf: x509.Certificate) -> list[str]:
+    """How servers can know a client, the best first: its one URI, or else a DNS name; its subject."""
     found = _alternative_names(leaf)
     uris = found.get_values_for_type(x509.UniformResourceIdentifier) if found is not None else []
-    if len(uris) == 1:
-        return uris[0] if uris[0].startswith("spiffe:") else f"uri:{uris[0]}"
     dns = found.get_values_for_type(x509.DNSName) if found is not None else []
     plain = [name for name in dns if not name.startswith("*")]
-    return f"dns:{plain[0]}" if plain and not uris else f"subject:{rfc2253(leaf.subject)}"
+    subject = f"subject:{rfc2253(leaf.subject)}"
+    if len(uris) == 1:
+        return [uris[0] if uris[0].startswith("spiffe:") else f"uri:{uris[0]}", subject]
+    return [f"dns:{plain[0]}", subject] if plain and not uris else [subject]

@@ -158,6 +158,48 @@ def test_init_drafts_from_certificates_what_can_be_planned(applied: Path, tmp_pa
         assert not (tmp_path / "other.yaml").exists()
 
 
+def plain_ca(folder: Path) -> None:
+    """A CA as `openssl req -x509` makes it, and leaves that say a common name and no more."""
+    require_command("openssl")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    ec = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    (folder / "openssl.cnf").write_text("[req]\ndistinguished_name = dn\nx509_extensions = ca\n[dn]\n[ca]\n")
+    with (folder / "openssl.cnf").open("a") as config:
+        config.write("subjectKeyIdentifier = hash\nbasicConstraints = critical,CA:true\n")
+    own = ("-config", "openssl.cnf")
+    openssl("req", "-x509", *own, *ec, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Acme CA", "-days", "900")
+    for stem in ("api.acme.example", "web"):
+        openssl("req", "-new", *own, *ec, "-keyout", f"{stem}.key", "-out", f"{stem}.csr", "-subj", f"/CN={stem}")
+        made = ("-out", f"{stem}.pem", "-CAcreateserial", "-days", "90")
+        openssl("x509", "-req", "-in", f"{stem}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", *made)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["the CA's key is there", "no key of a client or CA is"])
+def test_a_draft_from_a_plain_openssl_ca_can_be_planned_or_says_what_cannot(tmp_path: Path, elsewhere: bool) -> None:
+    (tmp_path / "pki").mkdir()
+    plain_ca(tmp_path / "pki")
+    if elsewhere:
+        (tmp_path / "pki" / "ca.key").unlink()
+        (tmp_path / "pki" / "web.key").unlink()
+    drafted = scaffold("init", "--from", "pki", cwd=tmp_path)
+    assert drafted.code == 0, drafted.err
+    text = (tmp_path / "topology.yaml").read_text("utf-8")
+    assert "names: [api.acme.example]" in text
+    assert "# not python: it refuses what is below CN=Acme CA has no key usage (RFC 5280 4.2.1.3)" in text
+    (tmp_path / "topology.yaml").write_text(text.replace("calls: []", "calls: [api-acme-example]"), "utf-8")
+    planned = scaffold("plan", cwd=tmp_path)
+    if not elsewhere:
+        assert planned.code == 0, planned.err
+        assert "client.web.certificate" in planned.out
+        return
+    planned.assert_clear_error("the certificate is not for api.acme.example")
+    assert planned.err.count("error: ") == 1
+    assert "# plan refuses this certificate: it does not say that it is for serverAuth" in text
+
+
 def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
     code, _ = on_a_terminal(["init"], tmp_path, "my-shop\nbad name\napi, web\n\n\n")
     assert code == 0

@@ -12,14 +12,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from scaffold.errors import StoreError
-from scaffold.plan.draft import Chosen, Draft, draft
+from scaffold.kinds.catalogue import builtin, to_choose_from
+from scaffold.plan.draft import Choice, Draft, draft
 from scaffold.store import found
 from scaffold.topology.load import loads
 from scaffold.topology.model import Existing, ExistingLeaf, External, Topology
 from tests.unit.elsewhere import CLIENT, SERVER, Elsewhere, name, pem
 
 NOW = datetime.now(UTC)
-CHOSEN = Chosen("shop", "python", "curl")
+CHOICE = Choice("shop", to_choose_from("server"), (builtin("curl", "client"), builtin("python", "client")))
 URI = x509.UniformResourceIdentifier("spiffe://acme/teller")
 
 
@@ -47,7 +48,7 @@ def key_of(ca: Elsewhere) -> bytes:
 
 
 def drafted(folder: Path) -> tuple[Topology, Draft]:
-    made = draft(found.look(folder), folder.parent, CHOSEN, NOW)
+    made = draft(found.look(folder), folder.parent, CHOICE, NOW)
     return loads(made.text.encode(), folder.parent / "topology.yaml"), made
 
 
@@ -83,10 +84,40 @@ def test_where_it_is_elsewhere_they_are_taken_over_as_they_are(folder: Path, ca:
         base / "pki/api.pem", base / "pki/api.key", trust=base / "pki/root.der"
     )
     assert t.clients["teller"].existing == ExistingLeaf(
-        base / "pki/teller.pem", base / "pki/teller.pem", identity="dns:teller.acme.example"
+        base / "pki/teller.pem", base / "pki/teller.pem", identity="subject:CN=teller"
     )
     assert t.clients["robot"].external == External("acme-r1", "subject:CN=robot")
     assert made.notes == ()
+
+
+def test_what_no_template_of_the_draft_takes_is_told(folder: Path, ca: Elsewhere) -> None:
+    plain = Elsewhere("Plain", by_the_letter=False)
+    api = plain.issue("api.acme.example", purposes=[SERVER], subject=name("api"))
+    put(folder, {"root.pem": pem([plain.root, plain.intermediate]), "r1.key": key_of(plain)})
+    put(folder, {"api.pem": pem([api.certificate])})
+    _, made = drafted(folder)
+    assert not any(note.startswith("template") for note in made.notes)
+    strict = [kind for kind in CHOICE.servers if "strict_x509" in kind.capabilities.supports]
+    made = draft(found.look(folder), folder.parent, Choice("shop", strict, strict), NOW)
+    told = [note for note in made.notes if note.startswith("template")]
+    assert "template python: it refuses what is below CN=Plain R1 has no key usage (RFC 5280 4.2.1.3)" in told
+    assert all("Plain" in note for note in told), "no client is there whose template could refuse anything"
+
+
+def test_a_server_without_other_names_has_its_common_name_and_a_client_its_own(folder: Path, ca: Elsewhere) -> None:
+    for number, common in enumerate(["api.acme.example", "localhost", "web", "a b.c d"]):
+        one = ca.issue(purposes=[], subject=name(common))
+        put(folder, {f"{number}.pem": pem([one.certificate])})
+    put(folder, {"r1.pem": pem([ca.intermediate, ca.root]), "r1.key": key_of(ca)})
+    t, made = drafted(folder)
+    assert {label: [str(one) for one in server.names][:1] for label, server in t.servers.items()} == {
+        "api-acme-example": ["api.acme.example"],
+        "localhost": ["localhost"],
+    }
+    assert list(t.clients) == ["web", "a-b-c-d"]
+    assert (
+        "CN=api.acme.example says no name that callers could expect: `names` has api.acme.example for now" in made.notes
+    )
 
 
 def test_of_several_for_one_holder_the_one_that_ends_last_counts_and_none_that_has_ended(
