@@ -1,7 +1,8 @@
-"""`scaffold call CALLER SERVER`: one call by a rendered client, or by a running server that calls others."""
+"""`scaffold call CALLER SERVER [PATH]`: one call by a rendered client, or by a running server that calls others."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from scaffold.cli.project import Project
     from scaffold.running.whereabouts import Whereabouts
     from scaffold.topology.model import Client, Party, Server, Topology
+
+_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
+"""A path and its query (RFC 3986 3.3, 3.4)."""
 
 NOT_REACHABLE = 5
 """A rendered client's exit code where nobody answers."""
@@ -39,6 +43,10 @@ def run(
             metavar="SERVER", autocompletion=completing.servers, help="A server that it calls: its name or ADDRESS."
         ),
     ],
+    path: Annotated[
+        str | None,
+        typer.Argument(metavar="[PATH]", help="What it asks for, such as /orders?open=yes; / where it is left out."),
+    ] = None,
     file: File = DEFAULT_FILE,
     out: Out = None,
 ) -> None:
@@ -51,12 +59,35 @@ def run(
     called = _called(project.topology, server)
     _check_drawn(project.topology, caller, called)
     _check_can_call(project, caller)
-    succeeded = _ask(project, caller, called) if isinstance(caller, Server) else _run(project, caller, called)
+    if path is not None:
+        _check_path(project, caller, path)
+    succeeded = _ask(project, caller, called) if isinstance(caller, Server) else _run(project, caller, called, path)
     if not succeeded:
         raise typer.Exit(failures.ERROR)
 
 
-def _run(project: Project, caller: Client, called: Server) -> bool:
+def _check_path(project: Project, caller: Party, path: str) -> None:
+    """Raises TopologyError for what is no path, and for one who asks for none."""
+    from scaffold.kinds.capabilities import HTTP
+    from scaffold.topology.model import Server
+
+    if not path.startswith("/"):
+        raise TopologyError(f'"{path}" is no path', hint=f"it begins with a slash: /{path}")
+    if not _PATH.fullmatch(path):
+        raise TopologyError(
+            f'"{path}" is no path', hint="a blank is %20 there, and so on: other characters are %-encoded"
+        )
+    if isinstance(caller, Server):
+        hint = "leave it out: the server is asked for /call/NAME, which makes a call for /; a path is for clients"
+        raise TopologyError(f"{caller.address} calls others by itself, and takes no path", hint=hint)
+    kind = project.kinds.get(caller.address)
+    if kind is not None and kind.capabilities.protocol != HTTP:
+        raise TopologyError(
+            f"{caller.address} speaks {kind.capabilities.protocol}, where there are no paths", hint="leave it out"
+        )
+
+
+def _run(project: Project, caller: Client, called: Server, path: str | None) -> bool:
     """Whether the rendered client was answered."""
     from scaffold.cli.running import project_folder, url
     from scaffold.running.availability import nothing_to_start
@@ -67,7 +98,7 @@ def _run(project: Project, caller: Client, called: Server) -> bool:
         raise VerifyError(f"{caller.address} is external: it has no project here that could call")
     there = running(project.layout)
     at = there.get(called.name, called.dial)
-    moved = [url(project, called, at)] if at != called.dial else []
+    moved = [url(project, called, at, path or "/")] if at != called.dial or path is not None else []
     command = [str(project_folder(project, caller) / "run.sh"), called.name, *moved]
     inherits = project.kinds[caller.address].capabilities.environment
     with tempfile.TemporaryDirectory(prefix="scaffold-home-", ignore_cleanup_errors=True) as home:

@@ -144,8 +144,9 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         "--only says: `scaffold publish` is not needed beside it, and cannot have the same port.",
     ),
     "call": Manual(
-        "scaffold call client.cli server.api",
-        note="Both may be given by name alone (`scaffold call cli api`), or by address.",
+        "scaffold call client.cli server.api /orders",
+        note="Both may be given by name alone (`scaffold call cli api`), or by address. It succeeds where the answer "
+        "is 200, and prints what came with it.",
         addresses=True,
     ),
     "publish": Manual(

@@ -31,9 +31,9 @@ def project_folder(project: Project, party: Party) -> Path:
     return folder
 
 
-def url(project: Project, server: Server, address: HostPort) -> str:
+def url(project: Project, server: Server, address: HostPort, path: str = "/") -> str:
     """The URL of a server that listens at `address`, by the protocol that it speaks."""
-    return f"{project.kinds[server.address].capabilities.scheme}://{address}/"
+    return f"{project.kinds[server.address].capabilities.scheme}://{address}{path}"
 
 
 def _check_script(party: Party, script: Path) -> None:

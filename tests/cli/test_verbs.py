@@ -536,6 +536,31 @@ def test_call_takes_addresses_beside_names(running: Path, caller: str, called: s
     scaffold("call", caller, "server.apo", cwd=running).assert_clear_error('no such server "server.apo"')
 
 
+def test_call_asks_for_a_path(running: Path) -> None:
+    asked = spawned("call", "cli", "api", "/.mtls/caller?x=%20y", cwd=running)
+    assert asked.code == 0, asked.err
+    assert '"server": "api"' in asked.out
+    nothing = spawned("call", "cli", "api", "/nothing", cwd=running)
+    assert nothing.code == 1
+    assert "the server answered 404" in nothing.err
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    {
+        "orders": ('"orders" is no path', "hint: it begins with a slash: /orders"),
+        "/a b": ("is no path", "a blank is %20"),
+        "/{a,b}": ("is no path",),
+        "/100%": ("is no path",),
+        "/a#b": ("is no path",),
+        "/a\r\nX: y": ("is no path",),
+        "/ä": ("is no path", "%-encoded"),
+    }.items(),
+)
+def test_call_asks_for_no_path_that_is_none(made: Path, path: str, words: tuple[str, ...]) -> None:
+    scaffold("call", "cli", "api", path, cwd=made).assert_clear_error(*words)
+
+
 def test_publish_beside_up_says_that_up_publishes(tmp_path: Path) -> None:
     (published,) = free_addresses(1)
     (tmp_path / "topology.yaml").write_text(GOOD.replace("cas:", f"publish: http://{published}\ncas:"))
@@ -685,6 +710,7 @@ clients:
     assert scaffold("apply", cwd=tmp_path).code == 0
     nobody = scaffold("call", "front", "back", cwd=tmp_path)
     nobody.assert_clear_error("server.front is not reachable", "scaffold up")
+    scaffold("call", "front", "back", "/x", cwd=tmp_path).assert_clear_error("server.front", "takes no path", "clients")
     scaffold("call", "back", "front", cwd=tmp_path).assert_clear_error(
         "back is a server that calls nobody", "topology.yaml:"
     )

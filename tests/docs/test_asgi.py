@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from websockets.sync.client import connect
 
+from scaffold.running.ports import free_addresses
 from tests.cli.harness import in_process as scaffold
+from tests.cli.harness import scaffold as spawned
+from tests.cli.harness import up
 from tests.handshake.asgi_lab import Desk
 from tests.handshake.nginx_lab import Authority, allow, client, context_of, identity, server
 
@@ -23,6 +28,32 @@ def test_the_topology_of_the_page_is_planned(tmp_path: Path) -> None:
     ended = scaffold("plan", cwd=tmp_path)
     assert ended.code == 0, ended.err
     assert "server.orders" in ended.out
+
+
+def test_the_calls_of_the_page_work_and_a_changed_app_takes_a_restart(tmp_path: Path) -> None:
+    found = re.search(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    listen, published = free_addresses(2)
+    text = found[1].replace("127.0.0.1:8443", str(listen)).replace("127.0.0.1:9080", str(published))
+    (tmp_path / "topology.yaml").write_text(text)
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    app = tmp_path / "shop/servers/orders/app.py"
+    app.write_text(APPS["fastapi"])
+    calls = re.findall(r"^\$ (scaffold call .*)\n(.*)$", PAGE, re.MULTILINE)
+    assert len(calls) == 2
+    with up(tmp_path, env={"ASGI_PYTHON": sys.executable}):
+        for command, answer in calls:
+            assert called(tmp_path, command) == answer
+        app.write_text(APPS["fastapi"].replace('"for"', '"of"'))
+        assert called(tmp_path, calls[0][0]) == calls[0][1], "what runs is what was there at the start"
+    with up(tmp_path, env={"ASGI_PYTHON": sys.executable}):
+        assert called(tmp_path, calls[0][0]) == calls[0][1].replace("for", "of")
+
+
+def called(folder: Path, command: str) -> str:
+    ended = spawned(*shlex.split(command)[1:], cwd=folder)
+    assert ended.code == 0, ended.err
+    return ended.out.rstrip("\n")
 
 
 def desk(folder: Path, root: Authority, ca: Authority, app: str) -> Desk:
