@@ -19,6 +19,9 @@ TOGETHER = 5
 """Of cells below numbers so many stand side by side before a gap."""
 
 ANYBODY = "any forged certificate"
+NO_CERTIFICATE = "no certificate"
+LAST = (NO_CERTIFICATE, ANYBODY)
+"""The rows of nobody in particular, below all callers: what each server refuses, and what is forged of a caller's."""
 
 GETS_IN: Span = ("✓", "green")
 REFUSED: Span = ("·", "dim")
@@ -103,25 +106,25 @@ def _widest(rows: Iterable[_Row]) -> int:
 
 
 _Callers = Mapping[str, Mapping[str, Sequence[Check]]]
-"""The checks by caller and server, the forged certificates last."""
+"""The checks by caller and server, those of nobody in particular last."""
 
 
 def _callers(checks: Iterable[Check]) -> _Callers:
     by_caller: dict[str, dict[str, list[Check]]] = {}
     for check in checks:
-        if (caller := _caller(check)) != ANYBODY or _is_against_anybody(check):
+        if (caller := _caller(check)) not in LAST or _is_against_anybody(check):
             by_caller.setdefault(caller, {}).setdefault(check.server, []).append(check)
-    if (forged := by_caller.pop(ANYBODY, None)) is not None:
-        by_caller[ANYBODY] = forged
-    return by_caller
+    last = {row: by_caller.pop(row) for row in LAST if row in by_caller}
+    return by_caller | last
 
 
 def _rows(callers: _Callers, servers: Sequence[str]) -> Sequence[_Row]:
     """A row a caller; one for all, where several have the same cells."""
     alike: dict[tuple[Span, ...], list[str]] = {}
     for caller, at in callers.items():
-        cells = tuple(_cell(at.get(server, ())) for server in servers)
-        alike.setdefault((*cells, ("", caller)) if caller == ANYBODY else cells, []).append(caller)
+        untold = UNTRIED if caller == ANYBODY else NOTHING
+        cells = tuple(_cell(at.get(server, ()), untold) for server in servers)
+        alike.setdefault((*cells, ("", caller)) if caller in LAST else cells, []).append(caller)
     rows: list[_Row] = []
     for cells, names in alike.items():
         if len(names) >= ALIKE:
@@ -135,6 +138,8 @@ def _rows(callers: _Callers, servers: Sequence[str]) -> Sequence[_Row]:
 
 def _caller(check: Check) -> str:
     """Whose row a check belongs to: what bears a caller's name without its certificate is nobody's."""
+    if check.probe is Probe.NO_CERTIFICATE:
+        return NO_CERTIFICATE
     real = check.probe in (Probe.EDGE, Probe.NOT_ALLOWED) or is_in_its_place(check.probe)
     return check.client if real and check.client != ANYONE else ANYBODY
 
@@ -146,11 +151,14 @@ def _is_against_anybody(check: Check) -> bool:
     return check.expected is Expected.REFUSED or check.result is Result.FAILED
 
 
-def _cell(checks: Sequence[Check]) -> Span:
-    """What was seen of these checks. That a caller accepts the true server says nothing of its own being let in."""
+def _cell(checks: Sequence[Check], untold: Span) -> Span:
+    """What was seen of these checks, and `untold` where there are none.
+
+    That a caller accepts the true server says nothing of its own being let in.
+    """
     calls = [check for check in checks if not is_in_its_place(check.probe)]
     shown = {_seen(check) for check in checks if check in calls or check.result is Result.FAILED}
-    return next((span for span in _BY_WEIGHT if span in shown), NOTHING)
+    return next((span for span in _BY_WEIGHT if span in shown), untold)
 
 
 def _seen(check: Check) -> Span:

@@ -52,7 +52,8 @@ Who gets in where
   web                     ✓    ·
   late                    ·    ·
   ops                     ·    ✓
-  any forged certificate  ·    ·
+  no certificate          ·    ·
+  any forged certificate  ·    -
 
 Verify: 17 passed, 0 failed, 0 skipped.
 """
@@ -82,7 +83,7 @@ FAILED = """\
 def test_a_failure_is_told_in_full_with_what_to_do_and_once_more_at_the_end() -> None:
     shown = text(*having(Probe.EXPIRED, "web"))
     assert shown.startswith(FAILED)
-    assert "  any forged certificate  ✗    ·\n" in shown
+    assert "  any forged certificate  ✗    -\n" in shown
     assert shown.endswith(
         "Went the wrong way (above, with what to do):\n"
         "  web at api, expired\n"

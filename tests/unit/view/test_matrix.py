@@ -66,6 +66,18 @@ def test_a_forgery_is_never_counted_among_callers() -> None:
     ]
 
 
+def test_where_nobody_calls_nothing_is_said_of_forgeries() -> None:
+    none = [check(server, "anyone", Probe.NO_CERTIFICATE, Expected.REFUSED) for server in ("api", "db")]
+    assert rows(*none) == ["                  api  db", "  no certificate  ·    ·"]
+    assert rows(*none, check("api", "web", Probe.EXPIRED)) == [
+        "                          api  db",
+        "  no certificate          ·    ·",
+        "  any forged certificate  ·    -",
+    ]
+    let_in = gone_wrong(none[1], Observed.ALLOWED)
+    assert rows(none[0], let_in)[1] == "  no certificate  ·    ✗"
+
+
 def test_the_forgeries_stand_below_all_callers() -> None:
     assert rows(check("api", "web", Probe.EXPIRED), check("api", "web", Probe.EDGE))[1:] == [
         "  web                     ✓",
