@@ -108,6 +108,12 @@ def test_an_edit_without_its_records_is_a_conflict(shop: Household) -> None:
     assert (str(change.address), change.action) == ("server.api.project", Action.CONFLICT)
 
 
+def test_each_revoke_that_it_names_says_why() -> None:
+    named = re.findall(r"`(?:scaffold )?revoke (?!ADDRESS --release)([^`]+)`", PAGE)
+    assert len(named) == 2
+    assert all(re.fullmatch(r"ADDRESS --reason \w+", words) for words in named)
+
+
 def test_every_file_of_a_ca_and_of_the_records_is_spoken_of(shop: Household) -> None:
     for folder in ("pki/root", ".scaffold"):
         for file in (shop.out / folder).iterdir():
