@@ -11,7 +11,7 @@ from scaffold.kinds.capabilities import Owner
 from scaffold.kinds.render import Rendered
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
-from scaffold.plan.merging import MERGE, Merged, NotText, Texts
+from scaffold.plan.merging import MERGE, Conflicting, Merged, NotText, Texts, number_of_markers
 from scaffold.plan.model import Change, Edit, Work
 from scaffold.plan.projects import EDITED, held_tls, owner_of
 from scaffold.plan.revocations import freshest
@@ -253,28 +253,29 @@ def _offers(
     laid: dict[str, bytes] = {}
     for path in in_conflict:
         template, before = rendered[path].content, standing.merging.get(path)
-        if (text := _to_resolve(context, path, template, texts)) is None:
+        if (outcome := _to_resolve(context, path, template, texts)) is None:
             continue
-        beside, offer = sha256_of(context.layout.at(path + MERGE)), _offer(context, path, text, template)
+        beside, offer = sha256_of(context.layout.at(path + MERGE)), _offer(context, path, outcome, template)
         if beside in (None, offer.laid) or (before is not None and beside == before.laid):
-            merging[path], laid[path] = offer, text
+            merging[path], laid[path] = offer, outcome.text
         elif before is not None:
             merging[path] = before  # a person is at work in it
     return _Offers(merging, laid, [rendered[path].content for path in laid])
 
 
-def _to_resolve(context: ApplyContext, path: str, template: bytes, texts: Texts) -> bytes | None:
+def _to_resolve(context: ApplyContext, path: str, template: bytes, texts: Texts) -> Merged | Conflicting | None:
     """What is laid beside a file: nothing where no merge can be, or where there is nothing to decide."""
     if sha256_of(context.layout.at(path)) == NO_FILE:
         return None
     outcome = texts.merged(path, template)
     if isinstance(outcome, NotText) or (isinstance(outcome, Merged) and path not in texts.record.merging):
         return None
-    return outcome.text
+    return outcome
 
 
-def _offer(context: ApplyContext, path: str, text: bytes, template: bytes) -> Offer:
-    return Offer(digest(text), sha256_of(context.layout.at(path)), digest(template))
+def _offer(context: ApplyContext, path: str, outcome: Merged | Conflicting, template: bytes) -> Offer:
+    yours, markers = sha256_of(context.layout.at(path)), number_of_markers(outcome)
+    return Offer(digest(outcome.text), yours, digest(template), markers)
 
 
 def _lay_beside(context: ApplyContext, rendered: _Rendered, change: Change) -> None:

@@ -303,7 +303,7 @@ class _Comparison:
                 hint="scaffold apply lays it beside where texts can be merged; --mine or --theirs takes one of them",
             )
         yours = b"" if self.observed.edited_digest(path) == NO_FILE else self.observed.content(path) or b""
-        if markers_left(made, yours, file.content):
+        if markers_left(made, offer.markers):
             raise PlanError(
                 f"{path}{MERGE} still has conflict markers",
                 hint="edit it until it is what you want, without the lines <<<<<<<, |||||||, ======= and >>>>>>>",

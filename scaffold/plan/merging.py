@@ -7,9 +7,9 @@ whatever the template has. What is no UTF-8 text is not merged.
 from __future__ import annotations
 
 import io
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from scaffold.plan.three_way import Conflict, Lines, Region, Settled, regions
@@ -19,7 +19,8 @@ MERGE: Final = ".merge"
 """How the name of the file ends in which a person resolves a conflict."""
 
 _YOURS, _BASE, _MIDDLE, _TEMPLATE = b"<<<<<<< yours", b"||||||| base", b"=======", b">>>>>>> template"
-_MARKERS: Final = frozenset((_YOURS, _BASE, _MIDDLE, _TEMPLATE))
+_UNMARKED: Final = 0
+_AS_GIT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,13 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Conflicting:
-    """They do not: `text` has markers around both, as git writes them."""
+    """They do not: `text` has markers around both, as git writes them.
+
+    Where one of the texts has such a line, all markers end with a `number` that tells them from it; it is 1 otherwise.
+    """
 
     text: bytes
+    number: int = _AS_GIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +62,35 @@ def merge(base: bytes | None, yours: bytes, template: bytes) -> Outcome:
     if crlf not in (0, lf):  # the line ends differ among themselves, and stay as they are
         return _merge(base, yours, template)
     found = _merge(None if base is None else _with_lf(base), _with_lf(yours), _with_lf(template))
-    return type(found)(found.text.replace(b"\n", b"\r\n")) if crlf else found
+    return replace(found, text=found.text.replace(b"\n", b"\r\n")) if crlf else found
 
 
-def markers_left(merged: bytes, *sources: bytes) -> bool:
-    """Whether a conflict is still marked in `merged`. A line that stands in `sources` too is no marker."""
-    there, before = _markers(merged), Counter[bytes]()
-    for source in sources:
-        before.update(_markers(source))
-    return any(count > before[marker] for marker, count in there.items())
+def number_of_markers(outcome: Merged | Conflicting) -> int:
+    """What `markers_left` has to know of a text that is laid beside a file: 0 where it has no markers."""
+    return outcome.number if isinstance(outcome, Conflicting) else _UNMARKED
 
 
-def _markers(text: bytes) -> Counter[bytes]:
-    lines = (line.rstrip(b"\r") for line in text.split(b"\n"))
-    return Counter(line for line in lines if line in _MARKERS)
+def markers_left(merged: bytes, number: int) -> bool:
+    """Whether one of the markers with that number still stands in `merged`."""
+    return number != _UNMARKED and not _markers(number).isdisjoint(_bare_lines(merged))
+
+
+def _marker(name: bytes, number: int) -> bytes:
+    return name if number == _AS_GIT else b"%b %d" % (name, number)
+
+
+def _markers(number: int) -> frozenset[bytes]:
+    return frozenset(_marker(name, number) for name in (_YOURS, _BASE, _MIDDLE, _TEMPLATE))
+
+
+def _bare_lines(text: bytes) -> Iterator[bytes]:
+    return (line.rstrip(b"\r") for line in text.split(b"\n"))
+
+
+def _free_number(*texts: bytes) -> int:
+    """The first with which no marker is a line of any of the texts."""
+    lines = {line for text in texts for line in _bare_lines(text)}
+    return next(number for number in itertools.count(_AS_GIT) if _markers(number).isdisjoint(lines))
 
 
 def _is_text(content: bytes) -> bool:
@@ -95,19 +115,21 @@ def _lines(text: bytes) -> list[bytes]:
 
 def _merge(base: bytes | None, yours: bytes, template: bytes) -> Merged | Conflicting:
     found = tuple(regions(None if base is None else _lines(base), _lines(yours), _lines(template)))
-    text = b"".join(line for region in found for line in _written(region))
+    number = _free_number(base or b"", yours, template)
+    text = b"".join(line for region in found for line in _written(region, number))
     if any(isinstance(region, Conflict) for region in found):
-        return Conflicting(text)
+        return Conflicting(text, number)
     is_open = yours and not yours.endswith(b"\n")
     return Merged(text.removesuffix(b"\n") if is_open else text)
 
 
-def _written(region: Region) -> Lines:
-    """The lines of a region; those of a conflict between the markers that git writes."""
+def _written(region: Region, number: int) -> Lines:
+    """The lines of a region; those of a conflict between markers with that number."""
     if isinstance(region, Settled):
         return region.lines
-    before = () if region.base is None else (_BASE + b"\n", *region.base)
-    return (_YOURS + b"\n", *region.yours, *before, _MIDDLE + b"\n", *region.template, _TEMPLATE + b"\n")
+    yours, base, middle, template = (_marker(name, number) + b"\n" for name in (_YOURS, _BASE, _MIDDLE, _TEMPLATE))
+    before = () if region.base is None else (base, *region.base)
+    return (yours, *region.yours, *before, middle, *region.template, template)
 
 
 # --- What becomes of a file ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ its inputs ask is recorded **after**.
     {"address", "inputs": digest, "files": {path: sha256},       this is what stands there, rendered from these inputs
      "guard": {"check_revocation", "let_in": {caller: bool},     and whom that lets in, after which check,
                "roles": {caller: [role, …]}},                    and as what, where that is anything
-     "merging": {path: {"laid", "yours", "template"}}}           and what is in conflict: SHA-256 of the three texts
+     "merging": {path: {"laid", "yours", "template", "markers"}}}  and what is in conflict: SHA-256 of the three texts
     {"address", "offered": {path: sha256}}                       laid beside a person's edit, by earlier versions
     {"address", "gone": true}                                    nothing of it is left
     {"address", "known": {path: [sha256, …]}, "offered": …}      all that matters of older events, put together, or of
@@ -58,12 +58,14 @@ class Guard:
 class Offer:
     """A conflict, until a person resolves it: SHA-256 of FILE.merge as it was laid, and of the texts it was made of.
 
-    `yours` is None where nothing stood in the file's place.
+    `yours` is None where nothing stood in the file's place. `markers` is the number of the lines around its conflicts,
+    which tells them from lines of the texts; 0 where all fits.
     """
 
     laid: str
     yours: str | None
     template: str
+    markers: int = 1
 
 
 @dataclass(slots=True)
@@ -147,7 +149,7 @@ def _add(record: Record, address: Address, event: Mapping[str, Any]) -> None:
         record.merging = {}
     if "merging" in event:
         merging = event["merging"].items()
-        record.merging |= {path: Offer(one["laid"], one["yours"], one["template"]) for path, one in merging}
+        record.merging |= {path: _offer(one) for path, one in merging}
     if "files" in event:
         _settle(record, event)
 
@@ -266,7 +268,11 @@ def _guard(guard: Guard) -> dict[str, object]:
     return {"check_revocation": guard.check_revocation, "let_in": dict(guard.let_in), **roles}
 
 
-def _offers(merging: Mapping[str, Offer]) -> dict[str, dict[str, str | None]]:
+def _offer(one: Mapping[str, Any]) -> Offer:
+    return Offer(one["laid"], one["yours"], one["template"], int(one.get("markers", 1)))
+
+
+def _offers(merging: Mapping[str, Offer]) -> dict[str, dict[str, object]]:
     return {path: asdict(offer) for path, offer in merging.items()}
 
 

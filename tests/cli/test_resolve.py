@@ -132,6 +132,22 @@ def test_it_ends_by_what_was_merged_and_brings_the_project_along(conflict: Path)
     assert scaffold("plan", "--check", cwd=conflict).out.count("Nothing to do") == 1
 
 
+def test_a_marker_that_is_forgotten_among_headings_is_found(conflict: Path) -> None:
+    settings = file(conflict, "settings.json")
+    beside = settings.with_name("settings.json.merge")
+    settings.write_text(mine := settings.read_text() + "Readings\n=======\n")
+    beside.unlink()
+    assert apply(conflict).code == 4
+    marked = beside.read_text()
+    assert "\n======= 2\n" in marked
+    assert "\n=======\n" in marked
+    beside.write_text(mine.replace("=======\n", "======= 2\n"))
+    scaffold("resolve", "server.api", cwd=conflict).assert_clear_error("conflict markers", "settings.json.merge")
+    beside.write_text(mine)
+    assert scaffold("resolve", "server.api", cwd=conflict).code == 0
+    assert settings.read_text() == mine
+
+
 @pytest.mark.parametrize(("option", "greeting"), [("--mine", "my own"), ("--theirs", "welcome")])
 def test_it_ends_by_one_of_the_texts(conflict: Path, option: str, greeting: str) -> None:
     settings = file(conflict, "settings.json")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scaffold.plan.merging import Conflicting, Merged, NotText, markers_left, merge
+from scaffold.plan.merging import Conflicting, Merged, NotText, markers_left, merge, number_of_markers
 
 BASE = b"a\nb\nc\nd\n"
 
@@ -76,17 +76,51 @@ def test_what_is_no_utf8_text_is_not_merged(other):
     assert merge(other, b"b", b"c") == merge(b"a", other, b"c") == merge(b"a", b"b", other) == NotText()
 
 
-def test_markers_are_found_but_not_a_heading_that_looks_like_one():
-    marked = merge(BASE, b"a\nmine\n", b"a\ntheirs\n").text
-    assert markers_left(marked, b"", b"")
-    for marker in (b"<<<<<<< yours", b"||||||| base", b"=======", b">>>>>>> template"):
-        assert markers_left(b"a\n" + marker + b"\r\n", b"", b"")
+MARKERS = (b"<<<<<<< yours", b"||||||| base", b"=======", b">>>>>>> template")
+
+
+@pytest.mark.parametrize("forgotten", MARKERS)
+def test_each_marker_that_is_forgotten_is_found(forgotten):
+    found = merge(BASE, b"a\nmine\n", b"a\ntheirs\n")
+    assert number_of_markers(found) == 1
+    kept = [line for line in found.text.splitlines(keepends=True) if line.rstrip() not in set(MARKERS) - {forgotten}]
+    assert markers_left(b"".join(kept), 1)
+    assert markers_left(forgotten + b"\r\n", 1)
+    assert not markers_left(b"".join(line for line in kept if line.rstrip() != forgotten), 1)
+
+
+@pytest.mark.parametrize("own", MARKERS)
+@pytest.mark.parametrize("side", range(3))
+def test_where_a_text_has_a_line_like_a_marker_all_markers_have_a_number(own, side):
+    texts = [BASE, b"a\nmine\n", b"a\ntheirs\n"]
+    texts[side] += own + b"\n"
+    found = merge(*texts)
+    assert number_of_markers(found) == 2
+    ours = [line for line in found.text.splitlines() if line.endswith(b" 2")]
+    assert set(ours) == {marker + b" 2" for marker in MARKERS}
+    resolved = [line for line in found.text.splitlines() if line not in ours]
+    assert not markers_left(b"\n".join(resolved), 2), "a line of the text's own is no marker"
+    for forgotten in ours:
+        without_headings = [line for line in (*resolved, forgotten) if line != own]
+        assert markers_left(b"\n".join(without_headings), 2)
+
+
+def test_a_number_that_a_text_has_as_well_is_not_taken():
+    found = merge(None, b"=======\n>>>>>>> template 2\r\n", b"theirs\n")
+    assert number_of_markers(found) == 3
+    assert b"\n======= 3\n" in found.text
+
+
+def test_what_is_merged_has_no_markers():
     heading = b"Readings\n=======\n"
-    assert not markers_left(heading + b"mine\n", heading, b"")
-    assert markers_left(heading + b"=======\n", heading, b"")
+    found = merge(heading, heading, heading + b"theirs\n")
+    assert number_of_markers(found) == 0
+    assert not markers_left(found.text, 0)
 
 
-lines = st.lists(st.sampled_from([b"a", b"b", b"c", b"", b"=======", b"\r", b"d\r", "ä".encode()]), max_size=9)
+lines = st.lists(
+    st.sampled_from([b"a", b"b", b"c", b"", b"=======", b"======= 2", b"\r", b"d\r", "ä".encode()]), max_size=9
+)
 texts = st.builds(lambda found, end: b"\n".join(found) + end, lines, st.sampled_from([b"", b"\n"]))
 
 
@@ -102,7 +136,8 @@ def test_every_line_that_a_person_added_is_in_the_result(base, yours, template):
     added = lines_of(yours) - lines_of(base or b"")
     assert not added - lines_of(found.text)
     if isinstance(found, Conflicting):
-        assert markers_left(found.text, yours, template)
+        assert markers_left(found.text, found.number)
+        assert not any(markers_left(text, found.number) for text in (base or b"", yours, template))
 
 
 @given(texts, texts)

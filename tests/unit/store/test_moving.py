@@ -20,7 +20,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = Address.server("api"), Address.server("orders")
 PROJECT = Part.PROJECT
 GUARD = Guard("crl", {"root spiffe://shop/client/web": False})
-OFFER = Offer("aa", "bb", "cc")
+OFFER = Offer("aa", "bb", "cc", 2)
 LEAF = Issued(OLD.with_part(Part.CERTIFICATE), "root", "5", "CN=api", "CN=root", NOW, NOW, "a" * 64, "b" * 64, "c" * 64)
 
 
