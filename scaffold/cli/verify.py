@@ -74,6 +74,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
     from scaffold.store.secrets import Secrets
     from scaffold.verify.run import verify
     from scaffold.view.progress import progress
+    from scaffold.view.verify import AsProgress
 
     moment = now()
     _warn_of_another_clock(moment)
@@ -89,10 +90,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
             plan=plan,
             only=project.address(only) if only is not None else None,
             ports=ports.value,
-            on_start=lambda servers: steps.doing("Starting servers", servers),
-            on_ready=steps.done,
-            on_probing=lambda checks: steps.doing("Trying", checks),
-            on_check=lambda check, total: steps.done(f"{check.client} at {check.server}, {check.probe.words}"),
+            listener=AsProgress(steps),
             randomness=OPERATING_SYSTEM,
         )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from scaffold.topology.messages import nearest
 from scaffold.topology.model import Party, Server, Topology
 from scaffold.topology.publication import published_as
 from scaffold.verify.cases import Case, Withdrawn, behind, cases, checker_of, is_in_its_place, looks_up_callees
+from scaffold.verify.listener import NOBODY, Listener
 from scaffold.verify.model import Check, Expected, Probe, Report
 from scaffold.verify.probe_runner import ProbeRunner, Untried
 from scaffold.verify.revocation_scenarios import (
@@ -63,10 +64,7 @@ def verify(
     limit_to: Collection[Probe] = frozenset(Probe),
     ports: Ports = "fixed",
     within: float = READY_WITHIN,
-    on_check: Callable[[Check, int], None] | None = None,
-    on_start: Callable[[int], None] = lambda servers: None,
-    on_ready: Callable[[str], None] = lambda server: None,
-    on_probing: Callable[[int], None] = lambda checks: None,
+    listener: Listener = NOBODY,
     randomness: Randomness = OPERATING_SYSTEM,
     generations: Generations = ONE_EACH,
 ) -> Report:
@@ -74,55 +72,28 @@ def verify(
 
     `plan` is today's plan of the same topology: what it would change in `tls/` has drifted, and is reported beside the
     checks. `only` is the address of a server or client; `limit_to` leaves the cases of some probes. `within`: the
-    seconds in which all servers must be ready. `on_check` is called with each check as it ends, and with how many there
-    are in all; before that `on_start` with how many servers are started, `on_ready` with each that is ready, and
-    `on_probing` with how many checks are tried. `generations` are those of CAs with more than one: what each issues
-    gets in, as long as it is trusted. Rogues live from `now` on for minutes. Call it from the main thread: servers are
-    ended when that ends. Raises VerifyError where the output is not there yet, a port is taken, or a server does not
-    come up.
+    seconds in which all servers must be ready. `listener` is told how it goes on. `generations` are those of CAs with
+    more than one: what each issues gets in, as long as it is trusted. Rogues live from `now` on for minutes. Call it
+    from the main thread: servers are ended when that ends. Raises VerifyError where the output is not there yet, a port
+    is taken, or a server does not come up.
     """
-    parties = [party.address for party in graph.parties(t)]
-    if only is not None and only not in parties:
-        message = f"there is no server or client {only}"
-        raise VerifyError(message, hint=nearest(str(only), map(str, parties)))
+    _check_known(t, only)
     withdrawn = _withdrawn(t, layout)
     chosen = tuple(case for case in cases(t, kinds, only, withdrawn) if case.probe in limit_to)
-    total = len(chosen)
+    conclusions = _Conclusions(len(chosen), listener)
     reasons = _Reasons(t, kinds)
-    checks: dict[int, Check] = {}
-
-    def conclude(number: int, check: Check) -> None:
-        checks[number] = check
-        if on_check is not None:
-            on_check(check, total)
-
     to_try: dict[int, Case] = {}
     for number, case in enumerate(chosen):
-        if (reason := reasons.of(case)) is not None:
-            conclude(number, case.skipped(reason))
-        else:
+        if (reason := reasons.of(case)) is None:
             to_try[number] = case
+        else:
+            conclusions.add(number, case.skipped(reason))
     if to_try:
         _check_rendered(kinds, layout, to_try.values())
         authorities = Authorities(t, layout, secrets, now, randomness, generations)
-        servers, copied = _cast(t, kinds, to_try.values(), reasons)
-        asks = any(needs_publisher(t, party, kinds[party.address]) for party in _involved(servers, to_try.values()))
-        with (
-            termination_as_exception(),
-            ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool,
-            _publishing(t, layout, authorities, needed=asks) as publishing,
-            running(
-                kinds, layout, servers, _copies(t, kinds, copied, authorities), ports, within, on_start, on_ready
-            ) as started,
-            ProbeRunner(t, kinds, layout, authorities, started, withdrawn) as probes,
-        ):
-            on_probing(len(to_try))
-            for scenario, cast in _by_scenario(to_try):
-                with publishing.playing(scenario):
-                    for number, check in _all(pool, probes, cast):
-                        conclude(number, check)
-            started.check_alive()
-    return Report(tuple(checks[number] for number in range(total)), drift_in_tls(plan))
+        stage = _Stage(t, kinds, layout, authorities, reasons, withdrawn, ports, within)
+        _try(stage, to_try, conclusions, listener)
+    return Report(conclusions.in_order(), drift_in_tls(plan))
 
 
 def drift_in_tls(plan: Plan) -> tuple[Change, ...]:
@@ -142,6 +113,65 @@ def _drift_alone(change: Change) -> Change:
     """The change of a project without what has nothing to do with drift."""
     reasons = tuple(reason for reason in change.reasons if reason.path in change.drifted)
     return replace(change, reasons=reasons, paths=change.drifted)
+
+
+def _check_known(t: Topology, only: Address | None) -> None:
+    """Raise VerifyError for an address that no server or client has."""
+    parties = [party.address for party in graph.parties(t)]
+    if only is not None and only not in parties:
+        message = f"there is no server or client {only}"
+        raise VerifyError(message, hint=nearest(str(only), map(str, parties)))
+
+
+class _Conclusions:
+    """The checks that have ended, by the number of their case: the report keeps the order of the cases."""
+
+    def __init__(self, total: int, listener: Listener) -> None:
+        self._total = total
+        self._listener = listener
+        self._checks: dict[int, Check] = {}
+
+    def add(self, number: int, check: Check) -> None:
+        self._checks[number] = check
+        self._listener.concluded(check, self._total)
+
+    def in_order(self) -> tuple[Check, ...]:
+        return tuple(self._checks[number] for number in range(self._total))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What the cases are tried against, and with what."""
+
+    topology: Topology
+    kinds: Mapping[Address, Kind]
+    layout: Layout
+    authorities: Authorities
+    reasons: _Reasons
+    withdrawn: Withdrawn
+    ports: Ports
+    within: float
+
+
+def _try(stage: _Stage, to_try: Mapping[int, Case], conclusions: _Conclusions, listener: Listener) -> None:
+    """Try the cases, with all that they need running for that time. Raises VerifyError for a server that ends."""
+    t, kinds, layout, authorities = stage.topology, stage.kinds, stage.layout, stage.authorities
+    servers, copied = _cast(t, kinds, to_try.values(), stage.reasons)
+    copies = _copies(t, kinds, copied, authorities)
+    asks = any(needs_publisher(t, party, kinds[party.address]) for party in _involved(servers, to_try.values()))
+    with (
+        termination_as_exception(),
+        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool,
+        _publishing(t, layout, authorities, needed=asks) as publishing,
+        running(kinds, layout, servers, copies, stage.ports, stage.within, listener) as started,
+        ProbeRunner(t, kinds, layout, authorities, started, stage.withdrawn) as probes,
+    ):
+        listener.probing(len(to_try))
+        for scenario, cast in _by_scenario(to_try):
+            with publishing.playing(scenario):
+                for number, check in _all(pool, probes, cast):
+                    conclusions.add(number, check)
+        started.check_alive()
 
 
 def _all(pool: ThreadPoolExecutor, probes: ProbeRunner, to_try: Mapping[int, Case]) -> Iterator[tuple[int, Check]]:

@@ -20,6 +20,7 @@ from scaffold.store.layout import Layout, party_paths
 from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort, Party, Server
 from scaffold.verify.impostor import Impostor
+from scaffold.verify.listener import NOBODY, Listener
 from scaffold.verify.protocol import Target
 from scaffold.verify.revocation_scenarios import RevocationScenario
 from scaffold.verify.stand_in import StandIn
@@ -96,13 +97,12 @@ def running(
     copies: Iterable[Copy],
     ports: Ports,
     within: float = READY_WITHIN,
-    on_start: Callable[[int], None] = lambda servers: None,
-    on_ready: Callable[[str], None] = lambda server: None,
+    listener: Listener = NOBODY,
 ) -> Iterator[RunningTopology]:
     """Start `servers`, and copies beside them; all are stopped when the block ends, however it ends.
 
-    `on_start` is told how many are started, and `on_ready` the name of each that is ready. Raises VerifyError where an
-    address is taken, before anything is started, and where a server is not ready `within` so many seconds.
+    `listener` is told how many are started, and of each that is ready. Raises VerifyError where an address is taken,
+    before anything is started, and where a server is not ready `within` so many seconds.
     """
     placements = place(servers, ports)
     with ExitStack() as stack:
@@ -141,8 +141,8 @@ def running(
             started = _launch(kinds[placed.server.address], placed, folder, callees, apps)
             launches.append(replace(started, name=folder.name))
         services = stack.enter_context(Services())
-        on_start(len(launches))
-        services.start(launches, within, on_ready=on_ready)
+        listener.starting(len(launches))
+        services.start(launches, within, on_ready=listener.ready)
         yield RunningTopology(placements, placed_copies, impostors, services, folders, apps)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from scaffold.verify.listener import Listener
 from scaffold.verify.model import Check, Report, Result
 from scaffold.view.plan import SYMBOLS
+from scaffold.view.progress import Steps
 from scaffold.view.reasons import sentences
 from scaffold.view.terminal import Line, Span, one_line, plain
 
@@ -14,6 +16,25 @@ MARKS: Mapping[Result, Span] = {
     Result.FAILED: ("✗", "bold red"),
     Result.SKIPPED: ("-", "yellow"),
 }
+
+
+class AsProgress(Listener):
+    """Shows on a terminal how a verification goes on."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def starting(self, servers: int) -> None:
+        self._steps.doing("Starting servers", servers)
+
+    def ready(self, server: str) -> None:
+        self._steps.done(server)
+
+    def probing(self, checks: int) -> None:
+        self._steps.doing("Trying", checks)
+
+    def concluded(self, check: Check, total: int) -> None:
+        self._steps.done(f"{check.client} at {check.server}, {check.probe.words}")
 
 
 def report_lines(report: Report, kinds: Mapping[str, str] | None = None, columns: int | None = None) -> Iterator[Line]:

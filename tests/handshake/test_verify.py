@@ -17,6 +17,7 @@ import pytest
 from scaffold.errors import VerifyError
 from scaffold.running.ports import free_addresses
 from scaffold.verify.http import HTTP
+from scaffold.verify.listener import Listener
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
 from tests.handshake.nginx_lab import until
 from tests.handshake.verify_lab import Lab, applied, failures, lines, probes
@@ -34,6 +35,28 @@ servers:
 clients:
   caller: {template: python, calls: [api]}
 """
+
+
+class Told(Listener):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.servers: list[int] = []
+        self.ready_servers: list[str] = []
+        self.tried: list[int] = []
+        self.checks: list[tuple[Check, int]] = []
+
+    def starting(self, servers: int) -> None:
+        self.servers.append(servers)
+
+    def ready(self, server: str) -> None:
+        self.ready_servers.append(server)
+
+    def probing(self, checks: int) -> None:
+        self.tried.append(checks)
+
+    def concluded(self, check: Check, total: int) -> None:
+        self.checks.append((check, total))
 
 
 TELL = "    def _tell_caller(self) -> None:\n"
@@ -71,15 +94,18 @@ def find(checks: tuple[Check, ...], server: str, client: str, probe: Probe) -> C
 def test_the_banking_example_is_what_it_says(tmp_path: Path, temporary: Path) -> None:
     require_command("nginx", "curl")
     lab = applied((EXAMPLES / "banking/topology.yaml").read_text(), tmp_path)
-    told: list[tuple[Check, int]] = []
+    told = Told()
     ledger = lab.path(".scaffold/ledger.jsonl").read_bytes()
-    report = lab.verify(on_check=lambda check, total: told.append((check, total)))
+    report = lab.verify(listener=told)
     assert not report.failed, lines(report)
     assert Result.SKIPPED not in {check.result for check in report.checks}, lines(report)
     assert report.summary == {Result.PASSED: len(report.checks), Result.FAILED: 0, Result.SKIPPED: 0}
 
-    assert sorted(map(repr, report.checks)) == sorted(repr(check) for check, _ in told)
-    assert {total for _, total in told} == {len(report.checks)}
+    assert sorted(map(repr, report.checks)) == sorted(repr(check) for check, _ in told.checks)
+    assert {total for _, total in told.checks} == {len(report.checks)}
+    assert told.servers == [len(set(told.ready_servers))]
+    assert {server.name for server in lab.topology.servers.values()} <= set(told.ready_servers)
+    assert told.tried == [len(report.checks)]
     mallory = find(report.checks, "accounts", "mallory", Probe.EDGE)
     assert (mallory.expected, mallory.observed, mallory.layer) == (Expected.REFUSED, Observed.REFUSED, Layer.TLS)
     through = find(report.checks, "gateway", "teller", Probe.EDGE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ from scaffold.topology.address import Address
 from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.load import load
 from scaffold.topology.model import Client, Server, Topology
-from scaffold.verify.model import Check, Probe, Report, Result
+from scaffold.verify.listener import NOBODY, Listener
+from scaffold.verify.model import Probe, Report, Result
 from scaffold.verify.run import verify
 from tests.handshake.rewriting import rewrite
 
@@ -43,14 +44,12 @@ class Lab:
         """Carry out all that is planned as of now, and what is asked for."""
         apply(plan_all(self.look(), intents), self.secrets)
 
-    def verify(
-        self, only: str | None = None, ports: str = "auto", on_check: Callable[[Check, int], None] | None = None
-    ) -> Report:
+    def verify(self, only: str | None = None, ports: str = "auto", listener: Listener = NOBODY) -> Report:
         """A verification of the folder as it is now."""
         basis = self.look()
         return verify(
             self.topology, self.kinds, self.layout, basis.now, self.secrets, generations=self.generations,
-            plan=plan_all(basis).plan, only=Address.parse(only) if only else None, ports=ports, on_check=on_check,  # type: ignore[arg-type]
+            plan=plan_all(basis).plan, only=Address.parse(only) if only else None, ports=ports, listener=listener,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def copied(self, to: Path) -> Lab:
