@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,8 +22,12 @@ from scaffold.topology.messages import nearest
 from scaffold.topology.model import Server
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scaffold.kinds.capabilities import Capabilities
     from scaffold.plan.make import Planned
+    from scaffold.running.placement import Placements
+    from scaffold.running.services import Service, Services
 
 PUBLISHER = "(publisher)"
 """Stands before the publisher's lines; no server can have that name."""
@@ -51,10 +55,9 @@ def run(
     `scaffold renew --watch` beside it keeps all of them fresh.
     """
     from scaffold.cli.project import open_project
-    from scaffold.cli.running import project_folder, url
-    from scaffold.running.placement import launch, moved_callees, place
+    from scaffold.cli.running import project_folder
+    from scaffold.running.placement import place
     from scaffold.running.services import Services, termination_as_exception
-    from scaffold.running.whereabouts import told
 
     project = open_project(file, out)
     servers = _chosen(project, only or ())
@@ -62,36 +65,59 @@ def run(
         _apply(project)
     folders = {server.name: project_folder(project, server) for server in servers}
     placements = place(servers, ports.value)
-    to_start = [
-        launch(placed, folders[name], _can(project, placed.server), moved_callees(placed.server, placements))
-        for name, placed in placements.items()
-    ]
-    names = [*folders, *([PUBLISHER] if project.topology.publish is not None else [])]
-    width = max(map(len, names))
-
-    def on_line(name: str, line: str) -> None:
-        from scaffold.view.terminal import one_line
-
-        print(f"{name:<{width}} | {one_line(line)}", flush=True)
-
+    on_line = _printer([*folders, *([PUBLISHER] if project.topology.publish is not None else [])])
     with termination_as_exception(), _publisher(project, on_line), Services(on_line) as services:
         try:
-            services.start(to_start)
-            services.reload_on_change({one.name: one.folder / "tls" for one in to_start if _reloads(project, one.name)})
-            with told(project.layout, placements):
-                for placed in placements.values():
-                    ready = f"ready: {url(project, placed.server, placed.listen)}"
-                    if (backend := placed.server.backend) is not None:
-                        on_line(placed.server.name, f"passes requests on to {backend}: start your app there")
-                    print(f"{placed.server.name:<{width}} | {ready}", flush=True)
-                if any(placed.listen != placed.server.listen for placed in placements.values()):
-                    print(MOVED, file=sys.stderr)
-                print("Press Ctrl-C to stop.", file=sys.stderr)
-                ended = services.wait_for_an_end()
+            ended = _serve(project, services, placements, folders, on_line)
         except KeyboardInterrupt:
             typer.echo("\nStopping.", err=True)
             return
         raise VerifyError(ended.epitaph())
+
+
+OnLine = Callable[[str, str], None]
+"""Called with who says something, and the line."""
+
+
+def _printer(names: Sequence[str]) -> OnLine:
+    """Prints what each of them says, in a column of its own."""
+    from scaffold.view.terminal import one_line
+
+    width = max(map(len, names))
+
+    def on_line(name: str, line: str) -> None:
+        print(f"{name:<{width}} | {one_line(line)}", flush=True)
+
+    return on_line
+
+
+def _serve(
+    project: Project, services: Services, placements: Placements, folders: Mapping[str, Path], on_line: OnLine
+) -> Service:
+    """Start the servers, say where they are, and return the first that ends."""
+    from scaffold.running.placement import launch, moved_callees
+    from scaffold.running.whereabouts import told
+
+    services.start(
+        launch(placed, folders[name], _can(project, placed.server), moved_callees(placed.server, placements))
+        for name, placed in placements.items()
+    )
+    services.reload_on_change({name: folder / "tls" for name, folder in folders.items() if _reloads(project, name)})
+    with told(project.layout, placements):
+        _say_where(project, placements, on_line)
+        return services.wait_for_an_end()
+
+
+def _say_where(project: Project, placements: Placements, on_line: OnLine) -> None:
+    from scaffold.cli.running import url
+
+    for name, placed in placements.items():
+        if (backend := placed.server.backend) is not None:
+            on_line(name, f"passes requests on to {backend}: start your app there")
+        on_line(name, f"ready: {url(project, placed.server, placed.listen)}")
+    if any(placed.listen != placed.server.listen for placed in placements.values()):
+        print(MOVED, file=sys.stderr)
+    print("Press Ctrl-C to stop.", file=sys.stderr)
 
 
 def _is_first(project: Project) -> bool:
@@ -153,7 +179,7 @@ def _reloads(project: Project, name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _publisher(project: Project, on_line: Callable[[str, str], None]) -> Iterator[None]:
+def _publisher(project: Project, on_line: OnLine) -> Iterator[None]:
     """CRLs, OCSP and CA certificates where the topology says; servers may ask for them as soon as they start."""
     topology = project.topology
     if topology.publish is None:

@@ -115,31 +115,17 @@ def running(
             if isinstance(copy.party, Server)
         }
         impostors = {
-            (name, callee): stack.enter_context(Impostor(callee))
-            for name, callees in {one.server.name: one.server.calls for one in placed_copies.values()}.items()
+            (caller, callee): stack.enter_context(Impostor(callee))
+            for caller, callees in {one.server.name: one.server.calls for one in placed_copies.values()}.items()
             for callee in callees
         }
-        fronts = {
-            placed.server.name: placed.server
-            for placed in (*placements.values(), *placed_copies.values())
-            if placed.server.backend is not None
-        }
+        every = (*placements.values(), *placed_copies.values())
+        fronts = dict.fromkeys(placed.server.name for placed in every if placed.server.backend is not None)
         apps = {name: stack.enter_context(StandIn(name)) for name in fronts}
         launches = [
-            _launch(
-                kinds[placed.server.address],
-                placed,
-                project_folder(layout, placed.server),
-                moved_callees(placed.server, placements),
-                apps,
-            )
-            for placed in placements.values()
+            *_launches(kinds, layout, placements, apps),
+            *_launches_of_copies(kinds, placed_copies, folders, impostors, apps),
         ]
-        for (name, scenario), placed in placed_copies.items():
-            callees = {callee: impostors[name, callee].address for callee in placed.server.calls}
-            folder = folders[placed.server.address, scenario]
-            started = _launch(kinds[placed.server.address], placed, folder, callees, apps)
-            launches.append(replace(started, name=folder.name))
         services = stack.enter_context(Services())
         listener.starting(len(launches))
         services.start(launches, within, on_ready=listener.ready)
@@ -149,6 +135,28 @@ def running(
 def project_folder(layout: Layout, party: Party) -> Path:
     """Where the rendered project of a server or client lies."""
     return layout.path(party_paths(party.address.role, party.name).folder)
+
+
+def _launches(
+    kinds: Mapping[Address, Kind], layout: Layout, placements: Placements, apps: Mapping[str, StandIn]
+) -> Iterator[Launch]:
+    for placed in placements.values():
+        folder, callees = project_folder(layout, placed.server), moved_callees(placed.server, placements)
+        yield _launch(kinds[placed.server.address], placed, folder, callees, apps)
+
+
+def _launches_of_copies(
+    kinds: Mapping[Address, Kind],
+    copies: Mapping[tuple[str, RevocationScenario], Placed],
+    folders: Mapping[tuple[Address, RevocationScenario], Path],
+    impostors: Mapping[tuple[str, str], Impostor],
+    apps: Mapping[str, StandIn],
+) -> Iterator[Launch]:
+    """Each under the name of its folder, and with an impostor for each of its callees."""
+    for (name, scenario), placed in copies.items():
+        callees = {callee: impostors[name, callee].address for callee in placed.server.calls}
+        folder = folders[placed.server.address, scenario]
+        yield replace(_launch(kinds[placed.server.address], placed, folder, callees, apps), name=folder.name)
 
 
 def _copy_placed(server: Server) -> Placed:
