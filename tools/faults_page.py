@@ -47,7 +47,7 @@ scaffold up
 
 makes the certificates and starts a door for each fault on this machine, on ports that the topology names. Every one
 wants a client certificate: take that of `clients/visitor/tls`, and for `revoked` that of `clients/inspector/tls`, which
-looks up the CRL. Whoever trusts `pki/root/ca.crt` must accept the first door, and must refuse all others:
+has the CRL beside it. Whoever trusts `pki/root/ca.crt` must accept the first door, and must refuse all others:
 
 """
 
@@ -57,6 +57,8 @@ AFTER_DOORS = """
 ```sh
 cd badssl/clients/visitor/tls
 curl --cacert ca.pem --cert cert.pem --key key.pem https://localhost:9501/
+cd ../inspector/tls                    # for `revoked`: without --crlfile curl looks up no CRL
+curl --cacert ca.pem --crlfile crl.pem --cert cert.pem --key key.pem https://localhost:9518/
 ```
 
 ## Who notices
