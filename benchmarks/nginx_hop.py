@@ -19,7 +19,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from scaffold.running.services import Launch, Services, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Services
 
 SCAFFOLD = [sys.executable, "-c", "from scaffold.cli import main; main()"]
 REQUESTS = 1_000

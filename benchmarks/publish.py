@@ -18,7 +18,7 @@ from pathlib import Path
 from cryptography import x509
 
 from scaffold.pki import ocsp
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.topology.model import HostPort
 
 SCAFFOLD = [sys.executable, "-c", "from scaffold.cli import main; main()"]

@@ -14,7 +14,7 @@ from counters import Relay, cpu_of_group
 from methods import Method
 from world import World
 
-from scaffold.running.services import free_addresses
+from scaffold.running.ports import free_addresses
 from scaffold.topology.model import HostPort
 
 PATIENCE = 60.0

@@ -20,7 +20,8 @@ from counters import Relay, cpu_of_command, cpu_of_group
 from methods import DEFAULT, Lives, Method, Scale
 
 from scaffold.kinds import catalogue
-from scaffold.running.services import Launch, Service, Services, free_addresses
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Launch, Service, Services
 from scaffold.store import lock
 from scaffold.store.layout import Layout
 from scaffold.store.ledger import Recorder, Revoked
