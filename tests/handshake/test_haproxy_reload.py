@@ -18,10 +18,11 @@ from tests.requirements import require_command
 require_command("haproxy")
 
 
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    kind = catalogue.builtin("haproxy", "server")
-    with Room(kind, "haproxy", datetime.now(UTC), 60, 20, tmp_path, OPERATING_SYSTEM) as room:
+@pytest.fixture(params=["haproxy", "starter"])
+def room(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Room]:
+    """The built-in template, and the one that others begin with."""
+    kind = catalogue.starter() if request.param == "starter" else catalogue.builtin("haproxy", "server")
+    with Room(kind, request.param, datetime.now(UTC), 60, 20, tmp_path, OPERATING_SYSTEM) as room:
         yield room
 
 

@@ -2,11 +2,17 @@
 # Runs {{ cookiecutter.name }} in the foreground: TERM stops it, HUP makes it read haproxy.cfg and tls/ again.
 set -eu
 umask 077
-PATH=$PATH:/usr/sbin
-cd -- "$(dirname -- "$0")"
-export RUN="${RUNTIME_DIRECTORY:-$PWD/run}"
+PATH=$PATH:/usr/local/sbin:/usr/sbin    # where Debian keeps haproxy, out of an ordinary user's sight
+
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
+cd -- "$here"
+export RUN="${RUNTIME_DIRECTORY:-$here/run}"    # systemd's RuntimeDirectory= sets it
+{% include "shared/haproxy.sh" %}
+{% include "shared/hears-hup.sh" %}
+command -v haproxy >/dev/null || fail 'haproxy is not installed'
 mkdir -p -- "$RUN"
 # HAProxy looks for the key of FILE in FILE.key. Links, so that no secret is copied.
-ln -sf -- "$PWD/tls/cert.pem" "$RUN/server.pem"
-ln -sf -- "$PWD/tls/key.pem" "$RUN/server.pem.key"
-exec haproxy -W -f haproxy.cfg
+ln -sf -- "$here/tls/cert.pem" "$RUN/server.pem"
+ln -sf -- "$here/tls/key.pem" "$RUN/server.pem.key"
+
+{% include "shared/haproxy-start.sh" %}
