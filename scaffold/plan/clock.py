@@ -26,7 +26,12 @@ def latest_before(now: datetime, observed: Observation, cas: tuple[DesiredCa, ..
             observed.certificate(one.paths.certificate).certificate for one in cas if isinstance(one, MadeCa)
         )
         latest = max((one.not_valid_before_utc for one in certificates if one is not None), default=None)
-    return latest if latest is not None and latest > now + TOLERANCE else None
+    return latest if is_late(now, latest) else None
+
+
+def is_late(now: datetime, latest: datetime | None) -> bool:
+    """Whether `now` lies before what was last done, which is at `latest`."""
+    return latest is not None and latest > now + TOLERANCE
 
 
 def doubt(now: datetime, latest: datetime) -> str:

@@ -97,13 +97,9 @@ class Responder:
 
     def answer(self, request: bytes, now: datetime) -> Answer:
         """The response to a DER request, whatever its bytes are."""
-        try:
-            asked = ocsp.parse_request(request)
-        except Unreadable:
-            return refusal(ocsp.Failure.MALFORMED_REQUEST, now)
-        if not self.is_asked(asked):
-            # RFC 6960 2.3: "unauthorized" also says that this responder is not the one to ask.
-            return refusal(ocsp.Failure.UNAUTHORIZED, now)
+        asked = self._understood(request, now)
+        if isinstance(asked, Answer):
+            return asked
         if self.delegate.not_after <= now:
             return refusal(ocsp.Failure.TRY_LATER, now)
         try:
@@ -113,6 +109,27 @@ class Responder:
         except Exception:
             _log.exception("an OCSP request could not be answered")
             return refusal(ocsp.Failure.INTERNAL_ERROR, now)
+
+    def recall(self, request: bytes, now: datetime) -> Answer:
+        """The same where nothing may be signed: an answer from before that says what is known, or to try later."""
+        asked = self._understood(request, now)
+        if isinstance(asked, Answer):
+            return asked
+        kept = self._kept.get(asked.ids[0]) if len(asked.ids) == 1 and asked.nonce is None else None
+        if kept is None or kept.status != self._authority.status(asked.ids[0].serial):
+            return refusal(ocsp.Failure.TRY_LATER, now)
+        return Answer(kept.body, _outcome(kept.status), backdated(kept.signed))
+
+    def _understood(self, request: bytes, now: datetime) -> ocsp.Request | Answer:
+        """What is asked; a refusal where that makes no sense, or is another's to answer."""
+        try:
+            asked = ocsp.parse_request(request)
+        except Unreadable:
+            return refusal(ocsp.Failure.MALFORMED_REQUEST, now)
+        if not self.is_asked(asked):
+            # RFC 6960 2.3: "unauthorized" also says that this responder is not the one to ask.
+            return refusal(ocsp.Failure.UNAUTHORIZED, now)
+        return asked
 
     def _ready_answer(self, one: ocsp.CertId, now: datetime) -> Answer:
         status = self._authority.status(one.serial)

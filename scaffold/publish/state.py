@@ -77,7 +77,12 @@ class CrlsUnsigned(PublishError):
 
 
 class Signing(Protocol):
-    """What a publisher may sign; both raise Locked while an apply is at work, and other ScaffoldErrors."""
+    """What a publisher may sign; both raise Locked while an apply is at work, and other ScaffoldErrors.
+
+    `minds_clock`: whether it signs nothing by a clock that lies before what was last done here.
+    """
+
+    minds_clock: bool
 
     def crls(self, now: datetime) -> None:
         """Signs the CRLs that are due. Raises CrlsUnsigned once it has signed those that it can."""
@@ -88,6 +93,8 @@ class Signing(Protocol):
 
 class SignAsApply:
     """Signs into the output folder exactly as `scaffold apply` does: its rules, its lock, its ledger."""
+
+    minds_clock = True
 
     def __init__(
         self,
@@ -147,6 +154,8 @@ class SignAsApply:
 class SignNothingThatStays(Signing):
     """For an output folder that the publisher must not change: CRLs as they are, and responders in memory alone."""
 
+    minds_clock = False
+
     def __init__(self, randomness: Randomness = OPERATING_SYSTEM) -> None:
         self._randomness = randomness
 
@@ -199,6 +208,7 @@ class State:
         self._signing = signing or SignAsApply(topology, layout)
         self._stamp: tuple[object, ...] | None = None
         self._ledger: ledger.Ledger | None = None
+        self._latest: datetime | None = None
         self._unsettled = True
         self._failed: dict[str, datetime] = {}
         self._problems: dict[tuple[str | None, str], Problem] = {}
@@ -222,7 +232,7 @@ class State:
         if one is None:
             return None
         if (responder := self._responders.get(ca)) is not None:
-            return responder.answer(request, now)
+            return responder.recall(request, now) if self._is_late(now) else responder.answer(request, now)
         # An apply holds the lock, a file is damaged, or the CA has no responder at all.
         soon = one.ocsp is not None and (one.issuer is not None or "key" in one.problems)
         return refusal(ocsp.Failure.TRY_LATER if soon else ocsp.Failure.UNAUTHORIZED, now)
@@ -272,8 +282,20 @@ class State:
         for ca in self._topology.cas.values():
             for address in authority.generations(self._layout, ca):
                 self._read_ca(address, now)
+        self._latest = self._last_done()
         self._stamp = stamp
         return True
+
+    def _last_done(self) -> datetime | None:
+        """When something was last done here: by the ledger, and without one by the CAs that were made here."""
+        if self._ledger is not None and self._ledger.latest is not None:
+            return self._ledger.latest
+        made = (one.certificate for one in self._authorities.values() if one.ca.existing is None)
+        return max((one.not_valid_before_utc for one in made), default=None)
+
+    def _is_late(self, now: datetime) -> bool:
+        """Whether the clock lies before that: what is signed by it could say anything."""
+        return self._signing.minds_clock and clock.is_late(now, self._latest)
 
     def _read_ledger(self, now: datetime) -> None:
         try:
@@ -346,6 +368,8 @@ class State:
         failed: list[str] = []
         with contextlib.suppress(Locked), _apart(failed.append):
             self._replace_responder(one, one.ocsp, now)
+            if self._latest is not None and self._is_late(now):
+                raise clock.refusal(self._latest)
             if (current := self._responders.get(one.name)) is not None:
                 current.presign(now)
         if failed:

@@ -289,6 +289,8 @@ class _RogueCa:
 class _InMemory(Signing):
     """Signs nothing that stays."""
 
+    minds_clock = False
+
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness
 

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scaffold.errors import StoreError
-from scaffold.pki import crl
+from scaffold.pki import crl, ocsp
 from scaffold.pki.issue import BACKDATE
 from scaffold.publish import state as states
 from scaffold.publish.app import Publisher
+from scaffold.publish.responder import Answer
 from scaffold.publish.state import State
-from tests.unit.publish.lab import BANK, ask, delegates, request, revoke
+from tests.unit.publish.lab import BANK, ask, delegates, read, request, revoke
 from tests.unit.publish.test_state import crl_on_disk, leaf_and_issuer, opened
 
 
@@ -79,6 +80,63 @@ def test_nothing_is_signed_under_a_clock_that_is_late(bank, away):
     state.refresh(bank.now)
     assert not in_doubt(bank, state)
     is_sane(bank, state)
+
+
+def test_no_ocsp_answer_is_signed_under_a_clock_that_is_late(bank):
+    teller, issuing = leaf_and_issuer(bank)
+    state, right = opened(bank), bank.now
+    kept = ask(state, "issuing", teller, issuing, right)
+    bank.now = right - timedelta(days=3)
+    state.refresh(bank.now)
+    assert in_doubt(bank, state), "although no list is due"
+    assert ask(state, "issuing", teller, issuing, bank.now) == kept, "what was signed before is served on"
+    asked = ocsp.build_request([ocsp.cert_id(teller.serial_number, issuing)])
+    answer = state.answer("issuing", asked, bank.now)
+    assert answer is not None
+    assert answer.fresh_until is None, "how old it is nobody knows"
+    assert read(new(state, teller, issuing, bank.now, b"n" * 32), issuing).status == "TRY_LATER"
+    assert ask(state, "issuing", 4711, issuing, bank.now).status == "TRY_LATER"
+    bank.now = right
+    state.refresh(bank.now)
+    assert not in_doubt(bank, state)
+    assert read(new(state, teller, issuing, right, b"n" * 32), issuing).status == "GOOD"
+
+
+def test_an_answer_of_before_is_not_served_once_it_is_wrong(bank):
+    teller, issuing = leaf_and_issuer(bank)
+    state = opened(bank)
+    assert ask(state, "issuing", teller, issuing, bank.now).status == "GOOD"
+    revoke(bank.out, "issuing", teller, bank.now)
+    bank.later(days=-3)
+    state.refresh(bank.now)
+    assert ask(state, "issuing", teller, issuing, bank.now).status == "TRY_LATER"
+
+
+def test_a_publisher_that_starts_under_a_late_clock_answers_once_a_person_has_agreed(bank):
+    teller, issuing = leaf_and_issuer(bank)
+    bank.later(days=-3)
+    state = opened(bank)
+    assert ask(state, "issuing", teller, issuing, bank.now).status == "TRY_LATER"
+    assert not delegates(bank.out)
+    bank.now += timedelta(days=3, hours=1)
+    state.refresh(bank.now)
+    is_sane(bank, state)
+
+
+def test_without_a_ledger_the_cas_certificates_say_how_late_it_is_at_least(bank):
+    teller, issuing = leaf_and_issuer(bank)
+    state = opened(bank)
+    (bank.out / ".scaffold/ledger.jsonl").write_bytes(b"damaged\n")
+    bank.later(days=-3)
+    state.refresh(bank.now)
+    assert read(new(state, teller, issuing, bank.now, b"n" * 32), issuing).status == "TRY_LATER"
+
+
+def new(state: State, certificate, issuer, now: datetime, nonce: bytes) -> Answer:
+    """The answer to a request that asks for a new one."""
+    answer = state.answer("issuing", ocsp.build_request([ocsp.cert_id(certificate.serial_number, issuer)], nonce), now)
+    assert answer is not None
+    return answer
 
 
 @pytest.mark.parametrize("away", [timedelta(minutes=20), timedelta(days=3), timedelta(days=400)], ids=str)
