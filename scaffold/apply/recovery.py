@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scaffold.plan.make import Basis, with_folder
-from scaffold.store import ledger, lock
+from scaffold.store import archive, ledger, lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Recorded:
 def record_found(
     look: Callable[[], Basis], before: Basis, *, wait: float = 0, waiting: Callable[[str], None] | None = None
 ) -> Recorded:
-    """Records every certificate that stands in the folder, and what the CRLs in place list.
+    """Records every certificate that stands in the folder, what the CRLs in place list, and that an archive is gone.
 
     `before` is what was seen first; `look` looks again once nobody else writes. `wait` and `waiting` are those of the
     lock. Raises as `look` does, and Locked.
@@ -36,4 +36,6 @@ def record_found(
         revocations = [one for pair, one in known.revoked.items() if pair not in recorded.revoked]
         record.issued(certificates)
         record.revoked(revocations)
+        if archive.is_lost(layout, recorded):
+            record.archive_lost()
     return Recorded(len(certificates), len(revocations))

@@ -70,7 +70,7 @@ def _record_found(look: Callable[[], Basis], before: Basis, *, json: bool) -> No
     from scaffold.cli.plan_and_apply import WAIT
 
     found = record_found(look, before, wait=WAIT)
-    if not json:
+    if not json and (found.certificates or found.revocations):
         said = f"certificates: {found.certificates:,}, revocations: {found.revocations:,}"
         typer.echo(f"Recorded in the ledger from what is in {before.observed.layout.out}: {said}.")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -18,9 +19,10 @@ from scaffold.pki import crl as crls
 from scaffold.pki.permits import names_in
 from scaffold.plan import revocations
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, RootCertificate
+from scaffold.store import archive
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.issued import entry
-from scaffold.store.layout import LEDGER
+from scaffold.store.layout import ARCHIVE, LEDGER
 from scaffold.store.ledger import Issued, Ledger, Revoked
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Part, Role
@@ -38,16 +40,18 @@ class Recovered:
 def recover(desired: Desired, observed: Observation, existing: Mapping[str, ExistingCa]) -> Recovered:
     """What is known with what stands in the folder, which is looked at where something shows that records are missing.
 
-    A CA that the ledger does not know shows it, and a CRL that lists what the ledger does not. Raises StoreError.
+    A CA that the ledger does not know shows it, and a CRL that lists what the ledger does not. What an archive held
+    is found nowhere else. Raises StoreError.
     """
+    without = (_NO_ARCHIVE,) if archive.is_lost(observed.layout, observed.ledger) else ()
     work = _Recovery(desired, observed, existing)
     unknown = [asked for asked in desired.of_cas() if work.is_unrecorded(asked)]
     unlisted = [(one, lost) for one in desired.cas if (lost := work.unlisted(one))]
     if not unknown and not unlisted:
-        return Recovered(observed.ledger)
+        return Recovered(observed.ledger, without)
     known = work.with_certificates(observed.ledger)
     revoked = tuple(work.revoked(known, [entry for _, lost in unlisted for entry in lost]))
-    return Recovered(replace(known.after(revoked)), (*map(_unknown, unknown), *_of_crls(unlisted)))
+    return Recovered(replace(known.after(revoked)), (*map(_unknown, unknown), *_of_crls(unlisted), *without))
 
 
 def with_folder(known: Ledger, desired: Desired, observed: Observation, existing: Mapping[str, ExistingCa]) -> Ledger:
@@ -107,6 +111,13 @@ class _Recovery:
         if (brought := self.existing.get(one.ca.name)) is not None:
             return brought.certificate
         return self.observed.certificate(one.paths.certificate).certificate
+
+
+_NO_ARCHIVE: Final = Note(
+    None,
+    f"{ARCHIVE} is not there: it was lost, and with it whose the certificates were that have ended, and which of them "
+    "were revoked; put it back from a backup; without one `scaffold apply` goes on without it",
+)
 
 
 def _unknown(asked: DesiredCertificate) -> Note:

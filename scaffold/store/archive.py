@@ -7,6 +7,7 @@ in both, which is the same as once. Whoever reads both takes the ledger first: n
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -29,6 +30,11 @@ OffCrl = Callable[[Issued], bool]
 _SERIAL: Final = re.compile(rb'"serial"\s*:\s*"([0-9a-f]+)"')
 _REVOKED: Final = b'"revoked"'
 _RENAMED: Final = b'"renamed"'
+
+
+def is_lost(layout: Layout, at_hand: Ledger) -> bool:
+    """Whether the archive that there must be is not there."""
+    return at_hand.archived and not os.path.lexists(layout.at(ARCHIVE))
 
 
 # --- Looking things up ---------------------------------------------------------------------------------------------
@@ -83,19 +89,20 @@ def archive(layout: Layout, writer: Writer, known: Ledger, now: datetime, off_cr
         return
     if burnt := known.burnt.union(_burnt(ended, known)):
         stay.insert(0, journal.line_of(ledger.burnt_event(burnt, now)))
+    stay.insert(0, journal.line_of(ledger.archived_event(now)))
     journal.append_lines(layout.at(ARCHIVE), moved, durable=True)
     writer.write(LEDGER, b"".join(line + b"\n" for line in stay), mode=files.SECRET_FILE, durable=True)
 
 
 def _divided(path: str, goes: Callable[[journal.Event], bool]) -> tuple[list[bytes], list[bytes]]:
-    """The lines that go, and those that stay; burnt keys are written anew, all in one line."""
+    """The lines that go, and those that stay; what is said of the archive is written anew."""
     moved: list[bytes] = []
     stay: list[bytes] = []
     for number, line in enumerate(journal.lines(path), start=1):
         event = journal.event_of(path, number, line)
         if goes(event):
             moved.append(line)
-        elif event.get("event") != "burnt":
+        elif event.get("event") not in ("burnt", "archived"):
             stay.append(line)
     return moved, stay
 

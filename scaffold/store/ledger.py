@@ -17,6 +17,8 @@ One event per line, each with its `event` and, as ISO 8601 in UTC, its `at` (`jo
     adopted    ca, subject, key, issuer, issuer_key,    the certificate of a CA that was made elsewhere, and its issuer
                not_after
     applied    plan                                     the SHA-256 of a saved plan that was carried out
+    archived   there                                    whether what has ended is in the archive; false where that was
+                                                        lost, and all goes on without
 
 Events that this version does not know are kept and passed over.
 """
@@ -44,7 +46,7 @@ LIFTED: Final = "removeFromCRL"
 HOLD: Final = "certificateHold"
 
 _ISSUED: Final = ("address", "ca", "serial", "subject", "issuer", "fingerprint_sha256")
-_KNOWN: Final = ("topology", "ca-key", "issued", "crl", "revoked", "renamed", "burnt", "adopted", "applied")
+_KNOWN: Final = ("topology", "ca-key", "issued", "crl", "revoked", "renamed", "burnt", "adopted", "applied", "archived")
 _REASONS: Final = frozenset((LIFTED, *Reason))
 _SERIAL: Final = re.compile(r"[1-9a-f][0-9a-f]{0,39}")  # RFC 5280 4.1.2.2: positive, at most 20 octets
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -135,6 +137,8 @@ class Ledger:
     adopted: frozenset[Adopted] = frozenset()
     applied: Mapping[str, datetime] = field(default_factory=dict)
     """The saved plans that were carried out, and when, by their SHA-256."""
+    archived: bool = False
+    """Whether there must be an archive."""
     events: int = 0
     """How many events are at hand."""
     latest: datetime | None = None
@@ -228,6 +232,7 @@ class _Reading:
     burnt: set[str] = field(default_factory=set)
     adopted: set[Adopted] = field(default_factory=set)
     applied: dict[str, datetime] = field(default_factory=dict)
+    archived: bool = False
     latest: datetime | None = None
 
     def take(self, event: journal.Event) -> None:
@@ -250,8 +255,8 @@ class _Reading:
                 _revoke(self.revoked, self.lifted, _revocation(event))
             case "renamed":
                 self._rename(Address.parse(_text(event, "from")), Address.parse(_text(event, "to")))
-            case "burnt":
-                self.burnt.update(_list(event, "keys"))
+            case "burnt" | "archived":
+                self._of_archive(event)
             case "adopted":
                 self.adopted.add(_adopted(event))
             case "applied":
@@ -259,6 +264,12 @@ class _Reading:
             case unknown:
                 # What a newer version says of a CA may be a revocation: no CRL is signed without it.
                 raise ValueError(f"this version knows no event {unknown!r}; a newer one may have written it")
+
+    def _of_archive(self, event: journal.Event) -> None:
+        if event["event"] == "burnt":
+            self.burnt.update(_list(event, "keys"))
+        else:
+            self.archived = _truth(event, "there")
 
     def _rename(self, former: Address, name: Address) -> None:
         self.renamed.pop(name, None)
@@ -280,6 +291,7 @@ class _Reading:
             frozenset(self.burnt),
             frozenset(self.adopted),
             self.applied,
+            self.archived,
             latest=self.latest,
             nonsense=nonsense,
         )
@@ -319,10 +331,15 @@ def _revocation(event: journal.Event) -> Revoked:
     at = _moment(event, "at")
     if at.year < _FIRST_YEAR:
         raise ValueError(f"no CRL can say {at:%Y-%m-%d}")
-    serial, replace_it = _matching(_SERIAL, event, "serial"), event.get("replace", True)
-    if not isinstance(replace_it, bool):
-        raise ValueError(f"`replace` is {replace_it!r}")
+    serial, replace_it = _matching(_SERIAL, event, "serial"), _truth(event, "replace")
     return Revoked(_text(event, "ca"), serial, reason, at, replace_it, _holds(event))
+
+
+def _truth(event: journal.Event, field: str) -> bool:
+    """A field that is true where it is left out."""
+    if not isinstance(value := event.get(field, True), bool):
+        raise ValueError(f"`{field}` is {value!r}")
+    return value
 
 
 def _holds(event: journal.Event) -> tuple[datetime, ...]:
@@ -482,6 +499,10 @@ class Recorder:
         """Records that the saved plan with this SHA-256 was carried out."""
         self._append("applied", [{"plan": plan}])
 
+    def archive_lost(self) -> None:
+        """Records that the archive was lost, and that all goes on without it."""
+        self._append("archived", [{"there": False}])
+
     def _append(self, name: str, events: Iterable[journal.Event]) -> None:
         timed = ({"event": name, "at": self._at, **event} for event in events)
         self._appender.append(timed)
@@ -490,6 +511,11 @@ class Recorder:
 def burnt_event(keys: Collection[str], now: datetime) -> journal.Event:
     """What the ledger keeps of revoked certificates whose lines are in the archive."""
     return {"event": "burnt", "at": _iso(now), "keys": sorted(keys)}
+
+
+def archived_event(now: datetime) -> journal.Event:
+    """What the ledger keeps of its archive: that there is one."""
+    return {"event": "archived", "at": _iso(now), "there": True}
 
 
 def _iso(moment: datetime) -> str:

@@ -59,6 +59,20 @@ def test_its_check_of_a_backup_finds_what_is_not_in_it(tmp_path: Path, lost: str
     assert scaffold(*shlex.split(check)[1:], cwd=tmp_path).code == 3
 
 
+def test_an_archive_that_is_not_there_is_told_until_an_apply_goes_on_without(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(SHOP)
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    with (tmp_path / "shop/.scaffold/ledger.jsonl").open("a") as file:
+        file.write('{"event":"archived","at":"2026-01-01T00:00:00+00:00","there":true}\n')
+    for command in (("plan", "--check"), ("status",)):
+        ended = scaffold(*command, cwd=tmp_path)
+        assert ended.code == 3
+        assert "ledger.archive.jsonl is not there" in ended.out
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    for command in (("plan", "--check"), ("status",)):
+        assert scaffold(*command, cwd=tmp_path).code == 0
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Household:
     household = Household(tmp_path, SHOP.replace("name: shop", "name: bank"))

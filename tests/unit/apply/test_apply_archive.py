@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from scaffold.apply.recovery import record_found
 from scaffold.errors import AddressError, PlanError
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
@@ -63,6 +64,34 @@ def test_what_ended_is_in_the_archive_and_the_plan_is_the_same(bank):
     assert len(known(bank).issued) < 20
     assert (bank.out / ARCHIVE).exists()
     assert bank.plan().changes == ()
+
+
+def test_an_archive_that_was_lost_is_told_until_an_apply_goes_on_without(bank):
+    def lost() -> list[str]:
+        planned = bank.prepare()
+        said = [str(note) for note in status(planned).lost]
+        assert set(said) <= set(map(str, planned.plan.notes))
+        assert not (said and status(planned).fine)
+        return said
+
+    assert lost() == []
+    fill(bank)
+    sign(bank)
+    assert lost() == []
+    away = (bank.out / ARCHIVE).rename(bank.folder / "away")
+    (said,) = lost()
+    assert said.startswith(f"{ARCHIVE} is not there: it was lost")
+    away.rename(bank.out / ARCHIVE)
+    assert lost() == []
+    (bank.out / ARCHIVE).unlink()
+    record_found(lambda: bank.look(), bank.look())
+    assert lost() == []
+    assert known(bank).latest is not None
+    fill(bank)
+    sign(bank)
+    assert (bank.out / ARCHIVE).exists()
+    (bank.out / ARCHIVE).unlink()
+    assert len(lost()) == 1, "one that was begun anew can be lost, too"
 
 
 def test_numbers_of_crls_go_on(bank):

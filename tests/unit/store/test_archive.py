@@ -78,7 +78,8 @@ def test_what_has_ended_goes_and_what_is_alive_stays(layout):
     known = tidy(layout)
     assert serials(known.issued.values()) == {"1", "2", "3"}
     assert serials(archive.mentioning(layout, "certificate").issued.values()) == serials(before.issued.values())
-    assert whole(layout) == before
+    assert replace(whole(layout), archived=False) == before
+    assert (before.archived, known.archived) == (False, True)
     assert len(events(layout, ARCHIVE)) == len(ended)
     assert known.topology == "bank"
 
@@ -192,10 +193,10 @@ def test_lines_in_both_are_as_lines_in_one(layout):
     tidied = tidy(layout)
     with layout.path(LEDGER).open("ab") as file:
         file.write(lines)
-    assert replace(whole(layout), burnt=frozenset()) == before
+    assert replace(whole(layout), burnt=frozenset(), archived=False) == before
     again = tidy(layout)
     assert (again.issued, again.burnt) == (tidied.issued, tidied.burnt)
-    assert replace(whole(layout), burnt=frozenset()) == before
+    assert replace(whole(layout), burnt=frozenset(), archived=False) == before
 
 
 def test_a_revocation_that_comes_after_the_archive_burns_the_key(layout):
@@ -278,12 +279,12 @@ def test_a_kill_while_archiving_loses_nothing(layout, nth, moment):
         tidy(layout)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    assert replace(whole(layout), burnt=frozenset()) == before
+    assert replace(whole(layout), burnt=frozenset(), archived=False) == before
     assert ledger.load(layout).revoked_keys == before.revoked_keys
     tidied = tidy(layout)
     assert serials(tidied.issued.values()) == {"1", "2", "3"}
     assert tidied.revoked_keys == before.revoked_keys
-    assert replace(whole(layout), burnt=frozenset()) == before
+    assert replace(whole(layout), burnt=frozenset(), archived=False) == before
 
 
 def die_at(nth: int, moment: str) -> None:
