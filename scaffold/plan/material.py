@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scaffold.plan.desired import DesiredParty
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.rights import of_files
-from scaffold.settings.material import Derived, derived
+from scaffold.settings.material import NO_FILES, Derived, derived
 from scaffold.store.layout import PartyPaths
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record, digest
@@ -102,10 +102,10 @@ def _of_another(one: DesiredParty, observed: Observation, rights: Rights) -> Ite
 
 def notes(one: DesiredParty, observed: Observation, rights: Rights) -> Iterator[Note]:
     """What this user may not give away, and the command by which somebody may."""
-    if one.party.files is None or rights.may_be_given():
+    if rights.may_be_given():
         return
     wrong = [path for path, _ in _of_another(one, observed, rights)]
     if wrong or not observed.exists(one.paths.folder):
-        folder = observed.layout.at(one.paths.folder)
-        said = f"is to belong to {one.party.files.chown}, and only root may give files away"
-        yield Note(one.party.address, f"{said}: sudo chown -R {one.party.files.chown} {folder}/tls {folder}")
+        folder, chown = observed.layout.at(one.paths.folder), (one.party.files or NO_FILES).chown
+        said = f"is to belong to {chown}, and only root may give files away"
+        yield Note(one.party.address, f"{said}: sudo chown -R {chown} {folder}/tls {folder}")
