@@ -98,11 +98,15 @@ def _without_unusable_default(t: Topology, party: _ServerOrClient, kinds: Mappin
     kind = kinds.get(party.address)
     if kind is None:
         return party
-    can = kind.capabilities.supports
-    path: tuple[str, str] = _path(party)
-    pfx = None if "pfx" not in can and (*path, "pfx") not in t.places else party.pfx
-    files = None if "files" not in can and (*path, "files") not in t.places else party.files
+    pfx = None if _has_no_use(t, party, kind, "pfx", party.pfx) else party.pfx
+    files = None if _has_no_use(t, party, kind, "files", party.files) else party.files
     return party if (pfx, files) == (party.pfx, party.files) else replace(party, pfx=pfx, files=files)
+
+
+def _has_no_use(t: Topology, party: Party, kind: Kind, field: str, value: object) -> bool:
+    """Whether a value was inherited, and the kind has no use for it."""
+    # The places are asked last: for the first of them the file is composed again.
+    return value is not None and field not in kind.capabilities.supports and (*_path(party), field) not in t.places
 
 
 def _passwords_in_the_environment(t: Topology) -> tuple[str, ...]:

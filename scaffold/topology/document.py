@@ -203,6 +203,8 @@ class Places(Mapping[tuple[str | int, ...], Place]):
     def __init__(self, text: bytes, source: Path) -> None:
         self._text = text
         self._source = source
+        self._known: dict[int, dict[str, tuple[Node, Node]]] = {}
+        """Of each mapping that was asked about, by the `id` of its node, which the document keeps alive."""
 
     def __reduce__(self) -> tuple[type[Places], tuple[bytes, Path]]:
         return Places, (self._text, self._source)
@@ -213,7 +215,9 @@ class Places(Mapping[tuple[str | int, ...], Place]):
 
     def _entries(self, node: Node) -> dict[str, tuple[Node, Node]]:
         """Whoever reads the values says what is wrong with the keys."""
-        return self._document.entries(node, Mistakes())
+        if id(node) not in self._known:
+            self._known[id(node)] = self._document.entries(node, Mistakes())
+        return self._known[id(node)]
 
     def __getitem__(self, path: tuple[str | int, ...]) -> Place:
         """A scalar's own place; a mapping's or a list's is its key."""

@@ -14,7 +14,7 @@ from scaffold.errors import TopologyError, TopologyErrors
 from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import check, without_unusable_defaults
-from scaffold.topology import graph
+from scaffold.topology import document, graph
 from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import Client, Forward, IdentityForm, KeyType, RevocationCheck, TlsProfile, Topology
@@ -400,6 +400,29 @@ def test_no_template_sees_a_password_of_the_environment():
 def test_a_template_may_see_what_is_no_password():
     t = topology(issuing=", key_password: {env: DEMO_PASSWORD}")
     check(t, kinds_of(t, environment=("DEMO", "DEMO_HOME", "JVM_*")))
+
+
+def test_the_file_is_not_composed_again_where_nothing_is_inherited(monkeypatch):
+    t = topology()
+    monkeypatch.setattr(document, "Document", lambda *_: pytest.fail("composed again"))
+    assert without_unusable_defaults(t, kinds_of(t)) is t
+
+
+def test_each_mapping_is_gone_through_once_however_many_inherit_a_bundle(monkeypatch):
+    t = with_bundles(
+        clients="".join(f"  c{n}: {{template: curl, issuer: issuing, calls: [desk]}}\n" for n in range(20))
+    )
+    read: list[object] = []
+    entries = document.Document.entries
+
+    def counted(self, node, mistakes):
+        read.append(node)
+        return entries(self, node, mistakes)
+
+    monkeypatch.setattr(document.Document, "entries", counted)
+    kept = without_unusable_defaults(t, kinds_of(t))
+    assert all(kept.clients[f"c{n}"].pfx is None for n in range(20))
+    assert len(read) == len(set(map(id, read)))
 
 
 def test_without_such_a_default_the_topology_is_the_same():
