@@ -138,7 +138,7 @@ def _files(one: DesiredParty, source: Project) -> dict[str, Rendered]:
 
 
 def _hashes(rendered: Mapping[str, Rendered]) -> dict[str, str]:
-    return {path: digest(file.content) for path, file in rendered.items()}
+    return {path: file.sha256 for path, file in rendered.items()}
 
 
 def _write(context: ApplyContext, rendered: _Rendered, authorities: Authorities) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import json
 import re
 import shutil
 import threading
 import traceback
 import unicodedata
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from scaffold.errors import KindError
 from scaffold.kinds.bounds import MEMORY, TakesTooLong, bounded
@@ -28,12 +29,17 @@ Context = Mapping[str, Mapping[str, object]]
 """What templates see: everything under the one name `cookiecutter`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rendered:
-    """One file of a project."""
+    """One file of a project. Projects of one kind share those that are the same in all."""
 
     content: bytes
     executable: bool
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Of the content."""
+        return hashlib.sha256(self.content).hexdigest()
 
 
 def render(kind: Kind, settings: Settings, given: Mapping[str, object]) -> dict[str, Rendered]:
@@ -82,37 +88,41 @@ _ITS_OWN = frozenset({"name", "address", "identity", "listen"})
 _MOST_KEPT = 64
 
 
+_Made = TypeVar("_Made")
+
+
 @dataclass(frozen=True, slots=True)
-class _Text:
+class _Text(Generic[_Made]):
     """A compiled template. `mentions` are the settings that it prints or asks about, None where that is not known.
 
-    Thousands of projects of one kind agree in most of them: what was `printed` for the same ones is not rendered again.
+    Thousands of projects of one kind agree in most of them: what is `made` of the text is kept for those that do.
     """
 
     template: Template
     mentions: tuple[str, ...] | None
-    printed: dict[tuple[str, ...], str] = field(default_factory=dict)
+    made: Callable[[str], _Made]
+    kept: dict[tuple[str, ...], _Made] = field(default_factory=dict)
 
-    def render(self, context: Context) -> str:
+    def render(self, context: Context) -> _Made:
         settings = context["cookiecutter"]
         if self.mentions is None or not all(name in settings for name in self.mentions):
-            return self.template.render(context)
-        key = tuple(repr(settings[name]) for name in self.mentions)
-        if (text := self.printed.get(key)) is None:
-            text = self.template.render(context)
-            if len(self.printed) < _MOST_KEPT:
-                self.printed[key] = text
-        return text
+            return self.made(self.template.render(context))
+        key = tuple([repr(settings[name]) for name in self.mentions])
+        if key in self.kept:
+            return self.kept[key]
+        made = self.made(self.template.render(context))
+        if len(self.kept) < _MOST_KEPT:
+            self.kept[key] = made
+        return made
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """One file of a template. `path` and `body` are compiled where they hold Jinja, and plain where they do not."""
+    """One file of a template. `path` and `body` are compiled where they hold Jinja, and ready where they do not."""
 
     source: str
-    path: _Text | None
-    body: _Text | bytes
-    executable: bool
+    path: _Text[str] | None
+    body: _Text[Rendered] | Rendered
 
 
 @functools.lru_cache(maxsize=64)
@@ -142,10 +152,14 @@ def _dumps(value: object, **options: Any) -> str:
 def _compile(environment: Environment, name: str, path: Path) -> _Compiled:
     from jinja2 import TemplateNotFound, TemplateSyntaxError
 
-    content = path.read_bytes()
+    content, executable = path.read_bytes(), is_executable(path)
+
+    def file(text: str) -> Rendered:
+        return Rendered(text.encode(), executable)
+
     try:
-        body = _text(environment, content.decode()) if _is_template(content) else content
-        return _Compiled(name, _text(environment, name) if "{" in name else None, body, is_executable(path))
+        body = _text(environment, content.decode(), file) if _is_template(content) else Rendered(content, executable)
+        return _Compiled(name, _text(environment, name, str) if "{" in name else None, body)
     except TemplateSyntaxError as error:
         raise KindError(f"{error.filename or path}, line {error.lineno}: {error.message}") from error
     except TemplateNotFound as error:
@@ -159,10 +173,10 @@ def _no_such_part(where: str, error: TemplateNotFound) -> KindError:
     return KindError(f'{where}: there is no part "{error.name}" to draw in', hint=hint)
 
 
-def _text(environment: Environment, source: str) -> _Text:
+def _text(environment: Environment, source: str, made: Callable[[str], _Made]) -> _Text[_Made]:
     tree = environment.parse(source)
     mentions = _mentions(environment, tree)
-    return _Text(environment.from_string(tree), mentions)
+    return _Text(environment.from_string(tree), mentions, made)
 
 
 def _mentions(environment: Environment, tree: nodes.Template) -> tuple[str, ...] | None:
@@ -223,13 +237,13 @@ def _render_compiled(kind: Kind, context: Context) -> dict[str, Rendered]:
             path = template.path.render(context) if template.path else template.source
             if not path or path.endswith("/"):
                 continue
-            body = template.body if isinstance(template.body, bytes) else template.body.render(context).encode()
+            file = template.body if isinstance(template.body, Rendered) else template.body.render(context)
         except Exception as error:  # a template is code, which may raise anything
             said, hint = _told(error, context)
             where = _where(error, template.source)
             raise KindError(f'template "{kind.name}", {where}: {said}', hint=hint) from error
         _once(kind, template.source, path, sources)
-        files[_inside(kind.name, template.source, path)] = Rendered(body, template.executable)
+        files[_inside(kind.name, template.source, path)] = file
     return files
 
 

@@ -231,7 +231,7 @@ class _Comparison:
         if isinstance(file, Unknown):
             self.conflicts[path] = self._conflict(path, ReasonCode.EDITED)
             return
-        if self._seen(path, digest(file.content)):
+        if self._seen(path, file.sha256):
             self._keep(path, ReasonCode.RESOLVED_MINE)
             return
         outcome = self._texts().merged(path, file.content)

@@ -9,7 +9,7 @@ from scaffold.kinds.render import Rendered
 from scaffold.plan.desired import DesiredParty
 from scaffold.plan.trust_files import Project, is_allow_list
 from scaffold.plan.unknown import Unknown
-from scaffold.store.projects import Record, digest
+from scaffold.store.projects import Record
 
 EDITED = ".edited"
 """How the name ends under which a person's text of a file of scaffold's is kept."""
@@ -48,4 +48,4 @@ def held_tls(one: DesiredParty, source: Project, record: Record) -> dict[str, st
 
 def rendered_digest(file: Rendered | Unknown) -> str | Unknown:
     """SHA-256 of a file as it is rendered."""
-    return file if isinstance(file, Unknown) else digest(file.content)
+    return file if isinstance(file, Unknown) else file.sha256

@@ -33,7 +33,7 @@ def load(layout: Layout, sha256: str) -> bytes | None:
 
 def keep(layout: Layout, writer: Writer, texts: Iterable[bytes]) -> None:
     """Writes those that are not kept yet. Raises StoreError."""
-    wanted = {digest(text): text for text in texts}
+    wanted = {digest(text): text for text in dict.fromkeys(texts)}
     there = names(layout.at(BASES)) if wanted else frozenset()
     for name, text in _AROUND.items():
         if wanted and name not in there:
