@@ -134,6 +134,9 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
             "summary": "how many probes `passed`, `failed` and were `skipped`",
         },
         addresses=True,
+        note="With --running nothing is started: what answers at each server's `address` is probed, and what would "
+        "need a false server or publisher is skipped with the reason. Without it, servers run here for the time of "
+        "the probes.",
     ),
     "up": Manual(
         "scaffold up --only server.api --ports auto",

@@ -34,6 +34,9 @@ def run(
         ),
     ] = None,
     ports: Annotated[Ports, typer.Option("--ports", help="auto: move every server to a free port.")] = Ports.FIXED,
+    running: Annotated[
+        bool, typer.Option("--running", help="Start nothing: probe what answers at each server's `address`.")
+    ] = False,
     json: Json = False,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="REPORT", help="Write JUnit XML for CI systems as well.")
@@ -51,10 +54,12 @@ def run(
     from scaffold.view.terminal import columns, show
     from scaffold.view.verify import report_lines
 
+    if running and ports is Ports.AUTO:
+        raise typer.BadParameter("it moves servers that are started, and --running starts none", param_hint="--ports")
     if junit is not None and not junit.parent.is_dir():
         raise StoreError(f"there is no folder {junit.parent}", hint="make it first, or name another file with --junit")
     project = open_project(file, out)
-    report = _verify(project, only, ports)
+    report = _probe_running(project, only) if running else _verify(project, only, ports)
     _keep(project, report)
     if junit is not None:
         _write(junit, report_junit(report, project.topology.name, now()))
@@ -68,9 +73,40 @@ def run(
         raise typer.Exit(failures.PROBE_FAILED)
 
 
+def _probe_running(project: Project, only: str | None) -> Report:
+    from scaffold.pki.randomness import OPERATING_SYSTEM
+    from scaffold.store.secrets import Secrets
+    from scaffold.verify.what_runs import verify_running
+    from scaffold.view.progress import progress
+    from scaffold.view.verify import AsProgress
+
+    moment = now()
+    _warn_of_another_clock(moment)
+    plan = _plan(project, moment)
+    with progress("Preparing") as steps:
+        return verify_running(
+            project.topology,
+            project.kinds,
+            project.layout,
+            moment,
+            Secrets(os.environ),
+            plan=plan,
+            only=project.address(only) if only is not None else None,
+            listener=AsProgress(steps),
+            randomness=OPERATING_SYSTEM,
+        )
+
+
+def _plan(project: Project, moment: datetime) -> Plan:
+    from scaffold.plan.make import make_plan
+    from scaffold.view.progress import progress
+
+    with progress("Planning"):
+        return make_plan(project.topology, project.kinds, project.layout, moment)
+
+
 def _verify(project: Project, only: str | None, ports: Ports) -> Report:
     from scaffold.pki.randomness import OPERATING_SYSTEM
-    from scaffold.plan.make import make_plan
     from scaffold.store.secrets import Secrets
     from scaffold.verify.run import verify
     from scaffold.view.progress import progress
@@ -78,8 +114,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
 
     moment = now()
     _warn_of_another_clock(moment)
-    with progress("Planning"):
-        plan = make_plan(project.topology, project.kinds, project.layout, moment)
+    plan = _plan(project, moment)
     with _blaming_drift(plan), progress("Preparing") as steps:
         return verify(
             project.topology,

@@ -209,6 +209,13 @@ def behind(t: Topology, server: Server) -> Iterator[Server]:
         yield server
 
 
+def blind_to_issuers(case: Case, kind: Kind) -> str | None:
+    """Why a sibling CA is not shown to a server of `kind`; None where it must be."""
+    if case.probe is Probe.SIBLING_CA and kind.capabilities.sees_issuer_by == "none":
+        return f"{case.server.address} sees no issuer: the plan holds its trusted root to one CA that issues leaves"
+    return None
+
+
 def looks_up_callees(caller: Party, kind: Kind) -> bool:
     """Whether it refuses a revoked server."""
     return kind.capabilities.check_of_callees(caller) is not RevocationCheck.NONE

@@ -155,10 +155,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All checks in the topology's order, and what in `tls/` was not as the topology says (each one a failure)."""
+    """All checks in the topology's order, and what in `tls/` was not as the topology says (each one a failure).
+
+    `of_running`: of servers that ran before, and which nobody here has started.
+    """
 
     checks: tuple[Check, ...]
     drift: tuple[Change, ...] = ()
+    of_running: bool = False
 
     @property
     def summary(self) -> dict[Result, int]:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -89,10 +89,13 @@ class ProbeRunner:
         authorities: Authorities,
         running: RunningTopology,
         withdrawn: Withdrawn,
+        never_run: Collection[Address] = frozenset(),
     ) -> None:
+        """`never_run` are clients that cannot be run, and whose certificates are shown for them."""
         self._t = t
         self._kinds = kinds
         self._withdrawn = withdrawn
+        self._never_run = never_run
         self._layout = layout
         self._authorities = authorities
         self._running = running
@@ -186,6 +189,8 @@ class ProbeRunner:
             raise Untried(f"{caller.address} is external: neither its certificate nor its project is here")
         if isinstance(caller, Server):
             return self._edge_of_server(case, caller)
+        if caller.address in self._never_run:
+            return self._edge_by_certificate(case, caller)
         protocol = self._protocol(case)
         ran = self._run_client(caller, case.server, protocol.url(self._target(case).address))
         if case.expected is Expected.ALLOWED:
@@ -193,6 +198,17 @@ class ProbeRunner:
             finding = judge.client_run(protocol, ran.status, ran.output, ran.complaint, welcome)
             return self._with_app(case, finding)
         return self._edge_is_refused(case, caller, ran)
+
+    def _edge_by_certificate(self, case: Case, caller: Client) -> Finding:
+        """For a program that nobody here can run; whom that trusts is its own."""
+        by_server, by_caller = withdrawn_sides(caller, case.server, self._kinds, self._withdrawn)
+        if case.server.fault or by_caller:
+            raise Untried(f"it is for the program of {caller.address} to refuse {case.server.address}")
+        outcome = self._call(case, self._target(case), self._real(caller))
+        if case.expected is Expected.REFUSED and not (is_faulty(caller) or by_server):
+            return self._behind_refuses(outcome)
+        finding = judge.admission(outcome, self._welcome(case.server, caller))
+        return replace(finding, detail=f"{finding.detail} (its certificate was shown for it)")
 
     def _edge_is_refused(self, case: Case, caller: Client, ran: Ran) -> Finding:
         """By the side that must, and by that alone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,7 +29,16 @@ from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.messages import nearest
 from scaffold.topology.model import Party, Server, Topology
 from scaffold.topology.publication import published_as
-from scaffold.verify.cases import Case, Withdrawn, behind, cases, checker_of, is_in_its_place, looks_up_callees
+from scaffold.verify.cases import (
+    Case,
+    Withdrawn,
+    behind,
+    blind_to_issuers,
+    cases,
+    checker_of,
+    is_in_its_place,
+    looks_up_callees,
+)
 from scaffold.verify.listener import NOBODY, Listener
 from scaffold.verify.model import Check, Expected, Probe, Report
 from scaffold.verify.probe_runner import ProbeRunner, Untried
@@ -48,7 +57,7 @@ from scaffold.verify.tls import cannot_probe
 
 _CONTENTS_OF_TLS = frozenset({Part.CERTIFICATE, Part.CLIENT_CERTIFICATE, Part.TRUST, Part.BUNDLE, Part.FILES})
 
-_AT_ONCE = 4 * (os.cpu_count() or 1)
+AT_ONCE = 4 * (os.cpu_count() or 1)
 """Cases tried at the same time. Most of each is waiting for a server or a client."""
 
 
@@ -77,19 +86,14 @@ def verify(
     from the main thread: servers are ended when that ends. Raises VerifyError where the output is not there yet, a port
     is taken, or a server does not come up.
     """
-    _check_known(t, only)
-    withdrawn = _withdrawn(t, layout)
+    check_known(t, only)
+    withdrawn = withdrawn_certificates(t, layout)
     chosen = tuple(case for case in cases(t, kinds, only, withdrawn) if case.probe in limit_to)
-    conclusions = _Conclusions(len(chosen), listener)
+    conclusions = Conclusions(chosen, listener)
     reasons = _Reasons(t, kinds)
-    to_try: dict[int, Case] = {}
-    for number, case in enumerate(chosen):
-        if (reason := reasons.of(case)) is None:
-            to_try[number] = case
-        else:
-            conclusions.add(number, case.skipped(reason))
+    to_try = conclusions.untried_for(reasons.of)
     if to_try:
-        _check_rendered(kinds, layout, to_try.values())
+        check_rendered(kinds, layout, to_try.values())
         authorities = Authorities(t, layout, secrets, now, randomness, generations)
         stage = _Stage(t, kinds, layout, authorities, reasons, withdrawn, ports, within)
         _try(stage, to_try, conclusions, listener)
@@ -115,7 +119,7 @@ def _drift_alone(change: Change) -> Change:
     return replace(change, reasons=reasons, paths=change.drifted)
 
 
-def _check_known(t: Topology, only: Address | None) -> None:
+def check_known(t: Topology, only: Address | None) -> None:
     """Raise VerifyError for an address that no server or client has."""
     parties = [party.address for party in graph.parties(t)]
     if only is not None and only not in parties:
@@ -123,20 +127,32 @@ def _check_known(t: Topology, only: Address | None) -> None:
         raise VerifyError(message, hint=nearest(str(only), map(str, parties)))
 
 
-class _Conclusions:
+class Conclusions:
     """The checks that have ended, by the number of their case: the report keeps the order of the cases."""
 
-    def __init__(self, total: int, listener: Listener) -> None:
-        self._total = total
+    def __init__(self, chosen: Sequence[Case], listener: Listener) -> None:
+        self._chosen = chosen
         self._listener = listener
         self._checks: dict[int, Check] = {}
 
+    def untried_for(self, reason_of: Callable[[Case], str | None]) -> Mapping[int, Case]:
+        """Conclude those for which there is a reason not to try them; the others, by number."""
+        to_try: dict[int, Case] = {}
+        for number, case in enumerate(self._chosen):
+            if (reason := reason_of(case)) is None:
+                to_try[number] = case
+            else:
+                self.add(number, case.skipped(reason))
+        return to_try
+
     def add(self, number: int, check: Check) -> None:
+        """One has ended."""
         self._checks[number] = check
-        self._listener.concluded(check, self._total)
+        self._listener.concluded(check, len(self._chosen))
 
     def in_order(self) -> tuple[Check, ...]:
-        return tuple(self._checks[number] for number in range(self._total))
+        """All of them."""
+        return tuple(self._checks[number] for number in range(len(self._chosen)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +169,7 @@ class _Stage:
     within: float
 
 
-def _try(stage: _Stage, to_try: Mapping[int, Case], conclusions: _Conclusions, listener: Listener) -> None:
+def _try(stage: _Stage, to_try: Mapping[int, Case], conclusions: Conclusions, listener: Listener) -> None:
     """Try the cases, with all that they need running for that time. Raises VerifyError for a server that ends."""
     t, kinds, layout, authorities = stage.topology, stage.kinds, stage.layout, stage.authorities
     servers, copied = _cast(t, kinds, to_try.values(), stage.reasons)
@@ -161,7 +177,7 @@ def _try(stage: _Stage, to_try: Mapping[int, Case], conclusions: _Conclusions, l
     asks = any(needs_publisher(t, party, kinds[party.address]) for party in _involved(servers, to_try.values()))
     with (
         termination_as_exception(),
-        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="probe") as pool,
+        ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool,
         _publishing(t, layout, authorities, needed=asks) as publishing,
         running(kinds, layout, servers, copies, stage.ports, stage.within, listener) as started,
         ProbeRunner(t, kinds, layout, authorities, started, stage.withdrawn) as probes,
@@ -169,12 +185,12 @@ def _try(stage: _Stage, to_try: Mapping[int, Case], conclusions: _Conclusions, l
         listener.probing(len(to_try))
         for scenario, cast in _by_scenario(to_try):
             with publishing.playing(scenario):
-                for number, check in _all(pool, probes, cast):
+                for number, check in all_tried(pool, probes, cast):
                     conclusions.add(number, check)
         started.check_alive()
 
 
-def _all(pool: ThreadPoolExecutor, probes: ProbeRunner, to_try: Mapping[int, Case]) -> Iterator[tuple[int, Check]]:
+def all_tried(pool: ThreadPoolExecutor, probes: ProbeRunner, to_try: Mapping[int, Case]) -> Iterator[tuple[int, Check]]:
     """Each case's number with its check, in the order in which they end. What goes wrong ends all of them."""
     futures: dict[Future[Check], int] = {pool.submit(_one, probes, case): n for n, case in to_try.items()}
     try:
@@ -254,7 +270,7 @@ def _publishing(t: Topology, layout: Layout, authorities: Authorities, *, needed
         yield Publishing(t, authorities, publisher)
 
 
-def _withdrawn(t: Topology, layout: Layout) -> Withdrawn:
+def withdrawn_certificates(t: Topology, layout: Layout) -> Withdrawn:
     """The certificates that still stand in `tls/` although the ledger says that they are revoked."""
     revoked = ledger.load(layout).revoked
     return frozenset(address for address, pair in _on_disk(t, layout) if pair in revoked) if revoked else frozenset()
@@ -274,7 +290,7 @@ def _on_disk(t: Topology, layout: Layout) -> Iterator[tuple[Address, tuple[str, 
                 yield party.address.with_part(part), (issuer, f"{leaf.serial_number:x}")
 
 
-def _check_rendered(kinds: Mapping[Address, Kind], layout: Layout, tried: Iterable[Case]) -> None:
+def check_rendered(kinds: Mapping[Address, Kind], layout: Layout, tried: Iterable[Case]) -> None:
     """Raise VerifyError for a project that is not there: nothing was applied yet, or somebody took it away."""
     for case in tried:
         folder = project_folder(layout, case.server)
@@ -327,6 +343,6 @@ class _Reasons:
                     f"nobody here can stand in the place of {case.server.address}: it is not known how {spoken} begins"
                 )
             return self._of_calling(case, case.caller) if isinstance(case.caller, Server) else None
-        if case.probe is Probe.SIBLING_CA and self._kinds[case.server.address].capabilities.sees_issuer_by == "none":
-            return f"{case.server.address} sees no issuer: the plan holds its trusted root to one CA that issues leaves"
+        if (reason := blind_to_issuers(case, self._kinds[case.server.address])) is not None:
+            return reason
         return None if case.probe is Probe.HEALTH else cannot_probe(case.server)

@@ -14,7 +14,7 @@ from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.running.placement import Placed, Placements, Ports, launch, moved_callees, place
 from scaffold.running.ports import free_addresses
-from scaffold.running.services import READY_WITHIN, Launch, Services
+from scaffold.running.services import READY_WITHIN, Launch, Service, Services
 from scaffold.settings.peers import server_name
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology.address import Address
@@ -48,7 +48,7 @@ class RunningTopology:
         placements: Placements,
         copies: Mapping[tuple[str, RevocationScenario], Placed],
         impostors: Mapping[tuple[str, str], Impostor],
-        services: Services,
+        services: Iterable[Service],
         folders: Mapping[tuple[Address, RevocationScenario], Path],
         apps: Mapping[str, StandIn],
     ) -> None:

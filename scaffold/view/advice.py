@@ -55,6 +55,15 @@ _EXPLAIN: Final = "`scaffold explain {client} {server}` goes through each check 
 
 _OUTPUT: Final = "`scaffold up --only {address}` shows what the server prints meanwhile."
 
+_RESTORE_THERE: Final = (
+    "What runs there is not what `scaffold apply` has made: bring the folder of {address} to its host again, and "
+    "start it again. `scaffold verify` without --running says whether the folder itself is right."
+)
+
+_REACH: Final = "Start {address} there, or correct its `address` in the topology; a firewall may stand between."
+
+_OUTPUT_THERE: Final = "Look at what {address} prints where it runs."
+
 
 def meaning(check: Check) -> str | None:
     """What a failed check says of its server or client, in one sentence, where that is not plain."""
@@ -79,4 +88,18 @@ def remedy(check: Check) -> str:
             said = _EXPLAIN if check.probe in (Probe.EDGE, Probe.CONTROL) else _RESTORE
         case _:
             said = _OUTPUT
+    return said.format(client=check.client, server=check.server, address=Address.server(check.server))
+
+
+def remedy_there(check: Check) -> str:
+    """The same of a server that runs by itself, which nobody here has started."""
+    match check.observed:
+        case Observed.UNREACHABLE:
+            said = _REACH
+        case Observed.ALLOWED:
+            said = _RESTORE_THERE
+        case Observed.REFUSED:
+            said = _EXPLAIN if check.probe in (Probe.EDGE, Probe.CONTROL) else _RESTORE_THERE
+        case _:
+            said = _OUTPUT_THERE
     return said.format(client=check.client, server=check.server, address=Address.server(check.server))

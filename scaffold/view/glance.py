@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from scaffold.verify.cases import is_in_its_place
 from scaffold.verify.model import Check, Expected, Probe, Report, Result
-from scaffold.view.advice import meaning, remedy
+from scaffold.view.advice import meaning, remedy, remedy_there
 from scaffold.view.matrix import matrix_lines
 from scaffold.view.terminal import Line, fitted, one_line, plain, wrapped
 from scaffold.view.verify import MARKS, by_server, drift_lines, ending_lines, seen_where, skipped_by_reason
@@ -64,6 +64,7 @@ def glance_lines(report: Report, kinds: Mapping[str, str] | None = None, columns
     """
     width = max(min(columns or WIDTH, WIDTH), NARROWEST)
     groups = by_server(report.checks)
+    what_helps = remedy_there if report.of_running else remedy
     headings = {server: f"{server}  {(kinds or {}).get(server, '')}".rstrip() for server in groups}
     shortly = {server for server, checks in groups.items() if len(groups) > IN_FULL and _is_fine(checks)}
     widest = max((len(headings[server]) for server in shortly), default=0)
@@ -72,7 +73,7 @@ def glance_lines(report: Report, kinds: Mapping[str, str] | None = None, columns
     if shortly:
         yield plain("")
     for server in (name for name in groups if name not in shortly):
-        yield from _block(headings[server], groups[server], width, columns)
+        yield from _block(headings[server], groups[server], width, columns, what_helps)
         yield plain("")
     yield from matrix_lines(report.checks, columns or WIDTH)
     yield from drift_lines(report)
@@ -92,7 +93,9 @@ def _one_line(heading: str, checks: Sequence[Check]) -> Line:
     return [(f"{mark} ", style), (heading, "bold"), (said, "dim")]
 
 
-def _block(heading: str, checks: Sequence[Check], width: int, columns: int | None) -> Iterator[Line]:
+def _block(
+    heading: str, checks: Sequence[Check], width: int, columns: int | None, what_helps: Callable[[Check], str]
+) -> Iterator[Line]:
     results = Counter(check.result for check in checks)
     worst = next(result for result in (Result.FAILED, Result.PASSED, Result.SKIPPED) if results[result])
     mark, style = MARKS[worst]
@@ -103,7 +106,7 @@ def _block(heading: str, checks: Sequence[Check], width: int, columns: int | Non
     for label, text in _said_of(passed):
         yield from _labelled(label if label != before else "", text, width)
         before = label
-    yield from _failures([check for check in checks if check.result is Result.FAILED], columns)
+    yield from _failures([check for check in checks if check.result is Result.FAILED], columns, what_helps)
     for reason, probes in skipped_by_reason(checks).items():
         mark, style = MARKS[Result.SKIPPED]
         yield from _marked(f"  {mark} ", f"{len(probes):,} skipped: {one_line(reason)}", style, columns)
@@ -159,11 +162,11 @@ def _labelled(label: str, text: str, width: int) -> Iterator[Line]:
     yield from (plain(" " * (2 + _LABEL) + other) for other in others)
 
 
-def _failures(failed: Sequence[Check], columns: int | None) -> Iterator[Line]:
+def _failures(failed: Sequence[Check], columns: int | None, what_helps: Callable[[Check], str]) -> Iterator[Line]:
     """Each failure in full, and beneath those for which it is the same what to do."""
     by_remedy: dict[str, list[Check]] = {}
     for check in failed:
-        by_remedy.setdefault(remedy(check), []).append(check)
+        by_remedy.setdefault(what_helps(check), []).append(check)
     for what_to_do, checks in by_remedy.items():
         yield from _seen(checks, columns)
         yield from _marked("  → ", what_to_do, "bold", columns)
