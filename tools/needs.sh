@@ -56,7 +56,21 @@ demo_needs() {
     need openssl openssl
 }
 
+# A file of its own in Debian's nginx; others have it within.
+nginx_has_stream() {
+    said=$(nginx -V 2>&1) || return
+    case $said in
+        *--with-stream=dynamic*)
+            modules=${said##*--modules-path=}
+            test -f "${modules%% *}/ngx_stream_module.so"
+            ;;
+        *--with-stream*) ;;
+        *) return 1 ;;
+    esac
+}
+
 test_needs() {
+    nginx_has_stream || packages="$packages libnginx-mod-stream"
     need dash dash
     need faketime faketime
     need git git

@@ -106,7 +106,15 @@ def of_client(kind: Kind, template: str, server: str, ports: Iterator[str], *, s
     if "pfx" in can.supports:
         clients[SUBJECT]["pfx"] = {"password": {"generate": True}}
     clients["idle"] = _party(kind, template)
+    _open_doors(kind, clients, ports)
     return _topology(publish, _vaults(server, ports, clients, staples=staples), clients)
+
+
+def _open_doors(kind: Kind, clients: Mapping[str, Entity], ports: Iterator[str]) -> None:
+    """One to each server that is called, where the template has them."""
+    if "doors" in kind.capabilities.supports:
+        for client in clients.values():
+            client["doors"] = {name: next(ports) for name in cast("list[str]", client.get("calls", []))}
 
 
 def of_all_declared(kind: Kind, template: str, other: str, ports: Iterator[str], *, staples: bool) -> Topology:
@@ -121,6 +129,7 @@ def of_all_declared(kind: Kind, template: str, other: str, ports: Iterator[str],
             name: {**_party(kind, template), "calls": ["vault-2" if _asks(fields) else "vault"], **fields}
             for name, fields in asked.items()
         }
+        _open_doors(kind, clients, ports)
         return _topology(publish, _vaults(other, ports, clients, staples=staples), clients)
     servers = {name: {**_server(kind, template, next(ports)), **fields} for name, fields in asked.items()}
     if "upstream" in kind.capabilities.supports:

@@ -47,6 +47,7 @@ FEATURES = (
     "roles",
     "files",
     "one_leaf",
+    "doors",
 )
 """What a kind may support beyond the handshake itself.
 
@@ -65,6 +66,8 @@ forbids it): no other server may have the name of one that it calls.
 `roles`: it says of each caller which roles it has there, and so does a gateway towards its upstream.
 `files`: what reads its `tls/` may be any program: `files` of the language says how that is laid out.
 `one_leaf`: it may call with the certificate with which it serves.
+`doors`: a client that listens for programs which speak no TLS, at a door for each server that it calls; it says when it
+is `ready`.
 """
 
 ROLES = ("server", "client")
@@ -126,15 +129,16 @@ class Owners:
 class Capabilities:
     """What a kind needs, and what it can enforce. What is not declared is refused by the plan.
 
-    `requires` are commands that must be on PATH, or patterns of whole paths: one of each group. `environment` are the
-    variables that they need beside PATH, HOME and those of the locale, by name, or many by a prefix and `*`. `ready` is
-    the line of a server's output that says it accepts connections. `tls_version` is a command that prints the version
-    of `tls_library`. `keys`, `peer_keys` and `groups` name the least version of that library for each of the kind's own
-    leaf keys, for each key anywhere in a peer's chain, and for each group beyond the usual; what is absent it cannot
-    do. `tls12_refuses` are the leaf keys, of either end, that fail where TLS 1.2 is spoken. `checks_names` are the
-    types of name by which it can know a server that it calls: the first of that server's names must be of one.
-    `sees_issuer_by` (`key`, `name` or `none`) is how a server tells who signed a caller's certificate, and
-    `sees_callers_by` are the forms of identity by which it can know a caller with a certificate from elsewhere;
+    `requires` are commands that must be on PATH, or patterns of whole paths: one of each group. `tries` are commands
+    that end with 0 where something is there that has no command of its own, by what that is called. `environment` are
+    the variables that they need beside PATH, HOME and those of the locale, by name, or many by a prefix and `*`.
+    `ready` is the line of a server's output that says it accepts connections. `tls_version` is a command that prints
+    the version of `tls_library`. `keys`, `peer_keys` and `groups` name the least version of that library for each of
+    the kind's own leaf keys, for each key anywhere in a peer's chain, and for each group beyond the usual; what is
+    absent it cannot do. `tls12_refuses` are the leaf keys, of either end, that fail where TLS 1.2 is spoken.
+    `checks_names` are the types of name by which it can know a server that it calls: the first of that server's names
+    must be of one. `sees_issuer_by` (`key`, `name` or `none`) is how a server tells who signed a caller's certificate,
+    and `sees_callers_by` are the forms of identity by which it can know a caller with a certificate from elsewhere;
     `refuses_in` (`tls`, or its protocol's name) is where it refuses a valid caller who is not drawn.
 
     `checks_callees`: the ways of `check_revocation` by which a server looks up the servers that it calls, too; by the
@@ -157,6 +161,7 @@ class Capabilities:
     summary: str
     role: str
     requires: tuple[tuple[str, ...], ...]
+    tries: Mapping[str, tuple[str, ...]]
     environment: tuple[str, ...]
     ready: str | None
     tls_library: str
@@ -232,12 +237,15 @@ def parse(block: object, where: str) -> Capabilities:
     unsaid = "none" if decides_by == "chain" else None
     sees_issuer_by = reader.choice("sees_issuer_by", ("key", "name", "none"), unsaid if server else "key")
     check_revocation = reader.members("check_revocation", RevocationCheck, (RevocationCheck.NONE,))
+    supports = frozenset(reader.feature(name) for name in reader.texts("supports"))
+    listens = server or "doors" in supports
     capabilities = Capabilities(
         summary=reader.text("summary", None),
         role=role,
         requires=reader.commands("requires"),
+        tries=reader.tries("tries"),
         environment=reader.variables("environment"),
-        ready=reader.pattern("ready") if server and runs else None,
+        ready=reader.pattern("ready") if listens and runs else None,
         tls_library=reader.text("tls_library", None),
         tls_version=reader.texts("tls_version"),
         keys=reader.versions("keys", KeyType),
@@ -251,7 +259,7 @@ def parse(block: object, where: str) -> Capabilities:
         checks_names=reader.members("checks_names", SanType, (SanType.DNS, SanType.IP)),
         sees_issuer_by=sees_issuer_by,
         refuses_in=reader.choice("refuses_in", ("tls", protocol), None if server and runs else "tls"),
-        supports=frozenset(reader.feature(name) for name in reader.texts("supports")),
+        supports=supports,
         suggested=reader.truth("suggested"),
         decides_by=decides_by,
         runs=runs,
@@ -381,6 +389,15 @@ class _Reader:
         if not isinstance(groups, list) or not all(_is_texts(group) and group for group in groups):
             raise self._wrong(field, "must be a list of commands, or of lists of commands")
         return tuple(tuple(group) for group in groups)
+
+    def tries(self, field: str) -> Mapping[str, tuple[str, ...]]:
+        """`{"the module": ["sh", "-c", "…"]}`."""
+        value = self._take(field)
+        if value is None:
+            return MappingProxyType({})
+        if not isinstance(value, dict) or not all(_is_texts(command) and command for command in value.values()):
+            raise self._wrong(field, 'must map names to commands, such as {"the module": ["sh", "-c", "test …"]}')
+        return MappingProxyType({name: tuple(command) for name, command in value.items()})
 
     def variables(self, field: str) -> tuple[str, ...]:
         """Names of variables, and prefixes of two characters or more with `*`: `["JAVA_HOME", "JVM_*"]`."""

@@ -26,6 +26,7 @@ from scaffold.topology.model import (
     EnvSecret,
     Fault,
     Forward,
+    HostPort,
     IdentityForm,
     KeyType,
     Party,
@@ -128,8 +129,10 @@ def _check_party(t: Topology, party: Party, kind: Kind, passwords: tuple[str, ..
         _check_backend(t, party, kind)
         if party.post_quantum:
             yield from _post_quantum(t, party, kind)
-    elif party.pfx and "pfx" not in kind.capabilities.supports:
-        raise _lacks(t, party, "pfx", kind, "reads no PFX bundle")
+    else:
+        if party.pfx and "pfx" not in kind.capabilities.supports:
+            raise _lacks(t, party, "pfx", kind, "reads no PFX bundle")
+        yield from _check_doors(t, party, kind)
     if party.files is not None:
         _check_files(t, party, kind)
     if party.csr is not None and "csr" not in kind.capabilities.supports:
@@ -213,6 +216,29 @@ def _check_backend(t: Topology, server: Server, kind: Kind) -> None:
                 place=place,
                 hint=f"{_one_of(kind.capabilities.forward)}; or take another template, {others}",
             )
+
+
+def _check_doors(t: Topology, client: Client, kind: Kind) -> Iterator[Note]:
+    """Each server that it calls has one, and nobody else."""
+    if "doors" not in kind.capabilities.supports:
+        if client.doors:
+            raise _lacks(t, client, "doors", kind, "has no doors")
+        return
+    for called in client.calls:
+        if called not in client.doors:
+            doors = ", ".join(
+                [*(f"{name}: {door}" for name, door in client.doors.items()), f"{called}: 127.0.0.1:7001"]
+            )
+            raise TopologyError(
+                f'{client.address}: template "{kind.name}" reaches {called} by a door alone, and there is none',
+                place=t.places.get((*_path(client), "doors")) or t.calls_place(client, called),
+                hint=f"doors: {{{doors}}}, or unix:/path",
+            )
+    ports = [str(door) for door in client.doors.values() if isinstance(door, HostPort)]
+    if ports:
+        reached = " or ".join(ports)
+        said = f"lets whoever reaches {reached} on its machine call as it: a door unix:/path is for one account alone"
+        yield Note(client.address, said)
 
 
 def _forwards(forward: Forward, can: Capabilities) -> bool:

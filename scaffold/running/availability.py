@@ -25,6 +25,7 @@ class Availability:
     def __init__(self, t: Topology, kinds: Mapping[Address, Kind]) -> None:
         self._t = t
         self._kinds = kinds
+        self._tried: dict[tuple[tuple[str, ...], tuple[str, ...]], bool] = {}
         self._versions: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, ...] | None] = {}
 
     @cached_property
@@ -46,10 +47,23 @@ class Availability:
         if (commands := lacking(kind)) is not None:
             named = dict.fromkeys(command.rpartition("/")[2] for command in commands)
             return f"{party.address} needs {' or '.join(named)}, which is not installed"
+        if (what := self.untried(kind)) is not None:
+            return f"{party.address} needs {what}, which is not there"
         library = kind.capabilities.tls_library
         for what, needed in self._needs(party, kind):
             if needed > OLDEST_LIBRARY and (version := self._version(kind)) is not None and version < needed:
                 return f"{party.address} needs {library} {_dotted(needed)} for {what}, and it has {_dotted(version)}"
+        return None
+
+    def untried(self, kind: Kind) -> str | None:
+        """The first of what the template tries that is not there."""
+        can = kind.capabilities
+        for what, command in can.tries.items():
+            asked = (command, can.environment)
+            if asked not in self._tried:
+                self._tried[asked] = ends_well(*asked)
+            if not self._tried[asked]:
+                return what
         return None
 
     def _needs(self, party: Party, kind: Kind) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -106,6 +120,17 @@ def version_said_by(command: tuple[str, ...], inherits: tuple[str, ...] = ()) ->
         return None
     found = re.search(r"\d+(\.\d+)+", said)
     return tuple(map(int, found[0].split("."))) if found else None
+
+
+def ends_well(command: tuple[str, ...], inherits: tuple[str, ...] = ()) -> bool:
+    """Whether the command can be run and ends with 0."""
+    try:
+        done = subprocess.run(
+            command, env=handed_on(inherits), capture_output=True, timeout=_ANSWERS_WITHIN, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def _dotted(version: tuple[int, ...]) -> str:

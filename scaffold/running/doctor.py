@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
-from scaffold.running.availability import Availability, lacking, version_said_by
+from scaffold.running.availability import Availability, ends_well, lacking, version_said_by
 from scaffold.running.ports import check_free
 from scaffold.running.services import installed, where
 from scaffold.store.layout import Layout
@@ -58,7 +58,8 @@ def _of_kinds(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Need]:
         yield from _commands(kind, of)
         if lacking(kind) is None:
             yield _library(kind, of)
-            yield from _too_old(available, kind, of)
+            if available.untried(kind) is None:
+                yield from _too_old(available, kind, of)
 
 
 def _commands(kind: Kind, of: tuple[Address, ...]) -> Iterator[Need]:
@@ -69,6 +70,11 @@ def _commands(kind: Kind, of: tuple[Address, ...]) -> Iterator[Need]:
             yield Need(named, State.PRESENT, found, kind.name, of)
         else:
             yield Need(named, State.MISSING, "not installed", kind.name, of, how_to_install(kind))
+    for what, command in kind.capabilities.tries.items() if lacking(kind) is None else ():
+        if ends_well(command, kind.capabilities.environment):
+            yield Need(what, State.PRESENT, "there", kind.name, of)
+        else:
+            yield Need(what, State.MISSING, "not there", kind.name, of, how_to_install(kind))
 
 
 def how_to_install(kind: Kind) -> str | None:

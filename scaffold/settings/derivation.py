@@ -33,6 +33,7 @@ from scaffold.settings.values import (
     Call,
     Chain,
     ClientSettings,
+    Door,
     Files,
     Revocation,
     ServerSettings,
@@ -41,6 +42,7 @@ from scaffold.settings.values import (
 from scaffold.topology import graph
 from scaffold.topology.generations import label
 from scaffold.topology.model import (
+    NO_DOORS,
     Client,
     Forward,
     HostPort,
@@ -136,10 +138,13 @@ _CLIENT_TRUST: Final = "tls/client-ca.pem"
 def _calls(t: Topology, party: Party, trust: str) -> tuple[Call, ...]:
     """The servers that `party` calls; `trust` is the file of all roots that vouch for any of them."""
     apart = trusts_each_apart(t, party)
-    return tuple(_call(t.servers[name], trust_in(trust, name) if apart else trust) for name in party.calls)
+    doors = party.doors if isinstance(party, Client) else NO_DOORS
+    return tuple(
+        _call(t.servers[name], trust_in(trust, name) if apart else trust, doors.get(name)) for name in party.calls
+    )
 
 
-def _call(callee: Server, trust: str) -> Call:
+def _call(callee: Server, trust: str, door: HostPort | UnixSocket | None) -> Call:
     expected = server_name(callee)
     return Call(
         name=callee.name,
@@ -151,7 +156,20 @@ def _call(callee: Server, trust: str) -> Call:
         issued_here=callee.issued_here,
         must_staple=callee.must_staple,
         trust=trust,
+        door=_door(door),
     )
+
+
+def _door(door: HostPort | UnixSocket | None) -> Door | None:
+    match door:
+        case None:
+            return None
+        case UnixSocket(path):
+            return Door(str(door), None, path)
+        case HostPort():
+            return Door(str(door), _address(door), None)
+        case _:
+            assert_never(door)
 
 
 def _allowed(caller: Party, server: Server, facts: CaFactsByName) -> Iterator[Allowed]:

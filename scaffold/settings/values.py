@@ -80,6 +80,27 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """A TCP address; `literal` is what stands in a URL or a configuration, IPv6 in brackets: `127.0.0.1:8443`."""
+
+    host: str
+    port: int
+    literal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where programs that speak no TLS find a server, in plain: at `address`, or at the Unix socket `socket`.
+
+    `literal` is how the topology has it: `127.0.0.1:7001`, `unix:/path`.
+    """
+
+    literal: str
+    address: Address | None
+    socket: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One server that may be called. `server_name` is the first of its names: what SNI, Host and the check use.
 
@@ -98,6 +119,8 @@ class Call:
     trust: str = "tls/ca.pem"
     issued_here: bool = True
     """Whether a CA of the topology issues its certificate: of others nobody here knows what is revoked."""
+    door: Door | None = None
+    """Of a client with doors: that which leads to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +175,6 @@ class Revocation:
     """Of a server that asks by OCSP: the responders of the CAs that issue to those whom it calls, and to nobody who
     calls it."""
     by_application: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A TCP address; `literal` is what stands in a URL or a configuration, IPv6 in brackets: `127.0.0.1:8443`."""
-
-    host: str
-    port: int
-    literal: str
 
 
 @dataclass(frozen=True, slots=True)

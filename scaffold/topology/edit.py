@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import functools
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -176,6 +177,8 @@ def _meant_without(before: Values, old: Address) -> Values:
     for values in (*meant.get("servers", {}).values(), *meant.get("clients", {}).values(), meant.get("defaults", {})):
         if old.name in values.get("calls", ()):
             values["calls"] = {name: roles for name, roles in values["calls"].items() if name != old.name}
+        if old.name in values.get("doors", ()):
+            values["doors"] = {name: door for name, door in values["doors"].items() if name != old.name}
     return meant
 
 
@@ -440,14 +443,14 @@ def _without_entry(written: Written, key: Value, members: Value, name: str) -> S
 
 
 def _without_edges(written: Written, name: str) -> list[Splice]:
-    """Every list of calls that is written out loses `name`; aliases of it follow."""
+    """Every list of calls, and of doors, that is written out loses `name`; aliases of it follow."""
     places = [written.root.value("defaults")]
     for section in ("servers", "clients"):
         members = written.root.value(section)
         places += [value for _, value in members.pairs] if members is not None else []
     splices = []
-    for place in places:
-        found = place.entry("calls") if place is not None else None
+    for place, field in itertools.product(places, ("calls", "doors")):
+        found = place.entry(field) if place is not None else None
         if found is None:
             continue
         key, calls = found

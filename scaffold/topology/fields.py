@@ -451,24 +451,25 @@ class WordOr:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A mapping from one text to another, no two of them to the same. `example` is how one is written."""
+    """A mapping from texts to values, no two of them to the same. `example` is how one is written."""
 
     what: str
     key: Text
     value: Text
     example: str
 
-    def read(self, node: Node, document: Document) -> Mapping[str, str]:
+    def read(self, node: Node, document: Document) -> Mapping[str, Any]:
         _collection(node, document, "mapping", self.what, self.example)
-        values: dict[str, str] = {}
+        values: dict[str, Any] = {}
         taken: set[str] = set()
         mistakes = Mistakes()
         for key, child in document.entries(node, mistakes).values():
             with mistakes.gathering():
                 found = self.value.read(child, document)
-                if found.casefold() in taken:
-                    raise document.error(child, f"{shown(found)} is taken already", "give each another")
-                taken.add(found.casefold())
+                folded = str(found).casefold()
+                if folded in taken:
+                    raise document.error(child, f"{shown(str(found))} is taken already", "give each another")
+                taken.add(folded)
                 values[self.key.read(key, document)] = found
         mistakes.check()
         return MappingProxyType(values)

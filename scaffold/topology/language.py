@@ -96,6 +96,7 @@ def _general_names(values: dict[str, Any]) -> MappingProxyType[SanType, tuple[st
 
 LABEL = Text("a name", names.label, names.LABEL_PATTERN)
 ADDRESS = Text("an address (host:port)", names.host_port)
+DOOR = Text("a door", names.door, names.DOOR_PATTERN)
 DURATION = Text("a duration", durations.parse_duration, durations.PATTERN)
 RENEW = Text("a share of the lifetime or a duration", _renew_before, f"{SHARE_PATTERN}|{durations.PATTERN}")
 KEY = Choice("a type of key", KeyType)
@@ -392,6 +393,13 @@ SERVER_FIELDS = (
 
 CLIENT_FIELDS = (
     *_LEAF_FIELDS,
+    Field(
+        "doors",
+        Mapped("doors", LABEL, DOOR, "{api: 127.0.0.1:7001}"),
+        "Where programs of its machine that speak no TLS find each server that it calls, in plain.",
+        MappingProxyType({}),
+        inherited=False,
+    ),
     Field("external", EXTERNAL, "Allowed in, issued elsewhere: no project, no certificate.", inherited=False),
 )
 

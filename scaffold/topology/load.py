@@ -304,6 +304,7 @@ class _Entities:
             renew_before=self._renew_before(path, own, values, values["lifetime"]),
             identity=identity,
             names=sans,
+            doors=values["doors"],
             **_edges(values),
             **_as_read(values, PLAIN_CLIENT_FIELDS),
         )
@@ -354,6 +355,7 @@ class _Entities:
             renew_before=language.RENEW_DEFAULT,
             identity=existing.identity or names.default_identity(self.trust_domain, "client", name),
             existing=existing,
+            doors=values["doors"],
             **_edges(values),
             **_as_read(values, PROJECT_FIELDS),
         )

@@ -175,6 +175,14 @@ class UnixSocket:
 Backend = HostPort | UnixSocket
 """Where an app of one's own listens in plain HTTP."""
 
+Door = HostPort | UnixSocket
+"""Where a server is found in plain, by programs of the same machine that speak no TLS."""
+
+Doors = Mapping[str, Door]
+"""By the name of the server that is behind it."""
+
+NO_DOORS: Doors = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class EnvSecret:
@@ -452,7 +460,8 @@ class Client:
     """A service that only calls.
 
     Where `external` or `existing` is set, `issuer` and `identity` are those of a certificate from elsewhere, of which
-    nothing else is known here. `roles` are as in Server.
+    nothing else is known here. `roles` are as in Server. `doors` say where programs that speak no TLS find the servers
+    that it calls.
     """
 
     name: str
@@ -475,6 +484,7 @@ class Client:
     existing: ExistingLeaf | None = None
     csr: Path | None = None
     files: Files | None = None
+    doors: Doors = field(default_factory=lambda: NO_DOORS)
     vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     address: Address = field(init=False, repr=False, compare=False)
 

@@ -18,6 +18,7 @@ CHOWN_PATTERN = r"^([a-z_][a-z0-9_.-]{0,31}|[0-9]{1,10})?(:([a-z_][a-z0-9_.-]{0,
 MODE_PATTERN = r"^0?[46][046]0$"
 FILE_NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
 PUBLISH_PATTERN = r"^http://[^/?#@\s]+/?$"
+DOOR_PATTERN = r"^(127\.[0-9.]+|localhost|\[::1\]):[1-9][0-9]{0,4}$|^unix:/[A-Za-z0-9/._+@~=-]+$"
 BACKEND_PATTERN = r"^(http://[^/?#@\s]+:[0-9]+/?|unix:/[A-Za-z0-9/._+@~=-]+)$"
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -277,6 +278,33 @@ def _backend_hint(text: str) -> str:
     bare = re.split(r"[/?#]", re.sub(r"^[a-z]+:(//)?", "", text, flags=re.IGNORECASE), maxsplit=1)[0]
     likely = bare if re.fullmatch(r"[\w.-]+:[0-9]+", bare) else "127.0.0.1:5000"
     return f"write http://{likely}, without a path or a query, or unix:/path"
+
+
+def door(text: str) -> Backend:
+    """Where a program on the same machine finds a server in plain: a port on loopback, or `unix:/path`.
+
+    `localhost` is read as 127.0.0.1.
+    """
+    if text.startswith("unix:"):
+        return _unix_socket(text)
+    if text.startswith("/"):
+        raise Invalid(f"{shown(text)} is not an address", f"a Unix socket is written unix:{text[:60]}")
+    address = host_port(text)
+    if address.host == "localhost":
+        return HostPort("127.0.0.1", address.port)
+    if not _is_loopback(address.host):
+        hint = (
+            f"127.0.0.1:{address.port} is for programs of this machine alone, and unix:/path for those of one account"
+        )
+        raise Invalid(f"a door on {address.host} would let others than this machine call as this client", hint)
+    return address
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 LONGEST_SOCKET_PATH = 107

@@ -29,7 +29,7 @@ from scaffold.topology.written import Value, Written
 
 _NAMED_IN: Final[Mapping[Role, tuple[str, ...]]] = {
     Role.CA: ("issuer", "trusts", "accepts"),
-    Role.SERVER: ("calls", "upstream"),
+    Role.SERVER: ("calls", "upstream", "doors"),
     Role.CLIENT: (),
 }
 """The fields of other entities, and of `defaults`, that name one."""

@@ -79,6 +79,7 @@ class Check:
                 self._keep(party, _issuer_of_party_is_known(t, party))
             if "servers" in sections:
                 self._keep(party, _calls_are_known(t, party))
+                self._keep(party, _doors_lead_to_callees(t, party))
         for server in t.servers.values():
             if "cas" in sections:
                 self._keep(server, _trusted_cas_are_known(t, server))
@@ -541,6 +542,15 @@ def _callers_can_dial(t: Topology, server: Server) -> Iterator[TopologyError]:
 _ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
 
 
+def _doors_lead_to_callees(t: Topology, party: Party) -> Iterator[TopologyError]:
+    for name in party.doors if isinstance(party, Client) else ():
+        if name not in party.calls:
+            message = f"{party.name} has a door to {shown(name)}, which it does not call"
+            called = ", ".join(party.calls) or "nobody"
+            hint = f"it calls {called}: list {name} under its `calls` too, or take the door away"
+            yield TopologyError(message, place=_where(t, party, "doors", name), hint=hint)
+
+
 def _no_two_on_one_port(t: Topology) -> Iterator[TopologyError]:
     """Who listens on all of a machine's addresses is on the machine that callers dial; two of them may be on two."""
     taken: dict[tuple[str, int], str] = {}
@@ -558,6 +568,22 @@ def _no_two_on_one_port(t: Topology) -> Iterator[TopologyError]:
             if (other := taken.setdefault((machine, socket.port), what)) is not what:
                 message = f"{what} takes {socket}, which is {other}"
                 yield TopologyError(message, place=_where(t, server, field), hint="give each its own port")
+    yield from _no_two_at_one_door(t, taken)
+
+
+def _no_two_at_one_door(t: Topology, taken: dict[tuple[str, int], str]) -> Iterator[TopologyError]:
+    """`taken` are the ports of servers. A door is on loopback, or a Unix socket."""
+    sockets: dict[str, str] = {}
+    for client in t.clients.values():
+        for name, door in client.doors.items():
+            what = f"{client.name}'s door to {name}"
+            if isinstance(door, HostPort):
+                other = taken.setdefault((_machine(door.host), door.port), what)
+            else:
+                other = sockets.setdefault(door.path, what)
+            if other is not what:
+                message = f"{what} takes {door}, which is {other}"
+                yield TopologyError(message, place=_where(t, client, "doors", name), hint="give each its own")
 
 
 def _has_port(url: str) -> bool:

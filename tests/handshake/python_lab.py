@@ -35,7 +35,7 @@ from tests.handshake.nginx_lab import (
 from tests.handshake.rewriting import rewrite
 
 SERVER = catalogue.find("python", "server", Path.cwd())
-CLIENTS = {name: catalogue.find(name, "client", Path.cwd()) for name in ("python", "curl", "psql")}
+CLIENTS = {name: catalogue.find(name, "client", Path.cwd()) for name in ("python", "curl", "psql", "connector")}
 
 
 def server_folder(

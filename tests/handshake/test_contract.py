@@ -18,6 +18,7 @@ from scaffold.contract.model import ContractReport
 from scaffold.contract.run import check, checks_of
 from scaffold.kinds import catalogue
 from scaffold.kinds.catalogue import Kind
+from scaffold.running.availability import ends_well
 from scaffold.verify.model import Result
 from tests.cli.harness import in_process as scaffold
 from tests.handshake.rewriting import rewrite
@@ -45,6 +46,8 @@ def test_a_built_in_template_keeps_the_whole_contract(name: str, role: str, monk
     kind = catalogue.builtin(name, role)
     for group in kind.capabilities.requires:
         require(any(map(which, group)), " or ".join(group))
+    for what, command in kind.capabilities.tries.items():
+        require(ends_well(command), what)
     report = check(kind, name, datetime.now(UTC))
     assert not report.failed, lines(report)
     skipped = {one.name for one in report.checks if one.result is Result.SKIPPED}

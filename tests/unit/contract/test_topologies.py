@@ -105,7 +105,7 @@ def test_whom_a_template_knows_is_asked_for(name: str, role: str) -> None:
 
 ASKED_FOR = {
     "health", "upstream", "backend", "calls", "pfx", "staple", "staple-file", "must_staple", "roles", "files",
-    "one_leaf",
+    "one_leaf", "doors",
 }  # fmt: skip
 HOW = {
     "reload", "demands_eku", "crls_over_http", "ocsp_needs_no_cdp", "demands_staple", "strict_x509",

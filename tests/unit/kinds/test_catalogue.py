@@ -395,6 +395,7 @@ def test_in_every_built_in_kind_what_decides_who_gets_in_is_scaffolds():
         ("python", "client"): ("tls.py", "policy.py", "revocation.py", "start.py", "run.sh"),
         ("curl", "client"): ("run.sh",),
         ("psql", "client"): ("psql.sh", "run.sh"),
+        ("connector", "client"): ("nginx.conf", "run.sh"),
         ("dotnet", "client"): ("ServerCertificateValidation.cs", "TlsMaterial.cs", "Caller.cs", "run.sh"),
     }
     for (name, role), paths in decides.items():
