@@ -144,7 +144,8 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         addresses=True,
         note="Where nothing was applied yet, it applies the topology first, as `scaffold apply` does; later changes "
         "take an `apply`. Where the topology has `publish`, it serves CRLs, OCSP and CA certificates as well, whatever "
-        "--only says: `scaffold publish` is not needed beside it, and cannot have the same port.",
+        "--only says: `scaffold publish` is not needed beside it, and cannot have the same port. Clients with `doors` "
+        "are run as well, and --ports auto moves those on ports.",
     ),
     "call": Manual(
         "scaffold call client.cli server.api /orders",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,15 +17,16 @@ from scaffold.cli.project import Project
 from scaffold.cli.running import Ports
 from scaffold.errors import Overtaken, VerifyError
 from scaffold.topology import graph
-from scaffold.topology.address import Role
+from scaffold.topology.address import Address, Role
 from scaffold.topology.messages import nearest
-from scaffold.topology.model import Server
+from scaffold.topology.model import Client, Server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from scaffold.kinds.capabilities import Capabilities
     from scaffold.plan.make import Planned
+    from scaffold.running.doors import Opened
     from scaffold.running.placement import Placements
     from scaffold.running.services import Service, Services
 
@@ -44,31 +45,39 @@ def run(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            "--only", metavar="ADDRESS", autocompletion=completing.servers, help="This server alone; repeatable."
+            "--only",
+            metavar="ADDRESS",
+            autocompletion=completing.servers,
+            help="This server, or client with doors, alone; repeatable.",
         ),
     ] = None,
     ports: Annotated[Ports, typer.Option("--ports", help="auto: move every server to a free port.")] = Ports.FIXED,
 ) -> None:
     """Start each rendered server by its own run.sh, show what they print, and stop all when one ends or on Ctrl-C.
 
+    The doors of clients that have some are opened as well.
+
     Where nothing was applied yet, `up` applies the topology first. Servers take new certificates as they are renewed:
     `scaffold renew --watch` beside it keeps all of them fresh.
     """
     from scaffold.cli.project import open_project
     from scaffold.cli.running import project_folder
+    from scaffold.running.doors import open_at
     from scaffold.running.placement import place
     from scaffold.running.services import Services, termination_as_exception
 
     project = open_project(file, out)
-    servers = _chosen(project, only or ())
+    servers, clients = _chosen(project, only or ())
     if _is_first(project):
         _apply(project)
     folders = {server.name: project_folder(project, server) for server in servers}
     placements = place(servers, ports.value)
+    opened = open_at(clients, ports.value)
+    folders |= {one.name: project_folder(project, one.client) for one in opened}
     on_line = _printer([*folders, *([PUBLISHER] if project.topology.publish is not None else [])])
     with termination_as_exception(), _publisher(project, on_line), Services(on_line) as services:
         try:
-            ended = _serve(project, services, placements, folders, on_line)
+            ended = _serve(project, services, placements, opened, folders, on_line)
         except KeyboardInterrupt:
             typer.echo("\nStopping.", err=True)
             return
@@ -92,9 +101,15 @@ def _printer(names: Sequence[str]) -> OnLine:
 
 
 def _serve(
-    project: Project, services: Services, placements: Placements, folders: Mapping[str, Path], on_line: OnLine
+    project: Project,
+    services: Services,
+    placements: Placements,
+    opened: Sequence[Opened],
+    folders: Mapping[str, Path],
+    on_line: OnLine,
 ) -> Service:
-    """Start the servers, say where they are, and return the first that ends."""
+    """Start the servers, open the doors, say where both are, and return the first that ends."""
+    from scaffold.running import doors
     from scaffold.running.placement import launch, moved_callees
     from scaffold.running.whereabouts import told
 
@@ -102,19 +117,26 @@ def _serve(
         launch(placed, folders[name], _can(project, placed.server), moved_callees(placed.server, placements))
         for name, placed in placements.items()
     )
-    services.reload_on_change({name: folder / "tls" for name, folder in folders.items() if _reloads(project, name)})
+    services.start(
+        doors.launch(one, folders[one.name], project.kinds[one.client.address], placements) for one in opened
+    )
+    reloading = [*(name for name in placements if _reloads(project, name)), *(one.name for one in opened)]
+    services.reload_on_change({name: folders[name] / "tls" for name in reloading})
     with told(project.layout, placements):
-        _say_where(project, placements, on_line)
+        _say_where(project, placements, opened, on_line)
         return services.wait_for_an_end()
 
 
-def _say_where(project: Project, placements: Placements, on_line: OnLine) -> None:
+def _say_where(project: Project, placements: Placements, opened: Sequence[Opened], on_line: OnLine) -> None:
     from scaffold.cli.running import url
 
     for name, placed in placements.items():
         if (backend := placed.server.backend) is not None:
             on_line(name, f"passes requests on to {backend}: start your app there")
         on_line(name, f"ready: {url(project, placed.server, placed.listen)}")
+    for one in opened:
+        for name, door in one.doors.items():
+            on_line(one.name, f"ready: {door} leads to {name}, as {one.client.name}")
     if any(placed.listen != placed.server.listen for placed in placements.values()):
         print(MOVED, file=sys.stderr)
     print("Press Ctrl-C to stop.", file=sys.stderr)
@@ -143,8 +165,11 @@ def _apply(project: Project) -> None:
     carry_out(project, make, yes=False, json=False)
 
 
-def _chosen(project: Project, only: Sequence[str]) -> tuple[Server, ...]:
-    """The servers that are asked for, in the topology's order; all, where none is. Raises VerifyError, AddressError."""
+def _chosen(project: Project, only: Sequence[str]) -> tuple[tuple[Server, ...], tuple[Client, ...]]:
+    """The servers, and clients with doors, that are asked for, in the topology's order; all, where none is.
+
+    Raises VerifyError, AddressError.
+    """
     from scaffold.running.availability import nothing_to_start
 
     every = {server.address: server for server in project.topology.servers.values()}
@@ -158,13 +183,32 @@ def _chosen(project: Project, only: Sequence[str]) -> tuple[Server, ...]:
             raise VerifyError(reason, hint="its README.md says how such a program is told of its tls/")
         if reason is not None and not asked:
             typer.echo(f"Passed over: {reason}.", err=True)
-    if not servers:
+    clients = _with_doors(project, asked)
+    if not servers and not clients:
         raise VerifyError(f"{project.topology.name} has no servers that up could start", hint=_HOW_TO_START)
-    for address in asked - servers.keys():
+    for address in asked - servers.keys() - clients.keys():
         there = address in graph.addresses(project.topology)
         message = f"{address} is no server, and up runs nothing else" if there else f"there is no {address}"
-        raise VerifyError(message, hint=nearest(str(address), map(str, servers)))
-    return tuple(server for address, server in servers.items() if not asked or address in asked)
+        raise VerifyError(message, hint=nearest(str(address), map(str, (*servers, *clients))))
+    return (
+        tuple(server for address, server in servers.items() if not asked or address in asked),
+        tuple(client for address, client in clients.items() if not asked or address in asked),
+    )
+
+
+def _with_doors(project: Project, asked: Collection[Address]) -> Mapping[Address, Client]:
+    """The clients that have doors. One that cannot run here is passed over, unless it is asked for by its address."""
+    from scaffold.running.availability import Availability
+    from scaffold.running.doors import has_doors
+
+    every = project.topology.clients.values()
+    clients = {one.address: one for one in every if has_doors(one, project.kinds.get(one.address))}
+    available = Availability(project.topology, project.kinds)
+    for address, client in tuple(clients.items()):
+        if not asked and (reason := available.missing_of(client)) is not None:
+            typer.echo(f"Passed over: {reason}.", err=True)
+            del clients[address]
+    return clients
 
 
 _HOW_TO_START = "start your own programs; the README.md of each says how it is told of its tls/"

@@ -63,6 +63,7 @@ class Launch:
     `inherits` are the patterns of what is handed on besides, as the kind declares them.
     `through` is a command that runs the one that follows it, such as nohup.
     `listens` is where somebody must listen once it is ready: settings that a person has edited may lead elsewhere.
+    `who` is what errors call it; the server of that name unless it is given.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Launch:
     inherits: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
     listens: tuple[HostPort, ...] = ()
+    who: str = ""
 
 
 def environment(home: Path, extra: Mapping[str, str], inherits: Iterable[str] = ()) -> dict[str, str]:
@@ -130,6 +132,7 @@ class Service:
         on_end: Callable[[Service], None] | None = None,
     ) -> None:
         self.name = launch.name
+        self._who = launch.who or str(Address.server(launch.name))
         self._on_end = on_end
         self._ready_line = re.compile(launch.ready)
         self._listens = launch.listens
@@ -153,7 +156,7 @@ class Service:
             )
         except OSError as error:
             raise VerifyError(
-                f"{Address.server(self.name)} cannot be started: {script}: {error.strerror}",
+                f"{self._who} cannot be started: {script}: {error.strerror}",
                 hint="run `scaffold plan` to see what is missing, `scaffold apply` to make it",
             ) from error
         self._reader = threading.Thread(
@@ -208,7 +211,7 @@ class Service:
                 raise VerifyError(self.epitaph(), hint="its own output says why")
             if time.monotonic() > deadline:
                 raise VerifyError(
-                    f"{Address.server(self.name)} is ready, but nobody listens on {address}, as the topology says; "
+                    f"{self._who} is ready, but nobody listens on {address}, as the topology says; "
                     f"its last lines:{self._said()}",
                     hint="where it listens belongs into the topology: take an edit of its settings back, "
                     "or change `listen` (or `health`) there and apply",
@@ -229,7 +232,7 @@ class Service:
                 fate = f"was ended by {signal.Signals(-status).name}"
             case _:
                 fate = f"ended with exit status {status}"
-        return f"{Address.server(self.name)} {fate}; its last lines:{self._said()}"
+        return f"{self._who} {fate}; its last lines:{self._said()}"
 
     def _said(self) -> str:
         return "".join(f"\n  {line}" for line in self.last_lines) or "\n  (it printed nothing)"

@@ -62,8 +62,10 @@ def scaffold(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = Non
 
 
 @contextlib.contextmanager
-def up(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[list[str]]:
-    """`scaffold up`, from when its servers are ready on, with the lines that it has printed until then."""
+def up(
+    folder: Path, *options: str, env: Mapping[str, str] | None = None, until: str = "ready: https://"
+) -> Iterator[list[str]]:
+    """`scaffold up`, once it has printed a line with `until`, with all the lines that it has printed by then."""
     command = [sys.executable, "-m", "scaffold", "up", *options]
     process = subprocess.Popen(
         command,
@@ -77,7 +79,7 @@ def up(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Ite
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if "ready: https://" in line:
+        if until in line:
             break
     try:
         yield lines

@@ -9,7 +9,7 @@ from typer.core import TyperOption
 
 from scaffold.topology.address import Role
 from scaffold.topology.edit import TABLES, Braces, Given
-from scaffold.topology.fields import Field, Flag, ListOf, NamesWithLists, Table, Variables, WordOr
+from scaffold.topology.fields import Field, Flag, ListOf, Mapped, NamesWithLists, Table, Variables, WordOr
 from scaffold.topology.written import LINE_BREAK
 
 _GIVEN = "scaffold.fields"
@@ -41,7 +41,7 @@ def _option(field: Field) -> TyperOption:
 
 
 def _is_mapping(field: Field) -> bool:
-    return isinstance(field.type, Table | Variables)
+    return isinstance(field.type, Table | Variables | Mapped)
 
 
 def _given(field: Field, option: str, value: Any) -> Given:
