@@ -139,6 +139,23 @@ notes a backend that other users of the host, or others on the network, can reac
 app of its own there (`BACKEND` in the environment of `run.sh` moves it), and demands of each probe what must have
 reached that: of whoever is refused, nothing.
 
+## Doors
+
+A client of a template with doors (`connector`) listens on its own machine, for programs that speak no TLS, and calls in
+their stead:
+
+```yaml
+clients:
+  legacy:
+    template: connector
+    calls: [shop]
+    doors: {shop: 127.0.0.1:7001}      # or unix:/run/legacy/shop
+```
+
+Each server under `calls` has one, on loopback or at a Unix socket (an absolute path of 107 bytes at most); no two are
+at one place, and none is where a server listens. `localhost` is read as 127.0.0.1, and another address is an error:
+whoever reaches a door calls as this client ([who that is](doors.md#who-may-use-it)).
+
 ## Lifetimes
 
 A certificate whose lifetime is longer than its issuer's is an error. A leaf that would end after its issuer does

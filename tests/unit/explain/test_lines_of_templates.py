@@ -31,7 +31,7 @@ servers:
   middle: {{template: {server}, listen: "127.0.0.1:8443", names: [localhost], check_revocation: {server_checks}{more}}}
   back: {{template: python, listen: "127.0.0.1:8444", names: [localhost]}}
 clients:
-  front: {{template: {client}, calls: [middle], check_revocation: {client_checks}}}
+  front: {{template: {client}, calls: [middle], check_revocation: {client_checks}{doors}}}
 """
 
 CHECKS_OF_SERVERS = {About.TLS_VERSION, About.DEMANDED, About.CHAIN, About.VALIDITY, About.PURPOSE, About.ALLOWED}
@@ -98,7 +98,7 @@ def looks_up(client: Capabilities, server: Capabilities, method: str) -> bool:
 
 def test_all_built_in_templates_that_shake_hands_declare_lines() -> None:
     assert {"haproxy", "kestrel", "nginx", "postgresql", "python"} <= set(declaring("server"))
-    assert {"curl", "dotnet", "psql", "python"} <= set(declaring("client"))
+    assert {"connector", "curl", "dotnet", "psql", "python"} <= set(declaring("client"))
 
 
 @pytest.mark.parametrize(("server", "client", "method"), [*servers(), *clients()])
@@ -118,6 +118,7 @@ def test_each_line_that_is_declared_is_there(server: str, client: str, method: s
             server_checks=method if method in of_server.check_revocation else "none",
             client_checks=method if looks_up(of_client, of_server, method) else "none",
             more=more,
+            doors=', doors: {middle: "127.0.0.1:7001"}' if "doors" in of_client.supports else "",
         ),
     )
     edges = [("front", "middle"), *([("middle", "back")] if calls else [])]
