@@ -190,7 +190,8 @@ class Room:
     def _others(self, role: str) -> list[Kind]:
         """The built-in templates that speak the same; those that run here, where there are any."""
         protocol = self.kind.capabilities.protocol
-        kinds = [catalogue.builtin(name, role) for name in catalogue.builtin_speaking(protocol, role)]
+        speaking = (catalogue.builtin(name, role) for name in catalogue.builtin_speaking(protocol, role))
+        kinds = [kind for kind in speaking if not kind.capabilities.has_doors]
         if not kinds:
             raise Untried(f"no built-in {role} speaks {protocol}")
         return [kind for kind in kinds if lacking(kind) is None] or kinds

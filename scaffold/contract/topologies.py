@@ -112,7 +112,7 @@ def of_client(kind: Kind, template: str, server: str, ports: Iterator[str], *, s
 
 def _open_doors(kind: Kind, clients: Mapping[str, Entity], ports: Iterator[str]) -> None:
     """One to each server that is called, where the template has them."""
-    if "doors" in kind.capabilities.supports:
+    if kind.capabilities.has_doors:
         for client in clients.values():
             client["doors"] = {name: next(ports) for name in cast("list[str]", client.get("calls", []))}
 

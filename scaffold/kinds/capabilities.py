@@ -207,6 +207,11 @@ class Capabilities:
         return self.decides_by == "chain"
 
     @property
+    def has_doors(self) -> bool:
+        """Whether it listens for programs without TLS, and so is told where for each server that it calls."""
+        return "doors" in self.supports
+
+    @property
     def staples(self) -> bool:
         """Whether it sends an OCSP response with its certificate, from wherever it has it."""
         return not self.supports.isdisjoint({"staple", "staple-file"})

@@ -94,8 +94,12 @@ def suggested(role: str, protocol: str = HTTP) -> str:
 
 
 def to_choose_from(role: str, protocol: str = HTTP) -> tuple[Kind, ...]:
-    """The built-in kinds of a role that speak `protocol`: first the one that says of itself that it is suggested."""
-    kinds = (builtin(name, role) for name in builtin_speaking(protocol, role))
+    """The built-in kinds of a role that speak `protocol`: first the one that says of itself that it is suggested.
+
+    Those that must be told of doors are not among them.
+    """
+    speaking = (builtin(name, role) for name in builtin_speaking(protocol, role))
+    kinds = (kind for kind in speaking if not kind.capabilities.has_doors)
     return tuple(sorted(kinds, key=lambda kind: not kind.capabilities.suggested))
 
 

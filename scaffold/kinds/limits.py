@@ -220,7 +220,7 @@ def _check_backend(t: Topology, server: Server, kind: Kind) -> None:
 
 def _check_doors(t: Topology, client: Client, kind: Kind) -> Iterator[Note]:
     """Each server that it calls has one, and nobody else."""
-    if "doors" not in kind.capabilities.supports:
+    if not kind.capabilities.has_doors:
         if client.doors:
             raise _lacks(t, client, "doors", kind, "has no doors")
         return

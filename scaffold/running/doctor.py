@@ -111,6 +111,10 @@ def _of_ports(t: Topology) -> Iterator[Need]:
             yield _port(str(server.address), server.listen, server.address)
             if server.health is not None:
                 yield _port(f"health of {server.address}", server.health, server.address)
+    for client in t.clients.values():
+        for name, door in client.doors.items():
+            if isinstance(door, HostPort):
+                yield _port(f"the door of {client.address} to {name}", door, client.address)
     if t.publish is not None and (parts := urlsplit(t.publish)).hostname is not None:
         yield _port("publish", HostPort(parts.hostname, parts.port or 80))
 

@@ -28,7 +28,7 @@ class Opened:
 
 def has_doors(client: Client, kind: Kind | None) -> bool:
     """Whether there is something to keep open."""
-    return kind is not None and "doors" in kind.capabilities.supports and bool(client.calls)
+    return kind is not None and kind.capabilities.has_doors and bool(client.calls)
 
 
 def open_at(clients: Iterable[Client], ports: Ports) -> tuple[Opened, ...]:

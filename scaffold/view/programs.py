@@ -90,6 +90,7 @@ def _template_value(kind: Kind) -> dict[str, Any]:
         "builtin": kind.builtin,
         "folder": str(kind.folder),
         "requires": [list(group) for group in can.requires],
+        "tries": list(can.tries),
         "variables": dict(kind.defaults),
         "tls": sorted(can.tls),
         "check_revocation": sorted(can.check_revocation),

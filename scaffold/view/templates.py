@@ -120,4 +120,4 @@ def _all(values: Iterable[object]) -> str:
 
 
 def _commands(can: Capabilities) -> str:
-    return ", ".join(" or ".join(group) for group in can.requires)
+    return ", ".join([*(" or ".join(group) for group in can.requires), *can.tries])

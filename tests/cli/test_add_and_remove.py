@@ -279,3 +279,13 @@ def test_the_help_names_every_field_of_the_language(tmp_path: Path) -> None:
         assert ended.code == 0
         for field in table.fields:
             assert f"--{field.name.replace('_', '-')} " in ended.out
+
+
+def test_a_client_with_doors_is_asked_where_each_is(shop: Path) -> None:
+    code, shown = on_a_terminal(
+        shop, "add", "client", "legacy", answers=["connector", "api", "unix:/run/legacy/api", "", ""]
+    )
+    assert code == 0, shown
+    assert "Where do programs that speak no TLS find api [127.0.0.1:7001]" in shown
+    text = (shop / "topology.yaml").read_text(encoding="utf-8")
+    assert "doors: {api: unix:/run/legacy/api}" in text.replace("'", "").replace('"', "")

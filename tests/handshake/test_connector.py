@@ -154,8 +154,13 @@ def test_programs_without_tls_reach_the_server_by_a_port_and_by_a_socket(tmp_pat
             answer = asked(door_of(one))
             assert identity("teller") in answer.stdout, answer
         assert (short / "private").stat().st_mode & 0o777 == 0o700
+        (loaded,) = (folder / "run").glob("doors.*/loaded")
+        before = loaded.stat().st_mtime_ns
+        service.reload()
+        until(lambda: loaded.stat().st_mtime_ns != before)
+        assert identity("teller") in asked(door_of(by_socket)).stdout
         log = folder / "run/doors.log"
-        until(lambda: log.exists() and log.read_text().count('"status": 200') == 2)
+        until(lambda: log.exists() and log.read_text().count('"status": 200') == 3)
         service.signal(signal.SIGTERM)
         until(lambda: not service.running)
     assert not (short / "private/desk").exists()

@@ -44,6 +44,7 @@ def ask(
     if wanted is not None:
         return replace(answers, fields=found)
     called_by = items(_prompt("Who calls it (names, separated by commas)", "")) if new.role is Role.SERVER else ()
+    found |= _doors(new, values, found, file)
     return Answers(found | _variables(new, values, found, file), called_by)
 
 
@@ -75,6 +76,27 @@ def _free_port(values: Mapping[str, Any]) -> int:
         own[field].port for own in values.get("servers", {}).values() for field in ("listen", "health") if field in own
     ]
     return min(max(taken, default=FIRST_PORT - 1) + 1, 65_535)
+
+
+def _doors(new: Address, values: Mapping[str, Any], found: Mapping[str, Given], file: Path) -> dict[str, Given]:
+    """Where programs without TLS find each server that is called, of a client whose template has doors."""
+    template, calls = found.get("template"), found.get("calls", ())
+    if new.role is not Role.CLIENT or "doors" in found or not isinstance(template, str) or not isinstance(calls, tuple):
+        return {}
+    from scaffold.kinds.catalogue import find
+
+    if not find(template, new.role.value, file.absolute().parent).capabilities.has_doors:
+        return {}
+    taken = [str(door) for client in values.get("clients", {}).values() for door in client.get("doors", {}).values()]
+    free = (f"127.0.0.1:{port}" for port in range(_FIRST_DOOR, 65_536) if f"127.0.0.1:{port}" not in taken)
+    doors = [
+        f"{name}: {scalar(_prompt(f'Where do programs that speak no TLS find {name}', door))}"
+        for name, door in zip(calls, free, strict=False)
+    ]
+    return {"doors": Braces(mapped(doors))} if doors else {}
+
+
+_FIRST_DOOR = 7_001
 
 
 def _variables(new: Address, values: Mapping[str, Any], found: Mapping[str, Given], file: Path) -> dict[str, Given]:

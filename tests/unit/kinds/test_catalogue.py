@@ -216,6 +216,8 @@ LDAP = {"protocol": "ldap", "refuses_in": "ldap"}
         ({"ready": "("}, "_scaffold.ready is no regular expression"),
         ({"ready": "(a+)+$"}, "_scaffold.ready repeats a group"),
         ({"keys": {"ec-p257": "1.1.1"}}, '_scaffold.keys names "ec-p257"'),
+        ({"tries": {"the module": "test -f it"}}, "_scaffold.tries must map names to commands"),
+        ({"tries": ["sh"]}, "_scaffold.tries must map names to commands"),
         ({"keys": {"ec-p256": "new"}}, "_scaffold.keys must map names to least versions"),
         ({"keys": ["ec-p256"]}, "_scaffold.keys must map"),
         ({"requires": "nginx"}, "_scaffold.requires must be a list"),

@@ -94,6 +94,16 @@ def test_one_of_a_group_is_enough(place: Place, on_path: Path) -> None:
     assert place.needs(requires=[["oddd", "odde"]])["oddd or odde"].found == str(on_path / "odde")
 
 
+def test_what_has_no_command_of_its_own_is_tried(place: Place, on_path: Path) -> None:
+    program(on_path, "zget", "exit 0")
+    for ending, state, found in (("true", State.PRESENT, "there"), ("false", State.MISSING, "not there")):
+        needs = place.needs(tries={"the odd module": ["sh", "-c", ending]}, install={"zget": "zget install odd-module"})
+        need = needs["the odd module"]
+        assert (need.state, need.found) == (state, found)
+        assert need.install == (None if state is State.PRESENT else "zget install odd-module")
+        assert "OddTLS" not in needs or needs["OddTLS"].state is not State.MISSING
+
+
 def test_what_is_missing_is_not_asked_for_its_version(place: Place) -> None:
     assert "OddTLS" not in place.needs(requires=["oddd"], tls_library="OddTLS")
 
