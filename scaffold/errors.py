@@ -16,6 +16,7 @@
     │   └── AddressError         a text that is no address, such as `server.accounts.certificate`
     ├── PublishError             CRLs, OCSP and CA certificates cannot be served
     │   └── AddressTaken         the address is not free
+    ├── TrustError               a store of trusted roots cannot be read or changed as it must be
     └── VerifyError              a probe could not even be tried
 
 `cli` prints `str(error)` and exits 1; a traceback that reaches a user is a defect.
@@ -129,6 +130,10 @@ class PublishError(ScaffoldError):
 
 class AddressTaken(PublishError):
     """The address cannot be listened on: most often because somebody else does."""
+
+
+class TrustError(ScaffoldError):
+    """A root does not belong into a store of trusted roots, or the store cannot be read or changed as it must be."""
 
 
 class VerifyError(ScaffoldError):

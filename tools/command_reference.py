@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import wrap
 
-from scaffold.cli import add, templates
+from scaffold.cli import add, templates, trust
 from scaffold.cli.app import VERBS as ALONE
 from scaffold.cli.manual import ADDRESS, EVERYWHERE, MANUALS
 from scaffold.view.plan import SYMBOLS
 
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
 
-_GROUPS = {"add": add.AddVerbs.verbs, "templates": templates.TemplateVerbs.verbs}
+_GROUPS = {"add": add.AddVerbs.verbs, "templates": templates.TemplateVerbs.verbs, "trust": trust.TrustVerbs.verbs}
 _ALL = {**ALONE, **{f"{group} {verb}": does for group, verbs in _GROUPS.items() for verb, does in verbs.items()}}
 VERBS = {verb: _ALL[verb] for verb in MANUALS}
 

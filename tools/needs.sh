@@ -83,6 +83,8 @@ test_needs() {
     need certtool gnutls-bin
     need certutil libnss3-tools
     need javac default-jdk-headless
+    # What trusts roots besides: a browser.
+    need chromium chromium
 }
 
 need() { # COMMAND PACKAGE

@@ -34,6 +34,7 @@ VERBS = {
     "explain": "Tell a handshake step by step: who checks what, by which line, and who refuses.",
     "graph": "Draw the topology as Mermaid or Graphviz dot.",
     "inspect": "Say in words what a certificate, key, CRL or bundle holds.",
+    "trust": "Have this machine's programs trust a root, and undo it: system, browsers, Java.",
     "doctor": "Try what the templates of this topology need, and say how to install the rest.",
     "faults": "List what can be wrong with a certificate on purpose, and who notices.",
     "completion": "Print the script with which bash, zsh or fish completes verbs and addresses.",

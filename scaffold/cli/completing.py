@@ -27,6 +27,14 @@ def entities(ctx: typer.Context, incomplete: str) -> Offered:
     return _beginning(incomplete, (*cas, *_parties(topology)))
 
 
+def cas(ctx: typer.Context, incomplete: str) -> Offered:
+    """CAs alone."""
+    topology = _topology(ctx)
+    if topology is None:
+        return []
+    return _beginning(incomplete, ((str(ca.address), "CA") for ca in topology.cas.values()))
+
+
 def parties(ctx: typer.Context, incomplete: str) -> Offered:
     """Servers and clients."""
     topology = _topology(ctx)

@@ -210,6 +210,27 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     ),
     "graph": Manual("scaffold graph --format dot"),
     "inspect": Manual("scaffold inspect shop/servers/api/tls/cert.pem"),
+    "trust install": Manual(
+        "scaffold trust install ca.root --store nss",
+        note="It shows what the root may sign for, and asks; without a terminal, --yes says yes to that. A store that "
+        "cannot be changed is named and left as it is, the others are changed, and it exits with 1. NSS databases are "
+        "those of the user who runs it, and Java is that of JAVA_HOME, or else of the PATH.",
+    ),
+    "trust uninstall": Manual(
+        "scaffold trust uninstall --store nss",
+        note="It removes every root that was installed for a topology of this name, also one that `apply` has "
+        "replaced since. Without a terminal, --yes says yes to that.",
+    ),
+    "trust list": Manual(
+        "scaffold trust list",
+        json={
+            "roots": "each root: `address`, `subject`, `fingerprint_sha256`, `not_after`, `may_sign_for`, `anything`, "
+            "`stores` (`store`, `place`, `state`, `entries`)",
+            "former": "roots of a topology of this name that are none of these: `store`, `place`, `entry`, "
+            "`fingerprint_sha256`",
+            "unreadable": "stores that cannot be read: `store`, `place`, `why`",
+        },
+    ),
     "doctor": Manual(
         "scaffold doctor",
         json={

@@ -64,6 +64,9 @@ def completed(folder: Path, *words: str, cwd: Path | None = None) -> list[str]:
         (["scaffold", "up", "--only", "client"], []),
         (["scaffold", "verify", "--only", ""], ["server.api", "server.store", "client.web"]),
         (["scaffold", "revoke", "c"], ["ca.root", "client.web"]),
+        (["scaffold", "trust", ""], ["install", "uninstall", "list"]),
+        (["scaffold", "trust", "install", ""], ["ca.root"]),
+        (["scaffold", "trust", "list", "--store", ""], ["system", "nss", "java"]),
     ],
 )
 def test_bash_completes(folder: Path, words: list[str], offered: list[str]) -> None:

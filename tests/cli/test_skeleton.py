@@ -15,6 +15,7 @@ from scaffold.cli.add import AddVerbs
 from scaffold.cli.app import VERBS
 from scaffold.cli.manual import MANUALS
 from scaffold.cli.templates import TemplateVerbs
+from scaffold.cli.trust import TrustVerbs
 from tests.cli.harness import scaffold
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ def test_help_names_every_verb(tmp_path: Path) -> None:
         assert f"  {verb} " in ended.out
 
 
-GROUPS = {"templates": TemplateVerbs.verbs, "add": AddVerbs.verbs}
+GROUPS = {"templates": TemplateVerbs.verbs, "add": AddVerbs.verbs, "trust": TrustVerbs.verbs}
 """Verbs that are several."""
 
 

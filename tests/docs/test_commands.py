@@ -16,6 +16,7 @@ from scaffold.cli.add import AddVerbs
 from scaffold.cli.app import VERBS
 from scaffold.cli.manual import MANUALS
 from scaffold.cli.templates import TemplateVerbs
+from scaffold.cli.trust import TrustVerbs
 from tests.cli.harness import in_process
 from tests.unit.conftest import BANK
 
@@ -28,8 +29,9 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_every_verb_has_a_manual_and_nothing_else_has_one() -> None:
-    of_groups = {f"templates {verb}" for verb in TemplateVerbs.verbs} | {f"add {role}" for role in AddVerbs.verbs}
-    assert MANUALS.keys() == VERBS.keys() - {"templates", "add"} | of_groups
+    groups = {"templates": TemplateVerbs.verbs, "add": AddVerbs.verbs, "trust": TrustVerbs.verbs}
+    of_groups = {f"{group} {verb}" for group, verbs in groups.items() for verb in verbs}
+    assert MANUALS.keys() == VERBS.keys() - groups.keys() | of_groups
 
 
 def module_of(verb: str) -> ModuleType:
@@ -72,6 +74,7 @@ SAID = {
     "templates show": ("templates", "show", "nginx", "--json"),
     "faults": ("faults", "--json"),
     "doctor": ("doctor", "--json"),
+    "trust list": ("trust", "list", "--json"),
     "renew": ("renew", "client.teller", "--json"),
     "revoke": ("revoke", "client.teller", "--reason", "superseded", "--yes", "--json"),
 }

@@ -1,0 +1,149 @@
+"""NSS databases: what Chromium and each Firefox profile of a user trust besides the roots that they bring."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Final
+
+from scaffold.errors import TrustError
+from scaffold.pki import bundles
+from scaffold.running.services import where
+from scaffold.trusting.kinds import StoreKind
+from scaffold.trusting.model import Anchor, Entry, Obstacle
+from scaffold.trusting.pem import fingerprints
+from scaffold.trusting.programs import attempt, said
+
+_DATABASE: Final = "cert9.db"
+_FILES: Final = (_DATABASE, "key4.db")
+
+_SHARED: Final = (
+    ".pki/nssdb",
+    ".local/share/pki/nssdb",
+    "snap/chromium/current/.pki/nssdb",
+    "snap/chromium/current/.local/share/pki/nssdb",
+    ".var/app/org.chromium.Chromium/.pki/nssdb",
+    ".var/app/com.google.Chrome/.pki/nssdb",
+)
+"""Of Chromium and its relatives, below the home: as packaged by a distribution, as a snap, and as a flatpak."""
+
+_PROFILES: Final = (
+    ".mozilla/firefox",
+    ".config/mozilla/firefox",
+    "snap/firefox/common/.mozilla/firefox",
+    ".var/app/org.mozilla.firefox/.mozilla/firefox",
+    ".var/app/org.mozilla.firefox/config/mozilla/firefox",
+)
+"""Where Firefox keeps its profiles, a folder each."""
+
+_TRUSTED: Final = "C,,"
+"""A CA that may vouch for servers, and for nothing else (certutil(1), -t)."""
+
+_LINE: Final = re.compile(r"(?P<name>\S.*?)\s+(?P<trust>[a-zA-Z]*,[a-zA-Z]*,[a-zA-Z]*)\s*")
+_INSTALL: Final = "apt-get install libnss3-tools, or dnf install nss-tools"
+
+
+def present(home: Path) -> tuple[NssStore, ...]:
+    """Every database below a home. None is made: a browser makes its own when it starts for the first time."""
+    folders = [home / one for one in _SHARED]
+    for profiles in _PROFILES:
+        folders += sorted(path.parent for path in (home / profiles).glob(f"*/{_DATABASE}"))
+    real: dict[Path, Path] = {}
+    for folder in folders:
+        if (folder / _DATABASE).is_file():
+            real.setdefault(folder.resolve(), folder)
+    return tuple(NssStore(folder) for folder in real.values())
+
+
+@dataclass(frozen=True, slots=True)
+class NssStore:
+    """One database, through `certutil`."""
+
+    folder: Path
+
+    @property
+    def kind(self) -> StoreKind:
+        return StoreKind.NSS
+
+    @property
+    def place(self) -> str:
+        return str(self.folder)
+
+    def holds(self) -> tuple[Entry, ...]:
+        """Each nickname with its certificate.
+
+        NSS shows under a nickname whatever has the same subject: what is certainly ours is nobody else's besides.
+        """
+        read = [
+            Entry(name, name, found, trusted="C" in trust.partition(",")[0])
+            for name, trust in self._nicknames()
+            for found in self._certificates(name)
+        ]
+        ours = {entry.fingerprint for entry in read if entry.mark is not None}
+        looks_like_ours = {entry.name for entry in read if entry.mark is not None}
+        return tuple(
+            entry
+            for entry in read
+            if entry.mark is not None or (entry.fingerprint not in ours and entry.name not in looks_like_ours)
+        )
+
+    def obstacle(self) -> Obstacle | None:
+        """Its files must be writable, and no password may guard it: without it a root is added and not trusted."""
+        for path in (self.folder, *(self.folder / name for name in _FILES)):
+            if path.exists() and not os.access(path, os.W_OK):
+                return Obstacle(f"{path} cannot be written by this user", "run it as the user whose browser it is")
+        if self._has_password():
+            hint = "add the root in the browser's settings, or take the primary password away meanwhile"
+            return Obstacle(f"{self.place} is guarded by a password", hint)
+        return None
+
+    def install(self, anchor: Anchor) -> None:
+        before = self.holds()
+        with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+            file.write(bundles.pem(anchor.certificate))
+            file.flush()
+            done = self._run("-A", "-n", anchor.label, "-t", _TRUSTED, "-i", file.name)
+        if done.returncode != 0:
+            left = [entry for entry in self.holds() if entry not in before and entry.label == anchor.label]
+            self.uninstall(left)
+            raise self._failed(said(done))
+
+    def uninstall(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            done = self._run("-D", "-n", entry.name)
+            if done.returncode != 0:
+                raise self._failed(said(done))
+
+    def _nicknames(self) -> Iterator[tuple[str, str]]:
+        done = self._run("-L")
+        if done.returncode != 0:
+            raise self._failed(said(done))
+        for line in done.stdout.splitlines():
+            if (found := _LINE.fullmatch(line)) is not None and found["trust"] != "SSL,S/MIME,JAR/XPI":
+                yield found["name"], found["trust"]
+
+    def _certificates(self, name: str) -> tuple[str, ...]:
+        done = self._run("-L", "-n", name, "-a")
+        if done.returncode != 0:
+            raise self._failed(said(done))
+        return fingerprints(done.stdout.encode())
+
+    def _has_password(self) -> bool:
+        with tempfile.NamedTemporaryFile() as empty:
+            return "BAD_PASSWORD" in self._run("-K", "-f", empty.name).stderr
+
+    def _run(self, *arguments: str) -> CompletedProcess[str]:
+        program = where("certutil")
+        if program is None:
+            raise TrustError("certutil is not installed", hint=_INSTALL)
+        return attempt([program, arguments[0], "-d", f"sql:{self.folder}", *arguments[1:]])
+
+    def _failed(self, why: str) -> TrustError:
+        return TrustError(
+            f"{self.place} cannot be used: {why}", hint="close the browser whose it is, and try again; it is as before"
+        )

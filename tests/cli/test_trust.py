@@ -1,0 +1,238 @@
+"""`scaffold trust` in a home of the test's own: what is shown, asked, refused, and found again later."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from scaffold.pki import bundles
+from scaffold.trusting.nss import NssStore
+from tests.cli.harness import Ended, in_process, snapshot
+from tests.handshake.elsewhere_lab import OpenSslCa
+from tests.unit.trusting.lab import anchor, certutil, database
+
+TOPOLOGY = """\
+version: 1
+name: shop
+cas:
+  root: {name_constraints: {permitted: {dns: [shop.internal, localhost]}}}
+  issuing: {issuer: root}
+  partner: {existing: {certificate: partner/root.pem}}
+  below: {existing: {certificate: partner/ca.pem, chain: partner/root.pem}}
+servers:
+  api: {template: files, issuer: issuing, listen: "127.0.0.1:8443", names: [localhost]}
+"""
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    OpenSslCa.made(folder / "partner", "Partner")
+    (folder / "topology.yaml").write_text(TOPOLOGY)
+    ended = in_process("apply", cwd=folder)
+    assert ended.code == 0, ended.err
+    return folder
+
+
+@pytest.fixture
+def folder(applied: Path, tmp_path: Path) -> Path:
+    shutil.copytree(applied, tmp_path / "shop")
+    return tmp_path / "shop"
+
+
+@pytest.fixture
+def store(folder: Path) -> NssStore:
+    return database(folder / ".pki" / "nssdb")
+
+
+def trust(folder: Path, *arguments: str) -> Ended:
+    """With `--store nss`, and that home: nothing of this machine is looked at."""
+    with patch.dict(os.environ, HOME=str(folder)), patch.object(sys, "stdin", io.StringIO()):
+        return in_process("trust", *arguments, "--store", "nss", cwd=folder)
+
+
+def labels(store: NssStore) -> list[str]:
+    return [entry.label for entry in store.holds()]
+
+
+def test_a_root_goes_in_and_out(folder: Path, store: NssStore) -> None:
+    ended = trust(folder, "install", "--yes")
+    assert ended.code == 0, ended.err
+    assert "ca.root of shop: CN=root" in ended.out
+    assert "DNS names in shop.internal, localhost" in ended.out
+    assert "any IP address" in ended.out
+    assert f"Whoever gets its key ({Path('shop/pki/root/ca.key')}) can pose as any site" in ended.out
+    (label,) = labels(store)
+    assert label.startswith("scaffold.shop.root.")
+    again = trust(folder, "install", "--yes")
+    assert again.code == 0
+    assert "Nothing to do" in again.out
+    assert trust(folder, "uninstall", "--yes").code == 0
+    assert labels(store) == []
+    again = trust(folder, "uninstall", "--yes")
+    assert again.code == 0
+    assert "Nothing to do" in again.out
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_changed(folder: Path, store: NssStore) -> None:
+    trust(folder, "install").assert_clear_error("would have 1 store trust ca.root; rerun with --yes")
+    assert labels(store) == []
+    assert trust(folder, "install", "--yes").code == 0
+    trust(folder, "uninstall").assert_clear_error("would remove 1 entry; rerun with --yes")
+    assert len(labels(store)) == 1
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1)])
+def test_on_a_terminal_it_asks(folder: Path, store: NssStore, answer: str, code: int) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    done = subprocess.run(
+        [sys.executable, "-m", "scaffold", "trust", "install", "--store", "nss"],
+        cwd=folder, env={**os.environ, "HOME": str(folder)}, stdin=theirs, capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
+    os.close(ours)
+    os.close(theirs)
+    assert "Trust it there? [y/N]" in done.stderr
+    assert done.returncode == code
+    assert len(labels(store)) == (1 if code == 0 else 0)
+
+
+def test_a_root_that_was_replaced_since_is_found_again(folder: Path, store: NssStore) -> None:
+    """Nothing beside the store remembers it: the output folder is gone."""
+    assert trust(folder, "install", "--yes").code == 0
+    shutil.rmtree(folder / "shop")
+    listed = trust(folder, "list")
+    assert listed.code == 0
+    assert "ca.root has no certificate yet" in listed.out
+    assert "Former roots of this topology" in listed.out
+    assert in_process("apply", cwd=folder).code == 0
+    assert trust(folder, "install", "--yes").code == 0
+    assert len(labels(store)) == 2
+    (former,) = trust(folder, "list", "--json").json["former"]
+    assert former["entry"] in labels(store)
+    ended = trust(folder, "uninstall", "--yes")
+    assert ended.code == 0
+    assert ended.out.count("a former root, or one of another folder") == 1
+    assert labels(store) == []
+
+
+def test_what_others_put_there_stays(folder: Path, store: NssStore) -> None:
+    """The same root under a name of theirs, another topology's, and another's that is called alike."""
+    root = folder / "shop" / "pki" / "root" / "ca.crt"
+    certutil("-A", "-n", "by hand", "-t", "C,,", "-i", str(root), folder=folder / ".pki" / "nssdb")
+    store.install(anchor(topology="shop-2"))
+    before = store.holds()
+    ended = trust(folder, "install", "--yes")
+    assert ended.code == 0
+    assert "by somebody else" in ended.out
+    listed = trust(folder, "list")
+    assert "as by hand" in listed.out
+    ended = trust(folder, "uninstall", "--yes")
+    assert ended.code == 0
+    assert "somebody else put it there, and it stays" in ended.out
+    assert store.holds() == before
+
+
+def test_a_root_that_somebody_distrusts_is_left_so(folder: Path, store: NssStore) -> None:
+    root = folder / "shop" / "pki" / "root" / "ca.crt"
+    certutil("-A", "-n", "by hand", "-t", "p,,", "-i", str(root), folder=folder / ".pki" / "nssdb")
+    before = store.holds()
+    ended = trust(folder, "install", "--yes")
+    assert ended.code == 1
+    assert "somebody has not trusted it" in " ".join(ended.err.split())
+    assert store.holds() == before
+
+
+def test_roots_alone_are_installed(folder: Path, store: NssStore) -> None:
+    trust(folder, "install", "ca.issuing", "--yes").assert_clear_error(
+        "ca.issuing is no root: ca.root issued it", "trust install ca.root"
+    )
+    trust(folder, "install", "ca.below", "--yes").assert_clear_error("it was made elsewhere, below CN=Partner Root")
+    trust(folder, "install", "server.api", "--yes").assert_clear_error("server.api is no CA")
+    trust(folder, "install", "ca.rot", "--yes").assert_clear_error("there is no CA ca.rot", "ca.root")
+    assert labels(store) == []
+
+
+def test_a_root_that_was_made_elsewhere_is_trusted_where_it_is_named(folder: Path, store: NssStore) -> None:
+    assert trust(folder, "install", "--yes").code == 0
+    assert [label.split(".")[2] for label in labels(store)] == ["root"]
+    ended = trust(folder, "install", "partner", "--yes")
+    assert ended.code == 0, ended.err
+    assert "every name there is" in ended.out
+    assert "Whoever has its key, which is not here, can pose" in ended.out
+    assert trust(folder, "uninstall", "ca.partner", "--yes").code == 0
+    assert [label.split(".")[2] for label in labels(store)] == ["root"]
+
+
+def test_a_root_of_an_earlier_topology_can_be_named(folder: Path, store: NssStore) -> None:
+    store.install(anchor(ca="gone", topology="shop"))
+    assert trust(folder, "uninstall", "ca.gone", "--yes").code == 0
+    assert labels(store) == []
+
+
+def test_an_expired_root_is_refused(folder: Path, store: NssStore) -> None:
+    faketime = shutil.which("faketime")
+    if faketime is None:
+        pytest.skip("needs faketime on PATH")
+    done = subprocess.run(
+        [faketime, "+11 years", sys.executable, "-m", "scaffold", "trust", "install", "--yes", "--store", "nss"],
+        cwd=folder, env={**os.environ, "HOME": str(folder)}, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    Ended(done.returncode, done.stdout, done.stderr).assert_clear_error("has expired", "scaffold renew ca.root")
+    assert labels(store) == []
+
+
+def test_a_certificate_that_was_not_issued_is_refused(folder: Path, store: NssStore) -> None:
+    path = folder / "shop" / "pki" / "root" / "ca.crt"
+    path.write_bytes(bundles.pem(anchor().certificate))
+    trust(folder, "install", "--yes").assert_clear_error("is not the certificate that was issued for ca.root")
+    path.unlink()
+    trust(folder, "install", "--yes").assert_clear_error("has no certificate yet", "scaffold apply")
+    assert labels(store) == []
+
+
+def test_a_store_that_cannot_be_changed_is_named_and_the_others_are(folder: Path, store: NssStore) -> None:
+    guarded = database(folder / ".mozilla" / "firefox" / "x.default", "correct horse")
+    ended = trust(folder, "install", "--yes")
+    assert ended.code == 1
+    assert "is guarded by a password" in ended.err
+    assert "Installed in 1 of 2 stores" in ended.out
+    assert len(labels(store)) == 1
+    assert labels(guarded) == []
+
+
+def test_one_that_is_damaged_is_said_by_each_verb(folder: Path, store: NssStore) -> None:
+    (store.folder / "cert9.db").write_bytes(b"damaged" * 999)
+    before = snapshot(store.folder)
+    for verb in ("install", "uninstall"):
+        ended = trust(folder, verb, "--yes")
+        assert ended.code == 1
+        assert "BAD_DATABASE" in ended.err
+    listed = trust(folder, "list", "--json").json
+    assert listed["unreadable"][0]["place"] == store.place
+    assert listed["roots"][0]["stores"][0]["state"] == "unknown"
+    assert snapshot(store.folder) == before
+
+
+def test_where_there_is_no_store_it_says_what_makes_one(folder: Path) -> None:
+    trust(folder, "install", "--yes").assert_clear_error("no NSS database in this home", "start Firefox or Chromium")
+
+
+def test_list_says_what_a_program_needs(folder: Path, store: NssStore) -> None:
+    before = trust(folder, "list", "--json").json["roots"]
+    assert [root["address"] for root in before] == ["ca.root", "ca.partner"]
+    assert before[0]["stores"] == [{"store": "nss", "place": store.place, "state": "absent", "entries": []}]
+    assert before[0]["anything"] is True
+    assert trust(folder, "install", "--yes").code == 0
+    listed = trust(folder, "list", "ca.root", "--json").json["roots"]
+    assert listed[0]["stores"][0]["state"] == "installed"
+    assert listed[0]["stores"][0]["entries"] == labels(store)
