@@ -134,6 +134,9 @@ A server with a `backend` is a front for an app of your own, which speaks plain 
 | `xfcc` | `X-Forwarded-Client-Cert`, as Envoy has it |
 | `arr` | `X-ARR-ClientCert`, as IIS and Azure have it |
 
+`app` says of which cookiecutter template that app is made, and how `up` starts it. It is rendered into `app/`, in the
+folder of its front, once; from then on it is yours.
+
 What a template cannot tell, plan refuses (`scaffold templates show` lists it). `localhost` is read as 127.0.0.1. `plan`
 notes a backend that other users of the host, or others on the network, can reach without the front. `verify` puts an
 app of its own there (`BACKEND` in the environment of `run.sh` moves it), and demands of each probe what must have
@@ -209,6 +212,7 @@ SECTIONS = {
     "pfx": ("## PFX", "`tls/bundle.pfx` beside `tls/pfx-password`. A default is for those whose template reads one."),
     "clientSide": ("## Second certificates", "Under `client` of a server that calls; or `client: same`: see below."),
     "files": ("## Files", "For templates that leave the program to you, such as `files`."),
+    "app": ("## Apps", "Of a server with a `backend`: the app behind it ([how](your-own-service.md#from-a-template))."),
     "secret": ("## Secrets", "Exactly one of these."),
 }
 
@@ -251,6 +255,8 @@ def _values(value: Mapping[str, Any]) -> str:
     match value.get("type"):
         case None if "anyOf" in value:
             word, *_ = (one.get("const") for one in value["anyOf"])
+            if value["anyOf"][0].get("type") == "string":
+                return f"a text, or {_values(value['anyOf'][1])}"
             return f"{_code(word)}, or see Second certificates" if word else "a list, or a mapping"
         case "array":
             return "a list"

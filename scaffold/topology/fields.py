@@ -205,12 +205,13 @@ class FilePath:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list without repetitions, of `least` to `most` items."""
+    """A list of `least` to `most` items, without repetitions unless it `repeats`."""
 
     what: str
     item: Type
     least: int = 0
     most: int | None = None
+    repeats: bool = False
 
     def read(self, node: Node, document: Document) -> tuple[Any, ...]:
         _collection(node, document, "sequence", f"a list of {self.what}", "[…]")
@@ -222,7 +223,7 @@ class ListOf:
             except TopologyError as error:
                 mistakes.add(error)
                 continue
-            if value in values:
+            if value in values and not self.repeats:
                 mistakes.add(
                     document.error(child, f"{shown(str(value))} is on the list twice", "leave one of the two out")
                 )
@@ -240,7 +241,13 @@ class ListOf:
 
     def schema(self) -> Json:
         most = {} if self.most is None else {"maxItems": self.most}
-        return {"type": "array", "items": self.item.schema(), "uniqueItems": True, "minItems": self.least, **most}
+        return {
+            "type": "array",
+            "items": self.item.schema(),
+            "uniqueItems": not self.repeats,
+            "minItems": self.least,
+            **most,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,6 +457,20 @@ class WordOr:
 
 
 @dataclass(frozen=True, slots=True)
+class TextOr:
+    """One text, or a table."""
+
+    text: Text
+    table: Table
+
+    def read(self, node: Node, document: Document) -> Any:
+        return self.text.read(node, document) if node.id == "scalar" else self.table.read(node, document)
+
+    def schema(self) -> Json:
+        return {"anyOf": [self.text.schema(), self.table.schema()]}
+
+
+@dataclass(frozen=True, slots=True)
 class Mapped:
     """A mapping from texts to values, no two of them to the same. `example` is how one is written."""
 
@@ -525,7 +546,12 @@ def _plain(doc: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """What a template's cookiecutter.json declares: scalars or lists of them, typed as in YAML 1.2's core schema."""
+    """What a template's cookiecutter.json declares: scalars or lists of them, typed as in YAML 1.2's core schema.
+
+    `nested`: mappings and lists in one another as well, as any template of cookiecutter may have them.
+    """
+
+    nested: bool = False
 
     def read(self, node: Node, document: Document) -> Mapping[str, object]:
         _collection(node, document, "mapping", "a mapping of variables", "{greeting: hello}")
@@ -533,7 +559,7 @@ class Variables:
         mistakes = Mistakes()
         for name, (key, child) in document.entries(node, mistakes).items():
             try:
-                names.variable(name)
+                (names.any_variable if self.nested else names.variable)(name)
                 values[name] = self._value(child, document)
             except Invalid as error:
                 mistakes.add(document.error(key, error.message, error.hint))
@@ -544,8 +570,17 @@ class Variables:
 
     def _value(self, node: Node, document: Document) -> object:
         if node.id == "sequence" and not node.tag:
-            return tuple(self._scalar(item, document) for item in node.value)
+            within = self._value if self.nested else self._scalar
+            return tuple(within(item, document) for item in node.value)
+        if self.nested and node.id == "mapping" and not node.tag:
+            return self._mapping(node, document)
         return self._scalar(node, document)
+
+    def _mapping(self, node: Node, document: Document) -> Mapping[str, object]:
+        mistakes = Mistakes()
+        entries = document.entries(node, mistakes)
+        mistakes.check()
+        return MappingProxyType({name: self._value(child, document) for name, (_, child) in entries.items()})
 
     def _scalar(self, node: Node, document: Document) -> object:
         text = _scalar(node, document, "text, a number, true or false")
@@ -560,6 +595,8 @@ class Variables:
         return text
 
     def schema(self) -> Json:
+        if self.nested:
+            return {"type": "object", "propertyNames": {"pattern": names.ANY_VARIABLE_PATTERN}}
         scalar = {"type": ["string", "number", "boolean"]}
         return {
             "type": "object",

@@ -22,6 +22,7 @@ from scaffold.topology.fields import (
     NamesWithLists,
     Table,
     Text,
+    TextOr,
     Variables,
     Whole,
     WordOr,
@@ -29,6 +30,7 @@ from scaffold.topology.fields import (
 from scaffold.topology.messages import Invalid, shown
 from scaffold.topology.model import (
     Anchor,
+    App,
     EnvSecret,
     Existing,
     ExistingLeaf,
@@ -42,6 +44,7 @@ from scaffold.topology.model import (
     NameConstraints,
     OnUnavailable,
     Pfx,
+    ReadyLine,
     RenewBefore,
     Reproducible,
     Revocation,
@@ -284,6 +287,46 @@ FILES = Table(
     ref="files",
 )
 
+READY_LINE = Table(
+    "a line of an app",
+    (
+        Field(
+            "line", Text("a regular expression", names.ready_line), "What a line that it prints holds.", required=True
+        ),
+    ),
+    lambda values: ReadyLine(values["line"]),
+)
+
+APP = Table(
+    "an app",
+    (
+        Field("template", TEMPLATE, "Any cookiecutter template: a folder, a zip file, or a repository.", required=True),
+        Field(
+            "checkout",
+            Text("a branch, tag or commit", names.checkout, names.CHECKOUT_PATTERN),
+            "The branch, tag or commit of a repository; left out, its default branch.",
+        ),
+        Field(
+            "directory",
+            Text("a folder within the template", names.directory, names.DIRECTORY_PATTERN),
+            "The folder in it where the template lies, where it holds several.",
+        ),
+        Field("vars", Variables(nested=True), "Answers to the template's questions.", default=MappingProxyType({})),
+        Field(
+            "run",
+            ListOf("arguments", Text("an argument", names.argument), 1, repeats=True),
+            "The command with which `up` starts it, in its folder; without it, starting it is yours.",
+        ),
+        Field(
+            "ready",
+            TextOr(Text("a path", names.ready_path, names.READY_PATTERN), READY_LINE),
+            "When it is ready: a path that answers 200, or {line: REGEX}; left out, once it listens.",
+        ),
+    ),
+    lambda values: App(**values),
+    ref="app",
+)
+
 SAME = "same"
 
 CLIENT_SIDE = Table(
@@ -368,6 +411,7 @@ SERVER_FIELDS = (
         "Your own app behind it, in plain HTTP: http://host:port or unix:/path. Not beside `upstream`.",
         inherited=False,
     ),
+    Field("app", APP, "That app itself, from a cookiecutter template, in the folder `app/`.", inherited=False),
     Field(
         "forward",
         ListOf("headers", Choice("a way to tell the app who called", Forward)),
@@ -469,4 +513,4 @@ TOPOLOGY = Table(
     ),
 )
 
-REFERENCED = (SECRET, SUBJECT, GENERAL_NAMES, PFX, EXISTING_LEAF, FILES, CLIENT_SIDE, CA, SERVER, CLIENT)
+REFERENCED = (SECRET, SUBJECT, GENERAL_NAMES, PFX, EXISTING_LEAF, FILES, APP, CLIENT_SIDE, CA, SERVER, CLIENT)

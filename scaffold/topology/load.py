@@ -61,6 +61,7 @@ PLAIN_SERVER_FIELDS = (
     "existing",
     "upstream",
     "backend",
+    "app",
     "staple",
     "must_staple",
     "health",
@@ -389,6 +390,7 @@ class _Entities:
         self._needed(path, values, "names", "[localhost]", "what callers know it by")
         issuer = self._issuer_of_server(path, own, values)
         identity, sans = self._identity("server", name, values)
+        self._check_app(path, own)
         return Server(
             name=name,
             template=template,
@@ -408,6 +410,12 @@ class _Entities:
             **_edges(values),
             **_as_read(values, PLAIN_SERVER_FIELDS),
         )
+
+    def _check_app(self, path: tuple[str, str], own: Values) -> None:
+        if "app" in own and "backend" not in own and not self._may_have(path, "backend"):
+            message = f"{path[1]} has an app and no backend: nothing says where that app listens"
+            hint = "backend: http://127.0.0.1:5000   # or unix:/path"
+            self._add(path, TopologyError(message, place=self._places[(*path, "app")], hint=hint))
 
     def _forward(self, path: tuple[str, str], own: Values, values: Values) -> tuple[Forward, ...]:
         """How the app behind it is told who called. A default is for those that have one."""

@@ -185,6 +185,36 @@ NO_DOORS: Doors = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
+class ReadyPath:
+    """An app is ready once this path answers 200."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyLine:
+    """An app is ready once it prints a line in which this regular expression is found."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The app behind a front, from any cookiecutter template: a folder, a zip file or a repository.
+
+    `checkout` is a branch, tag or commit of a repository, `directory` where in it the template lies. `run` is the
+    command that starts the app in its folder; empty where a person starts it.
+    """
+
+    template: str
+    checkout: str | None = None
+    directory: str | None = None
+    vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    run: tuple[str, ...] = ()
+    ready: ReadyPath | ReadyLine | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EnvSecret:
     """A secret in an environment variable."""
 
@@ -387,6 +417,7 @@ class Server:
     trusts: tuple[str, ...] = ()
     upstream: str | None = None
     backend: Backend | None = None
+    app: App | None = None
     forward: tuple[Forward, ...] = ()
     check_revocation: RevocationCheck = RevocationCheck.NONE
     on_unavailable: OnUnavailable = OnUnavailable.REFUSE

@@ -6,11 +6,15 @@ import ipaddress
 import re
 
 from scaffold.topology.messages import Invalid, shown
-from scaffold.topology.model import Backend, Chown, HostPort, IdentityForm, San, SanType, UnixSocket
+from scaffold.topology.model import Backend, Chown, HostPort, IdentityForm, ReadyPath, San, SanType, UnixSocket
 
 LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 ENVIRONMENT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 VARIABLE_PATTERN = r"^[A-Za-z][A-Za-z0-9_]*$"
+ANY_VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+CHECKOUT_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$"
+DIRECTORY_PATTERN = r"^(?!.*(^|/)\.{0,2}(/|$))[^/].*$"
+READY_PATTERN = r"^/[!-~]*$"
 COUNTRY_PATTERN = r"^[A-Z]{2}$"
 TRUST_DOMAIN_PATTERN = r"^[a-z0-9._-]{1,255}$"
 ROLE_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
@@ -82,6 +86,51 @@ _ESCAPED = "take it out; of a path in double quotes, \\t and \\n are a tab and a
 def path_text(text: str) -> str:
     """A file's path: any text without control characters."""
     return text_without_controls(text)
+
+
+def any_variable(text: str) -> str:
+    """The name of a variable of any cookiecutter template, private ones included."""
+    if re.fullmatch(ANY_VARIABLE_PATTERN[1:-1], text):
+        return text
+    hint = "as its cookiecutter.json has it: project_slug"
+    raise Invalid(f"{shown(text)} is not the name of a template's variable", hint)
+
+
+def checkout(text: str) -> str:
+    """A branch, tag or commit; git would take what begins with a hyphen for an option."""
+    if re.fullmatch(CHECKOUT_PATTERN[1:-1], text):
+        return text
+    raise Invalid(f"{shown(text)} is not a branch, tag or commit", "main, v1.2 or 4f2a9c1")
+
+
+def directory(text: str) -> str:
+    """A folder within a repository."""
+    if any(part in ("", ".", "..") for part in text_without_controls(text).split("/")):
+        raise Invalid(f"{shown(text)} is not a folder within the template", "relative, and without `..`: services/api")
+    return text
+
+
+def ready_path(text: str) -> ReadyPath:
+    """The path that answers 200 once an app is ready."""
+    if re.fullmatch(READY_PATTERN[1:-1], text):
+        return ReadyPath(text)
+    raise Invalid(f"{shown(text)} is not a path", "/healthz, or {line: REGEX} for a line that it prints")
+
+
+def ready_line(text: str) -> str:
+    """The regular expression of a line that an app prints once it is ready."""
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise Invalid(f"{shown(text)} is not a regular expression: {error}", "such as: Running on http") from None
+    return text
+
+
+def argument(text: str) -> str:
+    """One argument of a command."""
+    if "\0" in text:
+        raise Invalid("an argument holds a NUL character", "leave it out")
+    return text
 
 
 def chown(text: str) -> Chown:
