@@ -369,10 +369,26 @@ def _digest(folder: Path, project: Path) -> str:
     return digest.hexdigest()
 
 
+def is_repository(template: str) -> bool:
+    """Whether a template is a repository or a zip file, and no folder of this machine."""
+    return _REPOSITORY.search(template) is not None
+
+
 def _fetch(template: str) -> Path:
-    """A repository or zip file, fetched by cookiecutter into a folder that lives as long as this process."""
-    import logging
+    """A repository or zip file, fetched into a folder that lives as long as this process."""
     import tempfile
+
+    place = tempfile.mkdtemp(prefix="scaffold-template-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return fetch(template, Path(place))
+
+
+def fetch(template: str, place: Path, checkout: str | None = None, directory: str | None = None) -> Path:
+    """A repository or zip file, fetched by cookiecutter into `place`: the whole of it, of which `directory` is a part.
+
+    Raises KindError where it cannot be had, or holds no template.
+    """
+    import logging
 
     from cookiecutter.config import BUILTIN_ABBREVIATIONS
     from cookiecutter.exceptions import CookiecutterException
@@ -381,13 +397,27 @@ def _fetch(template: str) -> Path:
 
     # What git says is in the error; cookiecutter would print it with a traceback.
     logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
-    place = tempfile.mkdtemp(prefix="scaffold-template-")
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
     try:
-        folder, _ = determine_repo_dir(template, BUILTIN_ABBREVIATIONS, place, checkout=None, no_input=True)
+        folder, _ = determine_repo_dir(
+            template, BUILTIN_ABBREVIATIONS, str(place), checkout=checkout, no_input=True, directory=directory
+        )
     except (CookiecutterException, RequestException, OSError, subprocess.CalledProcessError) as error:
         raise KindError(f'template "{template}" cannot be fetched: {_said(error)}', hint=_HOW_TO_FETCH) from error
-    return Path(folder)
+    root = Path(folder).parents[directory.count("/")] if directory is not None else Path(folder)
+    return root if root.is_relative_to(place) else _moved(root, place)
+
+
+def _moved(unpacked: Path, place: Path) -> Path:
+    """A zip file is unpacked into a temporary folder of cookiecutter's own, which nobody would remove."""
+    import tempfile
+
+    above = unpacked.parent
+    if ".." in unpacked.parts or above.parent != Path(tempfile.gettempdir()):
+        raise KindError(f"the folder in the zip file has a name that leads out of it: {unpacked}", hint=_HOW_TO_FETCH)
+    moved = place / "template"
+    shutil.move(unpacked, moved)
+    shutil.rmtree(above, ignore_errors=True)
+    return moved
 
 
 _HOW_TO_FETCH = "a repository is written git+https://host/path or gh:owner/name, a zip file with .zip, a folder ./path"

@@ -1,0 +1,147 @@
+"""The process in which an app's template is rendered: cookiecutter, and what a template brings, run here alone.
+
+It reads an order in JSON from its standard input, and writes what came of it to a file that the order names. Within it
+nothing is written outside of the place that it is given; hooks are processes of their own, and what they do is theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from scaffold.kinds.bounds import TakesTooLong, bounded
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_CHANGES = {
+    **dict.fromkeys(("os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.truncate", "shutil.rmtree"), (0,)),
+    **dict.fromkeys(("os.rename", "os.link", "shutil.move"), (0, 1)),
+    **dict.fromkeys(("os.symlink", "shutil.copyfile", "shutil.copytree"), (1,)),
+}
+"""The audit events of what changes the file system, and which of their arguments are the paths (sys.addaudithook)."""
+
+_NOWHERE = frozenset({"/dev/null", "/dev/tty"})
+
+
+class WritesOutside(Exception):
+    """The template would write outside of its place."""
+
+
+def main() -> None:
+    """Renders what standard input orders."""
+    order = json.load(sys.stdin)
+    place = Path(order["place"])
+    result = place / "result.json"
+    _keep_inside(place)
+    result.write_text(json.dumps(_outcome(order)), "utf-8")
+
+
+def _keep_inside(place: Path) -> None:
+    """From here on this process writes below `place` alone: a path that a template makes up may lead anywhere."""
+    inside = os.path.realpath(place)
+
+    def check(path: Any) -> None:
+        if isinstance(path, bytes):
+            path = os.fsdecode(path)
+        if not isinstance(path, str | os.PathLike) or str(path) in _NOWHERE:
+            return  # a descriptor of a file that was opened before
+        if not Path(os.path.realpath(path)).is_relative_to(inside):
+            raise WritesOutside(f"it writes outside of its place: {path}")
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = arguments
+            if isinstance(flags, int) and flags & _WRITES:
+                check(path)
+        elif (which := _CHANGES.get(event)) is not None:
+            for index in which:
+                check(arguments[index])
+
+    sys.addaudithook(hook)
+
+
+def _outcome(order: Mapping[str, Any]) -> dict[str, object]:
+    from cookiecutter import hooks
+    from cookiecutter.main import cookiecutter
+
+    hooks.run_script = _unbounded(hooks.run_script)
+    try:
+        with bounded(order["seconds"], order["memory"]):
+            project = cookiecutter(
+                order["template"],
+                no_input=True,
+                extra_context=order["answers"],
+                output_dir=order["output"],
+                config_file=order["config"],
+            )
+    except MemoryError:
+        return {"error": "memory", "said": f"it takes more than {order['memory'] >> 20} MiB of memory"}
+    except Exception as error:  # a template is code, which may raise anything
+        return _failure(error)
+    return {"project": str(project)}
+
+
+def _failure(error: Exception) -> dict[str, object]:
+    """What went wrong, by a word that says of what sort it is."""
+    from cookiecutter import exceptions
+    from jinja2 import TemplateError
+
+    sort, said = "template", str(error) or type(error).__name__
+    match error:
+        case exceptions.UnknownExtension():
+            return {"error": "extension", "said": said, "module": _module(said)}
+        case exceptions.FailedHookException():
+            sort = "hook"
+        case exceptions.OutputDirExistsException():
+            sort = "folder"
+        case exceptions.UndefinedVariableInTemplate():  # its own text is the whole context
+            said = f"{error.message}: {error.error.message}"
+        case TakesTooLong():
+            said = f"it is not rendered after {error.seconds:.3g} s of the processor's time"
+        case RecursionError():
+            said = "endless recursion: it includes or calls itself"
+        case TemplateError():
+            said = _where(error) + said
+        case WritesOutside() | exceptions.CookiecutterException() | OSError() | ImportError() | ValueError():
+            pass
+        case _:
+            said = f"{type(error).__name__}: {said}"
+    return {"error": sort, "said": said}
+
+
+def _where(error: Exception) -> str:
+    file, line = getattr(error, "filename", None), getattr(error, "lineno", None)
+    return f"{file}, line {line}: " if file and line else ""
+
+
+def _module(said: str) -> str | None:
+    found = re.search(r"No module named '(\w+)", said)
+    return found[1] if found is not None else None
+
+
+def _unbounded(run_script: Callable[..., None]) -> Callable[..., None]:
+    """A hook may be a compiler or a package manager, and takes what memory it takes: its time is what is bounded."""
+
+    def run(*arguments: Any, **named: Any) -> None:
+        with suppress(ImportError):
+            import resource
+
+            soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+            resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+            try:
+                run_script(*arguments, **named)
+            finally:
+                resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+            return
+        run_script(*arguments, **named)
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

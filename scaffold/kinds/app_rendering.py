@@ -1,0 +1,252 @@
+"""Renders the template of an app by cookiecutter itself: in a process and a place of its own, and within bounds.
+
+Whoever calls it has been told that the template may be run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+from scaffold.errors import KindError
+from scaffold.kinds.bounds import MEMORY, SECONDS
+from scaffold.kinds.render import Rendered
+from scaffold.topology.model import App
+
+MADE_BY_MACHINES: Final = frozenset(
+    {".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".ruff_cache", ".tox"}
+)
+"""Folders that hooks fill and nobody edits: they come along, and are not merged later."""
+
+_LARGEST_MERGED: Final = 1024 * 1024
+_SHOWN_LINES: Final = 20
+_KEPT_OCTETS: Final = 64 * 1024
+_CHILD: Final = "scaffold.kinds.app_child"
+_HANDED_ON: Final = ("PATH", "LANG", "LANGUAGE", "TZ", "TERM", "LD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What rendering one app may take.
+
+    `seconds` are the processor's, without those of hooks; `within` are those of the clock, hooks included; `memory` and
+    `octets` (of all files together) are in octets.
+    """
+
+    seconds: float = SECONDS
+    within: float = 300.0
+    memory: int = MEMORY
+    octets: int = 512 * 1024 * 1024
+    files: int = 100_000
+
+
+USUAL: Final = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedApp:
+    """An app as its template makes it: `folder` is all of it, `files` are those that are merged with edits later."""
+
+    folder: Path
+    files: Mapping[str, Rendered]
+
+
+def render_app(app: App, template: Path, place: Path, bounds: Bounds = USUAL) -> RenderedApp:
+    """Renders `template`, the folder with the cookiecutter.json, within `place`, an empty folder.
+
+    Raises KindError where it fails, takes more than its bounds, or makes what cannot be an app.
+    """
+    order = _order(app, template, place, bounds)
+    status, said = _run(order, place, bounds.within)
+    outcome = _read(place / "result.json")
+    if status is None:
+        raise KindError(
+            _of(app, f"it is not rendered after {bounds.within:g} s, hooks included", said),
+            hint="`cookiecutter`, run by hand, shows where it stays; what waits for somebody, or installs things, is to "
+            "be taken out of the hooks of a copy of it",
+        )
+    if outcome is None:
+        raise KindError(_of(app, f"its process ended with status {status}", said), hint=_MEND)
+    if "error" in outcome:
+        raise _failed(app, outcome, said)
+    folder = _root_folder(app, Path(outcome["project"]), Path(order["output"]))
+    return RenderedApp(folder, dict(_files(app, folder, bounds)))
+
+
+_MEND: Final = "mend the template, or take another one; nothing was changed"
+
+
+def _order(app: App, template: Path, place: Path, bounds: Bounds) -> dict[str, Any]:
+    for name in ("home", "tmp", "out", "cookiecutters", "replay"):
+        (place / name).mkdir()
+    config = place / "cookiecutter.yaml"
+    # In JSON, which is YAML: what the person's own ~/.cookiecutterrc says must not change what is rendered.
+    folders = {"cookiecutters_dir": str(place / "cookiecutters"), "replay_dir": str(place / "replay")}
+    config.write_text(json.dumps({"default_context": {}, "abbreviations": {}, **folders}), "utf-8")
+    return {
+        "template": str(template),
+        "answers": _plain(app.vars),
+        "place": str(place),
+        "output": str(place / "out"),
+        "config": str(config),
+        "seconds": bounds.seconds,
+        "memory": bounds.memory,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
+
+
+def _run(order: Mapping[str, Any], place: Path, within: float) -> tuple[int | None, str]:
+    """Its exit status, None where it was ended because it went on for too long, and the end of what it printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-B", "-m", _CHILD],
+        cwd=place,
+        env=_environment(place),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    output: deque[bytes] = deque()
+    reader = threading.Thread(target=_keep_end, args=(process.stdout, output), daemon=True)
+    reader.start()
+    try:
+        with cast("IO[bytes]", process.stdin) as told:
+            told.write(json.dumps(order).encode())
+        status: int | None = process.wait(within)
+    except subprocess.TimeoutExpired:
+        status = None
+    except BrokenPipeError:
+        status = process.wait()
+    finally:
+        _end(process)
+        reader.join(5.0)
+    return status, b"".join(output)[-_KEPT_OCTETS:].decode("utf-8", "replace")
+
+
+def _keep_end(output: Any, kept: deque[bytes]) -> None:
+    size = 0
+    for piece in iter(lambda: output.read1(8192), b""):
+        kept.append(piece)
+        size += len(piece)
+        while size - len(kept[0]) > _KEPT_OCTETS:
+            size -= len(kept.popleft())
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends what is left of it, what a hook has left running included."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _environment(place: Path) -> dict[str, str]:
+    """No password of the environment is a template's business, and its home is its own. Git knows who the person is."""
+    seen = {name: value for name, value in os.environ.items() if name in _HANDED_ON or name.startswith("LC_")}
+    known = Path.home() / ".gitconfig"
+    identity = {"GIT_CONFIG_GLOBAL": str(known)} if known.is_file() else {}
+    own = {
+        "HOME": str(place / "home"),
+        "XDG_CONFIG_HOME": str(place / "home" / ".config"),
+        "XDG_CACHE_HOME": str(place / "home" / ".cache"),
+        "TMPDIR": str(place / "tmp"),
+        "PYTHONUTF8": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return {**seen, **identity, **own}
+
+
+def _read(result: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(result.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _of(app: App, said: str, output: str = "") -> str:
+    lines = [line for line in output.splitlines() if line.strip()][-_SHOWN_LINES:]
+    printed = "".join(f"\n  {line}" for line in lines)
+    return f'app: the template "{app.template}" cannot be rendered: {said}' + (
+        f"; it printed:{printed}" if printed else ""
+    )
+
+
+def _failed(app: App, outcome: Mapping[str, Any], output: str) -> KindError:
+    said = str(outcome["said"])
+    match outcome["error"]:
+        case "extension":
+            module = outcome.get("module")
+            if module is not None:
+                said = f"it needs the module {module}, which is not installed beside scaffold"
+            return KindError(_of(app, said), hint=_install(module))
+        case "hook":
+            missing = re.search(r"No module named '(\w+)", output)
+            return KindError(_of(app, said, output), hint=_install(missing[1]) if missing is not None else _MEND)
+        case "folder":
+            return KindError(_of(app, "the name of its own folder becomes none"), hint=_MEND)
+        case _:
+            return KindError(_of(app, said), hint=_MEND)
+
+
+def _install(module: str | None) -> str:
+    if module is None:
+        return "install what it names into the environment of scaffold"
+    package = module.replace("_", "-")
+    return f"install it into the environment of scaffold, most often: {sys.executable} -m pip install {package}"
+
+
+def _root_folder(app: App, project: Path, output: Path) -> Path:
+    real, inside = Path(os.path.realpath(project)), Path(os.path.realpath(output))
+    if real == inside or not real.is_relative_to(inside) or not real.is_dir():
+        raise KindError(_of(app, "the name of its own folder becomes none"), hint=_MEND)
+    return project
+
+
+def _files(app: App, folder: Path, bounds: Bounds) -> Iterator[tuple[str, Rendered]]:
+    """The files that are merged. Raises KindError for what cannot be an app."""
+    octets = number = 0
+    for name, path, status in _tree(folder):
+        octets, number = octets + status.st_size, number + 1
+        if octets > bounds.octets or number > bounds.files:
+            most = f"{bounds.octets >> 20:,} MiB, or {bounds.files:,} files"
+            raise KindError(_of(app, f"it makes more than {most}"), hint=_MEND)
+        machines = not MADE_BY_MACHINES.isdisjoint(name.split("/"))
+        if stat.S_ISLNK(status.st_mode):
+            if not machines:
+                _check_link(app, folder, name, path)
+        elif not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise KindError(_of(app, f"{name} is neither file nor folder"), hint=_MEND)
+        elif stat.S_ISREG(status.st_mode) and not machines and status.st_size <= _LARGEST_MERGED:
+            yield name, Rendered(path.read_bytes(), bool(status.st_mode & 0o100))
+
+
+def _tree(root: Path) -> Iterator[tuple[str, Path, os.stat_result]]:
+    for above, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted((*folders, *files)):
+            path = Path(above) / name
+            yield path.relative_to(root).as_posix(), path, path.lstat()
+
+
+def _check_link(app: App, folder: Path, name: str, path: Path) -> None:
+    """A link goes where the app goes: it must lead to a place within, and by a relative way."""
+    leads = path.readlink()
+    if leads.is_absolute() or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise KindError(_of(app, f"{name} is a symbolic link that leads out of it, to {leads}"), hint=_MEND)

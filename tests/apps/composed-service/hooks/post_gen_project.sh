@@ -1,0 +1,4 @@
+#!/bin/sh
+set -e
+git init --quiet .
+ln -s settings.{{ cookiecutter.slug }}.ini settings.ini

@@ -1,0 +1,2 @@
+#!/bin/sh
+command -v git > /dev/null || { echo "this template needs git"; exit 1; }

@@ -1,0 +1,337 @@
+"""Templates of apps as people publish them, each rendered by cookiecutter; and those that go wrong or are hostile."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaffold.errors import KindError
+from scaffold.kinds.app_rendering import USUAL, Bounds, RenderedApp, render_app
+from scaffold.kinds.app_templates import fetched
+from scaffold.topology.model import App
+
+APPS = Path(__file__).parent.parent.parent / "apps"
+
+Render = Callable[..., RenderedApp]
+
+
+@pytest.fixture
+def render(tmp_path: Path) -> Render:
+    """Renders a template of tests/apps, or the one in `tmp_path / "template"`."""
+
+    def render(app: App, base: Path = APPS, bounds: Bounds = USUAL) -> RenderedApp:
+        place = tmp_path / f"place-{len(list(tmp_path.iterdir()))}"
+        for name in ("fetched", "rendered"):
+            (place / name).mkdir(parents=True)
+        return render_app(app, fetched(app, base, place / "fetched").folder, place / "rendered", bounds)
+
+    return render
+
+
+def text(app: RenderedApp, name: str) -> str:
+    return app.files[name].content.decode()
+
+
+# --- As they are published ---
+
+
+def test_hooks_remove_what_was_not_chosen(render: Render) -> None:
+    answers = {"project_name": "Shop API", "database": "sqlite", "use_docker": False}
+    made = render(App("./fastapi-service", vars=answers))
+
+    assert sorted(made.files) == [
+        "pyproject.toml",
+        "run.sh",
+        "shop_api/__init__.py",
+        "shop_api/database.py",
+        "shop_api/main.py",
+    ]
+    assert "from shop_api import database" in text(made, "shop_api/main.py")
+    assert made.files["run.sh"].executable
+    assert made.folder.name == "shop-api"
+
+
+def test_a_hook_that_refuses_an_answer_is_heard(render: Render) -> None:
+    with pytest.raises(KindError) as caught:
+        render(App("./fastapi-service", vars={"project_slug": "9lives"}))
+
+    assert "Hook script failed (exit status: 1)" in caught.value.message
+    assert "ERROR: '9lives' is no name of a Python module" in caught.value.message
+
+
+def test_braces_of_go_are_copied_and_not_rendered(render: Render) -> None:
+    made = render(App("./go-service", vars={"app_name": "shop", "license": "BSD-3"}))
+
+    assert text(made, "go.mod").startswith("module github.com/someone/shop\n")
+    assert text(made, "web/index.tmpl") == '{{ define "index" }}<h1>{{ .Title }}</h1>{{ end }}\n'
+    assert "{{ range .Items }}" in text(made, "web/list.gohtml")
+    assert text(made, "LICENSE").strip() == "BSD 3-Clause"
+
+
+def test_variables_of_every_sort(render: Render) -> None:
+    answers = {
+        "log_level": "debug",
+        "answers_json": False,
+        "workers": 2,
+        "labels": {"team": "shop"},
+        "_private": "told",
+    }
+    made = render(App("./small-service", vars=answers))
+
+    app = text(made, "app.py")
+    assert 'NAME = "SMALL_SERVICE"' in app
+    assert "LABELS = {'team': 'shop', 'tier': 'one'}" in app
+    assert "WORKERS = 2" in app
+    assert "DEBUG = True\n\n\nclass Handler" in app  # trim_blocks and lstrip_blocks of _jinja2_env_vars
+    assert text(made, "static/page.html") == "<p>{{ not.cookiecutters }}</p>\n"
+    assert json.loads(text(made, "settings.json")) == {"private": "told", "json": False, "tag": "a"}
+
+
+def test_extensions_of_the_template_itself(render: Render) -> None:
+    assert text(render(App("./extended-service")), "README.md") == "# EXTENDED!\n\na-long-title\n"
+
+
+def test_an_extension_that_is_not_there_says_what_to_install(render: Render, tmp_path: Path) -> None:
+    template = write(tmp_path, {"slug": "x", "_extensions": ["jinja2_of_nobody.TimeExtension"]}, {"a.txt": "a"})
+    with pytest.raises(KindError) as caught:
+        render(App(str(template)))
+
+    assert "it needs the module jinja2_of_nobody" in caught.value.message
+    assert caught.value.hint is not None
+    assert f"{sys.executable} -m pip install jinja2-of-nobody" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("app", "file", "line"),
+    [
+        (App("./many-services"), "app.py", '"""hello: who calls'),
+        (App("./many-services", directory="worker", vars={"queue": "mail"}), "worker.py", 'QUEUE = "mail"'),
+        (App("./monorepo", directory="services/web", vars={"greeting": "hi"}), "app.py", 'GREETING = "hi"'),
+    ],
+)
+def test_one_template_of_several(app: App, file: str, line: str, render: Render) -> None:
+    made = render(app)
+
+    assert sorted(made.files) == [file]
+    assert line in text(made, file)
+
+
+def test_parts_hooks_in_sh_links_and_a_repository_of_its_own(render: Render) -> None:
+    made = render(App("./composed-service"))
+
+    assert sorted(made.files) == ["assets/logo.png", "settings.composed.ini"]
+    assert text(made, "settings.composed.ini").startswith("# Owned by somebody\n[app]\nname = composed\n")
+    assert made.files["assets/logo.png"].content.startswith(b"\x89PNG")
+    assert (made.folder / "settings.ini").readlink() == Path("settings.composed.ini")
+    assert (made.folder / ".git" / "HEAD").is_file()
+
+
+def test_a_zip_file(render: Render, tmp_path: Path) -> None:
+    shutil.copytree(APPS / "go-service", tmp_path / "zipped" / "go-service")
+    shutil.make_archive(str(tmp_path / "service"), "zip", tmp_path / "zipped", "go-service")
+
+    made = render(App("service.zip"), tmp_path)
+
+    assert text(made, "go.mod").startswith("module github.com/someone/hello\n")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    known = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main")
+    done = subprocess.run(["git", *known, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_a_repository_at_a_commit(render: Render, tmp_path: Path) -> None:
+    template = write(tmp_path, {"slug": "x"}, {"version.txt": "one\n"})
+    git(template, "init", "--quiet")
+    git(template, "add", ".")
+    git(template, "commit", "--quiet", "-m", "one")
+    git(template, "tag", "v1")
+    (template / "{{cookiecutter.slug}}" / "version.txt").write_text("two\n")
+    git(template, "commit", "--quiet", "-am", "two")
+
+    first, newest = App(str(template), checkout="v1"), App(f"git+file://{template}")
+
+    assert text(render(first), "version.txt") == "one\n"
+    assert text(render(newest), "version.txt") == "two\n"
+    (tmp_path / "fetched").mkdir()
+    assert fetched(first, tmp_path, tmp_path / "fetched").version == git(template, "rev-parse", "v1")
+
+
+def test_nothing_of_the_persons_own_changes_what_is_rendered(
+    render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".cookiecutterrc").write_text("default_context: {slug: theirs, owner: them}\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("COOKIECUTTER_CONFIG", str(home / ".cookiecutterrc"))
+    monkeypatch.setenv("A_PASSWORD", "hunter2")
+    hook = "import os\nopen('seen.txt', 'w').write(' '.join(sorted(os.environ)))\n"
+    template = write(tmp_path, {"slug": "mine", "owner": "me"}, {"a.txt": "{{cookiecutter.owner}}"}, {"post": hook})
+
+    made = render(App(str(template)))
+
+    assert (made.folder.name, text(made, "a.txt")) == ("mine", "me")
+    assert "A_PASSWORD" not in text(made, "seen.txt")
+    assert sorted(path.name for path in home.iterdir()) == [".cookiecutterrc"]
+
+
+# --- As they should not be ---
+
+
+def write(
+    folder: Path, values: Mapping[str, Any], files: Mapping[str, str], hooks: Mapping[str, str] | None = None
+) -> Path:
+    """A template whose root folder is called by `slug`."""
+    template = folder / "template"
+    root = template / "{{cookiecutter.slug}}"
+    root.mkdir(parents=True)
+    (template / "cookiecutter.json").write_text(json.dumps(values))
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    for when, content in (hooks or {}).items():
+        (template / "hooks").mkdir(exist_ok=True)
+        (template / "hooks" / f"{when}_gen_project.py").write_text(content)
+    return template
+
+
+def refusal(render: Render, template: Path, bounds: Bounds = USUAL, **answers: object) -> KindError:
+    with pytest.raises(KindError) as caught:
+        render(App(str(template), vars=answers), bounds=bounds)
+    assert caught.value.hint
+    assert "Traceback" not in caught.value.message
+    return caught.value
+
+
+@pytest.mark.parametrize("leads", ["../../../../../written.txt", "{tmp_path}/written.txt"])
+def test_a_path_that_leads_out_is_not_written(leads: str, render: Render, tmp_path: Path) -> None:
+    where = leads.format(tmp_path=tmp_path)
+    template = write(tmp_path, {"slug": "x", "where": where}, {"{{cookiecutter.where}}": "out"})
+
+    assert "it writes outside of its place" in refusal(render, template).message
+    assert not list(tmp_path.rglob("written.txt"))
+    assert not (tmp_path.parent / "written.txt").exists()
+
+
+@pytest.mark.parametrize("slug", ["..", "", "."])
+def test_a_root_folder_without_a_name(slug: str, render: Render, tmp_path: Path) -> None:
+    template = write(tmp_path, {"slug": slug}, {"a.txt": "a"})
+
+    assert "the name of its own folder becomes none" in refusal(render, template).message
+
+
+@pytest.mark.parametrize("leads", ["/etc/passwd", "../../secret.txt"])
+def test_a_link_in_a_template_that_leads_out_of_it(leads: str, render: Render, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("hunter2")
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "a"})
+    (template / "{{cookiecutter.slug}}" / "b.txt").symlink_to(leads)
+
+    said = refusal(render, template).message
+    assert "holds a symbolic link that leads out of it: {{cookiecutter.slug}}/b.txt" in said
+
+
+def test_a_link_that_a_hook_makes_and_that_leads_out(render: Render, tmp_path: Path) -> None:
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "a"}, {"post": "import os\nos.symlink('/etc/passwd', 'b')\n"})
+
+    assert "b is a symbolic link that leads out of it, to /etc/passwd" in refusal(render, template).message
+
+
+def test_a_loop_without_an_end(render: Render, tmp_path: Path) -> None:
+    endless = "{% for _ in range(99999999) %}{% for _ in range(99999999) %}{% endfor %}{% endfor %}"
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": endless})
+
+    said = refusal(render, template, replace(USUAL, seconds=1.0)).message
+    assert "it is not rendered after 1 s of the processor's time" in said
+
+
+def test_a_hook_without_an_end(render: Render, tmp_path: Path) -> None:
+    hook = "import os, time\nprint('waiting', os.getpid(), flush=True)\ntime.sleep(3600)\n"
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "a"}, {"pre": hook})
+
+    for within in (5.0, 30.0, 90.0):  # a busy machine may not have begun by then
+        error = refusal(render, template, replace(USUAL, within=within))
+        assert f"it is not rendered after {within:g} s, hooks included" in error.message
+        if "it printed:" in error.message:
+            break
+
+    assert "it printed:\n  waiting" in error.message
+    assert "what waits for somebody" in str(error.hint)
+    assert not is_running(int(error.message.rpartition("waiting ")[2]))
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, apart from one that has ended and that nobody has waited for."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def test_more_than_fits_in_memory(render: Render, tmp_path: Path) -> None:
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "{{ 'x' * 10 ** 9 }}"})
+
+    bounds = replace(USUAL, memory=256 * 1024 * 1024)
+    assert "it takes more than 256 MiB of memory" in refusal(render, template, bounds).message
+
+
+def test_more_than_an_app_may_be(render: Render, tmp_path: Path) -> None:
+    hook = "for number in range(20):\n    open(str(number), 'w').write('x' * 2 ** 20)\n"
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "a"}, {"post": hook})
+
+    assert "it makes more than 16 MiB" in refusal(render, template, replace(USUAL, octets=16 << 20)).message
+
+
+def test_a_variable_that_there_is_not_in_a_file(render: Render, tmp_path: Path) -> None:
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "{{ cookiecutter.greting }}"})
+
+    said = refusal(render, template).message
+    assert "a.txt" in said
+    assert "greting" in said
+
+
+# --- What is known before anything is run ---
+
+
+@pytest.mark.parametrize(
+    ("app", "message", "hint"),
+    [
+        (App("./nothing"), 'the template "./nothing" is not a folder', "gh:owner/name"),
+        (App("./monorepo"), "there is no cookiecutter.json in", "gh:owner/name"),
+        (App("./monorepo", directory="services"), "directory services", None),
+        (App("./small-service", vars={"sluk": "x"}), 'has no variable "sluk"', 'did you mean "slug"?'),
+        (App("./small-service", vars={"log_level": "loud"}), "cannot be 'loud'", "it is one of info, debug"),
+        (App("./none.zip"), "cannot be fetched", None),
+        (App("git+file:///nonexistent/at/all"), "cannot be fetched", None),
+        (App("./small-service", checkout="v1"), "cannot be fetched", None),
+    ],
+)
+def test_what_is_no_template(app: App, message: str, hint: str | None, render: Render) -> None:
+    with pytest.raises(KindError) as caught:
+        render(app)
+
+    assert message in caught.value.message
+    assert hint is None or hint in (caught.value.hint or "")
+
+
+def test_what_would_be_run(tmp_path: Path) -> None:
+    for name in ("fastapi-service", "extended-service", "many-services"):
+        (tmp_path / name).mkdir()
+    said = [
+        fetched(App(f"./{name}"), APPS, tmp_path / name).would_run
+        for name in ("fastapi-service", "extended-service", "many-services")
+    ]
+
+    assert said[0][0] == "the hooks hooks/post_gen_project.py, hooks/pre_gen_project.py"
+    assert said[1][0].startswith("the Jinja extensions local_extensions.shout")
+    assert said[2] == ("the Jinja in its files, which can run any command",)
