@@ -74,8 +74,8 @@ def render_app(app: App, template: Path, place: Path, bounds: Bounds = USUAL) ->
     if status is None:
         raise KindError(
             _of(app, f"it is not rendered after {bounds.within:g} s, hooks included", said),
-            hint="`cookiecutter`, run by hand, shows where it stays; what waits for somebody, or installs things, is to "
-            "be taken out of the hooks of a copy of it",
+            hint="`cookiecutter`, run by hand, shows where it stays; what waits for somebody, or installs things, is "
+            "to be taken out of the hooks of a copy of it",
         )
     if outcome is None:
         raise KindError(_of(app, f"its process ended with status {status}", said), hint=_MEND)
