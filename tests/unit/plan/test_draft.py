@@ -120,6 +120,17 @@ def test_a_server_without_other_names_has_its_common_name_and_a_client_its_own(f
     )
 
 
+def test_a_certificate_that_plan_will_refuse_is_marked(folder: Path, ca: Elsewhere) -> None:
+    for stem, purposes in {"web": [], "api.acme.example": [SERVER]}.items():
+        one = ca.issue(purposes=purposes, subject=name(stem))
+        put(folder, {f"{stem}.pem": pem([one.certificate]), f"{stem}.key": one.key_pem()})
+    put(folder, {"ca.pem": pem([ca.intermediate, ca.root])})
+    marked = [line.strip() for line in drafted(folder)[1].text.splitlines() if "plan refuses" in line]
+    no_purpose = "does not say that it is for clientAuth: it has no extended key usage"
+    said = ("says no name that callers could expect", no_purpose)
+    assert marked == [f"# plan refuses this certificate: it {words}; have it issued anew" for words in said]
+
+
 def test_of_several_for_one_holder_the_one_that_ends_last_counts_and_none_that_has_ended(
     folder: Path, ca: Elsewhere
 ) -> None:

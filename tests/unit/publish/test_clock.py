@@ -102,6 +102,21 @@ def test_no_ocsp_answer_is_signed_under_a_clock_that_is_late(bank):
     assert read(new(state, teller, issuing, right, b"n" * 32), issuing).status == "GOOD"
 
 
+def test_a_clock_that_is_late_is_told_although_the_responder_is_not_due(bank):
+    teller, issuing = leaf_and_issuer(bank)
+    state = opened(bank)
+    bank.later(hours=2)
+    revoke(bank.out, "issuing", teller, bank.now)
+    bank.later(hours=-1)
+    state.refresh(bank.now)
+    assert in_doubt(bank, state)
+    assert ask(state, "issuing", teller, issuing, bank.now).status == "TRY_LATER"
+    bank.later(hours=1)
+    state.refresh(bank.now)
+    assert not in_doubt(bank, state)
+    assert ask(state, "issuing", teller, issuing, bank.now).status == "REVOKED"
+
+
 def test_an_answer_of_before_is_not_served_once_it_is_wrong(bank):
     teller, issuing = leaf_and_issuer(bank)
     state = opened(bank)
