@@ -60,6 +60,7 @@ RENEW_DEFAULT = RenewBefore(share=0.33)
 FORWARD_DEFAULT = (Forward.X_CLIENT,)
 
 LONGEST_COMMON_NAME = 64
+LONGEST_OWNER = 64
 
 SHARE_PATTERN = r"^[1-9][0-9]?%$"
 
@@ -81,6 +82,12 @@ def _at_most(longest: int) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _owner(text: str) -> str:
+    if len(names.text_without_controls(text)) > LONGEST_OWNER:
+        raise Invalid(f"{shown(text)} is longer than {LONGEST_OWNER} characters", "the name of a team or a person")
+    return text
 
 
 def _secret(values: dict[str, Any]) -> Secret:
@@ -152,6 +159,7 @@ PASSWORD = Table(
     alone=True,
 )
 
+OWNER = Text("an owner", _owner)
 IDENTITY = Text("an identity", names.stated_identity)
 
 SUBJECT = Table(
@@ -370,6 +378,7 @@ CA_FIELDS = (
     ),
     Field("name_constraints", NAME_CONSTRAINTS, "The names that may be issued below it (RFC 5280 4.2.1.10)."),
     Field("existing", EXISTING, "A CA that was made elsewhere.", inherited=False),
+    Field("owner", OWNER, "Who answers for it, in your own words: `report` and `graph` go by it."),
 )
 
 _LEAF_FIELDS = (
@@ -397,6 +406,7 @@ _LEAF_FIELDS = (
     Field("existing", EXISTING_LEAF, "A certificate that somebody else issues and renews.", inherited=False),
     Field("csr", FilePath(), "A request (PKCS#10) over a key that is not here.", inherited=False),
     Field("files", FILES, "How `tls/` is laid out, where the template is for files alone."),
+    Field("owner", OWNER, "Who answers for it, in your own words: `report` and `graph` go by it."),
 )
 
 SERVER_FIELDS = (

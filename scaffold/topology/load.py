@@ -51,8 +51,8 @@ OTHER_REVOCATION = Revocation(crl=timedelta(days=90))
 REPRODUCIBLE_LEAVES_REVOCATION = Revocation(crl=REPRODUCIBLE_LIFETIME, ocsp=REPRODUCIBLE_LIFETIME)
 REPRODUCIBLE_OTHER_REVOCATION = Revocation(crl=REPRODUCIBLE_LIFETIME)
 
-FIELDS_OF_EXISTING = frozenset({"existing", "key_password", "revocation"})
-PROJECT_FIELDS = ("tls", "check_revocation", "on_unavailable", "pfx", "vars", "files")
+FIELDS_OF_EXISTING = frozenset({"existing", "key_password", "revocation", "owner"})
+PROJECT_FIELDS = ("tls", "check_revocation", "on_unavailable", "pfx", "vars", "files", "owner")
 """What goes into a client as it was read, whoever issues its certificate."""
 PLAIN_CLIENT_FIELDS = (*PROJECT_FIELDS, "key", "fault", "csr")
 """What goes into a client as it was read."""
@@ -246,6 +246,7 @@ class _Entities:
             key_password=values.get("key_password"),
             revocation=self._revocation(name, values),
             name_constraints=values.get("name_constraints"),
+            owner=values.get("owner"),
         )
 
     def _ca_lifetime(self, values: Values) -> timedelta:
@@ -260,7 +261,7 @@ class _Entities:
                 hint = f"leave it out: only {' and '.join(sorted(FIELDS_OF_EXISTING - {'existing'}))} go with existing"
                 message = f"{field} cannot be set for an existing CA: its certificate is what it is"
                 self._add(("cas", name), TopologyError(message, place=self._places[("cas", name, field)], hint=hint))
-            elif field != "existing" and existing.key is None:
+            elif field not in {"existing", "owner"} and existing.key is None:
                 hint = "add key to existing, where it is at hand, or leave this out"
                 message = f"{field} is for a CA whose key is here"
                 self._add(("cas", name), TopologyError(message, place=self._places[("cas", name, field)], hint=hint))
@@ -274,6 +275,7 @@ class _Entities:
             key_password=own.get("key_password"),
             revocation=self._revocation(name, own) if existing.key is not None else Revocation(),
             existing=existing,
+            owner=own.get("owner"),
         )
 
     def _revocation(self, name: str, values: Values) -> Revocation:
@@ -312,11 +314,11 @@ class _Entities:
 
     def _external(self, name: str, own: Values, external: External) -> Client:
         for field in own:
-            if field not in {"external", "calls"}:
+            if field not in {"external", "calls", "owner"}:
                 message = (
                     f"{field} cannot be set for an external client: its certificate and project are made elsewhere"
                 )
-                hint = "leave it out: only calls goes with external"
+                hint = "leave it out: only calls and owner go with external"
                 place = self._places[("clients", name, field)]
                 self._add(("clients", name), TopologyError(message, place=place, hint=hint))
         values = self.clients[name]
@@ -331,6 +333,7 @@ class _Entities:
             tls=values["tls"],
             identity=external.identity,
             external=external,
+            owner=own.get("owner"),
             **_edges(values),
         )
 

@@ -356,7 +356,10 @@ class CallingLeaf:
 
 @dataclass(frozen=True, slots=True)
 class Ca:
-    """A certification authority. `issuer` is another CA's name, or None where it is self-signed (or existing)."""
+    """A certification authority. `issuer` is another CA's name, or None where it is self-signed (or existing).
+
+    `owner` is text for people, here and below: nothing is decided by it, and nothing rendered from it.
+    """
 
     name: str
     issuer: str | None
@@ -369,6 +372,7 @@ class Ca:
     revocation: Revocation = Revocation()
     name_constraints: NameConstraints | None = None
     existing: Existing | None = None
+    owner: str | None = None
     address: Address = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -433,6 +437,7 @@ class Server:
     calling: CallingLeaf | None = None
     accepts: tuple[str, ...] = ()
     files: Files | None = None
+    owner: str | None = None
     vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     address: Address = field(init=False, repr=False, compare=False)
 
@@ -516,6 +521,7 @@ class Client:
     csr: Path | None = None
     files: Files | None = None
     doors: Doors = field(default_factory=lambda: NO_DOORS)
+    owner: str | None = None
     vars: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     address: Address = field(init=False, repr=False, compare=False)
 
