@@ -20,7 +20,7 @@ parsed = cache(ast.parse)
 
 ROOMS = (
     "errors", "topology", "pki", "settings", "kinds", "store", "issuers", "plan",
-    "apply", "running", "publish", "verify", "explain", "contract", "trusting", "view", "cli", "testing",
+    "apply", "running", "publish", "verify", "explain", "inventory", "contract", "trusting", "view", "cli", "testing",
 )  # fmt: skip
 
 SLOW = {"cryptography", "asn1crypto", "cookiecutter", "jinja2", "OpenSSL", "pydantic", "yaml", "rich"}

@@ -208,6 +208,25 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         note="Of one ADDRESS it says who may call it, why and until when, and whom it may call; --json has `address`, "
         "`callers`, `callees`, `lines` and `others` then. What would be answered is what the last `verify` saw.",
     ),
+    "report": Manual(
+        "scaffold report --html report.html",
+        json={
+            "topology": "its name; `at`: when the report was made; `applied`: `never`, `partly`, `behind` or `whole`",
+            "pending": "how many changes of each action cannot wait",
+            "cas": "each generation: `address`, `owner`, `issuer`, `certificate`, `crl`, `name_constraints`, …",
+            "servers": "`address`, `owner`, `source`, `template`, `issuers`, `identity`, `listens`, `certificates`, "
+            "`check_revocation`, `check_in_force`, `on_unavailable`, `accepts`, …",
+            "clients": "the same",
+            "calls": "who may call whom: `caller`, `server`, `identity`, `roles`, `expected`",
+            "owners": "`owner` (null where nobody is named) and its `addresses`",
+            "revoked": "`address`, `ca`, `serial`, `reason`, `at`, `on_crl_until`, and who refuses and accepts it",
+            "verified": "what `verify` saw last: `at`, `summary`, `changed` (since then), `unknown`, `checks`; or null",
+            "ends": "of certificates and CRLs, the next first: `at`, `address`, `state`, `crl`",
+            "attention": "what somebody has to look at: `address`, `state`, `message`",
+            "notes": "what is to be said of a state that was lost",
+        },
+        note="It is a document: what is due or broken in it is no error (`status` exits with 3 then).",
+    ),
     "graph": Manual("scaffold graph --format dot"),
     "inspect": Manual("scaffold inspect shop/servers/api/tls/cert.pem"),
     "trust install": Manual(

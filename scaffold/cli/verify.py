@@ -131,10 +131,13 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
 
 
 def _keep(project: Project, report: Report) -> None:
-    """What was seen, for `explain`. A run of a part leaves what is known of the others."""
+    """What was seen, for `explain` and `report`. A run of a part leaves what is known of the others."""
+    from scaffold.store import projects
     from scaffold.verify import last_run
 
-    last_run.save(project.layout, last_run.updated(last_run.load(project.layout), report, now()))
+    layout = project.layout
+    folders = last_run.folders_tried(project.topology, layout, projects.load(layout), report)
+    last_run.save(layout, last_run.updated(last_run.load(layout), report, now(), folders))
 
 
 def _warn_of_another_clock(moment: datetime) -> None:

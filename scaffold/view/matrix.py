@@ -36,7 +36,7 @@ _BY_WEIGHT = (WRONG, GETS_IN, REFUSED, UNTRIED)
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """A caller, how many others have the same cells, and these by server."""
 
     caller: str
@@ -48,6 +48,20 @@ class _Row:
         more = f" (and {self.others:,} more)" if self.others else ""
         room = WIDEST_NAME - len(more)
         return (self.caller if len(self.caller) <= room else f"{self.caller[: room - 1]}…") + more
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The servers, and a row a caller with a cell a server."""
+
+    servers: Sequence[str]
+    rows: Sequence[Row]
+
+
+def matrix(checks: Sequence[Check]) -> Matrix:
+    """The whole of it; callers with the same cells are one row."""
+    servers = tuple(dict.fromkeys(check.server for check in checks))
+    return Matrix(servers, _rows(_callers(checks), servers))
 
 
 def matrix_lines(checks: Sequence[Check], width: int) -> Iterator[Line]:
@@ -66,7 +80,7 @@ def matrix_lines(checks: Sequence[Check], width: int) -> Iterator[Line]:
     yield plain("")
 
 
-def _named(rows: Sequence[_Row], servers: Sequence[str]) -> Iterator[Line]:
+def _named(rows: Sequence[Row], servers: Sequence[str]) -> Iterator[Line]:
     names = _widest(rows)
     yield [("  " + " " * names + "".join(f"  {server}" for server in servers), "dim")]
     for row in rows:
@@ -101,7 +115,7 @@ def _in_groups(cells: Sequence[Span]) -> Iterator[Span]:
         yield cell
 
 
-def _widest(rows: Iterable[_Row]) -> int:
+def _widest(rows: Iterable[Row]) -> int:
     return max((len(row.heading) for row in rows), default=0)
 
 
@@ -118,19 +132,19 @@ def _callers(checks: Iterable[Check]) -> _Callers:
     return by_caller | last
 
 
-def _rows(callers: _Callers, servers: Sequence[str]) -> Sequence[_Row]:
+def _rows(callers: _Callers, servers: Sequence[str]) -> Sequence[Row]:
     """A row a caller; one for all, where several have the same cells."""
     alike: dict[tuple[Span, ...], list[str]] = {}
     for caller, at in callers.items():
         untold = UNTRIED if caller == ANYBODY else NOTHING
         cells = tuple(_cell(at.get(server, ()), untold) for server in servers)
         alike.setdefault((*cells, ("", caller)) if caller in LAST else cells, []).append(caller)
-    rows: list[_Row] = []
+    rows: list[Row] = []
     for cells, names in alike.items():
         if len(names) >= ALIKE:
-            rows.append(_Row(names[0], len(names) - 1, cells))
+            rows.append(Row(names[0], len(names) - 1, cells))
         else:
-            rows += (_Row(name, 0, cells[: len(servers)]) for name in names)
+            rows += (Row(name, 0, cells[: len(servers)]) for name in names)
     order = {caller: number for number, caller in enumerate(callers)}
     shown = [row for row in rows if any(cell != NOTHING for cell in row.cells)]
     return sorted(shown, key=lambda row: order[row.caller])

@@ -1,0 +1,1 @@
+"""What there is of a topology at one moment, for who has to answer for it."""
