@@ -17,7 +17,8 @@
     ├── PublishError             CRLs, OCSP and CA certificates cannot be served
     │   └── AddressTaken         the address is not free
     ├── TrustError               a store of trusted roots cannot be read or changed as it must be
-    └── VerifyError              a probe could not even be tried
+    ├── VerifyError              a probe could not even be tried
+    └── NotInstalled             an optional part of this package is not installed
 
 `cli` prints `str(error)` and exits 1; a traceback that reaches a user is a defect.
 """
@@ -138,3 +139,7 @@ class TrustError(ScaffoldError):
 
 class VerifyError(ScaffoldError):
     """A probe could not even be tried."""
+
+
+class NotInstalled(ScaffoldError):
+    """What is asked for needs an extra of this package that is not installed."""

@@ -141,6 +141,12 @@ def ends_words(at: datetime | None, now: datetime) -> str:
     return f"until {moment(at)} ({left})" if at > now else f"ended {moment(at)} ({left.removeprefix('-')} ago)"
 
 
+def left_words(at: datetime, now: datetime) -> str:
+    """`89d`, or `3d ago`."""
+    left = remaining(at, now)
+    return left if at > now else f"{left.removeprefix('-')} ago"
+
+
 def constraints_words(constraints: NameConstraints | None) -> str:
     """`only dns banking.internal, ip 127.0.0.0/8; never dns evil.banking.internal`"""
     if constraints is None or not (constraints.permitted or constraints.excluded):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,9 +13,9 @@ from scaffold.plan.status import State
 from scaffold.verify.last_run import Seen
 from scaffold.verify.model import Expected, Probe, Result
 from scaffold.view import inventory as words
+from scaffold.view.looks import LOOKS
 from scaffold.view.matrix import GETS_IN, NOTHING, REFUSED, UNTRIED, WRONG, Matrix, matrix
 from scaffold.view.pages import page
-from scaffold.view.status import remaining
 
 SECTIONS = (
     ("attention", "Needs attention"), ("cas", "CAs"), ("servers", "Servers"), ("clients", "Clients"),
@@ -32,20 +32,6 @@ MONTHS = 13
 """This month and the twelve that follow."""
 
 _TALLEST = 80
-
-LOOKS: Mapping[State | None, tuple[str, str]] = {
-    State.VALID: ("good", "●"),
-    State.FAULT: ("odd", "◇"),
-    State.DUE: ("due", "◆"),
-    State.CHANGED: ("due", "◆"),
-    State.NOT_YET_VALID: ("bad", "✕"),
-    State.EXPIRED: ("bad", "✕"),
-    State.REVOKED: ("bad", "✕"),
-    State.UNREADABLE: ("bad", "✕"),
-    State.MISSING: ("none", "○"),
-    None: ("none", "○"),
-}
-"""A class and a mark: a state is told by its word and its mark, and never by its colour alone."""
 
 _CELLS = {
     GETS_IN: ("✓", "good", "gets in"),
@@ -75,7 +61,7 @@ def report_page(inventory: Inventory) -> str:
         "bars": tuple(_bars(inventory)),
         "look": lambda state: LOOKS[state][0],
         "mark": lambda state: LOOKS[state][1],
-        "left": lambda at: remaining(at, inventory.at),
+        "left": lambda at: words.left_words(at, inventory.at),
         "iso": lambda at: f"{at:%Y-%m-%dT%H:%M:%SZ}",
         "worst": lambda group: max((end.state for end in group.ends), key=list(State).index),
         "to_look_at": _to_look_at,

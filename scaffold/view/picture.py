@@ -1,0 +1,270 @@
+"""The inventory as pictures to be drawn: boxes, arrows, where they are, and what each says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scaffold.inventory.model import CaEntry, Call, Inventory, PartyEntry, worst_of
+from scaffold.plan.status import State
+from scaffold.topology.address import Address
+from scaffold.view import inventory as words
+from scaffold.view.layout import DENSEST, Layout, Point, layered
+from scaffold.view.looks import LOOKS
+
+WIDTH, HEIGHT = 190, 44
+_ACROSS, _DOWN = 290, 58
+_MARGIN = 16
+_HEADING = 34
+
+TOGETHER = 60
+"""Servers and clients; where there are more, a page begins with groups of them."""
+
+FEWEST, MOST = 2, 80
+"""Groups that are worth looking at."""
+
+_LONGEST = 22
+"""Characters of a name in a box; the whole one is in its details."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A CA, server, client, or group of them. `link` is where it leads, `about` the addresses that it stands for."""
+
+    link: str
+    shape: str
+    look: str
+    mark: str
+    name: str
+    detail: str
+    spoken: str
+    about: tuple[str, ...]
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """From one box to another, by their links; `kind` is issues, call or refused. `path` is SVG's."""
+
+    source: str
+    target: str
+    kind: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All of one view. `headings` have their places."""
+
+    width: float
+    height: float
+    headings: tuple[tuple[str, float], ...]
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture with its title; `groups` says that its boxes are groups."""
+
+    id: str
+    title: str
+    picture: Picture
+    groups: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A box before it has a place."""
+
+    link: str
+    shape: str
+    state: State | None
+    name: str
+    detail: str
+    spoken: str
+    about: tuple[str, ...]
+
+
+def whole(inventory: Inventory) -> Picture:
+    """Everything: the CAs as a tree, and below them who calls whom."""
+    return _drawn(inventory.cas, inventory.parties, inventory.calls)
+
+
+def views(inventory: Inventory) -> tuple[View, ...]:
+    """What a page shows, the first at first: of few everything, of many groups, each group, and everything."""
+    everything = View("everything", "Everything", whole(inventory)) if len(inventory.calls) <= DENSEST else None
+    if len(inventory.parties) <= TOGETHER:
+        return (everything,) if everything is not None else ()
+    found = [view for title, key in _GROUPINGS for view in _grouped(inventory, title, key)]
+    return (*found, everything) if everything is not None else tuple(found)
+
+
+def _by_owner(party: PartyEntry) -> str:
+    return party.owner or words.NOBODY
+
+
+def _by_issuer(party: PartyEntry) -> str:
+    return str(party.issuers[0]) if party.issuers else "issued elsewhere"
+
+
+def _by_template(party: PartyEntry) -> str:
+    return party.template or "external"
+
+
+_Key = Callable[[PartyEntry], str]
+_GROUPINGS: tuple[tuple[str, _Key], ...] = (
+    ("owner", _by_owner), ("issuer", _by_issuer), ("template", _by_template),
+)  # fmt: skip
+
+
+def _grouped(inventory: Inventory, title: str, key: _Key) -> Iterator[View]:
+    """The groups by one property, and what is in each, with whom it calls and who calls it."""
+    groups: dict[str, list[PartyEntry]] = {}
+    for party in inventory.parties:
+        groups.setdefault(key(party), []).append(party)
+    if not FEWEST <= len(groups) <= MOST:
+        return
+    ids = {name: f"{title}-{number}" for number, name in enumerate(groups, 1)}
+    group_of = {party.address: ids[name] for name, members in groups.items() for party in members}
+    boxes = [_group_box(ids[name], name, members) for name, members in groups.items()]
+    between = {(group_of[call.caller], group_of[call.server]): "call" for call in inventory.calls}
+    edges = {edge: kind for edge, kind in between.items() if edge[0] != edge[1]}
+    ca_boxes, signed = _ca_boxes(inventory.cas)
+    yield View(f"by-{title}", f"By {title}", _picture(ca_boxes, signed, boxes, edges), groups=True)
+    parties = {party.address: party for party in inventory.parties}
+    for name, members in groups.items():
+        inside = {party.address for party in members}
+        calls = [call for call in inventory.calls if call.caller in inside or call.server in inside]
+        near = dict.fromkeys(end for call in calls for end in (call.caller, call.server))
+        shown = [*members, *(parties[address] for address in near if address not in inside)]
+        cas = [ca for ca in inventory.cas if any(ca.address.name in _issuer_names(party) for party in shown)]
+        if len(calls) <= DENSEST:
+            yield View(ids[name], f"{title}: {name}", _drawn(cas, shown, calls))
+
+
+def _issuer_names(party: PartyEntry) -> set[str]:
+    return {issuer.name for issuer in party.issuers}
+
+
+def _group_box(id_: str, name: str, members: Sequence[PartyEntry]) -> Labelled:
+    states = [party.worst for party in members if party.worst is not None]
+    troubled = sum(state in words.ATTENTION for state in states)
+    worst = worst_of(states) if states else None
+    counts = ", ".join(
+        words.counted(number, noun)
+        for noun, number in (
+            ("server", sum(party.is_server for party in members)),
+            ("client", sum(not party.is_server for party in members)),
+        )
+        if number
+    )
+    detail = counts + (f", {troubled:,} to look at" if troubled else "")
+    about = tuple(str(party.address) for party in members)
+    return Labelled(id_, "group", worst, name, detail, f"{name}: {detail}", about)
+
+
+def _drawn(cas: Iterable[CaEntry], parties: Iterable[PartyEntry], calls: Iterable[Call]) -> Picture:
+    ca_boxes, signed = _ca_boxes(cas)
+    edges = {(str(call.caller), str(call.server)): "refused" if call.faults else "call" for call in calls}
+    return _picture(ca_boxes, signed, [_party_box(party) for party in parties], edges)
+
+
+def _ca_boxes(cas: Iterable[CaEntry]) -> tuple[list[Labelled], dict[tuple[str, str], str]]:
+    shown = list(cas)
+    there = {ca.address for ca in shown}
+    edges = {
+        (str(ca.issuer), str(ca.address)): "issues" for ca in shown if ca.issuer is not None and ca.issuer in there
+    }
+    return [_ca_box(ca) for ca in shown], edges
+
+
+def _ca_box(ca: CaEntry) -> Labelled:
+    address = ca.address
+    detail = _told("CA", words.signs_words(ca) if sum(ca.signs) else "", ca.worst)
+    spoken = f"CA {_label(address)}, {ca.worst.value}, {words.signs_words(ca)}"
+    return Labelled(str(address), "ca", ca.worst, _label(address), detail, spoken, (str(address),))
+
+
+def _label(address: Address) -> str:
+    return address.name if address.generation is None else f"{address.name}@{address.generation}"
+
+
+def _party_box(party: PartyEntry) -> Labelled:
+    role = words.role_words(party.address)
+    what = "fault" if party.fault is not None else party.template or "external"
+    state = party.worst.value if party.worst is not None else "external"
+    callers = f", called by {len(party.callers):,}" if party.is_server else ""
+    spoken = f"{role} {party.address.name}, {state}{callers}, calls {len(party.callees):,}"
+    about = (str(party.address),)
+    return Labelled(
+        str(party.address), role, party.worst, party.address.name, _told(role, what, party.worst), spoken, about
+    )
+
+
+def _told(role: str, what: str, state: State | None) -> str:
+    """What stands below a name: its state comes first where there is something to look at."""
+    trouble = state.value if state in words.ATTENTION and state is not None else ""
+    return " · ".join(part for part in (trouble, role, what) if part)
+
+
+_Edges = Mapping[tuple[str, str], str]
+"""What each arrow is, by the links of its ends."""
+
+
+def _picture(cas: Sequence[Labelled], signed: _Edges, parties: Sequence[Labelled], calls: _Edges) -> Picture:
+    boxes: list[Box] = []
+    arrows: list[Arrow] = []
+    headings: list[tuple[str, float]] = []
+    top, width = float(_MARGIN), 0.0
+    parts = (("Who vouches: CAs", cas, signed), ("Who calls whom", parties, calls))
+    for heading, labelled, edges in parts:
+        if not labelled:
+            continue
+        numbers = {one.link: number for number, one in enumerate(labelled)}
+        drawn = [(numbers[source], numbers[target]) for source, target in edges]
+        laid = layered(len(labelled), drawn)
+        headings.append((heading, top + 14))
+        top += _HEADING
+        boxes += (_box(one, laid.nodes[number], top) for number, one in enumerate(labelled))
+        arrows += _arrows(edges, drawn, laid, top)
+        width = max(width, (laid.layers - 1) * _ACROSS + WIDTH)
+        top += (laid.places - 1) * _DOWN + HEIGHT + _MARGIN * 2
+    return Picture(width + 2 * _MARGIN, top - _MARGIN, tuple(headings), tuple(boxes), tuple(arrows))
+
+
+def _box(one: Labelled, point: Point, top: float) -> Box:
+    x, y = _at(point, top)
+    look, mark = LOOKS[one.state]
+    name = one.name if len(one.name) <= _LONGEST else f"{one.name[: _LONGEST - 1]}…"
+    return Box(one.link, one.shape, look, mark, name, one.detail, one.spoken, one.about, x, y)
+
+
+def _at(point: Point, top: float) -> Point:
+    return round(_MARGIN + point[0] * _ACROSS, 1), round(top + point[1] * _DOWN, 1)
+
+
+def _arrows(edges: _Edges, drawn: Sequence[tuple[int, int]], laid: Layout, top: float) -> Iterator[Arrow]:
+    for ((source, target), kind), edge in zip(edges.items(), drawn, strict=True):
+        if edge in laid.paths:
+            yield Arrow(source, target, kind, _path([_at(point, top) for point in laid.paths[edge]]))
+
+
+def _path(points: Sequence[Point]) -> str:
+    """A curve that leaves a box at one side, enters another at the facing one, and passes between the others."""
+    onwards = points[-1][0] >= points[0][0]
+    leave, enter = (WIDTH, -5) if onwards else (0, WIDTH + 5)
+    middle = HEIGHT / 2
+    x, y = points[0][0] + leave, points[0][1] + middle
+    said = [f"M{x:g} {y:g}"]
+    for number, (left, up) in enumerate(points[1:], 1):
+        last = number == len(points) - 1
+        to_x, to_y = (left + enter if last else left), up + middle
+        half = (x + to_x) / 2
+        said.append(f"C{half:g} {y:g} {half:g} {to_y:g} {to_x:g} {to_y:g}")
+        x, y = to_x, to_y
+        if not last:
+            x = left + WIDTH if onwards else left - 0
+            said.append(f"H{x:g}")
+    return "".join(said)
