@@ -24,6 +24,7 @@ from scaffold.pki import keys, permits
 from scaffold.pki.names import rfc2253
 from scaffold.plan.desired import AdoptedCa, DesiredCa
 from scaffold.plan.make import Basis, Planned
+from scaffold.plan.model import Action, Change
 from scaffold.plan.status import CertificateStatus, State, Status, status
 from scaffold.store.layout import party_paths
 from scaffold.topology import graph
@@ -42,7 +43,7 @@ def take(planned: Planned, last_run: LastRun, now: datetime) -> Inventory:
         basis.topology.name,
         now,
         _applied(planned, found),
-        dict(Counter(change.action.value for change in planned.plan.changes if not change.can_wait)),
+        dict(Counter(change.action.value for change in planned.plan.changes if _is_behind(change))),
         cas,
         parties,
         tuple(sorted(found.revoked, key=lambda one: one.at, reverse=True)),
@@ -58,7 +59,12 @@ def _applied(planned: Planned, found: Status) -> Applied:
         return Applied.NEVER
     if State.MISSING in states:
         return Applied.PARTLY
-    return Applied.BEHIND if any(not change.can_wait for change in planned.plan.changes) else Applied.WHOLE
+    return Applied.BEHIND if any(_is_behind(change) for change in planned.plan.changes) else Applied.WHOLE
+
+
+def _is_behind(change: Change) -> bool:
+    """Whether the topology says otherwise: what is only due is told of each certificate."""
+    return not change.can_wait and change.action is not Action.RENEW
 
 
 class _Looked:

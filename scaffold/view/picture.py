@@ -17,14 +17,22 @@ _ACROSS, _DOWN = 290, 58
 _MARGIN = 16
 _HEADING = 34
 
+_CAS, _CALLS = "Who vouches: CAs", "Who calls whom"
+
 TOGETHER = 60
 """Servers and clients; where there are more, a page begins with groups of them."""
 
 FEWEST, MOST = 2, 80
 """Groups that are worth looking at."""
 
-_LONGEST = 22
-"""Characters of a name in a box; the whole one is in its details."""
+LARGEST = 100
+"""Servers and clients in one group that is still looked at as a whole."""
+
+THICKEST = 2
+"""Arrows for each group; where there are more they are left out, and shown within each group."""
+
+_LONGEST, _LONGEST_DETAIL = 21, 27
+"""Characters of a name in a box, and of what is below it; all of both is in its details."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,7 @@ def views(inventory: Inventory) -> tuple[View, ...]:
     everything = View("everything", "Everything", whole(inventory)) if len(inventory.calls) <= DENSEST else None
     if len(inventory.parties) <= TOGETHER:
         return (everything,) if everything is not None else ()
-    found = [view for title, key in _GROUPINGS for view in _grouped(inventory, title, key)]
+    found = [view for title, groups in _groupings(inventory.parties) for view in _grouped(inventory, title, groups)]
     return (*found, everything) if everything is not None else tuple(found)
 
 
@@ -119,20 +127,40 @@ _GROUPINGS: tuple[tuple[str, _Key], ...] = (
 )  # fmt: skip
 
 
-def _grouped(inventory: Inventory, title: str, key: _Key) -> Iterator[View]:
-    """The groups by one property, and what is in each, with whom it calls and who calls it."""
+_Groups = Mapping[str, Sequence[PartyEntry]]
+
+
+def _groupings(parties: Sequence[PartyEntry]) -> Sequence[tuple[str, _Groups]]:
+    """By which properties the groups are small enough to look at; or else the one by which they are smallest."""
+    found = [(title, _groups(parties, key)) for title, key in _GROUPINGS]
+    some = [(title, groups) for title, groups in found if FEWEST <= len(groups) <= MOST]
+    small = [(title, groups) for title, groups in some if _largest(groups) <= LARGEST]
+    return small or sorted(some, key=lambda each: _largest(each[1]))[:1]
+
+
+def _groups(parties: Iterable[PartyEntry], key: _Key) -> _Groups:
     groups: dict[str, list[PartyEntry]] = {}
-    for party in inventory.parties:
+    for party in parties:
         groups.setdefault(key(party), []).append(party)
-    if not FEWEST <= len(groups) <= MOST:
-        return
+    return groups
+
+
+def _largest(groups: _Groups) -> int:
+    return max(map(len, groups.values()))
+
+
+def _grouped(inventory: Inventory, title: str, groups: _Groups) -> Iterator[View]:
+    """The groups by one property, and what is in each, with whom it calls and who calls it."""
     ids = {name: f"{title}-{number}" for number, name in enumerate(groups, 1)}
     group_of = {party.address: ids[name] for name, members in groups.items() for party in members}
     boxes = [_group_box(ids[name], name, members) for name, members in groups.items()]
     between = {(group_of[call.caller], group_of[call.server]): "call" for call in inventory.calls}
     edges = {edge: kind for edge, kind in between.items() if edge[0] != edge[1]}
+    heading = _CALLS
+    if len(edges) > THICKEST * len(groups):
+        edges, heading = {}, f"{_CALLS}: choose one to see its calls"
     ca_boxes, signed = _ca_boxes(inventory.cas)
-    yield View(f"by-{title}", f"By {title}", _picture(ca_boxes, signed, boxes, edges), groups=True)
+    yield View(f"by-{title}", f"By {title}", _picture(ca_boxes, signed, boxes, edges, heading), groups=True)
     parties = {party.address: party for party in inventory.parties}
     for name, members in groups.items():
         inside = {party.address for party in members}
@@ -160,15 +188,15 @@ def _group_box(id_: str, name: str, members: Sequence[PartyEntry]) -> Labelled:
         )
         if number
     )
-    detail = counts + (f", {troubled:,} to look at" if troubled else "")
+    detail = f"{troubled:,} to look at · {len(members):,}" if troubled else counts
     about = tuple(str(party.address) for party in members)
-    return Labelled(id_, "group", worst, name, detail, f"{name}: {detail}", about)
+    return Labelled(id_, "group", worst, name, detail, f"{name}: {counts}, {troubled:,} to look at", about)
 
 
 def _drawn(cas: Iterable[CaEntry], parties: Iterable[PartyEntry], calls: Iterable[Call]) -> Picture:
     ca_boxes, signed = _ca_boxes(cas)
     edges = {(str(call.caller), str(call.server)): "refused" if call.faults else "call" for call in calls}
-    return _picture(ca_boxes, signed, [_party_box(party) for party in parties], edges)
+    return _picture(ca_boxes, signed, [_party_box(party) for party in parties], edges, _CALLS)
 
 
 def _ca_boxes(cas: Iterable[CaEntry]) -> tuple[list[Labelled], dict[tuple[str, str], str]]:
@@ -182,7 +210,7 @@ def _ca_boxes(cas: Iterable[CaEntry]) -> tuple[list[Labelled], dict[tuple[str, s
 
 def _ca_box(ca: CaEntry) -> Labelled:
     address = ca.address
-    detail = _told("CA", words.signs_words(ca) if sum(ca.signs) else "", ca.worst)
+    detail = _told("CA", f"signs {sum(ca.signs):,}" if sum(ca.signs) else "", ca.worst)
     spoken = f"CA {_label(address)}, {ca.worst.value}, {words.signs_words(ca)}"
     return Labelled(str(address), "ca", ca.worst, _label(address), detail, spoken, (str(address),))
 
@@ -213,19 +241,21 @@ _Edges = Mapping[tuple[str, str], str]
 """What each arrow is, by the links of its ends."""
 
 
-def _picture(cas: Sequence[Labelled], signed: _Edges, parties: Sequence[Labelled], calls: _Edges) -> Picture:
+def _picture(
+    cas: Sequence[Labelled], signed: _Edges, parties: Sequence[Labelled], calls: _Edges, heading: str
+) -> Picture:
     boxes: list[Box] = []
     arrows: list[Arrow] = []
     headings: list[tuple[str, float]] = []
     top, width = float(_MARGIN), 0.0
-    parts = (("Who vouches: CAs", cas, signed), ("Who calls whom", parties, calls))
-    for heading, labelled, edges in parts:
+    parts = ((_CAS, cas, signed), (heading, parties, calls))
+    for title, labelled, edges in parts:
         if not labelled:
             continue
         numbers = {one.link: number for number, one in enumerate(labelled)}
         drawn = [(numbers[source], numbers[target]) for source, target in edges]
         laid = layered(len(labelled), drawn)
-        headings.append((heading, top + 14))
+        headings.append((title, top + 14))
         top += _HEADING
         boxes += (_box(one, laid.nodes[number], top) for number, one in enumerate(labelled))
         arrows += _arrows(edges, drawn, laid, top)
@@ -237,8 +267,12 @@ def _picture(cas: Sequence[Labelled], signed: _Edges, parties: Sequence[Labelled
 def _box(one: Labelled, point: Point, top: float) -> Box:
     x, y = _at(point, top)
     look, mark = LOOKS[one.state]
-    name = one.name if len(one.name) <= _LONGEST else f"{one.name[: _LONGEST - 1]}…"
-    return Box(one.link, one.shape, look, mark, name, one.detail, one.spoken, one.about, x, y)
+    name, detail = _cut(one.name, _LONGEST), _cut(one.detail, _LONGEST_DETAIL)
+    return Box(one.link, one.shape, look, mark, name, detail, one.spoken, one.about, x, y)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _at(point: Point, top: float) -> Point:

@@ -23,7 +23,7 @@
 
   function show(view) {
     for (const other of views) other.hidden = other !== view;
-    if (!zooms.has(view)) zoom(view, fitting(view));
+    if (!zooms.has(view)) zoom(view, Math.max(fitting(view), LEAST_READABLE));
     choice.value = view.id;
     stage.scrollTo(0, 0);
     rove(view, nodes(view)[0]);
@@ -37,11 +37,16 @@
 
   // --- How large ---
 
+  const LEAST_READABLE = 0.85;
+  const SMALLEST = 0.3;
+
   function fitting(view) {
     const drawn = picture(view).viewBox.baseVal;
     const room = stage.getBoundingClientRect();
-    const whole = Math.min(room.width / drawn.width, room.height / drawn.height);
-    return Math.min(1, Math.max(whole, Math.min(room.width / drawn.width, 0.75), 0.4));
+    const height = Math.max(room.height, window.innerHeight / 2);
+    const across = Math.min(1, room.width / drawn.width);
+    const whole = Math.min(across, height / drawn.height);
+    return whole < SMALLEST ? Math.max(across, SMALLEST) : whole;
   }
 
   function zoom(view, scale) {
@@ -69,7 +74,7 @@
 
   function light() {
     const view = current();
-    const searching = search.value.trim() !== "" || only.checked;
+    const searching = !chosen && (search.value.trim() !== "" || only.checked);
     const lit = new Set();
     for (const node of nodes(view)) {
       if (searching && node.dataset.about.split(" ").some(found)) lit.add(idOf(node));
@@ -114,6 +119,7 @@
       }),
     );
     matches.hidden = hits.length === 0;
+    byId("hint").hidden = Boolean(chosen) || searching;
     const more = hits.length > MOST_MATCHES ? `, the first ${MOST_MATCHES} of them below` : "";
     count.textContent = searching ? `${hits.length} of ${articles.size} found${more}` : "";
     light();
@@ -232,8 +238,15 @@
 
   // --- The tools ---
 
-  search.addEventListener("input", list);
-  only.addEventListener("change", list);
+  const seek = () => {
+    if (chosen) {
+      history.replaceState(null, "", location.pathname + location.search);
+      choose(null, false);
+    }
+    list();
+  };
+  search.addEventListener("input", seek);
+  only.addEventListener("change", seek);
   search.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     const first = list()[0];
