@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from itertools import pairwise
 
 from scaffold.inventory.model import Applied
 from scaffold.plan.status import State
@@ -49,7 +50,7 @@ def test_boxes_are_within_the_picture_and_apart() -> None:
             assert 0 <= box.x <= picture.width - WIDTH
             assert 0 <= box.y <= picture.height - HEIGHT
         places = sorted((box.x, box.y) for box in picture.boxes)
-        for (ax, ay), (bx, by) in zip(places, places[1:], strict=False):
+        for (ax, ay), (bx, by) in pairwise(places):
             assert ax != bx or by - ay > HEIGHT
 
 
@@ -84,15 +85,22 @@ def test_without_owners_groups_go_by_whatever_makes_them_small() -> None:
     nobody = replace(estate, parties=tuple(replace(one, owner=None) for one in estate.parties))
     assert [view.id for view in views(nobody)] == ["everything"]
     by_template = replace(
-        nobody, parties=tuple(replace(one, template="curl" if i % 2 else "nginx") for i, one in enumerate(nobody.parties))
+        nobody,
+        parties=tuple(replace(one, template="curl" if i % 2 else "nginx") for i, one in enumerate(nobody.parties)),
     )
     assert views(by_template)[0].id == "by-template"
 
 
 def test_a_group_says_what_is_to_be_looked_at_in_it() -> None:
     estate = inventories.estate()
-    due = replace(estate.parties[0], certificates=(inventories.certificate(estate.parties[0].address, State.EXPIRED, -1),))
-    box = next(box for box in views(replace(estate, parties=(due, *estate.parties[1:])))[0].picture.boxes if box.link == "owner-1")
+    due = replace(
+        estate.parties[0], certificates=(inventories.certificate(estate.parties[0].address, State.EXPIRED, -1),)
+    )
+    box = next(
+        box
+        for box in views(replace(estate, parties=(due, *estate.parties[1:])))[0].picture.boxes
+        if box.link == "owner-1"
+    )
     assert (box.look, box.mark, box.detail) == ("bad", "✕", "1 to look at · 16")
 
 
