@@ -31,6 +31,7 @@ main() {
         demo_needs
         test_needs
         may_have
+        mermaid
         ;;
     *)
         echo "usage: sh tools/needs.sh check|demo|test" >&2
@@ -81,6 +82,8 @@ test_needs() {
     need systemd-analyze systemd
     # The independent judges of certificates: GnuTLS, NSS, and Java, whose compiler runs a program from its source.
     need certtool gnutls-bin
+    # The browser in which pages are looked at.
+    need chromium chromium
     need certutil libnss3-tools
     need javac default-jdk-headless
     # What trusts roots besides: a browser.
@@ -115,6 +118,16 @@ may_have() {
     if [ -n "$missing" ]; then
         echo "Tests that need them are skipped. On Debian or Ubuntu: sudo apt-get install --no-install-recommends$missing"
     fi
+}
+
+# What draws Mermaid's diagrams, where npm is there: a bundle for browsers, complete in itself.
+mermaid() {
+    [ ! -e build/npm/package/dist/mermaid.min.js ] && command -v npm >/dev/null 2>&1 || return 0
+    echo "Fetching mermaid with npm …"
+    mkdir -p build/npm
+    { (cd build/npm && npm pack --silent mermaid@12.3.0 >/dev/null) &&
+        tar -xzf build/npm/mermaid-12.3.0.tgz -C build/npm package/dist/mermaid.min.js; } ||
+        echo "npm cannot fetch mermaid: no test renders its diagrams"
 }
 
 can_install() {

@@ -5,11 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import yaml
@@ -292,17 +289,3 @@ def test_no_name_is_ever_syntax() -> None:
     lines = list(sequence(replace(TOLD, steps=steps)))
     assert len(lines) == len(list(sequence(TOLD)))
     assert "<b>" not in "".join(lines)
-
-
-@pytest.mark.parametrize("told", [TOLD, UNLISTED], ids=["allowed", "refused"])
-def test_mermaid_renders_the_diagram(told: Handshake, tmp_path: Path) -> None:
-    mermaid = shutil.which("mmdc")
-    if mermaid is None:
-        pytest.skip("needs mmdc on PATH (npm install -g @mermaid-js/mermaid-cli), which brings a browser of its own")
-    (tmp_path / "call.mmd").write_text("\n".join(sequence(told)), "utf-8")
-    (tmp_path / "browser.json").write_text('{"args": ["--no-sandbox"]}')
-    command = [mermaid, "-i", "call.mmd", "-o", "call.svg", "-p", "browser.json"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
-    drawing = (tmp_path / "call.svg").read_text("utf-8")
-    assert "Syntax error" not in drawing
-    assert "client.web" in drawing
