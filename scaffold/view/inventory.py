@@ -119,7 +119,7 @@ def remarks(inventory: Inventory) -> Iterator[Remark]:
     if verified is not None:
         failed = Counter(one.check.server for one in verified.seen if one.check.result is Result.FAILED)
         for server, count in failed.items():
-            yield Remark(f"server.{server}", f"verify saw {counted(count, 'probe')} go the wrong way")
+            yield Remark(str(Address.server(server)), f"verify saw {counted(count, 'probe')} go the wrong way")
 
 
 def _states(inventory: Inventory) -> Iterator[Remark]:
@@ -252,8 +252,13 @@ def callees_words(party: PartyEntry) -> str:
     return ", ".join(call_words(call, call.server) for call in party.callees) or "nobody"
 
 
+def issuer_of(one: RevokedStatus) -> Address:
+    """The CA that issued what was revoked."""
+    return Address.labelled(one.ca)
+
+
 def revoked_name(one: RevokedStatus) -> str:
-    return str(one.issued.address) if one.issued is not None else f"a certificate of ca.{one.ca}"
+    return str(one.issued.address) if one.issued is not None else f"a certificate of {issuer_of(one)}"
 
 
 def listed_words(one: RevokedStatus, now: datetime) -> str:

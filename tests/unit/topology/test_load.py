@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.errors import TopologyError
 from scaffold.topology import graph
 from scaffold.topology.load import load
 from scaffold.topology.model import (
@@ -127,6 +128,24 @@ def test_an_existing_ca_takes_nothing_from_defaults() -> None:
         .replace(CLI, f"{CLI}    issuer: issuing\n")
     )
     assert with_key.cas["partner"].revocation == Revocation(crl=DAY, ocsp=HOUR)
+
+
+def test_an_owner_is_anybodys_and_inherited_by_what_is_ones_own() -> None:
+    t = read(
+        changed("cas:\n", "defaults: {owner: Payments team}\ncas:\n").replace(
+            "{certificate: partner.pem}", "{certificate: partner.pem}\n    owner: Partner Ltd."
+        )
+    )
+    assert t.servers["api"].owner == t.clients["cli"].owner == t.cas["root"].owner == "Payments team"
+    assert t.cas["partner"].owner == "Partner Ltd."
+    assert t.clients["robot"].owner is None, "an external client is somebody else's"
+    assert read(GOOD).servers["api"].owner is None
+
+
+@pytest.mark.parametrize("owner", ["''", "'a\u202eb'", "' x'", f"'{'x' * 65}'", "[a]"])
+def test_an_owner_is_one_short_text(owner: str) -> None:
+    with pytest.raises(TopologyError):
+        read(changed(CLI, f"{CLI}    owner: {owner}\n"))
 
 
 def test_identities() -> None:
