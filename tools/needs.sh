@@ -82,11 +82,9 @@ test_needs() {
     need systemd-analyze systemd
     # The independent judges of certificates: GnuTLS, NSS, and Java, whose compiler runs a program from its source.
     need certtool gnutls-bin
-    # The browser in which pages are looked at.
-    need chromium chromium
     need certutil libnss3-tools
     need javac default-jdk-headless
-    # What trusts roots besides: a browser.
+    # The browser in which pages are looked at, and which trusts roots.
     need chromium chromium
 }
 
