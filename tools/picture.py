@@ -1,4 +1,4 @@
-"""Draws docs/images/verify.svg from the real output of a real verification.
+"""Draws docs/images/verify.svg from the real output of a real verification, and graph.svg by `scaffold graph`.
 
 python tools/picture.py
 """
@@ -16,7 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-PICTURE = Path(__file__).parent.parent / "docs" / "images" / "verify.svg"
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+PICTURE, GRAPH = IMAGES / "verify.svg", IMAGES / "graph.svg"
 SCAFFOLD = [sys.executable, "-m", "scaffold"]
 COLUMNS = 80
 
@@ -37,11 +38,21 @@ def verified() -> str:
     return done.stdout
 
 
+def drawn() -> str:
+    """The picture of the banking example once it is applied."""
+    with tempfile.TemporaryDirectory() as folder:
+        for arguments in (["init", "--example", "banking"], ["apply", "--yes"]):
+            subprocess.run([*SCAFFOLD, *arguments], cwd=folder, check=True, capture_output=True)
+        command = [*SCAFFOLD, "graph", "--format", "svg"]
+        return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
 def main() -> None:
-    """Write the picture."""
+    """Write the pictures."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi("$ scaffold verify --ports auto\n" + verified()))
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    GRAPH.write_text(drawn(), "utf-8")
     drawing = console.export_svg(title="scaffold verify", unique_id="verify")
     # Nothing is fetched by who looks at the picture: the fonts are those of the machine.
     drawing = re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.DOTALL)

@@ -60,7 +60,7 @@ def run(
         raise StoreError(f"there is no folder {junit.parent}", hint="make it first, or name another file with --junit")
     project = open_project(file, out)
     report = _probe_running(project, only) if running else _verify(project, only, ports)
-    _keep(project, report)
+    _keep(project, report, started=not running)
     if junit is not None:
         _write(junit, report_junit(report, project.topology.name, now()))
     if json:
@@ -130,13 +130,16 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
         )
 
 
-def _keep(project: Project, report: Report) -> None:
-    """What was seen, for `explain` and `report`. A run of a part leaves what is known of the others."""
+def _keep(project: Project, report: Report, *, started: bool) -> None:
+    """What was seen, for `explain` and `report`. A run of a part leaves what is known of the others.
+
+    What the files here were is kept where these were `started`: what runs already may be of other files.
+    """
     from scaffold.store import projects
     from scaffold.verify import last_run
 
     layout = project.layout
-    folders = last_run.folders_tried(project.topology, layout, projects.load(layout), report)
+    folders = last_run.folders_tried(project.topology, layout, projects.load(layout), report) if started else {}
     last_run.save(layout, last_run.updated(last_run.load(layout), report, now(), folders))
 
 
