@@ -282,6 +282,18 @@ def test_a_door_and_its_server_can_be_moved(tmp_path, root, teller, desk_port): 
     assert call(folder, "desk").returncode == NOT_REACHABLE
 
 
+def test_what_keeps_nginx_from_starting_is_no_word_of_the_servers(tmp_path, root, ca, teller, desk_port):  # noqa: F811
+    desk = at_port(call_of("desk", desk_port, "desk.internal"))
+    folder = client_folder("connector", tmp_path / "teller", teller, root, desk)
+    nowhere = run_with({"CALL_DESK": "nowhere.invalid:1"}, folder, "desk")
+    assert nowhere.returncode == NOT_REACHABLE
+    assert "host not found" in nowhere.stderr
+    client(ca, "other").write(tmp_path / "unused.pem", folder / "tls/key.pem")
+    done = call(folder, "desk")
+    assert done.returncode == 1
+    assert "key values mismatch" in done.stderr
+
+
 def test_a_copied_folder_opens_its_doors_there(tmp_path, root, teller, desk_port):  # noqa: F811
     desk = at_port(call_of("desk", desk_port, "desk.internal"))
     folder = client_folder("connector", tmp_path / "some where", teller, root, desk)

@@ -157,6 +157,15 @@ complaint() {
     sed -n 's/^[^]]*] [0-9#]*: \*[0-9]* \(.* while .*\), client: .*/\1/p' told | head -n 1
 }
 
+# nginx did not start: the server's name leads nowhere, or what is in tls/ is of no use.
+unopened() { # server
+    reason=$(sed -n 's/^.*\[emerg\] [0-9#]*: //p' told | head -n 1)
+    case $reason in
+        'host not found'*) verdict 5 "$1: not reachable: $reason" ;;
+        *) verdict 1 "$1: the door to it cannot be opened: $reason" ;;
+    esac
+}
+
 # The answer of a server that was believed.
 answered() { # server, status
     case $2 in
@@ -202,7 +211,7 @@ request() { # server [URL]
     cd -- "$state"          # the path of a socket is counted from here, and is short
     nginx -e told -p "$state/" -c "$state/nginx.conf" </dev/null 2>/dev/null &
     nginx=$!
-    await nginx.pid "$nginx" || verdict 5 "$1: not reachable: $(sed -n 's/^.*\[emerg\] [0-9#]*: //p' told | head -n 1)" || return
+    await nginx.pid "$nginx" || unopened "$1" || return
     code=0
     # -q: no .curlrc has a say. The name, as the server is asked for, is in the request alone.
     status=$(curl -q --silent --noproxy '*' --max-time 15 --unix-socket door --output body --write-out '%{http_code}' \
