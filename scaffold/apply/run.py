@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from scaffold.apply import adopted_leaves, authorities, leaves, material, projects, staples
+from scaffold.apply import adopted_leaves, apps, authorities, leaves, material, projects, staples
 from scaffold.apply.context import ApplyContext, Progress
 from scaffold.errors import Overtaken, StoreError
 from scaffold.pki.crl import Reason
 from scaffold.pki.issue import new_serial
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
+from scaffold.plan.apps import MadeApp
 from scaffold.plan.desired import AdoptedCertificate
 from scaffold.plan.make import Planned
 from scaffold.plan.memo import Memo, source_of
@@ -24,7 +26,7 @@ from scaffold.store.examined import Derivation
 from scaffold.store.layout import GITATTRIBUTES, GITIGNORE
 from scaffold.store.secrets import Secrets
 from scaffold.store.seen import sha256_of, state_serial
-from scaffold.topology.address import Part, Role
+from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.model import Fault
 
 _ATTRIBUTES = b"""\
@@ -50,10 +52,12 @@ def apply(
     waiting: Callable[[str], None] | None = None,
     randomness: Randomness = OPERATING_SYSTEM,
     saved: str | None = None,
+    made_apps: Mapping[Address, MadeApp] = MappingProxyType({}),
 ) -> Outcome:
     """Carries out a plan on the folder that it was made for, with all that it was worked out from.
 
-    `saved` names the saved plan that this is, for the ledger.
+    `saved` names the saved plan that this is, for the ledger. `made_apps`, by the address of a server, are the apps
+    that the plan makes or merges, as their templates make them.
 
     Passwords are had before anything is written, and what the plan saw is compared with what stands there once nobody
     else writes. `wait`: how many seconds to wait for another apply, after telling `waiting` who that is. Raises Locked,
@@ -66,13 +70,14 @@ def apply(
     if not plan.changes:
         context.check_seed()
         return Outcome((), ())
+    apps.check(plan.changes, made_apps)
     context.ask(plan.changes)
     _open_brought_keys(context, plan)
     material.check_owners(context, plan)
     with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):
         _check_unchanged(context, plan)
         _prepare(context)
-        _carry_out(context, plan)
+        _carry_out(context, plan, made_apps)
         if saved is not None:
             context.record.applied(saved)
         _remember(context, planned.memo)
@@ -121,6 +126,7 @@ def _check_unchanged(context: ApplyContext, plan: Plan) -> None:
 def _prepare(context: ApplyContext) -> None:
     for path in list(files.stale_temporaries(context.layout)):
         context.writer.remove(path)
+    apps.remove_unfinished(context.layout)
     if context.observed.ledger.topology is None:
         context.record.topology(context.topology.name)
     there = sha256_of(context.layout.at(GITIGNORE))
@@ -141,7 +147,7 @@ def _archive(context: ApplyContext) -> None:
     archive(context.layout, context.writer, context.observed.ledger, context.now, off_crl(in_place, context.now))
 
 
-def _carry_out(context: ApplyContext, plan: Plan) -> None:
+def _carry_out(context: ApplyContext, plan: Plan, made_apps: Mapping[Address, MadeApp]) -> None:
     _revoke(context, [change for change in plan.changes if change.work is Work.REVOKE])
     _doom(context, plan.changes)
     of_cas = [change for change in plan.changes if change.address.role is Role.CA]
@@ -167,6 +173,7 @@ def _carry_out(context: ApplyContext, plan: Plan) -> None:
         if change.work is Work.DERIVE:
             material.derive(context, parties[change.address.entity], change)
             context.progress(change)
+    apps.make(context, of_parties, made_apps)
     _remove(context, [change for change in plan.changes if change.work is Work.REMOVE])
     projects.collect_bases(context)
 

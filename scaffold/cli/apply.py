@@ -10,7 +10,7 @@ import typer
 
 from scaffold.cli import completing
 from scaffold.cli.clock import now
-from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Refresh, Yes
+from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Refresh, Trust, Yes
 from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
@@ -33,18 +33,31 @@ def run(
             help="Take the template's text in conflicts, bring back deleted files, or make a PFX anew; repeatable.",
         ),
     ] = None,
+    update: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--update",
+            metavar="ADDRESS",
+            autocompletion=completing.servers,
+            help="Merge what the template of a server's app makes now into the app that is there; repeatable.",
+        ),
+    ] = None,
+    trust: Trust = None,
     json: Json = False,
     refresh: Refresh = False,
 ) -> None:
     """Plan (or read PLAN, which must still be today's), ask where a CA or a file is at stake, and carry it out."""
+    from scaffold.cli.apps import Apps
     from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project, reopened
     from scaffold.plan.make import look, plan_all
     from scaffold.plan.saved import check_same
 
     project = open_project(file, out)
-    saved = _saved(plan_file, overwrite) if plan_file is not None else None
+    saved = _saved(plan_file, overwrite, update) if plan_file is not None else None
     moment, given_up = now(), [project.address(text) for text in overwrite or ()]
+    newer, apps = [project.address(text) for text in update or ()], Apps(trust or ())
+    apps.check(project.topology)
     bases: list[Basis] = []
 
     def make(project: Project, overtaken: Overtaken | None) -> Planned:
@@ -53,12 +66,12 @@ def run(
         known = project.remembered(refresh=refresh)
         basis = look(project.topology, project.kinds, project.layout, moment, remembered=known)
         bases.append(basis)
-        planned = plan_all(basis, overwrite=given_up)
+        planned = plan_all(basis, overwrite=given_up, newer_apps=apps.asked_for(newer, project.topology))
         if saved is not None:
             check_same(saved, planned)
         return planned
 
-    carry_out(project, make, yes=yes, json=json, saved=saved.digest if saved is not None else None)
+    carry_out(project, make, yes=yes, json=json, saved=saved.digest if saved is not None else None, apps=apps)
     if bases[-1].lost:
         project = reopened(project)
         _record_found(lambda: look(project.topology, project.kinds, project.layout, moment), bases[-1], json=json)
@@ -75,9 +88,10 @@ def _record_found(look: Callable[[], Basis], before: Basis, *, json: bool) -> No
         typer.echo(f"Recorded in the ledger from what is in {before.observed.layout.out}: {said}.")
 
 
-def _saved(plan_file: Path, overwrite: Sequence[str] | None) -> Saved:
+def _saved(plan_file: Path, overwrite: Sequence[str] | None, update: Sequence[str] | None) -> Saved:
     from scaffold.plan.saved import load_plan
 
-    if overwrite:
-        raise PlanError("a saved plan is carried out as it is", hint="leave out --overwrite, or leave out the plan")
+    if overwrite or update:
+        option = "--overwrite" if overwrite else "--update"
+        raise PlanError("a saved plan is carried out as it is", hint=f"leave out {option}, or leave out the plan")
     return load_plan(plan_file)

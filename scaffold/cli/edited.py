@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from scaffold.cli.apps import Apps, with_trust_notes
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE
 from scaffold.cli.project import Project, project_of, read, suggested
@@ -46,15 +47,19 @@ class Edit:
         topology_file.replace(self.file, self.before, self.after)
 
 
-def finish(edit: Edit, out: Path | None, *, apply: bool, yes: bool, json: bool) -> None:
+def finish(edit: Edit, out: Path | None, *, apply: bool, yes: bool, json: bool, trust: Sequence[str] = ()) -> None:
     """Plan what the edit brings; then write the file, and carry the plan out where `apply` says so.
 
     Raises, and writes nothing, where the topology would be invalid or could not be planned, or where `apply` has to ask
-    and nobody consents.
+    and nobody consents. `trust` are the templates of apps that may be run.
     """
     project, planned = _planned(edit, out)
+    apps = Apps(trust)
+    apps.check(project.topology)
     if apply:
-        _apply(edit, project, planned, yes=yes, json=json)
+        with _told_of(edit):
+            apps.of_plan(planned.plan, project.topology)  # what cannot be made leaves the topology as it is
+        _apply(edit, project, planned, yes=yes, json=json, apps=apps)
         return
     _show(planned, json=json)
     edit.write()
@@ -106,7 +111,7 @@ def _plan(project: Project) -> Planned:
     from scaffold.plan.make import look, plan_all
 
     known = project.remembered(refresh=False)
-    return plan_all(look(project.topology, project.kinds, project.layout, now(), remembered=known))
+    return with_trust_notes(plan_all(look(project.topology, project.kinds, project.layout, now(), remembered=known)))
 
 
 def _show(planned: Planned, *, json: bool) -> None:
@@ -121,7 +126,7 @@ def _show(planned: Planned, *, json: bool) -> None:
         show(plan_lines(planned.plan))
 
 
-def _apply(edit: Edit, project: Project, planned: Planned, *, yes: bool, json: bool) -> None:
+def _apply(edit: Edit, project: Project, planned: Planned, *, yes: bool, json: bool, apps: Apps) -> None:
     from scaffold.cli.plan_and_apply import carry_out
 
     def make(project: Project, overtaken: Overtaken | None) -> Planned:
@@ -131,7 +136,7 @@ def _apply(edit: Edit, project: Project, planned: Planned, *, yes: bool, json: b
         edit.write()
         typer.echo(f"{edit.done} in {edit.file}.", err=True)
 
-    carry_out(project, make, yes=yes, json=json, consented=write)
+    carry_out(project, make, yes=yes, json=json, consented=write, apps=apps)
 
 
 def _options(file: Path, out: Path | None) -> str:

@@ -35,4 +35,12 @@ Refresh = Annotated[bool, typer.Option("--refresh", help="Examine every certific
 Yes = Annotated[
     bool, typer.Option("--yes", help="Do not ask before a CA is replaced, or something is revoked or deleted.")
 ]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust",
+        metavar="TEMPLATE",
+        help="Run the template of an app that somebody else wrote; remembered for you at its version; repeatable.",
+    ),
+]
 ApplyIt = Annotated[bool, typer.Option("--apply", help="Carry the plan out as well, as `scaffold apply` does.")]

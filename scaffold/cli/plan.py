@@ -31,6 +31,7 @@ def run(
     if no_keys and save is not None:
         said = "apply needs the keys, and would plan otherwise: save a plan where they are"
         raise typer.BadParameter(said, param_hint="--no-keys")
+    from scaffold.cli.apps import with_trust_notes
     from scaffold.cli.project import open_project
     from scaffold.plan.make import look, plan_all, plan_as_it_stands
     from scaffold.view.plan import diff_lines, plan_lines
@@ -43,7 +44,7 @@ def run(
     with progress("Planning"):
         basis = look(project.topology, project.kinds, project.layout, moment, remembered=known, keys_away=no_keys)
         # A certificate from elsewhere whose key is away cannot be judged: it stays as it is.
-        planned = plan_as_it_stands(basis) if no_keys else plan_all(basis)
+        planned = with_trust_notes(plan_as_it_stands(basis) if no_keys else plan_all(basis))
     plan = planned.plan
     if save is not None:
         from scaffold.plan.saved import save_plan

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
 from scaffold.cli import failures
+from scaffold.cli.apps import Apps
 from scaffold.cli.clock import now
 from scaffold.cli.project import Project, reopened
 from scaffold.cli.source import source_at_hand, source_of
 from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
+    from scaffold.plan.apps import MadeApp
     from scaffold.plan.make import Planned
     from scaffold.plan.model import Change
+    from scaffold.topology.address import Address
 
 WAIT = 30.0
 """Seconds to wait for another apply on the same output folder."""
@@ -42,15 +45,17 @@ def carry_out(
     idle: str | None = None,
     consented: Callable[[], None] = _nothing,
     saved: str | None = None,
+    apps: Apps | None = None,
 ) -> None:
     """Make the plan, show it, ask unless `yes`, and apply it; exit with 4 where a person's edit stood in the way.
 
     `idle` is said where nothing was to do; without it, that all is as the topology says. `consented` is called once,
-    when nothing is asked any more and before anything is written. `saved` names the saved plan that this is.
+    when nothing is asked any more and before anything is written. `saved` names the saved plan that this is. `apps`
+    makes those of which the plan needs the templates.
     """
     from scaffold.view.progress import progress
 
-    waiting = [consented]
+    waiting, making = [consented], apps if apps is not None else Apps()
 
     def consent() -> None:
         if waiting:
@@ -65,7 +70,14 @@ def carry_out(
     for _ in range(ATTEMPTS - 1):
         try:
             _carry_out(
-                project, planned(project, overtaken), yes=yes, json=json, idle=idle, consent=consent, saved=saved
+                project,
+                planned(project, overtaken),
+                yes=yes,
+                json=json,
+                idle=idle,
+                consent=consent,
+                saved=saved,
+                apps=making,
             )
         except Overtaken as error:
             overtaken = error
@@ -73,7 +85,16 @@ def carry_out(
             project = reopened(project)
         else:
             return
-    _carry_out(project, planned(project, overtaken), yes=yes, json=json, idle=idle, consent=consent, saved=saved)
+    _carry_out(
+        project,
+        planned(project, overtaken),
+        yes=yes,
+        json=json,
+        idle=idle,
+        consent=consent,
+        saved=saved,
+        apps=making,
+    )
 
 
 def _what(project: Project, overtaken: Overtaken) -> str:
@@ -92,6 +113,7 @@ def _carry_out(
     idle: str | None,
     consent: Callable[[], None],
     saved: str | None,
+    apps: Apps,
 ) -> None:
     from scaffold.apply import apply
     from scaffold.plan.reach import reaches
@@ -117,6 +139,7 @@ def _carry_out(
     costly = [change for change in plan.changes if change.asks]
     if costly and not yes:
         _ask(costly, planned, shown=not json)
+    made_apps = _made(apps, planned)
     consent()
     if costly and not yes:
         check_unchanged(planned.basis)
@@ -129,6 +152,7 @@ def _carry_out(
             waiting=lambda holder: typer.echo(f"Waiting for another scaffold: {holder} …", err=True),
             randomness=(source_of if plan.changes else source_at_hand)(project.topology, secrets),
             saved=saved,
+            made_apps=made_apps,
         )
     if json:
         typer.echo(programs.outcome_json(plan, outcome, revoked))
@@ -137,6 +161,14 @@ def _carry_out(
         show(accepted_lines(revoked))
     if outcome.undone:
         raise typer.Exit(failures.CONFLICT)
+
+
+def _made(apps: Apps, planned: Planned) -> Mapping[Address, MadeApp]:
+    """The apps that a plan makes, before anything is written."""
+    from scaffold.view.progress import progress
+
+    with progress("Rendering"):
+        return apps.of_plan(planned.plan, planned.basis.topology)
 
 
 def _ask(costly: Sequence[Change], planned: Planned, *, shown: bool) -> None:

@@ -74,8 +74,7 @@ def render_app(app: App, template: Path, place: Path, bounds: Bounds = USUAL) ->
     if status is None:
         raise KindError(
             _of(app, f"it is not rendered after {bounds.within:g} s, hooks included", said),
-            hint="`cookiecutter`, run by hand, shows where it stays; what waits for somebody, or installs things, is "
-            "to be taken out of the hooks of a copy of it",
+            hint=_STAYS,
         )
     if outcome is None:
         raise KindError(_of(app, f"its process ended with status {status}", said), hint=_MEND)
@@ -85,6 +84,10 @@ def render_app(app: App, template: Path, place: Path, bounds: Bounds = USUAL) ->
     return RenderedApp(folder, dict(_files(app, folder, bounds)))
 
 
+_STAYS: Final = (
+    "`cookiecutter`, run by hand, shows where it stays; what waits for somebody, or installs things, is to be taken "
+    "out of the hooks of a copy of it"
+)
 _MEND: Final = "mend the template, or take another one; nothing was changed"
 
 
@@ -183,9 +186,7 @@ def _read(result: Path) -> dict[str, Any] | None:
 def _of(app: App, said: str, output: str = "") -> str:
     lines = [line for line in output.splitlines() if line.strip()][-_SHOWN_LINES:]
     printed = "".join(f"\n  {line}" for line in lines)
-    return f'app: the template "{app.template}" cannot be rendered: {said}' + (
-        f"; it printed:{printed}" if printed else ""
-    )
+    return f'the template "{app.template}" cannot be rendered: {said}' + (f"; it printed:{printed}" if printed else "")
 
 
 def _failed(app: App, outcome: Mapping[str, Any], output: str) -> KindError:

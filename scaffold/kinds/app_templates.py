@@ -22,7 +22,8 @@ from scaffold.topology.model import App
 
 _DECLARATION: Final = "cookiecutter.json"
 _MOST_BYTES: Final = 16 * 1024 * 1024
-_HISTORY: Final = frozenset({".git", ".hg"})
+_NO_PART: Final = frozenset({".git", ".hg", "__pycache__"})
+"""Folders that are no part of a template."""
 _HOOKS: Final = re.compile(r"(pre_prompt|pre_gen_project|post_gen_project)(\.\w+)?")
 _A_TEMPLATE: Final = "a template is a folder, zip file or repository with a cookiecutter.json: ./path or gh:owner/name"
 
@@ -88,8 +89,15 @@ def check_at_hand(app: App, base: Path) -> None:
     if is_repository(app.template) or app.checkout is not None:
         return
     if not path.is_dir():
-        raise KindError(f'app: the template "{app.template}" is not a folder: {path}', hint=_A_TEMPLATE)
+        raise KindError(f'the template "{app.template}" is not a folder: {path}', hint=_A_TEMPLATE)
     check_declared(app, path / app.directory if app.directory is not None else path)
+
+
+def version_at_hand(app: App, base: Path) -> str | None:
+    """The version of a template in a folder; None for one that is to be fetched first."""
+    if is_repository(app.template) or app.checkout is not None:
+        return None
+    return digest(_path(app.template, base))
 
 
 def _root(app: App, base: Path, place: Path) -> tuple[Path, str | None]:
@@ -100,15 +108,15 @@ def _root(app: App, base: Path, place: Path) -> tuple[Path, str | None]:
         root = fetch(app.template, place, app.checkout, app.directory)
         return root, commit(root)
     if not path.is_dir():
-        raise KindError(f'app: the template "{app.template}" is not a folder: {path}', hint=_A_TEMPLATE)
+        raise KindError(f'the template "{app.template}" is not a folder: {path}', hint=_A_TEMPLATE)
     if app.checkout is not None:
         root = fetch(f"git+file://{os.path.realpath(path)}", place, app.checkout, app.directory)
         return root, commit(root)
     copy = place / "template"
     try:
-        shutil.copytree(path, copy, symlinks=True, ignore=shutil.ignore_patterns(*_HISTORY, "__pycache__"))
+        shutil.copytree(path, copy, symlinks=True, ignore=shutil.ignore_patterns(*_NO_PART))
     except (OSError, shutil.Error) as error:
-        raise KindError(f'app: the template "{app.template}" cannot be read: {error}', hint=_A_TEMPLATE) from error
+        raise KindError(f'the template "{app.template}" cannot be read: {error}', hint=_A_TEMPLATE) from error
     return copy, None
 
 
@@ -145,7 +153,7 @@ def digest(root: Path) -> str:
 
 def _tree(root: Path) -> Iterator[tuple[str, Path, os.stat_result]]:
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in _HISTORY)
+        folders[:] = sorted(name for name in folders if name not in _NO_PART)
         for name in sorted((*folders, *files)):
             path = Path(folder) / name
             yield path.relative_to(root).as_posix(), path, path.lstat()
@@ -157,10 +165,10 @@ def _check_tree(root: Path, template: str) -> None:
     for name, path, status in _tree(root):
         if stat.S_ISLNK(status.st_mode):
             if not Path(os.path.realpath(path)).is_relative_to(real):
-                said = f'app: the template "{template}" holds a symbolic link that leads out of it: {name}'
+                said = f'the template "{template}" holds a symbolic link that leads out of it: {name}'
                 raise KindError(said, hint="put what it leads to in its place")
         elif not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            said = f'app: the template "{template}" holds what is neither file nor folder: {name}'
+            said = f'the template "{template}" holds what is neither file nor folder: {name}'
             raise KindError(said, hint="take it out")
 
 
@@ -170,12 +178,12 @@ def declared(folder: Path) -> Mapping[str, object]:
     try:
         values = json.loads(read_at_most(file, _MOST_BYTES))
     except FileNotFoundError:
-        raise KindError(f"app: there is no {_DECLARATION} in the template", hint=_A_TEMPLATE) from None
+        raise KindError(f"there is no {_DECLARATION} in the template", hint=_A_TEMPLATE) from None
     except (OSError, ValueError, RecursionError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
-        raise KindError(f"app: {_DECLARATION} of the template cannot be read: {said}", hint=_A_TEMPLATE) from error
+        raise KindError(f"{_DECLARATION} of the template cannot be read: {said}", hint=_A_TEMPLATE) from error
     if not isinstance(values, dict):
-        raise KindError(f"app: {_DECLARATION} of the template must hold an object", hint=_A_TEMPLATE)
+        raise KindError(f"{_DECLARATION} of the template must hold an object", hint=_A_TEMPLATE)
     return values
 
 
@@ -192,11 +200,11 @@ def check_declared(app: App, folder: Path) -> None:
     for name, answer in app.vars.items():
         if name not in values:
             hint = nearest(name, values) or f"it asks for {', '.join(one for one in values if one[0] != '_')}"
-            raise KindError(f'app: the template "{app.template}" has no variable "{name}"', hint=hint)
+            raise KindError(f'the template "{app.template}" has no variable "{name}"', hint=hint)
         choices = values[name]
         if isinstance(choices, list) and choices and not _is_among(answer, choices):
             hint = f"it is one of {', '.join(map(str, choices))}"
-            raise KindError(f'app: the variable "{name}" cannot be {answer!r}', hint=hint)
+            raise KindError(f'the variable "{name}" cannot be {answer!r}', hint=hint)
 
 
 def _is_among(answer: object, choices: list[object]) -> bool:

@@ -52,6 +52,7 @@ from scaffold.store.layout import BASES
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Offer, Record, digest
 from scaffold.store.seen import NO_FILE
+from scaffold.topology.model import Server
 from scaffold.topology.notes import Note
 
 _NEW = ".new"
@@ -74,7 +75,7 @@ def compare(
     time, whatever differs. Raises KindError, StoreError, and PlanError where no conflict can be resolved like that.
     """
     record = observed.records.of(one.party.address)
-    gone = not observed.holds_more_than(one.paths.folder, "tls")
+    gone = not observed.holds_more_than(one.paths.folder, *_beside_projects(one))
     asked = restore or resolution is not None
     if gone and asked and not restore:
         raise _no_conflict(one)
@@ -88,6 +89,11 @@ def compare(
             return found
     rendered = {f"{one.paths.folder}/{path}": file for path, file in source.render().items()}
     return _Comparison(one, record, observed, source, rendered, resolution, restore, hold).run(gone)
+
+
+def _beside_projects(one: DesiredParty) -> tuple[str, ...]:
+    """What stands in the folder of a server or client and is no part of its project."""
+    return ("tls", "app") if isinstance(one.party, Server) and one.party.app is not None else ("tls",)
 
 
 def _no_conflict(one: DesiredParty) -> PlanError:

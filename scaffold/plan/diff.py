@@ -19,6 +19,7 @@ from scaffold.pki import bundles, keys, profiles
 from scaffold.pki import crl as crls
 from scaffold.pki.names import rfc2253
 from scaffold.plan import (
+    apps,
     bundle_files,
     checks,
     compared_projects,
@@ -70,7 +71,7 @@ from scaffold.topology.address import Address, Part
 from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.generations import GenerationState
 from scaffold.topology.mistakes import raise_all
-from scaffold.topology.model import Fault
+from scaffold.topology.model import App, Fault, Server
 from scaffold.topology.notes import Note
 
 
@@ -99,6 +100,7 @@ def diff(
     remembered: Remembered | None = None,
     brought: Brought = NOTHING_BROUGHT,
     rights: RightsByAddress = MappingProxyType({}),
+    newer_apps: Mapping[Address, apps.MadeApp] = MappingProxyType({}),
 ) -> Difference:
     """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
 
@@ -110,6 +112,7 @@ def diff(
     `remembered`: what need not be examined again; it changes no answer.
     `brought`: the certificates that are issued elsewhere; one with a problem stays as it stands.
     `rights`: whose the files of servers and clients are, where they say so.
+    `newer_apps`, by the address of a server, are merged into the apps that are there.
     `intents` are taken as if the ledger said so already: what follows from them is found like any other difference.
     Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
     that cannot be, TopologyError for CAs that would issue and have ended.
@@ -133,6 +136,7 @@ def diff(
         memo,
         brought,
         rights,
+        newer_apps,
     )
     work.run()
     authorities = Authorities.of(desired.topology, work.generations.values())
@@ -155,6 +159,7 @@ class _Diff:
     memo: Memo
     brought: Brought
     rights: RightsByAddress
+    newer_apps: Mapping[Address, apps.MadeApp]
     generations: dict[Address, Generation] = field(default_factory=dict)
     """Of each CA, as it will be."""
     issuing: dict[str, Address] = field(default_factory=dict)
@@ -454,6 +459,16 @@ class _Diff:
         self.changes.extend(found.changes)
         self.notes.extend(found.notes)
         self._derived(one, self.changes[before:])
+        if isinstance(one.party, Server) and one.party.app is not None and not self.hold_pending:
+            self._app(one.party, one.party.app)
+
+    def _app(self, server: Server, app: App) -> None:
+        """Compares the app behind a front."""
+        resolution = self.resolutions.get(apps.address_of(server))
+        newer = self.newer_apps.get(server.address)
+        found = apps.compare(self.desired.topology, server, app, self.observed, newer, resolution)
+        self.changes.extend(found.changes)
+        self.notes.extend(found.notes)
 
     def _derived(self, one: DesiredParty, changes: Sequence[Change]) -> None:
         """Compares what is made of other files in `tls/`, which `changes` change."""

@@ -13,6 +13,7 @@ from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import crl as crls
 from scaffold.plan import clock, named_files, passwords, recovery
+from scaffold.plan.apps import MadeApp
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
@@ -196,18 +197,27 @@ def plan_all(
     overwrite: Collection[Address] = (),
     resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
     hold_pending: bool = False,
+    newer_apps: Mapping[Address, MadeApp] = MappingProxyType({}),
 ) -> Planned:
     """What apply would do, and why; nothing is written.
 
     `intents` are what a person wants beyond the topology; `overwrite` holds addresses of projects where the template's
     text is taken in conflicts and what was deleted comes back, and of bundles that are made anew; `resolutions` say by
-    the address of a server or client how its conflicts end; `hold_pending` leaves projects and CAs as they stand.
+    the address of a server or client how its conflicts end; `hold_pending` leaves projects and CAs as they stand;
+    `newer_apps`, by the address of a server, are merged into the apps that are there.
     What is wrong with a certificate from elsewhere is raised too, unless `hold_pending`: then it stays as it stands.
     Raises TopologyError, StoreError, KindError, PlanError.
     """
     if not hold_pending:
         raise_all(basis.brought.problems.values())
-    return plan_as_it_stands(basis, intents, overwrite=overwrite, resolutions=resolutions, hold_pending=hold_pending)
+    return plan_as_it_stands(
+        basis,
+        intents,
+        overwrite=overwrite,
+        resolutions=resolutions,
+        hold_pending=hold_pending,
+        newer_apps=newer_apps,
+    )
 
 
 def plan_as_it_stands(
@@ -217,6 +227,7 @@ def plan_as_it_stands(
     overwrite: Collection[Address] = (),
     resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
     hold_pending: bool = False,
+    newer_apps: Mapping[Address, MadeApp] = MappingProxyType({}),
 ) -> Planned:
     """The same, whatever is wrong with certificates from elsewhere: those stay as they stand, with a note."""
     _check_overwrite(basis.topology, overwrite)
@@ -234,6 +245,7 @@ def plan_as_it_stands(
         remembered=basis.remembered,
         brought=basis.brought,
         rights=basis.rights,
+        newer_apps=newer_apps,
     )
     if basis.existing:
         from scaffold.plan.adopted import refuse_invalid

@@ -69,6 +69,14 @@ class Work(enum.StrEnum):
     """Lay what is to be resolved of `paths` beside a person's edits."""
     REMOVE = "remove"
     """Remove `paths`."""
+    APP = "app"
+    """Put an app in its place, as its template makes it."""
+    MERGE_APP = "merge-app"
+    """Write `paths` of an app, as `edits` say."""
+    OFFER_APP = "offer-app"
+    """Lay what is to be resolved of `paths` of an app beside a person's edits."""
+    RESOLVE_APP = "resolve-app"
+    """End the conflicts of an app, as `edits` say."""
 
 
 class Edit(enum.StrEnum):

@@ -5,12 +5,13 @@ Who revokes a stolen key does not want to be held up by a template that has chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from scaffold.errors import PlanError
 from scaffold.pki import keys
+from scaffold.plan.apps import address_of
 from scaffold.plan.intents import Intent, Renew
 from scaffold.plan.make import Basis, Planned, plan_all, with_folder
 from scaffold.plan.model import Action, Change, Work
@@ -21,6 +22,7 @@ from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.messages import nearest
+from scaffold.topology.model import Server, Topology
 from scaffold.topology.notes import Note
 
 _KEEPS_FRESH: Final = frozenset({Work.SIGN, Work.STAPLE, Work.TRUST, Work.REFRESH})
@@ -88,11 +90,23 @@ def plan_resolution(basis: Basis, address: Address, resolution: Resolution) -> P
     none that can be resolved like that, and otherwise as `plan_all` does.
     """
     own = [party.address for party in graph.parties(basis.topology)]
+    if address.part is Part.APP and address in map(address_of, _with_apps(basis.topology)):
+        return _resolution_of_app(basis, address, resolution)
     if address.entity not in own or address.part not in (None, Part.PROJECT):
         raise PlanError(f'nothing to resolve at "{address}"', hint=nearest(str(address), map(str, own)))
     whole = plan_all(basis, resolutions={address.entity: resolution})
     parts = (address.entity.with_part(Part.PROJECT), address.entity.with_part(Part.TRUST))
     changes = tuple(change for change in whole.plan.changes if change.address in parts)
+    return replace(whole, plan=replace(whole.plan, changes=changes))
+
+
+def _with_apps(t: Topology) -> Iterator[Server]:
+    return (server for server in t.servers.values() if server.app is not None)
+
+
+def _resolution_of_app(basis: Basis, address: Address, resolution: Resolution) -> Planned:
+    whole = plan_all(basis, resolutions={address: resolution})
+    changes = tuple(change for change in whole.plan.changes if change.address == address)
     return replace(whole, plan=replace(whole.plan, changes=changes))
 
 

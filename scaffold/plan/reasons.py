@@ -153,6 +153,13 @@ class ReasonCode(enum.Enum):
     ROLES_NOT_IN_FORCE = "not-in-force/roles"
     STILL_LET_IN = "not-in-force/former-callers"
 
+    # --- Of an app from a template
+    NO_APP = "missing/app"
+    NOT_ITS_TEMPLATES = "edited/app"
+    """Something stands in its place that no template has made."""
+    NEWER_TEMPLATE = "template/version"
+    OTHER_ANSWERS = "template/answers"
+
     # --- Of what is not asked for any more
     GONE = "not-asked-for"
     GONE_WITH_KEY = "not-asked-for/key"

@@ -71,6 +71,7 @@ class PartyPaths:
     bundle_password: str
     ignore: str
     run: str
+    app: str
 
     @property
     def fixed_trust(self) -> tuple[str, ...]:
@@ -115,6 +116,7 @@ def party_paths(role: Role, name: str) -> PartyPaths:
         bundle_password=f"{tls}/pfx-password",
         ignore=f"{tls}/{GITIGNORE}",
         run=f"{folder}/run.sh",
+        app=f"{folder}/app",
     )
 
 

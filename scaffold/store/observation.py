@@ -290,9 +290,9 @@ class Observation:
         """The names in a folder, sorted; none where it is not there."""
         return iter(sorted(self._listing(folder)))
 
-    def holds_more_than(self, folder: str, name: str) -> bool:
-        """Whether anything but `name` is in a folder."""
-        return any(one != name for one in self._listing(folder))
+    def holds_more_than(self, folder: str, *names: str) -> bool:
+        """Whether anything but `names` is in a folder."""
+        return any(one not in names for one in self._listing(folder))
 
     def _listing(self, folder: str) -> Mapping[str, os.DirEntry[str]]:
         """What is in a folder, read once: one call for all the files that are asked about."""

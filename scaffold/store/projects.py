@@ -6,6 +6,7 @@ its inputs ask is recorded **after**.
 
     {"address", "hashes": {path: sha256}, "merging": …}          these texts may be found there
     {"address", "inputs": digest, "files": {path: sha256},       this is what stands there, rendered from these inputs
+     "app": {"template", "version", "answers", …},            and of an app, of what it was made
      "guard": {"check_revocation", "let_in": {caller: bool},     and whom that lets in, after which check,
                "roles": {caller: [role, …]}},                    and as what, where that is anything
      "merging": {path: {"laid", "yours", "template", "markers"}}}  and what is in conflict: SHA-256 of the three texts
@@ -20,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -68,6 +69,20 @@ class Offer:
     markers: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Of what an app was made: its template, at which version, and what was answered.
+
+    `version` is a commit, or `sha256:` and a digest. `answers` are those that the topology gives.
+    """
+
+    template: str
+    version: str
+    answers: Mapping[str, object]
+    checkout: str | None = None
+    directory: str | None = None
+
+
 @dataclass(slots=True)
 class Record:
     """What is known of one project (or bundle). Paths are relative to the output folder."""
@@ -83,6 +98,7 @@ class Record:
     merging: dict[str, Offer] = field(default_factory=dict)
     guard: Guard | None = None
     """None where the record is older than that."""
+    app: Origin | None = None
 
     def is_ours(self, path: str, sha256: str) -> bool:
         """Whether a text at `path` is one that scaffold wrote."""
@@ -176,6 +192,8 @@ def _settle(record: Record, event: Mapping[str, Any]) -> None:
     if (guard := event.get("guard")) is not None:
         roles = {caller: tuple(of_it) for caller, of_it in guard.get("roles", {}).items()}
         record.guard = Guard(str(guard["check_revocation"]), dict(guard["let_in"]), roles)
+    if (app := event.get("app")) is not None:
+        record.app = Origin(**{str(name): value for name, value in app.items()})
     if record.offered:
         record.offered = {
             path: sha256
@@ -223,6 +241,7 @@ class Recorder:
         files: Mapping[str, str],
         guard: Guard | None = None,
         merging: Mapping[str, Offer] = MappingProxyType({}),
+        app: Origin | None = None,
     ) -> None:
         """These texts stand there now; `inputs` is None where something was left undone, such as what is `merging`."""
         event: dict[str, object] = {
@@ -235,8 +254,10 @@ class Recorder:
             event["guard"] = _guard(guard)
         if merging:
             event["merging"] = _offers(merging)
+        if app is not None:
+            event["app"] = {**asdict(replace(app, answers={})), "answers": _plain(app.answers)}
         self._events.append(event)
-        self.latest[address] = Record(inputs, dict(files), merging=dict(merging), guard=guard)
+        self.latest[address] = Record(inputs, dict(files), merging=dict(merging), guard=guard, app=app)
 
     def moved(self, old: Address, new: Address, record: Record) -> None:
         """All that `record` says of `old` is so of `new`, below the folder of that one."""
@@ -250,7 +271,7 @@ class Recorder:
         self._events.append({"address": str(new), "at": self._at, "known": known, "offered": offered})
         files = {below(path): sha256 for path, sha256 in record.files.items()}
         merging = {below(path): offer for path, offer in record.merging.items()}
-        self.settled(new, record.inputs, files, record.guard, merging)
+        self.settled(new, record.inputs, files, record.guard, merging, record.app)
 
     def gone(self, address: Address) -> None:
         """Nothing is left of it."""
@@ -266,6 +287,20 @@ class Recorder:
 def _guard(guard: Guard) -> dict[str, object]:
     roles = {"roles": {caller: list(of_it) for caller, of_it in guard.roles.items()}} if guard.roles else {}
     return {"check_revocation": guard.check_revocation, "let_in": dict(guard.let_in), **roles}
+
+
+def _plain(value: object) -> object:
+    """As JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
+
+
+def origin(
+    template: str, version: str, answers: Mapping[str, object], checkout: str | None, directory: str | None
+) -> Origin:
+    """Of what an app is made, with the answers as the record has them."""
+    return Origin(template, version, {str(name): _plain(each) for name, each in answers.items()}, checkout, directory)
 
 
 def _offer(one: Mapping[str, Any]) -> Offer:

@@ -20,6 +20,7 @@ from scaffold.kinds.limits import without_unusable_defaults
 from scaffold.pki import bundles, keys
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.make import look, plan_all
+from scaffold.plan.model import Work
 from scaffold.running.availability import Availability, nothing_to_start
 from scaffold.running.placement import Placed, launch, moved_callees, place
 from scaffold.running.services import Launch, Services
@@ -42,7 +43,8 @@ def apply(
     """Applies what `only` says yes to. Raises ScaffoldError."""
     usable, kinds = with_kinds(t)
     planned = plan_all(look(usable, kinds, layout, moment if t.reproducible is not None else now()))
-    changes = tuple(change for change in planned.plan.changes if only(change.address.entity))
+    of_them = (change for change in planned.plan.changes if only(change.address.entity))
+    changes = tuple(change for change in of_them if change.work is not Work.APP)  # a test has an app of its own there
     chosen = replace(planned, plan=replace(planned.plan, changes=changes))
     apply_plan(chosen, Secrets(os.environ), randomness=randomness)
 

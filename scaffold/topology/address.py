@@ -50,6 +50,8 @@ class Part(enum.StrEnum):
     FILES = "files"
     """What is made there of other files, and whose they all are."""
     PROJECT = "project"
+    APP = "app"
+    """The app of a person's own behind a front, as its template made it."""
 
 
 _OF_PARTIES: Final = (
@@ -58,7 +60,7 @@ _OF_PARTIES: Final = (
 
 _PARTS: Final[Mapping[Role, tuple[Part, ...]]] = {
     Role.CA: (Part.CERTIFICATE, Part.CRL, Part.OCSP),
-    Role.SERVER: _OF_PARTIES,
+    Role.SERVER: (*_OF_PARTIES, Part.APP),
     Role.CLIENT: _OF_PARTIES,
 }
 

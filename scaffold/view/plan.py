@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from scaffold.plan.model import Action, Change, Plan
 from scaffold.store.layout import FOLDERS
 from scaffold.store.seen import NO_FILE, SeenFile
+from scaffold.topology.address import Part
 from scaffold.topology.notes import Note
 from scaffold.view.reasons import Said, shortly
 from scaffold.view.terminal import Line, Span, columns, fitted, one_line, plain
@@ -129,15 +130,32 @@ def outcome_lines(plan: Plan, outcome: Outcome, out: Path, idle: str | None = No
     counts = Counter(change.action for change in (*outcome.done, *outcome.undone))
     words = ", ".join(f"{counts[action]:,} {DONE[action]}" for action in Action if counts[action])
     for change in outcome.undone:
-        yield [("! ", STYLES[Action.CONFLICT]), (f"{change.address}: your edit stays, and so does its project.", "")]
+        yield [("! ", STYLES[Action.CONFLICT]), (f"{change.address}: {_what_stays(change)}.", "")]
         for path in _to_resolve(change):
             yield plain(f"    {out / path}")
         yield from map(plain, _how_to_resolve(change))
     yield [(f"Apply: {words}.", "bold")]
 
 
+def _what_stays(change: Change) -> str:
+    if change.address.part is not Part.APP:
+        return "your edit stays, and so does its project"
+    if _is_in_the_way(change):
+        return "what is there stays"
+    return "your edit stays; the rest of the app is merged"
+
+
+def _is_in_the_way(change: Change) -> bool:
+    """Whether it is something that no template has made: nothing is to be done to it, and it is no edit."""
+    return change.address.part is Part.APP and change.work is None and not change.edits
+
+
 def _how_to_resolve(change: Change) -> Iterator[str]:
-    resolve = f"    scaffold resolve {change.address.entity}"
+    whose = change.address if change.address.part is Part.APP else change.address.entity
+    resolve = f"    scaffold resolve {whose}"
+    if _is_in_the_way(change):
+        yield "    Move it away, or leave `app` out of the topology: then it is yours to start."
+        return
     if any(reason.wanted for reason in change.reasons if reason.path in change.paths):
         yield f"{resolve}   once you have merged both texts in there;"
         yield "    with --mine or --theirs, yours or the template's is taken whole."

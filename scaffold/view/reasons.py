@@ -96,6 +96,10 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.STAPLE_DUE: ("{path} ends on {found} and is past half of its life",),
     ReasonCode.NO_PROJECT: ("{path} has no project yet",),
     ReasonCode.OVERWRITE: ("{path} is overwritten by the template's text, as asked",),
+    ReasonCode.NO_APP: ("{path} is not there", "and is made of {wanted}"),
+    ReasonCode.NOT_ITS_TEMPLATES: ("{path} is there", "and was not made of a template"),
+    ReasonCode.NEWER_TEMPLATE: ("the template is at {wanted}", "it was made at {found}"),
+    ReasonCode.OTHER_ANSWERS: ("it was made of another template, or with other answers",),
     ReasonCode.CHECK_NOT_IN_FORCE: (
         "check_revocation: {wanted} is not in force until then: it is {found}, as before",
     ),

@@ -35,6 +35,7 @@ def add_entity(
     apply: bool,
     yes: bool,
     json: bool,
+    trust: Sequence[str] = (),
 ) -> None:
     """Edit, plan, write, and carry out where `apply` says so.
 
@@ -51,7 +52,7 @@ def add_entity(
         raise _unanswered(new, missing)
     callers = _callers(answers.called_by, values)
     after = edit.add(text, file, new, answers.fields, callers)
-    finish(Edit(file, text, after, f"{new} is added"), out, apply=apply, yes=yes, json=json)
+    finish(Edit(file, text, after, f"{new} is added"), out, apply=apply, yes=yes, json=json, trust=trust)
 
 
 def _missing(new: Address, given: Mapping[str, Given], values: Mapping[str, Any]) -> tuple[str, ...]:

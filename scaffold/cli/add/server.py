@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scaffold.cli.options import DEFAULT_FILE, ApplyIt, File, Json, Out, Yes
+from scaffold.cli.options import DEFAULT_FILE, ApplyIt, File, Json, Out, Trust, Yes
 
 
 def run(
@@ -18,6 +18,7 @@ def run(
     file: File = DEFAULT_FILE,
     out: Out = None,
     apply: ApplyIt = False,
+    trust: Trust = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -25,4 +26,6 @@ def run(
     from scaffold.cli.add.entity import add_entity
     from scaffold.topology.address import Address
 
-    add_entity(Address.server(name), ctx, file, out, called_by=called_by, apply=apply, yes=yes, json=json)
+    add_entity(
+        Address.server(name), ctx, file, out, called_by=called_by, apply=apply, yes=yes, json=json, trust=trust or ()
+    )

@@ -21,9 +21,10 @@ of_parties = st.builds(
     Address,
     st.sampled_from([Role.SERVER, Role.CLIENT]),
     names,
-    st.none() | st.sampled_from([part for part in Part if part not in (Part.CRL, Part.OCSP)]),
+    st.none() | st.sampled_from([part for part in Part if part not in (Part.CRL, Part.OCSP, Part.APP)]),
 )
-addresses = of_cas | of_parties
+of_apps = st.builds(Address, st.just(Role.SERVER), names, st.just(Part.APP))
+addresses = of_cas | of_parties | of_apps
 
 
 @given(addresses)

@@ -1,0 +1,140 @@
+"""The apps that one run of a verb makes: their templates fetched, trusted by somebody, and rendered, each once."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaffold.errors import KindError, PlanError
+from scaffold.topology.address import Address, Part
+from scaffold.topology.messages import nearest
+from scaffold.topology.model import App, Server, Topology
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
+    from scaffold.kinds.app_templates import Fetched
+    from scaffold.plan.apps import MadeApp
+    from scaffold.plan.make import Planned
+    from scaffold.plan.model import Plan
+
+
+@dataclass
+class Apps:
+    """Makes apps of their templates, in a temporary folder that lives as long as this does.
+
+    `trust` are the templates that a person has said they trust, as they wrote them.
+    """
+
+    trust: Sequence[str] = ()
+    _made: dict[tuple[Address, str], MadeApp] = field(default_factory=dict)
+
+    @functools.cached_property
+    def _place(self) -> TemporaryDirectory[str]:
+        from tempfile import TemporaryDirectory
+
+        return TemporaryDirectory(prefix="scaffold-apps-", ignore_cleanup_errors=True)
+
+    def check(self, t: Topology) -> None:
+        """Raises PlanError where one of `trust` is the template of no app."""
+        for text in self.trust:
+            if not any(_means(text, app, t) for _, app in with_apps(t)):
+                known = [app.template for _, app in with_apps(t)]
+                hint = nearest(text, known) or f"apps are made of {', '.join(known) or 'none'}"
+                raise PlanError(f"no app of this topology is made of the template {text}", hint=hint)
+
+    def of_plan(self, plan: Plan, t: Topology) -> Mapping[Address, MadeApp]:
+        """Those that a plan makes or merges, by the address of their server. Raises as `made` does."""
+        from scaffold.apply.apps import FROM_TEMPLATES
+
+        wanted = {change.address.entity for change in plan.changes if change.work in FROM_TEMPLATES}
+        return {server.address: self.made(server, app, t) for server, app in with_apps(t) if server.address in wanted}
+
+    def asked_for(self, addresses: Sequence[Address], t: Topology) -> Mapping[Address, MadeApp]:
+        """Those of `addresses`, whose apps are to be updated. Raises PlanError where there is none, and as `made`."""
+        known = {server.address: (server, app) for server, app in with_apps(t)}
+        for address in addresses:
+            if address.entity not in known or address.part not in (None, Part.APP):
+                hint = nearest(str(address), map(str, known)) or "an app is said under `app` of a server"
+                raise PlanError(f"there is no app to update at {address}", hint=hint)
+        return {address.entity: self.made(*known[address.entity], t) for address in addresses}
+
+    def made(self, server: Server, app: App, t: Topology) -> MadeApp:
+        """The app behind `server`. Raises KindError where its template cannot be had, trusted or rendered."""
+        key = server.address, repr(app)
+        if key not in self._made:
+            try:
+                self._made[key] = self._make(server, app, t)
+            except KindError as error:
+                place = t.place("servers", server.name, "app")
+                raise KindError(f"{server.address}: {error.message}", place=place, hint=error.hint) from None
+        return self._made[key]
+
+    def _make(self, server: Server, app: App, t: Topology) -> MadeApp:
+        from scaffold.kinds.app_rendering import render_app
+        from scaffold.kinds.app_templates import fetched
+        from scaffold.plan.apps import MadeApp, origin_of
+
+        place = Path(self._place.name) / str(len(self._made)) / server.name
+        for name in ("fetched", "rendered"):
+            (place / name).mkdir(parents=True, exist_ok=True)
+        template = fetched(app, _base(t), place / "fetched")
+        self._check_trusted(app, template, t)
+        rendered = render_app(app, template.folder, place / "rendered")
+        return MadeApp(rendered, origin_of(app, template.version))
+
+    def _check_trusted(self, app: App, template: Fetched, t: Topology) -> None:
+        """Templates are programs: somebody else's runs only where a person has said so."""
+        from scaffold.kinds.app_templates import is_ones_own, named
+        from scaffold.store import trusted
+
+        if is_ones_own(app, _base(t)):
+            return
+        file, name = trusted.place(os.environ), named(app, _base(t))
+        if any(_means(text, app, t) for text in self.trust):
+            trusted.trust(file, name, template.version)
+        elif not trusted.load(file).is_trusted(name, template.version):
+            raise _not_trusted(app, template)
+
+
+def _not_trusted(app: App, template: Fetched) -> KindError:
+    from scaffold.plan.apps import SHOWN_VERSION
+
+    run = "".join(f"\n  {one}" for one in template.would_run)
+    return KindError(
+        f'the template "{app.template}" (at {template.version[:SHOWN_VERSION]}) is a program of somebody else’s, and '
+        f"nobody has said that it is trusted. It would run:{run}",
+        hint=f"read it; where it is to be run, add --trust {app.template}. Nothing was changed",
+    )
+
+
+def with_trust_notes(planned: Planned) -> Planned:
+    """The same plan; it notes which `--trust` apply will need."""
+    from scaffold.plan.apps import trust_notes
+    from scaffold.plan.model import Work
+    from scaffold.store import trusted
+
+    if not any(change.work is Work.APP for change in planned.plan.changes):
+        return planned
+    notes = tuple(trust_notes(planned.plan, planned.basis.topology, trusted.load(trusted.place(os.environ))))
+    return replace(planned, plan=replace(planned.plan, notes=(*planned.plan.notes, *notes)))
+
+
+def with_apps(t: Topology) -> Iterator[tuple[Server, App]]:
+    """The servers with an app of which the topology says how it is made."""
+    return ((server, server.app) for server in t.servers.values() if server.app is not None)
+
+
+def _means(text: str, app: App, t: Topology) -> bool:
+    """Whether a person who writes `text` means the template of an app: as the topology has it, or as its path."""
+    from scaffold.kinds.app_templates import named
+
+    return text == app.template or named(replace(app, template=text), Path.cwd()) == named(app, _base(t))
+
+
+def _base(t: Topology) -> Path:
+    return t.source.absolute().parent
