@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scaffold.plan.make import Planned
     from scaffold.running.doors import Opened
     from scaffold.running.placement import Placements
-    from scaffold.running.services import Service, Services
+    from scaffold.running.services import Launch, Service, Services
 
 PUBLISHER = "(publisher)"
 """Stands before the publisher's lines; no server can have that name."""
@@ -55,7 +55,7 @@ def run(
 ) -> None:
     """Start each rendered server by its own run.sh, show what they print, and stop all when one ends or on Ctrl-C.
 
-    The doors of clients that have some are opened as well.
+    The app behind a front is started by its `run`, where the topology gives one, and the doors of clients are opened.
 
     Where nothing was applied yet, `up` applies the topology first. Servers take new certificates as they are renewed:
     `scaffold renew --watch` beside it keeps all of them fresh.
@@ -72,12 +72,13 @@ def run(
         _apply(project)
     folders = {server.name: project_folder(project, server) for server in servers}
     placements = place(servers, ports.value)
+    apps = tuple(_apps(project, servers))
     opened = open_at(clients, ports.value)
     folders |= {one.name: project_folder(project, one.client) for one in opened}
-    on_line = _printer([*folders, *([PUBLISHER] if project.topology.publish is not None else [])])
+    on_line = _printer([*(one.name for one in apps), *folders, *([PUBLISHER] if project.topology.publish is not None else [])])
     with termination_as_exception(), _publisher(project, on_line), Services(on_line) as services:
         try:
-            ended = _serve(project, services, placements, opened, folders, on_line)
+            ended = _serve(project, services, placements, opened, folders, apps, on_line)
         except KeyboardInterrupt:
             typer.echo("\nStopping.", err=True)
             return
@@ -106,17 +107,19 @@ def _serve(
     placements: Placements,
     opened: Sequence[Opened],
     folders: Mapping[str, Path],
+    apps: Sequence[Launch],
     on_line: OnLine,
 ) -> Service:
-    """Start the servers, open the doors, say where both are, and return the first that ends."""
+    """Start the servers and the apps behind them, open the doors, say where both are, and return the first that ends."""
     from scaffold.running import doors
     from scaffold.running.placement import launch, moved_callees
     from scaffold.running.whereabouts import told
 
-    services.start(
+    fronts = (
         launch(placed, folders[name], _can(project, placed.server), moved_callees(placed.server, placements))
         for name, placed in placements.items()
     )
+    services.start([*apps, *fronts])
     services.start(
         doors.launch(one, folders[one.name], project.kinds[one.client.address], placements) for one in opened
     )
@@ -131,7 +134,7 @@ def _say_where(project: Project, placements: Placements, opened: Sequence[Opened
     from scaffold.cli.running import url
 
     for name, placed in placements.items():
-        if (backend := placed.server.backend) is not None:
+        if (backend := placed.server.backend) is not None and not _has_command(placed.server):
             on_line(name, f"passes requests on to {backend}: start your app there")
         on_line(name, f"ready: {url(project, placed.server, placed.listen)}")
     for one in opened:
@@ -212,6 +215,21 @@ def _with_doors(project: Project, asked: Collection[Address]) -> Mapping[Address
 
 
 _HOW_TO_START = "start your own programs; the README.md of each says how it is told of its tls/"
+
+
+def _has_command(server: Server) -> bool:
+    return server.app is not None and bool(server.app.run)
+
+
+def _apps(project: Project, servers: Sequence[Server]) -> Iterator[Launch]:
+    """The apps behind `servers` that the topology says how to start. Raises VerifyError."""
+    from scaffold.running.apps import launch_app
+    from scaffold.store.layout import party_paths
+
+    for server in servers:
+        if server.app is not None and server.backend is not None and server.app.run:
+            folder = project.layout.path(party_paths(Role.SERVER, server.name).app)
+            yield launch_app(server, server.app, server.backend, folder)
 
 
 def _can(project: Project, server: Server) -> Capabilities:

@@ -7,6 +7,7 @@ nothing is written outside of the place that it is given; hooks are processes of
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import sys
@@ -69,6 +70,8 @@ def _outcome(order: Mapping[str, Any]) -> dict[str, object]:
     from cookiecutter import hooks
     from cookiecutter.main import cookiecutter
 
+    # What a hook prints says why it failed; cookiecutter would add a traceback of its own.
+    logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
     hooks.run_script = _unbounded(hooks.run_script)
     try:
         with bounded(order["seconds"], order["memory"]):

@@ -64,6 +64,8 @@ class Launch:
     `through` is a command that runs the one that follows it, such as nohup.
     `listens` is where somebody must listen once it is ready: settings that a person has edited may lead elsewhere.
     `who` is what errors call it; the server of that name unless it is given.
+    `command` is run in `folder` in place of the run.sh there. `asked` takes the place of a ready line: it is ready once
+    that says yes.
     """
 
     name: str
@@ -74,6 +76,8 @@ class Launch:
     through: tuple[str, ...] = ()
     listens: tuple[HostPort, ...] = ()
     who: str = ""
+    command: tuple[str, ...] = ()
+    asked: Callable[[], bool] | None = None
 
 
 def environment(home: Path, extra: Mapping[str, str], inherits: Iterable[str] = ()) -> dict[str, str]:
@@ -141,10 +145,12 @@ class Service:
         self._settled = threading.Event()
         self._silent = threading.Event()
         self._is_ready = False
-        script = launch.folder / "run.sh"
+        self._asked = launch.asked
+        self._by_hand = "its command" if launch.command else "its run.sh"
+        command = launch.command or (str(launch.folder / "run.sh"),)
         try:
             self._process = subprocess.Popen(
-                [*_die_with_parent(), *launch.through, str(script)],
+                [*_die_with_parent(), *launch.through, *command],
                 cwd=launch.folder,
                 env=environment(home, launch.environment, launch.inherits),
                 stdin=subprocess.DEVNULL,
@@ -156,7 +162,7 @@ class Service:
             )
         except OSError as error:
             raise VerifyError(
-                f"{self._who} cannot be started: {script}: {error.strerror}",
+                f"{self._who} cannot be started: {command[0]}: {error.strerror}",
                 hint="run `scaffold plan` to see what is missing, `scaffold apply` to make it",
             ) from error
         self._reader = threading.Thread(
@@ -169,7 +175,7 @@ class Service:
             for raw in iter(lambda: output.readline(_LONGEST_LINE), ""):
                 line = raw.rstrip("\n")
                 self._lines.append(line)
-                if not self._is_ready and self._ready_line.search(line[:_SEARCHED]):
+                if self._asked is None and not self._is_ready and self._ready_line.search(line[:_SEARCHED]):
                     self._is_ready = True
                     self._settled.set()
                 if self._on_line is not None:
@@ -198,11 +204,22 @@ class Service:
 
         Raises VerifyError with its last lines where it ends first, stays silent, or listens elsewhere.
         """
-        self._settled.wait(max(0.0, deadline - time.monotonic()))
+        if self._asked is not None:
+            self._ask_until_ready(self._asked, deadline)
+        else:
+            self._settled.wait(max(0.0, deadline - time.monotonic()))
         if not self._is_ready:
-            raise VerifyError(self.epitaph(), hint="its own output says why; run its run.sh by hand to see all of it")
+            hint = f"its own output says why; run {self._by_hand} by hand to see all of it"
+            raise VerifyError(self.epitaph(), hint=hint)
         for address in self._listens:
             self._check_listens(address)
+
+    def _ask_until_ready(self, asked: Callable[[], bool], deadline: float) -> None:
+        while self.running and time.monotonic() < deadline:
+            if asked():
+                self._is_ready = True
+                return
+            time.sleep(_BETWEEN_LOOKS)
 
     def _check_listens(self, address: HostPort) -> None:
         deadline = time.monotonic() + _LISTENS_WITHIN

@@ -28,4 +28,5 @@ class Server(socketserver.ThreadingUnixStreamServer):
 
 SOCKET.unlink(missing_ok=True)
 with Server(str(SOCKET), Handler) as server:
+    SOCKET.chmod(0o666)  # the front may run as somebody else; the folder around it says who may come this far
     server.serve_forever()

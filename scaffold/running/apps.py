@@ -1,0 +1,89 @@
+"""Starting the app behind a front: the command that the topology gives, in the folder that its template made."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from scaffold.errors import VerifyError
+from scaffold.running.ports import why_taken
+from scaffold.running.services import Launch, where
+from scaffold.topology.address import Address, Part
+from scaffold.topology.model import App, Backend, HostPort, ReadyLine, ReadyPath, Server, UnixSocket
+
+_ANSWERS_WITHIN: Final = 5.0
+"""Seconds for one answer; who is late is asked again."""
+
+
+def launch_app(server: Server, app: App, backend: Backend, folder: Path) -> Launch:
+    """How to start the app of `server` in `folder`. It is told where to listen by BACKEND, HOST and PORT.
+
+    Raises VerifyError where it is not there, its program is not, or somebody else listens in its place.
+    """
+    address = Address.server(server.name, Part.APP)
+    if not folder.is_dir():
+        raise VerifyError(f"{address} is not there: {folder}", hint="`scaffold apply` makes it")
+    _check_program(address, app.run[0], folder)
+    _check_free(address, backend)
+    told = {"BACKEND": str(backend), "PYTHONUNBUFFERED": "1"}
+    if isinstance(backend, HostPort):
+        told |= {"HOST": backend.host, "PORT": str(backend.port)}
+    name = f"{server.name}.{Part.APP}"
+    match app.ready:
+        case ReadyLine(pattern):
+            return Launch(name, folder, pattern, told, command=app.run)
+        case ReadyPath(path):
+            answers = functools.partial(_answers, backend, path)
+            return Launch(name, folder, "", told, command=app.run, asked=answers)
+        case None:
+            return Launch(name, folder, "", told, command=app.run, asked=functools.partial(_listens, backend))
+
+
+def _check_program(address: Address, program: str, folder: Path) -> None:
+    found = (folder / program).is_file() if "/" in program else where(program) is not None
+    if not found:
+        hint = "install it, or name it by its path: run: [.venv/bin/uvicorn, …]"
+        raise VerifyError(f"{address} cannot be started: there is no program {program}", hint=hint)
+
+
+def _check_free(address: Address, backend: Backend) -> None:
+    if isinstance(backend, HostPort) and (reason := why_taken(backend)) is not None:
+        hint = "stop what listens there; where that is the app itself, leave `run` out of the topology"
+        raise VerifyError(f"{address} cannot listen on {backend}: {reason}", hint=hint)
+
+
+def _answers(backend: Backend, path: str) -> bool:
+    """Whether a path answers 200."""
+    with contextlib.suppress(OSError, http.client.HTTPException), _connected(backend) as connection:
+        talk = http.client.HTTPConnection("localhost", timeout=_ANSWERS_WITHIN)
+        talk.sock = connection
+        talk.request("GET", path)
+        answer = talk.getresponse()
+        answer.read()  # an app that is not heard to the end would complain
+        return answer.status == http.HTTPStatus.OK
+    return False
+
+
+def _listens(backend: Backend) -> bool:
+    with contextlib.suppress(OSError), _connected(backend):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _connected(backend: Backend) -> Iterator[socket.socket]:
+    match backend:
+        case HostPort(host, port):
+            connection = socket.create_connection((host, port), _ANSWERS_WITHIN)
+        case UnixSocket():
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(_ANSWERS_WITHIN)
+    with connection:
+        if isinstance(backend, UnixSocket):
+            connection.connect(backend.path)
+        yield connection

@@ -1,0 +1,229 @@
+"""Apps from templates, as a person onboards them: one `add`, then `up`, and calls through the front."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scaffold.running.ports import free_addresses
+from scaffold.topology.model import HostPort
+from tests.cli.harness import Ended, scaffold, snapshot, up
+from tests.requirements import require_command
+
+APPS = Path(__file__).parent.parent / "apps"
+
+TOPOLOGY = """\
+version: 1
+name: shop
+cas:
+  root: {}
+servers: {}
+clients:
+  cli: {template: curl, calls: []}
+  mallory: {template: curl, calls: []}
+"""
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """With a configuration of the test's own, in which nothing is trusted."""
+    return {"XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("config"))}
+
+
+@dataclass
+class Shop:
+    """A topology with three fronts, each with an app of another template, while `up` runs them."""
+
+    folder: Path
+    environment: dict[str, str]
+    fronts: dict[str, HostPort]
+    ports: dict[str, HostPort]
+    socket: Path
+    lines: list[str]
+
+    def run(self, *arguments: str) -> Ended:
+        return scaffold(*arguments, cwd=self.folder, env=self.environment)
+
+
+def add(folder: Path, environment: dict[str, str], name: str, listen: HostPort, backend: str, app: str) -> Ended:
+    """Onboards a service by one command."""
+    return scaffold(
+        *("add", "server", name, "--template", "nginx", "--listen", str(listen), "--names", "localhost"),
+        *("--backend", backend, "--app", app, "--called-by", "cli", "--trust", template_of(app), "--apply"),
+        cwd=folder,
+        env=environment,
+    )
+
+
+def template_of(app: str) -> str:
+    return app.partition("template: ")[2].partition(",")[0]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Shop]:
+    require_command("nginx")
+    require_command("curl")
+    folder = tmp_path_factory.mktemp("shop")
+    (folder / "topology.yaml").write_text(TOPOLOGY)
+    small, api, dated, first, last = free_addresses(5)
+    with tempfile.TemporaryDirectory(prefix="s-") as sockets:  # the path of a socket is short
+        path = Path(sockets) / "app.sock"
+        Path(sockets).chmod(0o755)  # workers of nginx that root has started are nobody's
+        run = "run: [python3, app.py]"
+        git = f"{repository(tmp_path_factory)}, checkout: v1"
+        for name, listen, backend, app in (
+            ("small", small, f"http://{first}", f"{{template: {APPS}/small-service, {run}, ready: /healthz}}"),
+            ("api", api, f"unix:{path}", f"{{template: {APPS}/many-services, {run}, ready: /healthz}}"),
+            ("git", dated, f"http://{last}", f'{{template: {git}, {run}, ready: {{line: "listens on [0-9]+"}}}}'),
+        ):
+            done = add(folder, environment, name, listen, backend, app)
+            assert done.code == 0, done.out + done.err
+        with up(folder, env=environment) as lines:
+            fronts, ports = {"small": small, "api": api, "git": dated}, {"small": first, "git": last}
+            yield Shop(folder, environment, fronts, ports, path, lines)
+
+
+def repository(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The template of a small service in git, which moved on after its first tag."""
+    place = tmp_path_factory.mktemp("git") / "service"
+    shutil.copytree(APPS / "small-service", place)
+    known = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "one"), ("tag", "v1")):
+        subprocess.run(["git", *known, *arguments], cwd=place, check=True)
+    (place / "{{ cookiecutter.slug }}" / "app.py").write_text("raise SystemExit('not this one')\n")
+    subprocess.run(["git", *known, "commit", "-qam", "two"], cwd=place, check=True)
+    return f"git+file://{place}"
+
+
+@pytest.mark.parametrize(
+    ("server", "answer"),
+    [
+        ("small", {"app": "SMALL_SERVICE", "caller": "spiffe://shop/client/cli"}),
+        ("api", {"hello": "spiffe://shop/client/cli"}),
+        ("git", {"app": "SMALL_SERVICE", "caller": "spiffe://shop/client/cli"}),
+    ],
+)
+def test_who_is_drawn_reaches_the_app_and_nobody_else(server: str, answer: dict[str, str], shop: Shop) -> None:
+    drawn = shop.run("call", "cli", server)
+    assert drawn.code == 0, drawn.err
+    assert json.dumps(answer) in drawn.out
+
+    assert status(shop, "mallory", server) == 403
+    assert status(shop, "cli", server) == 200
+
+
+def status(shop: Shop, caller: str, server: str) -> int:
+    """What the front answers to whoever has the certificate of a client, drawn or not."""
+    tls = shop.folder / "shop" / "clients" / caller / "tls"
+    context = ssl.create_default_context(cafile=tls / "ca.pem")
+    context.load_cert_chain(tls / "cert.pem", tls / "key.pem")
+    listen = shop.fronts[server]
+    connection = http.client.HTTPSConnection("localhost", listen.port, timeout=60, context=context)
+    with contextlib.closing(connection):
+        connection.request("GET", "/")
+        return connection.getresponse().status
+
+
+LISTEN = "0A"
+"""The state of a socket in /proc/net/tcp (proc(5), net/tcp_states.h)."""
+
+
+def test_apps_listen_on_loopback_alone(shop: Shop) -> None:
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    for address in shop.ports.values():
+        end = f":{address.port:04X}"
+        found = [local for _, local, _, state, *_ in listening if state == LISTEN and local.endswith(end)]
+        assert found == [f"0100007F{end}"]
+    every_interface = Path("/proc/net/tcp6").read_text()
+    assert not any(f":{address.port:04X} 0000" in every_interface for address in shop.ports.values())
+    assert shop.socket.is_socket()
+
+
+def test_what_the_apps_print_is_shown(shop: Shop) -> None:
+    assert any(line.startswith("git.app") and "SMALL_SERVICE listens on" in line for line in shop.lines)
+    assert not any("start your app there" in line for line in shop.lines)
+
+
+def test_it_is_recorded_and_a_plan_finds_nothing_to_do(shop: Shop) -> None:
+    planned = shop.run("plan", "--check")
+    assert planned.code == 0, planned.out
+    records = (shop.folder / "shop" / ".scaffold" / "projects.jsonl").read_text()
+    (last,) = [json.loads(line) for line in records.splitlines() if '"server.git.app"' in line]
+    assert last["app"]["checkout"] == "v1"
+    assert len(last["app"]["version"]) == 40
+    assert "trusted" not in records
+
+
+# --- Without a server ---
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "topology"
+    folder.mkdir()
+    (folder / "topology.yaml").write_text(TOPOLOGY)
+    return folder
+
+
+APP = f"{{template: {APPS}/small-service}}"
+PLACE = HostPort("127.0.0.1", 8443)
+
+
+def test_an_untrusted_template_is_named_and_nothing_is_changed(folder: Path, tmp_path: Path) -> None:
+    environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    before = snapshot(folder)
+    arguments = (
+        *("add", "server", "web", "--template", "nginx", "--listen", str(PLACE), "--names", "localhost"),
+        *("--backend", "http://127.0.0.1:5000", "--app", APP),
+    )
+
+    refused = scaffold(*arguments, "--apply", cwd=folder, env=environment)
+    refused.assert_clear_error("server.web: the template", "a program of somebody else’s", "It would run:", "--trust")
+    assert snapshot(folder) == before
+
+    added = scaffold(*arguments, cwd=folder, env=environment)
+    assert added.code == 0, added.err
+    needed = f"apply needs --trust {APPS}/small-service"
+    assert needed in added.out
+    planned = scaffold("plan", "--json", cwd=folder, env=environment)
+    assert planned.code == 0
+    assert not (tmp_path / "config").exists()
+    scaffold("apply", cwd=folder, env=environment).assert_clear_error("server.web: the template", "--trust")
+    assert not (folder / "shop").exists()
+    wrong = scaffold("apply", "--trust", "gh:somebody/else", cwd=folder, env=environment)
+    wrong.assert_clear_error("no app of this topology is made of the template gh:somebody/else")
+    applied = scaffold("apply", "--trust", f"{APPS}/small-service", cwd=folder, env=environment)
+    assert applied.code == 0, applied.err
+    assert (folder / "shop" / "servers" / "web" / "app" / "app.py").is_file()
+
+
+def test_a_hook_that_fails_leaves_nothing_half_made(folder: Path, environment: dict[str, str]) -> None:
+    app = f"{{template: {APPS}/fastapi-service, vars: {{project_slug: 9lives}}}}"
+    before = snapshot(folder)
+
+    failed = add(folder, environment, "web", PLACE, "http://127.0.0.1:5000", app)
+
+    failed.assert_clear_error("Hook script failed", "it printed:", "ERROR: '9lives' is no name")
+    assert snapshot(folder) == before
+
+
+def test_up_names_a_program_that_there_is_not(folder: Path, environment: dict[str, str]) -> None:
+    (backend,) = free_addresses(1)
+    app = f"{{template: {APPS}/small-service, run: [no-such-program]}}"
+    assert add(folder, environment, "web", PLACE, f"http://{backend}", app).code == 0
+
+    ended = scaffold("up", "--ports", "auto", cwd=folder, env={**environment, "PATH": os.environ["PATH"]})
+    ended.assert_clear_error(
+        "server.web.app cannot be started: there is no program no-such-program", "hint: install it"
+    )
