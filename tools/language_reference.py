@@ -135,7 +135,7 @@ A server with a `backend` is a front for an app of your own, which speaks plain 
 | `arr` | `X-ARR-ClientCert`, as IIS and Azure have it |
 
 `app` says of which cookiecutter template that app is made, and how `up` starts it. It is rendered into `app/`, in the
-folder of its front, once; from then on it is yours.
+folder of its front, once; from then on it is yours ([how](apps.md)).
 
 What a template cannot tell, plan refuses (`scaffold templates show` lists it). `localhost` is read as 127.0.0.1. `plan`
 notes a backend that other users of the host, or others on the network, can reach without the front. `verify` puts an
@@ -212,7 +212,7 @@ SECTIONS = {
     "pfx": ("## PFX", "`tls/bundle.pfx` beside `tls/pfx-password`. A default is for those whose template reads one."),
     "clientSide": ("## Second certificates", "Under `client` of a server that calls; or `client: same`: see below."),
     "files": ("## Files", "For templates that leave the program to you, such as `files`."),
-    "app": ("## Apps", "Of a server with a `backend`: the app behind it ([how](your-own-service.md#from-a-template))."),
+    "app": ("## Apps", "Of a server with a `backend`: the app behind it ([how](apps.md))."),
     "secret": ("## Secrets", "Exactly one of these."),
 }
 

@@ -18,7 +18,7 @@ EVERYWHERE: Final[Mapping[int, str]] = MappingProxyType({
 
 ADDRESS: Final = (
     "ca.NAME, server.NAME or client.NAME, by its name in the topology. What is added names a part of it: .certificate, "
-    ".client-certificate, .crl, .ocsp, .trust, .bundle, .staple or .project. `plan` and `status` show them."
+    ".client-certificate, .crl, .ocsp, .trust, .bundle, .staple, .project or .app. `plan` and `status` show them."
 )
 
 _LEFT_UNDONE: Final = (failures.CONFLICT, "something was left undone, since it would have cost an edit of yours")
@@ -84,7 +84,8 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         "scaffold add server billing --listen 127.0.0.1:8450 --names localhost,billing.internal --called-by web,cli",
         dict([_LEFT_UNDONE_BY_APPLY]),
         _PLAN,
-        note=_ADDED,
+        note=f"{_ADDED} A front with its app, from any cookiecutter template: --backend "
+        "http://127.0.0.1:5000 --app '{template: gh:owner/name, run: [./start]}'.",
     ),
     "add client": Manual(
         "scaffold add client teller --calls accounts,billing --apply",
@@ -122,7 +123,8 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         dict([_LEFT_UNDONE]),
         _OUTCOME,
         addresses=True,
-        note="Without a terminal it does not ask: --yes says yes to a CA that is replaced and to all that is deleted.",
+        note="Without a terminal it does not ask: --yes says yes to a CA that is replaced and to all that is deleted. "
+        "--update merges a newer version of an app's template, or other answers, into the app.",
     ),
     "resolve": Manual("scaffold resolve server.api --mine", dict([_LEFT_UNDONE]), _OUTCOME, addresses=True),
     "verify": Manual(
