@@ -61,6 +61,7 @@ bench: needs-demo $(BIN)/.installed
 	$(BIN)/python benchmarks/revoked.py
 	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/testing.py
+	$(BIN)/python benchmarks/apps.py
 	$(BIN)/python benchmarks/nginx_hop.py
 	$(BIN)/python benchmarks/revocation
 

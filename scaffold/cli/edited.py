@@ -15,6 +15,7 @@ from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE
 from scaffold.cli.project import Project, project_of, read, suggested
 from scaffold.errors import Overtaken, ScaffoldError, TopologyErrors
+from scaffold.topology.edit import read as read_values
 from scaffold.topology.load import loads
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def finish(edit: Edit, out: Path | None, *, apply: bool, yes: bool, json: bool, 
 def valid(edit: Edit, out: Path | None) -> Project:
     """What the edited topology is. Raises, in the words of the edit, where it would not be valid."""
     with _told_of(edit):
-        return project_of(loads(edit.after, edit.file, suggested), edit.file, out)
+        values = read_values(edit.after, edit.file)
+        return project_of(loads(edit.after, edit.file, suggested, values), edit.file, out)
 
 
 def show_next(edit: Edit, project: Project, out: Path | None, *, apply: bool, yes: bool, json: bool) -> None:

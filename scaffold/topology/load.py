@@ -99,10 +99,14 @@ def _reading_hint(path: Path) -> str:
     return "name another file with -f, or have its rights changed"
 
 
-def loads(text: bytes, source: Path, suggest: Suggest = _any_template) -> Topology:
-    """The topology in `text`; `source` is named in places, and paths in the topology are relative to its folder."""
+def loads(text: bytes, source: Path, suggest: Suggest = _any_template, values: Values | None = None) -> Topology:
+    """The topology in `text`; `source` is named in places, and paths in the topology are relative to its folder.
+
+    `values` are what the text says, for whoever has read it already.
+    """
     mistakes = Mistakes()
-    t = _topology(values_of(text, source, mistakes), Places(text, source), source, mistakes, suggest)
+    said = values_of(text, source, mistakes) if values is None else values
+    t = _topology(said, Places(text, source), source, mistakes, suggest)
     mistakes.check()
     return replace(t, text=text)
 
