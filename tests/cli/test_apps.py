@@ -9,6 +9,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import pytest
 from scaffold.running.ports import free_addresses
 from scaffold.topology.model import HostPort
 from tests.cli.harness import Ended, scaffold, snapshot, up
-from tests.requirements import require_command
+from tests.requirements import require, require_command, which
 
 APPS = Path(__file__).parent.parent / "apps"
 
@@ -163,6 +164,43 @@ def test_it_is_recorded_and_a_plan_finds_nothing_to_do(shop: Shop) -> None:
     assert last["app"]["checkout"] == "v1"
     assert len(last["app"]["version"]) == 40
     assert "trusted" not in records
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("program", "template", "answers", "run"),
+    [
+        ("go", "go-service", "{app_name: shop}", "[go, run, .]"),
+        (
+            sys.executable,
+            "fastapi-service",
+            "{project_slug: shop}",
+            f"[{sys.executable}, -m, uvicorn, 'shop.main:app', --port, '{{port}}']",
+        ),
+    ],
+)
+def test_apps_of_other_frameworks(
+    program: str,
+    template: str,
+    answers: str,
+    run: str,
+    tmp_path: Path,
+    environment: dict[str, str],
+) -> None:
+    require_command("nginx")
+    require(which(program), f"{program} on PATH")
+    (tmp_path / "topology.yaml").write_text(TOPOLOGY)
+    listen, backend = free_addresses(2)
+    command = run.format(port=backend.port)
+    app = f"{{template: {APPS}/{template}, vars: {answers}, run: {command}, ready: /healthz}}"
+    done = add(tmp_path, environment, "shop", listen, f"http://{backend}", app)
+    assert done.code == 0, done.err
+
+    with up(tmp_path, env=environment) as lines:
+        fleet = Shop(tmp_path, environment, {"shop": listen}, {"shop": backend}, tmp_path, lines)
+        drawn = fleet.run("call", "cli", "shop")
+        assert "spiffe://shop/client/cli" in drawn.out, drawn.err
+        assert status(fleet, "mallory", "shop") == 403
 
 
 # --- Without a server ---

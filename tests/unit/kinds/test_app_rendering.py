@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +20,7 @@ from scaffold.errors import KindError
 from scaffold.kinds.app_rendering import USUAL, Bounds, RenderedApp, render_app
 from scaffold.kinds.app_templates import fetched
 from scaffold.topology.model import App
+from tests.requirements import require
 
 APPS = Path(__file__).parent.parent.parent / "apps"
 
@@ -100,6 +104,11 @@ def test_extensions_of_the_template_itself(render: Render) -> None:
     assert text(render(App("./extended-service")), "README.md") == "# EXTENDED!\n\na-long-title\n"
 
 
+def test_an_extension_that_is_installed_beside_scaffold(render: Render) -> None:
+    require(importlib.util.find_spec("jinja2_time"), "jinja2_time (pip install jinja2-time)")
+    assert re.fullmatch(r"Copyright 20\d\d\n", text(render(App("./dated-service")), "NOTICE"))
+
+
 def test_an_extension_that_is_not_there_says_what_to_install(render: Render, tmp_path: Path) -> None:
     template = write(tmp_path, {"slug": "x", "_extensions": ["jinja2_of_nobody.TimeExtension"]}, {"a.txt": "a"})
     with pytest.raises(KindError) as caught:
@@ -176,13 +185,16 @@ def test_nothing_of_the_persons_own_changes_what_is_rendered(
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("COOKIECUTTER_CONFIG", str(home / ".cookiecutterrc"))
     monkeypatch.setenv("A_PASSWORD", "hunter2")
-    hook = "import os\nopen('seen.txt', 'w').write(' '.join(sorted(os.environ)))\n"
+    hook = "import os, resource\n"
+    hook += "open('seen.txt', 'w').write(' '.join(sorted(os.environ)))\n"
+    hook += "open('memory.txt', 'w').write(str(resource.getrlimit(resource.RLIMIT_AS)))\n"
     template = write(tmp_path, {"slug": "mine", "owner": "me"}, {"a.txt": "{{cookiecutter.owner}}"}, {"post": hook})
 
     made = render(App(str(template)))
 
     assert (made.folder.name, text(made, "a.txt")) == ("mine", "me")
     assert "A_PASSWORD" not in text(made, "seen.txt")
+    assert text(made, "memory.txt") == str(resource.getrlimit(resource.RLIMIT_AS))  # a hook may be a compiler
     assert sorted(path.name for path in home.iterdir()) == [".cookiecutterrc"]
 
 

@@ -1,0 +1,119 @@
+"""How the app behind a front is started, when it is ready, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scaffold.errors import VerifyError
+from scaffold.running.apps import launch_app
+from scaffold.running.ports import free_addresses
+from scaffold.running.services import Services
+from scaffold.topology.load import loads
+from scaffold.topology.model import App, Backend, HostPort, ReadyLine, ReadyPath, Server, UnixSocket
+
+TOPOLOGY = """
+version: 1
+name: shop
+cas: {root: {}}
+servers:
+  shop: {template: nginx, listen: "127.0.0.1:8443", names: [localhost], backend: "http://127.0.0.1:5000"}
+"""
+SERVER: Server = loads(TOPOLOGY.encode(), Path("topology.yaml")).servers["shop"]
+
+HTTP = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked = getattr(self.server, "asked", 0) + 1
+        self.send_response(200 if self.server.asked > 2 and self.path == "/ready" else 503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+server = http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler)
+print("told", os.environ["BACKEND"], os.getcwd())
+server.serve_forever()
+"""
+UNIX = """
+import os, socket
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(os.environ["BACKEND"].removeprefix("unix:"))
+print("bound", "PORT" in os.environ)
+listening.listen()
+while True:
+    listening.accept()[0].close()
+"""
+
+
+def python(program: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", program)
+
+
+@pytest.fixture
+def backend() -> HostPort:
+    (address,) = free_addresses(1)
+    return address
+
+
+def started(app: App, backend: Backend, folder: Path, within: float = 120.0) -> list[str]:
+    """What it has printed by the time that it is ready."""
+    lines: list[str] = []
+    with Services(lambda _, line: lines.append(line)) as services:
+        services.start([launch_app(SERVER, app, backend, folder)], within)
+        deadline = time.monotonic() + 60
+        while not lines and time.monotonic() < deadline:
+            time.sleep(0.01)
+    return lines
+
+
+def test_a_path_that_answers_200(backend: HostPort, tmp_path: Path) -> None:
+    lines = started(App("./x", run=python(HTTP), ready=ReadyPath("/ready")), backend, tmp_path)
+
+    assert lines[0] == f"told {backend} {tmp_path}"
+    assert sum("/ready" in line for line in lines) >= 3  # it was asked until it said so
+
+
+def test_a_line_that_it_prints(backend: HostPort, tmp_path: Path) -> None:
+    assert started(App("./x", run=python(HTTP), ready=ReadyLine("^told ")), backend, tmp_path)
+
+
+def test_once_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
+    where = tmp_path / "s"
+    assert started(App("./x", run=python(UNIX)), UnixSocket(str(where)), tmp_path)[0] == "bound False"
+
+
+def test_one_that_ends_or_never_is_ready(backend: HostPort, tmp_path: Path) -> None:
+    ends = App("./x", run=python("print('no database'); raise SystemExit(3)"), ready=ReadyPath("/"))
+    with pytest.raises(VerifyError) as caught:
+        started(ends, backend, tmp_path)
+    assert "server.shop.app ended with exit status 3; its last lines:\n  no database" in caught.value.message
+    assert caught.value.hint == "its own output says why; run its command by hand to see all of it"
+
+    with pytest.raises(VerifyError, match=r"server\.shop\.app did not say that it is ready"):
+        started(App("./x", run=python("import time; time.sleep(60)")), backend, tmp_path, within=0.5)
+
+
+def test_a_place_that_is_taken(backend: HostPort, tmp_path: Path) -> None:
+    """Whoever answers there would be taken for the app."""
+    app = App("./x", run=python(HTTP))
+    with socket.create_server((backend.host, backend.port)), pytest.raises(VerifyError) as caught:
+        launch_app(SERVER, app, backend, tmp_path)
+    assert f"server.shop.app cannot listen on {backend}" in caught.value.message
+    assert "leave `run` out" in str(caught.value.hint)
+
+
+def test_what_is_not_there(backend: HostPort, tmp_path: Path) -> None:
+    app = App("./x", run=("bin/start", "it"))
+    with pytest.raises(VerifyError, match=r"server\.shop\.app is not there"):
+        launch_app(SERVER, app, backend, tmp_path / "app")
+    with pytest.raises(VerifyError, match="there is no program bin/start"):
+        launch_app(SERVER, app, backend, tmp_path)
+    with pytest.raises(VerifyError, match="there is no program no-such-program"):
+        launch_app(SERVER, replace(app, run=("no-such-program",)), backend, tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "start").touch()
+    assert launch_app(SERVER, app, backend, tmp_path).command == ("bin/start", "it")
