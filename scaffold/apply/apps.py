@@ -112,8 +112,7 @@ def _merge(context: ApplyContext, address: Address, changes: Sequence[Change], m
             _update(context, change, rendered, texts)
     for path, text in laid.items():
         _write(context, path + MERGE, text, executable=False)
-    kept = {path: sha256 for path, sha256 in record.files.items() if path in offers}
-    standing = {path: sha256 for path, sha256 in hashes.items() if path not in offers} | kept
+    standing = {path: sha256 for path, sha256 in hashes.items() if path not in offers}
     context.projects.settled(address, made.origin.version, standing, merging=offers, app=made.origin)
     context.projects.flush()
 

@@ -20,13 +20,13 @@ from scaffold.kinds.app_rendering import RenderedApp
 from scaffold.kinds.render import Rendered
 from scaffold.plan.apps import MadeApp
 from scaffold.plan.make import Planned, plan_all
-from scaffold.plan.model import Action, Work
+from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
 from scaffold.store import projects
 from scaffold.store.layout import Layout
 from scaffold.store.moving import move
 from scaffold.store.secrets import Secrets
-from scaffold.topology.address import Address
+from scaffold.topology.address import Address, Part
 from tests.unit.conftest import Household
 
 SHOP = """
@@ -207,6 +207,30 @@ def test_a_newer_version_is_merged_with_edits(shop: Shop) -> None:
     assert [change.paths for change in planned.plan.changes] == [()]  # another version alone
 
 
+def test_what_was_deleted_comes_back_where_the_template_has_changed_it(shop: Shop) -> None:
+    shop.make({"app.py": "one\n"})
+    (shop.app / "app.py").unlink()
+
+    outcome = shop.update({"app.py": "two\n"})
+
+    assert not outcome.undone
+    assert (shop.app / "app.py").read_text() == "two\n"
+
+
+def test_an_edit_while_apply_is_at_work_stays(shop: Shop) -> None:
+    shop.make({"app.py": "one\n"})
+    shop.text = SHOP.replace("8443", "8444")
+    planned, made = shop.newer({"app.py": "two\n"})
+
+    def edit(change: Change) -> None:
+        if change.address.part is Part.PROJECT:
+            (shop.app / "app.py").write_text("mine\n")
+
+    with pytest.raises(Overtaken):
+        apply(planned, Secrets({}), edit, made_apps={SERVER: made})
+    assert (shop.app / "app.py").read_text() == "mine\n"
+
+
 def test_what_does_not_fit_is_laid_beside_and_the_rest_is_merged(shop: Shop) -> None:
     shop.make({"app.py": "one\n", "other.py": "o\n", "logo.png": b"\0one"})
     (shop.app / "app.py").write_text("mine\n")
@@ -249,7 +273,8 @@ def test_a_conflict_ends_as_a_person_says(resolution: Resolution, text: str, log
     assert not shop.plan().changes
     with pytest.raises(PlanError, match="no conflict"):
         shop.resolve(str(APP), resolution)
-    shop.update({"app.py": "two\n", "logo.png": b"\0two"})  # what was decided on is the base from now on
+    again = shop.update({"app.py": "two\n", "logo.png": b"\0two"})  # what was decided on is the base from now on
+    assert not again.undone
     assert (shop.app / "app.py").read_text() == text
 
 
