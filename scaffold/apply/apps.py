@@ -15,7 +15,7 @@ from scaffold.apply.context import ApplyContext
 from scaffold.errors import KindError, Overtaken
 from scaffold.kinds.render import Rendered
 from scaffold.plan.apps import MadeApp
-from scaffold.plan.merging import MERGE, Merged, NotText, Texts
+from scaffold.plan.merging import MERGE, Conflicting, Merged, NotText, Texts, number_of_markers
 from scaffold.plan.model import Change, Edit, Work
 from scaffold.store import bases, files
 from scaffold.store.files import TEMPORARY
@@ -99,10 +99,7 @@ def _merge(context: ApplyContext, address: Address, changes: Sequence[Change], m
     texts = Texts(record, context.read, context.observed.base)
     conflicts = [path for change in changes if change.work is Work.OFFER_APP for path in change.paths]
     laid = {path: _laid(texts, path, rendered[path].content) for path in conflicts}
-    offers = {
-        path: Offer(digest(text), sha256_of(context.layout.at(path)), digest(rendered[path].content))
-        for path, text in laid.items()
-    }
+    offers = {path: _offer(context, path, outcome, rendered[path].content) for path, outcome in laid.items()}
     bases.keep(context.layout, context.writer, (file.content for file in rendered.values()))
     hashes = {path: digest(file.content) for path, file in rendered.items()}
     context.projects.writing(address, hashes, offers)
@@ -110,17 +107,22 @@ def _merge(context: ApplyContext, address: Address, changes: Sequence[Change], m
     for change in changes:
         if change.work is Work.MERGE_APP:
             _update(context, change, rendered, texts)
-    for path, text in laid.items():
-        _write(context, path + MERGE, text, executable=False)
+    for path, outcome in laid.items():
+        _write(context, path + MERGE, outcome.text, executable=False)
     standing = {path: sha256 for path, sha256 in hashes.items() if path not in offers}
     context.projects.settled(address, made.origin.version, standing, merging=offers, app=made.origin)
     context.projects.flush()
 
 
-def _laid(texts: Texts, path: str, template: bytes) -> bytes:
+def _laid(texts: Texts, path: str, template: bytes) -> Merged | Conflicting:
     """What is laid beside an edit: both texts, or the template's where they are no texts."""
     outcome = texts.merged(path, template)
-    return template if isinstance(outcome, NotText) else outcome.text
+    return Merged(template) if isinstance(outcome, NotText) else outcome
+
+
+def _offer(context: ApplyContext, path: str, laid: Merged | Conflicting, template: bytes) -> Offer:
+    yours = sha256_of(context.layout.at(path))
+    return Offer(digest(laid.text), yours, digest(template), number_of_markers(laid))
 
 
 def _update(context: ApplyContext, change: Change, rendered: Mapping[str, Rendered], texts: Texts) -> None:

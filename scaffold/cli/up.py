@@ -75,7 +75,9 @@ def run(
     apps = tuple(_apps(project, servers))
     opened = open_at(clients, ports.value)
     folders |= {one.name: project_folder(project, one.client) for one in opened}
-    on_line = _printer([*(one.name for one in apps), *folders, *([PUBLISHER] if project.topology.publish is not None else [])])
+    on_line = _printer(
+        [*(one.name for one in apps), *folders, *([PUBLISHER] if project.topology.publish is not None else [])]
+    )
     with termination_as_exception(), _publisher(project, on_line), Services(on_line) as services:
         try:
             ended = _serve(project, services, placements, opened, folders, apps, on_line)
@@ -110,7 +112,7 @@ def _serve(
     apps: Sequence[Launch],
     on_line: OnLine,
 ) -> Service:
-    """Start the servers and the apps behind them, open the doors, say where both are, and return the first that ends."""
+    """Start servers and the apps behind them, open the doors, say where they are, and return the first that ends."""
     from scaffold.running import doors
     from scaffold.running.placement import launch, moved_callees
     from scaffold.running.whereabouts import told

@@ -257,10 +257,10 @@ class _Resolving:
         return text
 
     def _check_merged(self, path: str) -> None:
-        made, yours = self.observed.content(path + MERGE), self.observed.content(path) or b""
+        made = self.observed.content(path + MERGE)
         if made is None:
             raise PlanError(f"there is no {path}{MERGE} to take", hint="--mine or --theirs takes one of the texts")
-        if markers_left(made, yours, self.observed.base(self.record.merging[path].template) or b""):
+        if markers_left(made, self.record.merging[path].markers):
             raise PlanError(
                 f"{path}{MERGE} still has conflict markers",
                 hint="edit it until it is what you want, without the lines <<<<<<<, |||||||, ======= and >>>>>>>",
