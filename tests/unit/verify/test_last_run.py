@@ -39,6 +39,23 @@ def test_a_run_of_a_part_leaves_what_is_known_of_the_others() -> None:
     assert len(run.seen) == len(before.seen)
 
 
+def test_what_the_files_were_comes_back_and_stays_of_who_is_not_tried_again(layout: Layout) -> None:
+    before = last_run.updated(LastRun(), Report(shop()), AT, {"server.api": "old", "client.web": "kept"})
+    run = last_run.updated(before, Report((check("api", "web", Probe.EDGE),)), AT, {"server.api": "new"})
+    last_run.save(layout, run)
+    assert last_run.load(layout).folders == {"server.api": "new", "client.web": "kept"}
+
+
+def test_what_an_earlier_version_kept_is_read_without(layout: Layout) -> None:
+    last_run.save(layout, last_run.updated(LastRun(), Report(shop()), AT))
+    path = layout.path(VERIFIED)
+    value = json.loads(path.read_text())
+    del value["folders"]
+    path.write_text(json.dumps(value))
+    found = last_run.load(layout)
+    assert (len(found.seen), dict(found.folders)) == (len(shop()), {})
+
+
 def test_what_was_skipped_was_not_seen() -> None:
     before = last_run.updated(LastRun(), Report((check("api", "web", Probe.EDGE),)), AT)
     run = last_run.updated(before, Report((skipped(check("api", "web", Probe.EDGE), "no"),)), AT + timedelta(days=1))
