@@ -166,7 +166,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
             "lost, in part or as a whole"
         },
         {
-            "certificates": "`address`, `serial`, `not_before`, `not_after`, `state`, `detail`, …",
+            "certificates": "`address`, `serial`, `not_before`, `not_after`, `state`, `detail`, `owner`, …",
             "crls": "`address`, `number`, `entries`, `this_update`, `next_update`, `state`, `detail`",
             "revoked": "what was revoked, and who refuses and accepts it",
             "notes": "what is to be said of a state that was lost",

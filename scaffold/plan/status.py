@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -22,8 +22,9 @@ from scaffold.settings.peers import needs_crls
 from scaffold.store.archive import revoked_ever
 from scaffold.store.existing_leaf import ends_soon
 from scaffold.store.ledger import Issued
+from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
-from scaffold.topology.model import Fault
+from scaffold.topology.model import Ca, Fault, Party, Topology
 from scaffold.topology.notes import Note
 
 
@@ -109,6 +110,8 @@ class Status:
     """The certificates and CRLs that are due only since `within` says so: `renew` leaves them."""
     lost: tuple[Note, ...] = ()
     """What is to be said of records that were lost."""
+    owners: Mapping[Address, str] = field(default_factory=dict)
+    """Who answers for each CA, server or client of which that is said."""
 
     @property
     def fine(self) -> bool:
@@ -133,7 +136,12 @@ def status(planned: Planned, within: timedelta | None = None, *, clock: datetime
     lists = tuple(_crls(basis, changes, within))
     states = [*((one.address, one.state) for one in certificates), *((one.address, one.state) for one in lists)]
     by_within = tuple(address for address, state in states if state is State.DUE and address not in changes)
-    return Status(certificates, lists, tuple(_revoked(basis)), by_within, basis.lost)
+    return Status(certificates, lists, tuple(_revoked(basis)), by_within, basis.lost, _owners(basis.topology))
+
+
+def _owners(t: Topology) -> Mapping[Address, str]:
+    entities: tuple[Ca | Party, ...] = (*t.cas.values(), *graph.parties(t))
+    return {entity.address: entity.owner for entity in entities if entity.owner is not None}
 
 
 def _of_party(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from scaffold.errors import TopologyError
 from scaffold.inventory.model import CaEntry, Inventory, PartyEntry
 from scaffold.view import inventory as words
+from scaffold.view.layout import DENSEST
 from scaffold.view.looks import LOOKS
 from scaffold.view.pages import page
 from scaffold.view.picture import HEIGHT, WIDTH, views, whole
@@ -34,7 +36,10 @@ def graph_page(inventory: Inventory) -> str:
 
 
 def graph_svg(inventory: Inventory) -> str:
-    """SVG, complete in itself. Raises NotInstalled as above."""
+    """SVG, complete in itself. Raises NotInstalled as above, and TopologyError where there is too much to draw."""
+    if len(inventory.calls) > DENSEST:
+        hint = "--format html draws them in groups, and `scaffold report` lists them"
+        raise TopologyError(f"{len(inventory.calls):,} calls are too many for one picture", hint=hint)
     context = {
         "picture": whole(inventory),
         "title": f"{inventory.topology}: who calls whom, as of {words.moment(inventory.at)}",

@@ -103,8 +103,8 @@ def whole(inventory: Inventory) -> Picture:
 def views(inventory: Inventory) -> tuple[View, ...]:
     """What a page shows, the first at first: of few everything, of many groups, each group, and everything."""
     everything = View("everything", "Everything", whole(inventory)) if len(inventory.calls) <= DENSEST else None
-    if len(inventory.parties) <= TOGETHER:
-        return (everything,) if everything is not None else ()
+    if everything is not None and len(inventory.parties) <= TOGETHER:
+        return (everything,)
     found = [view for title, groups in _groupings(inventory.parties) for view in _grouped(inventory, title, groups)]
     return (*found, everything) if everything is not None else tuple(found)
 

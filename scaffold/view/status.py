@@ -35,7 +35,9 @@ class _Row:
 
 def status_lines(status: Status, now: datetime) -> Iterator[Line]:
     """A table of certificates, one of CRLs: address, state, what is left, the end, and why; then a line that counts."""
-    certificates = [_Row(one.address, one.state, one.not_after, _detail(one)) for one in status.certificates]
+    certificates = [
+        _Row(one.address, one.state, one.not_after, _with_owner(one, status.owners)) for one in status.certificates
+    ]
     crls = [_Row(one.address, one.state, one.next_update, _detail(one)) for one in status.crls]
     width = max((len(str(row.address)) for row in (*certificates, *crls)), default=0)
     states = max((len(row.state) for row in (*certificates, *crls)), default=0)
@@ -106,6 +108,13 @@ def _detail(one: CertificateStatus | CrlStatus) -> str:
     return one.detail or "; ".join(map(sentence, one.reasons))
 
 
+def _with_owner(one: CertificateStatus, owners: Mapping[Address, str]) -> str:
+    """What there is to say of it, and who answers for it where there is something to do."""
+    owner = owners.get(one.address.entity)
+    said = [_detail(one), f"owner: {owner}" if owner is not None and one.state not in FINE else ""]
+    return "; ".join(part for part in said if part)
+
+
 def _of_crls(rows: Sequence[_Row]) -> str:
     counts = Counter(row.state for row in rows if row.state not in FINE)
     words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
@@ -138,7 +147,9 @@ def remaining(end: datetime | None, now: datetime) -> str:
 def status_json(status: Status) -> str:
     """`{"certificates": […], "crls": […], "revoked": […], "notes": […]}`; None for what is missing or not known."""
     value = {
-        "certificates": [_certificate(one) for one in status.certificates],
+        "certificates": [
+            {**_certificate(one), "owner": status.owners.get(one.address.entity)} for one in status.certificates
+        ],
         "crls": [_crl(one) for one in status.crls],
         "revoked": [_revoked(one) for one in status.revoked],
         "notes": list(map(str, status.lost)),

@@ -4,6 +4,7 @@
   const all = (selector, within = document) => Array.from(within.querySelectorAll(selector));
   const stage = byId("stage");
   const views = all("section.view");
+  if (views.length === 0) return; // too much to draw: the details are shown, all of them
   const articles = new Map(all("article").map((article) => [article.id, article]));
   const search = byId("search");
   const only = byId("only");

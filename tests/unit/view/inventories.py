@@ -24,6 +24,7 @@ from scaffold.topology.generations import GenerationState
 from scaffold.topology.model import Fault, NameConstraints, OnUnavailable, Revocation, RevocationCheck, SanType
 from scaffold.verify.last_run import Seen
 from scaffold.verify.model import Check, Observed, Probe
+from scaffold.view.layout import DENSEST
 from tests.unit.view.reports import check, gone_wrong, shop
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -117,6 +118,15 @@ def hostile() -> Inventory:
     bad_ca = replace(shop_.cas[2], certificate=replace(shop_.cas[2].certificate, subject=HOSTILE, issuer=HOSTILE))
     return replace(shop_, topology="shop", parties=(evil, *shop_.parties[1:]), cas=(*shop_.cas[:2], bad_ca),
                    notes=(HOSTILE,))  # fmt: skip
+
+
+def crowded() -> Inventory:
+    """Few who are all alike, and more calls than can be drawn."""
+    shown = inventory()
+    first = shown.parties[0]
+    alike = [replace(one, owner="us", template="x", issuers=first.issuers) for one in shown.parties]
+    calls = first.callees * (DENSEST + 1)
+    return replace(shown, parties=(replace(alike[0], callees=calls), *alike[1:]))
 
 
 def estate(servers: int = 40, clients: int = 40) -> Inventory:

@@ -7,6 +7,9 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
+
+from scaffold.errors import TopologyError
 from scaffold.inventory.model import Applied
 from scaffold.plan.status import State
 from scaffold.view.graph_page import graph_page, graph_svg
@@ -151,3 +154,14 @@ def test_what_is_not_applied_is_said() -> None:
     shown = replace(inventory(), applied=Applied.NEVER)
     assert "Nothing was applied yet" in graph_page(shown)
     assert "<code>scaffold apply</code>" in graph_page(shown)
+
+
+def test_of_too_many_calls_no_picture_is_drawn_and_the_page_lists_them() -> None:
+    with pytest.raises(TopologyError, match="1,504 calls are too many") as caught:
+        graph_svg(inventories.crowded())
+    assert "--format html" in str(caught.value.hint)
+    shown = inventories.crowded()
+    page = graph_page(shown)
+    assert views(shown) == ()
+    assert "There are too many calls to draw." in page
+    assert page.count("<article ") == len(shown.entries)

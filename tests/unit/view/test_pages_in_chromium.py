@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from scaffold.view.graph_page import graph_page, graph_svg
 from scaffold.view.report_page import report_page
 from tests.browser import PATIENCE, chromium
 from tests.unit.view import inventories
-
-pytest.importorskip("playwright.sync_api")
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 Show = Callable[..., Page]
 
@@ -35,6 +33,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "graph.html": graph_page(shop),
         "graph.svg": graph_svg(shop),
         "estate.html": graph_page(estate),
+        "crowded.html": graph_page(inventories.crowded()),
         "hostile-report.html": report_page(hostile),
         "hostile-graph.html": graph_page(hostile),
     }.items():
@@ -199,6 +198,12 @@ def test_it_grows_and_fits(show: Show) -> None:
     assert fitting is not None
     assert larger["width"] > before["width"]
     assert fitting["width"] <= 400
+
+
+def test_without_a_picture_all_details_are_shown(show: Show) -> None:
+    page = show("crowded.html")
+    expect(page.locator("article[id='server.api']")).to_be_visible()
+    expect(page.locator("article:visible")).to_have_count(8)
 
 
 def test_the_svg_is_drawn_by_itself(show: Show) -> None:

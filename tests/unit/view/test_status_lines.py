@@ -37,3 +37,22 @@ def test_a_ledger_that_was_lost_is_told_to_people_and_programs(household):
     text, notes = shown()
     assert len(notes) == 2
     assert all(f"note: {note}" in " ".join(text.split()) for note in notes)
+
+
+def test_who_answers_for_what_is_due_is_named(household):
+    household.text = household.text.replace("teller: {", "teller: {owner: Branch systems, ")
+    household.apply()
+
+    def shown() -> list[str]:
+        found = status(household.prepare())
+        return ["".join(part for part, _ in line) for line in status_lines(found, household.now)]
+
+    assert not [line for line in shown() if "Branch systems" in line]
+    household.later(days=61)
+    (line,) = [line for line in shown() if "Branch systems" in line]
+    assert line.startswith("client.teller.certificate")
+    assert line.endswith("owner: Branch systems")
+    certificates = json.loads(status_json(status(household.prepare())))["certificates"]
+    owners = {one["address"]: one["owner"] for one in certificates}
+    assert owners["client.teller.certificate"] == "Branch systems"
+    assert owners["server.accounts.certificate"] is None
