@@ -112,7 +112,8 @@ class Checking:
 class PartyEntry:
     """A server or client. `accepts`: the CAs of which any client's certificate gets in, listed or not.
 
-    `place` is where a server is called. `checking` is None where nothing is known of it.
+    `place` is where a server is called, `passes_on` to whom it passes requests on: a server, or, by where it listens in
+    plain HTTP, an app. `checking` is None where nothing is known of it.
     """
 
     address: Address
@@ -128,6 +129,7 @@ class PartyEntry:
     callees: tuple[Call, ...]
     accepts: tuple[Address, ...]
     fault: Fault | None
+    passes_on: Address | str | None = None
 
     @property
     def is_server(self) -> bool:

@@ -124,6 +124,7 @@ class _Looked:
             tuple(_call(party, t.servers[name]) for name in party.calls),
             tuple(map(Address.ca, server.accepts)) if server is not None else (),
             party.fault,
+            _passes_on(server) if server is not None else None,
         )
 
     def _certificates_of(self, party: Party) -> Iterable[Certificate]:
@@ -179,6 +180,12 @@ def _constraints(certificate: x509.Certificate) -> NameConstraints | None:
     except ValueError:
         return None
     return found if found.permitted or found.excluded else None
+
+
+def _passes_on(server: Server) -> Address | str | None:
+    if server.upstream is not None:
+        return Address.server(server.upstream)
+    return str(server.backend) if server.backend is not None else None
 
 
 def _source(party: Party) -> Source:

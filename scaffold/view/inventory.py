@@ -231,6 +231,14 @@ def _checks(checking: Checking) -> str:
 _METHODS = {RevocationCheck.NONE: "none", RevocationCheck.CRL: "CRL", RevocationCheck.OCSP: "OCSP"}
 
 
+def passes_on_words(party: PartyEntry) -> str | None:
+    """To whom a front passes requests on; None where it answers them itself."""
+    if party.passes_on is None:
+        return None
+    in_plain = "" if isinstance(party.passes_on, Address) else " in plain HTTP"
+    return f"passes requests on to {party.passes_on}{in_plain}"
+
+
 def accepts_words(party: PartyEntry) -> str:
     """Whom a server lets in that decides by chain alone."""
     names = ", ".join(map(str, party.accepts))

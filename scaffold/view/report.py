@@ -95,6 +95,8 @@ def _party(party: PartyEntry, inventory: Inventory, width: int) -> Iterator[Line
         yield from _fitted(f"names: {', '.join(party.names)}", width, 4)
     if party.is_server:
         yield from _fitted(f"may be called by: {words.callers_words(party)}", width, 4)
+    if (passes_on := words.passes_on_words(party)) is not None:
+        yield from _fitted(passes_on, width, 4)
     if party.accepts:
         yield from _fitted(words.accepts_words(party), width, 4, "bold yellow")
     if party.callees or not party.is_server:

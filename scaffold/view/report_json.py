@@ -83,6 +83,7 @@ def _party(party: PartyEntry) -> dict[str, Any]:
         "issuers": list(map(str, party.issuers)),
         "identity": party.identity,
         "listens": party.place,
+        "passes_on": str(party.passes_on) if party.passes_on is not None else None,
         "fault": party.fault.value if party.fault is not None else None,
         "certificates": [_certificate(one) for one in party.certificates],
         "check_revocation": checking.asked.value if checking is not None else None,

@@ -181,6 +181,20 @@ def test_what_is_broken_on_purpose_is_described_all_the_same(household: Househol
         assert broken.certificates[0].status.serial
 
 
+def test_whom_a_front_passes_requests_on_to(household: Household) -> None:
+    household.text = household.text.replace(
+        "clients:",
+        '  gateway: {template: nginx, issuer: issuing, listen: "127.0.0.1:9443", names: [localhost],\n'
+        "    calls: [accounts], upstream: accounts}\n"
+        '  front: {template: nginx, issuer: issuing, listen: "127.0.0.1:9444", names: [localhost],\n'
+        '    backend: "http://127.0.0.1:5000"}\nclients:',
+    )
+    found = taken(household)
+    assert [str(party(found, f"server.{name}").passes_on) for name in ("accounts", "gateway", "front")] == [
+        "None", "server.accounts", "127.0.0.1:5000",
+    ]  # fmt: skip
+
+
 # What verify saw
 
 

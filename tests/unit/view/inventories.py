@@ -84,7 +84,7 @@ def inventory(*extra: Check) -> Inventory:
             certificates=(certificate(API, State.VALID, 60, "localhost", "api.shop.internal"),
                           certificate(API.with_part(Part.CLIENT_CERTIFICATE))),
         ),
-        party(STORE, template="files", callers=(ops, api), accepts=(Address.ca("issuing"),),
+        party(STORE, template="files", passes_on="127.0.0.1:5000", callers=(ops, api), accepts=(Address.ca("issuing"),),
               checking=Checking(RevocationCheck.OCSP, RevocationCheck.NONE, OnUnavailable.ALLOW, None)),
         party(WEB, callees=(web,), owner="Payments <team>", certificates=(certificate(WEB, State.DUE, 3),)),
         party(LATE, callees=(late,), fault=Fault.EXPIRED, certificates=(certificate(LATE, State.FAULT, -1),)),

@@ -62,10 +62,18 @@ def test_of_each_server_who_may_call_it_as_what_and_how_it_checks_revocation() -
     assert "    may call: server.store\n" in shown
     assert "    revocation of peers: by CRL; refuses where none can be had\n" in shown
     assert (
+        "    passes requests on to 127.0.0.1:5000 in plain HTTP\n"
         "    lets in every client's certificate of ca.issuing, listed or not\n"
         "    revocation of peers: by OCSP; lets in where none can be had, but not in\n"
         "    force: the project checks none\n"
     ) in shown
+
+
+def test_whom_a_gateway_passes_requests_on_to() -> None:
+    front = replace(inventory().parties[0], passes_on=inventories.STORE)
+    shown = text(replace(inventory(), parties=(front,)))
+    assert "    passes requests on to server.store\n" in shown
+    assert "in plain HTTP" not in shown
 
 
 def test_what_was_revoked_when_why_and_who_refuses_it() -> None:
