@@ -133,7 +133,8 @@ def commit(root: Path) -> str | None:
     command = ["git", "-C", str(root), "rev-parse", "--verify", "HEAD"]
     if not (root / ".git").exists():
         return None
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    sees = {"PATH": os.environ.get("PATH", os.defpath)}
+    done = subprocess.run(command, env=sees, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
