@@ -236,7 +236,7 @@ def test_a_path_that_leads_out_is_not_written(leads: str, render: Render, tmp_pa
     assert not (tmp_path.parent / "written.txt").exists()
 
 
-@pytest.mark.parametrize("slug", ["..", "", ".", "a/.."])
+@pytest.mark.parametrize("slug", ["..", "", "a/.."])
 def test_a_root_folder_without_a_name(slug: str, render: Render, tmp_path: Path) -> None:
     template = write(tmp_path, {"slug": slug}, {"a.txt": "a"})
 
@@ -267,8 +267,8 @@ def test_a_loop_without_an_end(render: Render, tmp_path: Path) -> None:
     endless = "{% for _ in range(99999999) %}{% for _ in range(99999999) %}{% endfor %}{% endfor %}"
     template = write(tmp_path, {"slug": "x"}, {"a.txt": endless})
 
-    said = refusal(render, template, replace(USUAL, seconds=1.0)).message
-    assert "it is not rendered after 1 s of the processor's time" in said
+    said = refusal(render, template, replace(USUAL, seconds=0.5)).message
+    assert "it is not rendered after 0.5 s of the processor's time" in said
 
 
 def test_a_hook_without_an_end(render: Render, tmp_path: Path) -> None:
