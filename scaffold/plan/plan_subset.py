@@ -5,7 +5,7 @@ Who revokes a stolen key does not want to be held up by a template that has chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,7 +22,6 @@ from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.messages import nearest
-from scaffold.topology.model import Server, Topology
 from scaffold.topology.notes import Note
 
 _KEEPS_FRESH: Final = frozenset({Work.SIGN, Work.STAPLE, Work.TRUST, Work.REFRESH})
@@ -90,8 +89,8 @@ def plan_resolution(basis: Basis, address: Address, resolution: Resolution) -> P
     none that can be resolved like that, and otherwise as `plan_all` does.
     """
     own = [party.address for party in graph.parties(basis.topology)]
-    if address.part is Part.APP and address in map(address_of, _with_apps(basis.topology)):
-        return _resolution_of_app(basis, address, resolution)
+    if (app := _app_meant(basis, address)) is not None:
+        return _resolution_of_app(basis, app, resolution)
     if address.entity not in own or address.part not in (None, Part.PROJECT):
         raise PlanError(f'nothing to resolve at "{address}"', hint=nearest(str(address), map(str, own)))
     whole = plan_all(basis, resolutions={address.entity: resolution})
@@ -100,8 +99,14 @@ def plan_resolution(basis: Basis, address: Address, resolution: Resolution) -> P
     return replace(whole, plan=replace(whole.plan, changes=changes))
 
 
-def _with_apps(t: Topology) -> Iterator[Server]:
-    return (server for server in t.servers.values() if server.app is not None)
+def _app_meant(basis: Basis, address: Address) -> Address | None:
+    """The app that a person means: by its own address, or by its server's where nothing else of that is in conflict."""
+    records = basis.observed.records
+    for app in (address_of(server) for server in basis.topology.servers.values() if server.app is not None):
+        alone = bool(records.of(app).merging) and not records.of(app.entity).merging
+        if address == app or (address == app.entity and alone):
+            return app
+    return None
 
 
 def _resolution_of_app(basis: Basis, address: Address, resolution: Resolution) -> Planned:

@@ -278,6 +278,18 @@ def test_a_conflict_ends_as_a_person_says(resolution: Resolution, text: str, log
     assert (shop.app / "app.py").read_text() == text
 
 
+def test_its_server_is_enough_to_name_the_app_in_conflict(shop: Shop) -> None:
+    shop.make({"app.py": "one\n"})
+    (shop.app / "app.py").write_text("mine\n")
+    shop.update({"app.py": "two\n"})
+
+    shop.resolve(str(SERVER), Resolution.THEIRS)
+
+    assert (shop.app / "app.py").read_text() == "two\n"
+    with pytest.raises(PlanError, match=r"server\.shop\.project has no conflict"):
+        shop.resolve(str(SERVER), Resolution.THEIRS)
+
+
 def test_a_file_in_the_way_of_a_conflict(shop: Shop) -> None:
     shop.make({"app.py": "one\n"})
     (shop.app / "app.py").write_text("mine\n")
