@@ -118,17 +118,21 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """For which names a root may vouch, in words; `everything` where hosts of one sort or another are not bounded."""
+    """For which names a root may vouch, in words.
+
+    `everything`: hosts of one sort or another are not bounded. `unbounded`: it has no name constraints at all.
+    """
 
     words: tuple[str, ...]
     everything: bool
+    unbounded: bool = False
 
 
 def scope(certificate: x509.Certificate) -> Scope:
     """What its name constraints say (RFC 5280 4.2.1.10): a sort of name that has no `permitted` there is free."""
     constraints = permits.constraints_of(certificate)
     if not constraints.permitted and not constraints.excluded:
-        return Scope(("every name there is: it has no name constraints",), everything=True)
+        return Scope(("every name there is: it has no name constraints",), everything=True, unbounded=True)
     words = tuple(_words(constraints, kind) for kind in _KINDS)
     bounded = all(_is_bounded(constraints, kind) for kind in (SanType.DNS, SanType.IP))
     return Scope(words, everything=not bounded)

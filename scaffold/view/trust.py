@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from scaffold.errors import ScaffoldError
@@ -39,8 +39,10 @@ _COPIED: Final = "by the system's"
 _STATES: Final = max(map(len, (*_WORDS.values(), _COPIED)))
 
 
-def root_lines(t: Topology, root: Anchor, key: str | None, columns: int | None) -> Iterator[Line]:
-    """Whose root it is, and what it may sign for. `key` is where its private key is, where that is here."""
+def root_lines(
+    t: Topology, root: Anchor, key: str | None, kinds: Collection[StoreKind], columns: int | None
+) -> Iterator[Line]:
+    """Whose root it is, and what it may sign for in stores of these kinds. `key` is where its private key is."""
     certificate = root.certificate
     yield [(f"{root.address}", "bold"), (f" of {t.name}: {one_line(rfc2253(certificate.subject))}", "")]
     yield from _labelled("SHA-256", root.fingerprint, columns)
@@ -49,9 +51,13 @@ def root_lines(t: Topology, root: Anchor, key: str | None, columns: int | None) 
     for number, words in enumerate(limits.words):
         style = "bold yellow" if limits.everything else ""
         yield from _labelled("may sign for" if number == 0 else "", words, columns, style)
-    if limits.everything:
+    unheeded = not limits.unbounded and StoreKind.JAVA in kinds
+    if unheeded:  # RFC 5280 6.1.1 d: a trust anchor is a name and a key, and its extensions are nobody's duty
+        text = "Java does not look at the name constraints of a root: there it may sign for every name."
+        yield from _labelled("", text, columns, "bold yellow")
+    if limits.everything or unheeded:
         whose = f"Whoever gets its key ({key})" if key is not None else "Whoever has its key, which is not here,"
-        text = f"{whose} can pose as any site to every program that uses these stores."
+        text = f"{whose} can pose as any such site to every program that uses these stores."
         yield from _indented(text, columns, "bold yellow")
     if t.reproducible is not None:
         text = "It is reproducible: whoever knows the seed has that key."

@@ -69,7 +69,7 @@ def test_a_root_goes_in_and_out(folder: Path, store: NssStore) -> None:
     assert "ca.root of shop: CN=root" in ended.out
     assert "DNS names in shop.internal, localhost" in ended.out
     assert "any IP address" in ended.out
-    assert f"Whoever gets its key ({Path('shop/pki/root/ca.key')}) can pose as any site" in ended.out
+    assert f"Whoever gets its key ({Path('shop/pki/root/ca.key')}) can pose as any such site" in ended.out
     (label,) = labels(store)
     assert label.startswith("scaffold.shop.root.")
     again = trust(folder, "install", "--yes")
@@ -236,3 +236,16 @@ def test_list_says_what_a_program_needs(folder: Path, store: NssStore) -> None:
     listed = trust(folder, "list", "ca.root", "--json").json["roots"]
     assert listed[0]["stores"][0]["state"] == "installed"
     assert listed[0]["stores"][0]["entries"] == labels(store)
+
+
+def test_java_is_said_not_to_look_at_the_constraints_of_a_root(
+    folder: Path, store: NssStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tests/handshake/test_trust.py shows that it does not."""
+    security = folder / "lib" / "security"
+    security.mkdir(parents=True)
+    (security / "cacerts").touch()
+    monkeypatch.setenv("JAVA_HOME", str(folder))
+    words = "Java does not look at the name constraints of a root"
+    assert words not in trust(folder, "install").out
+    assert words in trust(folder, "install", "--store", "java").out

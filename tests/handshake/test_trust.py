@@ -6,15 +6,28 @@ the server itself, on a page that it shows only once it has accepted the server'
 
 from __future__ import annotations
 
+import contextlib
+import http.server
+import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from scaffold.pki import bundles, issue
+from scaffold.pki.profiles import CertificateProfile
 from scaffold.running.ports import free_addresses
+from scaffold.topology.address import Address
+from scaffold.topology.model import KeyType, NameConstraints, SanType, Subject
+from scaffold.trusting.model import Anchor
+from scaffold.trusting.nss import NssStore
 from tests.cli.harness import scaffold, up
+from tests.fresh import new_key, new_serial
+from tests.handshake.nginx_lab import Authority, now, server
 from tests.handshake.trust_lab import Machine, machine
 from tests.requirements import require_command, which
 
@@ -127,6 +140,83 @@ def test_java_reaches_it_by_a_store_of_its_own(site: Site, classes: Path, tmp_pa
     trust = f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit"
     reached = subprocess.run(java(site, classes, *trust), capture_output=True, text=True, check=False, timeout=120)
     assert CALLER in reached.stdout, reached.stderr
+
+
+def test_who_looks_at_the_name_constraints_of_a_root_itself(classes: Path, tmp_path: Path) -> None:
+    """OpenSSL and NSS do, Java does not, which `trust install` says; names of another sort are bounded by nobody."""
+    require_command("curl", "keytool", "certutil")
+    issuer = constrained("shop.internal")
+    (tmp_path / "root.pem").write_bytes(bundles.pem(issuer.certificate))
+    keystore = ("-keystore", "roots", "-storepass", "changeit")
+    run("keytool", "-importcert", "-noprompt", "-alias", "root", "-file", "root.pem", *keystore, cwd=tmp_path)
+    trust = f"-Djavax.net.ssl.trustStore={tmp_path / 'roots'}", "-Djavax.net.ssl.trustStorePassword=changeit"
+    with answering(issuer, "localhost", tmp_path) as url:
+        assert "permitted subtree violation" in run("curl", "-sS", "--cacert", "root.pem", url, cwd=tmp_path).stderr
+        assert run("java", *trust, "-cp", classes, "Reach", url, cwd=tmp_path).stdout == "reached\n"
+    database = NssStore(tmp_path / "db")
+    database.folder.mkdir()
+    run("certutil", "-N", "-d", "sql:db", "--empty-password", cwd=tmp_path)
+    database.install(Anchor("lab", Address.ca("root"), issuer.certificate))
+    run("certutil", "-A", "-d", "sql:db", "-n", "leaf", "-t", ",,", "-i", "cert.pem", cwd=tmp_path)
+    judged = run("certutil", "-V", "-u", "V", "-d", "sql:db", "-n", "leaf", cwd=tmp_path)
+    assert "not permitted to issue a certificate with this name" in judged.stdout
+    with answering(issuer, "127.0.0.1", tmp_path) as url:
+        assert run("curl", "-sS", "--cacert", "root.pem", url, cwd=tmp_path).stdout == "reached"
+
+
+def constrained(*names: str) -> Authority:
+    """A root that may sign for these DNS names."""
+    key = new_key(KeyType.EC_P256)
+    constraints = NameConstraints({SanType.DNS: names})
+    profile = CertificateProfile(Subject(common_name="Constrained Root"), "ca", name_constraints=constraints)
+    start = now() - timedelta(hours=1)
+    root = issue.self_signed(
+        profile, key, serial=new_serial(), not_before=start, not_after=start + timedelta(days=30)
+    )  # fmt: skip
+    return Authority(issue.Issuer(root, key), ())
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Says that it was reached."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "7")
+        self.end_headers()
+        self.wfile.write(b"reached")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Quiet(http.server.ThreadingHTTPServer):
+    """A refused handshake is what is looked for, and no news."""
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def answering(issuer: Authority, host: str, folder: Path) -> Iterator[str]:
+    """A TLS server with a certificate for `host`, and its URL."""
+    credential = server(issuer, "desk", host)
+    credential.write(folder / "cert.pem", folder / "key.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    address = free_addresses(1)[0]
+    with Quiet((address.host, address.port), Answering) as serving:
+        serving.socket = context.wrap_socket(serving.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        try:
+            yield f"https://{host}:{address.port}/"
+        finally:
+            serving.shutdown()
+            thread.join()
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_chromium_reaches_the_server(site: Site, tmp_path: Path) -> None:

@@ -33,8 +33,9 @@ def run(
     anchors = _wanted(project, root)
     seen = changes.look(stores(store))
     to_do, left_out = changes.installations(anchors, seen)
+    kinds = {one.store.kind for one in seen}
     for anchor in anchors:
-        show(view.root_lines(project.topology, anchor, project.key_of(anchor), columns()))
+        show(view.root_lines(project.topology, anchor, project.key_of(anchor), kinds, columns()))
     show(view.installation_lines(anchors, seen, to_do))
     show(view.left_out_lines(left_out, as_root("install", file, root), columns()), sys.stderr)
     if to_do:

@@ -51,9 +51,11 @@ def test_name_constraints_in_words(
     for said, expected in zip(found.words, words, strict=False):
         assert said.startswith(expected)
     assert found.everything is everything
+    assert not found.unbounded
 
 
 def test_without_name_constraints_it_may_sign_for_everything() -> None:
     found = scope(root())
     assert found.everything
+    assert found.unbounded
     assert found.words == ("every name there is: it has no name constraints",)
