@@ -179,15 +179,22 @@ def test_a_root_of_an_earlier_topology_can_be_named(folder: Path, store: NssStor
     assert labels(store) == []
 
 
-def test_an_expired_root_is_refused(folder: Path, store: NssStore) -> None:
+@pytest.mark.parametrize(
+    ("clock", "words"),
+    [
+        ("+11 years", ["has expired", "scaffold renew ca.root"]),
+        ("-1 year", ["is not valid before", "is the clock right"]),
+    ],
+)
+def test_a_root_that_is_not_valid_today_is_refused(folder: Path, store: NssStore, clock: str, words: list[str]) -> None:
     faketime = shutil.which("faketime")
     if faketime is None:
         pytest.skip("needs faketime on PATH")
     done = subprocess.run(
-        [faketime, "+11 years", sys.executable, "-m", "scaffold", "trust", "install", "--yes", "--store", "nss"],
+        [faketime, clock, sys.executable, "-m", "scaffold", "trust", "install", "--yes", "--store", "nss"],
         cwd=folder, env={**os.environ, "HOME": str(folder)}, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    Ended(done.returncode, done.stdout, done.stderr).assert_clear_error("has expired", "scaffold renew ca.root")
+    Ended(done.returncode, done.stdout, done.stderr).assert_clear_error(*words)
     assert labels(store) == []
 
 
@@ -195,6 +202,12 @@ def test_a_certificate_that_was_not_issued_is_refused(folder: Path, store: NssSt
     path = folder / "shop" / "pki" / "root" / "ca.crt"
     path.write_bytes(bundles.pem(anchor().certificate))
     trust(folder, "install", "--yes").assert_clear_error("is not the certificate that was issued for ca.root")
+    ledger = folder / "shop" / ".scaffold" / "ledger.jsonl"
+    ledger.unlink()
+    leaf = folder / "shop" / "servers" / "api" / "tls" / "cert.pem"
+    for odd in (leaf.read_bytes(), (folder / "shop" / "pki" / "issuing" / "ca.crt").read_bytes(), b"nothing"):
+        path.write_bytes(odd)
+        trust(folder, "install", "--yes").assert_clear_error("is not the certificate that was issued for ca.root")
     path.unlink()
     trust(folder, "install", "--yes").assert_clear_error("has no certificate yet", "scaffold apply")
     assert labels(store) == []

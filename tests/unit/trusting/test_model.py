@@ -22,6 +22,7 @@ def test_an_entry_of_ours_says_whose_root_it_is() -> None:
 def test_what_is_called_otherwise_or_is_another_certificate_is_somebody_elses(label: str) -> None:
     assert entry(label).mark is None
     assert entry(f"x{shared().label}").mark is None
+    assert entry(f"{shared().label}.old").mark is None
     assert entry(fingerprint="00" * 32).mark is None
 
 
