@@ -111,7 +111,8 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     ),
     "validate": Manual(
         "scaffold validate -f staging.yaml",
-        note="It reads the topology alone: `plan` says whether its templates are there and can do what it asks for.",
+        note="It reads the topology alone: `plan` says whether its templates are there and can do what it asks for. "
+        "Several may be named (`scaffold validate staging.yaml live.yaml`); the mistakes of all are told.",
     ),
     "plan": Manual(
         "scaffold plan --diff",

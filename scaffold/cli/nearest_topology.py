@@ -18,11 +18,11 @@ DEFAULT_FILE = Path("topology.yaml")
 def nearest(ctx: typer.Context, file: Path) -> Path:
     """`file` itself where it is there, or is not the default; else the one of that name in the nearest folder above.
 
-    Says on standard error which one that is. Folders in which anybody may write, and those above them, are not looked
-    at: what a topology names, and what was rendered from it, are programs. Raises TopologyError for one of another
-    user, and for one in a folder of theirs.
+    Says on standard error which one that is. None is looked for where topologies are given by name instead. Folders in
+    which anybody may write, and those above them, are not looked at: what a topology names, and what was rendered from
+    it, are programs. Raises TopologyError for one of another user, and for one in a folder of theirs.
     """
-    if file != DEFAULT_FILE or os.path.lexists(file):
+    if file != DEFAULT_FILE or os.path.lexists(file) or ctx.params.get("topologies"):
         return file
     for up, folder in _above(Path.cwd()):
         found = folder / file

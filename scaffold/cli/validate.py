@@ -1,16 +1,23 @@
-"""`scaffold validate`: the YAML alone."""
+"""`scaffold validate`: the YAML alone, of one topology or of several."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scaffold.cli.options import DEFAULT_FILE, File, Unused
 from scaffold.errors import TopologyError
 
+if TYPE_CHECKING:
+    from scaffold.topology.model import Topology
+
 
 def run(
+    topologies: Annotated[
+        list[Path] | None, typer.Argument(metavar="[TOPOLOGY]...", help="Several at once, in place of -f.")
+    ] = None,
     file: File = DEFAULT_FILE,
     out: Unused = None,
     forbid_reproducible: Annotated[
@@ -18,23 +25,33 @@ def run(
         typer.Option("--forbid-reproducible", help="Refuse a test environment, whose keys follow from a seed."),
     ] = False,
 ) -> None:
-    """Load the topology, which checks everything that can be known without a disk or a clock."""
+    """Load each topology, which checks everything that can be known without a disk or a clock."""
     from scaffold.cli.project import read
     from scaffold.plan.notes import minutes
+    from scaffold.topology.mistakes import Mistakes
 
-    topology = read(file)
-    if forbid_reproducible and topology.reproducible is not None:
+    mistakes = Mistakes()
+    for each in topologies or [file]:
+        with mistakes.gathering():
+            topology = read(each)
+            if forbid_reproducible:
+                _check_not_reproducible(topology)
+            typer.echo(
+                f"{each}: valid: {_count(len(topology.cas), 'CA')}, {_count(len(topology.servers), 'server')}, "
+                f"{_count(len(topology.clients), 'client')}."
+            )
+            for note in minutes(topology):
+                typer.echo(f"note: {note}")
+    mistakes.check()
+
+
+def _check_not_reproducible(topology: Topology) -> None:
+    if topology.reproducible is not None:
         raise TopologyError(
             f"{topology.name} is reproducible, which --forbid-reproducible forbids: who knows the seed has its keys",
             place=topology.place("reproducible"),
             hint="take reproducible out: apply then makes keys that nobody can make again, in a folder of their own",
         )
-    typer.echo(
-        f"{file}: valid: {_count(len(topology.cas), 'CA')}, {_count(len(topology.servers), 'server')}, "
-        f"{_count(len(topology.clients), 'client')}."
-    )
-    for note in minutes(topology):
-        typer.echo(f"note: {note}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -57,6 +57,7 @@ def raise_all(errors: Iterable[ScaffoldError]) -> None:
     mistakes.check()
 
 
-def _position(error: ScaffoldError) -> tuple[int, int]:
-    """What has no place comes first: it is about the whole."""
-    return (error.place.line, error.place.column) if error.place is not None else (0, 0)
+def _position(error: ScaffoldError) -> tuple[str, int, int]:
+    """What has no place comes first: it is about the whole. Of several files one is told after the other."""
+    place = error.place
+    return (place.file, place.line, place.column) if place is not None else ("", 0, 0)
