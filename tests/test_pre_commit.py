@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,17 @@ def test_each_hook_is_a_command_of_this_package() -> None:
         assert hook["language"] == "python"
         ended = scaffold(arguments[0], "--help", cwd=ROOT)
         assert all(option in ended.out for option in arguments[1:])
+
+
+def test_the_page_shows_a_configuration_that_names_them(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "ci.md").read_text("utf-8")
+    found = re.search(r"```yaml\n# \.pre-commit-config\.yaml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    (tmp_path / "config.yaml").write_text(found[1])
+    for command in (["validate-config", "config.yaml"], ["validate-manifest", str(ROOT / ".pre-commit-hooks.yaml")]):
+        subprocess.run([sys.executable, "-m", "pre_commit", *command], cwd=tmp_path, check=True, timeout=120)
+    named = [hook["id"] for hook in yaml.safe_load(found[1])["repos"][0]["hooks"]]
+    assert named == [hook["id"] for hook in HOOKS]
 
 
 def test_the_commands_of_the_hooks_refuse_what_they_should(repository: Path) -> None:

@@ -17,6 +17,7 @@ from scaffold.pki import bundles
 from scaffold.trusting.nss import NssStore
 from tests.cli.harness import Ended, in_process, snapshot
 from tests.handshake.elsewhere_lab import OpenSslCa
+from tests.requirements import require_command
 from tests.unit.trusting.lab import anchor, certutil, database
 
 TOPOLOGY = """\
@@ -234,6 +235,36 @@ def test_one_that_is_damaged_is_said_by_each_verb(folder: Path, store: NssStore)
     assert listed["unreadable"][0]["place"] == store.place
     assert listed["roots"][0]["stores"][0]["state"] == "unknown"
     assert snapshot(store.folder) == before
+
+
+def test_what_needs_root_is_told_as_a_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_command("keytool")
+    security = folder / "lib" / "security"
+    security.mkdir(parents=True)
+    make = ["-genkeypair", "-alias", "x", "-keyalg", "EC", "-dname", "CN=x", "-keystore", str(security / "cacerts")]
+    subprocess.run(["keytool", *make, "-storepass", "changeit"], check=True, capture_output=True, timeout=120)
+    may = os.access
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK and may(path, mode))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("JAVA_HOME", str(folder))
+    monkeypatch.setattr("sys.argv", ["/nowhere/scaffold"])
+    with patch.object(sys, "stdin", io.StringIO()):
+        ended = in_process("trust", "install", "ca.root", "--store", "java", cwd=folder)
+    assert ended.code == 1
+    command = f"sudo JAVA_HOME={folder} scaffold trust install ca.root -f {folder / 'topology.yaml'} --store java"
+    assert command in ended.err
+
+
+def test_a_root_from_a_seed_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(
+        "version: 1\nname: seeded\nreproducible: {seed: {file: seed}, at: 2026-01-01T00:00:00Z}\ncas: {root: {}}\n"
+    )
+    (tmp_path / "seed").write_text("a seed of a test, long enough to be one: 0123456789abcdef")
+    (tmp_path / "seed").chmod(0o600)
+    ended = in_process("apply", "--yes", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    database(tmp_path / ".pki" / "nssdb")
+    assert "whoever knows the seed has that key" in trust(tmp_path, "install").out
 
 
 def test_where_there_is_no_store_it_says_what_makes_one(folder: Path) -> None:

@@ -37,7 +37,7 @@ def run(
     for anchor in anchors:
         show(view.root_lines(project.topology, anchor, project.key_of(anchor), kinds, columns()))
     show(view.installation_lines(anchors, seen, to_do))
-    show(view.left_out_lines(left_out, as_root("install", file, root), columns()), sys.stderr)
+    show(view.left_out_lines(left_out, as_root("install", file, out, root), columns()), sys.stderr)
     if to_do:
         places = f"{len(to_do)} store{'s' if len(to_do) > 1 else ''}"
         confirm("Trust it there?", f"have {places} trust {', '.join(str(one.address) for one in anchors)}", yes=yes)

@@ -110,10 +110,12 @@ def opened(file: Path, out: Path | None) -> Opened:
     return Opened(topology, Layout(out_folder(topology, file, out)))
 
 
-def as_root(verb: str, file: Path, name: str | None) -> str:
-    """The command that does the same to the system's stores as root."""
+def as_root(verb: str, file: Path, out: Path | None, name: str | None) -> str:
+    """The command that does the same as root, but for `--store` at its end. sudo(8) hands on no JAVA_HOME by itself."""
     program = shutil.which(sys.argv[0]) or "scaffold"
-    words = ["sudo", program, "trust", verb, *([name] if name else []), "-f", str(file.absolute())]
+    java = os.environ.get("JAVA_HOME")
+    words = ["sudo", *([f"JAVA_HOME={java}"] if java else []), program, "trust", verb, *([name] if name else [])]
+    words += ["-f", str(file.absolute()), *(["--out", str(out.absolute())] if out is not None else [])]
     return shlex.join(words)
 
 
