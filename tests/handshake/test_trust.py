@@ -23,13 +23,14 @@ from scaffold.pki.profiles import CertificateProfile
 from scaffold.running.ports import free_addresses
 from scaffold.topology.address import Address
 from scaffold.topology.model import KeyType, NameConstraints, SanType, Subject
+from scaffold.trusting import java as java_store
 from scaffold.trusting.model import Anchor
 from scaffold.trusting.nss import NssStore
 from tests.cli.harness import scaffold, up
 from tests.fresh import new_key, new_serial
 from tests.handshake.nginx_lab import Authority, now, server
 from tests.handshake.trust_lab import Machine, machine
-from tests.requirements import require_command, which
+from tests.requirements import require, require_command, which
 
 SOURCE = Path(__file__).with_name("Reach.java")
 
@@ -104,6 +105,7 @@ CALLER = "spiffe://trusted/client/caller"
 
 def test_curl_and_java_reach_the_server_and_nothing_is_left(site: Site, desk: Machine, classes: Path) -> None:
     require_command("curl", "keytool", "update-ca-certificates")
+    require(java_store.DEBIAN.is_file(), "the Java of the distribution, which copies the system's store")
     settled = desk.run("update-ca-certificates")  # whatever was placed on this machine, and not yet taken up
     assert settled.returncode == 0, settled.stderr
     before = desk.stores()

@@ -58,6 +58,22 @@ def test_a_root_goes_in_and_out_and_nothing_else_changes(store: JavaStore, tmp_p
     assert [path.name for path in (tmp_path / "etc").iterdir()] == ["cacerts"]
 
 
+def test_a_store_without_a_password_stays_one(tmp_path: Path) -> None:
+    """As Java has it from 18 on: whoever reads it gives no password."""
+    (tmp_path / "theirs.pem").write_bytes(bundles.pem(anchor("Their Root").certificate))
+    without = [f"-J-Dkeystore.pkcs12.{what}Algorithm=NONE" for what in ("mac", "certProtection")]
+    keytool(
+        *without, "-importcert", "-noprompt", "-alias", "theirs", "-file", "theirs.pem", "-keystore", "cacerts",
+        folder=tmp_path,
+    )  # fmt: skip
+    store = JavaStore(tmp_path / "cacerts")
+    store.install(shared())
+    assert standing(shared(), store.holds())[0] is Standing.INSTALLED
+    opened = ["openssl", "pkcs12", "-in", "cacerts", "-nokeys", "-passin", "pass:"]
+    shown = subprocess.run(opened, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+    assert shown.stdout.count("BEGIN CERTIFICATE") == 2
+
+
 def test_another_password_is_said_and_nothing_is_changed(store: JavaStore, tmp_path: Path) -> None:
     real = tmp_path / "etc" / "cacerts"
     keytool("-storepasswd", "-new", "another", "-keystore", str(real), folder=tmp_path)
