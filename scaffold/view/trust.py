@@ -57,7 +57,8 @@ def root_lines(
         yield from _labelled("", text, columns, "bold yellow")
     if limits.everything or unheeded:
         whose = f"Whoever gets its key ({key})" if key is not None else "Whoever has its key, which is not here,"
-        text = f"{whose} can pose as any such site to every program that uses these stores."
+        site = "any site" if limits.unbounded else "any such site"
+        text = f"{whose} can pose as {site} to every program that uses these stores."
         yield from _indented(text, columns, "bold yellow")
     if t.reproducible is not None:
         text = "It is reproducible: whoever knows the seed has that key."
@@ -88,15 +89,16 @@ def removal_lines(to_do: Sequence[Removal], today: Sequence[str]) -> Iterator[Li
             yield [(f"      {one_line(entry.name)}", ""), (former, "yellow")]
 
 
-def theirs_lines(anchors: Sequence[Anchor], seen: Sequence[Seen]) -> Iterator[Line]:
+def theirs_lines(anchors: Sequence[Anchor], seen: Sequence[Seen], columns: int | None) -> Iterator[Line]:
     """Where somebody else has put one of the roots, which stays."""
     for one in seen:
         for anchor in anchors:
             found, entries = one.of(anchor)
             if found in (Standing.THEIRS, Standing.DISTRUSTED):
                 names = ", ".join(one_line(entry.name) for entry in entries)
-                text = f"{one.store.place} holds {anchor.address} as {names}: somebody else put it there, and it stays"
-                yield [("  ! ", "yellow"), (text, "")]
+                yield _store_line(one, ("!", "yellow"))
+                text = f"holds {anchor.address} as {names}: somebody else put it there, and it stays"
+                yield from (plain(f"      {line}") for line in fitted(text, columns, 6, 20))
 
 
 def left_out_lines(left_out: Sequence[LeftOut], as_root: str, columns: int | None) -> Iterator[Line]:

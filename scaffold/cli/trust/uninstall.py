@@ -31,7 +31,7 @@ def run(
     to_do, left_out = changes.removals(project.topology.name, names, seen, copied_from)
     today, _ = project.at_hand()
     show(view.removal_lines(to_do, [anchor.fingerprint for anchor in today]))
-    show(view.theirs_lines([one for one in today if not names or one.address.name in names], seen))
+    show(view.theirs_lines([one for one in today if not names or one.address.name in names], seen, columns()))
     show(view.left_out_lines(left_out, as_root("uninstall", file, out, root), columns()), sys.stderr)
     if to_do:
         count = sum(len(change.entries) for change in to_do)
