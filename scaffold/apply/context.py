@@ -23,8 +23,8 @@ from scaffold.pki.issue import Issuer
 from scaffold.pki.keys import PrivateKey, PublicKey
 from scaffold.pki.randomness import Randomness
 from scaffold.plan.authorities import Authorities, Generation
+from scaffold.plan.basis import Basis
 from scaffold.plan.desired import AdoptedCertificate, Desired, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa
-from scaffold.plan.make import Basis
 from scaffold.plan.model import Change, Work
 from scaffold.plan.revocations import Copy, copies
 from scaffold.plan.unknown import Unknown, known

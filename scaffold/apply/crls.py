@@ -8,8 +8,8 @@ from scaffold.apply.authorities import sign_crl
 from scaffold.apply.context import ApplyContext
 from scaffold.pki.randomness import Randomness
 from scaffold.plan.authorities import Authorities
+from scaffold.plan.basis import Basis
 from scaffold.plan.desired import Desired, DesiredCa
-from scaffold.plan.make import Basis
 from scaffold.store import existing
 from scaffold.store.observation import Observation
 from scaffold.store.secrets import Secrets

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scaffold.plan.make import Basis, with_folder
+from scaffold.plan.basis import Basis
+from scaffold.plan.make import with_folder
 from scaffold.store import archive, ledger, lock
 
 

@@ -15,7 +15,8 @@ from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
     from scaffold.cli.project import Project
-    from scaffold.plan.make import Basis, Planned
+    from scaffold.plan.basis import Basis
+    from scaffold.plan.make import Planned
     from scaffold.plan.saved import Saved
 
 
@@ -50,6 +51,7 @@ def run(
     from scaffold.cli.apps import Apps
     from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project, reopened
+    from scaffold.plan.basis import Asked
     from scaffold.plan.make import look, plan_all
     from scaffold.plan.saved import check_same
 
@@ -66,7 +68,8 @@ def run(
         known = project.remembered(refresh=refresh)
         basis = look(project.topology, project.kinds, project.layout, moment, remembered=known)
         bases.append(basis)
-        planned = plan_all(basis, overwrite=given_up, newer_apps=apps.asked_for(newer, project.topology))
+        newer_apps = apps.asked_for(newer, project.topology)
+        planned = plan_all(basis, Asked(overwrite=frozenset(given_up), newer_apps=newer_apps))
         if saved is not None:
             check_same(saved, planned)
         return planned

@@ -22,8 +22,9 @@ from scaffold.inventory.model import (
 )
 from scaffold.pki import keys, permits
 from scaffold.pki.names import rfc2253
+from scaffold.plan.basis import Basis
 from scaffold.plan.desired import AdoptedCa, DesiredCa
-from scaffold.plan.make import Basis, Planned
+from scaffold.plan.make import Planned
 from scaffold.plan.model import Action, Change
 from scaffold.plan.status import CertificateStatus, State, Status, status
 from scaffold.store.layout import party_paths

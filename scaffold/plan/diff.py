@@ -6,10 +6,9 @@ reaches each of them with its own reason.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import MappingProxyType
 
 from cryptography import x509
 
@@ -34,6 +33,7 @@ from scaffold.plan import (
 )
 from scaffold.plan import crls as crl_rules
 from scaffold.plan.authorities import Authorities, Generation
+from scaffold.plan.basis import Asked, Basis
 from scaffold.plan.checks import Examined, Verdict, ends_when_issued
 from scaffold.plan.desired import (
     AdoptedCa,
@@ -46,7 +46,7 @@ from scaffold.plan.desired import (
     MadeCa,
     RootCertificate,
 )
-from scaffold.plan.intents import Intent, Resolved, resolve
+from scaffold.plan.intents import Resolved, resolve
 from scaffold.plan.memo import Memo, source_of
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
@@ -58,9 +58,8 @@ from scaffold.plan.unknown import Unknown
 from scaffold.settings.material import derived
 from scaffold.settings.peers import looked_up_issuers, needs_crls
 from scaffold.store import gitignore
-from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
-from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought, BroughtLeaf
+from scaffold.store.existing_leaf import Brought, BroughtLeaf
 from scaffold.store.files import SECRET_FILE
 from scaffold.store.layout import FOLDERS
 from scaffold.store.ledger import Ledger, Revoked
@@ -85,61 +84,32 @@ class Difference:
     memo: Memo
 
 
-def diff(
-    desired: Desired,
-    observed: Observation,
-    existing: Mapping[str, ExistingCa],
-    kinds: Mapping[Address, Kind],
-    now: datetime,
-    ledger: Ledger,
-    *,
-    overwrite: Collection[Address] = (),
-    resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
-    intents: Sequence[Intent] = (),
-    hold_pending: bool = False,
-    remembered: Remembered | None = None,
-    brought: Brought = NOTHING_BROUGHT,
-    rights: RightsByAddress = MappingProxyType({}),
-    newer_apps: Mapping[Address, apps.MadeApp] = MappingProxyType({}),
-) -> Difference:
-    """Compares. `kinds` is by the address of a server or client; `overwrite` holds the addresses of projects.
+def diff(basis: Basis, asked: Asked) -> Difference:
+    """Compares what is desired with what was observed.
 
-    `ledger`: what is known of what was issued and revoked, be it from the records or from what stands in the folder.
-
-    `resolutions`: how the conflicts of projects end, by the address of a server or client.
-    `hold_pending`: what the topology has come to ask for leaves projects and CAs as they stand, and `tls/` goes on
-    with what fits them.
-    `remembered`: what need not be examined again; it changes no answer.
-    `brought`: the certificates that are issued elsewhere; one with a problem stays as it stands.
-    `rights`: whose the files of servers and clients are, where they say so.
-    `newer_apps`, by the address of a server, are merged into the apps that are there.
-    `intents` are taken as if the ledger said so already: what follows from them is found like any other difference.
     Raises StoreError for what cannot be read, KindError for a template that does not render, PlanError for an intent
     that cannot be, TopologyError for CAs that would issue and have ended.
     """
-    resolved = resolve(intents, desired, observed, ledger, existing, now)
-    known = ledger.after(resolved.revocations(now))
+    resolved = resolve(asked.intents, basis.desired, basis.observed, basis.ledger, basis.existing, basis.now)
+    known = basis.ledger.after(resolved.revocations(basis.now))
     # What is in order for one moment of a reproducible topology is not for another.
-    counts = not intents and desired.topology.reproducible is None
-    memo = Memo(remembered if counts else None, known, now)
+    counts = not asked.intents and basis.topology.reproducible is None
+    memo = Memo(basis.remembered if counts else None, known, basis.now)
     work = _Diff(
-        desired,
-        observed,
-        existing,
-        kinds,
-        now,
-        frozenset(overwrite),
-        resolutions,
+        basis.desired,
+        basis.observed,
+        basis.existing,
+        basis.kinds,
+        basis.now,
+        basis.brought,
+        basis.rights,
+        asked,
         resolved,
         known,
-        hold_pending,
         memo,
-        brought,
-        rights,
-        newer_apps,
     )
     work.run()
-    authorities = Authorities.of(desired.topology, work.generations.values())
+    authorities = Authorities.of(basis.topology, work.generations.values())
     return Difference(tuple(work.changes), tuple(work.notes), authorities, memo)
 
 
@@ -150,16 +120,13 @@ class _Diff:
     existing: Mapping[str, ExistingCa]
     kinds: Mapping[Address, Kind]
     now: datetime
-    overwrite: frozenset[Address]
-    resolutions: Mapping[Address, Resolution]
+    brought: Brought
+    rights: RightsByAddress
+    asked: Asked
     resolved: Resolved
     ledger: Ledger
     """As it will be, once what is resolved is in it."""
-    hold_pending: bool
     memo: Memo
-    brought: Brought
-    rights: RightsByAddress
-    newer_apps: Mapping[Address, apps.MadeApp]
     generations: dict[Address, Generation] = field(default_factory=dict)
     """Of each CA, as it will be."""
     issuing: dict[str, Address] = field(default_factory=dict)
@@ -191,7 +158,7 @@ class _Diff:
                 case AdoptedCa():
                     self._adopted(one)
             crl_changes.extend(self._crl(one))
-        if not self.hold_pending:
+        if not self.asked.hold_pending:
             self._check_former()
         settled = Authorities.of(self.desired.topology, self.generations.values())
         if self.memo.remembered is not None:
@@ -277,7 +244,7 @@ class _Diff:
             self.notes.append(_withdrawn_note(asked, withdrawn))
             return None, True
         verdict = checks.examine(examined)
-        if self.hold_pending and verdict is not None and checks.can_stay(examined, verdict):
+        if self.asked.hold_pending and verdict is not None and checks.can_stay(examined, verdict):
             return None, False
         if issuer is not None and issuer.withdrawn:
             if verdict is not None:
@@ -447,11 +414,11 @@ class _Diff:
         kind = self.kinds[one.party.address]
         self._staple(one, kind, settled, reissued)
         source = Project(self.desired.topology, one.party, kind, settled)
-        named = (one.party.address, one.party.address.with_part(Part.PROJECT)) if self.overwrite else ()
-        restore = not self.overwrite.isdisjoint(named)
-        resolution = Resolution.THEIRS if restore else self.resolutions.get(one.party.address)
+        named = (one.party.address, one.party.address.with_part(Part.PROJECT)) if self.asked.overwrite else ()
+        restore = not self.asked.overwrite.isdisjoint(named)
+        resolution = Resolution.THEIRS if restore else self.asked.resolutions.get(one.party.address)
         found = compared_projects.compare(
-            one, source, self.observed, self.memo, resolution=resolution, restore=restore, hold=self.hold_pending
+            one, source, self.observed, self.memo, resolution=resolution, restore=restore, hold=self.asked.hold_pending
         )
         if found.held:
             self.held.add(one.party.address)
@@ -459,13 +426,13 @@ class _Diff:
         self.changes.extend(found.changes)
         self.notes.extend(found.notes)
         self._derived(one, self.changes[before:])
-        if isinstance(one.party, Server) and one.party.app is not None and not self.hold_pending:
+        if isinstance(one.party, Server) and one.party.app is not None and not self.asked.hold_pending:
             self._app(one.party, one.party.app)
 
     def _app(self, server: Server, app: App) -> None:
         """Compares the app behind a front."""
-        resolution = self.resolutions.get(apps.address_of(server))
-        newer = self.newer_apps.get(server.address)
+        resolution = self.asked.resolutions.get(apps.address_of(server))
+        newer = self.asked.newer_apps.get(server.address)
         found = apps.compare(self.desired.topology, server, app, self.observed, newer, resolution)
         self.changes.extend(found.changes)
         self.notes.extend(found.notes)
@@ -570,7 +537,7 @@ class _Diff:
         address, path = one.party.address.with_part(Part.BUNDLE), one.paths.bundle
         if self.observed.keys_away and not reissued and not self.observed.exists(path):
             return
-        asked_for = address in self.overwrite
+        asked_for = address in self.asked.overwrite
         reason = bundle_files.reason(one, self.observed, reissued=reissued, asked_for=asked_for)
         if reason is None:
             return

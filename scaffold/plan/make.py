@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
 
 from scaffold.errors import PlanError
 from scaffold.issuers.port import Mounted
@@ -13,15 +12,13 @@ from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import crl as crls
 from scaffold.plan import clock, named_files, passwords, recovery
-from scaffold.plan.apps import MadeApp
 from scaffold.plan.authorities import Authorities
+from scaffold.plan.basis import NOTHING_ASKED, Asked, Basis
 from scaffold.plan.desired import Desired, desire
 from scaffold.plan.diff import diff
-from scaffold.plan.intents import Intent
 from scaffold.plan.memo import Memo
 from scaffold.plan.model import Change, Plan
 from scaffold.plan.notes import notes
-from scaffold.plan.projects import Resolution
 from scaffold.plan.recovery import Recovered
 from scaffold.plan.signers import signing
 from scaffold.store import existing, moving, rights
@@ -29,47 +26,13 @@ from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought
 from scaffold.store.layout import Layout
-from scaffold.store.ledger import Ledger
 from scaffold.store.observation import Observation
-from scaffold.store.rights import RightsByAddress
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.mistakes import Mistakes, raise_all
 from scaffold.topology.model import Topology
 from scaffold.topology.notes import Note
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What the plans of one moment are made from: each part of it is looked at once. `notes` need no plan."""
-
-    desired: Desired
-    observed: Observation
-    existing: Mapping[str, ExistingCa]
-    kinds: Mapping[Address, Kind]
-    now: datetime
-    notes: tuple[Note, ...] = ()
-    issuers: Mounted = field(default_factory=dict)
-    remembered: Remembered | None = None
-    brought: Brought = NOTHING_BROUGHT
-    recovered: Recovered | None = None
-    rights: RightsByAddress = field(default_factory=dict)
-    """Of the servers and clients that say whose their files are."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """What the ledger says, and what folder and CRLs do where it was lost."""
-        return self.observed.ledger if self.recovered is None else self.recovered.ledger
-
-    @property
-    def lost(self) -> tuple[Note, ...]:
-        """What is to be said of a ledger that was lost."""
-        return () if self.recovered is None else self.recovered.notes
-
-    @property
-    def topology(self) -> Topology:
-        return self.desired.topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,63 +153,21 @@ def with_folder(basis: Basis) -> Basis:
     return replace(basis, recovered=Recovered(known, basis.lost))
 
 
-def plan_all(
-    basis: Basis,
-    intents: Sequence[Intent] = (),
-    *,
-    overwrite: Collection[Address] = (),
-    resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
-    hold_pending: bool = False,
-    newer_apps: Mapping[Address, MadeApp] = MappingProxyType({}),
-) -> Planned:
+def plan_all(basis: Basis, asked: Asked = NOTHING_ASKED) -> Planned:
     """What apply would do, and why; nothing is written.
 
-    `intents` are what a person wants beyond the topology; `overwrite` holds addresses of projects where the template's
-    text is taken in conflicts and what was deleted comes back, and of bundles that are made anew; `resolutions` say by
-    the address of a server or client how its conflicts end; `hold_pending` leaves projects and CAs as they stand;
-    `newer_apps`, by the address of a server, are merged into the apps that are there.
-    What is wrong with a certificate from elsewhere is raised too, unless `hold_pending`: then it stays as it stands.
-    Raises TopologyError, StoreError, KindError, PlanError.
+    What is wrong with a certificate from elsewhere is raised too, unless what is pending is held. Raises
+    TopologyError, StoreError, KindError, PlanError.
     """
-    if not hold_pending:
+    if not asked.hold_pending:
         raise_all(basis.brought.problems.values())
-    return plan_as_it_stands(
-        basis,
-        intents,
-        overwrite=overwrite,
-        resolutions=resolutions,
-        hold_pending=hold_pending,
-        newer_apps=newer_apps,
-    )
+    return plan_as_it_stands(basis, asked)
 
 
-def plan_as_it_stands(
-    basis: Basis,
-    intents: Sequence[Intent] = (),
-    *,
-    overwrite: Collection[Address] = (),
-    resolutions: Mapping[Address, Resolution] = MappingProxyType({}),
-    hold_pending: bool = False,
-    newer_apps: Mapping[Address, MadeApp] = MappingProxyType({}),
-) -> Planned:
+def plan_as_it_stands(basis: Basis, asked: Asked = NOTHING_ASKED) -> Planned:
     """The same, whatever is wrong with certificates from elsewhere: those stay as they stand, with a note."""
-    _check_overwrite(basis.topology, overwrite)
-    found = diff(
-        basis.desired,
-        basis.observed,
-        basis.existing,
-        basis.kinds,
-        basis.now,
-        basis.ledger,
-        overwrite=overwrite,
-        resolutions=resolutions,
-        intents=intents,
-        hold_pending=hold_pending,
-        remembered=basis.remembered,
-        brought=basis.brought,
-        rights=basis.rights,
-        newer_apps=newer_apps,
-    )
+    _check_overwrite(basis.topology, asked.overwrite)
+    found = diff(basis, asked)
     if basis.existing:
         from scaffold.plan.adopted import refuse_invalid
 

@@ -12,8 +12,9 @@ from typing import Final
 from scaffold.errors import PlanError
 from scaffold.pki import keys
 from scaffold.plan.apps import address_of
+from scaffold.plan.basis import Asked, Basis
 from scaffold.plan.intents import Intent, Renew
-from scaffold.plan.make import Basis, Planned, plan_all, with_folder
+from scaffold.plan.make import Planned, plan_all, with_folder
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
 from scaffold.plan.signers import needed
@@ -46,8 +47,8 @@ def plan_intents(basis: Basis, intents: Sequence[Intent]) -> Planned:
     renewal is what is asked for, and otherwise as `plan_all` does.
     """
     basis = with_folder(basis)
-    pending = frozenset(plan_all(basis, hold_pending=True).plan.changes)
-    whole = plan_all(basis, intents, hold_pending=True)
+    pending = frozenset(plan_all(basis, Asked(hold_pending=True)).plan.changes)
+    whole = plan_all(basis, Asked(intents, hold_pending=True))
     asked = {intent.address for intent in intents if isinstance(intent, Renew)}
     # What is asked for may be due as well, and so be pending before anybody asks.
     part = _part(whole, lambda change: change not in pending or _keeps_fresh(change) or _is_renewal_of(change, asked))
@@ -76,7 +77,7 @@ def plan_due(basis: Basis) -> Due:
     A revocation that was not carried through is due as well. No CA's key is replaced: what would need that is left
     out. Raises as `plan_all` does.
     """
-    whole = plan_all(basis, hold_pending=True)
+    whole = plan_all(basis, Asked(hold_pending=True))
     part = _part(whole, lambda change: change.due or _keeps_fresh(change) or change.work in _FOLLOWS)
     waits_for = _without_keys(whole, part)
     return Due(_without(part, waits_for), waits_for)
@@ -93,7 +94,7 @@ def plan_resolution(basis: Basis, address: Address, resolution: Resolution) -> P
         return _resolution_of_app(basis, app, resolution)
     if address.entity not in own or address.part not in (None, Part.PROJECT):
         raise PlanError(f'nothing to resolve at "{address}"', hint=nearest(str(address), map(str, own)))
-    whole = plan_all(basis, resolutions={address.entity: resolution})
+    whole = plan_all(basis, Asked(resolutions={address.entity: resolution}))
     parts = (address.entity.with_part(Part.PROJECT), address.entity.with_part(Part.TRUST))
     changes = tuple(change for change in whole.plan.changes if change.address in parts)
     return replace(whole, plan=replace(whole.plan, changes=changes))
@@ -110,7 +111,7 @@ def _app_meant(basis: Basis, address: Address) -> Address | None:
 
 
 def _resolution_of_app(basis: Basis, address: Address, resolution: Resolution) -> Planned:
-    whole = plan_all(basis, resolutions={address: resolution})
+    whole = plan_all(basis, Asked(resolutions={address: resolution}))
     changes = tuple(change for change in whole.plan.changes if change.address == address)
     return replace(whole, plan=replace(whole.plan, changes=changes))
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from scaffold.errors import Unreadable
 from scaffold.kinds import by_chain
 from scaffold.pki import crl as crls
-from scaffold.plan.make import Basis
+from scaffold.plan.basis import Basis
 from scaffold.plan.model import Plan
 from scaffold.settings.peers import server_name
 from scaffold.settings.subjects import rfc2253

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from scaffold.errors import Overtaken, TopologyError
 from scaffold.kinds import catalogue
 from scaffold.pki import bundles
-from scaffold.plan.make import Basis
+from scaffold.plan.basis import Basis
 from scaffold.store import existing
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.topology.document import MOST_BYTES

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from scaffold.errors import Unreadable
 from scaffold.pki import crl as crls
 from scaffold.pki.names import rfc2253
+from scaffold.plan.basis import Basis
 from scaffold.plan.desired import AdoptedCa, AdoptedCertificate, DesiredCertificate, DesiredParty
-from scaffold.plan.make import Basis, Planned
+from scaffold.plan.make import Planned
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reach import Reach, reach
 from scaffold.plan.reasons import Reason

@@ -21,6 +21,7 @@ import pytest
 from scaffold.apply import apply
 from scaffold.errors import PublishError
 from scaffold.pki.crl import Reason
+from scaffold.plan.basis import Asked
 from scaffold.plan.intents import Revoke
 from scaffold.plan.make import look, plan_all
 from scaffold.running.ports import free_addresses
@@ -167,7 +168,7 @@ def revoke(lab: Lab, address: str) -> None:
     """For good, and without another certificate."""
     now = datetime.now(UTC)
     intent = Revoke(Address.parse(address), Reason.KEY_COMPROMISE, replace=False)
-    apply(plan_all(look(lab.topology, lab.kinds, lab.layout, now), [intent]), lab.secrets)
+    apply(plan_all(look(lab.topology, lab.kinds, lab.layout, now), Asked([intent])), lab.secrets)
 
 
 def test_who_was_revoked_and_not_replaced_is_expected_to_be_refused(lab: Lab) -> None:

@@ -11,8 +11,9 @@ from textwrap import dedent
 
 from scaffold.apply import apply
 from scaffold.kinds.catalogue import Kind, find
+from scaffold.plan.basis import Asked, Basis
 from scaffold.plan.intents import Intent
-from scaffold.plan.make import Basis, look, plan_all
+from scaffold.plan.make import look, plan_all
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
@@ -42,7 +43,7 @@ class Lab:
 
     def apply(self, *intents: Intent) -> None:
         """Carry out all that is planned as of now, and what is asked for."""
-        apply(plan_all(self.look(), intents), self.secrets)
+        apply(plan_all(self.look(), Asked(intents)), self.secrets)
 
     def verify(self, only: str | None = None, ports: str = "auto", listener: Listener = NOBODY) -> Report:
         """A verification of the folder as it is now."""

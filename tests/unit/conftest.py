@@ -13,7 +13,8 @@ from cryptography import x509
 
 from scaffold.apply import Outcome, apply
 from scaffold.cli.project import Project, open_project
-from scaffold.plan.make import Basis, Planned, look, plan_all
+from scaffold.plan.basis import Asked, Basis
+from scaffold.plan.make import Planned, look, plan_all
 from scaffold.plan.model import Action, Plan
 from scaffold.plan.plan_subset import plan_resolution
 from scaffold.plan.projects import Resolution
@@ -57,7 +58,7 @@ class Household:
         return look(project.topology, project.kinds, project.layout, self.now)
 
     def prepare(self, *, overwrite: Collection[str] = ()) -> Planned:
-        return plan_all(self.look(), overwrite=[Address.parse(address) for address in overwrite])
+        return plan_all(self.look(), Asked(overwrite=frozenset(map(Address.parse, overwrite))))
 
     def plan(self, *, overwrite: Collection[str] = ()) -> Plan:
         return self.prepare(overwrite=overwrite).plan

@@ -19,6 +19,7 @@ from scaffold.errors import KindError, Overtaken, PlanError, StoreError
 from scaffold.kinds.app_rendering import RenderedApp
 from scaffold.kinds.render import Rendered
 from scaffold.plan.apps import MadeApp
+from scaffold.plan.basis import Asked
 from scaffold.plan.make import Planned, plan_all
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
@@ -75,7 +76,7 @@ class Shop(Household):
 
     def newer(self, files: Mapping[str, str | bytes]) -> tuple[Planned, MadeApp]:
         made = self.made(files)
-        return plan_all(self.look(), newer_apps={SERVER: made}), made
+        return plan_all(self.look(), Asked(newer_apps={SERVER: made})), made
 
     def update(self, files: Mapping[str, str | bytes]) -> Outcome:
         planned, made = self.newer(files)
@@ -315,7 +316,7 @@ def test_an_update_that_was_killed_is_told_of_and_ends(shop: Shop, monkeypatch: 
     monkeypatch.undo()
     assert "`scaffold apply --update server.shop` ends it" in shop.notes()
 
-    apply(plan_all(shop.look(), newer_apps={SERVER: made}), Secrets({}), made_apps={SERVER: made})
+    apply(plan_all(shop.look(), Asked(newer_apps={SERVER: made})), Secrets({}), made_apps={SERVER: made})
 
     assert [(shop.app / name).read_text() for name in ("a.py", "b.py")] == ["a2\n", "b2\n"]
     assert "server.shop.app" not in shop.notes()

@@ -10,8 +10,9 @@ import pytest
 from scaffold.apply import apply
 from scaffold.pki import bundles, chains, keys
 from scaffold.pki import crl as crls
+from scaffold.plan.basis import Basis
 from scaffold.plan.intents import Revoke
-from scaffold.plan.make import Basis, Planned, look, plan_all
+from scaffold.plan.make import Planned, look, plan_all
 from scaffold.plan.next_deadline import next_due
 from scaffold.plan.plan_subset import plan_due, plan_intents
 from scaffold.plan.reach import reaches

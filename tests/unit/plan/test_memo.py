@@ -17,6 +17,7 @@ from scaffold.pki.issue import BACKDATE
 from scaffold.pki.profiles import Aspect, Latitude
 from scaffold.plan import checks, diff, memo, own_text, trust_files
 from scaffold.plan.authorities import Authorities
+from scaffold.plan.basis import Asked
 from scaffold.plan.intents import Renew
 from scaffold.plan.make import look, plan_all
 from scaffold.plan.model import Action, Work
@@ -418,7 +419,7 @@ def test_what_a_person_asks_for_is_examined(bank):
     project = bank.open()
     basis = look(project.topology, project.kinds, project.layout, bank.now, remembered=remembered(bank))
     teller = Address.parse(TELLER)
-    asked = plan_all(basis, [Renew(teller)]).plan
+    asked = plan_all(basis, Asked([Renew(teller)])).plan
     assert teller in {one.address for one in asked.changes}
 
 
