@@ -17,9 +17,11 @@ from scaffold.cli.source import source_at_hand, source_of
 from scaffold.errors import Overtaken, PlanError
 
 if TYPE_CHECKING:
+    from scaffold.apply.run import Outcome
     from scaffold.plan.apps import MadeApp
     from scaffold.plan.make import Planned
-    from scaffold.plan.model import Change
+    from scaffold.plan.model import Change, Plan
+    from scaffold.plan.reach import Reach
     from scaffold.topology.address import Address
 
 WAIT = 30.0
@@ -119,23 +121,13 @@ def _carry_out(
     from scaffold.plan.reach import reaches
     from scaffold.plan.sources import check_unchanged
     from scaffold.store.secrets import Secrets
-    from scaffold.view import programs
-    from scaffold.view.plan import note_lines, outcome_lines, plan_lines
     from scaffold.view.progress import progress
-    from scaffold.view.reach import accepted_lines, reach_lines
-    from scaffold.view.reproducible import test_keys_lines
-    from scaffold.view.terminal import show
 
     plan = planned.plan
     revoked = reaches(plan, planned.basis)
     secrets = Secrets(os.environ)
     if not json:
-        show(test_keys_lines(project.topology, now()))
-    if plan.changes and not json:
-        show(plan_lines(plan))
-        show(reach_lines(revoked))
-    elif not json:
-        show(note_lines(map(str, planned.basis.lost)))
+        _show(project, planned, revoked)
     costly = [change for change in plan.changes if change.asks]
     if costly and not yes:
         _ask(costly, planned, shown=not json)
@@ -154,13 +146,40 @@ def _carry_out(
             saved=saved,
             made_apps=made_apps,
         )
+    _tell(project, plan, outcome, revoked, idle, json=json)
+    if outcome.undone:
+        raise typer.Exit(failures.CONFLICT)
+
+
+def _show(project: Project, planned: Planned, revoked: Sequence[Reach]) -> None:
+    """The plan, and what it costs; where there is nothing to do, what is to be known all the same."""
+    from scaffold.view.plan import note_lines, plan_lines
+    from scaffold.view.reach import reach_lines
+    from scaffold.view.reproducible import test_keys_lines
+    from scaffold.view.terminal import show
+
+    show(test_keys_lines(project.topology, now()))
+    if planned.plan.changes:
+        show(plan_lines(planned.plan))
+        show(reach_lines(revoked))
+    else:
+        show(note_lines(map(str, planned.basis.lost)))
+
+
+def _tell(
+    project: Project, plan: Plan, outcome: Outcome, revoked: Sequence[Reach], idle: str | None, *, json: bool
+) -> None:
+    """What was done."""
+    from scaffold.view import programs
+    from scaffold.view.plan import outcome_lines
+    from scaffold.view.reach import accepted_lines
+    from scaffold.view.terminal import show
+
     if json:
         typer.echo(programs.outcome_json(plan, outcome, revoked))
     else:
         show(outcome_lines(plan, outcome, project.layout.out, idle))
         show(accepted_lines(revoked))
-    if outcome.undone:
-        raise typer.Exit(failures.CONFLICT)
 
 
 def _made(apps: Apps, planned: Planned) -> Mapping[Address, MadeApp]:
