@@ -2,6 +2,7 @@
 
     ScaffoldError
     ├── TopologyError            the YAML says something that cannot be
+    │   ├── EntityError          of one server or client
     │   └── TopologyErrors       it says several such things
     ├── SecretError              a password that is asked for is not there
     ├── PkiError                 a key, certificate, CRL or bundle cannot be used
@@ -57,6 +58,23 @@ class ScaffoldError(Exception):
 
 class TopologyError(ScaffoldError):
     """The topology asks for something that cannot be."""
+
+    @property
+    def words(self) -> str:
+        """The message, for where it is said already which server or client it is about."""
+        return self.message
+
+
+class EntityError(TopologyError):
+    """It asks for something of a server or client that cannot be: `words` begin with neither its role nor its name."""
+
+    def __init__(self, entity: str, words: str, *, place: Place | None = None, hint: str | None = None) -> None:
+        super().__init__(f"{entity}: {words}", place=place, hint=hint)
+        self._words = words
+
+    @property
+    def words(self) -> str:
+        return self._words
 
 
 class TopologyErrors(TopologyError):

@@ -13,7 +13,7 @@ from typing import Final
 
 from cryptography import x509
 
-from scaffold.errors import TopologyError
+from scaffold.errors import EntityError, TopologyError
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles, keys, permits, profiles
@@ -113,8 +113,9 @@ def names(one: _Leaf) -> Found:
     if isinstance(one.party, Server):
         for index, name in enumerate(one.party.names):
             if name.type is not SanType.URI and not is_among(name, has):
-                yield TopologyError(
-                    f"{one.party.address}: the certificate is not for {name}: it is for {_listed(has)}",
+                yield EntityError(
+                    str(one.party.address),
+                    f"the certificate is not for {name}: it is for {_listed(has)}",
                     place=one.t.place("servers", one.party.name, "names", index),
                     hint="take the name out, or have a certificate issued that has it",
                 )

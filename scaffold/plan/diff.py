@@ -478,8 +478,7 @@ class _Diff:
         return verdict is not None and there.content != source.content
 
     def _stays(self, address: Address, problem: TopologyError) -> None:
-        said = problem.message.removeprefix(f"{address.entity}: ")
-        self.notes.append(Note(address, f"stays as it stands: {said}"))
+        self.notes.append(Note(address, f"stays as it stands: {problem.words}"))
 
     def _leaf(self, asked: IssuedCertificate, settled: Authorities) -> bool:
         """Compares one certificate; whether it is issued anew."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaffold.errors import StoreError, TopologyError, Unreadable
+from scaffold.errors import EntityError, StoreError, TopologyError, Unreadable
 from scaffold.pki import requests
 from scaffold.pki.keys import PublicKey
 from scaffold.plan.desired import profile_shown
@@ -53,4 +53,4 @@ def _wrong(t: Topology, party: Party, field: str, words: str, hint: str) -> Topo
     place = t.place(party.address.role.section, party.name, field)
     if place is None or place == t.place(party.address.role.section, party.name):
         place = t.place(party.address.role.section, party.name, "csr")
-    return TopologyError(f"{party.address}: {party.csr} {words}", place=place, hint=hint)
+    return EntityError(str(party.address), f"{party.csr} {words}", place=place, hint=hint)

@@ -171,7 +171,7 @@ def _from_elsewhere(
         state = State.CHANGED
     detail = f"issued elsewhere, by {rfc2253(certificate.issuer)}"
     if problem is not None:
-        detail = f"{detail}; its source will not do: {problem.message.removeprefix(f'{one.address.entity}: ')}"
+        detail = f"{detail}; its source will not do: {problem.words}"
     described = _described(one.address, state, certificate, detail)
     return replace(described, reasons=change.reasons if change is not None else ())
 

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from cryptography import x509
 
-from scaffold.errors import PkiError, StoreError, TopologyError, Unreadable
+from scaffold.errors import EntityError, PkiError, StoreError, TopologyError, Unreadable
 from scaffold.pki import bundles, chains, keys, permits
 from scaffold.pki.keys import PrivateKey
 from scaffold.pki.names import rfc2253
@@ -198,4 +198,4 @@ def _digest(content: bytes) -> str:
 def wrong(t: Topology, party: Party, field: str, message: str, hint: str | None = None) -> TopologyError:
     """What is said of a leaf from elsewhere, at its place."""
     place = t.place(party.address.role.section, party.name, "existing", field)
-    return TopologyError(f"{party.address}: {message}", place=place, hint=hint)
+    return EntityError(str(party.address), message, place=place, hint=hint)

@@ -360,7 +360,9 @@ def test_what_will_not_do_keeps_nobody_else_from_being_renewed(household, source
     addresses = {str(one.address) for one in due.planned.plan.changes}
     assert {"client.teller.certificate", "server.accounts.certificate"} <= addresses
     assert str(WEB) not in addresses
-    assert any("stays as it stands" in note.text for note in due.planned.plan.notes)
+    said = [note.text for note in due.planned.plan.notes if "stays as it stands" in note.text]
+    assert said
+    assert not any(f"{WEB.entity}: " in text for text in said), "whose it is stands before the note"
 
 
 def test_a_pair_that_is_being_replaced_is_read_again(household, source, monkeypatch) -> None:
@@ -426,7 +428,8 @@ def test_status_goes_on_when_the_source_will_not_do(household: Household, source
     wrong_key(source)
     [web] = [one for one in status(plan_as_it_stands(household.look())).certificates if one.address == WEB]
     assert web.state is State.CHANGED
-    assert "its source will not do: " in web.detail
+    said = f"its source will not do: {source.folder}/privkey.pem is not the key of the certificate in "
+    assert said in web.detail, "whose it is is said before"
 
 
 @pytest.mark.parametrize("intent", [Renew(WEB.entity), Revoke(WEB.entity, Reason.KEY_COMPROMISE)])
