@@ -49,3 +49,21 @@ def test_a_path_length_allows_as_many_cas_below_as_it_says(length, between, fits
     above = certificate(x509.BasicConstraints(ca=True, path_length=length))
     found = list(permits.forbidden_ca((above,), x509.Name([common_name("below")]), between))
     assert (not found) is fits
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ([x509.BasicConstraints(ca=True, path_length=None)], []),
+        ([x509.BasicConstraints(ca=True, path_length=None), key_usage("key_cert_sign", "crl_sign")], []),
+        (
+            [x509.BasicConstraints(ca=True, path_length=None), key_usage("crl_sign")],
+            ["may sign no certificates: its key usage has no keyCertSign (RFC 5280 4.2.1.3)"],
+        ),
+        ([x509.BasicConstraints(ca=False, path_length=None)], ["is not the certificate of a CA (RFC 5280 4.2.1.9)"]),
+        ([key_usage("key_cert_sign")], ["is not the certificate of a CA (RFC 5280 4.2.1.9)"]),
+    ],
+    ids=str,
+)
+def test_a_ca_says_that_it_is_one_and_may_sign_certificates(says, words):
+    assert [finding.words for finding in permits.refusals((certificate(*says),))] == words
