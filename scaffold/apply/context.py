@@ -7,7 +7,7 @@ import functools
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from os import cpu_count
 
@@ -132,6 +132,14 @@ class ApplyContext:
         self.record.revoked((*before, *entries))
         self.observed.ledger = self.observed.ledger.after((*before, *entries))
         self.known = self.known.after(entries)
+
+    def record_revoked_elsewhere(self) -> None:
+        """Records what others have revoked for good, so that its key stays known once their CRLs list it no more."""
+        entries = [replace(one, at=min(one.at, self.now)) for one in self.basis.revoked_elsewhere]
+        if entries:
+            self.record_found((one.ca, one.serial) for one in entries)
+            self.record.revoked(entries)
+            self.observed.ledger = self.observed.ledger.after(entries)
 
     # --- Files ---
 

@@ -64,11 +64,15 @@ def apply(
     Overtaken where the folder has changed since the plan was made, SecretError, PkiError, KindError, StoreError.
     """
     plan, basis = planned.plan, planned.basis
-    if not plan.changes and not randomness.repeats:
+    if not plan.changes and not randomness.repeats and not basis.revoked_elsewhere:
         return Outcome((), ())
     context = ApplyContext(basis, planned.authorities, secrets, randomness, progress)
     if not plan.changes:
-        context.check_seed()
+        if randomness.repeats:
+            context.check_seed()
+        if basis.revoked_elsewhere:
+            with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):
+                context.record_revoked_elsewhere()
         return Outcome((), ())
     apps.check(plan.changes, made_apps)
     context.ask(plan.changes)
@@ -77,6 +81,7 @@ def apply(
     with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):
         _check_unchanged(context, plan)
         _prepare(context)
+        context.record_revoked_elsewhere()
         _carry_out(context, plan, made_apps)
         if saved is not None:
             context.record.applied(saved)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scaffold.cli.project import Project
+    from scaffold.plan.make import Planned
     from scaffold.plan.model import Plan
     from scaffold.verify.model import Report
 
@@ -82,7 +83,7 @@ def _probe_running(project: Project, only: str | None) -> Report:
 
     moment = now()
     _warn_of_another_clock(moment)
-    plan = _plan(project, moment)
+    planned = _plan(project, moment)
     with progress("Preparing") as steps:
         return verify_running(
             project.topology,
@@ -90,19 +91,20 @@ def _probe_running(project: Project, only: str | None) -> Report:
             project.layout,
             moment,
             Secrets(os.environ),
-            plan=plan,
+            plan=planned.plan,
+            revoked=planned.basis.ledger.revoked.keys(),
             only=project.address(only) if only is not None else None,
             listener=AsProgress(steps),
             randomness=OPERATING_SYSTEM,
         )
 
 
-def _plan(project: Project, moment: datetime) -> Plan:
-    from scaffold.plan.make import make_plan
+def _plan(project: Project, moment: datetime) -> Planned:
+    from scaffold.plan.make import look, plan_all
     from scaffold.view.progress import progress
 
     with progress("Planning"):
-        return make_plan(project.topology, project.kinds, project.layout, moment)
+        return plan_all(look(project.topology, project.kinds, project.layout, moment))
 
 
 def _verify(project: Project, only: str | None, ports: Ports) -> Report:
@@ -114,15 +116,16 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
 
     moment = now()
     _warn_of_another_clock(moment)
-    plan = _plan(project, moment)
-    with _blaming_drift(plan), progress("Preparing") as steps:
+    planned = _plan(project, moment)
+    with _blaming_drift(planned.plan), progress("Preparing") as steps:
         return verify(
             project.topology,
             project.kinds,
             project.layout,
             moment,
             Secrets(os.environ),
-            plan=plan,
+            plan=planned.plan,
+            revoked=planned.basis.ledger.revoked.keys(),
             only=project.address(only) if only is not None else None,
             ports=ports.value,
             listener=AsProgress(steps),

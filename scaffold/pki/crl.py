@@ -36,6 +36,10 @@ class Reason(enum.StrEnum):
     AA_COMPROMISE = "aACompromise"
 
 
+COMPROMISE: Final = frozenset({Reason.KEY_COMPROMISE, Reason.CA_COMPROMISE, Reason.AA_COMPROMISE})
+"""The reasons that say something of the key, and so of every certificate over it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Revoked:
     """One entry: the serial, since when (aware UTC), and why."""
@@ -239,6 +243,19 @@ def points_of(certificate: x509.Certificate) -> frozenset[str]:
     return frozenset(name.value for name in names if isinstance(name, x509.UniformResourceIdentifier))
 
 
+def listed(crl: Crl, serials: Collection[int]) -> tuple[Revoked, ...]:
+    """The entries that revoke one of `serials`.
+
+    Raises Unreadable for one of these that cannot be understood.
+    """
+    if not serials:
+        return ()
+    try:
+        return _understood(entry for entry in crl if entry.serial_number in serials)
+    except MALFORMED as error:
+        raise Unreadable(f"a CRL with an entry that cannot be understood: {error}") from error
+
+
 _UNDERSTOOD: Final = frozenset({ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.ISSUING_DISTRIBUTION_POINT})
 
 
@@ -252,13 +269,23 @@ def _scope(crl: Crl) -> x509.IssuingDistributionPoint | None:
 def entries(crl: Crl) -> tuple[Revoked, ...]:
     """What the CRL revokes, in its own order. Raises Unreadable for an entry that cannot be understood."""
     try:
-        return tuple(Revoked(entry.serial_number, entry.revocation_date_utc, _reason(entry)) for entry in crl)
+        return _understood(crl)
     except MALFORMED as error:
         raise Unreadable(f"a CRL with an entry that cannot be understood: {error}") from error
 
 
-def _reason(entry: x509.RevokedCertificate) -> Reason:
+def _understood(listed: Iterable[x509.RevokedCertificate]) -> tuple[Revoked, ...]:
+    return tuple(
+        Revoked(entry.serial_number, entry.revocation_date_utc, reason)
+        for entry in listed
+        if (reason := _reason(entry)) is not None
+    )
+
+
+def _reason(entry: x509.RevokedCertificate) -> Reason | None:
+    """None where it is taken off the list again (RFC 5280 5.3.1)."""
     for extension in entry.extensions:
         if isinstance(extension.value, x509.CRLReason):
-            return Reason(extension.value.reason.value)
+            said = extension.value.reason
+            return None if said is x509.ReasonFlags.remove_from_crl else Reason(said.value)
     return Reason.UNSPECIFIED

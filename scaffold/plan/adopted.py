@@ -265,7 +265,7 @@ def dates(one: Adoption) -> Found:
 
 
 def revoked_elsewhere(one: Adoption) -> Found:
-    """What the lists that came with a CA call revoked: certificates of its path, and what stands here below it."""
+    """What the lists that came with a CA call revoked of its path; what stands below it is told of where it stands."""
     for ca, brought in _each(one):
         for certificate, signer, entry in _revoked_in_path(brought):
             since = _moment(entry.revocation_date_utc)
@@ -273,16 +273,6 @@ def revoked_elsewhere(one: Adoption) -> Found:
                 f"is revoked: the CRL of {rfc2253(signer.subject)} lists {rfc2253(certificate.subject)} since {since}"
             )
             yield Note(ca.address, f"{said}, so that who checks it refuses everyone")
-    for asked in (each for party in one.desired.parties for each in party.certificates):
-        found = one.adopted.get(asked.issuer or "")
-        there = one.observed.certificate(asked.paths.certificate).certificate
-        if found is None or there is None:
-            continue
-        for each in found.crls_of(found.certificate):
-            if (ours := crls.lists(each, there.serial_number)) is not None:
-                since, issuer = _moment(ours.revocation_date_utc), Address.ca(asked.issuer)
-                said = f"is revoked since {since} by the CRL that {issuer} brings"
-                yield Note(asked.address, f"{said}; without {asked.paths.key} apply makes a new key and certificate")
 
 
 def _revoked_in_path(

@@ -17,7 +17,7 @@ from scaffold.plan.recovery import Recovered
 from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought
-from scaffold.store.ledger import Ledger
+from scaffold.store.ledger import Ledger, Revoked
 from scaffold.store.observation import Observation
 from scaffold.store.rights import RightsByAddress
 from scaffold.topology.address import Address
@@ -51,6 +51,11 @@ class Basis:
     def lost(self) -> tuple[Note, ...]:
         """What is to be said of a ledger that was lost."""
         return () if self.recovered is None else self.recovered.notes
+
+    @property
+    def revoked_elsewhere(self) -> tuple[Revoked, ...]:
+        """What others have revoked for good of what was issued here, and the ledger does not have."""
+        return () if self.recovered is None else self.recovered.for_good
 
     @property
     def topology(self) -> Topology:

@@ -194,6 +194,14 @@ def revoked(one: Examined) -> Reason | None:
     return key_of_revoked(one) if ended else None
 
 
+def key_compromised(one: Examined) -> Reason | None:
+    """Of a certificate that is not revoked itself: somebody may have its key all the same."""
+    compromised = one.ledger.compromised_keys
+    if one.desired.fault is Fault.REVOKED or not compromised or keys.spki_sha256(one.real) not in compromised:
+        return None
+    return Reason(ReasonCode.KEY_OF_REVOKED, one.desired.paths.key)
+
+
 def key_of_revoked(one: Examined) -> Reason | None:
     """For a certificate that is not there: what stood over this key may have been revoked."""
     if one.desired.fault is Fault.REVOKED:
@@ -366,6 +374,8 @@ def examine(one: Examined) -> Verdict | None:
         return _replaced(one, reason)
     if (reason := revoked(one)) is not None:
         return replace(_replaced(one, reason), due=not _is_ca(one))
+    if (reason := key_compromised(one)) is not None:
+        return _replaced(one, reason)
     reasons = (*_found(_REISSUE, one), *differences(one))
     if not reasons and (reason := other_moment(one)) is not None:
         return Verdict(Action.RENEW, Work.ISSUE, (reason,))
@@ -382,7 +392,7 @@ def can_stay(one: Examined, verdict: Verdict) -> bool:
     if not _is_ca(one) or verdict.due or one.asked_for or one.certificate.certificate is None:
         return False
     has_its_key = one.key.present and one.key.problem is None and key_mismatch(one) is None
-    return has_its_key and incomprehensible(one) is None and revoked(one) is None
+    return has_its_key and incomprehensible(one) is None and revoked(one) is None and key_compromised(one) is None
 
 
 def _afresh(one: Examined, reason: Reason) -> Verdict:

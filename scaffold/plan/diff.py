@@ -46,7 +46,7 @@ from scaffold.plan.desired import (
     MadeCa,
     RootCertificate,
 )
-from scaffold.plan.intents import Resolved, resolve
+from scaffold.plan.intents import Resolved, lifted_by, resolve
 from scaffold.plan.memo import Memo, source_of
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
@@ -241,7 +241,7 @@ class _Diff:
         is_lost_ca = asked.profile.role == "ca" and examined.certificate.certificate is None
         withdrawn = self.ledger.withdrawn(asked.address) if asked.fault is not Fault.REVOKED else None
         if withdrawn is not None and asked.address not in self.resolved.renewed and not is_lost_ca:
-            self.notes.append(_withdrawn_note(asked, withdrawn))
+            self.notes.append(self._withdrawn_note(asked, withdrawn))
             return None, True
         verdict = checks.examine(examined)
         if self.asked.hold_pending and verdict is not None and checks.can_stay(examined, verdict):
@@ -253,6 +253,16 @@ class _Diff:
             return None, True
         self._note_cut(asked, issuer, verdict)
         return verdict, False
+
+    def _withdrawn_note(self, asked: DesiredCertificate, entry: Revoked) -> Note:
+        entity, since = asked.address.entity, f"since {entry.at:%Y-%m-%d %H:%M} UTC"
+        if entry.on_hold:
+            return Note(asked.address, f"is on hold {since}: {lifted_by(self.desired, entry.ca, entity)}")
+        return Note(
+            asked.address,
+            f"is revoked {since} ({entry.reason}) and is not replaced: "
+            f"`scaffold renew {entity}` gives it a new key and certificate",
+        )
 
     def _adopted(self, one: AdoptedCa) -> None:
         found = self.existing[one.ca.name]
@@ -774,17 +784,6 @@ def _said_of_brought(crl: crls.Crl, now: datetime) -> str | None:
         return None
     when = f"{ends:%Y-%m-%d %H:%M} UTC"
     return f"ended on {when}, so that who checks it refuses everyone" if ends <= now else f"ends on {when}"
-
-
-def _withdrawn_note(asked: DesiredCertificate, entry: Revoked) -> Note:
-    entity, since = asked.address.entity, f"since {entry.at:%Y-%m-%d %H:%M} UTC"
-    if entry.on_hold:
-        return Note(asked.address, f"is on hold {since}: `scaffold revoke {entity} --release` lifts it")
-    return Note(
-        asked.address,
-        f"is revoked {since} ({entry.reason}) and is not replaced: "
-        f"`scaffold renew {entity}` gives it a new key and certificate",
-    )
 
 
 def _with_crl(generation: Generation, text: bytes | Unknown, *, due: bool) -> Generation:

@@ -29,9 +29,6 @@ from scaffold.topology.messages import nearest
 from scaffold.topology.model import Party
 from scaffold.topology.notes import Note
 
-COMPROMISE = frozenset({crls.Reason.KEY_COMPROMISE, crls.Reason.CA_COMPROMISE, crls.Reason.AA_COMPROMISE})
-"""The reasons that say something of the key, and so of every certificate over it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Renew:
@@ -201,7 +198,7 @@ class _Resolution:
             if held is not None and held.on_hold:
                 raise PlanError(
                     f"{address} is on hold since {held.at:%Y-%m-%d %H:%M} UTC",
-                    hint=f"`scaffold revoke {address.entity} --release` lifts it",
+                    hint=lifted_by(self.desired, held.ca, address.entity),
                 )
             self._note_from_folder(self.ledger.by_address.get(address, ()))
         yield from addresses
@@ -253,7 +250,7 @@ class _Resolution:
         one = self._issued(text, intent.address)
         if not self._can_still_be_revoked(one, intent.reason):
             raise self._nothing_left(f"serial {one.serial} of {one.address}", [one])
-        if intent.reason not in COMPROMISE:
+        if intent.reason not in crls.COMPROMISE:
             return [one]
         over_the_key = [
             other
@@ -406,6 +403,12 @@ class _Resolution:
         held = [one for one in issued if (entry := self._entry(one)) is not None and entry.on_hold]
         if not held:
             raise self._not_on_hold(intent.address, issued)
+        for one in held:
+            if _is_signed_elsewhere(self.desired, one.ca):
+                raise PlanError(
+                    f"the CRL of {Address.ca(one.ca)} is signed elsewhere: the hold on {one.address} is lifted there",
+                    hint="ask who signs it for one that does not list it any more",
+                )
         for address in dict.fromkeys(one.address for one in held):
             of_it = [one for one in held if one.address == address]
             reasons = tuple(Reason(ReasonCode.RELEASE_ASKED, found=one.not_after, of=one.serial) for one in of_it)
@@ -431,6 +434,18 @@ class _Resolution:
             hint="only certificateHold can be lifted (RFC 5280 5.3.1); "
             f"`scaffold renew {address}` issues another certificate",
         )
+
+
+def lifted_by(desired: Desired, ca: str, entity: Address) -> str:
+    """What lifts a hold on a certificate that `ca` has issued to `entity`, as a hint."""
+    if _is_signed_elsewhere(desired, ca):
+        return f"the next CRL of {Address.ca(ca)} that does not list it lifts it, and is signed elsewhere"
+    return f"`scaffold revoke {entity} --release` lifts it"
+
+
+def _is_signed_elsewhere(desired: Desired, ca: str) -> bool:
+    there = desired.topology.cas.get(ca)
+    return there is not None and there.existing is not None and there.existing.crl is not None
 
 
 def _of(address: Address, known: Iterable[Address]) -> tuple[Address, ...]:

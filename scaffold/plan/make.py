@@ -150,7 +150,7 @@ def _brought(
 def with_folder(basis: Basis) -> Basis:
     """The same, with every certificate of the folder that the ledger does not know."""
     known = recovery.with_folder(basis.ledger, basis.desired, basis.observed, basis.existing)
-    return replace(basis, recovered=Recovered(known, basis.lost))
+    return replace(basis, recovered=Recovered(known, basis.lost, basis.revoked_elsewhere))
 
 
 def plan_all(basis: Basis, asked: Asked = NOTHING_ASKED) -> Planned:

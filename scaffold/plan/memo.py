@@ -92,7 +92,12 @@ class Memo:
         if entry is None or not entry.begins <= self.now.timestamp() < entry.ends:
             return None
         revoked = (asked.ca, entry.serial) in self.ledger.revoked or self.ledger.withdrawn(asked.address) is not None
-        return None if revoked else entry
+        return None if revoked or self._is_compromised(entry) else entry
+
+    def _is_compromised(self, entry: Entry) -> bool:
+        """Whether somebody else may have the key: another certificate over it was revoked for that."""
+        issued = self.ledger.issued.get(entry.fingerprint)
+        return issued is not None and issued.key in self.ledger.compromised_keys
 
     def take(self, one: Examined, behind: bytes | Unknown, observed: Observation) -> None:
         """Keeps a leaf that was found in order."""

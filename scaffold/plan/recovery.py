@@ -1,13 +1,15 @@
-"""What folder and CRLs say where the ledger says nothing: it was lost, or an old copy of it was put back.
+"""What folder and CRLs say where the ledger says nothing: it was lost, an old copy was put back, or others revoked.
 
 The certificates that stand in the folder can still be renewed and revoked, and what a CRL calls revoked stays so: its
-holder gets no other certificate only because nobody knows any more whether it was to have one.
+holder gets no other certificate only because nobody knows any more whether it was to have one. The same holds of what
+the CRL of an adopted CA lists, be that signed elsewhere: whoever revoked it knows why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
@@ -18,23 +20,30 @@ from scaffold.pki import chains, keys
 from scaffold.pki import crl as crls
 from scaffold.pki.permits import names_in
 from scaffold.plan import revocations
-from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate, RootCertificate
+from scaffold.plan.desired import AdoptedCertificate, Desired, DesiredCa, DesiredCertificate, RootCertificate
 from scaffold.store import archive
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.issued import entry
 from scaffold.store.layout import ARCHIVE, LEDGER
-from scaffold.store.ledger import Issued, Ledger, Revoked
+from scaffold.store.ledger import FIRST_YEAR, Issued, Ledger, Revoked
 from scaffold.store.observation import Observation
 from scaffold.topology.address import Part, Role
 from scaffold.topology.notes import Note
 
+_EARLIEST: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """The ledger with what was found beside it, and notes that say what was lost."""
+    """The ledger with what was found beside it, notes that say what was lost, and what is to be recorded for good.
+
+    That is what others have revoked of what was issued here: their CRLs list it until it has ended, and its key must
+    stay known. A hold is no such thing, as it ends with the CRL that does not list it any more.
+    """
 
     ledger: Ledger
     notes: tuple[Note, ...] = ()
+    for_good: tuple[Revoked, ...] = ()
 
 
 def recover(desired: Desired, observed: Observation, existing: Mapping[str, ExistingCa]) -> Recovered:
@@ -47,11 +56,17 @@ def recover(desired: Desired, observed: Observation, existing: Mapping[str, Exis
     work = _Recovery(desired, observed, existing)
     unknown = [asked for asked in desired.of_cas() if work.is_unrecorded(asked)]
     unlisted = [(one, lost) for one in desired.cas if (lost := work.unlisted(one))]
-    if not unknown and not unlisted:
+    elsewhere = tuple(work.revoked_elsewhere())
+    if not unknown and not unlisted and not elsewhere:
         return Recovered(observed.ledger, without)
     known = work.with_certificates(observed.ledger)
-    revoked = tuple(work.revoked(known, [entry for _, lost in unlisted for entry in lost]))
-    return Recovered(replace(known.after(revoked)), (*map(_unknown, unknown), *_of_crls(unlisted), *without))
+    revoked = tuple(work.revoked([*(entry for _, lost in unlisted for entry in lost), *elsewhere]))
+    for_good = tuple(
+        entry
+        for entry in revoked[len(revoked) - len(elsewhere) :]
+        if not entry.on_hold and (entry.ca, entry.serial) in known.by_serial
+    )
+    return Recovered(known.after(revoked), (*map(_unknown, unknown), *_of_crls(unlisted), *without), for_good)
 
 
 def with_folder(known: Ledger, desired: Desired, observed: Observation, existing: Mapping[str, ExistingCa]) -> Ledger:
@@ -81,19 +96,42 @@ class _Recovery:
             return ()
         return found if found and crls.signed_by(seen.crl, certificate) else ()
 
+    def revoked_elsewhere(self) -> Iterator[Revoked]:
+        """What the CRLs that came with adopted CAs list of what was issued here or stands here."""
+        known = self.observed.ledger
+        for name, brought in self.existing.items():
+            for crl in brought.crls_of(brought.certificate):
+                serials = self._serials(name) if len(crl) else frozenset()
+                for one in crls.listed(crl, serials):
+                    found = Revoked(name, f"{one.serial:x}", one.reason.value, max(one.when, _EARLIEST))
+                    before = known.revoked.get((found.ca, found.serial))
+                    if before is None or (before.on_hold and not found.on_hold):
+                        yield found
+
+    def _serials(self, ca: str) -> frozenset[int]:
+        """Of the certificates of a CA that the ledger has or that stand in the folder."""
+        issued = (int(serial, 16) for issuer, serial in self.observed.ledger.by_serial if issuer == ca)
+        return frozenset((*issued, *(there.serial_number for name, there in self._in_place() if name == ca)))
+
+    def _in_place(self) -> Iterator[tuple[str, x509.Certificate]]:
+        """Each certificate that stands in the folder, and the name of its CA."""
+        for asked in (*self.desired.of_cas(), *self.desired.of_parties()):
+            if (there := self.observed.certificate(asked.paths.certificate).certificate) is not None:
+                yield asked.ca, there
+        for party in self.desired.parties:
+            there = self.observed.certificate(party.own.paths.certificate).certificate
+            if isinstance(party.own, AdoptedCertificate) and there is not None:
+                yield party.party.issuer, there
+
     def with_certificates(self, known: Ledger) -> Ledger:
         issuers = {one.ca.name: self._certificate(one) for one in self.desired.cas}
         found = (self._entry(asked, issuers) for asked in (*self.desired.of_cas(), *self.desired.of_parties()))
         new = [one for one in found if one is not None and one.fingerprint_sha256 not in known.issued]
         return known.with_issued(new) if new else known
 
-    def revoked(self, known: Ledger, listed: Iterable[Revoked]) -> Iterator[Revoked]:
+    def revoked(self, listed: Iterable[Revoked]) -> Iterator[Revoked]:
         """Whose certificate in place is listed goes without until somebody asks for another."""
-        in_place = {
-            (asked.ca, f"{there.serial_number:x}")
-            for asked in (*self.desired.of_cas(), *self.desired.of_parties())
-            if (there := self.observed.certificate(asked.paths.certificate).certificate) is not None
-        }
+        in_place = {(ca, f"{there.serial_number:x}") for ca, there in self._in_place()}
         return (replace(one, replace=(one.ca, one.serial) not in in_place) for one in listed)
 
     def _entry(self, asked: DesiredCertificate, issuers: Mapping[str, x509.Certificate | None]) -> Issued | None:

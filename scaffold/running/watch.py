@@ -123,7 +123,7 @@ class _Watcher:
 
     def _carry_out(self, world: World, planned: Planned) -> bool:
         """Whether all of a plan could be done."""
-        if not planned.plan.changes:
+        if not planned.plan.changes and not planned.basis.revoked_elsewhere:
             return True
         try:
             self._apply(planned)

@@ -34,12 +34,12 @@ from functools import cached_property
 from typing import Final
 
 from scaffold.errors import AddressError, StoreError
-from scaffold.pki.crl import Reason
+from scaffold.pki.crl import COMPROMISE, Reason
 from scaffold.store import journal
 from scaffold.store.layout import LEDGER, Layout
 from scaffold.topology.address import Address
 
-_FIRST_YEAR: Final = 1950
+FIRST_YEAR: Final = 1950
 """Of a revocation date in a CRL (RFC 5280 4.1.2.5.1)."""
 
 LIFTED: Final = "removeFromCRL"
@@ -165,6 +165,12 @@ class Ledger:
         pairs = [pair for pair, entry in self.revoked.items() if not entry.on_hold]
         at_hand = (one.key for pair in pairs if (one := self.by_serial.get(pair)) is not None and one.key)
         return self.burnt.union(at_hand)
+
+    @cached_property
+    def compromised_keys(self) -> frozenset[str]:
+        """Those of them that were revoked because somebody else may have the key: that is said of the key itself."""
+        pairs = [pair for pair, entry in self.revoked.items() if entry.reason in COMPROMISE]
+        return frozenset(one.key for pair in pairs if (one := self.by_serial.get(pair)) is not None and one.key)
 
     def check(self, *cas: str) -> None:
         """Raises StoreError where a line about one of `cas`, or about any CA where none is named, cannot be."""
@@ -329,7 +335,7 @@ def _revocation(event: journal.Event) -> Revoked:
     if reason not in _REASONS:
         raise ValueError(f'"{reason}" is no reason of RFC 5280 5.3.1')
     at = _moment(event, "at")
-    if at.year < _FIRST_YEAR:
+    if at.year < FIRST_YEAR:
         raise ValueError(f"no CRL can say {at:%Y-%m-%d}")
     serial, replace_it = _matching(_SERIAL, event, "serial"), _truth(event, "replace")
     return Revoked(_text(event, "ca"), serial, reason, at, replace_it, _holds(event))

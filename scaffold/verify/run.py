@@ -21,6 +21,7 @@ from scaffold.running.availability import Availability, nothing_to_start
 from scaffold.running.placement import Ports
 from scaffold.running.services import READY_WITHIN, termination_as_exception
 from scaffold.store import ledger
+from scaffold.store.archive import Pair
 from scaffold.store.layout import Layout, party_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
@@ -69,6 +70,7 @@ def verify(
     secrets: Secrets,
     *,
     plan: Plan,
+    revoked: Collection[Pair] = frozenset(),
     only: Address | None = None,
     limit_to: Collection[Probe] = frozenset(Probe),
     ports: Ports = "fixed",
@@ -80,14 +82,14 @@ def verify(
     """Start what was rendered, and prove by handshakes who gets in and who does not.
 
     `plan` is today's plan of the same topology: what it would change in `tls/` has drifted, and is reported beside the
-    checks. `only` is the address of a server or client; `limit_to` leaves the cases of some probes. `within`: the
-    seconds in which all servers must be ready. `listener` is told how it goes on. `generations` are those of CAs with
-    more than one: what each issues gets in, as long as it is trusted. Rogues live from `now` on for minutes. Call it
-    from the main thread: servers are ended when that ends. Raises VerifyError where the output is not there yet, a port
-    is taken, or a server does not come up.
+    checks. `revoked` is what others have revoked, and the ledger need not know. `only` is the address of a server or
+    client; `limit_to` leaves the cases of some probes. `within`: the seconds in which all servers must be ready.
+    `listener` is told how it goes on. `generations` are those of CAs with more than one: what each issues gets in, as
+    long as it is trusted. Rogues live from `now` on for minutes. Call it from the main thread: servers are ended when
+    that ends. Raises VerifyError where the output is not there yet, a port is taken, or a server does not come up.
     """
     check_known(t, only)
-    withdrawn = withdrawn_certificates(t, layout)
+    withdrawn = withdrawn_certificates(t, layout, revoked)
     chosen = tuple(case for case in cases(t, kinds, only, withdrawn) if case.probe in limit_to)
     conclusions = Conclusions(chosen, listener)
     reasons = _Reasons(t, kinds)
@@ -270,13 +272,13 @@ def _publishing(t: Topology, layout: Layout, authorities: Authorities, *, needed
         yield Publishing(t, authorities, publisher)
 
 
-def withdrawn_certificates(t: Topology, layout: Layout) -> Withdrawn:
-    """The certificates that still stand in `tls/` although the ledger says that they are revoked."""
-    revoked = ledger.load(layout).revoked
+def withdrawn_certificates(t: Topology, layout: Layout, elsewhere: Collection[Pair]) -> Withdrawn:
+    """The certificates that still stand in `tls/` although the ledger, or somebody else, says that they are revoked."""
+    revoked = {*ledger.load(layout).revoked, *elsewhere}
     return frozenset(address for address, pair in _on_disk(t, layout) if pair in revoked) if revoked else frozenset()
 
 
-def _on_disk(t: Topology, layout: Layout) -> Iterator[tuple[Address, tuple[str, str]]]:
+def _on_disk(t: Topology, layout: Layout) -> Iterator[tuple[Address, Pair]]:
     """Each leaf's address, and its CA and serial."""
     for party in graph.parties(t):
         paths = party_paths(party.address.role, party.name)

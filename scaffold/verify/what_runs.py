@@ -18,6 +18,7 @@ from scaffold.plan.model import Plan
 from scaffold.running.availability import Availability, nothing_to_start
 from scaffold.running.placement import Placed, Placements
 from scaffold.running.ports import reachable
+from scaffold.store.archive import Pair
 from scaffold.store.layout import Layout
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
@@ -74,6 +75,7 @@ def verify_running(
     secrets: Secrets,
     *,
     plan: Plan,
+    revoked: Collection[Pair] = frozenset(),
     only: Address | None = None,
     limit_to: Collection[Probe] = frozenset(Probe),
     listener: Listener = NOBODY,
@@ -85,7 +87,7 @@ def verify_running(
     Where nobody answers, each check of that server fails as `unreachable`. Arguments and errors are those of `verify`.
     """
     check_known(t, only)
-    withdrawn = withdrawn_certificates(t, layout)
+    withdrawn = withdrawn_certificates(t, layout, revoked)
     chosen = tuple(case for case in cases(t, kinds, only, withdrawn) if case.probe in limit_to)
     conclusions = Conclusions(chosen, listener)
     to_try = conclusions.untried_for(_Reasons(t, kinds).of)

@@ -50,7 +50,8 @@ class Lab:
         basis = self.look()
         return verify(
             self.topology, self.kinds, self.layout, basis.now, self.secrets, generations=self.generations,
-            plan=plan_all(basis).plan, only=Address.parse(only) if only else None, ports=ports, listener=listener,  # type: ignore[arg-type]
+            plan=plan_all(basis).plan, revoked=basis.ledger.revoked.keys(),
+            only=Address.parse(only) if only else None, ports=ports, listener=listener,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def copied(self, to: Path) -> Lab:
