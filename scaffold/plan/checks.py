@@ -196,8 +196,10 @@ def revoked(one: Examined) -> Reason | None:
 
 def key_compromised(one: Examined) -> Reason | None:
     """Of a certificate that is not revoked itself: somebody may have its key all the same."""
-    compromised = one.ledger.compromised_keys
-    if one.desired.fault is Fault.REVOKED or not compromised or keys.spki_sha256(one.real) not in compromised:
+    compromised, address = one.ledger.compromised_keys, one.desired.address
+    if one.desired.fault is Fault.REVOKED or not compromised:
+        return None
+    if (address, keys.spki_sha256(one.real)) not in compromised:
         return None
     return Reason(ReasonCode.KEY_OF_REVOKED, one.desired.paths.key)
 

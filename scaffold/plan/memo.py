@@ -97,7 +97,7 @@ class Memo:
     def _is_compromised(self, entry: Entry) -> bool:
         """Whether somebody else may have the key: another certificate over it was revoked for that."""
         issued = self.ledger.issued.get(entry.fingerprint)
-        return issued is not None and issued.key in self.ledger.compromised_keys
+        return issued is not None and (issued.address, issued.key) in self.ledger.compromised_keys
 
     def take(self, one: Examined, behind: bytes | Unknown, observed: Observation) -> None:
         """Keeps a leaf that was found in order."""

@@ -167,10 +167,11 @@ class Ledger:
         return self.burnt.union(at_hand)
 
     @cached_property
-    def compromised_keys(self) -> frozenset[str]:
-        """Those of them that were revoked because somebody else may have the key: that is said of the key itself."""
+    def compromised_keys(self) -> frozenset[tuple[Address, str]]:
+        """Whose keys somebody else may have, with each of them: that is said of every certificate over it."""
         pairs = [pair for pair, entry in self.revoked.items() if entry.reason in COMPROMISE]
-        return frozenset(one.key for pair in pairs if (one := self.by_serial.get(pair)) is not None and one.key)
+        issued = [one for pair in pairs if (one := self.by_serial.get(pair)) is not None]
+        return frozenset((one.address, one.key) for one in issued if one.key)
 
     def check(self, *cas: str) -> None:
         """Raises StoreError where a line about one of `cas`, or about any CA where none is named, cannot be."""

@@ -17,6 +17,7 @@ from scaffold.pki import crl as crls
 from scaffold.plan.model import Action
 from tests.unit.adopting import ALL_USAGES, Adopting, Spec, crl, errors_of_openssl, make, scope
 from tests.unit.conftest import Household
+from tests.unit.revoking import renew
 
 CHECKED = ", check_revocation: crl"
 ROOT = make(Spec("Partner Root", index=1))
@@ -265,8 +266,7 @@ def test_what_its_owner_has_revoked_of_ours_is_a_note(adopting):
     assert any(said in each for each in adopting.notes())
     adopting.apply()
     assert adopting.judged() != [], "the note is true"
-    (adopting.household.out / "clients/teller/tls/key.pem").unlink()
-    adopting.apply()
+    renew(adopting.household, "client.teller")
     assert adopting.judged() == []
     assert not any(said in each for each in adopting.notes())
 
