@@ -406,7 +406,7 @@ class ProbeRunner:
         self, probe: Probe, profile: Callable[[int], CertificateProfile], issuer: str, trusted: Iterable[str]
     ) -> tuple[Credentials, ...]:
         """By each generation of `issuer` that is trusted; `profile` says what such a one issues."""
-        roots = frozenset(graph.root_of(self._t, name).name for name in trusted)
+        roots = frozenset(map(self._authorities.root_of, trusted))
         forges = (
             Forge(self._authorities, replace(profile(ca.generation or FIRST), fault=None), ca, roots)
             for ca in self._authorities.trusted(issuer)

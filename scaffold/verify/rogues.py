@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from scaffold.errors import KeyNotHere, PkiError, SecretError, StoreError, VerifyError
-from scaffold.pki import broken, bundles, chains, profiles
+from scaffold.pki import broken, bundles, chains, keys, profiles
 from scaffold.pki.issue import Issuer, new_serial
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
@@ -199,16 +199,39 @@ class Authorities:
 
     def _parent(self, ca: Address) -> Address:
         """The CA above, or itself where it is a root. Raises NotAtHand where that is not in the topology."""
-        asked = self._t.cas[ca.name]
-        if asked.existing is not None and len(self._chain(ca)) > 1:
-            raise NotAtHand(f"{ca} was adopted, and the key above it is not here")
-        return self.issuing(asked.issuer) if asked.issuer is not None else ca
+        asked, chain = self._t.cas[ca.name], self._chain(ca)
+        if asked.existing is None or len(chain) == 1:
+            return self.issuing(asked.issuer) if asked.issuer is not None else ca
+        above = keys.spki_sha256(chain[1])
+        for name, known in self._chains.items():
+            if keys.spki_sha256(known[0]) == above:
+                return self.issuing(name)
+        raise NotAtHand(f"{ca} was adopted, and the key above it is not here")
 
     def other_roots(self, ca: Address) -> tuple[str, ...]:
         """The roots of the topology that do not stand over this CA."""
-        own = graph.root_of(self._t, ca.name).name
-        roots = (graph.root_of(self._t, other).name for other in self._t.cas)
-        return tuple(dict.fromkeys(root for root in roots if root != own))
+        own = self.root_of(ca.name)
+        return tuple(dict.fromkeys(root for root in map(self.root_of, self._t.cas) if root != own))
+
+    def root_of(self, name: str) -> str:
+        """The name of the root over a CA, or of the first of those whose root is in no other way in the topology."""
+        return self._roots.get(name) or graph.root_of(self._t, name).name
+
+    @functools.cached_property
+    def _chains(self) -> Mapping[str, tuple[x509.Certificate, ...]]:
+        """Of each CA that is there its certificate and those above: of adopted ones no `issuer` says whose they are."""
+        found: dict[str, tuple[x509.Certificate, ...]] = {}
+        for name in self._t.cas:
+            with contextlib.suppress(VerifyError):  # what is missing is drift
+                found[name] = self._chain(self.issuing(name))
+        return found
+
+    @functools.cached_property
+    def _roots(self) -> Mapping[str, str]:
+        """By CA, the name under which its root is known: two CAs are below one root where its key is one."""
+        nearest_first = sorted(self._chains.items(), key=lambda each: len(each[1]))
+        known: dict[str, str] = {}
+        return {name: known.setdefault(keys.spki_sha256(chain[-1]), name) for name, chain in nearest_first}
 
     def _chain(self, ca: Address) -> tuple[x509.Certificate, ...]:
         asked = self._t.cas[ca.name]
@@ -302,7 +325,9 @@ class Forge:
         return self._by_rogue_ca(sibling, (sibling.certificate, *between))
 
     def of_namesake_cas(self) -> Iterator[broken.Rogue]:
-        yield from map(self._of_namesake_ca, self.authorities.other_roots(self.ca))
+        if not (others := self.authorities.other_roots(self.ca)):
+            raise NotAtHand(f"no other root is in the topology: all CAs stand below that of {self.ca}")
+        yield from map(self._of_namesake_ca, others)
 
     def of_untrusted_roots(self) -> Iterator[broken.Rogue]:
         """A root that nobody knows, then those of the topology whose keys are at hand."""

@@ -180,3 +180,84 @@ clients:
         with pytest.raises(NotAtHand, match="adopted"):
             make(probe, one)
     assert make(Probe.FOREIGN_CA, one)
+
+
+ADOPTED = """
+version: 1
+name: guest
+cas:
+%s
+servers:
+  accounts: {template: python, issuer: issuing, listen: "127.0.0.1:1", names: [accounts.internal]}
+clients:
+  teller: {template: python, issuer: issuing, calls: [accounts]}
+"""
+ISSUING = "  issuing: {existing: {certificate: issuing.pem, chain: root.pem, key: issuing.key}}"
+ROOT = "  root: {existing: {certificate: root.pem, key: root.key}}"
+PARTNER = "  partner: {existing: {certificate: partner.pem, key: partner.key}}"
+WITHOUT_KEY = "  root: {existing: {certificate: root.pem}}"
+SECOND = "  second: {existing: {certificate: second.pem, chain: root.pem, key: second.key}}"
+
+
+def adopted(folder: Path, layout: Layout, *cas: str) -> Forge:
+    """CAs that were made in `layout` and are adopted by another topology."""
+    for name in ("root", "issuing", "partner"):
+        paths = ca_paths(name)
+        (folder / f"{name}.pem").write_bytes(layout.path(paths.certificate).read_bytes())
+        (folder / f"{name}.key").write_bytes(layout.path(paths.key).read_bytes())
+    signer = Authorities(load(layout.out.parent / "topology.yaml"), layout, Secrets(), NOW)
+    second = signer.sibling(Address.ca("issuing")).issuer
+    (folder / "second.pem").write_bytes(bundles.pem(second.certificate))
+    (folder / "second.key").write_bytes(keys.to_pem(second.key))
+    (folder / "topology.yaml").write_text(ADOPTED % "\n".join(cas))
+    return forge(load(folder / "topology.yaml"), Layout(folder))
+
+
+def test_the_root_of_an_adopted_ca_is_found_among_the_others_by_its_key(
+    tmp_path: Path, bank: tuple[Topology, Layout]
+) -> None:
+    one = adopted(tmp_path, bank[1], ROOT, ISSUING)
+    assert one.authorities.root_of("issuing") == "root"
+    assert one.authorities.other_roots(Address.ca("issuing")) == ()
+    with pytest.raises(NotAtHand, match="no other root is in the topology"):
+        make(Probe.SAME_NAME_CA, one)
+    (foreign,) = make(Probe.FALSE_ROOT, one)
+    leaf, issuer = bundles.load_certificates(foreign.certificates)
+    assert chains.signed_by(leaf, issuer)
+    assert not chains.signed_by(issuer, one.authorities.certificate(Address.ca("root")))
+
+
+def test_beside_an_adopted_ca_stands_a_sibling_where_its_root_is_adopted_too(
+    tmp_path: Path, bank: tuple[Topology, Layout]
+) -> None:
+    one = adopted(tmp_path, bank[1], ISSUING, ROOT)
+    _, sibling = made(Probe.SIBLING_CA, one)
+    assert chains.signed_by(sibling, one.authorities.certificate(Address.ca("root")))
+
+
+def test_without_the_root_or_its_key_no_sibling_is_made(tmp_path: Path, bank: tuple[Topology, Layout]) -> None:
+    with pytest.raises(NotAtHand, match="the key above it is not here"):
+        make(Probe.SIBLING_CA, adopted(tmp_path, bank[1], ISSUING, PARTNER))
+    with pytest.raises(NotAtHand, match=r"ca\.root was adopted without its key"):
+        make(Probe.SIBLING_CA, adopted(tmp_path, bank[1], ISSUING, WITHOUT_KEY))
+
+
+def test_another_root_stays_another(tmp_path: Path, bank: tuple[Topology, Layout]) -> None:
+    one = adopted(tmp_path, bank[1], ROOT, ISSUING, PARTNER)
+    assert one.authorities.other_roots(Address.ca("issuing")) == ("partner",)
+    _, namesake = made(Probe.SAME_NAME_CA, one)
+    assert chains.signed_by(namesake, one.authorities.certificate(Address.ca("partner")))
+    assert len(make(Probe.FALSE_ROOT, one)) == 2
+
+
+def test_two_adopted_cas_below_one_root_are_no_foreigners_to_each_other(
+    tmp_path: Path, bank: tuple[Topology, Layout]
+) -> None:
+    one = adopted(tmp_path, bank[1], ISSUING, SECOND)
+    assert one.authorities.root_of("second") == "issuing"
+    assert one.authorities.other_roots(Address.ca("issuing")) == ()
+
+
+def test_an_adopted_root_over_several_is_named_as_itself(tmp_path: Path, bank: tuple[Topology, Layout]) -> None:
+    one = adopted(tmp_path, bank[1], SECOND, ISSUING, ROOT)
+    assert {one.authorities.root_of(name) for name in ("second", "issuing", "root")} == {"root"}
