@@ -178,6 +178,11 @@ def is_external(party: Party) -> bool:
     return isinstance(party, Client) and party.external is not None
 
 
+def has_key_here(party: Party) -> bool:
+    """Whether the key of the certificate with which it calls is here: over a request none of its own is."""
+    return not is_external(party) and (party.csr is None or party.has_second)
+
+
 def is_faulty(party: Party) -> bool:
     """Whether the certificate with which it calls is broken on purpose; a server's second certificate never is."""
     return isinstance(party, Client) and party.fault is not None

@@ -30,6 +30,7 @@ from scaffold.verify.cases import (
     Withdrawn,
     behind,
     checker_of,
+    has_key_here,
     is_external,
     is_faulty,
     is_gateway_of,
@@ -427,6 +428,8 @@ class ProbeRunner:
         """The certificate with which a party calls, as it stands on disk."""
         if is_external(party):
             raise Untried(f"{party.address} is external: its certificate is not here")
+        if not has_key_here(party):
+            raise Untried(f"{party.address} has its key on its own host: nobody here can show its certificate")
         paths = party_paths(party.address.role, party.name)
         files = paths.client_side if party.has_second else paths.own
         try:
@@ -441,7 +444,7 @@ class ProbeRunner:
         callers = graph.callers(self._t, server.name)
         for caller in callers:
             revoked, _ = withdrawn_sides(caller, server, self._kinds, self._withdrawn)
-            if not is_external(caller) and not is_faulty(caller) and not revoked:
+            if has_key_here(caller) and not is_faulty(caller) and not revoked:
                 return self._real(caller)
         if not callers:
             raise Untried(f"nobody may call {server.address}, so nobody can ask it to call")
