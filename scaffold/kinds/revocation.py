@@ -147,7 +147,10 @@ def _check_files(t: Topology, party: Party, issuers: tuple[Ca, ...]) -> Iterator
 def _unknown_pointers(t: Topology, party: Party) -> Iterator[Note]:
     for caller in graph.callers(t, party.name) if isinstance(party, Server) else ():
         if isinstance(caller, Client) and not caller.has_issued:
-            said = f"checks revocation, and where the certificate of {caller.address} points to is not known here"
+            said = (
+                f"checks revocation by {party.check_revocation}, and where the certificate of {caller.address} points "
+                "to is not known here"
+            )
             yield Note(party.address, said)
 
 

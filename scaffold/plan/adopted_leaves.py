@@ -17,6 +17,7 @@ from scaffold.errors import EntityError, TopologyError
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles, keys, permits, profiles
+from scaffold.pki import crl as crls
 from scaffold.pki.names import rfc2253
 from scaffold.settings.subjects import stated_subjects
 from scaffold.store.brought_leaf import read_leaf, read_roots, wrong
@@ -25,7 +26,7 @@ from scaffold.store.existing_leaf import Brought, BroughtLeaf, ends_soon
 from scaffold.store.layout import party_paths
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
-from scaffold.topology.address import Address
+from scaffold.topology.address import Address, Part
 from scaffold.topology.constraints import is_among
 from scaffold.topology.model import IdentityForm, Party, San, SanType, Server, TlsProfile, Topology
 from scaffold.topology.names import form_of
@@ -44,6 +45,8 @@ class _Leaf:
     kinds: Mapping[Address, Kind]
     in_place: bool
     now: datetime
+    issuer: ExistingCa | None = None
+    """Whose CRLs are known: of a client the CA of the topology."""
 
     @property
     def role(self) -> str:
@@ -72,8 +75,9 @@ def bring(
         if isinstance(party, Server):
             roots[party.address] = bundles.chain_pem(vouching)
         try:
-            leaf = read_leaf(t, party, party.existing, vouching, cas.get(party.issuer) if not vouching else None)
-            found = _judged(_Leaf(t, party, leaf, kinds, _is_in_place(party, leaf, observed), now))
+            issuer = cas.get(party.issuer) if not vouching else None
+            leaf = read_leaf(t, party, party.existing, vouching, issuer)
+            found = _judged(_Leaf(t, party, leaf, kinds, _is_in_place(party, leaf, observed), now, issuer))
         except TopologyError as error:
             problems[party.address] = error
         else:
@@ -167,6 +171,19 @@ def _moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
+def revoked(one: _Leaf) -> Found:
+    """What the CRL of its CA says of it: nobody here can replace it."""
+    serial = one.leaf.certificate.serial_number
+    for each in one.issuer.crls_of(one.issuer.certificate) if one.issuer is not None else ():
+        for entry in crls.listed(each, {serial}):
+            said = "is on hold" if entry.reason is crls.Reason.CERTIFICATE_HOLD else "is revoked"
+            yield Note(
+                one.party.address.with_part(Part.CERTIFICATE),
+                f"{said} since {_moment(entry.when)} ({entry.reason}): the CRL of {Address.ca(one.party.issuer)} lists "
+                f"serial {serial:x}, so that who checks it refuses it; {_ELSEWHERE}",
+            )
+
+
 def its_own_kind(one: _Leaf) -> Found:
     """Whether its own template can use such a key."""
     kind, key = one.kinds.get(one.party.address), keys.key_type(one.leaf.certificate.public_key())
@@ -213,4 +230,12 @@ def rights(one: _Leaf) -> Found:
         yield Note(one.party.address, f"takes its key from {existing.key}, which everybody on this machine can read")
 
 
-_CHECKS: Final[tuple[Callable[[_Leaf], Found], ...]] = (purposes, names, dates, its_own_kind, its_peers, rights)
+_CHECKS: Final[tuple[Callable[[_Leaf], Found], ...]] = (
+    purposes,
+    names,
+    dates,
+    revoked,
+    its_own_kind,
+    its_peers,
+    rights,
+)

@@ -21,6 +21,7 @@ from scaffold.pki import chains, keys, permits
 from scaffold.pki import crl as crls
 from scaffold.pki.chains import Path as ChainPath
 from scaffold.pki.names import rfc2253
+from scaffold.plan import revocations
 from scaffold.plan.draft_kinds import Caller, Fitting, fitting, identity_for
 from scaffold.store.found import Found
 from scaffold.topology import names
@@ -191,6 +192,7 @@ class _Drafting:
                 if said := self._usable_names(leaf):
                     yield f"    names: {_list(said)}"
             elif key is None:
+                yield from self._revocation(leaf)
                 yield f"    external: {mapped([f'issuer: {scalar(issuer)}', f'identity: {scalar(identity)}'])}"
             else:
                 files = {"certificate": self._found.certificates[leaf], "key": key}
@@ -202,11 +204,20 @@ class _Drafting:
 
     def _refusal(self, leaf: x509.Certificate, role: str) -> Iterator[str]:
         """A comment on a certificate that is taken over as it is, and that `plan` refuses."""
+        yield from self._revocation(leaf)
         findings = [finding.words for finding in permits.purpose_refusals(leaf, role)]
         if role == "server" and not self._usable_names(leaf):
             findings.append("says no name that callers could expect")
         if findings:
             yield _printable(f"    # plan refuses this certificate: it {' and '.join(findings)}; have it issued anew")
+
+    def _revocation(self, leaf: x509.Certificate) -> Iterator[str]:
+        """A comment on what the newest CRL of its CA says of a leaf."""
+        for ca in (ca for ca in self._cas if chains.signed_by(leaf, ca)):
+            lists = [one for found in self._found.crls.values() for one in found if crls.signed_by(one, ca)]
+            for newest in sorted(lists, key=revocations.age)[-1:]:
+                for one in crls.listed(newest, {leaf.serial_number}):
+                    yield f"    # revoked on {one.when:%Y-%m-%d} ({one.reason}): the CRL of its CA lists it"
 
     @staticmethod
     def _no_client(issuer: str | None, identity: str, known: Container[tuple[str, str]]) -> str | None:

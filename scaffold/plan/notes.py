@@ -13,11 +13,9 @@ from scaffold.topology.constraints import always_has_dns_name, forbidden_by, jav
 from scaffold.topology.durations import format_duration
 from scaffold.topology.model import (
     Ca,
-    Client,
     HostPort,
     KeyType,
     Party,
-    RevocationCheck,
     San,
     SanType,
     Server,
@@ -57,7 +55,6 @@ def notes(t: Topology) -> Iterator[Note]:
             yield from _mozilla_lifetime(server)
     yield from minutes(t)
     yield from _backends(t)
-    yield from _external(t)
     yield from _common_names(t)
 
 
@@ -114,16 +111,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _external(t: Topology) -> Iterator[Note]:
-    for caller, server in graph.edges(t):
-        if isinstance(caller, Client) and not caller.has_issued and server.check_revocation is not RevocationCheck.NONE:
-            yield Note(
-                server.address,
-                f"checks revocation by {server.check_revocation}, and which pointers the certificate of "
-                f"{caller.address} carries is not known here",
-            )
 
 
 def _common_names(t: Topology) -> Iterator[Note]:

@@ -22,7 +22,7 @@ from scaffold.plan.reasons import Reason
 from scaffold.settings.peers import needs_crls
 from scaffold.store.archive import revoked_ever
 from scaffold.store.existing_leaf import ends_soon
-from scaffold.store.ledger import Issued
+from scaffold.store.ledger import Issued, Revoked
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Ca, Fault, Party, Topology
@@ -149,21 +149,24 @@ def _of_party(
     basis: Basis, party: DesiredParty, changes: Mapping[Address, Change], within: timedelta | None
 ) -> Iterator[CertificateStatus]:
     if isinstance(party.own, AdoptedCertificate):
-        yield _from_elsewhere(basis, party.own, changes.get(party.own.address), within)
+        yield _from_elsewhere(basis, party.own, party.party.issuer, changes.get(party.own.address), within)
     for asked in party.certificates:
         yield _status(asked, basis, changes.get(asked.address), within)
 
 
 def _from_elsewhere(
-    basis: Basis, one: AdoptedCertificate, change: Change | None, within: timedelta | None
+    basis: Basis, one: AdoptedCertificate, issuer: str, change: Change | None, within: timedelta | None
 ) -> CertificateStatus:
-    """By the clock, and who issues it: nobody here does."""
+    """By the clock, the CRL of `issuer`, and who issues it: nobody here does."""
     seen = basis.observed.certificate(one.paths.certificate)
     problem = basis.brought.problems.get(one.address.entity)
     if seen.certificate is None:
         state = State.MISSING if seen.missing else State.UNREADABLE
         return CertificateStatus(one.address, state, detail=problem.message if problem else seen.problem or "")
     certificate = seen.certificate
+    entry = basis.ledger.revoked.get((issuer, f"{certificate.serial_number:x}"))
+    if entry is not None:
+        return _withdrawn(one.address, certificate, entry)
     state = _by_clock(certificate, basis.now, within)
     if state is State.VALID and ends_soon(certificate, basis.now):
         state = State.DUE
@@ -193,15 +196,19 @@ def _status(
         return CertificateStatus(asked.address, state, detail=seen.problem or "")
     entry = basis.ledger.revoked.get((asked.ca, f"{seen.certificate.serial_number:x}"))
     if entry is not None and asked.fault is not Fault.REVOKED:
-        verb = "on hold" if entry.on_hold else f"revoked: {entry.reason},"
-        detail = f"{verb} since {entry.at:%Y-%m-%d %H:%M} UTC"
-        described = _described(asked.address, State.REVOKED, seen.certificate, detail)
-        return replace(described, reason=entry.reason, revoked_at=entry.at)
+        return _withdrawn(asked.address, seen.certificate, entry)
     state = _state(asked, seen.certificate, change, basis.now, within)
     if state is State.FAULT:
         return _described(asked.address, state, seen.certificate, str(asked.fault))
     reasons = change.reasons if change is not None else ()
     return replace(_described(asked.address, state, seen.certificate, ""), reasons=reasons)
+
+
+def _withdrawn(address: Address, certificate: x509.Certificate, entry: Revoked) -> CertificateStatus:
+    verb = "on hold" if entry.on_hold else f"revoked: {entry.reason},"
+    detail = f"{verb} since {entry.at:%Y-%m-%d %H:%M} UTC"
+    described = _described(address, State.REVOKED, certificate, detail)
+    return replace(described, reason=entry.reason, revoked_at=entry.at)
 
 
 def _state(

@@ -52,11 +52,14 @@ class Case:
     caller: Party | None
     probe: Probe
     expected: Expected
+    why: str = ""
+    """Why a call that is drawn is to be refused."""
 
     def concluded(self, finding: Finding) -> Check:
         """The verdict: what was expected passes, and nothing else does."""
-        right = finding.observed.value == self.expected.value
-        return self._check(finding.observed, finding.detail, finding.layer, Result.PASSED if right else Result.FAILED)
+        result = Result.PASSED if finding.observed.value == self.expected.value else Result.FAILED
+        detail = ": ".join(filter(None, (self.why, finding.detail)))
+        return self._check(finding.observed, detail, finding.layer, result)
 
     def skipped(self, reason: str) -> Check:
         """The verdict where it was not tried."""
@@ -64,7 +67,7 @@ class Case:
 
     def _check(self, observed: Observed, detail: str, layer: Layer | str | None, result: Result) -> Check:
         caller = self.caller.name if self.caller else ANYONE
-        return Check(self.server.name, caller, self.probe, self.expected, observed, detail, layer, result)
+        return Check(self.server.name, caller, self.probe, self.expected, observed, detail, layer, result, self.why)
 
 
 Withdrawn = frozenset[Address]
@@ -94,7 +97,8 @@ def _at(t: Topology, server: Server, kinds: Mapping[Address, Kind], withdrawn: W
 
 def _who_gets_in(t: Topology, server: Server, kinds: Mapping[Address, Kind], withdrawn: Withdrawn) -> Iterator[Case]:
     for caller in graph.callers(t, server.name):
-        yield Case(server, caller, Probe.EDGE, _of_edge(t, caller, server, kinds, withdrawn))
+        why = _refused_because(t, caller, server, kinds, withdrawn)
+        yield Case(server, caller, Probe.EDGE, Expected.REFUSED if why else Expected.ALLOWED, why)
     for caller in imitations(t, server):
         yield Case(server, caller, Probe.CONTROL, Expected.ALLOWED)
     for caller in _forgers(t, server) if _speaks_http(kinds[server.address]) else ():
@@ -239,18 +243,25 @@ def withdrawn_sides(
     )
 
 
-def _of_edge(
+def _refused_because(
     t: Topology, caller: Party, server: Server, kinds: Mapping[Address, Kind], withdrawn: Withdrawn
-) -> Expected:
-    """A fault of either end, or of a server further behind, turns a allowed call into a refused one.
+) -> str:
+    """Why a call that is drawn is refused; empty where it is not.
 
-    So does a revocation that the other side looks up.
+    A fault of either end, or of a server further behind, turns an allowed call into a refused one. So does a revocation
+    that the other side looks up.
     """
-    broken = is_faulty(caller) or any(one.fault for one in (server, *behind(t, server)))
+    by_server, by_caller = withdrawn_sides(caller, server, kinds, withdrawn)
+    if by_server:
+        return "its own certificate is revoked"
+    if by_caller:
+        return "the certificate of the server is revoked"
+    if is_faulty(caller) or server.fault:
+        return "broken on purpose"
     links = zip((server, *behind(t, server)), behind(t, server), strict=False)
-    edges = ((caller, server), *links)
-    revoked = any(any(withdrawn_sides(nearer, farther, kinds, withdrawn)) for nearer, farther in edges)
-    return Expected.REFUSED if broken or revoked else Expected.ALLOWED
+    if any(any(withdrawn_sides(nearer, farther, kinds, withdrawn)) for nearer, farther in links):
+        return "a certificate further behind is revoked"
+    return "a server further behind is broken on purpose" if any(one.fault for one in behind(t, server)) else ""
 
 
 def _applies(t: Topology, probe: Probe, server: Server, caller: Party, kind: Kind) -> bool:

@@ -151,6 +151,8 @@ class Check:
     detail: str
     layer: Layer | str | None
     result: Result
+    why: str = ""
+    """Why a call that the topology allows is to be refused all the same."""
 
 
 @dataclass(frozen=True, slots=True)

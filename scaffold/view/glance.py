@@ -120,8 +120,9 @@ def _said_of(passed: Sequence[Check]) -> Iterator[tuple[str, str]]:
         yield "lets in", _listed(names)
     if names := _callers(refused, Probe.NOT_ALLOWED):
         yield "refuses", f"{_listed(names)}: not allowed"
-    if names := _callers(refused, Probe.EDGE):
-        yield "refuses", f"{_listed(names)}: broken on purpose, or revoked"
+    for why in dict.fromkeys(check.why for check in refused if check.probe is Probe.EDGE):
+        names = _callers((check for check in refused if check.why == why), Probe.EDGE)
+        yield "refuses", f"{_listed(names)}, though it is allowed: {why or 'broken on purpose, or revoked'}"
     if forged := [check for check in refused if check.probe not in (Probe.EDGE, Probe.NOT_ALLOWED)]:
         yield "refuses", f"{len(forged):,} forged: {_probes(forged)}"
     if others := [check for check in let_in if check.probe is not Probe.EDGE]:

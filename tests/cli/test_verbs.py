@@ -386,7 +386,7 @@ def test_verify_passes_and_reports_for_people_programs_and_ci(made: Path, tmp_pa
     assert ended.code == 0, ended.out + ended.err
     assert re.search(r"^Verify: [0-9]+ passed, 0 failed", ended.out, re.MULTILINE)
     assert "  lets in   cli\n" in ended.out
-    assert "  refuses   late: broken on purpose, or revoked\n" in ended.out
+    assert "  refuses   late, though it is allowed: broken on purpose\n" in ended.out
     assert max(map(len, ended.out.splitlines())) <= 80
     assert ended.err == "", "in a pipe there is no progress"
     root = ET.parse(junit).getroot()

@@ -238,3 +238,25 @@ def test_files_that_cannot_be_read_and_folders_of_git_are_passed_over(folder: Pa
     shutil.rmtree(folder)
     with pytest.raises(StoreError, match="is no folder"):
         found.look(folder)
+
+
+def crl_of(ca: Elsewhere, *serials: int) -> bytes:
+    builder = x509.CertificateRevocationListBuilder().issuer_name(ca.intermediate.subject)
+    builder = builder.last_update(NOW - timedelta(days=1)).next_update(NOW + timedelta(days=30))
+    for serial in serials:
+        entry = x509.RevokedCertificateBuilder(serial, NOW - timedelta(days=2))
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(ca.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+@pytest.mark.parametrize("is_revoked", [True, False])
+def test_a_client_that_the_crl_of_its_ca_lists_is_marked(
+    folder: Path, ca: Elsewhere, has_key: bool, is_revoked: bool
+) -> None:
+    teller = ca.issue(URI, purposes=[CLIENT], subject=name("teller"))
+    put(folder, {"ca.pem": pem([ca.intermediate]), "root.crt": pem([ca.root]), "teller.pem": teller.full_chain()})
+    put(folder, {"teller.key": teller.key_pem()} if has_key else {})
+    put(folder, {"ca.crl": crl_of(ca, teller.certificate.serial_number if is_revoked else 4711)})
+    _, made = drafted(folder)
+    assert ("# revoked on" in made.text) is is_revoked

@@ -16,6 +16,7 @@ from scaffold.plan.status import State, status
 from scaffold.running.watch import World, _Watcher
 from scaffold.store.secrets import Secrets
 from tests.unit.adopting import NOW, Adopting, Made, Spec, make
+from tests.unit.elsewhere import CLIENT, Elsewhere, Issued, pem
 from tests.unit.revoking import TELLER, known, release, renew, renew_due, serial
 
 CA = make(Spec())
@@ -205,3 +206,79 @@ def test_the_watcher_renews_nothing_of_it_and_records_it(adopting):
     watcher.turn()
     assert serial(adopting.household) == stolen
     assert ("partner", stolen) in known(adopting.household).revoked
+
+
+# --- A client from elsewhere ----------------------------------------------------------------------------------------
+
+PARTNER = Elsewhere("Partner")
+CA_OF_CLIENT = Made(PARTNER.intermediate, PARTNER.key)
+EXISTING = """
+version: 1
+name: bank
+cas:
+  own: {}
+  partner: {existing: {certificate: live/ca.pem, chain: live/root.pem, crl: live/all.crl}}
+servers:
+  accounts: {template: python, issuer: own, listen: "127.0.0.1:8443", names: [localhost], check_revocation: crl}
+clients:
+  old:
+    template: python
+    issuer: partner
+    existing: {certificate: live/old.pem, key: live/old.key, identity: "dns:old.partner.example"}
+    calls: [accounts]
+"""
+
+
+@pytest.fixture
+def client(household) -> Issued:
+    """A client whose certificate an adopted CA has issued elsewhere, and which is on no list."""
+    live = household.folder / "live"
+    live.mkdir()
+    old = PARTNER.issue("old.partner.example", purposes=[CLIENT])
+    (live / "ca.pem").write_bytes(pem([PARTNER.intermediate]))
+    (live / "root.pem").write_bytes(pem([PARTNER.root]))
+    (live / "old.pem").write_bytes(old.full_chain())
+    (live / "old.key").write_bytes(old.key_pem())
+    household.text = EXISTING
+    list_it(household, 1, {})
+    household.apply()
+    return old
+
+
+def list_it(household, number: int, entries: dict[str, x509.ReasonFlags | None]) -> None:
+    lists = (signed(CA_OF_CLIENT, number, entries), signed(Made(PARTNER.root, PARTNER.root_key), number, {}))
+    (household.folder / "live/all.crl").write_bytes(b"".join(map(crls.to_pem, lists)))
+
+
+def state_of_old(household) -> tuple[State, str | None]:
+    found = status(household.prepare()).certificates
+    (one,) = [one for one in found if str(one.address) == "client.old.certificate"]
+    return one.state, one.reason
+
+
+def notes_of_old(household) -> list[str]:
+    return [str(note) for note in household.plan().notes if str(note).startswith("client.old.certificate")]
+
+
+def test_of_a_client_from_elsewhere_that_is_on_no_list_nothing_is_said(household, client):
+    assert notes_of_old(household) == []
+    assert state_of_old(household) == (State.VALID, None)
+
+
+def test_a_revoked_client_from_elsewhere_is_told_by_plan_and_status(household, client):
+    list_it(household, 2, {f"{client.certificate.serial_number:x}": COMPROMISED})
+    (note,) = notes_of_old(household)
+    assert "client.old.certificate is revoked since" in note
+    assert "(keyCompromise): the CRL of ca.partner lists serial" in note
+    assert state_of_old(household) == (State.REVOKED, "keyCompromise")
+
+
+def test_a_client_from_elsewhere_that_is_on_hold_is_told_as_such(household, client):
+    list_it(household, 2, {f"{client.certificate.serial_number:x}": HOLD})
+    (note,) = notes_of_old(household)
+    assert "client.old.certificate is on hold since" in note
+    assert state_of_old(household) == (State.REVOKED, "certificateHold")
+
+
+def test_where_an_external_certificate_points_to_is_told_of_once(household, client):
+    assert len([note for note in household.plan().notes if "points to is not known here" in str(note)]) == 1

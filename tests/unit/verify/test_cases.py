@@ -178,3 +178,32 @@ def test_headers_are_forged_by_somebody_with_roles_and_by_somebody_without() -> 
     )
     found = of(loaded(alone.replace(b"calls: [accounts, gateway]", b"calls: {accounts: [a], gateway: []}")))
     assert {key[:2] for key in found if key[2] is Probe.FORGED_HEADERS} == plain
+
+
+def whys(t: Topology, withdrawn: frozenset[Address] = frozenset()) -> dict[tuple[str, str], str]:
+    kinds = {party.address: find(party.template, party.address.role.value, Path.cwd()) for party in graph.parties(t)}
+    edges = [case for case in cases(t, kinds, withdrawn=withdrawn) if case.probe is Probe.EDGE]
+    assert all((case.expected is Expected.REFUSED) is bool(case.why) for case in edges)
+    return {(case.server.name, case.caller.name): case.why for case in edges if case.caller and case.why}
+
+
+def test_a_drawn_call_that_is_refused_says_why() -> None:
+    assert whys(loaded()) == {("accounts", "mallory"): "broken on purpose"}
+    checking = TOPOLOGY.replace(b'health: "127.0.0.1:3"', b"check_revocation: crl")
+    revoked = frozenset({Address.parse("client.teller.certificate")})
+    assert whys(loaded(), revoked) == whys(loaded()), "nobody looks it up"
+    assert whys(loaded(checking), revoked)["accounts", "teller"] == "its own certificate is revoked"
+    assert ("gateway", "teller") not in whys(loaded(checking), revoked)
+    gateway = frozenset({Address.parse("server.gateway.client-certificate")})
+    assert whys(loaded(checking), gateway)["gateway", "teller"] == "a certificate further behind is revoked"
+    faulty = TOPOLOGY.replace(b'health: "127.0.0.1:3"', b"fault: wrong-name")
+    assert whys(loaded(faulty))["gateway", "teller"] == "a server further behind is broken on purpose"
+
+
+def test_why_stands_before_what_was_seen() -> None:
+    t = loaded()
+    case = Case(
+        t.servers["accounts"], t.clients["teller"], Probe.EDGE, Expected.REFUSED, "its own certificate is revoked"
+    )
+    check = case.concluded(Finding(Observed.REFUSED, Layer.TLS, "certificate revoked"))
+    assert (check.why, check.detail) == (case.why, "its own certificate is revoked: certificate revoked")

@@ -36,7 +36,7 @@ ALL_IS_WELL = """\
 ✓ api  curious  13 passed
   lets in   web
   refuses   ops: not allowed
-            late: broken on purpose, or revoked
+            late, though it is allowed: broken on purpose, or revoked
             4 forged: no certificate, foreign CA, expired, revoked
   controls  fresh certificate, forged headers ignored, health port
   callers   accept the true server, refuse 2 false ones
@@ -67,7 +67,7 @@ FAILED = """\
 ✗ api  curious  12 passed, 1 failed
   lets in   web
   refuses   ops: not allowed
-            late: broken on purpose, or revoked
+            late, though it is allowed: broken on purpose, or revoked
             3 forged: no certificate, foreign CA, revoked
   controls  fresh certificate, forged headers ignored, health port
   callers   accept the true server, refuse 2 false ones
