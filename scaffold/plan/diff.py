@@ -528,7 +528,7 @@ class _Diff:
 
     def _around_leaf(self, asked: IssuedCertificate, one: Examined, settled: Authorities) -> Verdict | None:
         """What stands around a leaf that stays: its intermediates, the rights of its key."""
-        reasons = list(_rights(asked.paths.key, one.key, asked.key_mode))
+        reasons = list(_rights(asked.paths.key, self.observed.key(asked.paths.key), asked.key_mode))
         behind = settled.sent_pem(asked.issuer)
         if asked.fault in OWN_CHAIN:
             pass  # what is sent along is where its fault lies

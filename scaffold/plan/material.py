@@ -39,6 +39,8 @@ def compare(
     wanted = derived(t, one.party)
     for file in wanted:
         path, sources = _in_tls(one.paths, file.name), [_in_tls(one.paths, name) for name in file.sources]
+        if file.secret and observed.keys_away and not observed.exists(path):
+            continue
         changed = [source for source in sources if source in changing]
         if changed:
             reasons[path] = Reason(ReasonCode.FOLLOWS if observed.exists(path) else ReasonCode.MISSING, path)

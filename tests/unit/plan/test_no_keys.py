@@ -115,3 +115,24 @@ def test_whose_the_files_are_to_be_is_not_asked_for_in_a_clone(files_of_db: Hous
     assert changed(files_of_db) == []
     with pytest.raises(TopologyError, match="there is no user nobody-of-this-name"):
         files_of_db.plan()
+
+
+def test_a_key_that_is_away_has_no_rights_and_what_holds_one_follows_nothing(household: Household) -> None:
+    household.text = """
+version: 1
+name: bank
+cas: {root: {}}
+servers:
+  db: {template: files, listen: "127.0.0.1:8443", names: [localhost], files: {mode: "0640", combined: true}}
+"""
+    household.apply()
+    key, combined = (household.out / "servers/db/tls" / name for name in ("key.pem", "combined.pem"))
+    assert changed(household) == []
+    key.chmod(0o600)
+    assert "server.db.certificate" in changed(household)
+    key.unlink()
+    combined.unlink()
+    (household.out / "pki/root/ca.key").unlink()
+    assert changed(household) == []
+    (household.out / "servers/db/tls/cert.pem").unlink()
+    assert changed(household) == ["server.db.certificate"]
