@@ -176,11 +176,14 @@ class _Diff:
 
     def _check_former(self) -> None:
         """Raises TopologyError where what was issued before would pass for what is issued today."""
+        t, records = self.desired.topology, self.observed.records
+        mistaken = former_holders.look(t, self.kinds, self.generations, self.ledger, records, self.now)
+        raise_all(former_holders.errors(t, mistaken))
+        self.notes.extend(former_holders.notes(mistaken))
         if all(kind.capabilities.sees_issuer_by == "key" for kind in self.kinds.values()) and not self._has_new_key():
             return
-        raise_all(former_callers.check(self.desired.topology, self.kinds, self.ledger, self.now))
-        former_holders.check(self.desired, self.kinds, self.generations, self.ledger, self.now)
-        former = former_cas.look(self.desired.topology, self.generations, self.left, self.ledger, self.now)
+        raise_all(former_callers.check(t, self.kinds, self.ledger, self.now))
+        former = former_cas.look(t, self.generations, self.left, self.ledger, self.now)
         raise_all(former.errors(self.kinds))
         self.notes.extend(former.notes(self.kinds))
 

@@ -63,5 +63,5 @@ def _error(t: Topology, server: Server, one: Issued) -> TopologyError:
         f"{server.address} would go on letting in {former}, which left the topology: it decides by chain alone, and "
         f"that certificate is valid until {one.not_after:%Y-%m-%d %H:%M} UTC",
         place=t.place("servers", server.name),
-        hint=f"`scaffold revoke {former} --no-replace`{also}",
+        hint=f"`scaffold revoke {former} --no-replace --reason cessationOfOperation`{also}",
     )

@@ -1,70 +1,187 @@
-"""Whether a server that sees names alone would take a certificate from before for somebody else's.
+"""Whether a certificate from before would pass for that of somebody else: its holder gets in, and is not who is meant.
 
-Who leaves the topology keeps a certificate that is valid for a while. Where another server or client takes over its
-issuer and subject, a server that tells callers apart by these lets the old certificate in as the new caller.
+Who leaves the topology, is renamed or gives a name up keeps a certificate that is valid for a while. Where another
+caller takes the name over by which a server knows callers, that certificate is let in as the new caller's. Which name
+that is depends on the server: issuer and subject where it sees these alone, or else the issuer's key and one of the
+names in the certificate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from scaffold.errors import TopologyError
+from scaffold.errors import Place, TopologyError
 from scaffold.kinds.catalogue import Kind
-from scaffold.pki import profiles
 from scaffold.pki.names import rfc2253
 from scaffold.plan.authorities import Generation
-from scaffold.plan.desired import Desired, IssuedCertificate
+from scaffold.settings import subjects
 from scaffold.store.ledger import Issued, Ledger
+from scaffold.store.projects import Records
 from scaffold.topology import graph
-from scaffold.topology.address import Address
-from scaffold.topology.model import RevocationCheck, Server, Topology
+from scaffold.topology.address import Address, Part, Role
+from scaffold.topology.generations import GenerationState
+from scaffold.topology.model import IdentityForm, Party, RevocationCheck, Server, Topology
+from scaffold.topology.names import form_of
+from scaffold.topology.notes import Note
 
-_BySubject = Mapping[str, list[Issued]]
+
+@dataclass(slots=True)
+class Mistaken:
+    """A caller, whose certificates of before would pass for its own, and at which servers."""
+
+    caller: Party
+    name: str
+    """By which they know it: an identity, or a subject."""
+    former: Address
+    sees_names_alone: bool
+    certificates: dict[str, Issued] = field(default_factory=dict)
+    """By serial."""
+    servers: dict[Address, Server] = field(default_factory=dict)
+
+    @property
+    def until(self) -> str:
+        """When the last of them ends."""
+        return f"{max(one.not_after for one in self.certificates.values()):%Y-%m-%d %H:%M} UTC"
 
 
-def check(
-    desired: Desired,
+def look(
+    t: Topology,
     kinds: Mapping[Address, Kind],
     generations: Mapping[Address, Generation],
     ledger: Ledger,
+    records: Records,
     now: datetime,
-) -> None:
-    """Raises TopologyError where a certificate that is still valid would pass for a caller's.
+) -> tuple[Mistaken, ...]:
+    """Every caller that somebody else would be taken for, or itself as it was before it left.
 
-    `generations` are the CAs as they will be: a server sees the name of an issuer, and not what the topology calls it.
+    `generations` are the CAs as they will be: a server sees the name or key of an issuer, and not what the topology
+    calls it. Who has a project in `records` never left: its certificates are its own.
     """
-    t = desired.topology
-    by_name = [server for server in t.servers.values() if _knows_names_alone(kinds[server.address])]
-    if not by_name:
-        return
-    callers = {one.party.address: one.client_side or one.own for one in desired.parties}
-    alive = _alive(ledger, now)
-    names = _names(generations.values())
-    for server in by_name:
-        sees_issuer = kinds[server.address].capabilities.sees_issuer_by != "none"
-        for party in graph.callers(t, server.name):
-            if isinstance(asked := callers.get(party.address), IssuedCertificate):
-                rivals = [
-                    one
-                    for one in alive.get(rfc2253(profiles.subject_name(asked.profile.subject)), ())
-                    if one.ca == asked.issuer
-                    or one.issuer in names[asked.issuer]
-                    or not (sees_issuer or _is_elsewhere(t, one.ca, asked.issuer))
-                ]
-                _check_caller(desired, server, party.address, rivals, ledger)
+    work = _Look(t, kinds, ledger, records)
+    work.learn(generations.values())
+    work.claim()
+    for one in ledger.issued.values():
+        if one.not_after > now:
+            work.meet(one)
+    return tuple(work.found.values())
 
 
-def _knows_names_alone(kind: Kind) -> bool:
-    return kind.capabilities.sees_issuer_by != "key" and not kind.capabilities.decides_by_chain
+def errors(t: Topology, found: Iterable[Mistaken]) -> Iterator[TopologyError]:
+    """One for each caller that somebody else would be taken for."""
+    for one in found:
+        if one.former != one.caller.address:
+            yield _error(t, one)
 
 
-def _names(generations: Iterable[Generation]) -> Mapping[str, set[str]]:
+def notes(found: Iterable[Mistaken]) -> Iterator[Note]:
+    """One for each caller that comes back: whether its certificates of before are in the same hands is not known."""
+    for one in found:
+        if one.former == one.caller.address:
+            which = "a certificate that was" if len(one.certificates) == 1 else "certificates that were"
+            yield Note(
+                one.former,
+                f"comes back: {which} issued to it before, valid until {one.until}, will be let in by "
+                f"{_list(one.servers)}; if somebody else has the key, {_way_out(one)}",
+            )
+
+
+@dataclass(slots=True)
+class _Look:
+    t: Topology
+    kinds: Mapping[Address, Kind]
+    ledger: Ledger
+    records: Records
+    claims: dict[str, list[tuple[Server, Party]]] = field(default_factory=dict)
+    """Of each name that somebody is known by: to whom, and who."""
+    keys: dict[str, set[str]] = field(default_factory=dict)
+    """The keys of each CA that are trusted: the SHA-256 of their SPKI."""
+    names: dict[str, set[str]] = field(default_factory=dict)
     """The subjects of each CA."""
-    found: dict[str, set[str]] = {}
-    for one in generations:
-        found.setdefault(one.ca, set()).add(rfc2253(one.subject))
-    return found
+    found: dict[tuple[Address, str, Address], Mistaken] = field(default_factory=dict)
+
+    def learn(self, generations: Iterable[Generation]) -> None:
+        for one in generations:
+            self.names.setdefault(one.ca, set()).add(rfc2253(one.subject))
+            if one.state is not GenerationState.RETIRED and isinstance(one.spki_sha256, str):
+                self.keys.setdefault(one.ca, set()).add(one.spki_sha256)
+
+    def claim(self) -> None:
+        for server in self.t.servers.values():
+            if self.kinds[server.address].capabilities.decides_by_chain:
+                continue
+            for caller in graph.callers(self.t, server.name):
+                for name in _known_by(caller) if self._sees_names_alone(server) else _named_as(caller):
+                    self.claims.setdefault(name, []).append((server, caller))
+
+    def meet(self, issued: Issued) -> None:
+        """Adds whom the holder of a certificate would be taken for."""
+        for name in (issued.subject, *issued.names):
+            for server, caller in self.claims.get(name, ()):
+                is_own = issued.address.entity == caller.address
+                if is_own and caller.address in self.records.by_address:
+                    continue
+                if self._passes(server, caller, issued, name):
+                    self._add(server, caller, issued, name)
+
+    def _passes(self, server: Server, caller: Party, issued: Issued, name: str) -> bool:
+        if not _is_for_calling(self.t, issued.address):
+            return False
+        if server.check_revocation is not RevocationCheck.NONE and (issued.ca, issued.serial) in self.ledger.revoked:
+            return False
+        issuer = caller.calling_issuer
+        if not self._sees_names_alone(server):
+            if issued.issuer_key:
+                return name in issued.names and issued.issuer_key in self.keys.get(issuer, ())
+            return name in issued.names and issued.ca == issuer
+        if name != issued.subject:
+            return False
+        sees_issuer = self.kinds[server.address].capabilities.sees_issuer_by != "none"
+        is_same = issued.ca == issuer or issued.issuer in self.names.get(issuer, ())
+        return is_same or not (sees_issuer or _is_elsewhere(self.t, issued.ca, issuer))
+
+    def _sees_names_alone(self, server: Server) -> bool:
+        return self.kinds[server.address].capabilities.sees_issuer_by != "key"
+
+    def _add(self, server: Server, caller: Party, issued: Issued, name: str) -> None:
+        former = issued.address.entity
+        one = self.found.setdefault(
+            (caller.address, name, former), Mistaken(caller, name, former, self._sees_names_alone(server))
+        )
+        one.certificates[issued.serial] = issued
+        one.servers[server.address] = server
+
+
+def _known_by(caller: Party) -> Iterator[str]:
+    """A caller's subject, in each way in which it may be printed; nothing where it is not known."""
+    if caller.has_issued:
+        yield subjects.rfc2253(caller.calling_subject)
+        return
+    yield from (one for one in subjects.stated_subjects(caller.identity) if one is not None)
+
+
+def _named_as(caller: Party) -> Iterator[str]:
+    """The name in a caller's certificate by which an allow list knows it."""
+    match form_of(caller.identity):
+        case IdentityForm.DNS:
+            yield caller.identity.removeprefix("dns:")
+        case IdentityForm.URI:
+            yield caller.identity
+        case IdentityForm.SUBJECT:
+            return
+
+
+def _is_for_calling(t: Topology, address: Address) -> bool:
+    """Whether a certificate may be for calling. Of a server that left it is not known whether it called with it."""
+    match address.role:
+        case Role.CLIENT:
+            return address.part is Part.CERTIFICATE
+        case Role.SERVER:
+            server = t.servers.get(address.name)
+            return address.part is Part.CLIENT_CERTIFICATE or server is None or server.one_leaf
+        case _:
+            return False
 
 
 def _is_elsewhere(t: Topology, ca: str, issuer: str) -> bool:
@@ -72,27 +189,48 @@ def _is_elsewhere(t: Topology, ca: str, issuer: str) -> bool:
     return ca in t.cas and graph.root_of(t, ca) is not graph.root_of(t, issuer)
 
 
-def _alive(ledger: Ledger, now: datetime) -> _BySubject:
-    """What was issued and has not ended, by subject."""
-    found: dict[str, list[Issued]] = {}
-    for one in ledger.issued.values():
-        if one.not_after > now:
-            found.setdefault(one.subject, []).append(one)
-    return found
+def _error(t: Topology, one: Mistaken) -> TopologyError:
+    caller, former = one.caller.address, one.former
+    sees = "sees" if len(one.servers) == 1 else "see"
+    would = f"{_list(one.servers)} would"
+    if one.sees_names_alone:
+        would = f"{_list(one.servers)} {sees} names alone, and would"
+    return TopologyError(
+        f"{would} take {former} for {caller}: both have certificates for {one.name}, and that of {former} is valid "
+        f"until {one.until}",
+        place=_place(t, one),
+        hint=f"{_way_out(one)}; or {_another_name(t, one)}",
+    )
 
 
-def _check_caller(desired: Desired, server: Server, caller: Address, rivals: Iterable[Issued], ledger: Ledger) -> None:
-    """`rivals` are the certificates that the server cannot tell from the caller's."""
-    checks = server.check_revocation is not RevocationCheck.NONE
-    for issued in rivals:
-        is_own = issued.address.entity == caller
-        if is_own or (checks and (issued.ca, issued.serial) in ledger.revoked):
-            continue
-        former = issued.address.entity
-        raise TopologyError(
-            f"{server.address} sees names alone, and would take {former} for {caller}: both have certificates for "
-            f"{issued.subject}, and that of {former} is valid until {issued.not_after:%Y-%m-%d %H:%M} UTC",
-            place=desired.topology.place(caller.role.section, caller.name, "subject"),
-            hint=f"give {caller} another common_name; or `scaffold revoke {former} --no-replace`, and check_revocation "
-            f"on {server.address}",
+def _place(t: Topology, one: Mistaken) -> Place | None:
+    address = one.caller.address
+    if not one.caller.has_issued:
+        return t.place(
+            address.role.section, address.name, "existing" if one.caller.existing else "external", "identity"
         )
+    return t.place(address.role.section, address.name, "subject" if one.sees_names_alone else "names")
+
+
+def _another_name(t: Topology, one: Mistaken) -> str:
+    caller, former = one.caller.address, one.former
+    if not one.caller.has_issued:
+        return f"state another identity of {caller}, which its certificate must have"
+    name = "common_name" if one.sees_names_alone else "identity (one spiffe:// or uri: among its names)"
+    if former in set(graph.addresses(t)) or former.role is not caller.role:
+        return f"give {caller} another {name}"
+    return f"give {caller} another {name}; if they are the same, `scaffold rename {former} {caller.name}` instead"
+
+
+def _way_out(one: Mistaken) -> str:
+    """The commands after which these certificates are nobody's."""
+    blind = [server for server in one.servers.values() if server.check_revocation is RevocationCheck.NONE]
+    also = f", and check_revocation on {_list(server.address for server in blind)}" if blind else ""
+    commands = [f"`scaffold revoke --serial {serial} --reason superseded`" for serial in one.certificates]
+    return f"{' and '.join(commands)}{also}"
+
+
+def _list(addresses: Iterable[Address]) -> str:
+    """`this`, `this and that`, `this, that and another`."""
+    *others, last = map(str, addresses)
+    return f"{', '.join(others)} and {last}" if others else last

@@ -1,12 +1,15 @@
-"""A certificate from before passes for nobody else's, at servers that see names alone."""
+"""A certificate from before passes for nobody else's."""
 
 from __future__ import annotations
 
 import pytest
 
 from scaffold.errors import TopologyError
+from scaffold.store.layout import Layout
+from scaffold.store.ledger import Recorder
+from scaffold.topology.address import Address
 from tests.unit.conftest import Household
-from tests.unit.revoking import revoke
+from tests.unit.revoking import known, revoke
 
 BANK = """
 version: 1
@@ -48,7 +51,7 @@ def test_once_it_has_ended_the_name_is_free(household: Household) -> None:
     household.apply()
 
 
-def test_a_server_that_sees_keys_and_identities_tells_them_apart(household: Household) -> None:
+def test_a_server_that_sees_keys_and_identities_tells_two_of_one_subject_apart(household: Household) -> None:
     partner_takes_over(bank(household, template="python"))
     household.apply()
 
@@ -139,3 +142,159 @@ def test_a_ca_that_is_called_otherwise_and_bears_the_same_name_is_no_other_ca(ho
     with pytest.raises(TopologyError, match=r"would take client\.web for client\.partner") as caught:
         household.plan()
     assert "another common_name" in (caught.value.hint or "")
+
+
+# --- Servers that see the issuer's key and an identity ---------------------------------------------------------------
+
+
+HOUSE = """
+version: 1
+name: bank
+publish: http://127.0.0.1:9080
+cas:
+  root: {{}}
+  other: {{}}
+servers:
+  desk: {{template: python, issuer: root, listen: "127.0.0.1:8443", names: [desk.internal], check_revocation: {check},
+    trusts: [root, other]}}
+clients:
+{clients}"""
+
+KINDS = ["python", "asgi", "kestrel"]
+
+
+def house(household: Household, clients: str, check: str = "none") -> Household:
+    """A topology with these clients, which was applied."""
+    household.text = HOUSE.format(clients=clients, check=check)
+    household.apply()
+    return household
+
+
+def then(household: Household, clients: str, check: str = "none") -> Household:
+    household.text = HOUSE.format(clients=clients, check=check)
+    return household
+
+
+G = "  g: {template: curl, issuer: root}\n"
+CALLING_G = "  g: {template: curl, issuer: root, calls: {desk: [admin]}}\n"
+H = "  h: {template: curl, issuer: root}\n"
+WORKER = "spiffe://bank/client/worker"
+
+
+def renamed(household: Household) -> None:
+    """The client `g` is `h`, as after `scaffold rename` and an apply."""
+    moment = household.now
+    Recorder(Layout(household.out), moment).renamed(Address.parse("client.g"), Address.parse("client.h"))
+    (household.out / "clients/g").rename(household.out / "clients/h")
+    then(household, H).apply(overwrite=["client.h"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_takes_the_name_of_one_that_was_renamed_is_refused(household: Household, kind: str) -> None:
+    renamed(house(household, G))
+    then(household, H + CALLING_G)
+    household.text = household.text.replace("template: python", f"template: {kind}")
+    with pytest.raises(TopologyError, match=r"server\.desk would take client\.h for client\.g") as caught:
+        household.plan()
+    assert "spiffe://bank/client/g" in str(caught.value)
+    assert caught.value.place is not None
+    old = next(one for one in known(household).issued.values() if "spiffe://bank/client/g" in one.names)
+    assert f"`scaffold revoke --serial {old.serial} --reason superseded`" in (caught.value.hint or "")
+    assert "check_revocation on server.desk" in (caught.value.hint or "")
+
+
+def test_who_was_renamed_itself_goes_on(household: Household) -> None:
+    renamed(house(household, G))
+    plan = then(household, H.replace("}", ", calls: [desk]}")).plan()
+    assert not [note for note in plan.notes if "comes back" in note.text]
+
+
+def test_an_external_caller_takes_no_name_that_is_still_in_a_certificate_of_somebody_else(
+    household: Household,
+) -> None:
+    house(household, "  g: {template: curl, issuer: root, names: [a.example]}\n")
+    then(household, "  e: {external: {issuer: root, identity: 'dns:a.example'}, calls: {desk: [admin]}}\n")
+    with pytest.raises(
+        TopologyError, match=r"would take client\.g for client\.e: both have certificates for a\.example"
+    ):
+        household.plan()
+
+
+def test_what_another_ca_has_issued_is_nobody_s_name_here(household: Household) -> None:
+    house(household, "  g: {template: curl, issuer: other, names: [a.example]}\n")
+    then(household, "  e: {external: {issuer: root, identity: 'dns:a.example'}, calls: {desk: [admin]}}\n").apply()
+
+
+def test_who_takes_a_name_that_another_gave_up_is_refused(household: Household) -> None:
+    house(household, f"  boss: {{template: curl, issuer: root, names: ['{WORKER}']}}\n")
+    then(
+        household,
+        "  boss: {template: curl, issuer: root}\n  worker: {template: curl, issuer: root, calls: [desk]}\n",
+    )
+    with pytest.raises(TopologyError, match=r"would take client\.boss for client\.worker") as caught:
+        household.plan()
+    assert "scaffold rename" not in (caught.value.hint or ""), "both are there: neither is the other"
+    household.later(days=91)
+    household.apply()
+
+
+def test_who_left_may_have_been_renamed_by_hand(household: Household) -> None:
+    house(household, CALLING_G)
+    then(household, "  h: {template: curl, issuer: root, names: ['spiffe://bank/client/g'], calls: [desk]}\n")
+    with pytest.raises(TopologyError, match=r"would take client\.g for client\.h") as caught:
+        household.plan()
+    assert "`scaffold rename client.g h`" in (caught.value.hint or "")
+
+
+def test_a_new_key_and_a_new_certificate_are_the_same_caller_s(household: Household) -> None:
+    house(household, CALLING_G)
+    household.later(days=70)
+    household.apply()
+    (household.out / "clients/g/tls/key.pem").unlink()
+    household.apply()
+    assert len([one for one in known(household).issued.values() if "spiffe://bank/client/g" in one.names]) == 3
+    assert not [note for note in household.plan().notes if "comes back" in note.text]
+
+
+def test_the_revoked_certificate_of_who_was_renamed_is_nobody_s_where_that_is_checked(household: Household) -> None:
+    renamed(house(household, G, check="crl"))
+    then(household, H + CALLING_G, check="crl")
+    old = next(one for one in known(household).issued.values() if "spiffe://bank/client/g" in one.names)
+    revoke(household, "", "superseded", serial=old.serial)
+    household.apply()
+
+
+def test_a_server_s_certificate_that_is_for_serving_alone_is_no_caller_s(household: Household) -> None:
+    front = '  {}: {{template: python, issuer: root, listen: "127.0.0.1:84{}", names: [{}.internal]{}}}\n'
+
+    def with_servers(*fronts: str) -> Household:
+        then(household, G)
+        household.text = household.text.replace("clients:", "".join(fronts) + "clients:")
+        return household
+
+    names = ", 'spiffe://bank/server/late'"
+    with_servers(front.format("early", 44, "early", "").replace("early.internal", f"early.internal{names}")).apply()
+    early, late = front.format("early", 44, "early", ""), front.format("late", 45, "late", ", calls: [desk]")
+    with_servers(early, late).apply()
+
+
+def test_who_comes_back_is_let_in_with_a_word_on_its_certificate_of_before(household: Household) -> None:
+    house(household, G + H)
+    then(household, H).apply()
+    plan = then(household, CALLING_G + H).plan()
+    (said,) = [note for note in plan.notes if "comes back" in note.text]
+    assert str(said.about) == "client.g"
+    assert "will be let in by server.desk" in said.text
+    assert "scaffold revoke --serial" in said.text
+    household.apply()
+    assert not [note for note in household.plan().notes if "comes back" in note.text]
+
+
+def test_where_names_alone_are_seen_an_external_caller_is_told_from_who_left_too(household: Household) -> None:
+    text = with_clients("nginx", "", "  web: {template: curl, issuer: issuing}\n")
+    household.text = text
+    household.apply()
+    external = "  partner: {external: {issuer: issuing, identity: 'subject:CN=web'}, calls: [desk]}\n"
+    household.text = with_clients("nginx", "", external)
+    with pytest.raises(TopologyError, match=r"sees names alone, and would take client\.web for client\.partner"):
+        household.plan()
