@@ -43,13 +43,14 @@ class Allowed:
 
 
 class CallerContext(ssl.SSLContext):
-    """A context that remembers the chain of each certificate it has verified.
+    """A context that remembers the chain of each certificate it has verified, and by which `trust` that was.
 
     OP_NO_TICKET and num_tickets leave one way to resume, TLS 1.2 by session identifier, which needs this same context.
     A resumed session has the certificate and no chain.
     """
 
     chains: dict[bytes, Chain]
+    trust: str
 
 
 @functools.lru_cache(maxsize=1024)

@@ -29,12 +29,15 @@ GRACE_SECONDS = 30
 
 @dataclass(eq=False)
 class Session:
-    """A request that is being answered: who asked, by what, and until when that holds (Unix seconds)."""
+    """A request that is being answered: who asked, by what, and until when that holds (Unix seconds).
+
+    `trust` is that by which the caller was let in.
+    """
 
     peer: Peer
     chain: Chain
     ends: float
-    trust: str | None
+    trust: str
     place: Place
     outdated_at: float | None = None
 

@@ -19,19 +19,19 @@ from revocation import Checker
 
 log = logging.getLogger("tls")
 
-TRUST = ("ca.pem", "intermediates.pem", "crl.pem")
+TRUST = ("ca.pem", "intermediates.pem", "crl.pem", "policy.json")
 
 
 @dataclass(frozen=True)
 class Material:
-    """One consistent reading of tls/. `trust` changes when the roots, intermediates or CRLs do.
+    """One consistent reading of tls/. `trust` changes when the roots, intermediates, CRLs or demands do.
 
     `clients` are for calls to other servers, one for each by its name; `checker` asks whether callers, and servers that
     are called, are revoked, None where the handshake does or nobody. `holds_until`: when an intermediate ends that the
     contexts know (Unix seconds).
     """
 
-    server: ssl.SSLContext
+    server: CallerContext
     clients: Mapping[str, ssl.SSLContext]
     policy: Policy
     checker: Checker | None
@@ -74,7 +74,7 @@ class Store:
         self.current = material
         self._seen, self._complaint = seen, ""
         log.info("%s/ was reloaded", self._folder)
-        return material.trust != before.trust or material.policy != before.policy
+        return material.trust != before.trust
 
     def _complain(self, message: str) -> None:
         if message != self._complaint:
@@ -83,15 +83,17 @@ class Store:
 
     def _load(self, before: Material | None) -> Material:
         _check_readable(self._folder)
+        # First: what changes meanwhile is of another trust than the next reading.
+        trust = _digest([self._folder / name for name in TRUST])
         demanded = policy.load(self._folder / "policy.json")
         known = _still_valid(self._folder / "intermediates.pem")
         return Material(
-            server=_server_context(self.context(ssl.PROTOCOL_TLS_SERVER), self._folder, demanded, known),
+            server=_server_context(self.context(ssl.PROTOCOL_TLS_SERVER), self._folder, demanded, known, trust),
             clients=_client_contexts(self._folder, demanded, known),
             policy=demanded,
             checker=self._checker(demanded, before),
             allowed=load_allowed(self._folder / "allowed.json"),
-            trust=_digest([self._folder / name for name in TRUST]),
+            trust=trust,
             holds_until=known.until,
         )
 
@@ -135,9 +137,11 @@ def _still_valid(file: Path) -> _Intermediates:
     return _Intermediates(b"".join(certificate for _, certificate in valid), until)
 
 
-def _server_context(context: CallerContext, folder: Path, demanded: Policy, known: _Intermediates) -> ssl.SSLContext:
+def _server_context(
+    context: CallerContext, folder: Path, demanded: Policy, known: _Intermediates, trust: str
+) -> CallerContext:
     """For connections from callers: no certificate, or none that these roots vouch for, means no connection."""
-    context.chains = {}
+    context.chains, context.trust = {}, trust
     _apply_profile(context, demanded)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     context.verify_mode = ssl.CERT_REQUIRED

@@ -273,15 +273,17 @@ def test_a_revoked_caller_is_refused_and_what_was_judged_before_ends(checking, r
     desk = checking.rewrite("mtls/sessions.py", ("GRACE_SECONDS = 30", "GRACE_SECONDS = 0"))
     other = client(ca, "teller")
     with desk.running():
-        idle, young = kept(desk, teller), kept(desk, teller)
+        idle, young, young_other = kept(desk, teller), kept(desk, teller), kept(desk, other)
         assert status(idle) == 200
         young.connect()
+        young_other.connect()
         with websocket(desk, teller) as channel:
             assert channel.recv(timeout=20)
             place(desk.tls / "crl.pem", crl_of(root) + crl_of(ca, teller))
             assert idle.sock.recv(1) == b""  # it is closed while nothing is asked
-            young.request("GET", "/caller")  # it has had no answer yet, and gets it
-            answer = young.getresponse()
+            assert status(young) == 403  # it was let in when it connected
+            young_other.request("GET", "/caller")  # it has had no answer yet, and gets it
+            answer = young_other.getresponse()
             assert (answer.status, answer.headers["Connection"]) == (200, "close")
             assert answer.read()
             with pytest.raises(ConnectionClosed):
@@ -301,6 +303,17 @@ def test_an_answer_that_had_begun_before_a_new_crl_is_the_last_of_its_connection
         assert idle.sock.recv(1) == b""
         talking.sendall(b"b")
         assert read_all(talking) == b"- end"  # all there is
+
+
+def test_where_nobody_verifies_again_a_revoked_caller_has_its_first_answer(checking, root, ca, teller):
+    desk = checking.rewrite("mtls/guard.py", ("if connection.trust != current.trust:", "if False:"))
+    with desk.running():
+        idle, young = kept(desk, teller), kept(desk, teller)
+        assert status(idle) == 200
+        young.connect()
+        place(desk.tls / "crl.pem", crl_of(root) + crl_of(ca, teller))
+        assert idle.sock.recv(1) == b""
+        assert status(young) == 200
 
 
 def test_without_the_crl_it_would_not_be(checking, root, ca, teller):

@@ -15,10 +15,11 @@ from functools import partial
 
 import pytest
 
+from scaffold.pki import bundles
 from scaffold.settings.values import Revocation
 from scaffold.topology.model import San, SanType
 from tests.handshake import dotnet_lab
-from tests.handshake.nginx_lab import Authority, Credential, brief, client, identity, until
+from tests.handshake.nginx_lab import Authority, Credential, authority, brief, client, identity, until
 from tests.handshake.python_lab import Desk, place
 from tests.handshake.revocation_lab import HOUR, crls
 from tests.handshake.traffic import get, read_all, read_until
@@ -325,6 +326,59 @@ def test_a_request_from_before_other_roots_or_crls_may_go_on_for_a_while(tmp_pat
         place(desk.tls / "crl.pem", newer + b"\n")
         assert is_ended(connection)
     assert any("is ended: it began under other roots or CRLs" in line for line in desk.lines)
+
+
+@pytest.fixture
+def checking(tmp_path, root, ca) -> Desk:
+    desk = Desk(tmp_path / "desk", root, ca, revocation=Revocation("crl"))
+    place(desk.tls / "crl.pem", crls((root, HOUR, ()), (ca, HOUR, ())))
+    return desk
+
+
+def first_answers(desk: Desk, root: Authority, ca: Authority, revoked: Credential, *callers: Credential) -> list[str]:
+    """What each is answered on a connection that it opened before `revoked` was, and that asks for the first time."""
+    with desk.running(), contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(contextlib.closing(desk.keep(caller))) for caller in callers]
+        for connection in connections:
+            connection.connect()
+        place(desk.tls / "crl.pem", crls((root, HOUR, ()), (ca, HOUR, (revoked.certificate.serial_number,))))
+        until(lambda: any("was reloaded" in line for line in desk.lines))
+        answers = []
+        for connection in connections:
+            status, body = get(connection)
+            answers.append(f"{status} {body.decode()}")
+        return answers
+
+
+def test_who_was_revoked_since_the_handshake_has_no_answer(checking, root, ca, teller):
+    other = client(ca, "teller")
+    refused, answered = first_answers(checking, root, ca, teller, teller, other)
+    assert refused.startswith("403 ")
+    assert "no longer stands: certificate revoked" in refused
+    assert answered.startswith("200 ")
+
+
+def test_where_nobody_verifies_again_it_would(checking, root, ca, teller):
+    checking.rewrite("guard.py", ("if self._trust != current.trust:\n", "if False:\n"))
+    (answered,) = first_answers(checking, root, ca, teller, teller)
+    assert answered.startswith("200 ")
+
+
+def test_without_the_openssl_command_whoever_was_judged_before_connects_anew(checking, root, ca, teller):
+    checking.rewrite("standing.py", ('command = ["openssl"', 'command = ["no-such-openssl"'))
+    (refused,) = first_answers(checking, root, ca, client(ca, "teller"), teller)
+    assert refused.startswith("403 ")
+    assert "connect anew" in refused
+    with checking.running():
+        assert checking.ask(teller).status == 200
+
+
+def test_who_has_lost_its_root_since_the_handshake_has_no_answer(desk, root, ca, teller):
+    with desk.running(), contextlib.closing(desk.keep(teller)) as connection:
+        connection.connect()
+        place(desk.tls / "ca.pem", bundles.pem(authority("Another Root").certificate))
+        until(lambda: any("was reloaded" in line for line in desk.lines))
+        assert get(connection)[0] == 403
 
 
 def test_a_kept_connection_costs_nothing_of_this(running, teller):

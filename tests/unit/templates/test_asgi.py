@@ -251,5 +251,5 @@ def test_the_package_imports_its_own_modules_by_its_name(project: Path) -> None:
 
 def test_as_they_stand_the_shared_parts_would_not(project: Path) -> None:
     own = {file.stem for file in (project / "mtls").glob("*.py")}
-    for name in ("tls", "peer", "calls", "sessions", "policy"):
+    for name in ("tls", "peer", "calls", "sessions", "standing", "policy"):
         assert names_imported((catalogue.shared_folder() / f"{name}.py").read_text()) & own, name

@@ -16,16 +16,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, cast
 
 import calls
 import head
 from connections import Place, Stage
-from peer import Chain, Peer, Unidentified, ends, find, identify, verified_chain
+from peer import CallerContext, Chain, Peer, Unidentified, ends, find, identify, verified_chain
 from revocation import Refused
 from sessions import Session, Sessions
 from settings import Settings
-from tls import Store
+from standing import Standing
+from tls import Material, Store
 
 log = logging.getLogger("access")
 
@@ -88,6 +89,7 @@ class Handler(BaseHTTPRequestHandler):
     settings: Settings
     store: Store
     sessions: Sessions
+    standing: Standing
     caller: Caller
     rfile: head.Lines
 
@@ -111,8 +113,7 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile = head.Lines(self._input)
         self.wfile = self.connection.makefile("wb")  # buffered: an answer leaves in one piece
         current = self.store.current
-        # None: the trust changed before the handshake was over.
-        self._trust = current.trust if self.connection.context is current.server else None
+        self._trust = cast("CallerContext", self.connection.context).trust
         try:
             self._chain = verified_chain(self.connection)
             self._ends = ends(self._chain)
@@ -176,9 +177,10 @@ class Handler(BaseHTTPRequestHandler):
         """The decision, then the method that answers: no method of a subclass is reached in another way."""
         try:
             self._check_head()
-            self.caller = self._admit()
+            current = self.store.current
+            self.caller = self._admit(current)
             assert self._peer is not None
-            session = Session(self._peer, self._chain, self._ends, self._trust, self._place)
+            session = Session(self._peer, self._chain, self._ends, current.trust, self._place)
             with self.sessions.answering(session):
                 (self._own() or self._answerer())()
                 self.wfile.flush()
@@ -208,30 +210,31 @@ class Handler(BaseHTTPRequestHandler):
         has_body = self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers
         self.close_connection = has_body or not head.keeps_open(self.headers, self.request_version)
 
-    def _admit(self) -> Caller:
+    def _admit(self, current: Material) -> Caller:
         """Who calls. Raises HttpError where they may not.
 
-        Asked at every request: an allow list that changed, a certificate that ended and a revocation hold for
-        connections that are open, too.
+        Asked at every request: an allow list that changed, a certificate that ended, a revocation and other roots hold
+        for connections that are open, too.
         """
         if self._peer is None:
             raise HttpError(HTTPStatus.FORBIDDEN, self._doubt)
         if time.time() > self._ends:
             raise HttpError(HTTPStatus.FORBIDDEN, "the certificate has expired")
-        current = self.store.current
         allowed = find(current.allowed, self._peer)
         if allowed is None:
             raise HttpError(HTTPStatus.FORBIDDEN, f"{self._peer.identity} may not call {self.settings.name}")
         if self._crowd:
             reason = f"more than {MAX_PER_CALLER} connections of this caller are open"
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
-        if current.checker is not None:
-            try:
-                # Strangers have been turned away, so nobody is asked about them. The answer is remembered.
+        try:
+            # Strangers have been turned away, so nobody is asked about them. The answers are remembered.
+            if self._trust != current.trust:
+                self.standing.check(self._chain, current)
+            if current.checker is not None:
                 current.checker.check(self._chain)
-            except Refused as error:
-                log.warning("%r is refused: %s", self._peer.identity, error)
-                raise HttpError(HTTPStatus.FORBIDDEN, str(error)) from error
+        except Refused as error:
+            log.warning("%r is refused: %s", self._peer.identity, error)
+            raise HttpError(HTTPStatus.FORBIDDEN, str(error)) from error
         return Caller(allowed.identity, self._origin() if allowed.gateway else None, allowed.roles)
 
     def _origin(self) -> Mapping[str, Any] | None:

@@ -19,6 +19,7 @@ import health
 import routing
 import settings
 from sessions import Sessions
+from standing import Standing
 from tls import Store, explain
 
 log = logging.getLogger("server")
@@ -84,7 +85,8 @@ def https_listener(current: settings.Settings, store: Store, sessions: Sessions)
 
     Raises ValueError and TypeError where what answers cannot be used, or has no guard before it.
     """
-    handler = type("Handler", (_answering(),), {"settings": current, "store": store, "sessions": sessions})
+    parts = {"settings": current, "store": store, "sessions": sessions, "standing": Standing(HERE / "tls")}
+    handler = type("Handler", (_answering(),), parts)
 
     def prepare(accepted: socket.socket) -> ssl.SSLSocket:
         accepted.settimeout(HANDSHAKE_SECONDS)

@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from mtls import head
 from mtls.caller import Caller, answering
@@ -21,11 +21,12 @@ from mtls.connections import Place, Stage
 from mtls.extension import describe
 from mtls.lookups import Lookups
 from mtls.outgoing import CallFailed, Outgoing
-from mtls.peer import Chain, Peer, Unidentified, ends, find, identify, verified_chain
+from mtls.peer import CallerContext, Chain, Peer, Unidentified, ends, find, identify, verified_chain
 from mtls.revocation import Refused
 from mtls.sessions import Session, Sessions
 from mtls.settings import Settings
-from mtls.tls import Store
+from mtls.standing import Standing
+from mtls.tls import Material, Store
 
 log = logging.getLogger("access")
 
@@ -58,7 +59,7 @@ class Connection:
 
     place: Place
     socket: ssl.SSLObject
-    trust: str | None
+    trust: str
     peer: Peer | None = None
     doubt: str = ""
     chain: Chain = ()
@@ -75,13 +76,13 @@ class Connection:
 class Guard:
     """Stands between uvicorn and the application: each connection has its own way through, by `before`."""
 
-    def __init__(self, application: Application, settings: Settings, store: Store, outgoing: Outgoing) -> None:
+    def __init__(self, application: Application, settings: Settings, store: Store, standing: Standing, outgoing: Outgoing) -> None:
         self._application = application
         self._settings = settings
         self._store = store
         self.sessions = Sessions(store)
         self._outgoing = outgoing
-        self._lookups = Lookups()
+        self._lookups = Lookups(standing)
 
     async def without_connection(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What uvicorn takes for the application: start and end of the process get through, and no request."""
@@ -91,9 +92,7 @@ class Guard:
 
     def meet(self, socket: ssl.SSLObject, place: Place) -> Connection:
         """Finds out who is at the other end, once; whether they may call is asked at each request."""
-        current = self._store.current
-        # None: the trust changed before the handshake was over.
-        connection = Connection(place, socket, current.trust if socket.context is current.server else None)
+        connection = Connection(place, socket, cast("CallerContext", socket.context).trust)
         try:
             connection.chain = verified_chain(socket)
             connection.ends = ends(connection.chain)
@@ -120,9 +119,10 @@ class Guard:
         self._settle(connection)
         try:
             scope = head.settled(scope)
-            caller = await self._admit(connection, scope)
+            current = self._store.current
+            caller = await self._admit(connection, current, scope)
             assert connection.peer is not None
-            session = Session(connection.peer, connection.chain, connection.ends, connection.trust, connection.place)
+            session = Session(connection.peer, connection.chain, connection.ends, current.trust, connection.place)
             with self.sessions.answering(session):
                 await (self._own(scope) or self._application)(self._known(scope, connection, caller), receive, reply)
         except head.Malformed as error:
@@ -135,29 +135,30 @@ class Guard:
             log.exception("%s: %r failed", connection.place.peer, reply.request)
             await reply.end(500, {"error": f"{self._settings.name} failed; its log says why"})
 
-    async def _admit(self, connection: Connection, scope: Scope) -> Caller:
+    async def _admit(self, connection: Connection, current: Material, scope: Scope) -> Caller:
         """Who calls. Raises HttpError where they may not.
 
-        Asked at every request: an allow list that changed, a certificate that ended and a revocation hold for
-        connections that are open, too.
+        Asked at every request: an allow list that changed, a certificate that ended, a revocation and other roots hold
+        for connections that are open, too.
         """
         if connection.peer is None:
             raise HttpError(403, connection.doubt)
         if time.time() > connection.ends:
             raise HttpError(403, "the certificate has expired")
-        current = self._store.current
         allowed = find(current.allowed, connection.peer)
         if allowed is None:
             raise HttpError(403, f"{connection.peer.identity} may not call {self._settings.name}")
         if connection.is_crowd:
             raise HttpError(503, f"more than {connection.place.most // 2} connections of this caller are open")
-        if current.checker is not None:
-            try:
-                # Strangers have been turned away, so nobody is asked about them. The answer is remembered.
+        try:
+            # Strangers have been turned away, so nobody is asked about them. The answers are remembered.
+            if connection.trust != current.trust:
+                await self._lookups.verify_again(connection.chain, current)
+            if current.checker is not None:
                 await self._lookups.check(current.checker, connection.chain)
-            except Refused as error:
-                log.warning("%r is refused: %s", connection.peer.identity, error)
-                raise HttpError(403, str(error)) from error
+        except Refused as error:
+            log.warning("%r is refused: %s", connection.peer.identity, error)
+            raise HttpError(403, str(error)) from error
         return Caller(allowed.identity, _origin(scope) if allowed.gateway else None, allowed.roles)
 
     def _known(self, scope: Scope, connection: Connection, caller: Caller) -> Scope:

@@ -21,6 +21,7 @@ from mtls.guard import Application, Guard
 from mtls.handshake import Store
 from mtls.outgoing import Outgoing
 from mtls.protocols import IDLE_SECONDS, Guarded, Paced
+from mtls.standing import Standing
 from mtls.tls import explain
 
 log = logging.getLogger("server")
@@ -59,7 +60,7 @@ def _serve(current: settings.Settings, sockets: list[socket.socket], ready: Call
         store = Store(HERE / "tls")
         calls = Outgoing(current, store)
         outgoing.use(calls)
-        guard = Guard(_application(), current, store, calls)
+        guard = Guard(_application(), current, store, Standing(HERE / "tls"), calls)
     except UNUSABLE as error:
         print(explain(error), file=sys.stderr)
         return 1
