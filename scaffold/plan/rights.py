@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from scaffold.plan.reasons import Reason, ReasonCode
+from scaffold.store.layout import RECORDS
 from scaffold.store.observation import Observation, SeenRights
 from scaffold.store.rights import USUAL, Rights
 from scaffold.topology.notes import Note
@@ -47,6 +48,7 @@ def notes(
     if observed.keys_away:
         return
     others = []
+    yield from _of_the_state(observed)
     open_to_all = frozenset(folders)
     for path in dict.fromkeys((*folders, *secrets)):
         seen = observed.rights(path)
@@ -62,3 +64,15 @@ def notes(
         more = f" (and {len(others) - 1} more like it)" if len(others) > 1 else ""
         said = f"{others[0][0]}{more} belongs to the user {others[0][1]}, who can read and replace what is in there"
         yield Note(None, f"{said}: chown it, or run scaffold as that user")
+
+
+def _of_the_state(observed: Observation) -> Iterator[Note]:
+    """The records, if anybody may write to them: what they say was revoked, issued and rendered is believed."""
+    below = (f"{RECORDS}/{name}" for name in observed.names(RECORDS))
+    found = [
+        path for path in (RECORDS, *below) if (seen := observed.rights(path)) is not None and seen.mode & _OF_EVERYBODY
+    ]
+    if found:
+        more = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
+        said = f"{found[0]}{more} may be written to by everybody, who can so decide what counts as revoked and as yours"
+        yield Note(None, f"{said}: chmod -R o-w {observed.layout.at(RECORDS)}")

@@ -64,6 +64,17 @@ def test_rights_that_are_too_wide_are_drift(path: str, meant: int, address: str,
     assert bank.planned() == {}
 
 
+@pytest.mark.parametrize("path", [".scaffold", ".scaffold/ledger.jsonl", ".scaffold/projects.jsonl"])
+def test_records_that_everybody_may_write_to_are_a_note(path: str, bank: Household) -> None:
+    (bank.out / path).chmod(0o777)
+    (note,) = [str(note) for note in bank.plan().notes if "everybody" in str(note)]
+    assert note.startswith(f"{path} may be written to by everybody, who can so decide what counts as revoked")
+    assert note.endswith(f"chmod -R o-w {bank.out / '.scaffold'}")
+    assert bank.planned() == {}
+    (bank.out / path).chmod(0o700)
+    assert not [note for note in bank.plan().notes if "everybody" in str(note)]
+
+
 @pytest.mark.parametrize("path", ["", "pki", "servers", "servers/accounts"])
 def test_a_folder_that_everybody_may_write_to_is_a_note(path: str, bank: Household) -> None:
     assert not [note for note in bank.plan().notes if "everybody" in str(note)]
