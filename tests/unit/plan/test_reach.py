@@ -12,6 +12,8 @@ from scaffold.plan.intents import Revoke
 from scaffold.plan.plan_subset import plan_intents
 from scaffold.plan.reach import By, Reach, reaches
 from scaffold.plan.status import status
+from scaffold.store.layout import Layout
+from scaffold.store.ledger import Recorder
 from scaffold.topology.address import Address
 from tests.unit.revoking import known, release, revoke
 
@@ -224,11 +226,19 @@ def test_the_old_certificate_of_a_renamed_client_lets_in_who_keeps_its_identity(
     household.text = text
     household.apply()
     revoke(household, "client.web", "superseded", replace=False)
+    Recorder(Layout(household.out), household.now).renamed(Address.parse("client.web"), Address.parse("client.netz"))
+    (household.out / "clients/web").rename(household.out / "clients/netz")
     household.text = text.replace("  web: {", "  netz: {")
-    household.apply()
+    household.apply(overwrite=["client.netz"])
     (one,) = status(household.prepare()).revoked
     assert one.reach is not None
     assert names(one.reach.accepted_by) == ["server.back"]
+
+
+def test_the_old_certificate_of_a_client_that_left_lets_nobody_in_whose_identity_is_another(household):
+    household.text = CALLING.replace("web: {template", 'web: {names: ["spiffe://bank/x"], template')
+    household.apply()
+    revoke(household, "client.web", "superseded", replace=False)
     household.text = CALLING.replace("  web: {", "  netz: {")
     household.apply()
     (one,) = status(household.prepare()).revoked
