@@ -13,6 +13,7 @@ from scaffold.pki import bundles, keys
 from scaffold.pki import crl as crls
 from scaffold.pki.issue import backdated
 from scaffold.pki.keys import PrivateKey
+from scaffold.plan.crls import next_number
 from scaffold.plan.desired import AdoptedCa, DesiredCa, DesiredCertificate, IssuedCertificate, MadeCa, RootCertificate
 from scaffold.plan.former_cas import former_adopted
 from scaffold.plan.model import Change, Work
@@ -80,18 +81,17 @@ def sign_crl(context: ApplyContext, one: DesiredCa) -> None:
     name, ledger, issuer = one.ca.name, context.known, context.issuer(one.address)
     there = context.observed.crl(one.paths.crl)
     ours, _ = newest(there, context.copies_of_crls(), issuer.certificate)
-    numbers = [crls.number(crl) or 0 for crl in (there.crl, ours) if crl is not None]
-    highest = max(ledger.crl_numbers.get(one.address.label, 0), *numbers, 0)
+    number = next_number(one, ledger, (there.crl, ours))
     listed = crls.entries(ours) if ours is not None else ()
     new = unrecorded(context.observed.ledger, name, listed)
     # A revocation must outlive the list that it is known from.
     context.record_revoked([context.known.revoked.get((each.ca, each.serial), each) for each in new])
     ledger = context.known
     revoked = entries(ledger, name, keys.spki_sha256(issuer.certificate), ours, listed, context.now)
-    context.record.crl(one.address.label, highest + 1)
+    context.record.crl(one.address.label, number)
     crl = crls.build(
         issuer,
-        highest + 1,
+        number,
         backdated(context.now),
         context.now + max(one.crl_life, timedelta(seconds=2)),
         [crls.Revoked(int(entry.serial, 16), entry.at, crls.Reason(entry.reason)) for entry in revoked],

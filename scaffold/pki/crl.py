@@ -39,6 +39,9 @@ class Reason(enum.StrEnum):
 COMPROMISE: Final = frozenset({Reason.KEY_COMPROMISE, Reason.CA_COMPROMISE, Reason.AA_COMPROMISE})
 """The reasons that say something of the key, and so of every certificate over it."""
 
+HIGHEST_NUMBER: Final = (1 << 159) - 1
+"""Of a CRL: at most 20 octets, the first bit being the sign (RFC 5280 5.2.3)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
@@ -58,7 +61,7 @@ def build(
     """
     if next_update <= this_update:
         raise PkiError("a CRL must be valid for some time: nextUpdate does not come after thisUpdate")
-    if not 0 <= number < 1 << 159:
+    if not 0 <= number <= HIGHEST_NUMBER:
         raise PkiError("a CRL number must not be negative and must fit in 20 octets")
     authority: x509.ExtensionType = issuer.authority
     says: list[x509.Extension[x509.ExtensionType]] = [
@@ -267,7 +270,10 @@ def _scope(crl: Crl) -> x509.IssuingDistributionPoint | None:
 
 
 def entries(crl: Crl) -> tuple[Revoked, ...]:
-    """What the CRL revokes, in its own order. Raises Unreadable for an entry that cannot be understood."""
+    """What the CRL revokes, in its own order. Raises Unreadable for an entry that cannot be understood.
+
+    An entry that says removeFromCRL revokes nothing (RFC 5280 5.3.1), as for OpenSSL.
+    """
     try:
         return _understood(crl)
     except MALFORMED as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from cryptography import x509
 
-from scaffold.errors import Unreadable
+from scaffold.errors import PlanError, Unreadable
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
 from scaffold.pki.issue import backdated
@@ -47,6 +48,23 @@ def _life(one: DesiredCa, crl: crls.Crl, now: datetime) -> Reason | None:
     if life > one.crl_life:
         return Reason(ReasonCode.CRL_LIFE, found=life, wanted=one.crl_life)
     return None
+
+
+def next_number(one: DesiredCa, ledger: Ledger, known: Iterable[crls.Crl | None]) -> int:
+    """The number of the next CRL of a CA, which is above what the ledger and `known` lists have (RFC 5280 5.2.3).
+
+    Raises PlanError where there is none.
+    """
+    highest = max(
+        ledger.crl_numbers.get(one.address.label, 0), *(crls.number(crl) or 0 for crl in known if crl is not None), 0
+    )
+    if highest >= crls.HIGHEST_NUMBER:
+        raise PlanError(
+            f"{one.address} can sign no further CRL: the last has the highest number that there is, 20 octets "
+            "(RFC 5280 5.2.3)",
+            hint="name what its owner signs as `crl` in its `existing:`, or put a CA with another key in its place",
+        )
+    return highest + 1
 
 
 def other_moment(one: DesiredCa, crl: crls.Crl, now: datetime) -> Reason | None:

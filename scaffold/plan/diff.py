@@ -340,6 +340,8 @@ class _Diff:
         seen = self.observed.crl(one.paths.crl)
         reason = self._crl_reason(one, generation)
         found = Finding(reason) if reason is not None else crl_rules.due(seen.crl, self.now)
+        if found is not None or not self.asked.hold_pending:
+            crl_rules.next_number(one, self.ledger, (seen.crl,))
         if found is None:
             brought = self.existing[one.ca.name].crls if one.ca.name in self.existing else None
             self.generations[one.address] = _with_crl(generation, seen.content + (brought or b""), due=False)

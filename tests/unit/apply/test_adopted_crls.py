@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scaffold.errors import PlanError
 from scaffold.pki import crl as crls
 from scaffold.plan.model import Action
-from tests.unit.adopting import ALL_USAGES, Adopting, Spec, crl, errors_of_openssl, make, scope
+from tests.unit.adopting import ALL_USAGES, NOW, Adopting, Spec, crl, errors_of_openssl, make, scope
 from tests.unit.conftest import Household
-from tests.unit.revoking import renew
+from tests.unit.revoking import known, renew, revoke
 
 CHECKED = ", check_revocation: crl"
 ROOT = make(Spec("Partner Root", index=1))
@@ -26,6 +28,14 @@ OTHER = make(Spec("Other CA", index=2), ROOT)
 FROM_USERS, FROM_CAS = scope(only_contains_user_certs=True), scope(only_contains_ca_certs=True)
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 ELSEWHERE = scope(full_name=[x509.UniformResourceIdentifier("http://partner.example/ca.crl")])
+
+
+def with_reason(reason: x509.ReasonFlags, serial: int, number: int = 1) -> crls.Crl:
+    """A list of the CA's with one entry, which says why."""
+    entry = x509.RevokedCertificateBuilder(serial, NOW - timedelta(days=2)).add_extension(x509.CRLReason(reason), False)
+    made = x509.CertificateRevocationListBuilder().issuer_name(CA.certificate.subject).last_update(NOW)
+    made = made.next_update(NOW + timedelta(days=9)).add_extension(x509.CRLNumber(number), False)
+    return made.add_revoked_certificate(entry.build()).sign(CA.key, hashes.SHA256())
 
 
 @pytest.fixture
@@ -104,8 +114,6 @@ def test_its_own_may_be_signed_here_and_those_above_it_brought(adopting, server)
 
 
 def test_what_was_revoked_here_is_listed_beside_the_lists_from_above(adopting):
-    from tests.unit.revoking import revoke
-
     adopting.bring(CA, [ROOT], [crl(ROOT)], field="chain_crl")
     adopting.apply()
     teller = adopting.household.certificate("clients/teller/tls/cert.pem").serial_number
@@ -114,6 +122,39 @@ def test_what_was_revoked_here_is_listed_beside_the_lists_from_above(adopting):
     own, _ = crls.load_all((adopting.household.out / "servers/accounts/tls/crl.pem").read_bytes())
     assert serials(own) == {teller}
     assert adopting.judged() == [], "it has another certificate now"
+
+
+def test_a_list_with_the_highest_number_is_gone_on_from_by_nobody(adopting):
+    adopting.bring(CA, [ROOT], [crl(CA, crls.HIGHEST_NUMBER), crl(ROOT)])
+    adopting.apply()
+    before = (adopting.household.out / ".scaffold/ledger.jsonl").read_bytes()
+    adopting.bring(CA, [ROOT], [crl(ROOT)], field="chain_crl")
+    for act in (adopting.plan, lambda: revoke(adopting.household)):
+        with pytest.raises(PlanError, match=r"ca\.partner can sign no further CRL") as caught:
+            act()
+        assert "`crl` in its `existing:`" in (caught.value.hint or "")
+    assert (adopting.household.out / ".scaffold/ledger.jsonl").read_bytes() == before
+
+
+def test_a_list_with_the_highest_number_but_one_is_gone_on_from_once(adopting):
+    adopting.bring(CA, [ROOT], [crl(CA, crls.HIGHEST_NUMBER - 1), crl(ROOT)])
+    adopting.apply()
+    adopting.bring(CA, [ROOT], [crl(ROOT)], field="chain_crl")
+    adopting.write()
+    revoke(adopting.household)
+    assert set(known(adopting.household).crl_numbers.values()) == {crls.HIGHEST_NUMBER}
+    with pytest.raises(PlanError, match="no further CRL"):
+        adopting.plan()
+
+
+def test_an_entry_that_takes_a_certificate_off_the_list_revokes_nothing(adopting):
+    off = with_reason(x509.ReasonFlags.remove_from_crl, 0xABC)
+    adopting.bring(CA, [ROOT], [off, crl(ROOT)])
+    adopting.apply()
+    assert not any(serial == "abc" for _, serial in known(adopting.household).revoked)
+    adopting.bring(CA, [ROOT], [with_reason(x509.ReasonFlags.superseded, 0xABC, number=2), crl(ROOT)])
+    adopting.apply()
+    assert any(serial == "abc" for _, serial in known(adopting.household).revoked)
 
 
 def test_lists_from_above_alone_are_not_enough_where_the_own_is_not_signed_here(adopting):
