@@ -31,7 +31,8 @@ CLAIMS = [
     *(("X-Client-Subject", "CN=boss"), ("X-Client-Issuer", "CN=Root"), ("X-Client-Roles", "admin, x.Y_z-1")),
     *(("X_Client_Subject", "CN=boss"), ("X-Forwarded-Client-Cert", "By=x"), ("Client-Cert", ":AA==:")),
     *(("Client-Cert-Chain", ":AA==:"), ("X-SSL-Client-S-DN", "CN=boss"), ("X-ARR-ClientCert", "AA==")),
-    ("X-Forwarded-Tls-Client-Cert", "AA=="),
+    *(("X-Forwarded-Tls-Client-Cert", "AA=="), ("SSL-Client-Subject-DN", "CN=boss"), ("Remote_User", "boss")),
+    *(("X-Amzn-Mtls-Clientcert-Subject", "CN=boss"), ("X-Spiffe-Id", "spiffe://lab/boss"), ("X-Client-Dn", "CN=boss")),
 ]
 
 

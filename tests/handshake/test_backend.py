@@ -424,6 +424,7 @@ def test_nobody_but_a_gateway_calls_for_others(front: Front, app: App) -> None:
 def test_what_a_caller_says_of_itself_in_any_spelling_is_removed(front: Front, app: App) -> None:
     lines = [f"{name}: {value}" for name, value in forged() if name != "Connection"]
     named = "X-Client-Identity, x-client-subject, X-Client-Issuer, X-Client-Roles, Client-Cert, X-Kept"
+    lines += [f"{name}: forged" for name in ("X-Spiffe-Id", "X-Client-Serial", "X-Auth-Request-User", "Remote-Group")]
     front.get("/forged", *lines, f"Connection: {named}", "X-Kept: 1", "Proxy: http://evil.example")
     arrived = app.at("/forged")[-1]
     assert "forged" not in str(arrived.headers)

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import importlib
 import json
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -161,7 +162,14 @@ CLAIMS = [
     *("x-client-subject", "x-client-issuer", "x-client-roles", "x-client-cert", "x-client-cert-pem"),
     *("x-forwarded-client-cert", "client-cert", "client-cert-chain", "x-ssl-client-verify", "x-ssl-client-s-dn"),
     *("x-arr-clientcert", "x-forwarded-tls-client-cert", "x-forwarded-tls-client-cert-info"),
+    *("x-client-identity", "x-client-dn", "x-client-san", "x-client-serial", "x-client-verify", "x-client-fingerprint"),
+    *("x-client-cn", "x-on-behalf-of-subject", "x-on-behalf-of-roles", "x-ssl-issuer", "ssl-client-subject-dn"),
+    *("ssl-client-verify", "x-amzn-mtls-clientcert", "x-amzn-mtls-clientcert-subject", "x-spiffe-id", "remote-user"),
+    *("remote-group", "remote-email", "x-remote-user", "x-remote-group", "x-forwarded-user", "x-forwarded-email"),
+    *("x-forwarded-groups", "x-forwarded-preferred-username", "x-auth-request-user", "x-auth-request-email"),
+    *("x-authenticated-user", "x-webauth-user"),
 ]
+"""What all kinds take away that have something behind them: an application, or a server."""
 
 
 @pytest.mark.parametrize("name", CLAIMS)
@@ -169,6 +177,19 @@ def test_claims_are_taken_away_however_they_are_spelled(head: ModuleType, name: 
     spelled = {name, name.replace("-", "_"), name.replace("-", "_", 1)}
     headers = [(each.encode(), b"x") for each in spelled]
     assert head.without_claims([*headers, (b"accept", b"y")]) == [(b"accept", b"y")]
+
+
+def test_nginx_and_haproxy_take_away_the_same() -> None:
+    """nginx by names alone, HAProxy by a pattern; the handshake tests send some of them through both."""
+    folder = catalogue.shared_folder().parent / "servers"
+    nginx = (folder / "nginx/{{cookiecutter.name}}/nginx.conf").read_text().lower()
+    set_anew = set(re.findall(r"^ +proxy_set_header ([a-z0-9-]+) ", nginx, re.MULTILINE))
+    haproxy = (folder / "haproxy/{{cookiecutter.name}}/haproxy.cfg").read_text()
+    taken = re.search(r"del-header (\^x-client.*|\^\(x-\(client.*) -m reg", haproxy)
+    assert taken is not None
+    for name in CLAIMS:
+        assert name in set_anew | {"x-client-cert-pem"}, name
+        assert re.search(taken[1], name), name
 
 
 @pytest.mark.parametrize("name", ["x-client-version", "x-client", "x-forwarded-for", "client", "authorization"])

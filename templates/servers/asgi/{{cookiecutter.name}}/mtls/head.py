@@ -15,10 +15,12 @@ _HOST = re.compile(_AUTHORITY)
 _ABSOLUTE = re.compile(rb"https?://(?P<host>" + _AUTHORITY + rb")(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
 
 _CLAIMS = re.compile(
-    r"x-client-(subject|issuer|roles|cert.*)|x-ssl-client-.*|x-arr-clientcert|client-cert(-chain)?"
-    r"|x-forwarded-(client-cert|tls-client-cert.*)"
+    r"x-client-(subject|issuer|identity|roles|verify|dn|cn|san|serial|fingerprint)(-.*)?|x-client-cert.*"
+    r"|x-on-behalf-of(-.*)?|client-cert(-.*)?|x-ssl(-.*)?|ssl-client-.*|x-arr-clientcert|x-amzn-(mtls|oidc)-.*"
+    r"|x-forwarded-(client-cert|tls-client-cert|user|email|groups?|preferred-username|access-token)(-.*)?"
+    r"|x-spiffe-.*|(x-)?remote-(user|group|groups|name|email)|x-(auth-request|authenticated|webauth)(-.*)?"
 )
-"""Headers in which gateways say who called them."""
+"""Headers in which gateways and proxies say who called them, by certificate or otherwise."""
 
 
 class Malformed(Exception):
