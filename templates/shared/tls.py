@@ -21,6 +21,9 @@ log = logging.getLogger("tls")
 
 TRUST = ("ca.pem", "intermediates.pem", "crl.pem", "policy.json")
 
+UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What is raised for files that cannot be used, JSON that is nested too deeply among them."""
+
 
 @dataclass(frozen=True)
 class Material:
@@ -49,7 +52,7 @@ class Store:
     context = CallerContext
 
     def __init__(self, folder: Path) -> None:
-        """Raises OSError, ValueError, LookupError, TypeError and AttributeError where it does not load."""
+        """Raises one of UNUSABLE where it does not load."""
         self._folder = folder
         self._seen = _fingerprint(folder)
         self._complaint = ""
@@ -67,7 +70,7 @@ class Store:
                 self._complaint = ""
                 return False
             material = self._load(before)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except UNUSABLE as error:
             self._complain(f"{self._folder}/ does not load, the old material serves on: {explain(error)}")
             return False
         # The reference is swapped and the old context left alone: loading into a live one can crash the process.

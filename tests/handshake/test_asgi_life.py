@@ -217,6 +217,16 @@ def test_a_new_certificate_is_taken_at_once_on_hup_and_what_does_not_load_is_not
         assert ssl.PEM_cert_to_DER_cert(tls["server_cert"]) == bundles.der(new.certificate)
 
 
+def test_an_allow_list_that_is_nested_too_deeply_leaves_the_old_one_in_place(make, teller):
+    desk = make()
+    with desk.running():
+        place(desk.tls / "allowed.json", b"[" * 100_000)
+        until(lambda: any("the old material serves on: RecursionError" in line for line in desk.lines))
+        assert desk.ask(teller, "/caller").status == 200
+        place(desk.tls / "allowed.json", NOBODY)
+        until(lambda: desk.ask(teller, "/caller").status == 403)
+
+
 def test_a_new_allow_list_holds_for_what_is_open_too(make, teller):
     desk = make()
     with desk.running():

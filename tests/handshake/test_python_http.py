@@ -381,6 +381,15 @@ def test_who_has_lost_its_root_since_the_handshake_has_no_answer(desk, root, ca,
         assert get(connection)[0] == 403
 
 
+def test_an_allow_list_that_is_nested_too_deeply_leaves_the_old_one_in_place(desk, teller):
+    with desk.running():
+        place(desk.tls / "allowed.json", b"[" * 100_000)
+        until(lambda: any("the old material serves on: RecursionError" in line for line in desk.lines))
+        assert desk.ask(teller).status == 200
+        place(desk.tls / "allowed.json", b'{"allowed": []}')
+        until(lambda: desk.ask(teller).status == 403)
+
+
 def test_a_kept_connection_costs_nothing_of_this(running, teller):
     with contextlib.closing(running.keep(teller)) as connection:
         for _ in range(3):

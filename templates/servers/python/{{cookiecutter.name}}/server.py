@@ -20,7 +20,7 @@ import routing
 import settings
 from sessions import Sessions
 from standing import Standing
-from tls import Store, explain
+from tls import UNUSABLE, Store, explain
 
 log = logging.getLogger("server")
 
@@ -53,7 +53,7 @@ def main() -> int:
         sessions = Sessions(store)
         listener = https_listener(current, store, sessions)
         health_listener = connections.Listener(current.health, _plain, serve_health) if current.health else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except UNUSABLE as error:
         print(explain(error), file=sys.stderr)
         return 1
     listener.start()

@@ -22,14 +22,13 @@ from mtls.handshake import Store
 from mtls.outgoing import Outgoing
 from mtls.protocols import IDLE_SECONDS, Guarded, Paced
 from mtls.standing import Standing
-from mtls.tls import explain
+from mtls.tls import UNUSABLE, explain
 
 log = logging.getLogger("server")
 
 HERE = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 1
 PATIENCE_SECONDS = 5
-UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 
 def main() -> int:
