@@ -485,14 +485,35 @@ def crl_shrinks(one: Adoption) -> Found:
         if there is None or new is None or there == new or not crls.signed_by(there, brought.certificate):
             continue
         if revocations.age(new) < revocations.age(there):
+            if new.last_update_utc > there.last_update_utc and (unknown := _serials(new) - _serials(there)):
+                yield _two_in_doubt(one, ca, new, there, unknown)
+                continue
             said = f"brings a CRL with the number {crls.number(new)}, older than the one that was here before"
             yield Note(ca.address, f"{said} ({crls.number(there)}): that one is kept")
             continue
-        lost = {entry.serial_number for entry in there} - {entry.serial_number for entry in new}
+        lost = _serials(there) - _serials(new)
         if lost:
-            shown = ", ".join(f"{serial:x}" for serial in sorted(lost)[:3]) + (", …" if len(lost) > 3 else "")
-            said = f"brings a CRL that does not list {len(lost)} of what the one before did ({shown})"
+            said = f"brings a CRL that does not list {len(lost)} of what the one before did ({_shown(lost)})"
             yield Note(ca.address, f"{said}: only what has ended may leave (RFC 5280 3.3)")
+
+
+def _serials(crl: crls.Crl) -> set[int]:
+    return {entry.serial_number for entry in crl}
+
+
+def _shown(serials: set[int]) -> str:
+    return ", ".join(f"{serial:x}" for serial in sorted(serials)[:3]) + (", …" if len(serials) > 3 else "")
+
+
+def _two_in_doubt(one: Adoption, ca: Ca, new: crls.Crl, there: crls.Crl, unknown: set[int]) -> TopologyError:
+    """A list that is newer by its date, and older by its number, which counts (RFC 5280 5.2.3)."""
+    return TopologyError(
+        f"{ca.address} brings a CRL with the number {crls.number(new)} that revokes {_shown(unknown)}, and the one "
+        f"that was here before has the number {crls.number(there)}, the higher, though it was signed earlier: by the number "
+        "that revocation would be lost",
+        place=one.t.place("cas", ca.name, "existing", "crl"),
+        hint=f"ask who signs it for a CRL with a number above {crls.number(there)} (RFC 5280 5.2.3)",
+    )
 
 
 # --- Shared -------------------------------------------------------------------------------------------------------

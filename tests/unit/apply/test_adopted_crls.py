@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives import hashes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaffold.errors import PlanError
+from scaffold.errors import PlanError, TopologyError
 from scaffold.pki import crl as crls
 from scaffold.plan.model import Action
+from scaffold.plan.status import status
 from tests.unit.adopting import ALL_USAGES, NOW, Adopting, Spec, crl, errors_of_openssl, make, scope
 from tests.unit.conftest import Household
 from tests.unit.revoking import known, renew, revoke
@@ -145,6 +146,24 @@ def test_a_list_with_the_highest_number_but_one_is_gone_on_from_once(adopting):
     assert set(known(adopting.household).crl_numbers.values()) == {crls.HIGHEST_NUMBER}
     with pytest.raises(PlanError, match="no further CRL"):
         adopting.plan()
+
+
+def test_a_list_that_is_newer_by_date_and_older_by_number_loses_no_revocation(adopting):
+    earlier, later = timedelta(days=-3), timedelta(days=-1)
+    adopting.bring(CA, [ROOT], [crl(CA, 7, [0xAAA], begins=earlier), crl(ROOT)])
+    adopting.apply()
+    adopting.bring(CA, [ROOT], [crl(CA, 6, [0xAAA, 0xBBB], begins=later), crl(ROOT)])
+    for act in (adopting.plan, adopting.household.apply, lambda: status(adopting.household.prepare())):
+        with pytest.raises(
+            TopologyError, match=r"the number 6 that revokes bbb, and the one .* the number 7"
+        ) as caught:
+            act()
+    assert "a number above 7" in (caught.value.hint or "")
+    for harmless in (crl(CA, 6, [0xAAA], begins=later), crl(CA, 6, [0xBBB], begins=earlier * 2)):
+        adopting.bring(CA, [ROOT], [harmless, crl(ROOT)])
+        assert [note for note in adopting.notes() if "older than the one that was here before (7)" in note]
+    adopting.bring(CA, [ROOT], [crl(CA, 8, [0xAAA, 0xBBB], begins=later), crl(ROOT)])
+    adopting.apply()
 
 
 def test_an_entry_that_takes_a_certificate_off_the_list_revokes_nothing(adopting):
