@@ -509,8 +509,8 @@ def _two_in_doubt(one: Adoption, ca: Ca, new: crls.Crl, there: crls.Crl, unknown
     """A list that is newer by its date, and older by its number, which counts (RFC 5280 5.2.3)."""
     return TopologyError(
         f"{ca.address} brings a CRL with the number {crls.number(new)} that revokes {_shown(unknown)}, and the one "
-        f"that was here before has the number {crls.number(there)}, the higher, though it was signed earlier: by the number "
-        "that revocation would be lost",
+        f"that was here before has the number {crls.number(there)}, the higher, though it was signed earlier: by the "
+        "number that revocation would be lost",
         place=one.t.place("cas", ca.name, "existing", "crl"),
         hint=f"ask who signs it for a CRL with a number above {crls.number(there)} (RFC 5280 5.2.3)",
     )
