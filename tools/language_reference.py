@@ -54,7 +54,8 @@ Changing it gives every default identity, and with it every certificate and allo
 The edges (`calls`) are the authorisation. An entry of a server's allow list is issuer and identity together, and
 the issuer is a key, not a name: a sibling CA under the same root that signs the same identity gets nobody in. nginx
 sees names alone, so plan refuses what it could mistake. PostgreSQL sees the caller's name and no issuer: plan demands
-that one CA alone issues certificates under the root that it trusts.
+that one CA alone issues certificates under the root that it trusts. A name that changes hands is refused while a valid
+certificate of its former holder's [says it](onboarding.md#renaming).
 
 A server that `calls` has a second certificate, for clientAuth alone; `GET /call/NAME` on it makes that call, to
 `/.mtls/caller`. `client` says what that certificate is, where it differs from the first: another `issuer`, `subject`,
