@@ -11,15 +11,18 @@ from scaffold.kinds.capabilities import Owner
 from scaffold.kinds.render import Rendered
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.desired import DesiredParty
+from scaffold.plan.make import Basis
 from scaffold.plan.merging import MERGE, Conflicting, Merged, NotText, Texts, number_of_markers
-from scaffold.plan.model import Change, Edit, Work
+from scaffold.plan.model import Change, Edit, Plan, Work
 from scaffold.plan.projects import EDITED, held_tls, owner_of
 from scaffold.plan.revocations import freshest
+from scaffold.plan.standing_projects import has_lost_record, record_of
 from scaffold.plan.trust_files import Project, ignored, is_allow_list, trust_files
 from scaffold.plan.unknown import known
 from scaffold.settings.peers import looked_up_issuers
 from scaffold.store import bases, files
 from scaffold.store import projects as records
+from scaffold.store.layout import BASES
 from scaffold.store.projects import Guard, Offer, Record, digest
 from scaffold.store.seen import NO_FILE, sha256_of
 from scaffold.topology.address import Address, Part
@@ -84,10 +87,10 @@ def make(
 
 def _render(context: ApplyContext, one: DesiredParty, changes: Sequence[Change], authorities: Authorities) -> _Rendered:
     source = Project(context.topology, one.party, context.kinds[one.party.address], authorities)
-    standing = context.observed.records.of(one.party.address)
     rendered, inputs = _files(one, source), known(source.inputs)
+    standing = record_of(one, rendered, context.observed)
     works = {change.work for change in changes}
-    in_conflict = Work.RESTORE in works or (Work.OFFER in works and Work.WRITE not in works)
+    in_conflict = Work.RESTORE in works or (Work.OFFER in works and bool(standing.files))
     held = Work.REFRESH in works or in_conflict
     offers = _offers(context, one, changes, rendered, standing)
     if not held:
@@ -285,10 +288,54 @@ def _lay_beside(context: ApplyContext, rendered: _Rendered, change: Change) -> N
     _drop(context, change)
 
 
+# --- What is known of them -------------------------------------------------------------------------------------------
+
+
+def with_lost_records(basis: Basis, plan: Plan) -> list[DesiredParty]:
+    """The projects of which records or bases were lost, and in which `plan` changes nothing."""
+    observed, changed = basis.observed, {change.address.entity for change in plan.changes}
+    without_bases = bool(observed.records.by_address) and not observed.exists(BASES)
+    return [
+        one
+        for one in basis.desired.parties
+        if one.party.address not in changed and (without_bases or has_lost_record(one, observed))
+    ]
+
+
+def record_found(context: ApplyContext, lost: Sequence[DesiredParty], authorities: Authorities) -> None:
+    """Records those that stand there as they are rendered, and keeps the texts of their merged files.
+
+    Of any other nothing is known: who it was that changed it, nobody can say. Raises KindError, StoreError.
+    """
+    for one in lost:
+        source = Project(context.topology, one.party, context.kinds[one.party.address], authorities)
+        rendered = _files(one, source)
+        merged = {path: file for path, file in rendered.items() if owner_of(one, source, path) is Owner.MERGED}
+        if has_lost_record(one, context.observed):
+            if _stands(context, one, source, rendered):
+                bases.keep(context.layout, context.writer, [file.content for file in merged.values()])
+                context.projects.writing(one.party.address, _hashes(rendered))
+                context.projects.settled(one.party.address, known(source.inputs), _hashes(rendered), source.guard)
+        else:
+            last = context.observed.records.of(one.party.address).files
+            texts = [file.content for path, file in merged.items() if last.get(path) == file.sha256]
+            bases.keep(context.layout, context.writer, texts)
+    context.projects.flush()
+
+
+def _stands(context: ApplyContext, one: DesiredParty, source: Project, rendered: Mapping[str, Rendered]) -> bool:
+    """Whether each file is as it is rendered; what is theirs may be anything."""
+    for path, file in rendered.items():
+        there = sha256_of(context.layout.at(path))
+        if there is None or (there != file.sha256 and owner_of(one, source, path) is not Owner.YOURS):
+            return False
+    return True
+
+
 def collect_bases(context: ApplyContext) -> None:
-    """Removes the bases that no record names any more. Raises StoreError."""
+    """Removes the bases that no record names any more, unless records were lost. Raises StoreError."""
     settled = context.projects.latest
-    if not settled:
+    if not settled or _any_is_unrecorded(context):
         return
     standing = context.observed.records.by_address
     alive: set[str] = set()
@@ -296,6 +343,13 @@ def collect_bases(context: ApplyContext) -> None:
         alive.update(record.files.values())
         alive.update(offer.template for offer in record.merging.values())
     bases.collect(context.layout, context.writer, alive)
+
+
+def _any_is_unrecorded(context: ApplyContext) -> bool:
+    return any(
+        one.party.address not in context.projects.latest and has_lost_record(one, context.observed)
+        for one in context.desired.parties
+    )
 
 
 def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authorities: Authorities) -> None:

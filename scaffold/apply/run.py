@@ -64,16 +64,18 @@ def apply(
     Overtaken where the folder has changed since the plan was made, SecretError, PkiError, KindError, StoreError.
     """
     plan, basis = planned.plan, planned.basis
-    if not plan.changes and not randomness.repeats and not basis.revoked_elsewhere:
+    lost = projects.with_lost_records(basis, plan)
+    if not plan.changes and not lost and not randomness.repeats and not basis.revoked_elsewhere:
         return Outcome((), ())
     context = ApplyContext(basis, planned.authorities, secrets, randomness, progress)
     if not plan.changes:
         if randomness.repeats:
             context.check_seed()
-        if basis.revoked_elsewhere:
-            with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):
-                context.record_revoked_elsewhere()
-        return Outcome((), ())
+        if not lost:
+            if basis.revoked_elsewhere:
+                with lock.hold(basis.observed.layout, basis.now, wait=wait, waiting=waiting):
+                    context.record_revoked_elsewhere()
+            return Outcome((), ())
     apps.check(plan.changes, made_apps)
     context.ask(plan.changes)
     _open_brought_keys(context, plan)
@@ -83,6 +85,8 @@ def apply(
         _prepare(context)
         context.record_revoked_elsewhere()
         _carry_out(context, plan, made_apps)
+        projects.record_found(context, lost, context.authorities())
+        projects.collect_bases(context)
         if saved is not None:
             context.record.applied(saved)
         _remember(context, planned.memo)
@@ -180,7 +184,6 @@ def _carry_out(context: ApplyContext, plan: Plan, made_apps: Mapping[Address, Ma
             context.progress(change)
     apps.make(context, of_parties, made_apps)
     _remove(context, [change for change in plan.changes if change.work is Work.REMOVE])
-    projects.collect_bases(context)
 
 
 def _revoke(context: ApplyContext, changes: Sequence[Change]) -> None:

@@ -23,7 +23,7 @@ takes its change back. `--overwrite` resolves it too, and brings back what was d
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaffold.errors import PlanError
 from scaffold.kinds.capabilities import Owner
@@ -43,7 +43,10 @@ from scaffold.plan.standing_projects import (
     deleted_note,
     executable_notes,
     gone_but_for_tls,
+    has_lost_record,
     is_executable,
+    lost_record_note,
+    record_of,
     tls_reasons,
 )
 from scaffold.plan.trust_files import Project, is_allow_list
@@ -88,7 +91,11 @@ def compare(
         if found is not None:
             return found
     rendered = {f"{one.paths.folder}/{path}": file for path, file in source.render().items()}
-    return _Comparison(one, record, observed, source, rendered, resolution, restore, hold).run(gone)
+    known = record_of(one, rendered, observed)
+    compared = _Comparison(one, known, observed, source, rendered, resolution, restore, hold).run(gone)
+    if compared.changes and has_lost_record(one, observed):
+        return replace(compared, notes=(lost_record_note(one), *compared.notes))
+    return compared
 
 
 def _beside_projects(one: DesiredParty) -> tuple[str, ...]:
@@ -204,7 +211,7 @@ class _Comparison:
         if there == NO_FILE:
             self._no_file(path)
         elif offer is not None and last != new:
-            self._decide(path, self._conflict(path, self._why(last)))
+            self._decide(path, self._conflict(path, self._why(path, last)))
         elif offer is not None:
             self._withdraw(path, offer)
         elif there is None:
@@ -241,12 +248,12 @@ class _Comparison:
             self._keep(path, ReasonCode.RESOLVED_MINE)
             return
         outcome = self._texts().merged(path, file.content)
-        if last is not None and self.observed.base(last) is None:
+        if self._is_recorded(path, last) and self.observed.base(last) is None:
             self.notes.append(_no_base_note(path))
         if isinstance(outcome, NotText):
             self._decide(path, Reason(ReasonCode.NO_TEXT, path))
         elif not isinstance(outcome, Merged):
-            self._decide(path, self._conflict(path, self._why(last)))
+            self._decide(path, self._conflict(path, self._why(path, last)))
         elif outcome.text == self.observed.content(path):
             self._keep(path, ReasonCode.MERGED_BEFORE)
         else:
@@ -256,8 +263,12 @@ class _Comparison:
     def _texts(self) -> Texts:
         return Texts(self.record, self.observed.content, self.observed.base)
 
-    def _why(self, last: str | None) -> ReasonCode:
-        if last is None:
+    def _is_recorded(self, path: str, last: str | None) -> bool:
+        """Whether `last` was really rendered there. Of a record that was lost it is what stands there, be it whose."""
+        return last is not None and self.record.is_ours(path, last)
+
+    def _why(self, path: str, last: str | None) -> ReasonCode:
+        if not self._is_recorded(path, last):
             return ReasonCode.NOT_OURS
         return ReasonCode.EDITED if self.observed.base(last) is not None else ReasonCode.NO_BASE
 

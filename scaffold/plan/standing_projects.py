@@ -1,8 +1,12 @@
-"""A project that was rendered from the inputs of today: what its files must be is known without rendering it."""
+"""A project that stands there, and what is known of it without rendering it.
+
+Where it was rendered from the inputs of today, what its files must be is known. Where its record was lost, what stands
+there counts for what was last rendered: nothing of it is taken for granted, and while it is held it stays as it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,8 +15,10 @@ from scaffold.plan.desired import DesiredParty
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.trust_files import Project
+from scaffold.store.layout import PROJECTS
 from scaffold.store.observation import Observation
 from scaffold.store.projects import Record
+from scaffold.store.seen import NO_FILE
 from scaffold.topology.address import Address, Part
 from scaffold.topology.notes import Note
 
@@ -67,6 +73,41 @@ def gone_but_for_tls(one: DesiredParty, record: Record, observed: Observation, h
     """What is to be done where nothing of the project is left but what stands in `tls/`."""
     tls = {path: sha256 for path, sha256 in record.files.items() if one.paths.is_in_tls(path)}
     return Compared((creation(one, observed),), (), dict(tls_reasons(tls, observed)), frozenset(tls), held=hold)
+
+
+def has_lost_record(one: DesiredParty, observed: Observation) -> bool:
+    """Whether a project stands there of which nothing is recorded, although every apply records what it writes."""
+    if one.party.address in observed.records.by_address:
+        return False
+    return observed.exists(one.paths.trust) and observed.holds_more_than(one.paths.folder, "tls")
+
+
+def record_of(one: DesiredParty, rendered: Iterable[str], observed: Observation) -> Record:
+    """What is known of a project; where that was lost, what stands there of the files that it has `rendered`.
+
+    A text that is kept as a base is scaffold's own: no edit of a person's is kept there.
+    """
+    if not has_lost_record(one, observed):
+        return observed.records.of(one.party.address)
+    there: dict[str, str] = {}
+    ours: dict[str, str | frozenset[str]] = {}
+    for path in rendered:
+        sha256 = observed.edited_digest(path)
+        if sha256 is None or sha256 == NO_FILE:
+            continue
+        there[path] = sha256
+        if observed.base(sha256) is not None:
+            ours[path] = sha256
+    return Record(files=there, ours=ours)
+
+
+def lost_record_note(one: DesiredParty) -> Note:
+    """What is told where a change meets a project whose record was lost."""
+    said = (
+        f"stands there, and {PROJECTS} does not know it: that was lost, and any text that is not the template's counts "
+        "as yours; put it back from a backup, or decide once where something is in conflict"
+    )
+    return Note(one.party.address, said)
 
 
 def creation(one: DesiredParty, observed: Observation) -> Change:

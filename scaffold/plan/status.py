@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -19,6 +19,7 @@ from scaffold.plan.make import Planned
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.reach import Reach, reach
 from scaffold.plan.reasons import Reason
+from scaffold.plan.standing_projects import address_of, has_lost_record, lost_record_note
 from scaffold.settings.peers import needs_crls
 from scaffold.store.archive import revoked_ever
 from scaffold.store.existing_leaf import ends_soon
@@ -110,9 +111,11 @@ class Status:
     due_by_within: tuple[Address, ...] = ()
     """The certificates and CRLs that are due only since `within` says so: `renew` leaves them."""
     lost: tuple[Note, ...] = ()
-    """What is to be said of records that were lost."""
+    """What is to be said of a ledger that was lost."""
     owners: Mapping[Address, str] = field(default_factory=dict)
     """Who answers for each CA, server or client of which that is said."""
+    unrecorded: tuple[Note, ...] = ()
+    """What is to be said of projects that are to change, and whose records were lost."""
 
     @property
     def fine(self) -> bool:
@@ -137,12 +140,26 @@ def status(planned: Planned, within: timedelta | None = None, *, clock: datetime
     lists = tuple(_crls(basis, changes, within))
     states = [*((one.address, one.state) for one in certificates), *((one.address, one.state) for one in lists)]
     by_within = tuple(address for address, state in states if state is State.DUE and address not in changes)
-    return Status(certificates, lists, tuple(_revoked(basis)), by_within, basis.lost, _owners(basis.topology))
+    return Status(
+        certificates,
+        lists,
+        tuple(_revoked(basis)),
+        by_within,
+        basis.lost,
+        _owners(basis.topology),
+        tuple(_unrecorded(basis, changes.keys())),
+    )
 
 
 def _owners(t: Topology) -> Mapping[Address, str]:
     entities: tuple[Ca | Party, ...] = (*t.cas.values(), *graph.parties(t))
     return {entity.address: entity.owner for entity in entities if entity.owner is not None}
+
+
+def _unrecorded(basis: Basis, changing: Collection[Address]) -> Iterator[Note]:
+    for one in basis.desired.parties:
+        if address_of(one) in changing and has_lost_record(one, basis.observed):
+            yield lost_record_note(one)
 
 
 def _of_party(

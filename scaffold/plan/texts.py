@@ -12,6 +12,7 @@ from scaffold.plan.desired import DesiredParty
 from scaffold.plan.make import Planned
 from scaffold.plan.merging import Merged, Texts
 from scaffold.plan.model import Change, Edit, Work
+from scaffold.plan.standing_projects import record_of
 from scaffold.plan.trust_files import Project, Roots, ignored, trust_files
 from scaffold.plan.unknown import Unknown
 from scaffold.store.seen import NO_FILE
@@ -58,11 +59,12 @@ def texts(planned: Planned) -> Iterator[Text]:
             continue
         one = parties[change.address.entity]
         source = Project(t, one.party, kinds[one.party.address], settled)
-        record = observed.records.of(one.party.address)
         held = change.work is Work.REFRESH
         if held:
-            source = source.letting_in(record.guard)
-        after = _after(one, source.render(), settled, t, brought, crls_in_use=held and observed.exists(one.paths.crl))
+            source = source.letting_in(observed.records.of(one.party.address).guard)
+        rendered = source.render()
+        record = record_of(one, (f"{one.paths.folder}/{path}" for path in rendered), observed)
+        after = _after(one, rendered, settled, t, brought, crls_in_use=held and observed.exists(one.paths.crl))
         wanted = (
             change.paths
             if change.work is not Work.RENDER

@@ -47,7 +47,7 @@ def status_lines(status: Status, now: datetime) -> Iterator[Line]:
         yield from _table("CRL", crls, width, states, now)
         yield plain("")
     yield from _revoked_lines(status.revoked)
-    yield from note_lines(map(str, status.lost))
+    yield from note_lines(map(str, (*status.lost, *status.unrecorded)))
     counts = Counter(row.state for row in certificates)
     words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
     lost = "; the ledger was lost" if status.lost else ""
