@@ -51,6 +51,8 @@ class ScaffoldError(Exception):
         self.message = message
         self.place = place
         self.hint = hint
+        if hint is not None:
+            self.add_note(f"hint: {hint}")  # which a traceback shows, as pytest's does
 
     def __str__(self) -> str:
         return self.message

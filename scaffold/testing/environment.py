@@ -33,6 +33,7 @@ from scaffold.topology.model import Party, RevocationCheck, Server, TlsProfile, 
 if TYPE_CHECKING:
     import ssl
 
+    from scaffold.testing.broken import Broken
     from scaffold.testing.servers import Running, Started
 
 Unavailable = Callable[[str], NoReturn]
@@ -169,7 +170,8 @@ class Environment:
     def broken(self, client: str, fault: str) -> Files:
         """A certificate of a client (or server) with exactly that fault, made now: an `expired` one ended a minute ago.
 
-        One without the fault would be accepted, and a `revoked` one is, by whoever does not check revocation. Raises
+        One without the fault would be accepted, and a `revoked` one is, by whoever does not check revocation. Servers
+        of this session that do so refuse it once this returns. Raises
         ValueError for a fault that there is not, with the nearest, and ScaffoldError where it cannot be made: a CA's
         key may not be here.
         """
@@ -182,7 +184,7 @@ class Environment:
         moment = now()
         made = make(self.topology, self._layout, files.address, files.certificate.read_bytes(), fault, moment)
         if made.revoked:
-            self._revoke(files.address, party, made.certificates, moment)
+            self._revoke(files.address, party, made, moment)
         folder.mkdir(parents=True, mode=0o700)
         certificate, key = folder / "cert.pem", folder / "key.pem"
         certificate.write_bytes(made.certificates)
@@ -225,13 +227,15 @@ class Environment:
 
         apply(self.topology, self._layout, self._moment, self._randomness, only)
 
-    def _revoke(self, address: Address, party: Party, chain: bytes, moment: datetime) -> None:
-        """As `scaffold revoke` does, for a certificate that stands in no project."""
+    def _revoke(self, address: Address, party: Party, made: Broken, moment: datetime) -> None:
+        """As `scaffold revoke` does, for a certificate that stands in no project; what runs here refuses it then."""
         from scaffold.testing.servers import record_revoked
 
-        record_revoked(self.topology, self._layout, address, party, chain, moment)
+        record_revoked(self.topology, self._layout, address, party, made.certificates, moment)
         started = self._running.names if self._running is not None else frozenset()
         self._apply(lambda one: one.role is Role.CA or (one.role is Role.SERVER and one.name in started))
+        if self._running is not None:
+            self._running.wait_until_refused(made)
 
     # --- Names ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from typing import Final, NoReturn
 from scaffold.apply import apply as apply_plan
 from scaffold.cli.clock import now
 from scaffold.cli.project import kinds_of
-from scaffold.errors import VerifyError
+from scaffold.errors import Overtaken, VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.kinds.limits import without_unusable_defaults
 from scaffold.pki import bundles, keys
@@ -22,16 +23,29 @@ from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.plan.make import look, plan_all
 from scaffold.plan.model import Work
 from scaffold.running.availability import Availability, nothing_to_start
+from scaffold.running.clients import Clients
 from scaffold.running.placement import Placed, launch, moved_callees, place
 from scaffold.running.services import Launch, Services
+from scaffold.settings.peers import server_name
 from scaffold.store import ledger, lock
 from scaffold.store.issued import entry
 from scaffold.store.layout import Layout, ca_paths, party_paths
 from scaffold.store.secrets import Secrets
+from scaffold.testing.broken import Broken
 from scaffold.topology.address import Address, Part, Role
-from scaffold.topology.model import HostPort, Party, Server, Topology
+from scaffold.topology.model import HostPort, Party, RevocationCheck, Server, Topology
+from scaffold.verify.conversation import protocol_of
+from scaffold.verify.credentials import Credentials
+from scaffold.verify.protocol import Closed, Denied, Target
+from scaffold.verify.tls import CannotOffer
 
 _REASON: Final = "keyCompromise"
+_ATTEMPTS: Final = 5
+_WAIT: Final = 30.0
+"""Seconds to wait for whoever else writes, such as the publisher of the same session."""
+_REFUSED_WITHIN: Final = 30.0
+_BETWEEN: Final = 0.02
+"""Seconds until a server is asked again."""
 
 Apply = Callable[[Callable[[Address], bool]], None]
 """Applies the changes of certain addresses."""
@@ -40,13 +54,22 @@ Apply = Callable[[Callable[[Address], bool]], None]
 def apply(
     t: Topology, layout: Layout, moment: datetime, randomness: Randomness, only: Callable[[Address], bool]
 ) -> None:
-    """Applies what `only` says yes to. Raises ScaffoldError."""
+    """Applies what `only` says yes to; planned again where the publisher wrote meanwhile. Raises ScaffoldError."""
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(Overtaken):
+            return _apply_once(t, layout, moment, randomness, only)
+    return _apply_once(t, layout, moment, randomness, only)
+
+
+def _apply_once(
+    t: Topology, layout: Layout, moment: datetime, randomness: Randomness, only: Callable[[Address], bool]
+) -> None:
     usable, kinds = with_kinds(t)
     planned = plan_all(look(usable, kinds, layout, moment if t.reproducible is not None else now()))
     of_them = (change for change in planned.plan.changes if only(change.address.entity))
     changes = tuple(change for change in of_them if change.work is not Work.APP)  # a test has an app of its own there
     chosen = replace(planned, plan=replace(planned.plan, changes=changes))
-    apply_plan(chosen, Secrets(os.environ), randomness=randomness)
+    apply_plan(chosen, Secrets(os.environ), wait=_WAIT, randomness=randomness)
 
 
 def with_kinds(t: Topology) -> tuple[Topology, Mapping[Address, Kind]]:
@@ -60,7 +83,7 @@ def record_revoked(t: Topology, layout: Layout, address: Address, party: Party, 
     leaf = bundles.load_certificates(chain)[0]
     ca = bundles.load_certificates(layout.path(ca_paths(party.issuer).certificate).read_bytes())[0]
     part = address.part or Part.CERTIFICATE
-    with lock.hold(layout, moment):
+    with lock.hold(layout, moment, wait=_WAIT):
         record = ledger.Recorder(layout, moment)
         record.issued([entry(address.with_part(part), party.issuer, leaf, keys.spki_sha256(ca))])
         record.revoked([ledger.Revoked(party.issuer, f"{leaf.serial_number:x}", _REASON, moment)])
@@ -93,9 +116,11 @@ class Running:
         self._placed: dict[str, Placed] = {}
         self._stack = contextlib.ExitStack()
         self._publishes = False
+        self._clients = Clients()
 
     def close(self) -> None:
         """Stops everything."""
+        self._clients.stop()
         self._placed.clear()
         self._publishes = False
         self._stack.close()
@@ -109,6 +134,31 @@ class Running:
         """Where a server listens; None where it was not started."""
         placed = self._placed.get(server.name)
         return placed.address if placed is not None else None
+
+    def wait_until_refused(self, revoked: Broken, within: float = _REFUSED_WITHIN) -> None:
+        """Returns once each server that runs and looks up revocation refuses this certificate in a real handshake.
+
+        Raises VerifyError where one goes on letting it in `within` so many seconds.
+        """
+        deadline = time.monotonic() + within
+        for placed in tuple(self._placed.values()):
+            if placed.server.check_revocation is RevocationCheck.NONE:
+                continue
+            while not self._refuses(placed, Credentials(revoked.certificates, revoked.key)):
+                if time.monotonic() > deadline:
+                    raise VerifyError(
+                        f"{placed.server.address} does not refuse a certificate that was revoked {within:.0f} s ago",
+                        hint="`scaffold verify` tries how it looks up revocation",
+                    )
+                time.sleep(_BETWEEN)
+
+    def _refuses(self, placed: Placed, credentials: Credentials) -> bool:
+        protocol = protocol_of(self._kinds[placed.server.address], self._clients)
+        target = Target(placed.address, server_name(placed.server))
+        try:
+            return isinstance(protocol.call(target, credentials), Denied | Closed)
+        except CannotOffer:
+            return True  # nobody on this machine can show it
 
     def can_start(self, server: Server) -> bool:
         """Whether there is anything to start: not where it is for a program of somebody's own."""

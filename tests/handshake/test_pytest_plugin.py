@@ -7,14 +7,22 @@ import shutil
 import ssl
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scaffold.errors import Overtaken, VerifyError
+from scaffold.store import lock
+from scaffold.testing import servers
+from scaffold.testing.broken import Broken
 from scaffold.testing.environment import Environment, Files
+from scaffold.topology.address import Role
 from tests.cli.harness import snapshot
 from tests.requirements import require_command
 
@@ -141,10 +149,54 @@ def test_a_revoked_certificate_is_refused_by_the_server_that_runs(lab: Environme
                 return True
             return False
 
-        # It takes the new CRL when it next looks at tls/; until then the certificate is a sound one.
-        for _ in range(2_000):
-            if refused():
-                break
-        else:
-            pytest.fail("the server goes on letting a revoked certificate in")
+        assert refused()
         assert status(lab, "inner", "web") == 200
+
+
+def test_many_are_revoked_beside_the_publisher_and_each_is_refused_at_once(lab: Environment) -> None:
+    with lab.start("inner"):
+        for _ in range(6):
+            assert status(lab, "inner", lab.broken("web", "revoked")) != 200
+
+
+def test_a_server_that_goes_on_letting_it_in_is_an_error(lab: Environment) -> None:
+    files = lab.files("client.web")
+    sound = Broken(files.certificate.read_bytes(), files.key.read_bytes(), revoked=True)
+    with lab.start("inner"):
+        assert lab._running is not None
+        with pytest.raises(VerifyError, match=r"server\.inner does not refuse a certificate that was revoked"):
+            lab._running.wait_until_refused(sound, within=0)
+
+
+def test_an_apply_that_is_overtaken_plans_again(lab: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    once, calls = servers._apply_once, []
+
+    def overtaken_twice(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) <= 2:
+            raise Overtaken("the publisher wrote meanwhile")
+        once(*arguments)
+
+    monkeypatch.setattr(servers, "_apply_once", overtaken_twice)
+    lab._apply(lambda one: one.role is Role.CA)
+    assert len(calls) == 3
+
+
+def test_who_holds_the_lock_is_waited_for(lab: Environment) -> None:
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock.hold(lab._layout, datetime.now(UTC)):
+            held.set()
+            free.wait(60)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    try:
+        assert held.wait(60)
+        threading.Timer(0.2, free.set).start()
+        with lab.start("inner"):
+            assert status(lab, "inner", lab.broken("web", "revoked")) != 200
+    finally:
+        free.set()
+        other.join()

@@ -101,3 +101,9 @@ def test_a_server_whose_program_is_missing_is_skipped_with_the_reason(tmp_path: 
     done = session(tmp_path, "def test_it(scaffold_env):\n    scaffold_env.start('odd')\n")
     assert "1 skipped" in done.stdout, done.stdout
     assert "server.odd needs no-such-program" in done.stdout
+
+
+def test_a_name_that_there_is_not_is_told_with_the_nearest(tmp_path: Path) -> None:
+    done = session(tmp_path, "def test_it(scaffold_env):\n    scaffold_env.ssl_context('webb')\n")
+    assert "there is no webb in lab" in done.stdout
+    assert "hint: " in done.stdout
