@@ -24,6 +24,8 @@ def not_in_force(before: Guard, after: Guard, *, has_allow_list: bool) -> Iterat
     if after.check_revocation not in ("none", before.check_revocation):
         found, wanted = before.check_revocation, after.check_revocation
         yield Reason(ReasonCode.CHECK_NOT_IN_FORCE, found=found, wanted=wanted)
+    if before.listen and before.listen != after.listen:
+        yield Reason(ReasonCode.STILL_LISTENS, found=before.listen, wanted=after.listen)
     if new := _identities(after.let_in.keys() - before.let_in.keys()):
         yield Reason(ReasonCode.NOT_LET_IN, of=new)
     if more := _roles_beyond(before, after, before.let_in.keys()):

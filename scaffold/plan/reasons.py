@@ -147,6 +147,7 @@ class ReasonCode(enum.Enum):
     NOT_EXECUTABLE = "overwrite/executable"
     HELD = "held"
     CHECK_NOT_IN_FORCE = "not-in-force"
+    STILL_LISTENS = "not-in-force/listen"
     NOT_LET_IN = "not-in-force/callers"
     ROLES_GIVEN = "roles/given"
     ROLES_TAKEN = "roles/taken"

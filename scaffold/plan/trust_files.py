@@ -75,7 +75,8 @@ class Project:
         settings = self._settings[0]
         allowed = settings.allowed if isinstance(settings, ServerSettings) else ()
         roles = {_caller(one): one.roles for one in allowed if one.roles}
-        return Guard(settings.revocation.check, {_caller(one): one.gateway for one in allowed}, roles)
+        listen = settings.listen.literal if isinstance(settings, ServerSettings) else ""
+        return Guard(settings.revocation.check, {_caller(one): one.gateway for one in allowed}, roles, listen)
 
     def letting_in(self, before: Guard | None) -> Project:
         """The same for no more callers than `before` let in, and as no more than they were."""

@@ -8,7 +8,7 @@ its inputs ask is recorded **after**.
     {"address", "inputs": digest, "files": {path: sha256},       this is what stands there, rendered from these inputs
      "app": {"template", "version", "answers", …},            and of an app, of what it was made
      "guard": {"check_revocation", "let_in": {caller: bool},     and whom that lets in, after which check,
-               "roles": {caller: [role, …]}},                    and as what, where that is anything
+               "roles": {caller: [role, …]}, "listen"},          as what, where that is anything, and where
      "merging": {path: {"laid", "yours", "template", "markers"}}}  and what is in conflict: SHA-256 of the three texts
     {"address", "offered": {path: sha256}}                       laid beside a person's edit, by earlier versions
     {"address", "gone": true}                                    nothing of it is left
@@ -44,15 +44,16 @@ def digest(content: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a project does at its door: how it checks revocation, and whom it lets in.
+    """What a project does at its door: how it checks revocation, whom it lets in, and where.
 
     `let_in` is by issuing CA and identity, and says of each whether it is a gateway, whose word on its own callers is
-    believed. `roles` are those of each caller who has any.
+    believed. `roles` are those of each caller who has any. `listen` is empty of a client, and where it is not known.
     """
 
     check_revocation: str
     let_in: Mapping[str, bool]
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    listen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,8 @@ def _settle(record: Record, event: Mapping[str, Any]) -> None:
     record.files = event["files"]
     if (guard := event.get("guard")) is not None:
         roles = {caller: tuple(of_it) for caller, of_it in guard.get("roles", {}).items()}
-        record.guard = Guard(str(guard["check_revocation"]), dict(guard["let_in"]), roles)
+        listen = str(guard.get("listen", ""))
+        record.guard = Guard(str(guard["check_revocation"]), dict(guard["let_in"]), roles, listen)
     if (app := event.get("app")) is not None:
         record.app = Origin(**{str(name): value for name, value in app.items()})
     if record.offered:
@@ -286,7 +288,8 @@ class Recorder:
 
 def _guard(guard: Guard) -> dict[str, object]:
     roles = {"roles": {caller: list(of_it) for caller, of_it in guard.roles.items()}} if guard.roles else {}
-    return {"check_revocation": guard.check_revocation, "let_in": dict(guard.let_in), **roles}
+    listen = {"listen": guard.listen} if guard.listen else {}
+    return {"check_revocation": guard.check_revocation, "let_in": dict(guard.let_in), **roles, **listen}
 
 
 def _plain(value: object) -> object:

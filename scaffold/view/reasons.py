@@ -103,6 +103,10 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.CHECK_NOT_IN_FORCE: (
         "check_revocation: {wanted} is not in force until then: it is {found}, as before",
     ),
+    ReasonCode.STILL_LISTENS: (
+        "it listens on {found} until then, as before",
+        "and its callers dial {wanted} already",
+    ),
     ReasonCode.NOT_LET_IN: ("not let in until then: {of}",),
     ReasonCode.ROLES_GIVEN: ("roles are given: {of}",),
     ReasonCode.ROLES_TAKEN: ("roles are taken away: {of}",),

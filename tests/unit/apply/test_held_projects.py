@@ -282,3 +282,14 @@ def test_what_it_calls_with_stays_while_it_is_held(household: Household) -> None
     household.apply(overwrite=[PROJECT])
     household.apply()
     assert not any(path.exists() for path in used)
+
+
+def test_where_it_listens_until_then_is_said(edited: Household) -> None:
+    assert reasons(edited, "not-in-force") == []
+    edited.text = topology("crl", OTHER).replace("8443", "8444")
+    said = "it listens on 127.0.0.1:8443 until then, as before, and its callers dial 127.0.0.1:8444 already"
+    assert said in reasons(edited, "not-in-force")
+    edited.apply()
+    assert said in reasons(edited, "not-in-force")
+    edited.resolve("server.accounts", Resolution.MINE)
+    assert edited.plan().changes == ()

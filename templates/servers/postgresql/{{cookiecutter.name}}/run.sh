@@ -122,6 +122,10 @@ become_account
 { mkdir -p -- "$home" && [ -w "$home" ]; } 2>/dev/null || fail "$home cannot be written to: name a folder that can in STATE_DIRECTORY"
 [ -z "$drop" ] || chmod a+x -- "$home"
 echo '*' >"$home/.gitignore"            # also where the project is gone and the database stays
+running=$(head -n 1 -- "$home/data/postmaster.pid" 2>/dev/null || :)
+if [ -n "$running" ] && [ -e "/proc/$running/." ] && [ "$(cat -- "/proc/$running/comm" 2>/dev/null)" = postgres ]; then
+    fail "PostgreSQL runs on $home/data already, as process $running: stop that first"
+fi
 state=$(mktemp -d "$home/pg.XXXXXX")
 trap end_all EXIT
 trap 'stop INT' TERM INT
