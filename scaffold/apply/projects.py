@@ -10,8 +10,8 @@ from scaffold.errors import Overtaken
 from scaffold.kinds.capabilities import Owner
 from scaffold.kinds.render import Rendered
 from scaffold.plan.authorities import Authorities
+from scaffold.plan.basis import Basis
 from scaffold.plan.desired import DesiredParty
-from scaffold.plan.make import Basis
 from scaffold.plan.merging import MERGE, Conflicting, Merged, NotText, Texts, number_of_markers
 from scaffold.plan.model import Change, Edit, Plan, Work
 from scaffold.plan.projects import EDITED, held_tls, owner_of
