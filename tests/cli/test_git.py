@@ -52,6 +52,8 @@ def topology(folder: Path) -> str:
             fields += [f"listen: 127.0.0.1:{8443 + number}", f"names: [{kind.name}.internal]"]
         if kind.role == "client" or "calls" in can:
             fields.append(f"calls: [{'own' if kind.capabilities.protocol == 'http' else 'postgresql-server'}]")
+        if "doors" in can:
+            fields.append(f"doors: {{own: 127.0.0.1:{7000 + number}}}")
         lines.append(f"  {kind.name}-{kind.role}: {{{', '.join(fields)}}}")
     return "\n".join(lines) + "\n"
 

@@ -103,6 +103,7 @@ def test_nothing_that_is_there_is_overwritten(mine: Path) -> None:
 
 PROJECT = "{{cookiecutter.name}}"
 RUN, CONFIG, KIND = f"{PROJECT}/run.sh", f"{PROJECT}/haproxy.cfg", "cookiecutter.json"
+SHARED_START = '{% include "shared/haproxy-start.sh" %}\n'
 START = "exec haproxy -W -f haproxy.cfg\n"
 DECISION = "if ended || !allowed"
 BIND = 'bind "${LISTEN-{{ cookiecutter.listen.literal }}}" v4v6 ssl crt'
@@ -120,7 +121,7 @@ def changed(file: str, old: str, new: str) -> Break:
 
 
 def started_by(script: str) -> Break:
-    return changed(RUN, START, script)
+    return changed(RUN, SHARED_START, script)
 
 
 def declared(field: str, value: object) -> Break:
@@ -156,7 +157,7 @@ NO_START = {
 HAPROXY = "haproxy -W -f haproxy.cfg"
 WAIT = "trap 'kill $!; exit' TERM; while :; do wait; done\n"
 COPY_KEY = 'rm "$RUN/server.pem.key"; cat tls/key.pem >"$RUN/server.pem.key"\n'
-BOUND = '[ -e place ] || pwd >place; cd "$(cat place)"; export'
+BOUND = '[ -e place ] || pwd >place; here=$(cat place); cd "$here"; export'
 ONE_PORT_MORE = f"bind {{{{ cookiecutter.listen.literal }}}}\n    {BIND}"
 
 BROKEN: dict[str, tuple[str, Break, str]] = {
@@ -181,7 +182,7 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
     "HUP ends it": ("hup", started_by(f"{HAPROXY} & trap 'kill $!; exit' HUP TERM; wait\n"), "HUP has ended it"),
     "HUP unheard": ("hup", started_by(f"{HAPROXY} & trap '' HUP; {WAIT}"), "old certificate"),
     "HUP unheard under nohup": (
-        "hup-under-nohup", started_by(f"{HAPROXY} & trap 'kill -USR2 $!' HUP; {WAIT}"), "old certificate",
+        "hup-under-nohup", changed(RUN, '{% include "shared/hears-hup.sh" %}\n', ""), "old certificate",
     ),
     "HUP starts it anew": (
         "keeps-serving",
