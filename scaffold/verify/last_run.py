@@ -154,6 +154,7 @@ def _written(seen: Seen) -> dict[str, Any]:
         "layer": check.layer,
         "detail": check.detail,
         "result": check.result.value,
+        **({"why": check.why} if check.why else {}),
     }
 
 
@@ -167,6 +168,7 @@ def _read(value: Any) -> Seen:
         detail=str(value["detail"]),
         layer=None if value["layer"] is None else str(value["layer"]),
         result=Result(value["result"]),
+        why=str(value.get("why", "")),
     )
     at = datetime.fromisoformat(value["at"])
     if at.tzinfo is None:

@@ -89,8 +89,8 @@ def title(step: Step, told: Handshake) -> str:
 
 def sentence(check: Check) -> str:
     """What a check says of what is there today."""
-    words = _FAILS if check.holds is False else _HOLDS
-    return one_line(words[check.about].format(wanted=check.wanted, found=check.found or "nothing"))
+    words = _WORDS[check.holds].get(check.about, _HOLDS[check.about])
+    return one_line(words.format(wanted=check.wanted, found=check.found or "nothing"))
 
 
 _HOLDS: Final[Mapping[About, str]] = {
@@ -116,6 +116,14 @@ _FAILS: Final[Mapping[About, str]] = {
     About.FAULT: "it is broken on purpose: {found}",
     About.ALLOWED: "it is not on the allow list: {found}",
 }
+
+_UNKNOWN: Final[Mapping[About, str]] = {
+    About.CHAIN: "it must lead to a root in {wanted}",
+    About.REVOCATION: "it must not be revoked, by {wanted}",
+}
+"""Of a certificate that is not here."""
+
+_WORDS: Final = {True: _HOLDS, False: _FAILS, None: _UNKNOWN}
 
 
 def _step_lines(number: int, step: Step, told: Handshake, columns: int | None) -> Iterator[Line]:
@@ -165,7 +173,7 @@ def _otherwise(check: Check) -> Iterator[str]:
 
 def _answer(seen: Seen) -> str:
     check = seen.check
-    said = one_line(check.detail)
+    said = one_line(check.detail.removeprefix(f"{check.why}: "))  # why it is refused is told of the check
     if check.result is Result.PASSED:
         return said if check.expected is Expected.REFUSED else f"let in: {said}"
     return f"{WRONG}, {seen_where(check)}: {said}"

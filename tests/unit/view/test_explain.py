@@ -141,6 +141,20 @@ def test_without_that_very_call_the_answer_is_that_to_others_like_it() -> None:
     assert "server.api answers: `scaffold verify` has not tried this yet." in text(unseen)
 
 
+def test_an_answer_is_told_without_what_verify_expected_of_it() -> None:
+    one = seen(Probe.NOT_ALLOWED, "broken on purpose: HTTP 403: not you")
+    refused = replace(one, check=replace(one.check, why="broken on purpose"))
+    assert "server.api answers: HTTP 403: not you." in text(replace(UNLISTED, called=refused))
+
+
+def test_of_a_certificate_that_is_not_here_is_told_what_it_must_be() -> None:
+    asked = (replace(CHAIN, holds=None, found=""), Check(About.REVOCATION, None, "crl", ""))
+    shown = text(with_step(TOLD, Doing.CHECKS_CLIENT, *asked))
+    assert "   • it must lead to a root in servers/api/tls/ca.pem\n" in shown
+    assert "   • it must not be revoked, by crl\n" in shown
+    assert "nothing\n" not in shown
+
+
 def test_before_verify_nothing_is_known_of_answers() -> None:
     unseen = tuple(replace(step, checks=tuple(replace(one, seen=()) for one in step.checks)) for step in TOLD.steps)
     shown = text(replace(TOLD, steps=unseen, called=None))
