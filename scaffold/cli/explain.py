@@ -100,11 +100,11 @@ def _overview(world: World, party: Party, format_: Format) -> None:
 
 def _world(project: Project) -> World:
     from scaffold.explain.ends import World
-    from scaffold.store import ledger
+    from scaffold.plan.make import known_of
     from scaffold.verify import last_run
 
-    layout = project.layout
-    return World(project.topology, project.kinds, layout, ledger.load(layout), last_run.load(layout), now())
+    t, layout = project.topology, project.layout
+    return World(t, project.kinds, layout, known_of(t, layout), last_run.load(layout), now())
 
 
 def _party(t: Topology, text: str) -> Party:

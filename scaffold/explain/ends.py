@@ -28,7 +28,10 @@ from scaffold.verify.last_run import LastRun
 
 @dataclass(frozen=True)
 class World:
-    """All that is explained from: the topology, what is on the disk, the state, what verify saw, and the time."""
+    """All that is explained from: the topology, what is on the disk, the state, what verify saw, and the time.
+
+    `ledger` is what is known: with what folder and CRLs say beside the state.
+    """
 
     topology: Topology
     kinds: Mapping[Address, Kind]
@@ -40,7 +43,7 @@ class World:
     @cached_property
     def revoked(self) -> Mapping[Pair, Revoked]:
         """What was ever revoked, read once for however many calls. Raises StoreError."""
-        return revoked_ever(self.layout, self.ledger).revoked
+        return {**revoked_ever(self.layout, self.ledger).revoked, **self.ledger.revoked}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +13,7 @@ from scaffold.errors import PkiError
 from scaffold.explain.ends import End, Found, World, caller_end, lines_of, names_of, purposes_of, server_end, shown
 from scaffold.explain.model import About, Check, Doing, Handshake, Step
 from scaffold.kinds.lines import Point
-from scaffold.pki.chains import paths_to_roots
+from scaffold.pki.chains import is_self_signed, paths_to_roots
 from scaffold.pki.names import rfc2253
 from scaffold.settings.peers import server_name
 from scaffold.topology import graph
@@ -62,6 +63,9 @@ _REVOCATION_POINTS: Final = {
     RevocationCheck.CRL: (Point.CALLER_CRL, Point.CALLEE_CRL),
     RevocationCheck.OCSP: (Point.CALLER_OCSP, Point.CALLEE_OCSP),
 }
+
+_OF_REVOKED: Final = (Probe.REVOKED, Probe.FALSE_REVOKED)
+_OF_REVOKED_CAS: Final = (Probe.REVOKED_CA, Probe.SERVER_REVOKED_CA)
 
 FindsLines = Callable[[World, End, Iterable[Point], Party, Party], Found]
 
@@ -199,11 +203,13 @@ class _Telling:
         yield self._by_server(About.DEMANDED, bool(chain) if known else None, "", self._caller.file or "")
         path = _path(chain, self._server)
         holds = bool(path) if known else None
-        yield self._by_server(About.CHAIN, holds, self._server.trust_file or "", _leads(path, chain))
+        leads = self._by_server(About.CHAIN, holds, self._server.trust_file or "", _leads(path, chain))
+        yield _answered(leads, Probe.SELF_SIGNED if chain and is_self_signed(chain[0]) else Probe.FOREIGN_CA)
         if chain:
             yield self._validity(path or chain, self._by_server)
             purposes = purposes_of(chain[0])
-            yield self._by_server(About.PURPOSE, "clientAuth" in purposes, "clientAuth", ", ".join(purposes))
+            purpose = self._by_server(About.PURPOSE, "clientAuth" in purposes, "clientAuth", ", ".join(purposes))
+            yield _answered(purpose, Probe.SERVER_CERTIFICATE if purposes else Probe.NO_EKU)
         if (method := self.called.check_revocation) is not RevocationCheck.NONE:
             yield self._revocation(method, chain, party.issuer, self._by_server)
 
@@ -222,27 +228,32 @@ class _Telling:
         ends = min(one.not_valid_after_utc for one in path)
         now = self._world.now
         if now < begins:
-            return by(About.VALIDITY, False, _moment(now), f"begins {_moment(begins)}")
+            early = by(About.VALIDITY, False, _moment(now), f"begins {_moment(begins)}")
+            return _answered(early, Probe.NOT_YET_VALID)
         if now > ends:
-            return by(About.VALIDITY, False, _moment(now), f"ended {_moment(ends)}")
+            late = by(About.VALIDITY, False, _moment(now), f"ended {_moment(ends)}")
+            return _answered(late, Probe.EXPIRED, Probe.FALSE_EXPIRED)
         return by(About.VALIDITY, True, _moment(now), f"until {_moment(ends)}")
 
     def _revocation(self, method: RevocationCheck, chain: tuple[x509.Certificate, ...], issuer: str, by: _By) -> Check:
-        """By what the state says was revoked: the CRLs and OCSP responses are made of that."""
+        """By what was revoked here, and what the CRLs at hand list: each lookup is answered from that."""
         revoked = self._world.revoked
-        issuers = [issuer, *(ca.name for ca in graph.chain(self._world.topology, issuer))] if issuer else []
+        issuers = [ca.name for ca in graph.chain(self._world.topology, issuer)] if issuer else []
         for certificate, ca in zip(chain, issuers, strict=False):
             entry = revoked.get((ca, f"{certificate.serial_number:x}"))
             if entry is not None:
-                found = f"{rfc2253(certificate.subject)} was revoked on {_moment(entry.at)} ({entry.reason})"
-                return by(About.REVOCATION, False, method.value, found)
+                verb = "was put on hold" if entry.on_hold else "was revoked"
+                found = f"{rfc2253(certificate.subject)} {verb} on {_moment(entry.at)} ({entry.reason})"
+                check = by(About.REVOCATION, False, method.value, found)
+                return _answered(check, *(_OF_REVOKED if certificate is chain[0] else _OF_REVOKED_CAS))
         return by(About.REVOCATION, True if chain else None, method.value, "")
 
     def _allowed(self) -> Check:
         party = self._caller.party
         listed = self.called.name in party.calls
         wanted = f"{party.identity}, issued by {self._issuer_name(party)}"
-        return self._by_server(About.ALLOWED, listed and self._is_itself(), wanted, self._told())
+        allowed = self._by_server(About.ALLOWED, listed and self._is_itself(), wanted, self._told())
+        return _answered(allowed, Probe.OTHER_SUBJECT if listed else Probe.NOT_ALLOWED)
 
     def _issuer_name(self, party: Party) -> str:
         ca = self._world.topology.cas.get(party.issuer)
@@ -272,6 +283,13 @@ def _path(chain: tuple[x509.Certificate, ...], other: End) -> tuple[x509.Certifi
     except PkiError:
         return ()
     return next((path for path in paths if path[-1] in other.trusted), ())
+
+
+def _answered(check: Check, *probes: Probe) -> Check:
+    """Of a check that does not hold what was seen of `probes` alone: of what is wrong here, and of nothing else."""
+    if check.holds is not False:
+        return check
+    return replace(check, seen=tuple(seen for seen in check.seen if seen.check.probe in probes))
 
 
 def _leads(path: tuple[x509.Certificate, ...], chain: tuple[x509.Certificate, ...]) -> str:

@@ -56,7 +56,8 @@ class Check:
 
     `holds` is None where that cannot be said here. `wanted` and `found` are what is compared. `lines` are those that
     make it, with paths relative to the output folder, `absent` what the template says stands in a file and does not.
-    `declared` is whether the template says anything. `seen` is what verify saw where the check must fail.
+    `declared` is whether the template says anything. `seen` is what verify saw where the check must fail; of one that
+    does not hold, where it failed for the same reason.
     """
 
     about: About

@@ -26,6 +26,7 @@ from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought
 from scaffold.store.layout import Layout
+from scaffold.store.ledger import Ledger
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
@@ -79,18 +80,33 @@ def look(
     return Basis(desired, observed, adopted, kinds, now, notes_, mounted, remembered, brought, recovered, given)
 
 
+def known_of(t: Topology, layout: Layout) -> Ledger:
+    """The ledger with what folder and CRLs say beside it, for those who look up what was revoked and plan nothing.
+
+    Raises TopologyError for all at once that is wrong with adopted CAs, StoreError.
+    """
+    observed, mistakes = Observation(layout, keys_away=True), Mistakes()
+    adopted = _existing(t, mistakes, keys_away=True)
+    mistakes.check()
+    return recovery.recover(desire(t), observed, adopted).ledger
+
+
+def _existing(t: Topology, mistakes: Mistakes, *, keys_away: bool) -> dict[str, ExistingCa]:
+    """The adopted CAs whose files are in order, by name; what is wrong with the others is among the mistakes."""
+    asked = (ca for ca in t.cas.values() if ca.existing is not None)
+    found = ((ca.name, existing.read(t, ca, mistakes, keys_away=keys_away)) for ca in asked)
+    return {name: one for name, one in found if one is not None}
+
+
 def _check(
     desired: Desired, kinds: Mapping[Address, Kind], observed: Observation, now: datetime
 ) -> tuple[Mapping[str, ExistingCa], tuple[Note, ...]]:
     """The adopted CAs, and the plan's notes. Raises TopologyError for all at once that cannot be."""
     t, mistakes = desired.topology, Mistakes()
-    adopted: dict[str, ExistingCa] = {}
     on_files: tuple[Note, ...] = ()
     of_kinds: tuple[Note, ...] = ()
     on_adopted: tuple[Note, ...] = ()
-    for ca in (ca for ca in t.cas.values() if ca.existing is not None):
-        if (found := existing.read(t, ca, mistakes, keys_away=observed.keys_away)) is not None:
-            adopted[ca.name] = found
+    adopted = _existing(t, mistakes, keys_away=observed.keys_away)
     with mistakes.gathering():
         on_files = named_files.check(t, observed.layout)
     with mistakes.gathering():

@@ -16,8 +16,12 @@ from scaffold.explain.ends import World
 from scaffold.explain.handshake import handshake
 from scaffold.explain.model import About, Check, Doing, Handshake
 from scaffold.explain.overview import overview
+from scaffold.plan.intents import Revoke, reason_of
+from scaffold.plan.make import known_of
+from scaffold.plan.plan_subset import plan_intents
 from scaffold.store import files, ledger
 from scaffold.topology import graph
+from scaffold.topology.address import Address
 from scaffold.verify import last_run
 from scaffold.verify.last_run import LastRun
 from scaffold.verify.model import Probe, Report
@@ -64,7 +68,7 @@ def world(household: Household, *seen: object, **changed: object) -> World:
     project = household.open()
     layout = project.layout
     run = last_run.updated(LastRun(), Report(tuple(seen)), household.now)  # type: ignore[arg-type]
-    made = World(project.topology, project.kinds, layout, ledger.load(layout), run, household.now)
+    made = World(project.topology, project.kinds, layout, known_of(project.topology, layout), run, household.now)
     return replace(made, **changed)  # type: ignore[arg-type]
 
 
@@ -170,10 +174,6 @@ def test_what_has_ended_or_not_begun_is_judged_by_the_time_that_is_given(applied
 
 
 def test_a_revoked_caller_is_found_where_the_server_looks_it_up(tmp_path: Path) -> None:
-    from scaffold.plan.intents import Revoke, reason_of
-    from scaffold.plan.plan_subset import plan_intents
-    from scaffold.topology.address import Address
-
     household = Household(tmp_path, TOPOLOGY)
     household.apply()
     for name in ("web", "ops"):
@@ -181,6 +181,52 @@ def test_a_revoked_caller_is_found_where_the_server_looks_it_up(tmp_path: Path) 
         household.carry_out(plan_intents(household.look(), [intent]))
     assert failing(told(world(household), "web", "api")) == [(Doing.CHECKS_CLIENT, About.REVOCATION)]
     assert failing(told(world(household), "ops", "store")) == []  # which looks up nobody
+    # Of all that is answered where a lookup refuses, its own answer alone.
+    seen = [check("api", "web", probe) for probe in (Probe.REVOKED, Probe.REVOKED_CA, Probe.EXPIRED_CRL)]
+    refused = of(told(world(household, *seen), "web", "api"), Doing.CHECKS_CLIENT)[About.REVOCATION]
+    assert [one.check.probe for one in refused.seen] == [Probe.REVOKED]
+    intent = Revoke(Address.ca("issuing"), reason_of("superseded"), replace=False)
+    household.carry_out(plan_intents(household.look(), [intent]))
+    refused = of(told(world(household, *seen), "both", "api"), Doing.CHECKS_CLIENT)[About.REVOCATION]
+    assert refused.found.startswith("CN=issuing was revoked on ")
+    assert [one.check.probe for one in refused.seen] == [Probe.REVOKED_CA]
+
+
+def test_what_the_ledger_has_lost_and_a_crl_lists_is_revoked_all_the_same(tmp_path: Path) -> None:
+    household = Household(tmp_path, TOPOLOGY)
+    household.apply()
+    intent = Revoke(Address.client("web"), reason_of("certificateHold"), replace=False)
+    household.carry_out(plan_intents(household.look(), [intent]))
+    (household.out / ".scaffold/ledger.jsonl").unlink()
+    call = told(world(household), "web", "api")
+    assert failing(call) == [(Doing.CHECKS_CLIENT, About.REVOCATION)]
+    assert "CN=web was put on hold on " in of(call, Doing.CHECKS_CLIENT)[About.REVOCATION].found
+    assert failing(told(world(household, ledger=ledger.Ledger()), "web", "api")) == []
+
+
+@pytest.mark.parametrize(
+    ("caller", "about", "probes", "answers"),
+    [
+        ("expired", About.VALIDITY, (Probe.EXPIRED, Probe.NOT_YET_VALID), [Probe.EXPIRED]),
+        ("purpose", About.PURPOSE, (Probe.SERVER_CERTIFICATE, Probe.NO_EKU), [Probe.SERVER_CERTIFICATE]),
+        ("unknown", About.CHAIN, (Probe.FOREIGN_CA, Probe.SELF_SIGNED), [Probe.FOREIGN_CA]),
+        ("web", About.CHAIN, (Probe.FOREIGN_CA, Probe.SELF_SIGNED), [Probe.FOREIGN_CA, Probe.SELF_SIGNED]),
+    ],
+)
+def test_of_what_fails_no_answer_to_something_else_is_told(
+    applied: Household, caller: str, about: About, probes: tuple[Probe, ...], answers: list[Probe]
+) -> None:
+    known = world(applied, *(check("api", "ops", probe) for probe in probes))
+    assert [one.check.probe for one in of(told(known, caller, "api"), Doing.CHECKS_CLIENT)[about].seen] == answers
+
+
+@pytest.mark.parametrize(("caller", "answers"), [("ops", [Probe.NOT_ALLOWED]), ("other-name", [Probe.OTHER_SUBJECT])])
+def test_who_is_not_listed_is_told_of_as_verify_saw_such_a_one(
+    applied: Household, caller: str, answers: list[Probe]
+) -> None:
+    seen = (check("api", "web", probe) for probe in (Probe.NOT_ALLOWED, Probe.SIBLING_CA, Probe.OTHER_SUBJECT))
+    allowed = of(told(world(applied, *seen), caller, "api"), Doing.DECIDES)[About.ALLOWED]
+    assert [one.check.probe for one in allowed.seen] == answers
 
 
 def test_of_an_external_caller_nothing_is_known_but_whether_it_is_listed(applied: Household) -> None:

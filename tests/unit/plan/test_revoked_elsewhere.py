@@ -9,12 +9,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from scaffold.errors import PlanError
+from scaffold.explain.ends import World as Explained
+from scaffold.explain.handshake import handshake
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
+from scaffold.plan.make import known_of
 from scaffold.plan.reasons import ReasonCode
 from scaffold.plan.status import State, status
 from scaffold.running.watch import World, _Watcher
 from scaffold.store.secrets import Secrets
+from scaffold.verify.last_run import LastRun
 from tests.unit.adopting import NOW, Adopting, Made, Spec, make
 from tests.unit.elsewhere import CLIENT, Elsewhere, Issued, pem
 from tests.unit.revoking import TELLER, known, release, renew, renew_due, serial
@@ -282,3 +286,16 @@ def test_a_client_from_elsewhere_that_is_on_hold_is_told_as_such(household, clie
 
 def test_where_an_external_certificate_points_to_is_told_of_once(household, client):
     assert len([note for note in household.plan().notes if "points to is not known here" in str(note)]) == 1
+
+
+def test_explain_knows_of_a_client_from_elsewhere_that_is_revoked(household, client):
+    def failing() -> list[str]:
+        project = household.open()
+        t, layout = project.topology, project.layout
+        known = Explained(t, project.kinds, layout, known_of(t, layout), LastRun(), household.now)
+        told = handshake(known, t.clients["old"], t.servers["accounts"])
+        return [check.about.value for step in told.steps for check in step.checks if check.holds is False]
+
+    assert failing() == []
+    list_it(household, 2, {f"{client.certificate.serial_number:x}": COMPROMISED})
+    assert failing() == ["revocation"]
