@@ -23,7 +23,7 @@ from scaffold.pki.issue import BACKDATE, validity
 from scaffold.pki.names import rfc2253
 from scaffold.pki.profiles import Aspect
 from scaffold.plan.authorities import Generation
-from scaffold.plan.desired import DesiredCertificate
+from scaffold.plan.desired import DesiredCertificate, IssuedCertificate
 from scaffold.plan.model import Action, Work
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.unknown import Unknown
@@ -160,7 +160,14 @@ def key_unreadable(one: Examined) -> Reason | None:
 def key_mismatch(one: Examined) -> Reason | None:
     if one.key_spki is None or one.key_spki == keys.spki(one.real):
         return None
+    if _on_request(one):
+        return Reason(ReasonCode.REQUEST_KEY, wanted=one.desired.paths.certificate)
     return Reason(ReasonCode.KEY_MISMATCH, one.desired.paths.key, wanted=one.desired.paths.certificate)
+
+
+def _on_request(one: Examined) -> bool:
+    """Whether the key is that of a request: no file of it is here."""
+    return isinstance(one.desired, IssuedCertificate) and one.desired.on_request
 
 
 def is_over_another_key(one: Examined) -> bool:

@@ -32,6 +32,7 @@ class ReasonCode(enum.Enum):
     KEY_UNREADABLE = "key-unreadable"
     KEY_MISMATCH = "key-mismatch"
     KEY_REPLACED = "key-mismatch/ca"
+    REQUEST_KEY = "key-mismatch/request"
     KEY_TYPE = "key-type"
     KEY_TYPE_UNKNOWN = "key-type/unknown"
     REVOKED = "revoked"

@@ -13,8 +13,8 @@ from scaffold.store.layout import FOLDERS
 from scaffold.topology.durations import format_duration
 
 _ANOTHER_CA: Final = (
-    "another key makes {of} another CA, and what it signed until now lets no caller in any more; "
-    "put the key back from a backup to keep it"
+    "another key makes {of} another CA: each certificate that it has signed is refused until a new one is in its "
+    "place; put the key back from a backup to keep them"
 )
 
 _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
@@ -29,6 +29,7 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ),
     ReasonCode.KEY_LOST: (f"{{path}} is not there: {_ANOTHER_CA}",),
     ReasonCode.KEY_MISMATCH: ("{path} is not the key of {wanted}",),
+    ReasonCode.REQUEST_KEY: ("the request has another key than {wanted}",),
     ReasonCode.KEY_REPLACED: (f"{{path}} is not the key that was made here: {_ANOTHER_CA}",),
     ReasonCode.KEY_TYPE: ("the key is {found}", "the topology says {wanted}"),
     ReasonCode.KEY_TYPE_UNKNOWN: ("the key is of a type that is not used here: {found}",),

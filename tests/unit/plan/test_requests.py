@@ -18,6 +18,7 @@ from scaffold.plan.intents import Renew, Revoke
 from scaffold.plan.model import Action
 from scaffold.plan.plan_subset import plan_due, plan_intents
 from scaffold.topology.address import Address
+from scaffold.view.reasons import sentences
 from tests.unit.conftest import Household, write_kind
 
 BANK = """
@@ -139,6 +140,9 @@ def test_another_request_over_another_key_replaces_it(vault: Household) -> None:
     other = ec.generate_private_key(ec.SECP256R1())
     put(vault, request(key=other))
     assert vault.planned() == {str(VAULT): (Action.REPLACE, "key-mismatch")}
+    (change,) = vault.plan().changes
+    # No word of a key file: there is none.
+    assert sentences(change) == "the request has another key than servers/vault/tls/cert.pem"
     vault.apply()
     assert vault.certificate("servers/vault/tls/cert.pem").public_key() == other.public_key()
     assert vault.plan().changes == ()
