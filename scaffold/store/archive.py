@@ -115,7 +115,7 @@ def _besides_certificates(known: Ledger) -> int:
 def _ended(layout: Layout, known: Ledger, now: datetime, off_crl: OffCrl) -> Mapping[Pair, Issued]:
     """The certificates whose lines may go: they have ended, and nothing that is decided from now on needs them."""
     spoken_of = known.revoked.keys() | known.lifted
-    needed = set(_newest_of_revoked(known))
+    needed = {*_newest_of_revoked(known), *_of_keys_in_use(known, now)}
     candidates = {pair: one for pair, one in known.by_serial.items() if pair not in needed}
     candidates |= _archived_before(layout, spoken_of - known.by_serial.keys())
     return {
@@ -130,6 +130,13 @@ def _newest_of_revoked(known: Ledger) -> Collection[Pair]:
         for certificates in known.by_address.values()
         if any((one.ca, one.serial) in known.revoked for one in certificates)
     ]
+
+
+def _of_keys_in_use(known: Ledger, now: datetime) -> Collection[Pair]:
+    """Those over keys that somebody else may have, while one of them is valid: it falls with what was revoked."""
+    valid = {(one.address, one.key) for one in known.issued.values() if one.not_after >= now}
+    in_use = known.compromised_keys & valid
+    return [(one.ca, one.serial) for one in known.issued.values() if (one.address, one.key) in in_use]
 
 
 def _archived_before(layout: Layout, pairs: Collection[Pair]) -> Mapping[Pair, Issued]:

@@ -22,7 +22,7 @@ from scaffold.store.layout import ARCHIVE, Layout
 from scaffold.store.ledger import Issued, Recorder, Revoked
 from scaffold.topology.address import Address
 from tests.requirements import require_command
-from tests.unit.revoking import CHECKING, TELLER, crl, known, listed, planned, renew, revoke, serial, verdict
+from tests.unit.revoking import CHECKING, TELLER, crl, known, listed, planned, renew, renew_due, revoke, serial, verdict
 
 KEY = "clients/teller/tls/key.pem"
 CERTIFICATE = "clients/teller/tls/cert.pem"
@@ -132,6 +132,30 @@ def test_a_revoked_certificate_is_listed_past_its_end_and_then_archived_with_its
     assert bank.planned()[TELLER] == (Action.REPLACE, "missing")
     bank.apply()
     assert keys.spki_sha256(bank.certificate(CERTIFICATE)) != key
+
+
+def test_a_later_certificate_over_a_compromised_key_falls_with_it_as_long_as_it_is_valid(bank):
+    stolen, key = serial(bank), keys.spki_sha256(bank.certificate(CERTIFICATE))
+    bank.later(days=45)
+    renew(bank, "client.teller")
+    Recorder(Layout(bank.out), bank.now).revoked([Revoked("issuing", stolen, "keyCompromise", bank.now)])
+    bank.later(days=46)
+    for _ in range(3):
+        fill(bank)
+        bank.later(hours=13)
+        renew_due(bank)
+    assert (bank.out / ARCHIVE).exists()
+    assert stolen not in listed(bank)
+    assert bank.planned()[TELLER] == (Action.REPLACE, "revoked")
+    assert keys.spki_sha256(bank.certificate(CERTIFICATE)) == key
+    bank.apply()
+    assert keys.spki_sha256(bank.certificate(CERTIFICATE)) != key
+    bank.later(days=46)
+    for _ in range(3):
+        fill(bank)
+        sign(bank)
+    assert ("issuing", stolen) not in known(bank).revoked
+    assert key in known(bank).revoked_keys
 
 
 def test_what_may_go_has_stood_on_a_crl_past_its_end_and_is_on_none(bank):
