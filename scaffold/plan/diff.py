@@ -170,7 +170,9 @@ class _Diff:
         for party in self.desired.parties:
             self._party(party, settled)
         self.observed.forget()
-        self.changes.extend(removal.leftovers(self.desired, self.observed, self.held))
+        removed = tuple(removal.leftovers(self.desired, self.observed, self.held))
+        self.changes.extend(removed)
+        self.notes.extend(removal.notes(removed, self.desired, self.observed))
         self.notes.extend(self._notes_of_rights())
         raise_all(self.ended.values())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from scaffold.plan.desired import Desired, DesiredParty
@@ -13,6 +13,7 @@ from scaffold.store.observation import Observation
 from scaffold.store.projects import Record
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.generations import FIRST
+from scaffold.topology.notes import Note
 
 
 def stale_trust(
@@ -69,6 +70,16 @@ def leftovers(desired: Desired, observed: Observation, held: Collection[Address]
             yield from _ca(address, observed, known=address in made)
         elif address in made:
             yield from _party(address, observed)
+
+
+def notes(removed: Iterable[Change], desired: Desired, observed: Observation) -> Iterator[Note]:
+    """What stays of the servers that left: an app is a person's own."""
+    for address in dict.fromkeys(change.address.entity for change in removed):
+        if address.role is not Role.SERVER or address.name in desired.topology.servers:
+            continue
+        app = party_paths(address.role, address.name).app
+        if observed.exists(app):
+            yield Note(address.with_part(Part.APP), f"stays in {app}: it is yours, and you delete it yourself")
 
 
 def _made_here(observed: Observation) -> frozenset[Address]:

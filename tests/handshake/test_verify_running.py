@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -225,9 +226,12 @@ def test_one_that_shows_a_certificate_of_another_is_not_believed(fleet: Fleet) -
     assert "I do not trust the server" in check.detail
 
 
-def test_the_command_exits_with_5_and_says_what_to_do(fleet: Fleet) -> None:
+def test_the_command_exits_with_5_and_says_what_to_do(fleet: Fleet, tmp_path: Path) -> None:
+    junit = tmp_path / "report.xml"
     with fleet.running("store"):
-        ended = scaffold("verify", "--running", "--out", fleet.lab.layout.out, cwd=fleet.file.parent)
+        ended = scaffold(
+            "verify", "--running", "--out", fleet.lab.layout.out, "--junit", junit, cwd=fleet.file.parent
+        )  # fmt: skip
         told = scaffold(
             "verify", "--running", "--out", fleet.lab.layout.out, "--only", "server.store", "--json",
             cwd=fleet.file.parent,
@@ -238,6 +242,15 @@ def test_the_command_exits_with_5_and_says_what_to_do(fleet: Fleet) -> None:
     assert "scaffold up" not in ended.out
     assert set(told.json) == {"checks", "drift", "summary"}
     assert {check["server"] for check in json.loads(told.out)["checks"]} == {"store"}
+    # The same for CI: what fails at the servers that are not there, and what passes at the one that is.
+    root = ET.parse(junit).getroot()
+    failed = [case for case in root.iter("testcase") if case.find("failure") is not None]
+    assert len(failed) == int(root.get("failures", "0")) > 0
+    assert any("nobody answers at 127.0.0.2:" in case.findtext("failure", "") for case in failed)
+    assert {"fleet.api", "fleet.asks"} <= {case.get("classname") for case in failed}
+    passed = [case.get("classname") for case in root.iter("testcase") if case.find("system-out") is not None]
+    assert "fleet.store" in passed
+    assert int(root.get("skipped", "0")) == len(list(root.iter("skipped"))) > 0
 
 
 def test_moving_what_is_not_started_is_a_usage_error(fleet: Fleet) -> None:

@@ -109,6 +109,25 @@ def test_it_is_made_once_and_then_a_persons(shop: Shop) -> None:
     assert "server.shop.app" not in shop.notes()
 
 
+def test_plan_says_that_the_app_of_a_server_that_left_stays(shop: Shop) -> None:
+    shop.make({"app.py": "one\n"})
+    shop.text = SHOP[: SHOP.index("servers:")]
+    said = "server.shop.app stays in servers/shop/app: it is yours, and you delete it yourself"
+    assert said in shop.notes()
+    shop.apply()
+    assert (shop.app / "app.py").read_text() == "one\n"
+    assert shop.plan().changes == ()
+    assert said not in shop.notes()
+
+
+def test_of_a_server_without_an_app_nothing_stays(shop: Shop) -> None:
+    shop.text = SHOP.replace("    app: {template: ./service}\n", "")
+    shop.apply()
+    shop.text = SHOP[: SHOP.index("servers:")]
+    assert shop.plan().changes
+    assert "stays in" not in shop.notes()
+
+
 def test_what_is_there_and_is_no_templates_stays(shop: Shop) -> None:
     shop.app.mkdir(parents=True)
     (shop.app / "theirs.txt").write_text("theirs")

@@ -35,6 +35,7 @@ class Place:
         self.household = Household(folder)
         self.port, self.other = (address.port for address in free_addresses(2))
         self.more = ""
+        self.clients = ""
 
     def needs(self, **declared: object) -> Mapping[str, Need]:
         """By what is needed."""
@@ -45,7 +46,7 @@ class Place:
         block = json.loads(file.read_text())
         block["_scaffold"] |= declared
         file.write_text(json.dumps(block))
-        self.household.text = TOPOLOGY.format(port=self.port, other=self.other, more=self.more)
+        self.household.text = TOPOLOGY.format(port=self.port, other=self.other, more=self.more) + self.clients
         project = self.household.open()
         return {need.what: need for need in examine(project.topology, project.kinds, project.layout)}
 
@@ -132,6 +133,22 @@ def test_a_port_that_is_taken_is_a_note(place: Place) -> None:
         assert need.install is not None
         assert "--ports auto" in need.install
         assert needs[f"127.0.0.1:{place.other} for server.other"].state is State.PRESENT
+
+
+def test_the_port_of_a_door_is_tried_and_a_socket_has_none(place: Place) -> None:
+    (address,) = free_addresses(1)
+    doors = f'{{api: "{address}", other: "unix:{place.household.folder}/door"}}'
+    client = f"{{template: connector, calls: [api, other], doors: {doors}}}"
+    place.clients = f"clients:\n  legacy: {client}\n"
+    what = f"{address} for the door of client.legacy to api"
+    assert place.needs()[what].state is State.PRESENT
+    assert [need for need in place.needs() if "door of" in need] == [what]
+    with socket.socket() as taken:
+        taken.bind((address.host, address.port))
+        taken.listen()
+        need = place.needs()[what]
+    assert need.state is State.NOTE
+    assert [str(one) for one in need.of] == ["client.legacy"]
 
 
 def test_a_folder_that_takes_no_file_is_missing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
