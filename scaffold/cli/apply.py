@@ -67,9 +67,9 @@ def run(
             given_up.clear()  # whoever gave up a file gave up the text that was in it
         known = project.remembered(refresh=refresh)
         basis = look(project.topology, project.kinds, project.layout, moment, remembered=known)
-        bases.append(basis)
         newer_apps = apps.asked_for(newer, project.topology)
         planned = plan_all(basis, Asked(overwrite=frozenset(given_up), newer_apps=newer_apps))
+        bases.append(planned.basis)
         if saved is not None:
             check_same(saved, planned)
         return planned

@@ -62,5 +62,5 @@ def run(
             for text in texts(planned):
                 show(diff_lines(text.unified()))
         show(plan_lines(plan, all_changes=all_changes))
-    if check and (basis.lost or plan.awaits or not all(change.can_wait for change in plan.changes)):
+    if check and (planned.basis.lost or plan.awaits or not all(change.can_wait for change in plan.changes)):
         raise typer.Exit(failures.SOMETHING_DUE)

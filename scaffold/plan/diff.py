@@ -76,12 +76,16 @@ from scaffold.topology.notes import Note
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The outcome: changes in the order of execution, and notes."""
+    """The outcome: changes in the order of execution, and notes.
+
+    `unrecorded` are the certificates of servers and clients that stand there and that no line of the ledger knows.
+    """
 
     changes: tuple[Change, ...]
     notes: tuple[Note, ...]
     authorities: Authorities
     memo: Memo
+    unrecorded: tuple[IssuedCertificate, ...]
 
 
 def diff(basis: Basis, asked: Asked) -> Difference:
@@ -110,7 +114,7 @@ def diff(basis: Basis, asked: Asked) -> Difference:
     )
     work.run()
     authorities = Authorities.of(basis.topology, work.generations.values())
-    return Difference(tuple(work.changes), tuple(work.notes), authorities, memo)
+    return Difference(tuple(work.changes), tuple(work.notes), authorities, memo, tuple(work.unrecorded))
 
 
 @dataclass(slots=True)
@@ -139,6 +143,7 @@ class _Diff:
     """Of CRLs; None until they are asked for."""
     held: set[Address] = field(default_factory=set)
     """The addresses of servers and clients whose projects stay as they stand."""
+    unrecorded: list[IssuedCertificate] = field(default_factory=list)
     left: list[former_cas.Former] = field(default_factory=list)
     """CAs that were there before the records were lost."""
     ended: dict[str, TopologyError] = field(default_factory=dict)
@@ -506,6 +511,8 @@ class _Diff:
         if self.memo.is_in_order(asked, issuer, behind, self.observed):
             return False
         examined = self._examine(asked, issuer)
+        if self._is_unrecorded(examined):
+            self.unrecorded.append(asked)
         verdict, withdrawn = self._verdict(examined)
         if withdrawn and verdict is None:
             return False
@@ -522,6 +529,13 @@ class _Diff:
             asked.address, verdict, (asked.paths.key,) * key + (asked.paths.certificate,), also=(asked.paths.key,)
         )
         return verdict.work in (Work.NEW_KEY, Work.ISSUE)
+
+    def _is_unrecorded(self, one: Examined) -> bool:
+        """Of what has ended, the line may be in the archive."""
+        there = one.certificate.certificate
+        if there is None or there.not_valid_after_utc < self.now:
+            return False
+        return one.fingerprint not in self.ledger.issued
 
     def _on_request(self, asked: IssuedCertificate, examined: Examined, verdict: Verdict) -> Verdict | None:
         """No key is made here: what takes another key takes another request."""

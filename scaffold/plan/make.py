@@ -14,7 +14,7 @@ from scaffold.pki import crl as crls
 from scaffold.plan import clock, named_files, passwords, recovery
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.basis import NOTHING_ASKED, Asked, Basis
-from scaffold.plan.desired import Desired, desire
+from scaffold.plan.desired import Desired, IssuedCertificate, desire
 from scaffold.plan.diff import diff
 from scaffold.plan.memo import Memo
 from scaffold.plan.model import Change, Plan
@@ -184,6 +184,7 @@ def plan_as_it_stands(basis: Basis, asked: Asked = NOTHING_ASKED) -> Planned:
     """The same, whatever is wrong with certificates from elsewhere: those stay as they stand, with a note."""
     _check_overwrite(basis.topology, asked.overwrite)
     found = diff(basis, asked)
+    basis = _with_unrecorded(basis, found.unrecorded)
     if basis.existing:
         from scaffold.plan.adopted import refuse_invalid
 
@@ -202,6 +203,14 @@ def plan_as_it_stands(basis: Basis, asked: Asked = NOTHING_ASKED) -> Planned:
         clock_behind=latest,
     )
     return Planned(plan, basis, found.authorities, found.memo)
+
+
+def _with_unrecorded(basis: Basis, unrecorded: Collection[IssuedCertificate]) -> Basis:
+    """The same with what is to be said of certificates whose records were lost."""
+    if not unrecorded:
+        return basis
+    said = recovery.notes_on(unrecorded, basis.desired, basis.observed, basis.existing)
+    return replace(basis, recovered=Recovered(basis.ledger, (*basis.lost, *said), basis.revoked_elsewhere))
 
 
 def _away(t: Topology, changes: Iterable[Change]) -> Iterator[Note]:

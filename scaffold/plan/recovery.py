@@ -7,7 +7,7 @@ the CRL of an adopted CA lists, be that signed elsewhere: whoever revoked it kno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -20,7 +20,14 @@ from scaffold.pki import chains, keys
 from scaffold.pki import crl as crls
 from scaffold.pki.permits import names_in
 from scaffold.plan import revocations
-from scaffold.plan.desired import AdoptedCertificate, Desired, DesiredCa, DesiredCertificate, RootCertificate
+from scaffold.plan.desired import (
+    AdoptedCertificate,
+    Desired,
+    DesiredCa,
+    DesiredCertificate,
+    IssuedCertificate,
+    RootCertificate,
+)
 from scaffold.store import archive
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.issued import entry
@@ -74,6 +81,21 @@ def with_folder(known: Ledger, desired: Desired, observed: Observation, existing
     return _Recovery(desired, observed, existing).with_certificates(known)
 
 
+def notes_on(
+    unrecorded: Iterable[IssuedCertificate],
+    desired: Desired,
+    observed: Observation,
+    existing: Mapping[str, ExistingCa],
+) -> tuple[Note, ...]:
+    """What is said of certificates that stand in the folder and that no line of the ledger knows.
+
+    Nothing is said of what the CA's key of today has not signed: that was issued elsewhere, or is to be replaced.
+    """
+    work = _Recovery(desired, observed, existing)
+    found = work.issued_here(unrecorded)
+    return (_partly_lost(found),) if found else ()
+
+
 @dataclass(frozen=True, slots=True)
 class _Recovery:
     desired: Desired
@@ -124,10 +146,15 @@ class _Recovery:
                 yield party.party.issuer, there
 
     def with_certificates(self, known: Ledger) -> Ledger:
-        issuers = {one.ca.name: self._certificate(one) for one in self.desired.cas}
-        found = (self._entry(asked, issuers) for asked in (*self.desired.of_cas(), *self.desired.of_parties()))
-        new = [one for one in found if one is not None and one.fingerprint_sha256 not in known.issued]
+        found = self.issued_here((*self.desired.of_cas(), *self.desired.of_parties()))
+        new = [one for one in found if one.fingerprint_sha256 not in known.issued]
         return known.with_issued(new) if new else known
+
+    def issued_here(self, certificates: Iterable[DesiredCertificate]) -> tuple[Issued, ...]:
+        """What the ledger would say of those that stand there and are of a CA of today."""
+        issuers = {one.ca.name: self._certificate(one) for one in self.desired.cas}
+        entries = (self._entry(asked, issuers) for asked in certificates)
+        return tuple(one for one in entries if one is not None)
 
     def revoked(self, listed: Iterable[Revoked]) -> Iterator[Revoked]:
         """Whose certificate in place is listed goes without until somebody asks for another."""
@@ -165,6 +192,21 @@ def _unknown(asked: DesiredCertificate) -> Note:
         f"revoked; put {LEDGER} back from a backup; without one `scaffold apply` records what is in this folder, and "
         "the CA can be replaced by deleting its key",
     )
+
+
+def _partly_lost(found: Sequence[Issued]) -> Note:
+    said = (
+        f"not in the state (.scaffold/): a part of that was lost; put {LEDGER} back from a newer backup; without one "
+        "`scaffold apply` records what is in this folder, and of what is in no folder any more nobody knows"
+    )
+    if len(found) == 1:
+        return Note(found[0].address, f"is {said}")
+    named = ", ".join(str(one.address) for one in found[:_NAMED])
+    more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+    return Note(None, f"{named}{more} are {said}")
+
+
+_NAMED: Final = 5
 
 
 def _of_crls(unlisted: Iterable[tuple[DesiredCa, tuple[Revoked, ...]]]) -> Iterator[Note]:

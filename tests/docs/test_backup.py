@@ -59,6 +59,23 @@ def test_its_check_of_a_backup_finds_what_is_not_in_it(tmp_path: Path, lost: str
     assert scaffold(*shlex.split(check)[1:], cwd=tmp_path).code == 3
 
 
+def test_a_ledger_without_some_lines_is_told_until_an_apply_records_them(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text(SHOP)
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    ledger = tmp_path / "shop/.scaffold/ledger.jsonl"
+    lines = ledger.read_text().splitlines(keepends=True)
+    ledger.write_text("".join(one for one in lines if '"address":"client.web.certificate"' not in one))
+    for command in (("plan", "--check"), ("status",)):
+        ended = scaffold(*command, cwd=tmp_path)
+        assert ended.code == 3
+        assert "client.web.certificate is not in the state" in " ".join(ended.out.split())
+    ended = scaffold("apply", cwd=tmp_path)
+    assert ended.code == 0
+    assert "certificates: 1, revocations: 0." in ended.out
+    for command in (("plan", "--check"), ("status",)):
+        assert scaffold(*command, cwd=tmp_path).code == 0
+
+
 def test_an_archive_that_is_not_there_is_told_until_an_apply_goes_on_without(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text(SHOP)
     assert scaffold("apply", cwd=tmp_path).code == 0

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import ocsp
 
+from scaffold.apply.recovery import record_found
 from scaffold.errors import PlanError
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
 from scaffold.pki.issue import Issuer
 from scaffold.plan.intents import Renew, Revoke
+from scaffold.plan.make import Planned, look, plan_all
 from scaffold.plan.plan_subset import plan_due
 from scaffold.plan.status import State, status
+from scaffold.store import examined
 from scaffold.topology.address import Address
 from tests.unit.conftest import Household
-from tests.unit.revoking import CHECKING, TELLER, known, planned, release, renew, revoke, serial
+from tests.unit.revoking import ACCOUNTS, CHECKING, TELLER, known, planned, release, renew, revoke, serial
 
 LEDGER = ".scaffold/ledger.jsonl"
 HOLD = "certificateHold"
@@ -221,3 +225,58 @@ def test_plan_and_status_say_that_it_was_lost(bank: Household) -> None:
         "ca.issuing.crl lists 1 that the state (.scaffold/) does not know, and goes on listing them",
     ]
     assert [str(note) for note in bank.plan().notes[:3]] == said
+
+
+def without(bank: Household, *addresses: str) -> None:
+    """Takes the lines of some certificates out of the ledger."""
+    lines = (bank.out / LEDGER).read_text().splitlines(keepends=True)
+    kept = [one for one in lines if not any(f'"address":"{address}"' in one for address in addresses)]
+    assert len(kept) == len(lines) - len(addresses)
+    (bank.out / LEDGER).write_text("".join(kept))
+
+
+def remembering(bank: Household) -> Planned:
+    """A plan that takes what was examined before for granted, as the command does."""
+    project = bank.open()
+    basis = look(
+        project.topology, project.kinds, project.layout, bank.now, remembered=examined.load(project.layout)
+    )  # fmt: skip
+    return plan_all(basis)
+
+
+@pytest.mark.parametrize("prepare", [Household.prepare, remembering])
+def test_a_ledger_that_was_lost_in_part_is_told_of(bank: Household, prepare: Callable[[Household], Planned]) -> None:
+    bank.carry_out(remembering(bank))  # what is in order is remembered from here on
+    bank.later(hours=13)
+    bank.carry_out(remembering(bank))
+    assert not status(prepare(bank)).lost
+    without(bank, TELLER)
+    planned = prepare(bank)
+    (said,) = map(str, status(planned).lost)
+    assert said.startswith(f"{TELLER} is not in the state (.scaffold/): a part of that was lost")
+    assert said in map(str, planned.plan.notes)
+    assert not status(planned).fine
+    without(bank, ACCOUNTS, "server.front.client-certificate")
+    (said,) = map(str, status(prepare(bank)).lost)
+    assert said.startswith(f"{ACCOUNTS}, server.front.client-certificate, {TELLER} are not in the state")
+
+
+def test_what_was_lost_in_part_is_recorded_from_the_folder(bank: Household) -> None:
+    without(bank, TELLER, ACCOUNTS)
+    found = record_found(bank.look, bank.look())
+    assert (found.certificates, found.revocations) == (2, 0)
+    assert not status(bank.prepare()).lost
+
+
+def test_what_is_no_loss_is_not_told_of(bank: Household) -> None:
+    other = Household(bank.folder / "other", CHECKING)
+    other.folder.mkdir()
+    other.apply()
+    there = bank.out / "clients/teller/tls/cert.pem"
+    own = there.read_bytes()
+    there.write_bytes((other.out / "clients/teller/tls/cert.pem").read_bytes())
+    assert not status(bank.prepare()).lost  # of another CA: it is to be replaced
+    there.write_bytes(own)
+    without(bank, TELLER)
+    bank.later(days=91)
+    assert not any(TELLER in str(note) for note in status(bank.prepare()).lost)  # its line may be in the archive
