@@ -219,7 +219,8 @@ class _Comparison:
         elif there == new:
             self._in_place(path, changed=last not in (None, new))
         elif self.record.is_ours(path, there):
-            self.updates[path] = Reason(ReasonCode.TEMPLATE, path)
+            code = ReasonCode.NOT_EXECUTABLE if self._is_to_run_again(path) else ReasonCode.TEMPLATE
+            self.updates[path] = Reason(code, path)
         elif last != new:
             self._edited(path, file, last)
 
@@ -233,8 +234,11 @@ class _Comparison:
         """The text is the rendered one; `changed`: which is not known yet, after a kill or by a person's hand."""
         if changed:
             self._keep(path, ReasonCode.MERGED_BEFORE)
-        elif self.restore and path == self.one.paths.run and not is_executable(path, self.observed):
+        elif self._is_to_run_again(path):
             self.updates[path] = Reason(ReasonCode.NOT_EXECUTABLE, path)
+
+    def _is_to_run_again(self, path: str) -> bool:
+        return self.restore and path == self.one.paths.run and not is_executable(path, self.observed)
 
     def _keep(self, path: str, code: ReasonCode) -> None:
         self.updates[path] = Reason(code, path)

@@ -308,6 +308,31 @@ def test_the_rights_of_a_persons_file_stay(tiny: Household, readme: Path, change
     assert not readme.with_name(".gitignore").exists()
 
 
+@pytest.mark.parametrize("rights", [0o755, 0o600])
+def test_the_rights_of_a_file_stay_whose_text_nobody_edited(
+    tiny: Household, readme: Path, change_kind: Change, rights: int
+) -> None:
+    readme.chmod(rights)
+    change_kind(SECOND)
+    tiny.apply()
+    assert readme.read_text() == SECOND["README.md"]
+    assert readme.stat().st_mode & 0o777 == rights
+    assert not readme.with_name(".gitignore").exists()
+
+
+def test_a_merged_run_sh_gets_a_new_text_and_on_demand_its_right_to_run(
+    tiny: Household, readme: Path, change_kind: Change
+) -> None:
+    run = readme.with_name("run.sh")
+    run.chmod(0o644)
+    change_kind(SECOND)
+    tiny.apply()
+    assert (run.read_text(), run.stat().st_mode & 0o777) == (SECOND["run.sh"], 0o644)
+    change_kind(FIRST)
+    tiny.apply(overwrite=[PROJECT])
+    assert (run.read_text(), run.stat().st_mode & 0o777) == (FIRST["run.sh"], 0o755)
+
+
 # --- Kills and other hands -------------------------------------------------------------------------------------------
 
 

@@ -125,6 +125,16 @@ def test_overwrite_makes_a_run_sh_of_scaffolds_executable_again(
     assert (project / "run.sh").stat().st_mode & 0o100
 
 
+def test_a_new_text_of_scaffolds_comes_with_the_rights_it_was_born_with(
+    tiny: Household, project: Path, change_kind: Change
+) -> None:
+    guard = project / "guard.conf"
+    guard.chmod(0o600)
+    change_kind(FIRST | {"guard.conf": "deny all\n"}, OWNERS)
+    tiny.apply()
+    assert (guard.read_text(), guard.stat().st_mode & 0o777) == ("deny all\n", 0o644)
+
+
 def test_a_change_of_the_template_meets_an_edit_of_scaffolds(
     tiny: Household, project: Path, change_kind: Change
 ) -> None:
