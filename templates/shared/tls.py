@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import math
@@ -85,7 +84,6 @@ class Store:
             self._complaint = message
 
     def _load(self, before: Material | None) -> Material:
-        _check_readable(self._folder)
         # First: what changes meanwhile is of another trust than the next reading.
         trust = _digest([self._folder / name for name in TRUST])
         demanded = policy.load(self._folder / "policy.json")
@@ -146,7 +144,7 @@ def _server_context(
     """For connections from callers: no certificate, or none that these roots vouch for, means no connection."""
     context.chains, context.trust = {}, trust
     _apply_profile(context, demanded)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    context.load_cert_chain(_readable(folder / "cert.pem"), _readable(folder / "key.pem"))
     context.verify_mode = ssl.CERT_REQUIRED
     # The topology's roots alone; the system's are never loaded.
     _load_trust(context, folder / "ca.pem", known)
@@ -174,7 +172,7 @@ def _client_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.hostname_checks_common_name = False  # names are subject alternative names (RFC 9525 2)
     _apply_profile(context, demanded)
-    context.load_cert_chain(folder / "client-cert.pem", folder / "client-key.pem")
+    context.load_cert_chain(_readable(folder / "client-cert.pem"), _readable(folder / "client-key.pem"))
     _load_trust(context, folder / roots, known)
     if looked_up:
         _look_up_in_crls(context, folder, demanded)
@@ -193,7 +191,7 @@ def _apply_profile(context: ssl.SSLContext, demanded: Policy) -> None:
 
 def _load_trust(context: ssl.SSLContext, roots: Path, known: _Intermediates) -> None:
     """Trusts the roots; the intermediates only help to build chains, so that a peer may send its leaf alone."""
-    context.load_verify_locations(roots)
+    context.load_verify_locations(_readable(roots))
     if known.certificates:
         context.load_verify_locations(cadata=known.certificates)
     # PARTIAL_CHAIN (on by default in some contexts since Python 3.13) would make anchors of the intermediates.
@@ -205,16 +203,14 @@ def _load_trust(context: ssl.SSLContext, roots: Path, known: _Intermediates) -> 
 def _look_up_in_crls(context: ssl.SSLContext, folder: Path, demanded: Policy) -> None:
     if demanded.check_crl:
         # Without the flag the CRLs are loaded and ignored. CHAIN asks one of every CA, so intermediates can be revoked.
-        context.load_verify_locations(folder / "crl.pem")
+        context.load_verify_locations(_readable(folder / "crl.pem"))
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
-def _check_readable(folder: Path) -> None:
-    """Raises OSError with the file's name, which Python's ssl module leaves out."""
-    for file in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # renamed this moment
-            if file.is_file():
-                file.open("rb").close()
+def _readable(file: Path) -> Path:
+    """The file, which may be read. Raises OSError with its name, which Python's ssl module leaves out."""
+    file.open("rb").close()
+    return file
 
 
 def _fingerprint(folder: Path) -> str:

@@ -61,6 +61,9 @@ async def app(scope, receive, send):
             if not message.get("more_body"):
                 break
         await tell(send, {"length": len(body), "caller": current_caller().identity})
+    elif scope["path"] == "/demand":
+        if (await receive())["type"] == "http.disconnect":
+            raise ConnectionError("the caller is gone")
     elif scope["path"] == "/stream":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         while True:

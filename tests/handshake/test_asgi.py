@@ -21,7 +21,7 @@ from scaffold.pki import bundles
 from scaffold.topology.model import Fault, KeyType
 from tests.handshake.asgi_apps import PLAIN
 from tests.handshake.asgi_lab import Desk
-from tests.handshake.nginx_lab import allow, authority, client, context_of, identity, server
+from tests.handshake.nginx_lab import allow, authority, client, context_of, identity, server, until
 from tests.handshake.traffic import connect, get, kept, read_all, read_until
 from tests.requirements import require_command
 
@@ -215,6 +215,56 @@ def test_a_websocket_is_refused_before_it_is_accepted(desk, teller, mallory):
     assert "/hidden" not in json.loads(desk.ask(teller, "/reached").body)
 
 
+KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+VERSION = "Sec-WebSocket-Version: 13"
+NO_WEBSOCKETS = {
+    "a key that is too short": ("GET", ["Sec-WebSocket-Key: c2hvcnQ=", VERSION]),
+    "no key": ("GET", [VERSION]),
+    "another version": ("GET", [KEY, "Sec-WebSocket-Version: 12"]),
+    "by POST": ("POST", [KEY, VERSION, "Content-Length: 0"]),
+    "with a body": ("GET", [KEY, VERSION, "Content-Length: 4", "", "body"]),
+    "an extension that is none": ("GET", [KEY, VERSION, "Sec-WebSocket-Extensions: ="]),
+    "many headers": ("GET", [KEY, VERSION, *(f"X-{number}: x" for number in range(130))]),
+}
+
+
+@pytest.mark.parametrize("case", NO_WEBSOCKETS)
+def test_what_only_looks_like_a_websocket_meets_the_guard(desk, teller, mallory, case):
+    method, headers = NO_WEBSOCKETS[case]
+    path = f"/upgrade/{case.replace(' ', '-')}"
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: Upgrade", "Upgrade: websocket", *headers]
+    request = "\r\n".join(lines).encode() if "" in lines else "\r\n".join((*lines, "", "")).encode()
+    no_websocket = "the request asks for a WebSocket, and is not how one begins"
+    assert exchange(desk, mallory, request) == (403, {"error": f"{identity('mallory')} may not call desk"})
+    assert exchange(desk, teller, request) == (400, {"error": no_websocket})
+    assert path not in json.loads(desk.ask(teller, "/reached").body)
+    assert logged(desk, teller, path) == [
+        f"{identity('mallory')!r} '{method} {path} HTTP/1.1' 403",
+        f"{identity('teller')!r} '{method} {path} HTTP/1.1' 400",
+    ]
+
+
+def exchange(desk: Desk, caller, request: bytes) -> tuple[int, object]:
+    """Status and JSON of the one answer that the request gets."""
+    with connect(desk, caller) as connection:
+        connection.sendall(request)
+        return answer_of(read_all(connection))
+
+
+def answer_of(text: bytes) -> tuple[int, object]:
+    head, _, body = text.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def logged(desk: Desk, caller, mark: str) -> list[str]:
+    """The lines of the access log about what was asked for with that mark, without time and address."""
+    last = f"/last{mark}"
+    desk.ask(caller, last)
+    until(lambda: any(last in line for line in list(desk.lines)))
+    lines = [line for line in list(desk.lines) if " access: " in line and mark in line and last not in line]
+    return [line.split(" access: ")[1].split(" ", 1)[1] for line in lines]
+
+
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 
 
@@ -264,6 +314,70 @@ def test_a_head_that_breaks_the_rules_is_a_400_in_json(desk, teller, request_tex
         head, _, body = read_all(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body)["error"]
+
+
+BREAKS = b"0;a\n=b\r\n\r\n"
+UNREADABLE = {"error": "the body of the request cannot be read"}
+TRACES = (
+    "LocalProtocolError",
+    "Exception in ASGI",
+    "Fatal error",
+    "without starting",
+    "completing response",
+    "is gone",
+)
+
+
+def chunked(target: str, *headers: str) -> bytes:
+    lines = (f"POST {target} HTTP/1.1", "Host: localhost", "Transfer-Encoding: chunked", *headers, "", "")
+    return "\r\n".join(lines).encode()
+
+
+def has_one_quiet_line(desk: Desk, caller, target: str, who: str, status: int) -> bool:
+    lines = logged(desk, caller, target)
+    assert not [line for line in list(desk.lines) if any(trace in line for trace in TRACES)]
+    return lines == [f"{identity(who)!r} 'POST {target} HTTP/1.1' {status}"]
+
+
+@pytest.mark.parametrize("path", ["/body", "/demand", "/caller", "/.mtls/caller"])
+def test_a_body_that_cannot_be_read_from_the_start_gets_one_answer(desk, teller, mallory, path):
+    for who, caller, expected in (
+        ("mallory", mallory, (403, {"error": f"{identity('mallory')} may not call desk"})),
+        ("teller", teller, (400, UNREADABLE)),
+    ):
+        target = f"{path}?broken-for-{who}"
+        assert exchange(desk, caller, chunked(target) + BREAKS) == expected
+        assert has_one_quiet_line(desk, teller, target, who, expected[0])
+
+
+@pytest.mark.parametrize("path", ["/body", "/demand"])
+def test_a_body_that_cannot_be_read_on_is_a_400_for_who_waits_for_it(desk, teller, path):
+    target = f"{path}?broken-later"
+    with connect(desk, teller) as connection:
+        connection.sendall(chunked(target, "Expect: 100-continue"))
+        assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+        connection.sendall(BREAKS)
+        connection.sendall(b"and more of what is no chunk")
+        assert answer_of(read_all(connection)) == (400, UNREADABLE)
+    assert has_one_quiet_line(desk, teller, target, "teller", 400)
+
+
+def test_an_answer_that_has_begun_ends_as_it_began_where_the_body_cannot_be_read_on(desk, teller):
+    with connect(desk, teller) as connection:
+        connection.sendall(chunked("/talk?broken"))
+        assert read_until(connection, b"begin").startswith(b"HTTP/1.1 200 ")
+        connection.sendall(BREAKS)
+        assert read_all(connection) == b"- end"
+    assert has_one_quiet_line(desk, teller, "/talk?broken", "teller", 200)
+
+
+def test_an_answer_that_was_given_stays_where_the_body_cannot_be_read_on(desk, teller):
+    with connect(desk, teller) as connection:
+        connection.sendall(chunked("/caller?broken-after"))
+        assert read_until(connection, b"}").startswith(b"HTTP/1.1 200 ")
+        connection.sendall(BREAKS)
+        assert read_all(connection) == b""
+    assert has_one_quiet_line(desk, teller, "/caller?broken-after", "teller", 200)
 
 
 def test_an_application_that_fails_is_a_500_in_json_and_says_why_in_the_log_alone(desk, teller):

@@ -628,6 +628,18 @@ def test_what_cannot_start_says_why_and_ends_with_1(make, workers, file, text, s
     assert "ready" not in ended.stdout
 
 
+@pytest.mark.parametrize("file", ["crl.pem", "ca.pem", "key.pem"])
+def test_a_file_that_is_missing_is_named(make, file):
+    desk = make(revocation=Revocation("crl"), files=Files(crl="tls/crl.pem"))
+    assert (file != "crl.pem") is (desk.tls / file).exists()
+    (desk.tls / file).unlink(missing_ok=True)
+    ended = start(desk)
+    assert (ended.returncode, ended.stderr.splitlines()[-1:]) == (
+        1,
+        [f"{desk.tls / file} cannot be read: No such file or directory"],
+    )
+
+
 def start(desk: Desk, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [desk.folder / "run.sh"], capture_output=True, text=True, timeout=60, check=False,
@@ -677,6 +689,11 @@ def test_the_health_port_says_ok_and_nothing_else(make):
             assert response.status == status
             assert response.read() == {("GET", 200): b"ok\n", ("HEAD", 200): b""}.get((method, status), b"not found\n")
             connection.close()
+        with socket.create_connection(("127.0.0.1", free.port), timeout=20) as plain:
+            head = b"GET /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            plain.sendall(head + b"0;a\n=b\r\n\r\n")
+            assert b"".join(iter(lambda: plain.recv(65536), b"")).endswith(b"\r\n\r\nok\n")
+    assert not [line for line in desk.lines if "Exception" in line or "Traceback" in line]
 
 
 def test_it_calls_others_with_its_own_certificate(make, tmp_path, root, ca, teller):

@@ -65,6 +65,8 @@ class Connection:
     chain: Chain = ()
     ends: float = 0
     is_crowd: bool = False
+    malformed: str = ""
+    """What is wrong with the request that has come, and with all that might come after it."""
     extension: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -116,11 +118,14 @@ class Guard:
 
     async def _answer(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
         reply = _Reply(send, scope, connection, self.is_outdated)
+        receive = functools.partial(_receive, connection, receive)
         self._settle(connection)
         try:
             scope = head.settled(scope)
             current = self._store.current
             caller = await self._admit(connection, current, scope)
+            if connection.malformed:
+                raise head.Malformed(connection.malformed)
             assert connection.peer is not None
             session = Session(connection.peer, connection.chain, connection.ends, current.trust, connection.place)
             with self.sessions.answering(session):
@@ -130,10 +135,13 @@ class Guard:
         except HttpError as error:
             await reply.end(error.status, {"error": str(error)}, error.headers)
         except Exception:
-            if reply.has_begun:
-                raise
-            log.exception("%s: %r failed", connection.place.peer, reply.request)
-            await reply.end(500, {"error": f"{self._settings.name} failed; its log says why"})
+            if not connection.malformed:
+                if reply.has_begun:
+                    raise
+                log.exception("%s: %r failed", connection.place.peer, reply.request)
+                await reply.end(500, {"error": f"{self._settings.name} failed; its log says why"})
+        if connection.malformed and not reply.has_begun:
+            await reply.end(400, {"error": connection.malformed})
 
     async def _admit(self, connection: Connection, current: Material, scope: Scope) -> Caller:
         """Who calls. Raises HttpError where they may not.
@@ -205,6 +213,12 @@ class Guard:
         await send_json(scope, send, status, answer)
 
 
+async def _receive(connection: Connection, receive: Receive) -> Message:
+    """More of a body; of one that cannot be read, nothing more comes."""
+    message = {} if connection.malformed else await receive()
+    return {"type": "http.disconnect"} if connection.malformed else message
+
+
 def _origin(scope: Scope) -> Mapping[str, Any] | None:
     """Whom a gateway calls for. Only one whose upstream this service is has checked what it says."""
     names = (b"x-client-subject", b"x-client-issuer", b"x-client-roles")
@@ -241,6 +255,11 @@ class _Reply:
         self.request = f"{scope.get('method', 'GET')} {target} HTTP/{scope['http_version']}"
 
     async def __call__(self, message: Message) -> None:
+        """What the application says; before it has begun, nothing of a request that cannot be read to its end."""
+        if self.has_begun or not self._connection.malformed:
+            await self._say(message)
+
+    async def _say(self, message: Message) -> None:
         if not self.has_begun and message["type"] in _STARTS:
             message = {**message, "headers": [*message.get("headers", ()), *self._more(message.get("headers", ()))]}
             self._begin(message["status"])
@@ -251,7 +270,7 @@ class _Reply:
     async def end(self, status: int, answer: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         """Answers in JSON, and ends the connection."""
         closing = {**(headers or {}), "Connection": "close"}
-        await send_json(self._scope, self, status, json.dumps(answer).encode() + b"\n", closing)
+        await send_json(self._scope, self._say, status, json.dumps(answer).encode() + b"\n", closing)
 
     def _begin(self, status: int) -> None:
         self.has_begun = True

@@ -33,6 +33,7 @@ class Paced(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._is_reading_head = False
+        self._is_malformed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -46,6 +47,8 @@ class Paced(H11Protocol):
         self.place.leave()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_malformed:
+            return
         super().data_received(data)
         self._pace()
 
@@ -69,8 +72,19 @@ class Paced(H11Protocol):
         self.shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """What cannot be read is answered in JSON like everything else."""
-        self.send_error(400, msg)
+        """What cannot be read is answered in JSON like everything else, and once: a body belongs to a request."""
+        if self.conn.our_state is h11.IDLE:
+            self.send_error(400, msg)
+        elif self.conn.our_state in (h11.SEND_RESPONSE, h11.SEND_BODY):
+            self.break_off()
+        else:
+            self.transport.close()
+
+    def break_off(self) -> None:
+        """Lets the request that is being answered have its answer, though its body cannot be read any further."""
+        self._is_malformed = True
+        self.cycle.keep_alive = False
+        self.cycle.message_event.set()
 
     def send_error(self, status: int, reason: str) -> None:
         """Answers what has not become a request, and ends the connection."""
@@ -146,6 +160,28 @@ class Guarded(Paced):
             if self._guard.is_outdated(self._connection):
                 self.finish()
         super().on_response_complete()
+
+    def break_off(self) -> None:
+        if self._connection is not None:
+            self._connection.malformed = "the body of the request cannot be read"
+        super().break_off()
+
+    def _should_upgrade(self) -> bool:
+        if not super()._should_upgrade():
+            return False
+        if not self._opens_websocket() and self._connection is not None:
+            self._connection.malformed = "the request asks for a WebSocket, and is not how one begins"
+            return False
+        return True
+
+    def _opens_websocket(self) -> bool:
+        """Whether the request is a handshake (RFC 6455 4.2.1) for the library too, which answers others by itself."""
+        trial = self.ws_protocol_class(config=self.config, server_state=self.server_state, app_state={}).conn  # type: ignore
+        query = b"?" + self.scope["query_string"] if self.scope["query_string"] else b""
+        lines = [b"%b %b%b HTTP/1.1" % (self.scope["method"].encode(), self.scope["raw_path"], query)]
+        lines += [name + b": " + value for name, value in self.headers]
+        trial.receive_data(b"\r\n".join((*lines, b"", b"")))
+        return [trial.accept(request).status_code for request in trial.events_received()] == [101]
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._wait_for(None)
