@@ -78,7 +78,14 @@ class Connection:
 class Guard:
     """Stands between uvicorn and the application: each connection has its own way through, by `before`."""
 
-    def __init__(self, application: Application, settings: Settings, store: Store, standing: Standing, outgoing: Outgoing) -> None:
+    def __init__(
+        self,
+        application: Application,
+        settings: Settings,
+        store: Store,
+        standing: Standing,
+        outgoing: Outgoing,
+    ) -> None:
         self._application = application
         self._settings = settings
         self._store = store
