@@ -95,7 +95,7 @@ def _verified(
 ) -> Report:
     applied = room.applied
     try:
-        return verify(
+        report = verify(
             applied.topology,
             applied.kinds,
             layout,
@@ -110,6 +110,10 @@ def _verified(
         )
     except VerifyError as error:
         raise Failed(error.message) from error
+    for check in report.checks:
+        if check.unstarted is not None:  # a setting that keeps it from starting is caught by no probe
+            raise Failed(check.unstarted.said)
+    return report
 
 
 def _mutable(applied: Applied, room: Room, mutation: Mutation) -> list[Party]:

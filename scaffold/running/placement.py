@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from scaffold.errors import VerifyError
 from scaffold.kinds.capabilities import Capabilities
-from scaffold.running.ports import check_free, free_addresses, reachable
+from scaffold.running.ports import check_apart, check_free, free_addresses, reachable
 from scaffold.running.services import Launch
 from scaffold.topology.model import HostPort, Server
 
@@ -40,15 +41,40 @@ Placements = Mapping[str, Placed]
 
 def place(servers: Iterable[Server], ports: Ports) -> Placements:
     """Choose, and check that nobody else listens there. Raises VerifyError for an address that is taken."""
+    placements = _chosen(servers, ports)
+    check_free(_wanted(placements.values()))
+    return placements
+
+
+def place_each(servers: Iterable[Server], ports: Ports) -> tuple[Placements, Mapping[str, VerifyError]]:
+    """The same, where an address that is taken keeps none of the others: why, by the name of its server.
+
+    Raises VerifyError for two of them that have one address.
+    """
+    placements = _chosen(servers, ports)
+    check_apart(_wanted(placements.values()))
+    taken: dict[str, VerifyError] = {}
+    for name, placed in placements.items():
+        try:
+            check_free(_wanted([placed]))
+        except VerifyError as error:
+            taken[name] = error
+    return placements, taken
+
+
+def _chosen(servers: Iterable[Server], ports: Ports) -> Placements:
     chosen = tuple(servers)
     if ports == "auto":
         free = iter(free_addresses(2 * len(chosen)))
         return {one.name: Placed(one, next(free), next(free) if one.health else None) for one in chosen}
-    placements = {one.name: Placed(one, one.listen, one.health) for one in chosen}
-    wanted = {str(one.address): one.listen for one in chosen}
-    wanted |= {f"{one.address}'s health port": one.health for one in chosen if one.health}
-    check_free(wanted)
-    return placements
+    return {one.name: Placed(one, one.listen, one.health) for one in chosen}
+
+
+def _wanted(every: Iterable[Placed]) -> dict[str, HostPort]:
+    """Each address by what it is for."""
+    placed = tuple(every)
+    wanted = {str(one.server.address): one.listen for one in placed}
+    return wanted | {f"{one.server.address}'s health port": one.health for one in placed if one.health}
 
 
 def launch(

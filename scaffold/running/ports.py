@@ -72,8 +72,8 @@ def why_taken(address: HostPort) -> str | None:
     return None
 
 
-def check_free(wanted: Mapping[str, HostPort]) -> None:
-    """Raise VerifyError where an address (by what it is for, such as `server.accounts`) cannot be listened on."""
+def check_apart(wanted: Mapping[str, HostPort]) -> None:
+    """Raise VerifyError where two of them, by what they are for, are one address."""
     seen: dict[HostPort, str] = {}
     for use, address in wanted.items():
         if (other := seen.setdefault(address, use)) != use:
@@ -81,6 +81,12 @@ def check_free(wanted: Mapping[str, HostPort]) -> None:
                 f"{use} and {other} both listen on {address}",
                 hint="give one of them another port, or let `--ports auto` choose free ones",
             )
+
+
+def check_free(wanted: Mapping[str, HostPort]) -> None:
+    """Raise VerifyError where an address (by what it is for, such as `server.accounts`) cannot be listened on."""
+    check_apart(wanted)
+    for use, address in wanted.items():
         if (reason := why_taken(address)) is not None:
             holder = who_listens(address)
             listens = f" ({holder} listens there)" if holder else ""

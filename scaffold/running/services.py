@@ -209,7 +209,7 @@ class Service:
         else:
             self._settled.wait(max(0.0, deadline - time.monotonic()))
         if not self._is_ready:
-            hint = f"its own output says why; run {self._by_hand} by hand to see all of it"
+            hint = f"do what its own output says; {self._by_hand}, run by hand, shows all of it"
             raise VerifyError(self.epitaph(), hint=hint)
         for address in self._listens:
             self._check_listens(address)
@@ -310,16 +310,42 @@ class Services:
         Raises VerifyError for the first that ends or stays silent for `within` seconds.
         """
         deadline = time.monotonic() + within
-        started = []
-        for launch in launches:
-            home = Path(tempfile.mkdtemp(prefix=f"{launch.name}-", dir=self._homes.name))
-            service = Service(launch, home, self._on_line, self._ended.put)
-            self._services.append(service)
-            started.append(service)
+        started = [self._begun(launch) for launch in launches]
         for service in started:
             service.wait_until_ready(deadline)
             on_ready(service.name)
         return tuple(started)
+
+    def start_each(
+        self,
+        launches: Iterable[Launch],
+        within: float = READY_WITHIN,
+        on_ready: Callable[[str], None] = lambda name: None,
+    ) -> Mapping[str, VerifyError]:
+        """The same, where one that does not become ready is ended, and keeps none of the others: why, by its name."""
+        deadline = time.monotonic() + within
+        started = []
+        failed: dict[str, VerifyError] = {}
+        for launch in launches:
+            try:
+                started.append(self._begun(launch))
+            except VerifyError as error:
+                failed[launch.name] = error
+        for service in started:
+            try:
+                service.wait_until_ready(deadline)
+            except VerifyError as error:
+                failed[service.name] = error
+                service.signal(signal.SIGTERM)
+            else:
+                on_ready(service.name)
+        return failed
+
+    def _begun(self, launch: Launch) -> Service:
+        home = Path(tempfile.mkdtemp(prefix=f"{launch.name}-", dir=self._homes.name))
+        service = Service(launch, home, self._on_line, self._ended.put)
+        self._services.append(service)
+        return service
 
     def wait_for_an_end(self) -> Service:
         """Block until one of them has ended, and return it."""

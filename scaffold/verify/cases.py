@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology import graph
@@ -11,7 +11,7 @@ from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Client, Party, RevocationCheck, Server, Topology
 from scaffold.verify import revocation_scenarios
 from scaffold.verify.judge import Finding
-from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
+from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result, Unstarted
 
 ANYONE = "anyone"
 """Stands in the report for a caller without a name of the topology."""
@@ -60,6 +60,13 @@ class Case:
         result = Result.PASSED if finding.observed.value == self.expected.value else Result.FAILED
         detail = ": ".join(filter(None, (self.why, finding.detail)))
         return self._check(finding.observed, detail, finding.layer, result)
+
+    def unreached(self, unstarted: Unstarted) -> Check:
+        """The verdict where a server that it needs did not start: what cannot be shown is not proved."""
+        head, *lines = (line.strip() for line in unstarted.said.splitlines())
+        said = " ".join([head, " | ".join(lines)]).strip()
+        check = self._check(Observed.UNREACHABLE, said, Layer.TCP, Result.FAILED)
+        return replace(check, unstarted=unstarted)
 
     def skipped(self, reason: str) -> Check:
         """The verdict where it was not tried."""

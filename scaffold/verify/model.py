@@ -137,6 +137,15 @@ class Result(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Unstarted:
+    """A server that did not start, as people know it; what it said last, in several lines; and what to do."""
+
+    who: str
+    said: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One probe: `client` is the party whose identity was used, at (or, for the false servers, in place of) `server`.
 
@@ -153,6 +162,8 @@ class Check:
     result: Result
     why: str = ""
     """Why a call that the topology allows is to be refused all the same."""
+    unstarted: Unstarted | None = None
+    """The server that it needs and that did not start: nobody could be reached."""
 
 
 @dataclass(frozen=True, slots=True)

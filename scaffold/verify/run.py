@@ -41,7 +41,7 @@ from scaffold.verify.cases import (
     looks_up_callees,
 )
 from scaffold.verify.listener import NOBODY, Listener
-from scaffold.verify.model import Check, Expected, Probe, Report
+from scaffold.verify.model import Check, Expected, Probe, Report, Unstarted
 from scaffold.verify.probe_runner import ProbeRunner, Untried
 from scaffold.verify.revocation_scenarios import (
     Publishing,
@@ -53,10 +53,13 @@ from scaffold.verify.revocation_scenarios import (
     staged_files,
 )
 from scaffold.verify.rogues import Authorities
-from scaffold.verify.running_topology import Copy, project_folder, running
+from scaffold.verify.running_topology import Copy, RunningTopology, project_folder, running
 from scaffold.verify.tls import cannot_probe
 
 _CONTENTS_OF_TLS = frozenset({Part.CERTIFICATE, Part.CLIENT_CERTIFICATE, Part.TRUST, Part.BUNDLE, Part.FILES})
+
+_OF_THE_SERVER_ALONE = frozenset({Probe.HEALTH, Probe.STAPLE})
+"""Whoever stands behind it has no part in these."""
 
 AT_ONCE = 4 * (os.cpu_count() or 1)
 """Cases tried at the same time. Most of each is waiting for a server or a client."""
@@ -86,7 +89,8 @@ def verify(
     client; `limit_to` leaves the cases of some probes. `within`: the seconds in which all servers must be ready.
     `listener` is told how it goes on. `generations` are those of CAs with more than one: what each issues gets in, as
     long as it is trusted. Rogues live from `now` on for minutes. Call it from the main thread: servers are ended when
-    that ends. Raises VerifyError where the output is not there yet, a port is taken, or a server does not come up.
+    that ends. A server that does not start fails the checks that need it. Raises VerifyError where the output is not
+    there yet, where no server at all starts, and where one ends while it is probed.
     """
     check_known(t, only)
     withdrawn = withdrawn_certificates(t, layout, revoked)
@@ -147,6 +151,14 @@ class Conclusions:
                 self.add(number, case.skipped(reason))
         return to_try
 
+    def reached(self, to_try: Mapping[int, Case], unstarted_for: Callable[[Case], Unstarted | None]) -> dict[int, Case]:
+        """Conclude those that need a server which did not start; the others, by number."""
+        found = {number: unstarted_for(case) for number, case in to_try.items()}
+        for number, unstarted in found.items():
+            if unstarted is not None:
+                self.add(number, to_try[number].unreached(unstarted))
+        return {number: case for number, case in to_try.items() if found[number] is None}
+
     def add(self, number: int, check: Check) -> None:
         """One has ended."""
         self._checks[number] = check
@@ -184,12 +196,31 @@ def _try(stage: _Stage, to_try: Mapping[int, Case], conclusions: Conclusions, li
         running(kinds, layout, servers, copies, stage.ports, stage.within, listener) as started,
         ProbeRunner(t, kinds, layout, authorities, started, stage.withdrawn) as probes,
     ):
-        listener.probing(len(to_try))
-        for scenario, cast in _by_scenario(to_try):
+        reached = conclusions.reached(to_try, functools.partial(_unstarted_for, t, kinds, started))
+        listener.probing(len(reached))
+        for scenario, cast in _by_scenario(reached):
             with publishing.playing(scenario):
                 for number, check in all_tried(pool, probes, cast):
                     conclusions.add(number, check)
         started.check_alive()
+
+
+def _unstarted_for(
+    t: Topology, kinds: Mapping[Address, Kind], started: RunningTopology, case: Case
+) -> Unstarted | None:
+    """The first server that a case needs and that did not start: not reaching it looks like a refusal from afar."""
+    checker = checker_of(case)
+    scenario = needs_copy(t, checker, kinds[checker.address], case.probe)
+    if is_in_its_place(case.probe):
+        return started.unstarted_copy(checker, RevocationScenario.SOUND) if isinstance(checker, Server) else None
+    if scenario is not None and isinstance(checker, Server):
+        return started.unstarted_copy(checker, scenario)
+    needed = [case.server]
+    if case.probe is Probe.EDGE and isinstance(case.caller, Server):
+        needed.append(case.caller)
+    if case.probe is Probe.EDGE or (case.expected is Expected.ALLOWED and case.probe not in _OF_THE_SERVER_ALONE):
+        needed += behind(t, case.server)
+    return next((unstarted for one in needed if (unstarted := started.unstarted(one)) is not None), None)
 
 
 def all_tried(pool: ThreadPoolExecutor, probes: ProbeRunner, to_try: Mapping[int, Case]) -> Iterator[tuple[int, Check]]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
-from scaffold.running.placement import Placed, Placements, Ports, launch, moved_callees, place
+from scaffold.running.placement import Placed, Placements, Ports, launch, moved_callees, place_each
 from scaffold.running.ports import free_addresses
 from scaffold.running.services import READY_WITHIN, Launch, Service, Services
 from scaffold.settings.peers import server_name
@@ -21,9 +23,14 @@ from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort, Party, Server
 from scaffold.verify.impostor import Impostor
 from scaffold.verify.listener import NOBODY, Listener
+from scaffold.verify.model import Unstarted
 from scaffold.verify.protocol import Target
 from scaffold.verify.revocation_scenarios import RevocationScenario
 from scaffold.verify.stand_in import StandIn
+
+_OUTPUT: Final = "do what its own output says; `scaffold up --only {}` shows all of it"
+
+_ALL_STARTED: Final[Mapping[str, Unstarted]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class RunningTopology:
         services: Iterable[Service],
         folders: Mapping[tuple[Address, RevocationScenario], Path],
         apps: Mapping[str, StandIn],
+        unstarted: Mapping[str, Unstarted] = _ALL_STARTED,
     ) -> None:
         self._placements = placements
         self._copies = copies
@@ -58,6 +66,7 @@ class RunningTopology:
         self._services = services
         self._folders = folders
         self._apps = apps
+        self._unstarted = unstarted
 
     def target(self, server: Server) -> Target:
         """Where the server itself is, and what it is called."""
@@ -82,10 +91,19 @@ class RunningTopology:
         """Who stands in the place of `callee` for the copy of `caller`."""
         return self._impostors[caller.name, callee.name]
 
+    def unstarted(self, server: Server) -> Unstarted | None:
+        """Why the server itself does not run; None where it does."""
+        return self._unstarted.get(server.name)
+
+    def unstarted_copy(self, server: Server, scenario: RevocationScenario) -> Unstarted | None:
+        """Why its copy for a scenario does not run. What keeps the server itself from it as well is told of that."""
+        copy = self._unstarted.get(_copy_name(server, scenario))
+        return copy and (self.unstarted(server) or copy)
+
     def check_alive(self) -> None:
         """Raise VerifyError, with its last lines, for a server that ended while it was probed."""
         for service in self._services:
-            if not service.running:
+            if not service.running and service.name not in self._unstarted:
                 raise VerifyError(service.epitaph())
 
 
@@ -101,10 +119,14 @@ def running(
 ) -> Iterator[RunningTopology]:
     """Start `servers`, and copies beside them; all are stopped when the block ends, however it ends.
 
-    `listener` is told how many are started, and of each that is ready. Raises VerifyError where an address is taken,
-    before anything is started, and where a server is not ready `within` so many seconds.
+    `listener` is told how many are started, and of each that is ready. One whose key is missing, whose address is
+    taken, or that is not ready `within` so many seconds keeps the others from nothing; where that is so of every one,
+    VerifyError is raised for the first.
     """
-    placements = place(servers, ports)
+    chosen = tuple(servers)
+    placements, taken = place_each(chosen, ports)
+    failed = {**taken, **_keyless(layout, chosen)}
+    _check_any_left(placements, failed)
     with ExitStack() as stack:
         # 0700 by mkdtemp(3): the copies hold private keys.
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scaffold-verify-")))
@@ -122,14 +144,49 @@ def running(
         every = (*placements.values(), *placed_copies.values())
         fronts = dict.fromkeys(placed.server.name for placed in every if placed.server.backend is not None)
         apps = {name: stack.enter_context(StandIn(name)) for name in fronts}
+        to_start = [placed for name, placed in placements.items() if name not in failed]
+        copies_of = {_copy_name(one.server, scenario): one.server for (_, scenario), one in placed_copies.items()}
         launches = [
-            *_launches(kinds, layout, placements, apps),
+            *_launches(kinds, layout, to_start, placements, apps),
             *_launches_of_copies(kinds, placed_copies, folders, impostors, apps),
         ]
         services = stack.enter_context(Services())
         listener.starting(len(launches))
-        services.start(launches, within, on_ready=listener.ready)
-        yield RunningTopology(placements, placed_copies, impostors, services, folders, apps)
+        failed |= services.start_each(launches, within, on_ready=listener.ready)
+        _check_any_left(placements or copies_of, failed)
+        unstarted = {name: _unstarted(name, error, copies_of.get(name)) for name, error in failed.items()}
+        yield RunningTopology(placements, placed_copies, impostors, services, folders, apps, unstarted)
+
+
+def _check_any_left(wanted: Iterable[str], failed: Mapping[str, VerifyError]) -> None:
+    """Raise why the first does not start, where none of those that are wanted does."""
+    names = tuple(wanted)
+    if names and all(name in failed for name in names):
+        raise failed[names[0]]
+
+
+def _keyless(layout: Layout, servers: Iterable[Server]) -> Mapping[str, VerifyError]:
+    """Why not, for each whose private key is not here, as in a clone: its own program would say it in its own words."""
+    missing = {server.name: _missing_keys(layout, server) for server in servers}
+    hint = "git keeps no keys, and a clone has none: `scaffold plan` says what is made anew, `scaffold apply` makes it"
+    return {
+        name: VerifyError(f"{Address.server(name)} has no private key here: {', '.join(paths)} is missing", hint=hint)
+        for name, paths in missing.items()
+        if paths
+    }
+
+
+def _missing_keys(layout: Layout, server: Server) -> Sequence[str]:
+    paths = party_paths(server.address.role, server.name)
+    keys = (paths.own.key, *((paths.client_side.key,) if server.has_second else ()))
+    return [key for key in keys if not layout.path(key).exists()]
+
+
+def _unstarted(name: str, error: VerifyError, copied: Server | None) -> Unstarted:
+    """`copied` is the server of which it is a copy, where it is one."""
+    if copied is None:
+        return Unstarted(str(Address.server(name)), error.message, error.hint or _OUTPUT.format(Address.server(name)))
+    return Unstarted(f"a copy of {copied.address}", error.message, _OUTPUT.format(copied.address))
 
 
 def project_folder(layout: Layout, party: Party) -> Path:
@@ -138,9 +195,13 @@ def project_folder(layout: Layout, party: Party) -> Path:
 
 
 def _launches(
-    kinds: Mapping[Address, Kind], layout: Layout, placements: Placements, apps: Mapping[str, StandIn]
+    kinds: Mapping[Address, Kind],
+    layout: Layout,
+    to_start: Iterable[Placed],
+    placements: Placements,
+    apps: Mapping[str, StandIn],
 ) -> Iterator[Launch]:
-    for placed in placements.values():
+    for placed in to_start:
         folder, callees = project_folder(layout, placed.server), moved_callees(placed.server, placements)
         yield _launch(kinds[placed.server.address], placed, folder, callees, apps)
 
@@ -173,10 +234,14 @@ def _launch(
     return launch(placed, folder, kind.capabilities, callees, app.address if app is not None else None)
 
 
+def _copy_name(party: Party, scenario: RevocationScenario) -> str:
+    return f"{party.name}-copy-{scenario.name.lower().replace('_', '-')}"
+
+
 def _copy(layout: Layout, copy: Copy, root: Path) -> Path:
     """The copied folder. Its name says what it is, and stands in errors as the server's."""
     project = project_folder(layout, copy.party)
-    to = root / copy.party.address.role / f"{copy.party.name}-copy-{copy.scenario.name.lower().replace('_', '-')}"
+    to = root / copy.party.address.role / _copy_name(copy.party, copy.scenario)
     try:
         shutil.copytree(project, to, symlinks=True, ignore=shutil.ignore_patterns("run"))
         for name, content in copy.changed(to / "tls").items():

@@ -106,7 +106,9 @@ def _block(
     for label, text in _said_of(passed):
         yield from _labelled(label if label != before else "", text, width)
         before = label
-    yield from _failures([check for check in checks if check.result is Result.FAILED], columns, what_helps)
+    failed = [check for check in checks if check.result is Result.FAILED]
+    yield from _unstarted(failed, columns)
+    yield from _failures([check for check in failed if check.unstarted is None], columns, what_helps)
     for reason, probes in skipped_by_reason(checks).items():
         mark, style = MARKS[Result.SKIPPED]
         yield from _marked(f"  {mark} ", f"{len(probes):,} skipped: {one_line(reason)}", style, columns)
@@ -173,6 +175,16 @@ def _failures(failed: Sequence[Check], columns: int | None, what_helps: Callable
         yield from _marked("  → ", what_to_do, "bold", columns)
 
 
+def _unstarted(failed: Iterable[Check], columns: int | None) -> Iterator[Line]:
+    """Which servers did not start, what each said last, and what to do."""
+    for unstarted, count in Counter(check.unstarted for check in failed if check.unstarted is not None).items():
+        mark, style = MARKS[Result.FAILED]
+        yield from _marked(f"  {mark} ", f"{count:,} could not be tried: {unstarted.who} did not start", style, columns)
+        for line in unstarted.said.splitlines():
+            yield from _marked("    ", one_line(line), "red", columns)
+        yield from _marked("  → ", unstarted.hint, "bold", columns)
+
+
 def _seen(failed: Iterable[Check], columns: int | None) -> Iterator[Line]:
     """What was expected, what was seen and what that means; of several probes once, where it is the same."""
     alike: dict[tuple[str, Expected, str, str, str | None], list[Check]] = {}
@@ -197,10 +209,13 @@ def _marked(mark: str, text: str, style: str, columns: int | None) -> Iterator[L
 
 def _recalled(report: Report) -> Iterator[Line]:
     """Which failures there were, once more, where many blocks leave the reader."""
-    failed = [check for check in report.checks if check.result is Result.FAILED]
-    if not failed:
+    every = [check for check in report.checks if check.result is Result.FAILED]
+    if not every:
         return
     yield [("Went the wrong way (above, with what to do):", "bold red")]
+    for unstarted, count in Counter(check.unstarted for check in every if check.unstarted is not None).items():
+        yield [(f"  {unstarted.who} did not start: {count:,} checks could not be tried", "red")]
+    failed = [check for check in every if check.unstarted is None]
     for check in failed[:RECALLED]:
         yield [(f"  {check.client} at {check.server}, {check.probe.words}", "red")]
     if len(failed) > RECALLED:

@@ -137,7 +137,7 @@ def drift_lines(report: Report) -> Iterator[Line]:
     """What was not as the topology says; nothing where all was."""
     if not report.drift:
         return
-    yield [("Not as the topology says, before any probe:", "bold red")]
+    yield [("Not as the topology says, whatever the probes found:", "bold red")]
     for change in report.drift:
         reasons = one_line(sentences(change))
         yield [(f"  {SYMBOLS[change.action]} {change.address}  {reasons}", "red")]
@@ -154,4 +154,6 @@ def _failure_lines(report: Report) -> Iterator[Line]:
         detail = f": {one_line(check.detail)}" if check.detail else ""
         words = f"  {check.client} at {check.server}, {check.probe.words}: expected {check.expected.value}, "
         yield [(words + f"seen {seen_where(check)}{detail}", "red")]
+    for unstarted in dict.fromkeys(check.unstarted for check in failed if check.unstarted is not None):
+        yield [(f"→ {unstarted.who} did not start: {unstarted.hint}", "bold")]
     yield plain("")

@@ -60,7 +60,7 @@ def test_a_guard_that_was_tampered_with_is_named_fails_verify_and_is_put_right(t
 
     ended = scaffold("verify", "--ports", "auto", "--only", "client.teller", cwd=tmp_path)
     assert ended.code == 5, ended.out + ended.err
-    assert "Not as the topology says, before any probe:" in ended.out
+    assert "Not as the topology says, whatever the probes found:" in ended.out
     assert said in ended.out
 
     assert scaffold("apply", cwd=tmp_path).code == 4  # the conflict is there still

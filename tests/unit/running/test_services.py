@@ -91,6 +91,20 @@ def test_what_a_script_left_in_its_process_group_ends_too(
     assert eventually(lambda: gone(child))
 
 
+def test_one_that_does_not_start_is_told_and_the_others_run(project: Callable[..., Launch]) -> None:
+    said: list[str] = []
+    sound = project('test "$ENDS" = yes && echo oops && exit 7; echo "ready on it"; exec sleep 60')
+    ending = replace(sound, name="ending", environment={"ENDS": "yes"})
+    nowhere = replace(sound, name="nowhere", folder=sound.folder / "none")
+    with Services() as services:
+        failed = services.start_each([nowhere, ending, sound], on_ready=said.append)
+        assert said == [sound.name]
+        assert [service.name for service in services if service.running] == [sound.name]
+    assert "server.ending ended with exit status 7; its last lines:\n  oops" in failed["ending"].message
+    assert "server.nowhere cannot be started" in failed["nowhere"].message
+    assert failed.keys() == {"ending", "nowhere"}
+
+
 def test_one_that_dies_is_named_with_its_last_lines(project: Callable[..., Launch]) -> None:
     with Services() as services, pytest.raises(VerifyError) as raised:
         services.start([project("echo 'no such file: tls/cert.pem' >&2; exit 7")])

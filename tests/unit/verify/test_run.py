@@ -13,13 +13,15 @@ from scaffold.plan.model import Action, Change, Plan
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.running import availability
 from scaffold.running.availability import Availability
+from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import KeyType, Topology
 from scaffold.verify.cases import Case, cases
 from scaffold.verify.http import HTTP
-from scaffold.verify.model import Check, Expected, Observed, Probe, Report, Result
-from scaffold.verify.run import _Reasons, drift_in_tls
+from scaffold.verify.model import Check, Expected, Observed, Probe, Report, Result, Unstarted
+from scaffold.verify.run import _Reasons, _unstarted_for, drift_in_tls
+from scaffold.verify.running_topology import RunningTopology
 from scaffold.verify.tls import cannot_probe
 
 ACCOUNTS, TELLER = Address.server("accounts"), Address.client("teller")
@@ -166,3 +168,35 @@ def test_a_client_that_is_not_started_is_shown_to_others_all_the_same(monkeypatc
     skipped = reasons_of()
     assert ("api", "cron", Probe.EDGE) in skipped
     assert ("api", "app", Probe.NOT_ALLOWED) not in skipped
+
+
+def test_a_case_needs_who_is_called_who_calls_and_who_stands_behind_where_that_is_asked() -> None:
+    text = b"""
+version: 1
+name: bank
+cas: {root: {}}
+servers:
+  back: {template: python, listen: "127.0.0.1:1", names: [back.internal], health: "127.0.0.1:3"}
+  front: {template: nginx, listen: "127.0.0.1:2", names: [front.internal], upstream: back, calls: [back]}
+  beside: {template: python, listen: "127.0.0.1:4", names: [beside.internal], calls: [front]}
+clients: {teller: {template: python, calls: [front]}}
+"""
+    t = loads(text, Path("topology.yaml"))
+    kinds = {one.address: find(one.template, one.address.role, Path.cwd()) for one in graph.parties(t)}  # type: ignore[union-attr]
+    down = Unstarted("server.back", "it ended", "")
+
+    def needing(name: str) -> set[tuple[str, str, Probe]]:
+        started = RunningTopology({}, {}, {}, (), {}, {}, {name: down})
+        return {
+            (case.server.name, case.caller.name if case.caller else "", case.probe)
+            for case in cases(t, kinds)
+            if _unstarted_for(t, kinds, started, case) is down
+        }
+
+    of_back = needing("back")
+    assert {("back", "front", Probe.EDGE), ("back", "", Probe.HEALTH), ("back", "front", Probe.EXPIRED)} <= of_back
+    through = {(client, probe) for server, client, probe in of_back if server == "front"}
+    assert {("teller", Probe.EDGE), ("beside", Probe.EDGE)} <= through
+    assert {probe for _, probe in through} == {Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS}
+    assert {at for at in needing("beside") if at[0] != "beside"} == {("front", "beside", Probe.EDGE)}
+    assert ("back", "front", Probe.TRUE_SERVER) not in needing("front") | of_back

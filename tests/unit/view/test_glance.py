@@ -10,7 +10,7 @@ import pytest
 from scaffold.plan.model import Action, Change
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.topology.address import Address
-from scaffold.verify.model import Check, Expected, Observed, Probe, Report
+from scaffold.verify.model import Check, Expected, Observed, Probe, Report, Unstarted
 from scaffold.view.glance import IN_FULL, glance_lines
 from scaffold.view.terminal import show
 from tests.unit.view.reports import check, gone_wrong, shop, skipped
@@ -138,8 +138,24 @@ def test_drift_is_told() -> None:
     reason = Reason(ReasonCode.CONTENT, "servers/api/tls/ca.pem")
     drift = Change(Address.parse("server.api.trust"), Action.UPDATE, (reason,))
     shown = text(*shop(), drift=(drift,))
-    assert "Not as the topology says, before any probe:\n  ~ server.api.trust" in shown
+    assert "Not as the topology says, whatever the probes found:\n  ~ server.api.trust" in shown
     assert "17 passed, 1 failed" in shown
+
+
+def test_a_server_that_did_not_start_is_told_once_with_its_last_words_and_what_to_do() -> None:
+    ledger = Unstarted("server.api", "server.api ended with exit status 1; its last lines:\n  oops", "stop the other")
+    down = [
+        replace(gone_wrong(one, Observed.UNREACHABLE), unstarted=ledger) if one.server == "api" else one
+        for one in shop()
+    ]
+    shown = text(*down)
+    assert (
+        "  ✗ 13 could not be tried: server.api did not start\n"
+        "    server.api ended with exit status 1; its last lines:\n"
+        "      oops\n"
+        "  → stop the other\n"
+    ) in shown
+    assert "  server.api did not start: 13 checks could not be tried\n\nVerify: 4 passed, 13 failed" in shown
 
 
 def many(servers: int) -> tuple[Check, ...]:
