@@ -116,6 +116,8 @@ class Status:
     """Who answers for each CA, server or client of which that is said."""
     unrecorded: tuple[Note, ...] = ()
     """What is to be said of projects that are to change, and whose records were lost."""
+    ended_from_at: tuple[Address, ...] = ()
+    """What has ended although a reproducible topology plans no other: everything there follows from its `at`."""
 
     @property
     def fine(self) -> bool:
@@ -140,6 +142,7 @@ def status(planned: Planned, within: timedelta | None = None, *, clock: datetime
     lists = tuple(_crls(basis, changes, within))
     states = [*((one.address, one.state) for one in certificates), *((one.address, one.state) for one in lists)]
     by_within = tuple(address for address, state in states if state is State.DUE and address not in changes)
+    ended = tuple(address for address, state in states if state is State.EXPIRED and address not in changes)
     return Status(
         certificates,
         lists,
@@ -148,6 +151,7 @@ def status(planned: Planned, within: timedelta | None = None, *, clock: datetime
         basis.lost,
         _owners(basis.topology),
         tuple(_unrecorded(basis, changes.keys())),
+        ended if basis.topology.reproducible is not None else (),
     )
 
 

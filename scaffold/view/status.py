@@ -57,11 +57,16 @@ def status_lines(status: Status, now: datetime) -> Iterator[Line]:
 
 
 def _hints(status: Status) -> Iterator[str]:
-    """What can be done: here, by `renew ADDRESS` where only `--within` asks for it, and by who signs elsewhere."""
-    states = {one.state for one in status.certificates if one.address not in status.due_by_within}
-    states |= {one.state for one in status.crls if not one.brought and one.address not in status.due_by_within}
+    """What can be done: here, by `renew ADDRESS` where only `--within` asks for it, in the topology, and by who signs
+    elsewhere.
+    """
+    by_no_plan = {*status.due_by_within, *status.ended_from_at}
+    states = {one.state for one in status.certificates if one.address not in by_no_plan}
+    states |= {one.state for one in status.crls if not one.brought and one.address not in by_no_plan}
     if not states <= FINE:
         yield _what_to_do(states)
+    if status.ended_from_at:
+        yield "What has ended follows from `at`: move that on in the topology, or give a longer lifetime, and apply."
     early = [one.address.entity for one in status.certificates if one.address in status.due_by_within]
     if early:
         yield f"`scaffold renew` leaves what only --within makes due; `scaffold renew {early[0]}` renews it now."

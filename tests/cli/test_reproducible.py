@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,25 @@ def test_renew_says_that_at_decides(lab: Path) -> None:
     assert scaffold("apply", cwd=lab, env=SEED).code == 0
     for arguments in ((), ("client.web",), ("--watch",)):
         scaffold("renew", *arguments, cwd=lab).assert_clear_error("follows from its `at`", "scaffold apply")
+
+
+def test_what_has_ended_and_follows_from_at_is_not_left_to_apply(tmp_path: Path) -> None:
+    at = datetime.now(UTC) - timedelta(days=60)
+    text = f"""
+version: 1
+name: lab
+publish: http://127.0.0.1:9080
+reproducible: {{seed: {{env: SEED}}, at: {at:%Y-%m-%dT%H:%M:%SZ}}}
+cas: {{root: {{revocation: {{crl: 7d}}}}}}
+servers:
+  api: {{template: python, listen: "127.0.0.1:8443", names: [localhost], lifetime: 400d, check_revocation: crl}}
+"""
+    (tmp_path / "topology.yaml").write_text(text)
+    assert scaffold("apply", cwd=tmp_path, env=SEED).code == 0
+    ended = scaffold("status", cwd=tmp_path)
+    assert "of the CRLs 2 expired" in ended.out
+    assert ended.out.splitlines()[-1].startswith("What has ended follows from `at`: move that on in the topology")
+    (tmp_path / "topology.yaml").write_text(text.replace("crl: 7d", "crl: 400d"))
+    assert scaffold("status", cwd=tmp_path).out.splitlines()[-1].startswith("`scaffold plan` says why")
+    assert scaffold("apply", cwd=tmp_path, env=SEED).code == 0
+    assert scaffold("status", cwd=tmp_path).code == 0
