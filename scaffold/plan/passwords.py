@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scaffold.errors import SecretError
 from scaffold.plan.model import Change, Work
 from scaffold.plan.signers import signing
-from scaffold.store.git import would_commit
+from scaffold.store.git import Standing, standing
 from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
@@ -36,10 +37,18 @@ def for_git(t: Topology) -> Iterator[Note]:
     """Secrets beside the topology that would be committed with it."""
     passwords = [secret.path for secret in _files(t).values()]
     for path in dict.fromkeys((*passwords, *_named_keys(t))):
-        if would_commit(path):
-            what = "a password" if path in passwords else "a private key"
-            said = f"{path} holds {what}, and git would commit it: name it in a .gitignore, or keep it elsewhere"
-            yield Note(None, said)
+        what = "a password" if path in passwords else "a private key"
+        match standing(path):
+            case Standing.TAKEN_UP:
+                said = f"{path} holds {what}, and git would commit it: name it in a .gitignore, or keep it elsewhere"
+                yield Note(None, said)
+            case Standing.TRACKED:
+                yield Note(None, f"{path} holds {what}, and git has it: {_out_of_git(path)}")
+
+
+def _out_of_git(path: Path) -> str:
+    removed = f"git -C {shlex.quote(str(path.parent))} rm --cached -- {shlex.quote(path.name)}"
+    return f"`{removed}`, and a line in a .gitignore, end that; what was committed stays in the history: replace it"
 
 
 def _named_keys(t: Topology) -> Iterator[Path]:

@@ -11,6 +11,7 @@ import pytest
 from scaffold.errors import SecretError
 from scaffold.plan import passwords
 from scaffold.plan.plan_subset import plan_intents
+from scaffold.store.git import Standing
 from scaffold.topology.load import loads
 from tests.requirements import require_command
 from tests.unit.conftest import Household
@@ -135,7 +136,11 @@ def test_a_password_that_git_would_commit_is_noted_until_it_is_ignored(guarded: 
     (guarded.folder / ".gitignore").write_text("/root\n")
     assert for_git(guarded) == [f"{bundle} {said}"]
     git(guarded.folder, "add", "--force", "root")
-    assert for_git(guarded) == [f"{root} {said}", f"{bundle} {said}"]  # what git has, no line ignores
+    taken_out = f"git -C {guarded.folder} rm --cached -- root"
+    has = f"{root} holds a password, and git has it: `{taken_out}`, and a line in a .gitignore, end that; what was "
+    assert for_git(guarded) == [has + "committed stays in the history: replace it", f"{bundle} {said}"]
+    git(guarded.folder.parent, *taken_out.split()[1:])
+    assert for_git(guarded) == [f"{bundle} {said}"]  # which no line ignores
 
 
 def test_git_is_asked_once_of_each_file_however_many_plans_one_look_takes(
@@ -143,11 +148,11 @@ def test_git_is_asked_once_of_each_file_however_many_plans_one_look_takes(
 ) -> None:
     asked: list[str] = []
 
-    def would_commit(path: Path) -> bool:
+    def standing(path: Path) -> Standing:
         asked.append(path.name)
-        return True
+        return Standing.TAKEN_UP
 
-    monkeypatch.setattr(passwords, "would_commit", would_commit)
+    monkeypatch.setattr(passwords, "standing", standing)
     planned = plan_intents(guarded.look(), [])
     assert asked == ["root", "bundle"]
     assert sum("git" in str(note) for note in planned.plan.notes) == 2
