@@ -107,7 +107,7 @@ def test_plan_asks_for_no_password_and_apply_for_all_of_them(guarded: Household)
     assert all(f"set {name}" in str(caught.value.hint) for name in ("ROOT", "BUNDLE"))
     assert not guarded.out.exists()
     guarded.environment = {"ROOT": "one"}
-    with pytest.raises(SecretError, match=r"^server\.accounts\.bundle: its password is not in .* BUNDLE$"):
+    with pytest.raises(SecretError, match=r"(?m)^server\.accounts\.bundle: its password is not in .* BUNDLE$"):
         guarded.carry_out(planned)
     assert not guarded.out.exists()
     guarded.environment = {"ROOT": "one", "BUNDLE": "two"}

@@ -78,7 +78,7 @@ def test_a_ca_that_was_adopted_without_its_key_has_none(t, layout, tmp_path):
 def test_a_key_that_is_not_there_is_named_by_its_file(t, layout):
     keyring = Keyring(t, layout, Secrets())
     keyring.unlock(ROOT)
-    with pytest.raises(KeyNotHere, match=r"^pki/root/ca\.key is not there$") as raised:
+    with pytest.raises(KeyNotHere, match=r"(?m)^pki/root/ca\.key is not there$") as raised:
         keyring.key(ROOT)
     assert "backup" in (raised.value.hint or "")
 
