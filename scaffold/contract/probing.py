@@ -126,16 +126,22 @@ def _mutable(applied: Applied, room: Room, mutation: Mutation) -> list[Party]:
     found = [
         party
         for party in sorted(parties, key=lambda party: bool(party.calls), reverse=false_servers)
-        if all(
-            _holds(applied.folder(party.address) / file, old)
-            for file, texts in mutation.change.items()
-            for old in texts
-        )
+        if not _missing(applied.folder(party.address), mutation)
     ]
     if not found:
-        wanted = "; ".join(f"{old!r} in {file}" for file, texts in mutation.change.items() for old in texts)
-        raise Failed(f"nothing that is rendered has what it changes: {wanted}")
+        missing = min((_missing(applied.folder(party.address), mutation) for party in parties), key=len)
+        raise Failed(f"no project has all that it changes; the nearest lacks {'; '.join(missing)}")
     return found
+
+
+def _missing(folder: Path, mutation: Mutation) -> list[str]:
+    """What a project does not have of the texts that are to be changed, and in which file."""
+    return [
+        f"{old!r} in {file}"
+        for file, texts in mutation.change.items()
+        for old in texts
+        if not _holds(folder / file, old)
+    ]
 
 
 def _holds(file: Path, text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from scaffold.contract.model import Failed, Untried
 from scaffold.contract.room import Room, Running, copy_project
 from scaffold.contract.topologies import GREETING
 from scaffold.pki import keys
+from scaffold.store import projects
 from scaffold.topology.model import HostPort
 from scaffold.verify import tls
 from scaffold.verify.http import Answered, call_plainly
@@ -34,6 +36,12 @@ _DAWDLERS = 16
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
 _PATHS = ("/", "/.mtls/caller", "/call/desk", "/.mtls/other", "//", "/%2e%2e/", "/index.html?x=1")
+_MOST_FOUND = 50
+"""Paths that stand in the files of a project, so many of which are tried by each method."""
+
+_PATH = re.compile(r"""(?:^|[\s"'`(=^])(/[A-Za-z0-9._~%-][A-Za-z0-9._~%/-]*)""", re.MULTILINE)
+"""What begins with a slash where a string or a word begins, as routes and conditions have it."""
+
 _NO_HOME = Path("/dev/null/home")
 """A place that nobody can make."""
 
@@ -89,11 +97,31 @@ def refuses_before_routing(room: Room) -> str:
         raise Untried("it speaks no HTTP")
     running = room.running
     running.ask_allowed()
-    for method in _METHODS:
-        for path in _PATHS:
-            if (status := _status(running, method, path)) not in (None, 400, 401, 403):
-                raise Failed(f"{method} {path} of a caller that is not allowed: HTTP {status}")
-    return f"{len(_METHODS)} methods, {len(_PATHS)} paths"
+    found = paths_in(_that_answer(room))
+    for method, path in itertools.product(_METHODS, dict.fromkeys((*_PATHS, *found))):
+        if (status := _status(running, method, path)) not in (None, 400, 401, 403):
+            raise Failed(f"{method} {path} of a caller that is not allowed: HTTP {status}")
+    return f"{len(_METHODS)} methods, {len(_PATHS)} paths and {len(found)} that stand in its files"
+
+
+def paths_in(files: Iterable[Path]) -> tuple[str, ...]:
+    """What looks like the path of a URL in files: one of them may answer before anybody is refused.
+
+    What is a file of this machine is more likely that, and comes last: there are no more than so many.
+    """
+    found: dict[str, None] = {}
+    for file in files:
+        found |= dict.fromkeys(_PATH.findall(file.read_text("utf-8", "replace")))
+    return tuple(sorted(found, key=os.path.exists)[:_MOST_FOUND])
+
+
+def _that_answer(room: Room) -> Iterator[Path]:
+    """The files that were rendered of it, without prose and what lies in `tls/`."""
+    layout, address = room.applied.layout, room.server.address
+    paths = room.applied.paths(address)
+    for path in sorted(projects.load(layout).of(address).files):
+        if not paths.is_in_tls(path) and not path.endswith(".md"):
+            yield layout.path(path)
 
 
 def bears_strangers(room: Room) -> str:

@@ -106,6 +106,7 @@ RUN, CONFIG, KIND = f"{PROJECT}/run.sh", f"{PROJECT}/haproxy.cfg", "cookiecutter
 SHARED_START = '{% include "shared/haproxy-start.sh" %}\n'
 START = "exec haproxy -W -f haproxy.cfg\n"
 DECISION = "if ended || !allowed"
+ENDED, TIME = "acl ended ssl_c_notafter", "if { path /time }"
 BIND = 'bind "${LISTEN-{{ cookiecutter.listen.literal }}}" v4v6 ssl crt'
 
 Break = Callable[[Path], None]
@@ -147,7 +148,10 @@ def not_executable(template: Path) -> None:
 HARMLESS = {"breaks": "nothing", "change": {"haproxy.cfg": {"timeout client 30s": "timeout client 31s"}}}
 UNSEEN = {**HARMLESS, "caught_by": ["no-certificate"]}
 MISSPELT = {**HARMLESS, "caught_by": ["revokd"]}
-ABSENT = {"breaks": "what is not there", "change": {"haproxy.cfg": {"timeout server": "timeout client"}}}
+ABSENT = {
+    "breaks": "what is not there",
+    "change": {"haproxy.cfg": {"timeout client 30s": "timeout client 31s", "no such line": "x"}},
+}
 NO_START = {
     "breaks": "all of it",
     "change": {"haproxy.cfg": {"mode http": "mode htttp"}},
@@ -176,6 +180,10 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
     "another caller": ("says-who-called", changed(CONFIG, '[var(txn.caller),json(utf8s)]"', '[src]"'), "caller"),
     "another greeting": ("says-who-called", changed(CONFIG, "tojson", "replace('ü', 'u') | tojson"), "greeting"),
     "open paths": ("refuses-before-routing", changed(CONFIG, DECISION, "if { path /.mtls/caller } !allowed"), "HTTP"),
+    "a path before the guard": (
+        "refuses-before-routing", changed(CONFIG, ENDED, f"http-request return status 200 {TIME}\n    {ENDED}"),
+        "GET /time of a caller that is not allowed: HTTP 200",
+    ),
     "few connections": ("strangers", changed(CONFIG, "mode http", "mode http\n    maxconn 20"), "no connection"),
     "a key for everybody": ("keys", started_by(f"umask 022; {COPY_KEY}{START}"), "others can read"),
     "a copied key": ("keys", started_by(f"{COPY_KEY}{START}"), "a copy of a private key"),
@@ -196,7 +204,9 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
     "no mutations": ("mutations", declared("mutations", []), "no mutations"),
     "a probe that there is not": ("mutations", declared("mutations", [MISSPELT]), 'did you mean "revoked"'),
     "an unseen mutation": ("mutation: nothing", declared("mutations", [UNSEEN]), "nothing sees it: no-certificate"),
-    "a mutation of nothing": ("mutation: what is not there", declared("mutations", [ABSENT]), "nothing that is"),
+    "a mutation of nothing": (
+        "mutation: what is not there", declared("mutations", [ABSENT]), "lacks 'no such line' in haproxy.cfg",
+    ),
     "no start": ("mutation: all of it", declared("mutations", [NO_START]), "ended with exit status"),
 }  # fmt: skip
 
