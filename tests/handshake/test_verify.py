@@ -297,7 +297,7 @@ def test_what_was_not_applied_yet_is_told(lab: Lab) -> None:
 
 
 def test_a_server_that_is_only_down_or_broken_is_not_taken_for_one_that_refuses(lab: Lab) -> None:
-    lab.rewrite("servers/api/guard.py", ("self.caller = self._admit()", "raise HttpError(502, 'down')"))
+    lab.rewrite("servers/api/guard.py", ("self.caller = self._admit(current)", "raise HttpError(502, 'down')"))
     report = lab.verify()
     in_http = {("api", "caller", probe) for probe in (Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS, Probe.NO_EKU)}
     assert in_http <= failures(report), lines(report)
