@@ -15,6 +15,10 @@ from scaffold.store import files
 from scaffold.store.layout import Layout
 from scaffold.topology.model import EnvSecret, FileSecret, GeneratedSecret, Secret
 
+_PASSWORD = "password"  # noqa: S105
+_MOST_OCTETS = 1023
+"""So long may a password be: OpenSSL reads no more of a file's line (`-passin file:`), and encrypts no key with more."""
+
 _RANDOM_OCTETS = 24  # 192 bits, in 32 characters that no shell and no configuration file has a meaning for
 
 
@@ -24,7 +28,7 @@ class Secrets:
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def given(self, secret: EnvSecret | FileSecret, owner: str, what: str = "password") -> bytes:
+    def given(self, secret: EnvSecret | FileSecret, owner: str, what: str = _PASSWORD) -> bytes:
         """A password, or `what` else a person provides, in UTF-8. Raises SecretError where none can be had."""
         if isinstance(secret, FileSecret):
             return _of_file(secret, owner, what)
@@ -51,7 +55,7 @@ def _as_written(text: str) -> str:
         return text
 
 
-def _of_file(secret: FileSecret, owner: str, what: str = "password") -> bytes:
+def _of_file(secret: FileSecret, owner: str, what: str = _PASSWORD) -> bytes:
     try:
         found = files.read_named(secret.path)
     except StoreError as error:
@@ -62,7 +66,7 @@ def _of_file(secret: FileSecret, owner: str, what: str = "password") -> bytes:
     return _first_line(found.content, owner, str(secret.path), what)
 
 
-def _first_line(content: bytes, owner: str, where: str, what: str = "password") -> bytes:
+def _first_line(content: bytes, owner: str, where: str, what: str = _PASSWORD) -> bytes:
     """Of a text in UTF-8, or in UTF-16 with its mark, as some editors and shells of Windows write it."""
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
@@ -81,9 +85,13 @@ def _checked(text: str, owner: str, where: str, hint: str, what: str) -> bytes:
     if any(unicodedata.category(character) == "Cc" for character in password):
         raise SecretError(f"{owner}: the {what} in {where} holds a control character", hint=f"choose another {what}")
     try:
-        return password.encode()
+        encoded = password.encode()
     except UnicodeEncodeError as error:  # how os.environ shows bytes that are no text
         raise SecretError(f"{owner}: {where} is not text in UTF-8", hint=hint) from error
+    if what == _PASSWORD and len(encoded) > _MOST_OCTETS:
+        long = f"{len(encoded):,} octets, and OpenSSL opens nothing with more than {_MOST_OCTETS:,}"
+        raise SecretError(f"{owner}: the password in {where} has {long}", hint="choose a shorter password")
+    return encoded
 
 
 def seen(secret: FileSecret) -> bytes | None:

@@ -55,6 +55,18 @@ def test_a_password_that_is_no_text_is_refused_before_any_write(tiny: Household)
     assert not tiny.out.exists()
 
 
+def test_a_password_is_as_long_as_openssl_reads_it_from_a_file_and_no_longer(tiny: Household) -> None:
+    with_pfx(tiny, "{file: password}")
+    (tiny.folder / "password").write_text("x" * 3000 + "\n")
+    assert any("has 3,000 octets, and OpenSSL" in str(note) for note in tiny.plan().notes)
+    with pytest.raises(SecretError, match=r"server\.accounts\.bundle: .* has 3,000 octets"):
+        tiny.apply()
+    assert not tiny.out.exists()
+    (tiny.folder / "password").write_text("x" * 1023 + "\n")
+    tiny.apply()
+    assert opens(tiny)
+
+
 def test_another_password_in_the_file_makes_another_bundle(tiny: Household) -> None:
     source = tiny.folder / "password"
     source.write_text("one\n")

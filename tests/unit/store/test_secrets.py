@@ -56,6 +56,19 @@ def test_spaces_and_any_script_are_part_of_it(password: str, tmp_path: Path) -> 
     assert from_environment(password) == password.encode()
 
 
+def test_a_password_is_no_longer_than_openssl_reads(tmp_path: Path) -> None:
+    longest = "ä" * 511 + "x"
+    assert from_file(longest.encode() + b"\n", tmp_path) == from_environment(longest) == longest.encode()
+    with pytest.raises(SecretError, match=r"^server\.web\.bundle: the password in .* has 1,024 octets, and OpenSSL"):
+        from_file("ä".encode() * 512 + b"\n", tmp_path)
+    with pytest.raises(SecretError, match="the password in the environment variable PASSWORD has 3,000 octets"):
+        from_environment("x" * 3000)
+
+
+def test_a_seed_may_be_longer() -> None:
+    assert Secrets({"SEED": "x" * 3000}).given(EnvSecret("SEED"), "reproducible", "seed") == b"x" * 3000
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", codecs.BOM_UTF8, codecs.BOM_UTF8 + b"\r\n", codecs.BOM_UTF16_LE])
 def test_an_empty_line_is_none(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(SecretError, match="its password is not in"):
