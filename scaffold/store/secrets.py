@@ -17,7 +17,7 @@ from scaffold.topology.model import EnvSecret, FileSecret, GeneratedSecret, Secr
 
 _PASSWORD = "password"  # noqa: S105
 _MOST_OCTETS = 1023
-"""So long may a password be: OpenSSL reads no more of a file's line (`-passin file:`), and encrypts no key with more."""
+"""So long may a password be: OpenSSL reads no more of a line (`-passin file:`), and encrypts no key with more."""
 
 _RANDOM_OCTETS = 24  # 192 bits, in 32 characters that no shell and no configuration file has a meaning for
 
