@@ -75,7 +75,7 @@ def _by_scaffold() -> Cost:
 
         def render() -> None:
             template = fetched(app, TEMPLATES, Path(place) / "fetched")
-            render_app(app, template.folder, Path(place) / "rendered")
+            render_app(app, template, Path(place) / "rendered")
 
         return _cost_of(render)
 

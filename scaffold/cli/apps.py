@@ -84,7 +84,7 @@ class Apps:
             (place / name).mkdir(parents=True, exist_ok=True)
         template = fetched(app, _base(t), place / "fetched")
         self._check_trusted(app, template, t)
-        rendered = render_app(app, template.folder, place / "rendered")
+        rendered = render_app(app, template, place / "rendered")
         return MadeApp(rendered, origin_of(app, template.version))
 
     def _check_trusted(self, app: App, template: Fetched, t: Topology) -> None:

@@ -67,15 +67,15 @@ def _keep_inside(place: Path) -> None:
 
 
 def _outcome(order: Mapping[str, Any]) -> dict[str, object]:
-    from cookiecutter import hooks
-    from cookiecutter.main import cookiecutter
+    from cookiecutter import hooks, main
 
     # What a hook prints says why it failed; cookiecutter would add a traceback of its own.
     logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
     hooks.run_script = _unbounded(hooks.run_script)
+    main.choose_nested_template = _within(main.choose_nested_template, Path(order["root"]))
     try:
         with bounded(order["seconds"], order["memory"]):
-            project = cookiecutter(
+            project = main.cookiecutter(
                 order["template"],
                 no_input=True,
                 extra_context=order["answers"],
@@ -115,6 +115,26 @@ def _failure(error: Exception) -> dict[str, object]:
         case _:
             said = f"{type(error).__name__}: {said}"
     return {"error": sort, "said": said}
+
+
+def _within(choose: Callable[..., str], root: Path) -> Callable[..., str]:
+    """What a template chooses among must be part of what was fetched: of nothing else is it known what it runs.
+
+    A copy that its pre_prompt hook has changed stands elsewhere, and is looked at by itself.
+    """
+
+    def chosen(context: Any, folder: Path | str, *arguments: Any, **named: Any) -> str:
+        found, own, all_of_it = (
+            Path(choose(context, folder, *arguments, **named)),
+            Path(folder).resolve(),
+            root.resolve(),
+        )
+        if not found.is_relative_to(all_of_it if own.is_relative_to(all_of_it) else own):
+            said = os.path.relpath(found, own)
+            raise ValueError(f"it chooses a template that lies outside of it: {said}")
+        return str(found)
+
+    return chosen
 
 
 def _where(error: Exception) -> str:

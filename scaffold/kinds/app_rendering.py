@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from scaffold.errors import KindError
+from scaffold.kinds.app_templates import Fetched
 from scaffold.kinds.bounds import MEMORY, SECONDS
 from scaffold.kinds.render import Rendered
 from scaffold.topology.model import App
@@ -63,8 +64,8 @@ class RenderedApp:
     files: Mapping[str, Rendered]
 
 
-def render_app(app: App, template: Path, place: Path, bounds: Bounds = USUAL) -> RenderedApp:
-    """Renders `template`, the folder with the cookiecutter.json, within `place`, an empty folder.
+def render_app(app: App, template: Fetched, place: Path, bounds: Bounds = USUAL) -> RenderedApp:
+    """Renders `template` within `place`, an empty folder.
 
     Raises KindError where it fails, takes more than its bounds, or makes what cannot be an app.
     """
@@ -91,7 +92,7 @@ _STAYS: Final = (
 _MEND: Final = "mend the template, or take another one; nothing was changed"
 
 
-def _order(app: App, template: Path, place: Path, bounds: Bounds) -> dict[str, Any]:
+def _order(app: App, template: Fetched, place: Path, bounds: Bounds) -> dict[str, Any]:
     for name in ("home", "tmp", "out", "cookiecutters", "replay"):
         (place / name).mkdir()
     config = place / "cookiecutter.yaml"
@@ -99,7 +100,8 @@ def _order(app: App, template: Path, place: Path, bounds: Bounds) -> dict[str, A
     folders = {"cookiecutters_dir": str(place / "cookiecutters"), "replay_dir": str(place / "replay")}
     config.write_text(json.dumps({"default_context": {}, "abbreviations": {}, **folders}), "utf-8")
     return {
-        "template": str(template),
+        "template": str(template.folder),
+        "root": str(template.root),
         "answers": _plain(app.vars),
         "place": str(place),
         "output": str(place / "out"),

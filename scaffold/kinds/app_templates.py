@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from scaffold.errors import KindError
-from scaffold.kinds.catalogue import fetch, is_repository
+from scaffold.kinds.catalogue import fetch, is_repository, is_zip
 from scaffold.topology.inputs import read_at_most
 from scaffold.topology.messages import nearest
 from scaffold.topology.model import App
@@ -23,7 +23,7 @@ from scaffold.topology.model import App
 _DECLARATION: Final = "cookiecutter.json"
 _MOST_BYTES: Final = 16 * 1024 * 1024
 _NO_PART: Final = frozenset({".git", ".hg", "__pycache__"})
-"""Folders that are no part of a template."""
+"""What is no part of a template: no copy has it, and so nothing is rendered that has no part in the digest."""
 _HOOKS: Final = re.compile(r"(pre_prompt|pre_gen_project|post_gen_project)(\.\w+)?")
 _A_TEMPLATE: Final = "a template is a folder, zip file or repository with a cookiecutter.json: ./path or gh:owner/name"
 
@@ -41,14 +41,20 @@ class Fetched:
     version: str
 
     @property
+    def _may_be_rendered(self) -> Path:
+        """The folder below which every template lies that may be meant: one that chooses among others may name any."""
+        return self.root if {"template", "templates"} & declared(self.folder).keys() else self.folder
+
+    @property
     def would_run(self) -> tuple[str, ...]:
         """What rendering it would run, in words."""
         hooks: list[str] = []
         extensions: list[str] = []
-        for declaration in sorted(self.folder.rglob(_DECLARATION)):  # it may choose among several
+        above = self._may_be_rendered
+        for declaration in sorted(above.rglob(_DECLARATION)):
             folder = declaration.parent
             names = sorted(one.name for one in folder.glob("hooks/*") if _HOOKS.fullmatch(one.name))
-            hooks += [(folder / "hooks" / name).relative_to(self.folder).as_posix() for name in names]
+            hooks += [(folder / "hooks" / name).relative_to(above).as_posix() for name in names]
             listed = declared(folder).get("_extensions")
             extensions += map(str, listed) if isinstance(listed, list) else ()
         found = []
@@ -77,6 +83,7 @@ def fetched(app: App, base: Path, place: Path) -> Fetched:
     A repository is cloned; of a local one that is only where `checkout` asks for a commit.
     """
     root, version = _root(app, base, place)
+    _drop_no_part(root)
     folder = root / app.directory if app.directory is not None else root
     _check_tree(root, app.template)
     check_declared(app, folder)
@@ -106,7 +113,7 @@ def _root(app: App, base: Path, place: Path) -> tuple[Path, str | None]:
         return fetch(str(path), place, None, app.directory), None
     if is_repository(app.template):
         root = fetch(app.template, place, app.checkout, app.directory)
-        return root, commit(root)
+        return root, None if is_zip(app.template) else commit(root)
     if not path.is_dir():
         raise KindError(f'the template "{app.template}" is not a folder: {path}', hint=_A_TEMPLATE)
     if app.checkout is not None:
@@ -120,6 +127,17 @@ def _root(app: App, base: Path, place: Path) -> tuple[Path, str | None]:
     return copy, None
 
 
+def _drop_no_part(root: Path) -> None:
+    for above, folders, files in os.walk(root):
+        for name in _NO_PART.intersection((*folders, *files)):
+            path = Path(above) / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        folders[:] = [name for name in folders if name not in _NO_PART]
+
+
 def _path(template: str, base: Path) -> Path:
     return base / Path(template).expanduser()
 
@@ -129,9 +147,12 @@ def _is_local_zip(template: str, base: Path) -> bool:
 
 
 def commit(root: Path) -> str | None:
-    """The commit that is checked out; None for what is no git repository."""
+    """The commit that is checked out in a clone; None for what is no git repository.
+
+    Of what was unpacked it is not to be asked: a `.git` that came along says what whoever packed it likes.
+    """
     command = ["git", "-C", str(root), "rev-parse", "--verify", "HEAD"]
-    if not (root / ".git").exists():
+    if not (root / ".git").is_dir() or (root / ".hg").exists():
         return None
     sees = {"PATH": os.environ.get("PATH", os.defpath)}
     done = subprocess.run(command, env=sees, capture_output=True, text=True, check=False)
@@ -155,7 +176,7 @@ def digest(root: Path) -> str:
 def _tree(root: Path) -> Iterator[tuple[str, Path, os.stat_result]]:
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _NO_PART)
-        for name in sorted((*folders, *files)):
+        for name in sorted((*folders, *(file for file in files if file not in _NO_PART))):
             path = Path(folder) / name
             yield path.relative_to(root).as_posix(), path, path.lstat()
 

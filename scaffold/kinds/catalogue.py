@@ -374,6 +374,14 @@ def is_repository(template: str) -> bool:
     return _REPOSITORY.search(template) is not None
 
 
+def is_zip(template: str) -> bool:
+    """Whether cookiecutter unpacks a template, and clones no repository."""
+    from cookiecutter.config import BUILTIN_ABBREVIATIONS
+    from cookiecutter.repository import expand_abbreviations, is_zip_file
+
+    return bool(is_zip_file(expand_abbreviations(template, BUILTIN_ABBREVIATIONS)))
+
+
 def _fetch(template: str) -> Path:
     """A repository or zip file, fetched into a folder that lives as long as this process."""
     import tempfile

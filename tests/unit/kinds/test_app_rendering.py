@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from scaffold.errors import KindError
 from scaffold.kinds.app_rendering import USUAL, Bounds, RenderedApp, render_app
-from scaffold.kinds.app_templates import fetched
+from scaffold.kinds.app_templates import digest, fetched
 from scaffold.topology.model import App
 from tests.requirements import require
 
@@ -35,7 +36,7 @@ def render(tmp_path: Path) -> Render:
         place = tmp_path / f"place-{len(list(tmp_path.iterdir()))}"
         for name in ("fetched", "rendered"):
             (place / name).mkdir(parents=True)
-        return render_app(app, fetched(app, base, place / "fetched").folder, place / "rendered", bounds)
+        return render_app(app, fetched(app, base, place / "fetched"), place / "rendered", bounds)
 
     return render
 
@@ -153,6 +154,43 @@ def test_a_zip_file(render: Render, tmp_path: Path) -> None:
     assert text(made, "go.mod").startswith("module github.com/someone/hello\n")
 
 
+@pytest.mark.parametrize("part", [".git", ".hg", "hooks/__pycache__", "{{cookiecutter.slug}}/.git"])
+def test_nothing_is_rendered_that_has_no_part_in_the_digest(part: str, render: Render, tmp_path: Path) -> None:
+    """What a zip brings in folders that the digest leaves out could be another program each time."""
+    template = write(tmp_path, {"slug": "x", "template": [f"x ({part})"]}, {"a.txt": "a"})
+    inner = template / part / "{{cookiecutter.inner}}"
+    inner.mkdir(parents=True)
+    (template / part / "cookiecutter.json").write_text('{"inner": "x"}')
+    (inner / "evil.txt").write_text("evil")
+    shutil.make_archive(str(tmp_path / "service"), "zip", tmp_path, "template")
+
+    with pytest.raises(KindError):
+        render(App("service.zip"), tmp_path)
+    (tmp_path / "fetched").mkdir()
+    found = fetched(App("service.zip"), tmp_path, tmp_path / "fetched")
+    assert sorted(path.name for path in found.root.rglob("*")) == sorted(
+        path.relative_to(template).name
+        for path in template.rglob("*")
+        if not str(path).startswith(str(template / part))
+    )
+    assert found.version == digest(template)
+
+
+def test_a_git_folder_in_a_zip_does_not_say_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "a"})
+    git(template, "init", "--quiet")
+    git(template, "add", ".")
+    git(template, "commit", "--quiet", "-m", "one")
+    shutil.make_archive(str(tmp_path / "service"), "zip", tmp_path, "template")
+    packed = (tmp_path / "service.zip").read_bytes()
+    monkeypatch.setattr("requests.get", lambda *_, **__: SimpleNamespace(iter_content=lambda **_: iter((packed,))))
+    (tmp_path / "fetched").mkdir()
+
+    found = fetched(App("https://example.com/service.zip"), tmp_path, tmp_path / "fetched")
+
+    assert found.version == digest(template)
+
+
 def git(folder: Path, *arguments: str) -> str:
     known = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main")
     done = subprocess.run(["git", *known, *arguments], cwd=folder, check=True, capture_output=True, text=True)
@@ -234,6 +272,34 @@ def test_a_path_that_leads_out_is_not_written(leads: str, render: Render, tmp_pa
     assert "it writes outside of its place" in refusal(render, template).message
     assert not list(tmp_path.rglob("written.txt"))
     assert not (tmp_path.parent / "written.txt").exists()
+
+
+@pytest.mark.parametrize("others", ["one among several", "old form", "by its Jinja"])
+def test_a_template_that_chooses_one_outside_of_it(others: str, render: Render, tmp_path: Path) -> None:
+    """Nobody has seen what lies there, and it may be another tomorrow."""
+    outside = write(tmp_path / "outside", {"slug": "x"}, {"a.txt": "a"}, {"post": "open('ran', 'w')\n"})
+    up = "../" * 12 + str(outside).removeprefix("/")
+    values = {
+        "one among several": {"templates": {"a": {"path": up, "title": "a", "description": "a"}}},
+        "old form": {"template": [f"x ({up})"]},
+        "by its Jinja": {"template": [f"x ({{{{ '..' }}}}{up.removeprefix('..')})"]},
+    }[others]
+    template = tmp_path / "template"
+    template.mkdir()
+    (template / "cookiecutter.json").write_text(json.dumps(values))
+
+    assert "it chooses a template that lies outside of it: ../" in refusal(render, template).message
+
+
+def test_a_template_may_choose_one_beside_its_own_folder(render: Render, tmp_path: Path) -> None:
+    beside = write(tmp_path / "all", {"slug": "x"}, {"a.txt": "a"}, {"post": "open('ran', 'w')\n"})
+    (tmp_path / "all" / "chooses").mkdir()
+    (tmp_path / "all" / "chooses" / "cookiecutter.json").write_text(json.dumps({"template": ["x (../template)"]}))
+    app = App(str(beside.parent), directory="chooses")
+
+    assert sorted(render(app).files) == ["a.txt", "ran"]
+    (tmp_path / "fetched").mkdir()
+    assert fetched(app, tmp_path, tmp_path / "fetched").would_run[0] == "the hook template/hooks/post_gen_project.py"
 
 
 @pytest.mark.parametrize("slug", ["..", "", "a/.."])
