@@ -209,8 +209,7 @@ class Service:
         else:
             self._settled.wait(max(0.0, deadline - time.monotonic()))
         if not self._is_ready:
-            hint = f"do what its own output says; {self._by_hand}, run by hand, shows all of it"
-            raise VerifyError(self.epitaph(), hint=hint)
+            raise VerifyError(self.epitaph(), hint=self._what_helps())
         for address in self._listens:
             self._check_listens(address)
 
@@ -250,6 +249,12 @@ class Service:
             case _:
                 fate = f"ended with exit status {status}"
         return f"{self._who} {fate}; its last lines:{self._said()}"
+
+    def _what_helps(self) -> str:
+        if not self._lines:
+            return f"run {self._by_hand} by hand to see what it does"
+        more = f"; {self._by_hand}, run by hand, shows all of it" if len(self._lines) > SHOWN_LINES else ""
+        return f"do what its own output says{more}"
 
     def _said(self) -> str:
         return "".join(f"\n  {line}" for line in self.last_lines) or "\n  (it printed nothing)"

@@ -180,8 +180,10 @@ def _unstarted(failed: Iterable[Check], columns: int | None) -> Iterator[Line]:
     for unstarted, count in Counter(check.unstarted for check in failed if check.unstarted is not None).items():
         mark, style = MARKS[Result.FAILED]
         yield from _marked(f"  {mark} ", f"{count:,} could not be tried: {unstarted.who} did not start", style, columns)
-        for line in unstarted.said.splitlines():
-            yield from _marked("    ", one_line(line), "red", columns)
+        first, *last = unstarted.said.splitlines()
+        yield from _marked("    ", one_line(first), "red", columns)
+        for line in last:
+            yield from _marked("      ", one_line(line.strip()), "red", columns)
         yield from _marked("  → ", unstarted.hint, "bold", columns)
 
 

@@ -105,6 +105,20 @@ def test_one_that_does_not_start_is_told_and_the_others_run(project: Callable[..
     assert failed.keys() == {"ending", "nowhere"}
 
 
+@pytest.mark.parametrize(
+    ("script", "hint"),
+    [
+        ("echo it runs already; exit 1", "do what its own output says"),
+        ("seq 9; exit 1", "do what its own output says; its run.sh, run by hand, shows all of it"),
+        ("exit 1", "run its run.sh by hand to see what it does"),
+    ],
+)
+def test_what_is_not_shown_in_full_is_seen_by_hand(script: str, hint: str, project: Callable[..., Launch]) -> None:
+    with Services() as services, pytest.raises(VerifyError) as raised:
+        services.start([project(script)])
+    assert raised.value.hint == hint
+
+
 def test_one_that_dies_is_named_with_its_last_lines(project: Callable[..., Launch]) -> None:
     with Services() as services, pytest.raises(VerifyError) as raised:
         services.start([project("echo 'no such file: tls/cert.pem' >&2; exit 7")])
