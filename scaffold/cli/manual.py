@@ -130,7 +130,10 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     "resolve": Manual("scaffold resolve server.api --mine", dict([_LEFT_UNDONE]), _OUTCOME, addresses=True),
     "verify": Manual(
         "scaffold verify --only server.api --ports auto",
-        {failures.PROBE_FAILED: "a probe went the wrong way, something had drifted, or nothing was tried"},
+        {
+            failures.PROBE_FAILED: "a probe went the wrong way, a server did not start while another did, something "
+            "had drifted, or nothing was tried"
+        },
         {
             "checks": "probes: `server`, `client`, `probe`, `expected`, `observed`, `layer`, `detail`, `result`",
             "drift": "what is not as the topology says, in the form of a plan's changes",
