@@ -19,12 +19,21 @@ from typing import Any
 from scaffold.kinds.bounds import TakesTooLong, bounded
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGES = {
-    **dict.fromkeys(("os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.truncate", "shutil.rmtree"), (0,)),
-    **dict.fromkeys(("os.rename", "os.link", "shutil.move"), (0, 1)),
-    **dict.fromkeys(("os.symlink", "shutil.copyfile", "shutil.copytree"), (1,)),
+_CHANGES: Mapping[str, tuple[tuple[int, int | None], ...]] = {
+    "os.mkdir": ((0, 2),),
+    "os.chmod": ((0, 2),),
+    **dict.fromkeys(("os.remove", "os.rmdir", "shutil.rmtree"), ((0, 1),)),
+    **dict.fromkeys(("os.rename", "os.link"), ((0, 2), (1, 3))),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+    "shutil.move": ((0, None), (1, None)),
+    **dict.fromkeys(("shutil.copyfile", "shutil.copytree"), ((1, None),)),
 }
-"""The audit events of what changes the file system, and which of their arguments are the paths (sys.addaudithook)."""
+"""The audit events of what changes the file system: which of their arguments are paths, and which the descriptors of
+the folders that these are relative to (sys.addaudithook)."""
+
+_FOLLOW_NO_LINK = frozenset({"os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.symlink"})
+"""They change the entry of a folder, and not what a link of that name leads to."""
 
 _NOWHERE = frozenset({"/dev/null", "/dev/tty"})
 
@@ -46,12 +55,12 @@ def _keep_inside(place: Path) -> None:
     """From here on this process writes below `place` alone: a path that a template makes up may lead anywhere."""
     inside = os.path.realpath(place)
 
-    def check(path: Any) -> None:
+    def check(path: Any, leads: Callable[[str], str] = os.path.realpath) -> None:
         if isinstance(path, bytes):
             path = os.fsdecode(path)
         if not isinstance(path, str | os.PathLike) or str(path) in _NOWHERE:
             return  # a descriptor of a file that was opened before
-        if not Path(os.path.realpath(path)).is_relative_to(inside):
+        if not Path(leads(os.fspath(path))).is_relative_to(inside):
             raise WritesOutside(f"it writes outside of its place: {path}")
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -60,10 +69,24 @@ def _keep_inside(place: Path) -> None:
             if isinstance(flags, int) and flags & _WRITES:
                 check(path)
         elif (which := _CHANGES.get(event)) is not None:
-            for index in which:
-                check(arguments[index])
+            leads = _entry if event in _FOLLOW_NO_LINK else os.path.realpath
+            for path, folder in which:
+                check(_named(arguments[path], None if folder is None else arguments[folder]), leads)
 
     sys.addaudithook(hook)
+
+
+def _named(path: Any, folder: int | None) -> Any:
+    """The path that a name means in an open folder; `folder` is its descriptor, None or -1 where there is none."""
+    if folder is None or folder < 0 or not isinstance(path, str | bytes | os.PathLike):
+        return path
+    return Path(f"/proc/self/fd/{folder}").readlink() / os.fsdecode(path)
+
+
+def _entry(path: str) -> str:
+    """Where the entry of a folder really is, be it a link or not."""
+    above, name = os.path.split(path)
+    return os.path.realpath(path) if name in ("", ".", "..") else str(Path(os.path.realpath(above), name))
 
 
 def _outcome(order: Mapping[str, Any]) -> dict[str, object]:

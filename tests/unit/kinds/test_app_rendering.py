@@ -302,6 +302,54 @@ def test_a_template_may_choose_one_beside_its_own_folder(render: Render, tmp_pat
     assert fetched(app, tmp_path, tmp_path / "fetched").would_run[0] == "the hook template/hooks/post_gen_project.py"
 
 
+@pytest.mark.parametrize(
+    ("files", "hooks", "said"),
+    [
+        ({"a.txt": "a"}, {"post": "print('no database')\nraise SystemExit(3)\n"}, "it printed:\n  no database"),
+        ({"a.txt": "a", "b.txt": "{{ cookiecutter.greting }}"}, {}, "has no attribute 'greting'"),
+        ({"a.txt": "a", "b.txt": "{% if %}"}, {}, "Expected an expression, got 'end of statement block'"),
+        ({"a.txt": "a", "b.txt": "{{ 1 // 0 }}"}, {}, "ZeroDivisionError"),
+    ],
+)
+def test_what_is_said_is_why_it_failed(
+    files: Mapping[str, str], hooks: Mapping[str, str], said: str, render: Render, tmp_path: Path
+) -> None:
+    """Cookiecutter removes what it has made by then, by names in open folders."""
+    template = write(tmp_path, {"slug": "x"}, {**files, "folder/c.txt": "c"}, hooks)
+    (template / "{{cookiecutter.slug}}" / "link").symlink_to("../hooks")
+
+    message = refusal(render, template).message
+    assert said in message
+    assert "outside of its place" not in message
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "os.remove('victim.txt', dir_fd=os.open(where, os.O_RDONLY))",
+        "os.rename('a', 'victim.txt', dst_dir_fd=os.open(where, os.O_RDONLY))",
+        "os.mkdir('victim', dir_fd=os.open(where, os.O_RDONLY))",
+        "os.remove(where + '/victim.txt')",
+        "os.chmod('leads', 0o600)",
+        "os.link('leads', 'linked')",
+        "shutil.rmtree(where)",
+    ],
+)
+def test_what_code_of_a_template_writes_elsewhere_is_stopped(written: str, render: Render, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "victim.txt").write_text("victim")
+    template = write(tmp_path, {"slug": "x", "_extensions": ["own.Own"]}, {"a.txt": "a"})
+    (template / "own.py").write_text(
+        f"import os, shutil\nfrom jinja2.ext import Extension\nwhere = {str(elsewhere)!r}\n"
+        "os.symlink(where + '/victim.txt', 'leads')\n"
+        f"{written}\nclass Own(Extension):\n    pass\n"
+    )
+
+    assert "it writes outside of its place" in refusal(render, template).message
+    assert [path.name for path in elsewhere.iterdir()] == ["victim.txt"]
+
+
 @pytest.mark.parametrize("slug", ["..", "", "a/.."])
 def test_a_root_folder_without_a_name(slug: str, render: Render, tmp_path: Path) -> None:
     template = write(tmp_path, {"slug": slug}, {"a.txt": "a"})
