@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import typer
 
 from scaffold.errors import KindError, PlanError
 from scaffold.topology.address import Address, Part
@@ -23,11 +26,28 @@ if TYPE_CHECKING:
     from scaffold.plan.model import Plan
 
 
+_AT_VERSION: Final = re.compile(r"(.+)@(sha256:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """A template that a person has said they trust, as they wrote it: at one version, or (None) as it is now."""
+
+    template: str
+    version: str | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Trust:
+        """`TEMPLATE`, or `TEMPLATE@VERSION` with a whole commit or digest: a part of one could be made to fit."""
+        found = _AT_VERSION.fullmatch(text)
+        return cls(found[1], found[2]) if found is not None else cls(text)
+
+
 @dataclass
 class Apps:
     """Makes apps of their templates, in a temporary folder that lives as long as this does.
 
-    `trust` are the templates that a person has said they trust, as they wrote them.
+    `trust` are the templates that a person has said they trust: TEMPLATE, or TEMPLATE@VERSION.
     """
 
     trust: Sequence[str] = ()
@@ -42,9 +62,11 @@ class Apps:
     def check(self, t: Topology) -> None:
         """Raises PlanError where one of `trust` is the template of no app."""
         for text in self.trust:
-            if not any(_means(text, app, t) for _, app in with_apps(t)):
+            if not any(_means(Trust.read(text), app, t) for _, app in with_apps(t)):
                 known = [app.template for _, app in with_apps(t)]
                 hint = nearest(text, known) or f"apps are made of {', '.join(known) or 'none'}"
+                if text.rpartition("@")[0] in known:
+                    hint = "a version is a whole commit, or sha256: and a whole digest, as `apply` without it says"
                 raise PlanError(f"no app of this topology is made of the template {text}", hint=hint)
 
     def of_plan(self, plan: Plan, t: Topology) -> Mapping[Address, MadeApp]:
@@ -92,24 +114,51 @@ class Apps:
         from scaffold.kinds.app_templates import is_ones_own, named
         from scaffold.store import trusted
 
+        asked = [one for one in map(Trust.read, self.trust) if _means(one, app, t)]
+        agreed = any(one.version in (None, template.version) for one in asked)
+        if asked and not agreed:
+            raise _another_version(app, template)
         if is_ones_own(app, _base(t)):
             return
         file, name = trusted.place(os.environ), named(app, _base(t))
-        if any(_means(text, app, t) for text in self.trust):
-            trusted.trust(file, name, template.version)
-        elif not trusted.load(file).is_trusted(name, template.version):
+        if trusted.load(file).is_trusted(name, template.version):
+            return
+        if not agreed:
             raise _not_trusted(app, template)
+        typer.echo(f"{_shown(app, template)} is trusted from now on. It runs:{_listed(template)}", err=True)
+        trusted.trust(file, name, template.version)
 
 
 def _not_trusted(app: App, template: Fetched) -> KindError:
+    return KindError(
+        f"{_shown(app, template)} is a program of somebody else’s, and nobody has said that it is trusted. "
+        f"It would run:{_listed(template)}",
+        hint=f"read it; where it is to be run, {_how_to_trust(app, template)}. Nothing was changed",
+    )
+
+
+def _another_version(app: App, template: Fetched) -> KindError:
+    return KindError(
+        f"{_shown(app, template)} is not the version that --trust names. It would run:{_listed(template)}",
+        hint=f"read it anew; where it is to be run, {_how_to_trust(app, template)}. Nothing was changed",
+    )
+
+
+def _shown(app: App, template: Fetched) -> str:
     from scaffold.plan.apps import SHOWN_VERSION
 
-    run = "".join(f"\n  {one}" for one in template.would_run)
-    return KindError(
-        f'the template "{app.template}" (at {template.version[:SHOWN_VERSION]}) is a program of somebody else’s, and '
-        f"nobody has said that it is trusted. It would run:{run}",
-        hint=f"read it; where it is to be run, add --trust {app.template}. Nothing was changed",
-    )
+    return f'the template "{app.template}" (at {template.version[:SHOWN_VERSION]})'
+
+
+def _listed(template: Fetched) -> str:
+    """What it runs; no name in it can hide another from whoever reads it in a terminal."""
+    from scaffold.view.terminal import one_line
+
+    return "".join(f"\n  {one_line(one)}" for one in template.would_run)
+
+
+def _how_to_trust(app: App, template: Fetched) -> str:
+    return f"add --trust {app.template}@{template.version}"
 
 
 def with_trust_notes(planned: Planned) -> Planned:
@@ -129,11 +178,12 @@ def with_apps(t: Topology) -> Iterator[tuple[Server, App]]:
     return ((server, server.app) for server in t.servers.values() if server.app is not None)
 
 
-def _means(text: str, app: App, t: Topology) -> bool:
-    """Whether a person who writes `text` means the template of an app: as the topology has it, or as its path."""
+def _means(trust: Trust, app: App, t: Topology) -> bool:
+    """Whether a person means the template of an app: as the topology has it, or as its path."""
     from scaffold.kinds.app_templates import named
 
-    return text == app.template or named(replace(app, template=text), Path.cwd()) == named(app, _base(t))
+    written = trust.template
+    return written == app.template or named(replace(app, template=written), Path.cwd()) == named(app, _base(t))
 
 
 def _base(t: Topology) -> Path:

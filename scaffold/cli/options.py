@@ -39,8 +39,8 @@ Trust = Annotated[
     list[str] | None,
     typer.Option(
         "--trust",
-        metavar="TEMPLATE",
-        help="Run the template of an app that somebody else wrote; remembered for you at its version; repeatable.",
+        metavar="TEMPLATE[@VERSION]",
+        help="Run the template of an app that somebody else wrote, at this VERSION alone; remembered; repeatable.",
     ),
 ]
 ApplyIt = Annotated[bool, typer.Option("--apply", help="Carry the plan out as well, as `scaffold apply` does.")]

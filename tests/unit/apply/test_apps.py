@@ -17,6 +17,7 @@ from scaffold.apply import apps as applied_apps
 from scaffold.cli.apps import Apps, with_trust_notes
 from scaffold.errors import KindError, Overtaken, PlanError, StoreError
 from scaffold.kinds.app_rendering import RenderedApp
+from scaffold.kinds.app_templates import digest
 from scaffold.kinds.render import Rendered
 from scaffold.plan.apps import MadeApp
 from scaffold.plan.basis import Asked
@@ -407,7 +408,7 @@ def test_somebody_elses_template_runs_only_where_it_is_trusted(shop: Shop, elsew
     with pytest.raises(KindError) as caught:
         Apps().of_plan(planned.plan, planned.basis.topology)
     assert "It would run:\n  the hook hooks/post_gen_project.py\n  the Jinja in its files" in caught.value.message
-    assert "--trust ../elsewhere" in str(caught.value.hint)
+    assert f"add --trust ../elsewhere@{digest(elsewhere)}. Nothing was changed" in str(caught.value.hint)
     assert not (tmp_path / "ran").exists()
 
     made = Apps(["../elsewhere"]).of_plan(planned.plan, planned.basis.topology)
@@ -426,6 +427,56 @@ def test_another_version_of_it_is_not_trusted(shop: Shop, elsewhere: Path) -> No
     with pytest.raises(KindError, match="is a program of somebody else’s"):
         Apps().of_plan(planned.plan, planned.basis.topology)
     assert "--trust" in "\n".join(map(str, with_trust_notes(shop.prepare()).plan.notes))
+
+
+def test_what_is_trusted_is_said_once_with_what_it_runs(
+    shop: Shop, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (elsewhere / "cookiecutter.json").write_text('{"slug": "shop", "_extensions": ["jinja2.ext.do", "\\u001b[8mx"]}')
+    planned = shop.prepare()
+    with pytest.raises(KindError) as caught:
+        Apps().of_plan(planned.plan, planned.basis.topology)
+    assert "jinja2.ext.do, \\x1b[8mx" in caught.value.message  # no name of a template's commands the terminal
+
+    (elsewhere / "cookiecutter.json").write_text('{"slug": "shop"}')
+    for _ in range(2):
+        Apps(["../elsewhere"]).of_plan(planned.plan, planned.basis.topology)
+
+    said = capsys.readouterr().err
+    begins = f'the template "../elsewhere" (at {digest(elsewhere)[:19]}) is trusted from now on. It runs:'
+    assert said.count(begins) == 1
+    assert "\n  the hook hooks/post_gen_project.py\n" in said
+
+
+def test_trust_in_a_version_is_no_trust_in_another(shop: Shop, elsewhere: Path, tmp_path: Path) -> None:
+    planned, shown = shop.prepare(), digest(elsewhere)
+    (elsewhere / "hooks" / "pre_gen_project.py").write_text("import this\n")
+
+    with pytest.raises(KindError, match="is not the version that --trust names") as caught:
+        Apps([f"../elsewhere@{shown}"]).of_plan(planned.plan, planned.basis.topology)
+    assert "hooks/post_gen_project.py, hooks/pre_gen_project.py" in caught.value.message
+    assert f"--trust ../elsewhere@{digest(elsewhere)}" in str(caught.value.hint)
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "config").exists()
+
+    Apps([f"../elsewhere@{digest(elsewhere)}"]).of_plan(planned.plan, planned.basis.topology)
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_version_that_is_trusted_before_is_not_the_one_that_is_named(shop: Shop, elsewhere: Path) -> None:
+    planned = shop.prepare()
+    Apps(["../elsewhere"]).of_plan(planned.plan, planned.basis.topology)
+
+    with pytest.raises(KindError, match="is not the version that --trust names"):
+        Apps([f"../elsewhere@{'0' * 40}"]).of_plan(planned.plan, planned.basis.topology)
+
+
+def test_a_part_of_a_version_names_none(shop: Shop, elsewhere: Path) -> None:
+    topology = shop.open().topology
+    Apps([f"../elsewhere@{digest(elsewhere)}"]).check(topology)
+    with pytest.raises(PlanError) as caught:
+        Apps([f"../elsewhere@{digest(elsewhere)[:19]}"]).check(topology)
+    assert "a version is a whole commit" in str(caught.value.hint)
 
 
 def test_a_link_in_the_topologys_folder_makes_nothing_ones_own(shop: Shop, elsewhere: Path) -> None:
