@@ -43,6 +43,7 @@ FEATURES = (
     "demands_staple",
     "strict_x509",
     "takes_common_names",
+    "takes_lone_common_names",
     "csr",
     "roles",
     "files",
@@ -62,7 +63,8 @@ does `must_staple` of a server, whatever is checked.
 `csr`: it needs no private key here: its project has no part that reads `files.key`.
 `strict_x509`: it holds every certificate of a chain to RFC 5280 by the letter (OpenSSL's `X509_V_FLAG_X509_STRICT`).
 `takes_common_names`: it takes the common name of a server's certificate for a DNS name, even beside SANs (RFC 9525 6.3
-forbids it): no other server may have the name of one that it calls.
+forbids it): no other server may have the name of one that it calls. `takes_lone_common_names`: only
+where that certificate has no SAN of the type of the expected name.
 `roles`: it says of each caller which roles it has there, and so does a gateway towards its upstream.
 `files`: what reads its `tls/` may be any program: `files` of the language says how that is laid out.
 `one_leaf`: it may call with the certificate with which it serves.

@@ -10,12 +10,11 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from scaffold.errors import Place, TopologyError
-from scaffold.kinds import by_chain, revocation
+from scaffold.kinds import by_chain, namesakes, revocation
 from scaffold.kinds.capabilities import Capabilities
 from scaffold.kinds.catalogue import Kind, builtin, builtin_speaking
 from scaffold.kinds.variables import VariableError, merged
 from scaffold.settings import material
-from scaffold.settings.peers import anchors, callee_issuers, server_name
 from scaffold.settings.subjects import rfc2253, stated_subjects
 from scaffold.topology import graph
 from scaffold.topology.address import Address
@@ -286,7 +285,7 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addre
         if callee.issued_here:  # what is from elsewhere is read before it is judged
             yield from _takes(t, caller, calling, callee, callee.key, callee.issuer)
         _check_callee_name(t, caller, calling, callee)
-        _check_no_namesake(t, caller, calling, callee)
+        namesakes.check(t, caller, calling, callee)
         _check_fault_is_seen(t, callee, caller, calling)
         if callee.must_staple and "demands_staple" not in calling.capabilities.supports:
             said = f"believes {callee.address} without its staple too, although must_staple promises it"
@@ -390,23 +389,6 @@ def _check_callee_name(t: Topology, caller: Party, kind: Kind, callee: Server) -
             place=t.place("servers", callee.name, "names", 0),
             hint=f"put a {_one_of_types(kind)} name first",
         )
-
-
-def _check_no_namesake(t: Topology, caller: Party, kind: Kind, callee: Server) -> None:
-    """Where a common name passes for a DNS name, no other server below a trusted root may bear that of a callee."""
-    if "takes_common_names" not in kind.capabilities.supports:
-        return
-    trusted, name = anchors(t, callee_issuers(t, caller)), server_name(callee)
-    for other in t.servers.values():
-        if other is callee or (other.subject.common_name or "").lower() != name.lower():
-            continue
-        if graph.root_of(t, other.issuer).name in trusted:
-            raise TopologyError(
-                f'{caller.address} (template "{kind.name}") would mistake {other.address} for {callee.address}: '
-                f"it takes common names for DNS names, and that of {other.address} is {name}",
-                place=t.place(*_path(other), "subject"),
-                hint="give it another common name, such as its own name in the topology",
-            )
 
 
 def _one_of_types(kind: Kind) -> str:

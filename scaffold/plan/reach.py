@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scaffold.errors import Unreadable
 from scaffold.kinds import by_chain
+from scaffold.kinds.catalogue import Kind
 from scaffold.pki import crl as crls
 from scaffold.plan.basis import Basis
 from scaffold.plan.model import Plan
@@ -187,9 +188,22 @@ def _passes_for(basis: Basis, issued: Issued, caller: Party, callee: Server) -> 
     if graph.root_of(t, issued.ca) is not graph.root_of(t, callee.issuer):
         return False  # each server is believed by its own root
     expected, names = server_name(callee), issued.names
-    if not caller.is_external and "takes_common_names" in basis.kinds[caller.address].capabilities.supports:
+    if not caller.is_external and _takes_common_names(basis.kinds[caller.address], names):
         names = (*names, *_COMMON_NAME.findall(issued.subject))
     return any(_covers(name.lower(), expected.lower()) for name in names)
+
+
+def _takes_common_names(kind: Kind, names: Iterable[str]) -> bool:
+    """Whether the common name passes for a host's beside these names."""
+    supports = kind.capabilities.supports
+    if "takes_common_names" in supports:
+        return True
+    return "takes_lone_common_names" in supports and not any(map(_is_dns, names))
+
+
+def _is_dns(name: str) -> bool:
+    """Whether a name is neither a URI nor an IP address."""
+    return ":" not in name and not name.replace(".", "").isdigit()
 
 
 _COMMON_NAME = re.compile(r"(?:^|[,+])CN=([^,+]*)")

@@ -256,6 +256,21 @@ def test_an_upstream_known_by_its_ip_address_is_never_believed(
             assert made.ask(teller).status == 502
 
 
+def test_a_common_name_is_believed_where_there_is_no_dns_name_and_only_there(
+    tmp_path: Path, root: Authority, ca: Authority, teller: Credential
+) -> None:
+    """So the plan refuses a server that could be mistaken for another: nginx declares `takes_lone_common_names`."""
+    answers = {}
+    for sans in (("127.0.0.1",), ("127.0.0.1", "elsewhere.internal")):
+        folder = tmp_path / sans[-1]
+        with upstream(server(ca, "vault.internal", *sans), root, folder / "vault") as port:
+            made = gateway(folder / "desk", root, ca, [allow("teller", ca)], port)
+            with running(made):
+                answers[sans[-1]] = made.ask(teller).status
+    assert "takes_lone_common_names" in KIND.capabilities.supports
+    assert answers == {"127.0.0.1": 200, "elsewhere.internal": 502}
+
+
 def test_the_plan_refuses_an_upstream_known_by_its_ip_address() -> None:
     topology = """
 version: 1

@@ -109,7 +109,7 @@ ASKED_FOR = {
 }  # fmt: skip
 HOW = {
     "reload", "demands_eku", "crls_over_http", "ocsp_needs_no_cdp", "demands_staple", "strict_x509",
-    "takes_common_names",
+    "takes_common_names", "takes_lone_common_names",
 }  # fmt: skip
 """How a template goes about something: no topology asks for it."""
 NEEDS_A_FILE = {"csr"}
