@@ -74,7 +74,7 @@ def look(
     moving.check_finished(layout, observed.ledger, frozenset(party.address for party in graph.parties(t)))
     desired = desire(t, mounted, generations)
     adopted, said = _check(desired, kinds, observed, now)
-    brought = _brought(t, adopted, kinds, observed, now)
+    brought = _brought(desired, adopted, kinds, observed, now)
     notes_, recovered = (*said, *brought.notes), recovery.recover(desired, observed, adopted)
     given = rights.of_topology(t, with_owners=not keys_away)
     return Basis(desired, observed, adopted, kinds, now, notes_, mounted, remembered, brought, recovered, given)
@@ -143,13 +143,13 @@ def _on_adopted(
 
 
 def _brought(
-    t: Topology,
+    desired: Desired,
     adopted: Mapping[str, ExistingCa],
     kinds: Mapping[Address, Kind],
     observed: Observation,
     now: datetime,
 ) -> Brought:
-    brought = NOTHING_BROUGHT
+    t, brought = desired.topology, NOTHING_BROUGHT
     # Loaded for those who have something from elsewhere: most have nothing.
     if any(party.existing is not None for party in graph.parties(t)):
         from scaffold.plan.adopted_leaves import bring
@@ -158,7 +158,7 @@ def _brought(
     if any(party.csr is not None for party in graph.parties(t)):
         from scaffold.plan import requests
 
-        found, problems = requests.read(t)
+        found, problems = requests.read(t, requests.keys_of_cas(desired, observed, adopted))
         brought = replace(brought, requests=found, problems={**brought.problems, **problems})
     return brought
 

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Mapping
+
 from scaffold.errors import EntityError, StoreError, TopologyError, Unreadable
-from scaffold.pki import requests
+from scaffold.pki import keys, requests
 from scaffold.pki.keys import PublicKey
-from scaffold.plan.desired import profile_shown
+from scaffold.plan.desired import Desired, MadeCa, profile_shown
 from scaffold.store import files
+from scaffold.store.existing_ca import ExistingCa
+from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.model import Party, Topology
 
 
-def read(t: Topology) -> tuple[dict[Address, PublicKey], dict[Address, TopologyError]]:
-    """By server and client: the key that is to be certified, or what is wrong with the request."""
+def read(t: Topology, of_cas: Mapping[str, Address]) -> tuple[dict[Address, PublicKey], dict[Address, TopologyError]]:
+    """By server and client: the key that is to be certified, or what is wrong with the request.
+
+    `of_cas` are the CAs by the SHA-256 of their keys' SPKI.
+    """
     found: dict[Address, PublicKey] = {}
     problems: dict[Address, TopologyError] = {}
     for party in graph.parties(t):
         if party.csr is None:
             continue
         try:
-            found[party.address] = _key(t, party)
+            found[party.address] = _key(t, party, of_cas)
         except TopologyError as error:
             problems[party.address] = error
     return found, problems
 
 
-def _key(t: Topology, party: Party) -> PublicKey:
+def keys_of_cas(desired: Desired, observed: Observation, adopted: Mapping[str, ExistingCa]) -> dict[str, Address]:
+    """The CAs by the SHA-256 of their keys' SPKI: those of today and of before, and those above adopted ones."""
+    return dict(_keys_of_cas(desired, observed, adopted))
+
+
+def _keys_of_cas(
+    desired: Desired, observed: Observation, adopted: Mapping[str, ExistingCa]
+) -> Iterator[tuple[str, Address]]:
+    for name, ca_key in observed.ledger.ca_keys.items():
+        yield hashlib.sha256(ca_key.spki).hexdigest(), Address.parse(f"ca.{name}")
+    for one in desired.cas:
+        if isinstance(one, MadeCa) and (there := observed.certificate(one.paths.certificate).certificate) is not None:
+            yield keys.spki_sha256(there), one.ca.address
+    for name, existing in adopted.items():
+        for certificate in existing.path:
+            yield keys.spki_sha256(certificate), Address.ca(name)
+
+
+def _key(t: Topology, party: Party, of_cas: Mapping[str, Address]) -> PublicKey:
     path = party.csr
     if path is None:
         raise ValueError(f"{party.address} has no request")
@@ -46,6 +72,9 @@ def _key(t: Topology, party: Party) -> PublicKey:
     key = request.public_key()
     if not isinstance(key, PublicKey):
         raise _wrong(t, party, "csr", "is over a key of a type that is not used here", "have another request made")
+    if (ca := of_cas.get(keys.spki_sha256(key))) is not None:
+        words = f"is over the key of {ca}, or of a CA above it, and who uses that key can issue certificates"
+        raise _wrong(t, party, "csr", words, "have a request made over a key of its own")
     return key
 
 

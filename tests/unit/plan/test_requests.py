@@ -17,8 +17,10 @@ from scaffold.pki.crl import Reason
 from scaffold.plan.intents import Renew, Revoke
 from scaffold.plan.model import Action
 from scaffold.plan.plan_subset import plan_due, plan_intents
+from scaffold.store.layout import LEDGER
 from scaffold.topology.address import Address
 from scaffold.view.reasons import sentences
+from tests.unit.adopting import Spec, key_pem, make
 from tests.unit.conftest import Household, write_kind
 
 BANK = """
@@ -229,6 +231,40 @@ def test_what_will_not_do_is_told_and_changes_nothing(vault: Household, case: st
     assert error.hint
     assert error.place is not None
     assert f"{field}:" in error.place.text
+
+
+@pytest.mark.parametrize("name", ["root", "issuing"])
+@pytest.mark.parametrize("where", ["ledger", "folder"])
+def test_the_key_of_a_ca_is_certified_for_nobody_else(vault: Household, name: str, where: str) -> None:
+    vault.apply()
+    ca = serialization.load_pem_private_key((vault.out / f"pki/{name}/ca.key").read_bytes(), None)
+    put(vault, request(key=ca))
+    if where == "folder":
+        (vault.out / LEDGER).unlink()
+    else:
+        (vault.out / f"pki/{name}/ca.crt").unlink()
+    with pytest.raises(TopologyError) as caught:
+        vault.plan()
+    error = caught.value
+    assert f"is over the key of ca.{name}" in error.message
+    assert error.place is not None
+    assert "csr:" in error.place.text
+
+
+def test_nor_is_that_of_an_existing_ca_or_of_one_above_it(vault: Household) -> None:
+    root = make(Spec("Old Root"))
+    issuing = make(Spec("Old Issuing", index=1), root)
+    chain = [made.certificate.public_bytes(serialization.Encoding.PEM) for made in (issuing, root)]
+    (vault.folder / "ca.pem").write_bytes(b"".join(chain))
+    (vault.folder / "ca.key").write_bytes(key_pem(issuing))
+    (vault.folder / "ca.key").chmod(0o600)
+    existing = "issuing: {existing: {certificate: ca.pem, key: ca.key}}"
+    vault.text = vault.text.replace("issuing: {issuer: root}", existing)
+    for made in (root, issuing):
+        put(vault, request(key=made.key))
+        assert "is over the key of ca.issuing" in refused(vault).message
+    put(vault, request())
+    vault.apply()
 
 
 def test_a_hash_that_proves_nothing_is_told() -> None:
