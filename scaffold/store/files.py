@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from scaffold.errors import StoreError
 from scaffold.store import gitignore, rights
-from scaffold.store.layout import FOLDERS, GITIGNORE, Layout
+from scaffold.store.layout import FOLDERS, GITIGNORE, LEDGER, Layout
 from scaffold.store.rights import USUAL, Rights
 
 _OF_OTHERS: Final = 0o004
@@ -38,21 +38,30 @@ SECRET_FOLDER: Final = rights.SECRET_FOLDER
 _HINTS: Final = {
     errno.ENOSPC: "make room on the disk and apply again: what was done so far is kept",
     errno.EDQUOT: "the disk quota is used up; make room and apply again: what was done so far is kept",
-    errno.EROFS: "the file system is mounted read-only; choose another folder with --out",
-    errno.EACCES: "give this user the right to write there, or choose another folder with --out",
-    errno.EPERM: "give this user the right to write there, or choose another folder with --out",
-    errno.ENOTDIR: "a file is where a folder is needed: move it away, or choose another folder with --out",
+    errno.EROFS: "the file system is mounted read-only: run scaffold where it can be written",
+    errno.EACCES: "give this user the right to write there",
+    errno.EPERM: "give this user the right to write there",
+    errno.ENOTDIR: "a file is where a folder is needed: move it away",
     errno.EISDIR: "a folder stands where a file is needed; move it away",
     errno.ENAMETOOLONG: "choose a shorter path with --out",
 }
+_OR_ELSEWHERE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
+"""What another folder mends as well, as long as nothing was applied to this one: its CAs are not in the other."""
 
 
 def store_error(verb: str, path: str | Path, error: OSError) -> StoreError:
     """The error for a person: what could not be done to `path`, why, and what helps."""
     hint = _HINTS.get(error.errno) if error.errno is not None else None
+    if hint is not None and error.errno in _OR_ELSEWHERE and not _is_applied_to(Path(path)):
+        hint = f"{hint}, or choose another folder with --out"
     if verb == "read" and error.errno in (errno.EACCES, errno.EPERM):
         hint = "give this user the right to read it, or run scaffold as the user who owns it"
     return StoreError(f"cannot {verb} {path}: {error.strerror or error}", hint=hint)
+
+
+def _is_applied_to(path: Path) -> bool:
+    """Whether it is in an output folder that holds the records of a topology."""
+    return any(os.path.lexists(folder / LEDGER) for folder in (path, *path.parents))
 
 
 class Found(NamedTuple):

@@ -244,6 +244,25 @@ def test_a_read_only_output_folder(read_only: Path) -> None:
     assert list((read_only / "shop").iterdir()) == []
 
 
+def test_a_folder_that_was_applied_to_and_is_mounted_read_only_is_sent_nowhere_else(folder: Path) -> None:
+    require_command("mount")
+    (folder / "topology.yaml").write_text(GOOD)
+    assert scaffold("apply", "--yes", cwd=folder).code == 0
+    shop = folder / "shop"
+    mounted = subprocess.run(["mount", "--bind", shop, shop], capture_output=True, check=False)
+    require(mounted.returncode == 0 or not may_mount(), "the right to mount a file system")
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", shop], check=True)
+        for words in (("revoke", "--yes", "--reason", "superseded"), ("renew", "--yes")):
+            ended = scaffold(*words, "server.api", cwd=folder)
+            ended.assert_clear_error("hint: the file system is mounted read-only: run scaffold where it can be written")
+            assert "--out" not in ended.err
+    finally:
+        subprocess.run(["umount", shop], check=True)
+
+
 def test_a_full_disk_loses_nothing_and_a_later_apply_converges(folder: Path) -> None:
     require_command("mount")
     (folder / "topology.yaml").write_text(GOOD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from scaffold.store import files, journal
 from scaffold.store.files import TEMPORARY, Writer
-from scaffold.store.layout import Layout
+from scaffold.store.layout import LEDGER, Layout
 
 KEY = "pki/root/ca.key"
 BESIDE = f"pki/root/.ca.key{TEMPORARY}"
@@ -184,3 +185,19 @@ def test_rights_are_changed_through_no_link(writer, tmp_path):
     with pytest.raises(files.StoreError, match="cannot change the rights"):
         writer.restrict_folder("servers/a")
     assert victim.stat().st_mode & 0o777 == 0o755
+
+
+# --- What helps where nothing can be written -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR])
+@pytest.mark.parametrize("at", ["", ".scaffold/lock", "servers/web/tls/cert.pem"])
+def test_another_folder_helps_only_where_nothing_was_applied_yet(tmp_path: Path, number: int, at: str) -> None:
+    def hint() -> str:
+        return str(files.store_error("write", tmp_path / at, OSError(number, "no")).hint)
+
+    assert hint().endswith(", or choose another folder with --out")
+    (tmp_path / LEDGER).parent.mkdir()
+    (tmp_path / LEDGER).touch()
+    assert hint()
+    assert "--out" not in hint()
