@@ -28,6 +28,7 @@ log = logging.getLogger("server")
 
 HERE = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 1
+MOST_OF_A_HEAD = 64 * 1024
 PATIENCE_SECONDS = 5
 
 
@@ -165,6 +166,7 @@ def _config(application: Application, name: str) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         headers=[("server", name)],
+        h11_max_incomplete_event_size=MOST_OF_A_HEAD,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=PATIENCE_SECONDS,
     )
