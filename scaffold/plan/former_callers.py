@@ -26,7 +26,9 @@ def check(t: Topology, kinds: Mapping[Address, Kind], ledger: Ledger, now: datet
     left = [
         one
         for one in ledger.issued.values()
-        if one.not_after > now and one.address.entity not in there and _is_for_calling(one.address)
+        if one.not_after > now
+        and (one.of_predecessor or one.address.entity not in there)
+        and _is_for_calling(one.address)
     ]
     for server in servers:
         former = [one for one in left if _gets_in(t, server, one, ledger)]
@@ -59,9 +61,12 @@ def _error(t: Topology, server: Server, one: Issued) -> TopologyError:
     former = one.address.entity
     looks = server.check_revocation is not RevocationCheck.NONE
     also = "" if looks else f", and `check_revocation: crl` on {server.address}"
+    who, which = str(former), f"{former} --no-replace"
+    if one.of_predecessor:
+        who, which = f"the former {former}", f"--serial {one.serial}"
     return TopologyError(
-        f"{server.address} would go on letting in {former}, which left the topology: it decides by chain alone, and "
+        f"{server.address} would go on letting in {who}, which left the topology: it decides by chain alone, and "
         f"that certificate is valid until {one.not_after:%Y-%m-%d %H:%M} UTC",
         place=t.place("servers", server.name),
-        hint=f"`scaffold revoke {former} --no-replace --reason cessationOfOperation`{also}",
+        hint=f"`scaffold revoke {which} --reason cessationOfOperation`{also}",
     )

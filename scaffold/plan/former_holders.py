@@ -35,10 +35,17 @@ class Mistaken:
     name: str
     """By which they know it: an identity, or a subject."""
     former: Address
+    is_itself: bool
+    """Whether the former is the caller, before it left; another that had its address is not."""
     sees_names_alone: bool
     certificates: dict[str, Issued] = field(default_factory=dict)
     """By serial."""
     servers: dict[Address, Server] = field(default_factory=dict)
+
+    @property
+    def who(self) -> str:
+        """What the former is called in a message."""
+        return f"the former {self.former}" if self.former == self.caller.address else str(self.former)
 
     @property
     def until(self) -> str:
@@ -71,14 +78,14 @@ def look(
 def errors(t: Topology, found: Iterable[Mistaken]) -> Iterator[TopologyError]:
     """One for each caller that somebody else would be taken for."""
     for one in found:
-        if one.former != one.caller.address:
+        if not one.is_itself:
             yield _error(t, one)
 
 
 def notes(found: Iterable[Mistaken]) -> Iterator[Note]:
     """One for each caller that comes back: whether its certificates of before are in the same hands is not known."""
     for one in found:
-        if one.former == one.caller.address:
+        if one.is_itself:
             which = "a certificate that was" if len(one.certificates) == 1 else "certificates that were"
             yield Note(
                 one.former,
@@ -99,7 +106,7 @@ class _Look:
     """The keys of each CA that are trusted: the SHA-256 of their SPKI."""
     names: dict[str, set[str]] = field(default_factory=dict)
     """The subjects of each CA."""
-    found: dict[tuple[Address, str, Address], Mistaken] = field(default_factory=dict)
+    found: dict[tuple[Address, str, Address, bool], Mistaken] = field(default_factory=dict)
 
     def learn(self, generations: Iterable[Generation]) -> None:
         for one in generations:
@@ -119,8 +126,7 @@ class _Look:
         """Adds whom the holder of a certificate would be taken for."""
         for name in (issued.subject, *issued.names):
             for server, caller in self.claims.get(name, ()):
-                is_own = issued.address.entity == caller.address
-                if is_own and caller.address in self.records.by_address:
+                if _is_own(issued, caller) and caller.address in self.records.by_address:
                     continue
                 if self._passes(server, caller, issued, name):
                     self._add(server, caller, issued, name)
@@ -145,12 +151,17 @@ class _Look:
         return self.kinds[server.address].capabilities.sees_issuer_by != "key"
 
     def _add(self, server: Server, caller: Party, issued: Issued, name: str) -> None:
-        former = issued.address.entity
+        former, is_itself = issued.address.entity, _is_own(issued, caller)
         one = self.found.setdefault(
-            (caller.address, name, former), Mistaken(caller, name, former, self._sees_names_alone(server))
+            (caller.address, name, former, is_itself),
+            Mistaken(caller, name, former, is_itself, self._sees_names_alone(server)),
         )
         one.certificates[issued.serial] = issued
         one.servers[server.address] = server
+
+
+def _is_own(issued: Issued, caller: Party) -> bool:
+    return issued.address.entity == caller.address and not issued.of_predecessor
 
 
 def _known_by(caller: Party) -> Iterator[str]:
@@ -190,13 +201,13 @@ def _is_elsewhere(t: Topology, ca: str, issuer: str) -> bool:
 
 
 def _error(t: Topology, one: Mistaken) -> TopologyError:
-    caller, former = one.caller.address, one.former
+    caller = one.caller.address
     sees = "sees" if len(one.servers) == 1 else "see"
     would = f"{_list(one.servers)} would"
     if one.sees_names_alone:
         would = f"{_list(one.servers)} {sees} names alone, and would"
     return TopologyError(
-        f"{would} take {former} for {caller}: both have certificates for {one.name}, and that of {former} is valid "
+        f"{would} take {one.who} for {caller}: both have certificates for {one.name}, and that of {one.who} is valid "
         f"until {one.until}",
         place=_place(t, one),
         hint=f"{_way_out(one)}; or {_another_name(t, one)}",

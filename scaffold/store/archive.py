@@ -125,11 +125,12 @@ def _ended(layout: Layout, known: Ledger, now: datetime, off_crl: OffCrl) -> Map
 
 def _newest_of_revoked(known: Ledger) -> Collection[Pair]:
     """The newest certificate of each address of which one is revoked: it says whether the address gets another."""
-    return [
-        (certificates[-1].ca, certificates[-1].serial)
-        for certificates in known.by_address.values()
+    newest = (
+        known.newest(address)
+        for address, certificates in known.by_address.items()
         if any((one.ca, one.serial) in known.revoked for one in certificates)
-    ]
+    )
+    return [(one.ca, one.serial) for one in newest if one is not None]
 
 
 def _of_keys_in_use(known: Ledger, now: datetime) -> Collection[Pair]:

@@ -12,7 +12,8 @@ One event per line, each with its `event` and, as ISO 8601 in UTC, its `at` (`jo
     crl        ca, number                               a CRL's number, before it is in place; `ca` as above
     revoked    ca, serial, reason, replace              before a CRL says so; `removeFromCRL` lifts a `certificateHold`
                                                         (RFC 5280 5.3.1); `replace` is false where no new one follows
-    renamed    from, to                                 a server or client: what was issued to `from` so far is `to`'s
+    renamed    from, to                                 a server or client: what was issued to `from` so far is `to`'s,
+                                                        and what was issued to `to` is that of one that had left
     burnt      keys                                     the `key` of each revoked certificate that is in the archive
     adopted    ca, subject, key, issuer, issuer_key,    the certificate of a CA that was made elsewhere, and its issuer
                not_after
@@ -71,6 +72,8 @@ class Issued:
     """SHA-256 of its own SubjectPublicKeyInfo; empty where the ledger is older than that."""
     names: tuple[str, ...] = ()
     """A leaf's subject alternative names; empty where the ledger is older than that."""
+    of_predecessor: bool = False
+    """Whether its holder had left when another entity was renamed to its name: it is not who bears that name now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,10 @@ class Ledger:
             found.setdefault(one.address, []).append(one)
         return {address: tuple(all_of_it) for address, all_of_it in found.items()}
 
+    def newest(self, address: Address) -> Issued | None:
+        """What was last issued to who has `address` now, None where there is nothing."""
+        return next((one for one in reversed(self.by_address.get(address, ())) if not one.of_predecessor), None)
+
     @cached_property
     def revoked_keys(self) -> frozenset[str]:
         """The keys of revoked certificates, by the SHA-256 of their SPKI: nothing is issued over one again."""
@@ -181,9 +188,8 @@ class Ledger:
 
     def withdrawn(self, address: Address) -> Revoked | None:
         """The revocation that leaves `address` without a certificate, None where it has one or may get one."""
-        if not self.revoked or not (certificates := self.by_address.get(address)):
+        if not self.revoked or (newest := self.newest(address)) is None:
             return None
-        newest = certificates[-1]
         entry = self.revoked.get((newest.ca, newest.serial))
         return entry if entry is not None and not entry.replace else None
 
@@ -279,12 +285,19 @@ class _Reading:
             self.archived = _truth(event, "there")
 
     def _rename(self, former: Address, name: Address) -> None:
+        """Moves what the entity has; what stood under the name was its predecessor's, and stays there."""
+        is_known = self.renamed.get(former) == name
         self.renamed.pop(name, None)
         self.renamed[former] = name
-        for fingerprint, one in self.issued.items():
-            if one.address.entity == former:
-                address = Address(name.role, name.name, one.address.part)
-                self.issued[fingerprint] = replace(one, address=address)
+        affected = [one for one in self.issued.values() if one.address.entity in (former, name)]
+        moved = [one for one in affected if one.address.entity == former and not one.of_predecessor]
+        if is_known and not moved:
+            return
+        for one in affected:
+            self.issued[one.fingerprint_sha256] = replace(one, of_predecessor=one.address.entity == name)
+        for one in moved:
+            address = Address(name.role, name.name, one.address.part)
+            self.issued[one.fingerprint_sha256] = replace(one, address=address)
 
     def ledger(self, nonsense: Mapping[str, str]) -> Ledger:
         return Ledger(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -289,3 +290,19 @@ def test_a_client_with_doors_is_asked_where_each_is(shop: Path) -> None:
     assert "Where do programs that speak no TLS find api [127.0.0.1:7001]" in shown
     text = (shop / "topology.yaml").read_text(encoding="utf-8")
     assert "doors: {api: unix:/run/legacy/api}" in text.replace("'", "").replace('"', "")
+
+
+def test_a_name_of_one_that_was_removed_is_not_given_to_another_while_its_certificate_is_valid(shop: Path) -> None:
+    (shop / "topology.yaml").write_text(f"{TOPOLOGY}  batch:\n    template: python\n    calls: [api]\n")
+    assert in_process("apply", cwd=shop).code == 0
+    assert in_process("remove", "client.cli", "--apply", "--yes", cwd=shop).code == 0
+    before = [json.loads(line) for line in (shop / "shop/.scaffold/ledger.jsonl").read_text().splitlines()]
+    (serial,) = (one["serial"] for one in before if one.get("address") == "client.cli.certificate")
+    refused = in_process("rename", "client.batch", "cli", "--apply", cwd=shop)
+    assert refused.code != 0
+    assert "error: server.api would take the former client.cli for client.cli" in refused.err
+    assert f"scaffold revoke --serial {serial}" in refused.err
+    in_process("apply", cwd=shop).assert_clear_error("the former client.cli")
+    revoked = in_process("revoke", "--serial", serial, "--reason", "superseded", "--yes", cwd=shop)
+    assert revoked.code == 0, revoked.err
+    assert in_process("renew", "client.cli", cwd=shop).code == 0

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from scaffold.errors import TopologyError
+from scaffold.store.layout import Layout
+from scaffold.store.moving import move
+from scaffold.topology.address import Address
 from tests.unit.conftest import Household
-from tests.unit.revoking import revoke
+from tests.unit.revoking import known, revoke
 
 BANK = """
 version: 1
@@ -91,3 +94,20 @@ def test_the_second_certificate_of_a_server_counts_and_its_first_does_not(househ
     household.text = BANK
     with pytest.raises(TopologyError, match=r"server\.web"):
         household.plan()
+
+
+def test_who_left_is_not_who_was_renamed_to_its_name(household: Household) -> None:
+    other = "  other: {template: files, issuer: issuing, calls: [db]}\n"
+    household.text = BANK + OLD + other
+    household.apply()
+    revoke(household, "client.old", "superseded", replace=False)
+    household.text = BANK + other
+    household.apply()
+    move(Layout(household.out), Address.parse("client.other"), Address.parse("client.old"), household.now)
+    household.text = BANK + OLD
+    household.apply()
+    household.text = household.text.replace(", check_revocation: crl", "")
+    with pytest.raises(TopologyError, match=r"letting in the former client\.old") as caught:
+        household.plan()
+    first = next(one for one in known(household).issued.values() if one.of_predecessor)
+    assert f"`scaffold revoke --serial {first.serial}" in str(caught.value.hint)

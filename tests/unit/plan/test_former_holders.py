@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from scaffold.errors import TopologyError
+from scaffold.plan.plan_subset import plan_due
 from scaffold.store.layout import Layout
-from scaffold.store.ledger import Recorder
+from scaffold.store.moving import move
 from scaffold.topology.address import Address
 from tests.unit.conftest import Household
 from tests.unit.revoking import known, revoke
@@ -178,14 +181,19 @@ def then(household: Household, clients: str, check: str = "none") -> Household:
 G = "  g: {template: curl, issuer: root}\n"
 CALLING_G = "  g: {template: curl, issuer: root, calls: {desk: [admin]}}\n"
 H = "  h: {template: curl, issuer: root}\n"
+THIRD = "  third: {template: curl, issuer: root}\n"
 WORKER = "spiffe://bank/client/worker"
+
+
+def rename(household: Household, old: str, new: str) -> None:
+    """As `scaffold rename` does in the output folder; the topology is left to the caller."""
+    former, name = Address.parse(f"client.{old}"), Address.parse(f"client.{new}")
+    assert move(Layout(household.out), former, name, household.now)
 
 
 def renamed(household: Household) -> None:
     """The client `g` is `h`, as after `scaffold rename` and an apply."""
-    moment = household.now
-    Recorder(Layout(household.out), moment).renamed(Address.parse("client.g"), Address.parse("client.h"))
-    (household.out / "clients/g").rename(household.out / "clients/h")
+    rename(household, "g", "h")
     then(household, H).apply(overwrite=["client.h"])
 
 
@@ -298,3 +306,119 @@ def test_where_names_alone_are_seen_an_external_caller_is_told_from_who_left_too
     household.text = with_clients("nginx", "", external)
     with pytest.raises(TopologyError, match=r"sees names alone, and would take client\.web for client\.partner"):
         household.plan()
+
+
+# --- A name that somebody else was renamed to -----------------------------------------------------------------------
+
+
+def h_is_g_now(household: Household, kind: str = "python", check: str = "none") -> Household:
+    """The client `g` left, and `h` was renamed to `g`, which calls."""
+    house(household, G + H, check)
+    then(household, H, check).apply()
+    rename(household, "h", "g")
+    then(household, CALLING_G, check)
+    household.text = household.text.replace("template: python", f"template: {kind}")
+    return household
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_left_is_not_who_was_renamed_to_its_name(household: Household, kind: str) -> None:
+    h_is_g_now(household, kind)
+    with pytest.raises(TopologyError, match=r"server\.desk would take the former client\.g for client\.g") as caught:
+        household.plan()
+    (of_the_first,) = [one for one in known(household).issued.values() if "spiffe://bank/client/g" in one.names]
+    assert f"`scaffold revoke --serial {of_the_first.serial} --reason superseded`" in (caught.value.hint or "")
+    assert "scaffold rename" not in (caught.value.hint or "")
+
+
+def test_nor_is_it_where_names_alone_are_seen(household: Household) -> None:
+    for clients in (G + H, H):
+        household.text = with_clients("nginx", "", clients.replace("root", "issuing"))
+        household.apply()
+    rename(household, "h", "g")
+    household.text = with_clients("nginx", "", "  g: {template: curl, issuer: issuing, calls: [desk]}\n")
+    with pytest.raises(TopologyError, match=r"sees names alone, and would take the former client\.g for client\.g"):
+        household.plan()
+
+
+def test_it_is_known_when_both_have_certificates_for_the_name(household: Household) -> None:
+    h_is_g_now(household)
+    then(household, G).apply(overwrite=["client.g"])
+    with pytest.raises(TopologyError, match=r"would take the former client\.g for client\.g"):
+        then(household, CALLING_G).plan()
+
+
+def test_once_the_certificate_of_who_left_has_ended_the_name_is_free(household: Household) -> None:
+    h_is_g_now(household).later(days=91)
+    household.apply(overwrite=["client.g"])
+
+
+def test_the_certificate_of_who_left_is_revoked_and_that_of_who_has_its_name_is_not(household: Household) -> None:
+    h_is_g_now(household, check="crl")
+    (of_the_first,) = [one for one in known(household).issued.values() if "spiffe://bank/client/g" in one.names]
+    revoke(household, "", "superseded", serial=of_the_first.serial, replace=False)
+    household.apply(overwrite=["client.g"])
+    assert household.plan().changes == ()
+    newest = known(household).newest(Address.parse("client.g.certificate"))
+    assert newest is not None
+    assert newest.names == ("spiffe://bank/client/g",)
+    assert (newest.ca, newest.serial) not in known(household).revoked
+
+
+def test_who_is_renamed_and_renamed_back_goes_on(household: Household) -> None:
+    house(household, CALLING_G)
+    rename(household, "g", "h")
+    then(household, H.replace("}", ", calls: [desk]}")).apply(overwrite=["client.h"])
+    rename(household, "h", "g")
+    plan = then(household, CALLING_G).plan()
+    assert not [note for note in plan.notes if "comes back" in note.text]
+
+
+def test_who_left_may_come_back_once_the_other_has_its_own_name_again(household: Household) -> None:
+    house(household, G + H)
+    then(household, H).apply()
+    rename(household, "h", "g")
+    rename(household, "g", "h")
+    plan = then(household, CALLING_G + H).plan()
+    assert [str(note.about) for note in plan.notes if "comes back" in note.text] == ["client.g"]
+
+
+def test_who_was_renamed_passes_for_nobody_who_is_renamed_to_its_former_name(household: Household) -> None:
+    house(household, G + THIRD)
+    rename(household, "g", "h")
+    then(household, H + THIRD).apply(overwrite=["client.h"])
+    rename(household, "third", "g")
+    with pytest.raises(TopologyError, match=r"would take client\.h for client\.g"):
+        then(household, CALLING_G + H).plan()
+
+
+@pytest.mark.parametrize(
+    ("template", "identity"), [("nginx", "subject:CN=web"), ("python", "spiffe://bank/client/web")]
+)
+def test_nobody_outside_has_the_name_of_who_left(household: Household, template: str, identity: str) -> None:
+    household.text = with_clients(template, "", "  web: {template: curl, issuer: issuing}\n")
+    household.apply()
+    household.text = with_clients(
+        template, "", f"  ext: {{external: {{issuer: issuing, identity: '{identity}'}}, calls: [desk]}}\n"
+    )
+    with pytest.raises(TopologyError, match=r"would take client\.web for client\.ext"):
+        household.plan()
+
+
+def test_a_ledger_that_names_no_names_says_nothing_of_them(household: Household) -> None:
+    h_is_g_now(household)
+    ledger = household.out / ".scaffold/ledger.jsonl"
+    events = [json.loads(line) for line in ledger.read_text().splitlines()]
+    ledger.write_text("".join(json.dumps({k: v for k, v in one.items() if k != "names"}) + "\n" for one in events))
+    household.apply(overwrite=["client.g"])
+    assert household.plan().changes == ()
+
+
+def test_what_is_due_is_renewed_and_revoked_whoever_is_refused(household: Household) -> None:
+    h_is_g_now(household)
+    with pytest.raises(TopologyError, match=r"former client\.g"):
+        household.plan()
+    plan_due(household.look())
+    (of_the_first,) = [one for one in known(household).issued.values() if "spiffe://bank/client/g" in one.names]
+    revoke(household, "", "superseded", serial=of_the_first.serial)
+    assert ("root", of_the_first.serial) in known(household).revoked

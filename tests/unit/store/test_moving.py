@@ -12,7 +12,7 @@ import pytest
 from scaffold.errors import StoreError
 from scaffold.store import archive, files, ledger, moving, projects
 from scaffold.store.layout import Layout
-from scaffold.store.ledger import CaKey, Issued
+from scaffold.store.ledger import CaKey, Issued, Revoked
 from scaffold.store.projects import Guard, Offer
 from scaffold.topology.address import Address, Part
 
@@ -151,3 +151,31 @@ def test_what_is_issued_later_to_the_old_name_is_somebody_elses(layout: Layout) 
 def test_who_looks_a_serial_up_is_told_the_new_name(layout: Layout) -> None:
     moving.move(layout, OLD, NEW, NOW)
     assert list(archive.mentioning(layout, LEAF.serial).by_address) == [NEW.with_part(Part.CERTIFICATE)]
+
+
+def test_what_was_issued_to_who_had_the_name_before_stays_that_one_s(layout: Layout) -> None:
+    """The former holder's certificate is the newer, and revoked: its successor goes without none for that."""
+    of_another = replace(LEAF, address=NEW.with_part(Part.CERTIFICATE), serial="6", fingerprint_sha256="d" * 64)
+    recorder = ledger.Recorder(layout, NOW)
+    recorder.issued([of_another])
+    recorder.revoked([Revoked("root", "6", "cessationOfOperation", NOW, replace=False)])
+    assert moving.move(layout, OLD, NEW, NOW)
+    known = ledger.load(layout)
+    address = NEW.with_part(Part.CERTIFICATE)
+    assert known.by_address[address] == (
+        replace(LEAF, address=address),
+        replace(of_another, of_predecessor=True),
+    )
+    assert known.newest(address) == replace(LEAF, address=address)
+    assert known.withdrawn(address) is None
+    assert moving.move(layout, NEW, OLD, NOW)
+    known = ledger.load(layout)
+    assert known.by_address == {OLD.with_part(Part.CERTIFICATE): (LEAF,), address: (of_another,)}
+
+
+def test_a_rename_that_stands_in_the_ledger_twice_makes_nobody_a_predecessor(layout: Layout) -> None:
+    recorder = ledger.Recorder(layout, NOW)
+    recorder.renamed(OLD, NEW)
+    recorder.issued([replace(LEAF, address=NEW.with_part(Part.CERTIFICATE), serial="6", fingerprint_sha256="d" * 64)])
+    recorder.renamed(OLD, NEW)
+    assert not any(one.of_predecessor for one in ledger.load(layout).issued.values())
