@@ -15,7 +15,7 @@ from scaffold.apply.context import ApplyContext
 from scaffold.errors import KindError, Overtaken
 from scaffold.kinds.render import Rendered
 from scaffold.plan.apps import MadeApp
-from scaffold.plan.merging import MERGE, Conflicting, Merged, NotText, Texts, number_of_markers
+from scaffold.plan.merging import MERGE, Merged, NotText, Outcome, Texts, number_of_markers
 from scaffold.plan.model import Change, Edit, Work
 from scaffold.store import bases, files
 from scaffold.store.files import TEMPORARY
@@ -98,8 +98,8 @@ def _merge(context: ApplyContext, address: Address, changes: Sequence[Change], m
     rendered = {f"{folder}/{name}": file for name, file in made.rendered.files.items()}
     texts = Texts(record, context.read, context.observed.base)
     conflicts = [path for change in changes if change.work is Work.OFFER_APP for path in change.paths]
-    laid = {path: _laid(texts, path, rendered[path].content) for path in conflicts}
-    offers = {path: _offer(context, path, outcome, rendered[path].content) for path, outcome in laid.items()}
+    outcomes = {path: texts.merged(path, rendered[path].content) for path in conflicts}
+    offers = {path: _offer(context, path, outcome, rendered[path].content) for path, outcome in outcomes.items()}
     bases.keep(context.layout, context.writer, (file.content for file in rendered.values()))
     hashes = {path: digest(file.content) for path, file in rendered.items()}
     context.projects.writing(address, hashes, offers)
@@ -107,22 +107,19 @@ def _merge(context: ApplyContext, address: Address, changes: Sequence[Change], m
     for change in changes:
         if change.work is Work.MERGE_APP:
             _update(context, change, rendered, texts)
-    for path, outcome in laid.items():
-        _write(context, path + MERGE, outcome.text, executable=False)
+    for path, outcome in outcomes.items():
+        if not isinstance(outcome, NotText):
+            _write(context, path + MERGE, outcome.text, executable=False)
     standing = {path: sha256 for path, sha256 in hashes.items() if path not in offers}
     context.projects.settled(address, made.origin.version, standing, merging=offers, app=made.origin)
     context.projects.flush()
 
 
-def _laid(texts: Texts, path: str, template: bytes) -> Merged | Conflicting:
-    """What is laid beside an edit: both texts, or the template's where they are no texts."""
-    outcome = texts.merged(path, template)
-    return Merged(template) if isinstance(outcome, NotText) else outcome
-
-
-def _offer(context: ApplyContext, path: str, laid: Merged | Conflicting, template: bytes) -> Offer:
+def _offer(context: ApplyContext, path: str, outcome: Outcome, template: bytes) -> Offer:
     yours = sha256_of(context.layout.at(path))
-    return Offer(digest(laid.text), yours, digest(template), number_of_markers(laid))
+    if isinstance(outcome, NotText):
+        return Offer(None, yours, digest(template))
+    return Offer(digest(outcome.text), yours, digest(template), number_of_markers(outcome))
 
 
 def _update(context: ApplyContext, change: Change, rendered: Mapping[str, Rendered], texts: Texts) -> None:

@@ -19,7 +19,7 @@ from scaffold.plan.projects import Resolution
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.store.layout import party_paths
 from scaffold.store.observation import Observation
-from scaffold.store.projects import Origin, Record, digest
+from scaffold.store.projects import Offer, Origin, Record, digest
 from scaffold.store.projects import origin as recorded
 from scaffold.store.seen import NO_FILE
 from scaffold.store.trusted import Trusted
@@ -104,9 +104,20 @@ def _standing(server: Server, record: Record, observed: Observation) -> Iterator
     """The conflicts that a merge has left."""
     if record.merging:
         paths = tuple(record.merging)
-        reasons = tuple(Reason(ReasonCode.EDITED, path, wanted=f"{_name(path)}{MERGE}") for path in paths)
+        reasons = tuple(_why(path, is_text=_is_text(offer)) for path, offer in record.merging.items())
         edits = tuple((path, Edit.KEEP) for path in paths)
         yield Change(address_of(server), Action.CONFLICT, reasons, paths, seen=observed.seen(paths), edits=edits)
+
+
+def _is_text(offer: Offer) -> bool:
+    """Whether there is a FILE.merge to resolve. Where the bare template was laid there once, it was no text."""
+    return offer.laid not in (None, offer.template)
+
+
+def _why(path: str, *, is_text: bool) -> Reason:
+    if not is_text:
+        return Reason(ReasonCode.NO_TEXT, path)
+    return Reason(ReasonCode.EDITED, path, wanted=f"{_name(path)}{MERGE}")
 
 
 def _pending(server: Server, app: App, record: Record, made_of: Origin) -> Iterator[Note]:
@@ -178,12 +189,12 @@ class _Merging:
                 self.updates[path] = Reason(ReasonCode.MERGED, path)
                 self.edits.append((path, Edit.MERGE))
             return
-        if self.observed.exists(path + MERGE):
+        is_text = not isinstance(outcome, NotText)
+        if is_text and self.observed.exists(path + MERGE):
             raise PlanError(
                 f"{path}{MERGE} is in the way", hint="move it away: both texts of a conflict are laid there"
             )
-        code = ReasonCode.NO_TEXT if isinstance(outcome, NotText) else ReasonCode.EDITED
-        self.conflicts[path] = Reason(code, path, wanted=f"{_name(path)}{MERGE}")
+        self.conflicts[path] = _why(path, is_text=is_text)
 
     def _dropped(self, path: str) -> None:
         there = self.observed.edited_digest(path)
@@ -230,11 +241,11 @@ class _Resolving:
         if not self.record.merging:
             raise PlanError(f"{address} has no conflict to resolve", hint="`scaffold plan` shows what is in conflict")
         edits, reasons = [], []
-        for path in self.record.merging:
+        for path, offer in self.record.merging.items():
             edit, reason = self._decided(path)
             reasons.append(reason)
             edits += [(path, edit)] if edit is not None else []
-            edits += [(path + MERGE, Edit.DROP)] if self.observed.exists(path + MERGE) else []
+            edits += [(path + MERGE, Edit.DROP)] if offer.laid and self.observed.exists(path + MERGE) else []
         paths = tuple(self.record.merging)
         seen = self.observed.seen((*paths, *(path + MERGE for path in paths)))
         return Change(address, Action.UPDATE, tuple(reasons), paths, Work.RESOLVE_APP, seen, edits=tuple(edits))
@@ -257,6 +268,11 @@ class _Resolving:
         return text
 
     def _check_merged(self, path: str) -> None:
+        if not _is_text(self.record.merging[path]):
+            raise PlanError(
+                f"{path} is not merged: one of the texts is not UTF-8 text",
+                hint="--mine keeps yours, --theirs takes the template's: of every file in conflict",
+            )
         made = self.observed.content(path + MERGE)
         if made is None:
             raise PlanError(f"there is no {path}{MERGE} to take", hint="--mine or --theirs takes one of the texts")

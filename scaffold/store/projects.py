@@ -60,11 +60,12 @@ class Guard:
 class Offer:
     """A conflict, until a person resolves it: SHA-256 of FILE.merge as it was laid, and of the texts it was made of.
 
-    `yours` is None where nothing stood in the file's place. `markers` is the number of the lines around its conflicts,
-    which tells them from lines of the texts; 0 where all fits.
+    `laid` is None where nothing was laid, because one of the texts is no UTF-8 text. `yours` is None where nothing
+    stood in the file's place. `markers` is the number of the lines around its conflicts, which tells them from lines of
+    the texts; 0 where all fits.
     """
 
-    laid: str
+    laid: str | None
     yours: str | None
     template: str
     markers: int = 1

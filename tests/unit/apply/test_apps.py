@@ -24,6 +24,7 @@ from scaffold.plan.basis import Asked
 from scaffold.plan.make import Planned, plan_all
 from scaffold.plan.model import Action, Change, Work
 from scaffold.plan.projects import Resolution
+from scaffold.plan.reasons import ReasonCode
 from scaffold.store import projects
 from scaffold.store.layout import Layout
 from scaffold.store.moving import move
@@ -262,6 +263,7 @@ def test_what_does_not_fit_is_laid_beside_and_the_rest_is_merged(shop: Shop) -> 
     assert [change.work for change in outcome.undone] == [Work.OFFER_APP]
     assert (shop.app / "app.py").read_text() == "mine\n"
     assert (shop.app / "logo.png").read_bytes() == b"\0mine"
+    assert not (shop.app / "logo.png.merge").exists()
     assert (shop.app / "other.py").read_text() == "o2\n"
     assert "<<<<<<< yours\nmine\n||||||| base\none\n=======\ntwo\n" in (shop.app / "app.py.merge").read_text()
     assert shop.planned() == {str(APP): (Action.CONFLICT, "edited")}
@@ -270,18 +272,13 @@ def test_what_does_not_fit_is_laid_beside_and_the_rest_is_merged(shop: Shop) -> 
 
 
 @pytest.mark.parametrize(
-    ("resolution", "text", "logo"),
-    [
-        (Resolution.MINE, "mine\n", b"\0mine"),
-        (Resolution.THEIRS, "two\n", b"\0two"),
-        (Resolution.MERGED, "both\n", b"\0two"),
-    ],
+    ("resolution", "text"),
+    [(Resolution.MINE, "mine\n"), (Resolution.THEIRS, "two\n"), (Resolution.MERGED, "both\n")],
 )
-def test_a_conflict_ends_as_a_person_says(resolution: Resolution, text: str, logo: bytes, shop: Shop) -> None:
-    shop.make({"app.py": "one\n", "logo.png": b"\0one"})
+def test_a_conflict_ends_as_a_person_says(resolution: Resolution, text: str, shop: Shop) -> None:
+    shop.make({"app.py": "one\n"})
     (shop.app / "app.py").write_text("mine\n")
-    (shop.app / "logo.png").write_bytes(b"\0mine")
-    shop.update({"app.py": "two\n", "logo.png": b"\0two"})
+    shop.update({"app.py": "two\n"})
     with pytest.raises(PlanError, match="still has conflict markers"):
         shop.resolve(str(APP), Resolution.MERGED)
     (shop.app / "app.py.merge").write_text("both\n")
@@ -289,14 +286,50 @@ def test_a_conflict_ends_as_a_person_says(resolution: Resolution, text: str, log
     shop.resolve(str(APP), resolution)
 
     assert (shop.app / "app.py").read_text() == text
-    assert (shop.app / "logo.png").read_bytes() == logo
-    assert sorted(path.name for path in shop.app.iterdir()) == ["app.py", "logo.png"]
+    assert [path.name for path in shop.app.iterdir()] == ["app.py"]
     assert not shop.plan().changes
     with pytest.raises(PlanError, match="no conflict"):
         shop.resolve(str(APP), resolution)
-    again = shop.update({"app.py": "two\n", "logo.png": b"\0two"})  # what was decided on is the base from now on
+    again = shop.update({"app.py": "two\n"})  # what was decided on is the base from now on
     assert not again.undone
     assert (shop.app / "app.py").read_text() == text
+
+
+@pytest.mark.parametrize(("resolution", "logo"), [(Resolution.MINE, b"\0mine"), (Resolution.THEIRS, b"\0two")])
+def test_what_is_no_text_is_one_or_the_other(resolution: Resolution, logo: bytes, shop: Shop) -> None:
+    """Neither is taken where a person has not said which; what they keep under the name of a merge is theirs."""
+    shop.make({"logo.png": b"\0one"})
+    (shop.app / "logo.png").write_bytes(b"\0mine")
+    (shop.app / "logo.png.merge").write_bytes(b"\0a draft")
+
+    undone = shop.update({"logo.png": b"\0two"}).undone
+
+    assert [reason.code for change in undone for reason in change.reasons] == [ReasonCode.NO_TEXT]
+    assert [reason.code for change in shop.plan().changes for reason in change.reasons] == [ReasonCode.NO_TEXT]
+    with pytest.raises(PlanError, match=r"logo\.png is not merged: one of the texts is not UTF-8 text"):
+        shop.resolve(str(APP), Resolution.MERGED)
+    assert (shop.app / "logo.png").read_bytes() == b"\0mine"
+
+    shop.resolve(str(APP), resolution)
+
+    assert (shop.app / "logo.png").read_bytes() == logo
+    assert (shop.app / "logo.png.merge").read_bytes() == b"\0a draft"
+    assert not shop.plan().changes
+    assert not shop.update({"logo.png": b"\0two"}).undone  # what was decided on is the base from now on
+    assert (shop.app / "logo.png").read_bytes() == logo
+
+
+def test_no_text_beside_a_text_in_conflict_is_not_taken_along(shop: Shop) -> None:
+    shop.make({"app.py": "one\n", "logo.png": b"\0one"})
+    (shop.app / "app.py").write_text("mine\n")
+    (shop.app / "logo.png").write_bytes(b"\0mine")
+    shop.update({"app.py": "two\n", "logo.png": b"\0two"})
+    (shop.app / "app.py.merge").write_text("both\n")
+
+    with pytest.raises(PlanError, match=r"logo\.png is not merged"):
+        shop.resolve(str(APP), Resolution.MERGED)
+    assert (shop.app / "app.py").read_text() == "mine\n"
+    assert (shop.app / "logo.png").read_bytes() == b"\0mine"
 
 
 def test_its_server_is_enough_to_name_the_app_in_conflict(shop: Shop) -> None:
