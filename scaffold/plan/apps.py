@@ -84,7 +84,11 @@ def compare(
             hint = f"`scaffold resolve {address_of(server)}` ends that"
             raise PlanError(f"{address_of(server)} still has a conflict to resolve", hint=hint)
         return _Merging(server, observed, record, record.app, newer, path).run()
-    return Compared(tuple(_standing(server, record, observed)), tuple(_pending(server, app, record, record.app)))
+    notes = [*_pending(server, app, record, record.app)]
+    if server.address not in observed.records.by_address:
+        _check_at_hand(t, server, app)
+        notes = [_of_another_before_note(server, app, path), *notes]
+    return Compared(tuple(_standing(server, record, observed)), tuple(notes))
 
 
 def _check_at_hand(t: Topology, server: Server, app: App) -> None:
@@ -93,6 +97,15 @@ def _check_at_hand(t: Topology, server: Server, app: App) -> None:
     except KindError as error:
         place = t.place("servers", server.name, "app")
         raise KindError(f"{server.address}: {error.message}", place=place, hint=error.hint) from None
+
+
+def _of_another_before_note(server: Server, app: App, path: str) -> Note:
+    """A server of that name was removed, and its app stayed: it is a person's."""
+    update = f"`scaffold apply --update {server.address}`"
+    said = (
+        f"{path} lies there from a server that was removed, and is taken as it is: nothing is made of {app.template}. "
+    )
+    return Note(address_of(server), f"{said}For a new app, move it away first; {update} merges the template into it")
 
 
 def _creation(server: Server, app: App, path: str, observed: Observation) -> Change:

@@ -45,6 +45,7 @@ servers:
     backend: http://127.0.0.1:5000
     app: {template: ./service}
 """
+WITHOUT = SHOP[: SHOP.index("servers:")] + "servers: {}\n"
 SERVER, APP = Address.server("shop"), Address.parse("server.shop.app")
 LINES = "".join(f"line {number}\n" for number in range(12))
 
@@ -139,6 +140,27 @@ def test_what_is_there_and_is_no_templates_stays(shop: Shop) -> None:
     assert [(str(change.address), change.action) for change in outcome.undone] == [(str(APP), Action.CONFLICT)]
     assert [path.name for path in shop.app.iterdir()] == ["theirs.txt"]
     assert (shop.out / "servers" / "shop" / "nginx.conf").exists()
+
+
+def test_an_app_that_a_removed_server_has_left_is_told_of(shop: Shop) -> None:
+    shop.make({"app.py": "one\n"})
+    assert "lies there from a server that was removed" not in shop.notes()
+    shop.text = WITHOUT
+    apply(shop.prepare(), Secrets({}))
+    assert (shop.app / "app.py").read_text() == "one\n"
+
+    shop.text = SHOP.replace("./service}", "./service, vars: {sluk: x}}")
+    with pytest.raises(KindError, match='has no variable "sluk"'):
+        shop.plan()
+    shop.text = SHOP
+
+    assert (
+        "server.shop.app servers/shop/app lies there from a server that was removed, and is taken as it is: "
+        "nothing is made of ./service. For a new app, move it away first; `scaffold apply --update server.shop` merges"
+    ) in shop.notes()
+    assert str(APP) not in shop.planned()
+    apply(shop.prepare(), Secrets({}))
+    assert "lies there from" not in shop.notes()  # it is this server's from then on
 
 
 def test_an_app_whose_template_was_not_rendered_changes_nothing(shop: Shop) -> None:
