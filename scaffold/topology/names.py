@@ -316,7 +316,7 @@ def backend(text: str) -> Backend:
     if not re.search(r"\]:\d+$" if authority.startswith("[") else r":\d+$", authority):
         raise Invalid(f"{shown(text)} says no port", f"write http://{authority.rstrip(':')[:60]}:5000, or which it is")
     address = host_port(authority)
-    if address.host in {"0.0.0.0", "::"}:  # noqa: S104 - compared with, never bound
+    if is_every_address(address.host):
         raise Invalid(f"nobody can call {address.host}", f"write http://127.0.0.1:{address.port}")
     return HostPort("127.0.0.1", address.port) if address.host == "localhost" else address
 
@@ -347,6 +347,19 @@ def door(text: str) -> Backend:
         )
         raise Invalid(f"a door on {address.host} would let others than this machine call as this client", hint)
     return address
+
+
+def is_every_address(host: str) -> bool:
+    """Whether it means all addresses of a machine: where one can listen, and nobody can call, however it is written.
+
+    `::ffff:0.0.0.0` is the IPv4 one in IPv6 (RFC 4291 2.5.5.2).
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_unspecified
 
 
 def _is_loopback(host: str) -> bool:

@@ -532,14 +532,11 @@ def _staple_has_a_responder(t: Topology, server: Server) -> Iterator[TopologyErr
 
 
 def _callers_can_dial(t: Topology, server: Server) -> Iterator[TopologyError]:
-    if graph.callers(t, server.name) and server.dial.host in _ANY_HOST:
+    if graph.callers(t, server.name) and names.is_every_address(server.dial.host):
         message = f"nobody can dial {server.dial.host}, where {server.name} listens"
         hint = f"address: {server.names[0]}:{server.dial.port} says what its callers dial"
         place = t.places.get(("servers", server.name, "address")) or _where(t, server, "listen")
         yield TopologyError(message, place=place, hint=hint)
-
-
-_ANY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
 
 
 def _doors_lead_to_callees(t: Topology, party: Party) -> Iterator[TopologyError]:
@@ -563,7 +560,7 @@ def _no_two_on_one_port(t: Topology) -> Iterator[TopologyError]:
         for field, socket in (("listen", server.listen), ("health", server.health)):
             if socket is None:
                 continue
-            machine = _machine(server.dial.host if socket.host in _ANY_HOST else socket.host)
+            machine = _machine(server.dial.host if names.is_every_address(socket.host) else socket.host)
             what = f"{server.name}'s {field}"
             if (other := taken.setdefault((machine, socket.port), what)) is not what:
                 message = f"{what} takes {socket}, which is {other}"
@@ -591,7 +588,7 @@ def _has_port(url: str) -> bool:
 
 
 def _machine(host: str) -> str:
-    return "127.0.0.1" if host == "localhost" or host in _ANY_HOST else host
+    return "127.0.0.1" if host == "localhost" or names.is_every_address(host) else host
 
 
 # ── Mistaken identity (topology.md, "Identity") ──────────────────────────────────────────────────────────────────────

@@ -107,6 +107,8 @@ def test_a_backend_is_a_place_for_plain_http(text: str, backend: object) -> None
         ("http://user:secret@127.0.0.1:5000", "by the front alone"),
         ("http://0.0.0.0:5000", "http://127.0.0.1:5000"),
         ("http://[::]:5000", "http://127.0.0.1:5000"),
+        ("http://[::ffff:0.0.0.0]:5000", "http://127.0.0.1:5000"),
+        ("http://[::ffff:0:0]:5000", "http://127.0.0.1:5000"),
         ("http://a b:5000", ""),
         ("ftp://127.0.0.1:21", "http://127.0.0.1:21"),
         ("127.0.0.1:5000", "http://127.0.0.1:5000"),

@@ -206,6 +206,7 @@ BROKEN = [
     ("issuer: partner,", "issuer: prtner,", 'no such CA "prtner"', "prtner", '"partner"'),
     # addresses
     (API, "    listen: 0.0.0.0:8443\n", "nobody can dial", "0.0.0.0", "address: localhost:8443"),
+    (API, "    listen: '[::ffff:0.0.0.0]:8443'\n", "nobody can dial", "'[::ffff", "address: localhost:8443"),
     (API, API + "    health: 127.0.0.1:8443\n", "takes 127.0.0.1:8443", "127", "own port"),
     (GATEWAY, "    listen: localhost:8443\n", "which is api's listen", "localhost", ""),
     (GATEWAY, "    listen: 127.0.0.1:9080\n", "where publish is", "127", ""),
