@@ -125,7 +125,7 @@ class Apps:
             return
         if not agreed:
             raise _not_trusted(app, template)
-        typer.echo(f"{_shown(app, template)} is trusted from now on. It runs:{_listed(template)}", err=True)
+        typer.echo(f"Trusted from now on: {_shown(app, template)}. It runs:{_listed(template)}", err=True)
         trusted.trust(file, name, template.version)
 
 

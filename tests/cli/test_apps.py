@@ -243,11 +243,17 @@ def test_an_untrusted_template_is_named_and_nothing_is_changed(folder: Path, tmp
     assert (folder / "shop" / "servers" / "web" / "app" / "app.py").is_file()
 
 
-def test_a_hook_that_fails_leaves_nothing_half_made(folder: Path, environment: dict[str, str]) -> None:
+def test_a_hook_that_fails_leaves_nothing_half_made(folder: Path, tmp_path: Path) -> None:
+    environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
     app = f"{{template: {APPS}/fastapi-service, vars: {{project_slug: 9lives}}}}"
     before = snapshot(folder)
 
     failed = add(folder, environment, "web", PLACE, "http://127.0.0.1:5000", app)
 
-    failed.assert_clear_error("Hook script failed", "it printed:", "ERROR: '9lives' is no name")
+    said, begins, error = failed.err.partition("error: ")
+    assert said.startswith(f'Trusted from now on: the template "{APPS}/fastapi-service" (at sha256:')
+    assert "It runs:\n  the hooks hooks/post_gen_project.py, hooks/pre_gen_project.py\n" in said
+    Ended(failed.code, failed.out, begins + error).assert_clear_error(
+        "Hook script failed", "it printed:", "ERROR: '9lives' is no name"
+    )
     assert snapshot(folder) == before

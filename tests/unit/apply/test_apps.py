@@ -498,7 +498,7 @@ def test_what_is_trusted_is_said_once_with_what_it_runs(
         Apps(["../elsewhere"]).of_plan(planned.plan, planned.basis.topology)
 
     said = capsys.readouterr().err
-    begins = f'the template "../elsewhere" (at {digest(elsewhere)[:19]}) is trusted from now on. It runs:'
+    begins = f'Trusted from now on: the template "../elsewhere" (at {digest(elsewhere)[:19]}). It runs:'
     assert said.count(begins) == 1
     assert "\n  the hook hooks/post_gen_project.py\n" in said
 
