@@ -74,8 +74,13 @@ def _scalar_hint(node: Node) -> str:
     return "write one value, without brackets, braces or hyphens"
 
 
-def _collection(node: Node, document: Document, kind: str, what: str, example: str) -> None:
-    """Raise `TopologyError` for what is not a `kind` of node; `example` is how one is written."""
+def _collection(
+    node: Node, document: Document, kind: str, what: str, example: str, separator: str | None = ","
+) -> None:
+    """Raise `TopologyError` for what is not a `kind` of node; `example` is how one is written.
+
+    `separator` is what stands between items where somebody writes them as one text; None is white space.
+    """
     if node.tag:
         raise document.error(node, f"the tag {shown(node.tag)} means nothing here", "leave it out")
     if node.id == kind:
@@ -85,7 +90,7 @@ def _collection(node: Node, document: Document, kind: str, what: str, example: s
         hint = f"write {empty} for one that says nothing more, or leave the key out"
         raise document.error(node, f"expected {what}, found nothing", hint)
     if kind == "sequence" and node.id == "scalar":
-        example = f"[{', '.join(part.strip()[:60] for part in node.value.split(','))}]"
+        example = f"[{', '.join(part.strip()[:60] for part in node.value.split(separator))}]"
     found = {"scalar": "text", "sequence": "a list"}.get(node.id, "a mapping")
     raise document.error(node, f"expected {what}, found {found}", f"write {example}")
 
@@ -205,16 +210,20 @@ class FilePath:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list of `least` to `most` items, without repetitions unless it `repeats`."""
+    """A list of `least` to `most` items, without repetitions unless it `repeats`.
+
+    `separator` is what stands between them where somebody writes one text; None is white space.
+    """
 
     what: str
     item: Type
     least: int = 0
     most: int | None = None
     repeats: bool = False
+    separator: str | None = ","
 
     def read(self, node: Node, document: Document) -> tuple[Any, ...]:
-        _collection(node, document, "sequence", f"a list of {self.what}", "[…]")
+        _collection(node, document, "sequence", f"a list of {self.what}", "[…]", self.separator)
         values: list[Any] = []
         mistakes = Mistakes()
         for child in node.value:

@@ -322,7 +322,7 @@ APP = Table(
         Field("vars", Variables(nested=True), "Answers to the template's questions.", default=MappingProxyType({})),
         Field(
             "run",
-            ListOf("arguments of app.run", Text("an argument", names.argument), 1, repeats=True),
+            ListOf("arguments of app.run", Text("an argument", names.argument), 1, repeats=True, separator=None),
             "The command with which `up` starts it, in its folder; without it, starting it is yours.",
         ),
         Field(

@@ -74,7 +74,7 @@ def test_ready_by_a_line() -> None:
         (
             "{template: ./s, run: python app.py}",
             "expected a list of arguments of app.run, found text",
-            "[python app.py]",
+            "[python, app.py]",
         ),
         ("{template: ./s, run: []}", "the list of arguments of app.run is empty", None),
         ("{template: ./s, checkout: --upload-pack=x}", "is not a branch, tag or commit", "main"),
