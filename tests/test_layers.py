@@ -173,6 +173,7 @@ _LOOKS_AT_AN_END = {"startswith", "endswith", "removeprefix", "removesuffix"}
 
 DOTS_OF_OTHER_THINGS = {
     "scaffold.topology.names", "scaffold.topology.constraints", "scaffold.pki.profiles",  # DNS names
+    "scaffold.kinds.namesakes",  # common names that pass for DNS names
     "scaffold.kinds.limits", "scaffold.running.availability",  # versions
 }  # fmt: skip
 

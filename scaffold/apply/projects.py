@@ -15,7 +15,6 @@ from scaffold.plan.desired import DesiredParty
 from scaffold.plan.merging import MERGE, Conflicting, Merged, NotText, Texts, number_of_markers
 from scaffold.plan.model import Change, Edit, Plan, Work
 from scaffold.plan.projects import EDITED, held_tls, owner_of
-from scaffold.plan.reasons import ReasonCode
 from scaffold.plan.revocations import freshest
 from scaffold.plan.standing_projects import has_lost_record, record_of
 from scaffold.plan.trust_files import Project, ignored, is_allow_list, trust_files
@@ -183,7 +182,6 @@ def _update(context: ApplyContext, rendered: _Rendered, change: Change) -> None:
     """Writes `change.paths`: what is rendered, or what becomes of a person's text there."""
     texts = Texts(rendered.standing, context.read, context.observed.base)
     edits = {path: edit for path, edit in change.edits if edit is not Edit.ASIDE}
-    theirs = _merged_with_new_text(context, rendered.one, change)
     _keep_asides(context, change)
     for path in change.paths:
         template = rendered.files[path]
@@ -194,7 +192,7 @@ def _update(context: ApplyContext, rendered: _Rendered, change: Change) -> None:
                 outcome = texts.merged(path, template.content)
             case Edit.RESOLVE:
                 outcome = texts.resolved(path, template.content)
-            case _ if path in theirs:
+            case Edit.FOLLOW:
                 context.writer.write_persons(path, template.content, _persons_mode(context, path, template))
                 continue
             case _:
@@ -204,13 +202,6 @@ def _update(context: ApplyContext, rendered: _Rendered, change: Change) -> None:
             raise Overtaken(f"{path} cannot be merged as it was planned", path=path, hint="plan again")
         context.writer.write_persons(path, outcome.text, _persons_mode(context, path, template))
     _drop(context, change)
-
-
-def _merged_with_new_text(context: ApplyContext, one: DesiredParty, change: Change) -> set[str]:
-    """Merged files whose text follows the template: their rights are a person's even where the text is not."""
-    owners, start = context.kinds[one.party.address].capabilities, len(one.paths.folder) + 1
-    followed = {reason.path for reason in change.reasons if reason.code is ReasonCode.TEMPLATE}
-    return {path for path in change.paths if path in followed and owners.owner_of(path[start:]) is Owner.MERGED}
 
 
 def _restore(context: ApplyContext, rendered: _Rendered, change: Change) -> None:

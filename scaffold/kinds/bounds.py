@@ -4,8 +4,7 @@ A template of a few files takes milliseconds. What is bounded is the processor's
 nothing, and the memory that comes on top. Where the system or the thread does not allow that, nothing is bounded. Where
 the process itself may take less (`ulimit -t`), the bound comes before the system ends it without a word.
 
-Python hears of the time between two of its own steps: one step that is without end in C (`range(10**12)|sum`) is not
-ended by it.
+The interpreter hears of the time between two of its steps: a single one without end (`range(10**12)|sum`) goes on.
 """
 
 from __future__ import annotations

@@ -219,10 +219,17 @@ class _Comparison:
         elif there == new:
             self._in_place(path, changed=last not in (None, new))
         elif self.record.is_ours(path, there):
-            code = ReasonCode.NOT_EXECUTABLE if self._is_to_run_again(path) else ReasonCode.TEMPLATE
-            self.updates[path] = Reason(code, path)
+            self._follow(path)
         elif last != new:
             self._edited(path, file, last)
+
+    def _follow(self, path: str) -> None:
+        """The text is the one that was rendered last, and another is rendered now."""
+        if self._is_to_run_again(path):
+            self.updates[path] = Reason(ReasonCode.NOT_EXECUTABLE, path)
+            return
+        self.updates[path] = Reason(ReasonCode.TEMPLATE, path)
+        self.edits.append((path, Edit.FOLLOW))
 
     def _absent(self, path: str, *, changed: bool) -> None:
         if changed or self.restore:

@@ -90,6 +90,8 @@ class Edit(enum.StrEnum):
     """What the person has made of FILE.merge takes its place."""
     KEEP = "keep"
     """It stays."""
+    FOLLOW = "follow"
+    """What is rendered takes its place, since nobody has edited the text; its rights stay."""
     DROP = "drop"
     """It is removed: a text that was laid beside and has served."""
 

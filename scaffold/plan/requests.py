@@ -42,8 +42,8 @@ def keys_of_cas(desired: Desired, observed: Observation, adopted: Mapping[str, E
 def _keys_of_cas(
     desired: Desired, observed: Observation, adopted: Mapping[str, ExistingCa]
 ) -> Iterator[tuple[str, Address]]:
-    for name, ca_key in observed.ledger.ca_keys.items():
-        yield hashlib.sha256(ca_key.spki).hexdigest(), Address.parse(f"ca.{name}")
+    for label, ca_key in observed.ledger.ca_keys.items():
+        yield hashlib.sha256(ca_key.spki).hexdigest(), Address.labelled(label)
     for one in desired.cas:
         if isinstance(one, MadeCa) and (there := observed.certificate(one.paths.certificate).certificate) is not None:
             yield keys.spki_sha256(there), one.ca.address
