@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -26,10 +27,11 @@ from scaffold.topology.address import Address
 from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.model import Client, HostPort, Party, RevocationCheck, Server, Topology
 from scaffold.verify import tls
+from scaffold.verify.addresses import answering, rounds
 from scaffold.verify.cases import Case, blind_to_issuers, cases, is_external, is_faulty, is_in_its_place
 from scaffold.verify.judge import Finding
 from scaffold.verify.listener import NOBODY, Listener
-from scaffold.verify.model import Layer, Observed, Probe, Report
+from scaffold.verify.model import Check, Layer, Observed, Probe, Report, Result
 from scaffold.verify.probe_runner import ProbeRunner
 from scaffold.verify.protocol import PATIENCE
 from scaffold.verify.revocation_scenarios import OF_CALLERS
@@ -95,20 +97,23 @@ def verify_running(
         check_rendered(kinds, layout, to_try.values())
         placements = {server.name: _where_it_runs(server) for server in t.servers.values()}
         authorities = Authorities(t, layout, secrets, now, randomness, generations)
-        with (
-            ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool,
-            ProbeRunner(
-                t, kinds, layout, authorities, _already_running(placements), withdrawn, _never_run(t, kinds)
-            ) as probes,
-        ):
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:
             listener.probing(len(to_try))
             silent = _unreachable(pool, placements, to_try.values())
             for number, case in to_try.items():
                 if (finding := _of_silent(case, silent)) is not None:
                     conclusions.add(number, case.concluded(finding))
             others = {number: case for number, case in to_try.items() if _of_silent(case, silent) is None}
-            for number, check in all_tried(pool, probes, others):
-                conclusions.add(number, check)
+            addresses = _addresses(pool, placements, others.values())
+            seen: dict[int, Check] = {}
+            for turn, placed in enumerate(rounds(placements, addresses)):
+                running = _already_running(placed)
+                cast = {number: case for number, case in others.items() if turn < _turns(case, addresses)}
+                with ProbeRunner(t, kinds, layout, authorities, running, withdrawn, _never_run(t, kinds)) as probes:
+                    for number, check in all_tried(pool, probes, cast):
+                        seen[number] = _worse(seen.get(number), _located(check, others[number], placed, addresses))
+                        if turn + 1 == _turns(others[number], addresses):
+                            conclusions.add(number, seen[number])
     return Report(conclusions.in_order(), drift_in_tls(plan), of_running=True)
 
 
@@ -145,6 +150,34 @@ def _unreachable(pool: ThreadPoolExecutor, placements: Placements, tried: Iterab
     names = list(dict.fromkeys(name for case in tried for name in _dialled(case)))
     reasons = pool.map(lambda name: _why_silent(placements[name].address), names)
     return {name: reason for name, reason in zip(names, reasons, strict=True) if reason is not None}
+
+
+def _addresses(
+    pool: ThreadPoolExecutor, placements: Placements, tried: Iterable[Case]
+) -> Mapping[str, tuple[HostPort, ...]]:
+    """Where each server answers that is dialled."""
+    names = list(dict.fromkeys(name for case in tried for name in _dialled(case)))
+    return dict(zip(names, pool.map(lambda name: answering(placements[name].address), names), strict=True))
+
+
+def _turns(case: Case, addresses: Mapping[str, tuple[HostPort, ...]]) -> int:
+    """How often a case is tried: at each address of the servers at which it is."""
+    return max((len(addresses[name]) for name in _dialled(case)), default=1)
+
+
+def _located(check: Check, case: Case, placed: Placements, addresses: Mapping[str, tuple[HostPort, ...]]) -> Check:
+    """A failure at one address of several says at which."""
+    several = [name for name in _dialled(case) if len(addresses[name]) > 1]
+    if check.result is not Result.FAILED or not several:
+        return check
+    where = " and ".join(f"{name} at {placed[name].address}" for name in several)
+    return replace(check, detail=f"{where}: {check.detail}")
+
+
+def _worse(before: Check | None, now: Check) -> Check:
+    """One address that lets in whom it must not is enough; so is one where it was not tried, and none that failed."""
+    order = (Result.FAILED, Result.SKIPPED, Result.PASSED)
+    return now if before is None or order.index(now.result) < order.index(before.result) else before
 
 
 def _dialled(case: Case) -> tuple[str, ...]:

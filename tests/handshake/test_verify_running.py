@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -210,6 +212,33 @@ def test_one_that_lets_everybody_in_is_seen_where_it_runs(fleet: Fleet) -> None:
         report
     )
     assert not report.drift  # what differs is on its host alone
+
+
+def test_one_that_lets_everybody_in_is_seen_at_the_second_address_of_a_name(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = fleet.lab.topology.servers["store"]
+    assert server.health is not None
+    second = Placed(server, replace(server.dial, host="127.0.0.6"), replace(server.health, host="127.0.0.6"))
+    lax = fleet.hosts / "store-2"
+    shutil.copytree(fleet.lab.path("servers/store"), lax)
+    rewrite(lax / "nginx.conf", ("ssl_verify_client on;", "ssl_verify_client off;"))
+    rewrite(lax / "nginx.conf", ('if ($caller = "")', 'if ($caller = "nobody")'))
+    real = socket.getaddrinfo
+
+    def resolved(host: str, *more: Any, **named: Any) -> list[Any]:
+        hosts = (host, "127.0.0.6") if host == server.dial.host else (host,)
+        return [found for one in hosts for found in real(one, *more, **named)]
+
+    with fleet.running("store"), Services() as services:
+        services.start([launch(second, lax, fleet._can("store"), {})])
+        sound = fleet.verified("client.web")
+        monkeypatch.setattr(socket, "getaddrinfo", resolved)
+        report = fleet.verified("server.store")
+    assert of(sound, "store", Result.FAILED) == set()
+    assert {("anyone", Probe.NO_CERTIFICATE), ("stranger", Probe.NOT_ALLOWED)} <= of(report, "store", Result.FAILED)
+    (check,) = (one for one in report.checks if (one.server, one.probe) == ("store", Probe.NO_CERTIFICATE))
+    assert (check.observed, check.detail.startswith(f"store at {second.address}: ")) == (Observed.ALLOWED, True)
 
 
 def test_one_that_shows_a_certificate_of_another_is_not_believed(fleet: Fleet) -> None:
