@@ -22,7 +22,7 @@ from scaffold.store.layout import Layout, party_paths
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.generations import FIRST
-from scaffold.topology.model import Client, IdentityForm, Party, Server, TlsProfile, Topology
+from scaffold.topology.model import Client, IdentityForm, Party, SanType, Server, TlsProfile, Topology
 from scaffold.topology.names import form_of
 from scaffold.verify import http, judge, revocation_scenarios, stapling, tls
 from scaffold.verify.cases import (
@@ -73,6 +73,10 @@ FORGED: Final[Mapping[str, str]] = {
 } | {"X-Client-Roles": "forged-role-1,forged-role-2", "X_Client_Roles": "forged-role-3"}
 """The headers by which proxies say who called (RFC 9440, and their own customs), each with its own value. With `_` they
 are spelled as CGI and WSGI cannot tell them from the others."""
+
+
+NO_SNI: Final = "127.0.0.1"
+"""For a name: TLS says none of an address (RFC 6066 3), and HTTP says this one."""
 
 
 class Untried(Exception):
@@ -140,8 +144,10 @@ class ProbeRunner:
                 return self._forged_headers(case)
             case Probe.HEALTH:
                 return self._health(case)
-            case Probe.NO_CERTIFICATE | Probe.NOT_ALLOWED | Probe.OTHER_SUBJECT:
-                return self._by_any_claim(case)
+            case Probe.NO_CERTIFICATE:
+                return self._by_any_name(case)
+            case Probe.NOT_ALLOWED | Probe.OTHER_SUBJECT:
+                return self._by_any_claim(case, self._target(case))
             case Probe.OLD_TLS:
                 return self._old_protocol(case)
             case Probe.STAPLE:
@@ -162,16 +168,27 @@ class ProbeRunner:
         claimed = case.caller.name if case.caller is not None else ""
         return self._protocol(case).call(target, shown, claimed=claimed)
 
-    def _by_any_claim(self, case: Case) -> Finding:
+    def _by_any_name(self, case: Case) -> Finding:
+        """Whatever the server is asked for as: one server block may demand less of callers than another."""
+        target = self._target(case)
+        finding = self._by_any_claim(case, target)
+        for name in _further_names(case.server, target.server_name):
+            if finding.observed is not Observed.REFUSED:
+                return finding
+            other = self._by_any_claim(case, replace(target, server_name=name))
+            if other.observed is not Observed.REFUSED:
+                asked = "without a name" if name == NO_SNI else f"as {name}"
+                return replace(other, detail=f"asked for {asked}: {other.detail}")
+        return finding
+
+    def _by_any_claim(self, case: Case, target: Target) -> Finding:
         """The same certificate, whoever the caller says it is: itself, and each of those who may call."""
         shown = self._shown_by_a_stranger(case)
         own = [case.caller.name] if case.caller is not None else []
         protocol = self._protocol(case)
         callers = (caller.name for caller in graph.callers(self._t, case.server.name)) if protocol.claims else ()
         claims = tuple(dict.fromkeys([*own, *callers])) or ("nobody",)
-        return _first_astray(
-            case, (judge.admission(protocol.call(self._target(case), shown, claimed=one)) for one in claims)
-        )
+        return _first_astray(case, (judge.admission(protocol.call(target, shown, claimed=one)) for one in claims))
 
     def _copy(self, case: Case) -> RevocationScenario | None:
         checker = checker_of(case)
@@ -493,6 +510,12 @@ class ProbeRunner:
     def _run_client(self, client: Client, server: Server, url: str, folder: Path | None = None) -> Ran:
         script = (folder or project_folder(self._layout, client)) / "run.sh"
         return self._clients.run(script, [server.name, url], self._kinds[client.address].capabilities.environment)
+
+
+def _further_names(server: Server, expected: str) -> tuple[str, ...]:
+    """The other DNS names by which the server may be asked for, and none at all."""
+    names = (name.value.replace("*", "any") for name in server.names if name.type is SanType.DNS)
+    return tuple(dict.fromkeys(name for name in (*names, NO_SNI) if name != expected))
 
 
 def _first_astray(case: Case, findings: Iterable[Finding]) -> Finding:

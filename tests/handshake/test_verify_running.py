@@ -48,7 +48,7 @@ servers:
     template: nginx
     listen: 127.0.0.1:{store}
     address: 127.0.0.3:{store}
-    names: [store.internal]
+    names: [store.internal, also.internal]
     check_revocation: crl
     health: 127.0.0.3:{health}
   asks: {{template: python, listen: "127.0.0.1:{asks}", address: "127.0.0.4:{asks}", names: [asks.internal], check_revocation: ocsp}}
@@ -239,6 +239,33 @@ def test_one_that_lets_everybody_in_is_seen_at_the_second_address_of_a_name(
     assert {("anyone", Probe.NO_CERTIFICATE), ("stranger", Probe.NOT_ALLOWED)} <= of(report, "store", Result.FAILED)
     (check,) = (one for one in report.checks if (one.server, one.probe) == ("store", Probe.NO_CERTIFICATE))
     assert (check.observed, check.detail.startswith(f"store at {second.address}: ")) == (Observed.ALLOWED, True)
+
+
+@pytest.mark.parametrize(("listening", "asked"), [("", "as also.internal"), (" default_server", "without a name")])
+def test_a_second_server_block_that_demands_no_certificate_is_seen(fleet: Fleet, listening: str, asked: str) -> None:
+    folder = fleet.deployed_anew("store")
+    listen = f"listen 127.0.0.1:{fleet.lab.topology.servers['store'].listen.port} ssl"
+    name = "also.internal" if not listening else "other.internal"
+    second = (
+        f"    server {{\n        {listen}{listening};  # LISTEN\n        server_name {name};\n"
+        "        ssl_certificate tls/cert.pem;\n        ssl_certificate_key tls/key.pem;\n"
+        "        location / { return 200 '{}'; }\n    }\n"
+    )
+    own = f"        {listen};  # LISTEN\n"
+    rewrite(
+        folder / "nginx.conf",
+        (f"    server {{\n{own}", f"{second}    server {{\n{own}        server_name store.internal also.internal;\n"),
+    )
+    if not listening:
+        rewrite(folder / "nginx.conf", ("server_name store.internal also.internal;", "server_name store.internal;"))
+    try:
+        with fleet.running("store"):
+            report = fleet.verified("server.store")
+    finally:
+        fleet.deployed_anew("store")
+    (check,) = (one for one in report.checks if (one.server, one.probe) == ("store", Probe.NO_CERTIFICATE))
+    assert (check.result, check.observed) == (Result.FAILED, Observed.ALLOWED), check
+    assert check.detail.startswith(f"asked for {asked}: ")
 
 
 def test_one_that_shows_a_certificate_of_another_is_not_believed(fleet: Fleet) -> None:
