@@ -12,6 +12,7 @@ from scaffold.errors import TopologyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.settings.peers import trusted_cas
 from scaffold.topology import graph
+from scaffold.topology.messages import listed
 from scaffold.topology.model import Anchor, Party, Server, Topology
 from scaffold.topology.notes import Note
 
@@ -20,8 +21,8 @@ def check(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
     """Notes on what is not known here. Raises TopologyError where somebody would get in who is not meant to."""
     uninvited = tuple(_uninvited(t, server))
     if uninvited:
-        who, do = ", ".join(str(party.address) for party in uninvited), "does" if len(uninvited) == 1 else "do"
-        issuers = ", ".join(dict.fromkeys(party.calling_issuer for party in uninvited))
+        who, do = listed([party.address for party in uninvited]), "does" if len(uninvited) == 1 else "do"
+        issuers = listed(list(dict.fromkeys(party.calling_issuer for party in uninvited)))
         raise TopologyError(
             f"{server.address} would let in {who}, which {do} not call it: it decides by chain alone "
             f'(template "{kind.name}"), and trusts {_trusted(t, server)}',
@@ -31,7 +32,7 @@ def check(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
         )
     siblings = tuple(_siblings(t, server))
     if siblings:
-        names = ", ".join(siblings)
+        names = listed(siblings)
         raise TopologyError(
             f"{server.address} would let in whomever {names} issues a client's certificate to: it decides by chain "
             f'alone (template "{kind.name}"), and trusts {_trusted(t, server)}',

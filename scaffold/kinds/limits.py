@@ -18,7 +18,7 @@ from scaffold.settings import material
 from scaffold.settings.subjects import rfc2253, stated_subjects
 from scaffold.topology import graph
 from scaffold.topology.address import Address
-from scaffold.topology.messages import nearest
+from scaffold.topology.messages import listed, nearest
 from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import (
     Client,
@@ -492,7 +492,7 @@ def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[P
     if len(roots) > 1:
         raise TopologyError(
             f'{server.address}: template "{kind.name}" sees no issuer’s key, and its callers come from '
-            f"several roots: {', '.join(roots)}",
+            f"several roots: {listed(roots)}",
             place=t.place(*_path(server)),
             hint="another trusted root could have the name of the issuer: take a template that sees the issuer’s key, "
             + _those_that(kind, lambda other: other.sees_issuer_by == "key"),
@@ -519,7 +519,7 @@ def _check_one_issuer(t: Topology, server: Server, kind: Kind) -> Iterator[Note]
     if len(issuing) > 1:
         raise TopologyError(
             f'{server.address}: template "{kind.name}" sees no issuer of a certificate, and several CAs issue '
-            f"certificates under {t.cas[root].address}: {', '.join(issuing)}",
+            f"certificates under {t.cas[root].address}: {listed(issuing)}",
             place=t.place(*_path(server)),
             hint=f"any of them could issue a certificate with a caller’s subject: let one CA issue all certificates "
             f"below {root}, and give the others a root of their own",

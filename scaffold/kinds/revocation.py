@@ -10,7 +10,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.settings.peers import callees_from_elsewhere, has_crl, looked_up_issuers, needs_crls, peer_issuers
 from scaffold.topology import graph, names
 from scaffold.topology.durations import format_duration
-from scaffold.topology.messages import Invalid
+from scaffold.topology.messages import Invalid, listed
 from scaffold.topology.model import Ca, Client, Party, RevocationCheck, Server, Topology
 from scaffold.topology.notes import Note
 
@@ -57,7 +57,7 @@ def _looked_up(t: Topology, party: Party, kind: Kind) -> tuple[Ca, ...]:
 def _callees_unchecked(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
     here = [one for one in (t.servers[name] for name in party.calls) if one.issued_here]
     if here and kind.capabilities.check_of_callees(party) is RevocationCheck.NONE:
-        called = ", ".join(str(one.address) for one in here)
+        called = listed([one.address for one in here])
         yield Note(
             party.address,
             f'checks revocation of its callers alone (template "{kind.name}", check_revocation: '
@@ -65,7 +65,7 @@ def _callees_unchecked(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
         )
     elsewhere = callees_from_elsewhere(t, party)
     if elsewhere and isinstance(party, Server):
-        called = ", ".join(str(one.address) for one in elsewhere)
+        called = listed([one.address for one in elsewhere])
         yield Note(party.address, f"looks nobody up that is issued elsewhere: a revoked {called} is still accepted")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LONGEST_SHOWN = 80
+NAMED = 8
+"""So many of a list are named in a message; the others are counted."""
 
 
 class Invalid(ValueError):
@@ -23,6 +25,12 @@ def shown(text: str) -> str:
     return json.dumps(clipped, ensure_ascii=not clipped.isprintable())
 
 
+def listed(words: Sequence[object]) -> str:
+    """`a, b, c`; of a long list its beginning, and how many more there are."""
+    more = f" and {len(words) - NAMED:,} more" if len(words) > NAMED else ""
+    return ", ".join(map(str, words[:NAMED])) + more
+
+
 def nearest(text: str, known: Iterable[str]) -> str | None:
     """The hint that names the known word most like `text`, or else a few of them; None where nothing is known."""
     import difflib
@@ -35,8 +43,7 @@ def nearest(text: str, known: Iterable[str]) -> str | None:
         return f"did you mean {shown(alike[0])}?"
     if not words:
         return None
-    more = f" and {len(words) - 8} more" if len(words) > 8 else ""
-    return f"known: {', '.join(words[:8])}{more}"
+    return f"known: {listed(words)}"
 
 
 def _begun(text: str, words: Iterable[str]) -> str | None:

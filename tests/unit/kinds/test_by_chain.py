@@ -72,6 +72,14 @@ def test_who_is_not_drawn_and_has_a_certificate_below_the_root_is_refused() -> N
     assert "accepts: [issuing]" in str(error.hint)
 
 
+def test_of_very_many_the_first_are_named_and_the_others_counted() -> None:
+    many = "\n".join(f"  k{number}: {{template: files, issuer: issuing}}" for number in range(1200))
+    error = refused(topology(clients=many))
+    assert "would let in client.k0, client.k1, " in error.message
+    assert "client.k7 and 1,192 more, which do not call it" in error.message
+    assert len(error.message) < 400
+
+
 def test_all_of_them_are_named_at_once() -> None:
     error = refused(topology(clients=f"{KUBELET}\n  cron: {{template: curl, issuer: issuing}}"))
     assert "client.kubelet, client.cron, which do not call it" in error.message
