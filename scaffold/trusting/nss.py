@@ -45,6 +45,7 @@ _TRUSTED: Final = "C,,"
 """A CA that may vouch for servers, and for nothing else (certutil(1), -t)."""
 
 _LINE: Final = re.compile(r"(?P<name>\S.*?)\s+(?P<trust>[a-zA-Z]*,[a-zA-Z]*,[a-zA-Z]*)\s*")
+_NOT_FOUND: Final = "PR_FILE_NOT_FOUND_ERROR"
 _INSTALL: Final = "apt-get install libnss3-tools, or dnf install nss-tools"
 
 
@@ -79,9 +80,13 @@ class NssStore:
 
         NSS shows under a nickname whatever has the same subject: what is certainly ours is nobody else's besides.
         """
+        # Of two certificates of one subject under one nickname it is not said which of them is trusted.
+        trusted: dict[str, bool] = {}
+        for name, trust in self._nicknames():
+            trusted[name] = "C" in trust.partition(",")[0] and trusted.get(name, True)
         read = [
-            Entry(name, name, found, trusted="C" in trust.partition(",")[0])
-            for name, trust in self._nicknames()
+            Entry(name, name, found, trusted=is_trusted)
+            for name, is_trusted in trusted.items()
             for found in self._certificates(name)
         ]
         ours = {entry.fingerprint for entry in read if entry.mark is not None}
@@ -115,9 +120,19 @@ class NssStore:
 
     def uninstall(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
+            self._check_alone(entry)
             done = self._run("-D", "-n", entry.name)
             if done.returncode != 0:
                 raise self._failed(said(done))
+
+    def _check_alone(self, entry: Entry) -> None:
+        """Raises TrustError where certutil might remove another's: of two by one nickname it takes either."""
+        under = [name for name, _ in self._nicknames() if name == entry.name]
+        if len(under) != 1 or entry.fingerprint not in self._certificates(entry.name):
+            raise TrustError(
+                f"{self.place} holds {len(under)} certificates as {entry.name}, and one is not ours: both stay",
+                hint="remove it in the browser's settings, where each is shown with its fingerprint",
+            )
 
     def _nicknames(self) -> Iterator[tuple[str, str]]:
         done = self._run("-L")
@@ -128,7 +143,10 @@ class NssStore:
                 yield found["name"], found["trust"]
 
     def _certificates(self, name: str) -> tuple[str, ...]:
+        """None for a nickname that is not what its line shows: with a new line, a blank at its end, or no UTF-8."""
         done = self._run("-L", "-n", name, "-a")
+        if _NOT_FOUND in done.stderr:
+            return ()
         if done.returncode != 0:
             raise self._failed(said(done))
         return fingerprints(done.stdout.encode())

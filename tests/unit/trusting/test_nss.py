@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ from tests.unit.trusting.lab import anchor, certutil, database, shared
 def add(folder: Path, name: str, certificate: bytes, trust: str = "C,,") -> None:
     (folder / "theirs.pem").write_bytes(certificate)
     certutil("-A", "-n", name, "-t", trust, "-i", "theirs.pem", folder=folder)
+
+
+def certutil_bytes(folder: Path) -> bytes:
+    """What it lists, though it be no text."""
+    return subprocess.run(["certutil", "-L", "-d", "sql:."], cwd=folder, check=True, capture_output=True).stdout
 
 
 def test_a_root_goes_in_and_out_and_nothing_else_changes(tmp_path: Path) -> None:
@@ -49,6 +55,32 @@ def test_roots_of_the_same_subject_are_told_apart(tmp_path: Path, trust: str) ->
     assert {entry.label for entry in store.holds()} == {"Theirs", today.label}
     store.uninstall([entry for entry in store.holds() if entry.fingerprint == today.fingerprint])
     assert store.holds() == before
+
+
+def test_anothers_certificate_under_our_nickname_is_left_and_said(tmp_path: Path) -> None:
+    """certutil takes one of the two, and nobody says which."""
+    store = database(tmp_path / "db")
+    ours, theirs = anchor(), anchor()
+    store.install(ours)
+    add(tmp_path / "db", ours.label, bundles.pem(theirs.certificate))
+    before = certutil("-L", folder=tmp_path / "db")
+    assert before.count(ours.label) == 2
+    assert [entry.fingerprint for entry in store.holds()] == [ours.fingerprint]
+    with pytest.raises(TrustError, match="holds 2 certificates") as caught:
+        store.uninstall(store.holds())
+    assert "fingerprint" in str(caught.value.hint)
+    assert certutil("-L", folder=tmp_path / "db") == before
+
+
+@pytest.mark.parametrize("name", ["two\nlines", b"latin-\xe9".decode(errors="surrogateescape"), "blank "])
+def test_a_nickname_that_cannot_be_asked_for_is_in_nobodys_way(tmp_path: Path, name: str) -> None:
+    store = database(tmp_path / "db")
+    add(tmp_path / "db", name, bundles.pem(anchor("Theirs").certificate))
+    store.install(shared())
+    assert [entry.label for entry in store.holds()] == [shared().label]
+    store.uninstall(store.holds())
+    assert store.holds() == ()
+    assert certutil_bytes(tmp_path / "db").count(b"C,,") == 1
 
 
 def test_trust_that_was_taken_away_is_seen_and_given_again(tmp_path: Path) -> None:
