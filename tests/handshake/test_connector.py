@@ -252,6 +252,18 @@ def test_a_socket_that_a_killed_run_has_left_is_in_nobodys_way(tmp_path, root, t
         assert asked(door_of(desk)).returncode == 0
 
 
+def test_a_second_run_leaves_the_socket_of_the_first(tmp_path, root, teller, desk_port, short):  # noqa: F811
+    desk = at_socket(call_of("desk", desk_port, "desk.internal"), short / "private/desk")
+    folder = client_folder("connector", tmp_path / "teller", teller, root, desk)
+    with opened(folder, RUNTIME_DIRECTORY=str(tmp_path / "one")):
+        before = (short / "private/desk").stat().st_ino
+        done = run_with({**os.environ, "RUNTIME_DIRECTORY": str(tmp_path / "two")}, folder)
+        assert done.returncode == 1
+        assert f"{short}/private/desk is in use: another run keeps this door open" in done.stderr
+        assert (short / "private/desk").stat().st_ino == before
+        assert asked(door_of(desk)).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("variable", "address"),
     [

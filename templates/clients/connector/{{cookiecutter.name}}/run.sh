@@ -235,7 +235,16 @@ make_folder() { # path of a socket
     mkdir -p -m 700 -- "$folder" 2>/dev/null || fail "$folder cannot be made: make it, for this account alone (0700)"
     [ -n "$(find "$folder/" -prune -type d -user "$(id -u)" -perm 700)" ] ||
         fail "$folder must be a folder of this account alone: chmod 700 $folder"
-    [ ! -S "$1" ] || [ -n "$(others)" ] || rm -f -- "$1"    # of a run that was killed: nobody else has this folder
+    [ ! -S "$1" ] || [ -n "$(others)" ] || remove_left "$1"
+}
+
+# A socket that nobody answers at: a run that was killed has left it. The one of a run that serves, from wherever, stays.
+remove_left() { # path of a socket
+    command -v curl >/dev/null || fail 'curl is not installed'
+    code=0
+    curl -q --silent --max-time 2 --unix-socket "$1" telnet://door </dev/null >/dev/null 2>&1 || code=$?
+    [ "$code" = 7 ] || fail "$1 is in use: another run keeps this door open; end that first, or take another path"
+    rm -f -- "$1"
 }
 
 # Other runs of this folder that are at work.
