@@ -100,11 +100,14 @@ def _overview(world: World, party: Party, format_: Format) -> None:
 
 def _world(project: Project) -> World:
     from scaffold.explain.ends import World
-    from scaffold.plan.make import known_of
+    from scaffold.plan.drift import changed_files, drift_in_tls
+    from scaffold.plan.make import look, plan_as_it_stands
     from scaffold.verify import last_run
 
-    t, layout = project.topology, project.layout
-    return World(t, project.kinds, layout, known_of(t, layout), last_run.load(layout), now())
+    t, layout, moment = project.topology, project.layout, now()
+    planned = plan_as_it_stands(look(t, project.kinds, layout, moment, keys_away=True))
+    changed = changed_files(drift_in_tls(planned.plan))
+    return World(t, project.kinds, layout, planned.basis.ledger, last_run.load(layout), moment, changed)
 
 
 def _party(t: Topology, text: str) -> Party:

@@ -162,7 +162,7 @@ def _warn_of_another_clock(moment: datetime) -> None:
 @contextlib.contextmanager
 def _blaming_drift(plan: Plan) -> Iterator[None]:
     """What is not as the topology says is the likeliest reason that a server does not come up."""
-    from scaffold.verify.run import drift_in_tls
+    from scaffold.plan.drift import drift_in_tls
 
     try:
         yield

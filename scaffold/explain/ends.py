@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -13,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from scaffold.errors import PkiError, VerifyError
 from scaffold.explain.model import Shown
 from scaffold.kinds.catalogue import Kind
-from scaffold.kinds.lines import Line, Peer, Point, find
+from scaffold.kinds.lines import PEER, Line, Peer, Point, find
 from scaffold.pki import bundles
 from scaffold.pki.names import rfc2253
 from scaffold.settings import peers
@@ -30,7 +31,8 @@ from scaffold.verify.last_run import LastRun
 class World:
     """All that is explained from: the topology, what is on the disk, the state, what verify saw, and the time.
 
-    `ledger` is what is known: with what folder and CRLs say beside the state.
+    `ledger` is what is known: with what folder and CRLs say beside the state. `changed` are the files of each
+    server and client that decide a call and are not as the topology says.
     """
 
     topology: Topology
@@ -39,6 +41,7 @@ class World:
     ledger: Ledger
     last_run: LastRun
     now: datetime
+    changed: Mapping[Address, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @cached_property
     def revoked(self) -> Mapping[Pair, Revoked]:
@@ -115,7 +118,10 @@ def _certificates(layout: Layout, file: str) -> tuple[x509.Certificate, ...]:
 
 
 def lines_of(world: World, end: End, points: Iterable[Point], other: Party, caller: Party) -> Found:
-    """The lines of an end's project that make the checks `points`; `other` is the other side."""
+    """The lines of an end's project that make the checks `points`; `other` is the other side.
+
+    A caller has no line about a server that it does not call, and none is missed.
+    """
     if end.party.address not in world.kinds:  # external: no project
         return Found()
     declared = world.kinds[end.party.address].capabilities.lines
@@ -132,7 +138,7 @@ def lines_of(world: World, end: End, points: Iterable[Point], other: Party, call
                 line = find(content, path, text, about)
                 if line is not None:
                     lines.setdefault(line)
-                else:
+                elif PEER not in text or end.party is not caller or other.name in caller.calls:
                     absent.setdefault((path, text.replace("{peer}", about.name).replace("{identity}", about.identity)))
     return Found(tuple(lines), tuple(absent), said)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -16,6 +16,7 @@ from scaffold.kinds.lines import Point
 from scaffold.pki.chains import is_self_signed, paths_to_roots
 from scaffold.pki.names import rfc2253
 from scaffold.settings.peers import server_name
+from scaffold.store.layout import party_paths
 from scaffold.topology import graph
 from scaffold.topology.model import Client, Party, RevocationCheck, Server, TlsProfile
 from scaffold.topology.names import form_of, stands_for
@@ -85,14 +86,29 @@ def between(world: World, calling: End, called: End, lines: FindsLines = lines_o
     telling = _Telling(world, calling, called, lines)
     caller, server = calling.party, telling.called
     seen = world.last_run.of(server.name, (Probe.EDGE, Probe.NOT_ALLOWED), caller.name)
+    changed = (*world.changed.get(caller.address, ()), *world.changed.get(server.address, ()))
     return Handshake(
         caller.address,
         server.address,
         str(server.dial),
         server.name in caller.calls,
-        telling.steps(),
+        tuple(_doubted(step, server, changed) for step in telling.steps()),
         next(iter(seen), None),
+        changed,
     )
+
+
+def _doubted(step: Step, server: Server, changed: Collection[str]) -> Step:
+    """The step, with the files that were changed at each check that is made by them."""
+    return replace(step, checks=tuple(replace(one, changed=_changed(one, server, changed)) for one in step.checks))
+
+
+def _changed(check: Check, server: Server, changed: Collection[str]) -> tuple[str, ...]:
+    folder = f"{party_paths(server.address.role, server.name).folder}/"
+    if check.about is About.ALLOWED:
+        return tuple(path for path in changed if path.startswith(folder))
+    made_in = {line.file for line in check.lines} | {file for file, _ in check.absent}
+    return tuple(path for path in changed if path in made_in)
 
 
 class _Telling:

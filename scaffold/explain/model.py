@@ -57,7 +57,8 @@ class Check:
     `holds` is None where that cannot be said here. `wanted` and `found` are what is compared. `lines` are those that
     make it, with paths relative to the output folder, `absent` what the template says stands in a file and does not.
     `declared` is whether the template says anything. `seen` is what verify saw where the check must fail; of one that
-    does not hold, where it failed for the same reason.
+    does not hold, where it failed for the same reason. `changed` are the files that make it and that are not as the
+    topology says: whether it is made so is not known then, whatever `holds` says of what it is to compare.
     """
 
     about: About
@@ -68,6 +69,7 @@ class Check:
     absent: tuple[tuple[str, str], ...] = ()
     declared: bool = False
     seen: tuple[Seen, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,16 @@ class Step:
 
     @property
     def failed(self) -> Check | None:
-        """The first check that does not hold."""
-        return next((check for check in self.checks if check.holds is False), None)
+        """The first check that is known not to hold."""
+        return next((check for check in self.checks if check.holds is False and not check.changed), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """One call. `listed`: whether the topology allows it. `called` is what verify saw of it, with real certificates."""
+    """One call. `listed`: whether the topology allows it. `called` is what verify saw of it, with real certificates.
+
+    `changed` are the files of both ends that decide it and are not as the topology says, relative to the output folder.
+    """
 
     caller: Address
     server: Address
@@ -97,18 +102,25 @@ class Handshake:
     listed: bool
     steps: tuple[Step, ...]
     called: Seen | None = None
+    changed: tuple[str, ...] = ()
 
     @property
     def ends_at(self) -> Step | None:
         """The step at which it ends before its time."""
         return next((step for step in self.steps if step.failed is not None), None)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it cannot be said how it ends: nothing is known to refuse it, and a file was changed."""
+        return bool(self.changed) and self.ends_at is None
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
     """An allowed call, from either of its sides.
 
-    `until` is when the first certificate that it needs ends; `refusal` the check that does not hold today, and by whom.
+    `until` is when the first certificate that it needs ends; `refusal` the check that does not hold today, and by whom;
+    `changed` the files for which it cannot be said whether one holds.
     """
 
     caller: Address
@@ -119,12 +131,14 @@ class Edge:
     until: datetime | None
     refused_by: Address | None
     refusal: Check | None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """All allowed calls of a server or client: who may call it, and whom it may call. `others` is what verify saw of
-    those who may not call it, and `lines` decide that.
+    those who may not call it, and `lines` decide that; `changed` of its files are not as
+    the topology says.
     """
 
     address: Address
@@ -132,3 +146,4 @@ class Overview:
     callees: tuple[Edge, ...]
     lines: tuple[Line, ...] = ()
     others: tuple[Seen, ...] = ()
+    changed: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ def overview(world: World, party: Party) -> Overview:
         callees,
         lines_of(world, end, (Point.CALLER_ALLOWED,), party, party).lines,
         world.last_run.of(party.name, (Probe.NOT_ALLOWED, Probe.NO_CERTIFICATE)),
+        world.changed.get(party.address, ()),
     )
 
 
@@ -41,6 +42,7 @@ def _edge(world: World, calling: End, called: End) -> Edge:
         min((certificate.not_valid_after_utc for certificate in (*calling.chain, *called.chain)), default=None),
         step.by if step is not None else None,
         step.failed if step is not None else None,
+        told.changed if told.is_open else (),
     )
 
 

@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from scaffold.kinds.capabilities import HTTP
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import bundles
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
-from scaffold.plan.model import Action, Change, Plan
+from scaffold.plan.drift import drift_in_tls
+from scaffold.plan.model import Plan
 from scaffold.running.availability import Availability, nothing_to_start
 from scaffold.running.placement import Ports
 from scaffold.running.services import READY_WITHIN, termination_as_exception
@@ -55,8 +56,6 @@ from scaffold.verify.revocation_scenarios import (
 from scaffold.verify.rogues import Authorities
 from scaffold.verify.running_topology import Copy, RunningTopology, project_folder, running
 from scaffold.verify.tls import cannot_probe
-
-_CONTENTS_OF_TLS = frozenset({Part.CERTIFICATE, Part.CLIENT_CERTIFICATE, Part.TRUST, Part.BUNDLE, Part.FILES})
 
 _OF_THE_SERVER_ALONE = frozenset({Probe.HEALTH, Probe.STAPLE})
 """Whoever stands behind it has no part in these."""
@@ -104,25 +103,6 @@ def verify(
         stage = _Stage(t, kinds, layout, authorities, reasons, withdrawn, ports, within)
         _try(stage, to_try, conclusions, listener)
     return Report(conclusions.in_order(), drift_in_tls(plan))
-
-
-def drift_in_tls(plan: Plan) -> tuple[Change, ...]:
-    """What of a plan means that `tls/` is not what the topology says, or that another file of scaffold's was changed.
-
-    What is merely due is no drift, and neither is what waits for a person to resolve a conflict.
-    """
-    return tuple(
-        _drift_alone(change) if change.drifted else change
-        for change in plan.changes
-        if change.drifted
-        or (change.action is not Action.RENEW and not change.can_wait and change.address.part in _CONTENTS_OF_TLS)
-    )
-
-
-def _drift_alone(change: Change) -> Change:
-    """The change of a project without what has nothing to do with drift."""
-    reasons = tuple(reason for reason in change.reasons if reason.path in change.drifted)
-    return replace(change, reasons=reasons, paths=change.drifted)
 
 
 def check_known(t: Topology, only: Address | None) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
+from scaffold.plan.drift import drift_in_tls
 from scaffold.plan.model import Plan
 from scaffold.running.availability import Availability, nothing_to_start
 from scaffold.running.placement import Placed, Placements
@@ -42,7 +43,6 @@ from scaffold.verify.run import (
     all_tried,
     check_known,
     check_rendered,
-    drift_in_tls,
     withdrawn_certificates,
 )
 from scaffold.verify.running_topology import RunningTopology

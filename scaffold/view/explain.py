@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from scaffold.explain.model import About, Check, Doing, Edge, Handshake, Overview, Shown, Step
@@ -19,12 +19,17 @@ NARROWEST: Final = 40
 
 NOT_VERIFIED: Final = "`scaffold verify` has not tried this yet"
 
+DIFFERS: Final = "`scaffold plan --diff` shows what differs, and `scaffold apply` restores it."
+
 WRONG: Final = "verify saw that this check is not made"
 
 
 def handshake_lines(told: Handshake, columns: int | None = None) -> Iterator[Line]:
     """The call step by step. Without `columns`, as in a pipe, no line is broken."""
-    yield [(verdict(told), "bold red" if told.ends_at else "bold green")]
+    style = "bold red" if told.ends_at else "bold yellow" if told.changed else "bold green"
+    yield from _indented("", verdict(told), style, columns)
+    if told.is_open:
+        yield from _indented("", DIFFERS, "", columns)
     for number, step in enumerate(told.steps, 1):
         yield plain("")
         yield from _step_lines(number, step, told, columns)
@@ -34,7 +39,11 @@ def handshake_lines(told: Handshake, columns: int | None = None) -> Iterator[Lin
             yield from _when_seen(told, columns)
             return
     yield plain("")
-    yield [(f"{len(told.steps) + 1}. Both know each other, and the request is answered.", "bold")]
+    if told.is_open:
+        ending = "Whether the request is answered cannot be said."
+    else:
+        ending = "Both know each other, and the request is answered."
+    yield [(f"{len(told.steps) + 1}. {ending}", "bold")]
     yield from _indented("   ", _welcome(told), "dim", columns)
     yield from _when_seen(told, columns)
 
@@ -52,6 +61,9 @@ def _when_seen(told: Handshake, columns: int | None) -> Iterator[Line]:
 def verdict(told: Handshake) -> str:
     """Whether the call succeeds today, in one sentence."""
     caller, server = told.caller, told.server
+    if told.is_open:
+        files = _not_as_it_says(told.changed)
+        return f"Whether {caller} gets in at {server} cannot be said: {files}."
     if (step := told.ends_at) is None:
         return f"{caller} may call {server}, and gets in."
     if not told.listed:
@@ -90,6 +102,8 @@ def title(step: Step, told: Handshake) -> str:
 def sentence(check: Check) -> str:
     """What a check says of what is there today."""
     words = _WORDS[check.holds].get(check.about, _HOLDS[check.about])
+    if check.changed and check.about is About.ALLOWED:
+        words = _BY_THE_TOPOLOGY[check.holds]
     return one_line(words.format(wanted=check.wanted, found=check.found or "nothing"))
 
 
@@ -123,6 +137,12 @@ _UNKNOWN: Final[Mapping[About, str]] = {
 }
 """Of a certificate that is not here."""
 
+_BY_THE_TOPOLOGY: Final[Mapping[bool | None, str]] = {
+    True: "the topology has it on the allow list: {wanted}",
+    False: "the topology does not have it on the allow list: {found}",
+}
+"""Of an allow list that is not as the topology says."""
+
 _WORDS: Final = {True: _HOLDS, False: _FAILS, None: _UNKNOWN}
 
 
@@ -134,16 +154,22 @@ def _step_lines(number: int, step: Step, told: Handshake, columns: int | None) -
             yield from _indented("     ", _certificate(one), "dim", columns)
     yield from _source_lines(step.lines, "   ", columns)
     for check in step.checks:
-        mark, style = HOLDS[check.holds]
+        mark, style = HOLDS[None if check.changed else check.holds]
         yield from _marked(mark, style, sentence(check), columns)
+        if check.changed:
+            yield from _indented("     ", _not_as_it_says(check.changed), "yellow", columns)
         yield from _source_lines(check.lines, "     ", columns)
         for file, text in check.absent:
             yield from _indented("     ", f"{file} has no line with {one_line(text.strip())}", "yellow", columns)
         if not check.lines and not check.absent and check.about is not About.FAULT:
             yield plain("     the template does not say which line makes this check")
-        if check.holds is not False:
+        if check.holds is not False and not check.changed:
             for said in _otherwise(check):
                 yield from _indented("     ", said, "dim", columns)
+
+
+def _not_as_it_says(files: Sequence[str]) -> str:
+    return f"{', '.join(files)} {'is' if len(files) == 1 else 'are'} not as the topology says"
 
 
 def _certificate(one: Shown) -> str:
@@ -195,7 +221,12 @@ def overview_lines(told: Overview, columns: int | None = None) -> Iterator[Line]
         for edge in told.callers:
             yield from _edge_lines(edge, edge.caller, columns)
         yield plain("")
-        yield [("Whoever else calls is refused:", "bold")]
+        if told.changed:
+            said = f"Whether whoever else calls is refused cannot be said: {_not_as_it_says(told.changed)}."
+            yield from _indented("", said, "bold yellow", columns)
+            yield from _indented("", DIFFERS, "", columns)
+        else:
+            yield [("Whoever else calls is refused:", "bold")]
         yield from _source_lines(told.lines, "  ", columns)
         for said in dict.fromkeys(f"{seen.check.probe.words}: {_answer(seen)}" for seen in told.others):
             yield from _indented("  ", said, "dim", columns)
@@ -212,7 +243,7 @@ def overview_lines(told: Overview, columns: int | None = None) -> Iterator[Line]
 
 
 def _edge_lines(edge: Edge, other: Address, columns: int | None) -> Iterator[Line]:
-    mark, style = HOLDS[edge.refusal is None]
+    mark, style = HOLDS[None if edge.changed else edge.refusal is None]
     roles = f"  as {', '.join(edge.roles)}" if edge.roles else ""
     until = f"  until {edge.until:%Y-%m-%d %H:%M} UTC" if edge.until is not None else ""
     yield [(f"  {mark} ", style), (str(other), "bold"), (roles, ""), (until, "")]
@@ -220,6 +251,9 @@ def _edge_lines(edge: Edge, other: Address, columns: int | None) -> Iterator[Lin
     if edge.place is not None:
         written = SourceLine(edge.place.file, edge.place.line, edge.place.text.strip())
         yield from _source_lines((written,), "      ", columns)
+    if edge.changed:
+        said = f"whether it gets in cannot be said: {_not_as_it_says(edge.changed)}"
+        yield from _indented("      ", said, "yellow", columns)
     if edge.refusal is not None:
         yield from _indented("      ", f"{edge.refused_by} refuses it today: {sentence(edge.refusal)}", "red", columns)
 

@@ -14,7 +14,7 @@ from scaffold.view.programs import dump
 
 
 def handshake_json(told: Handshake) -> str:
-    """`{"caller", "server", "address", "listed", "succeeds", "verdict", "refused_by", "steps", "called"}`."""
+    """`{"caller", "server", "address", "listed", "succeeds", "verdict", "refused_by", "steps", "called", …}`."""
     ends_at = told.ends_at
     return dump(
         {
@@ -22,17 +22,18 @@ def handshake_json(told: Handshake) -> str:
             "server": str(told.server),
             "address": told.address,
             "listed": told.listed,
-            "succeeds": ends_at is None,
+            "succeeds": None if told.is_open else ends_at is None,
             "verdict": verdict(told),
             "refused_by": str(ends_at.by) if ends_at is not None else None,
             "steps": [_step(step) for step in told.steps],
             "called": _seen(told.called) if told.called is not None else None,
+            "changed": list(told.changed),
         }
     )
 
 
 def overview_json(told: Overview) -> str:
-    """`{"address", "callers", "callees", "lines", "others"}`."""
+    """`{"address", "callers", "callees", "lines", "others", "changed"}`."""
     return dump(
         {
             "address": str(told.address),
@@ -40,6 +41,7 @@ def overview_json(told: Overview) -> str:
             "callees": [_edge(edge) for edge in told.callees],
             "lines": _lines(told.lines),
             "others": [_seen(seen) for seen in told.others],
+            "changed": list(told.changed),
         }
     )
 
@@ -58,9 +60,10 @@ def _step(step: Step) -> dict[str, Any]:
 def _check(check: Check) -> dict[str, Any]:
     return {
         "check": check.about.value,
-        "holds": check.holds,
+        "holds": None if check.changed else check.holds,
         "message": sentence(check),
         "lines": _lines(check.lines),
+        "changed": list(check.changed),
         "absent": [{"file": file, "text": text} for file, text in check.absent],
         "seen": [_seen(seen) for seen in check.seen],
     }
@@ -87,6 +90,7 @@ def _edge(edge: Edge) -> dict[str, Any]:
         "until": _time(edge.until) if edge.until is not None else None,
         "refused_by": str(edge.refused_by) if edge.refused_by is not None else None,
         "refusal": sentence(edge.refusal) if edge.refusal is not None else None,
+        "changed": list(edge.changed),
     }
 
 

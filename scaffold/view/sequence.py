@@ -58,11 +58,17 @@ def _sent(step: Step) -> str:
 
 def _note(at: str, checks: tuple[Check, ...]) -> Iterator[str]:
     if checks:
-        said = "<br/>".join(mermaid_text(f"{_MARKS[check.holds]}{sentence(check)}") for check in checks)
+        said = "<br/>".join(mermaid_text(f"{_mark(check)}{sentence(check)}") for check in checks)
         yield f"  Note over {at}: {said}"
 
 
+def _mark(check: Check) -> str:
+    return _MARKS[None if check.changed else check.holds]
+
+
 def _answer(told: Handshake) -> str:
+    if told.is_open:
+        return "not known: a file was changed"
     if told.called is None:
         return "not tried yet by verify"
     if told.called.check.observed is Observed.ALLOWED:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.plan.drift import drift_in_tls
 from scaffold.plan.model import Action, Work
 from scaffold.plan.projects import Resolution
 from scaffold.plan.texts import texts
 from scaffold.store.layout import BASES
-from scaffold.verify.run import drift_in_tls
 from scaffold.view.reasons import sentence
 from tests.unit.conftest import Household
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.plan.drift import drift_in_tls
 from scaffold.plan.model import Action
 from scaffold.plan.projects import Resolution
-from scaffold.verify.run import drift_in_tls
 from tests.unit.conftest import Household
 
 PROJECT = "server.accounts.project"

@@ -16,6 +16,7 @@ from scaffold.explain.ends import World
 from scaffold.explain.handshake import handshake
 from scaffold.explain.model import About, Check, Doing, Handshake
 from scaffold.explain.overview import overview
+from scaffold.plan.drift import changed_files, drift_in_tls
 from scaffold.plan.intents import Revoke, reason_of
 from scaffold.plan.make import known_of
 from scaffold.plan.plan_subset import plan_intents
@@ -162,6 +163,57 @@ def test_a_line_that_was_edited_away_is_missed(applied: Household, tmp_path: Pat
     known = replace(known, layout=replace(known.layout, out=tmp_path / "bank"))
     demanded = of(told(known, "ops", "store"), Doing.CHECKS_CLIENT)[About.DEMANDED]
     assert (demanded.lines, demanded.absent) == ((), (("servers/store/nginx.conf", "ssl_verify_client on;"),))
+
+
+def changed(household: Household, folder: Path, path: str, old: str, new: str) -> World:
+    """What is known of a copy in which a person has changed a file."""
+    shutil.copytree(household.out, folder / "bank")
+    file = folder / "bank" / path
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    copy = Household(folder, TOPOLOGY, household.now)
+    return world(copy, changed=changed_files(drift_in_tls(copy.plan())))
+
+
+@pytest.mark.parametrize("caller", ["web", "ops"])
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("servers/api/tls/allowed.json", "spiffe://bank/client/web", "spiffe://bank/client/ops"),
+        ("servers/api/guard.py", "if allowed is None:", "if False:"),
+    ],
+)
+def test_where_what_decides_was_changed_neither_is_said(
+    applied: Household, tmp_path: Path, caller: str, path: str, old: str, new: str
+) -> None:
+    known = changed(applied, tmp_path, path, old, new)
+    call = told(known, caller, "api")
+    assert (call.changed, call.is_open, call.ends_at) == ((path,), True, None)
+    assert of(call, Doing.DECIDES)[About.ALLOWED].changed == (path,)
+    assert of(call, Doing.CHECKS_CLIENT)[About.CHAIN].changed == ()  # which another file makes
+    of_server = overview(known, known.topology.servers["api"])
+    assert [edge.changed for edge in of_server.callers if edge.caller.name == "web"] == [(path,)]
+    assert of_server.changed == (path,)
+    assert told(known, "both", "store").changed == ()
+
+
+def test_what_another_file_refuses_is_refused_whatever_was_changed(applied: Household, tmp_path: Path) -> None:
+    known = changed(applied, tmp_path, "servers/api/tls/allowed.json", "spiffe://bank/client/web", "x")
+    call = told(known, "purpose", "api")
+    assert failing(call) == [(Doing.CHECKS_CLIENT, About.PURPOSE)]
+    assert not call.is_open
+
+
+def test_a_certificate_that_was_changed_is_judged_by_itself(applied: Household, tmp_path: Path) -> None:
+    known = changed(
+        applied, tmp_path, "servers/api/tls/ca.pem", "-----END CERTIFICATE-----", "-----END CERTIFICATE-----\n"
+    )
+    assert told(known, "web", "api").changed == ()
+
+
+def test_a_caller_has_no_line_about_a_server_that_it_does_not_call(applied: Household) -> None:
+    steps = told(world(applied), "both", "api").steps
+    assert {file for step in steps for one in step.checks for file, _ in one.absent} == {"servers/api/tls/allowed.json"}
 
 
 def test_what_has_ended_or_not_begun_is_judged_by_the_time_that_is_given(applied: Household) -> None:

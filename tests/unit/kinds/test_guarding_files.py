@@ -6,8 +6,8 @@ import pytest
 
 from scaffold.kinds.capabilities import Owner
 from scaffold.kinds.catalogue import Kind
+from scaffold.plan.drift import drift_in_tls
 from scaffold.plan.model import Action
-from scaffold.verify.run import drift_in_tls
 from tests.golden.cases import builtin_kinds
 from tests.unit.conftest import Household
 

@@ -11,9 +11,9 @@ from scaffold.kinds import catalogue
 from scaffold.pki import bundles, keys, ocsp, staples
 from scaffold.pki import crl as crls
 from scaffold.pki.issue import Issuer
+from scaffold.plan.drift import drift_in_tls
 from scaffold.plan.model import Action
 from scaffold.plan.status import State, status
-from scaffold.verify.run import drift_in_tls
 from scaffold.view.status import status_lines
 from tests.fresh import new_key
 from tests.unit.conftest import write_kind

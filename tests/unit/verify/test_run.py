@@ -9,6 +9,7 @@ import pytest
 from OpenSSL import SSL
 
 from scaffold.kinds.catalogue import Kind, find
+from scaffold.plan.drift import drift_in_tls
 from scaffold.plan.model import Action, Change, Plan
 from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.running import availability
@@ -20,7 +21,7 @@ from scaffold.topology.model import KeyType, Topology
 from scaffold.verify.cases import Case, cases
 from scaffold.verify.http import HTTP
 from scaffold.verify.model import Check, Expected, Observed, Probe, Report, Result, Unstarted
-from scaffold.verify.run import _Reasons, _unstarted_for, drift_in_tls
+from scaffold.verify.run import _Reasons, _unstarted_for
 from scaffold.verify.running_topology import RunningTopology
 from scaffold.verify.tls import cannot_probe
 

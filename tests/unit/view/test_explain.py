@@ -169,6 +169,23 @@ def test_what_fails_early_hides_what_does_not_come_to_pass() -> None:
     assert "4. " not in shown
 
 
+def test_where_a_file_was_changed_the_headline_says_that_it_cannot_be_said() -> None:
+    path = "servers/api/tls/allowed.json"
+    for told, listed in ((TOLD, "has it on"), (UNLISTED, "does not have it on")):
+        allowed = replace(told.steps[5].checks[0], changed=(path,))
+        changed = replace(with_step(told, Doing.DECIDES, allowed), changed=(path,))
+        shown = text(changed)
+        who = f"Whether {told.caller} gets in at server.api cannot be said: {path} is not as the topology says."
+        assert shown.startswith(f"{who}\n`scaffold plan --diff` shows what differs")
+        assert f"   • the topology {listed} the allow list: " in shown
+        assert "7. Whether the request is answered cannot be said." in shown
+        assert not re.search("gets in[.]$|It ends here|✗", shown, re.M)
+        value = json.loads(handshake_json(changed))
+        assert (value["succeeds"], value["refused_by"], value["changed"]) == (None, None, [path])
+        assert value["steps"][5]["checks"][0]["holds"] is None
+        assert list(sequence(changed))[-1] == "  s-->>c: not known: a file was changed"
+
+
 def test_that_verify_saw_the_check_fail_is_no_answer() -> None:
     wrong = Seen(gone_wrong(check("api", "web", Probe.FOREIGN_CA), Observed.ALLOWED, "as web"), AT)
     shown = text(with_step(TOLD, Doing.CHECKS_CLIENT, replace(CHAIN, seen=(wrong,))))
