@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from scaffold.plan.model import Change
 from scaffold.plan.status import CertificateStatus, CrlStatus, RevokedStatus, State
 from scaffold.topology.address import Address, Role
 from scaffold.topology.generations import GenerationState
@@ -205,6 +206,8 @@ class Inventory:
     notes: tuple[str, ...]
     is_test_only: bool = False
     """Whether every key follows from a seed: whoever has that has every key."""
+    drift: tuple[Change, ...] = ()
+    """What of trust, certificates and scaffold's own files is not as the topology says."""
 
     @property
     def servers(self) -> tuple[PartyEntry, ...]:

@@ -24,6 +24,7 @@ from scaffold.pki import keys, permits
 from scaffold.pki.names import rfc2253
 from scaffold.plan.basis import Basis
 from scaffold.plan.desired import AdoptedCa, DesiredCa
+from scaffold.plan.drift import drift_in_tls
 from scaffold.plan.make import Planned
 from scaffold.plan.model import Action, Change
 from scaffold.plan.status import CertificateStatus, State, Status, status
@@ -51,6 +52,7 @@ def take(planned: Planned, last_run: LastRun, now: datetime) -> Inventory:
         _verified(basis, last_run),
         tuple(map(str, basis.lost)),
         basis.topology.reproducible is not None,
+        drift_in_tls(planned.plan),
     )
 
 

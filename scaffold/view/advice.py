@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
+from scaffold.plan.drift import changed_files
+from scaffold.plan.model import Change
+from scaffold.store.layout import party_paths
 from scaffold.topology.address import Address
 from scaffold.verify.model import Check, Observed, Probe
 
@@ -13,9 +16,11 @@ _RESTORE: Final = (
     "the template: `scaffold templates check` tries all that it must do."
 )
 
+_LETS_IN_STRANGER: Final = "{server} lets in {client}, which may not call it: its allow list"
+
 _LETS_IN: Final[Mapping[Probe, str]] = {
     Probe.EDGE: "{server} lets in {client}, whose certificate is broken on purpose or revoked.",
-    Probe.NOT_ALLOWED: "{server} lets in {client}, which may not call it: its allow list is not asked.",
+    Probe.NOT_ALLOWED: f"{_LETS_IN_STRANGER} is not asked.",
     Probe.OTHER_SUBJECT: "{server} believes what a caller says of itself, and not its certificate.",
     Probe.NO_CERTIFICATE: "{server} demands no certificate: whoever reaches its port gets in.",
     Probe.FOREIGN_CA: "{server} trusts a CA by its name alone: anybody can make a CA of that name.",
@@ -65,18 +70,31 @@ _REACH: Final = "Start {address} there, or correct its `address` in the topology
 _OUTPUT_THERE: Final = "Look at what {address} prints where it runs."
 
 
-def meaning(check: Check) -> str | None:
-    """What a failed check says of its server or client, in one sentence, where that is not plain."""
+def meaning(check: Check, drift: Collection[Change] = ()) -> str | None:
+    """What a failed check says of its server or client, in one sentence, where that is not plain.
+
+    `drift` is what was not as the topology says before.
+    """
     match check.observed:
         case Observed.UNREACHABLE:
             return "Nobody answered."
         case Observed.ALLOWED:
             said: str | None = _LETS_IN.get(check.probe, _LETS_IN_UNCHECKED)
+            if check.probe is Probe.NOT_ALLOWED and (files := _changed(check.server, drift)):
+                said = f"{_LETS_IN_STRANGER} is not as the topology says ({files})."
         case Observed.REFUSED:
             said = _REFUSES.get(check.probe)
         case _:
             said = "That is neither a welcome nor a refusal, so it proves nothing."
     return said.format(client=check.client, server=check.server) if said is not None else None
+
+
+def _changed(server: str, drift: Collection[Change]) -> str:
+    """Which files that decide who may call a server were changed: `tls/allowed.json differs`."""
+    address = Address.server(server)
+    folder = f"{party_paths(address.role, server).folder}/"
+    files = [path.removeprefix(folder) for path in changed_files(drift).get(address, ())]
+    return f"{', '.join(files)} {'differs' if len(files) == 1 else 'differ'}" if files else ""
 
 
 def remedy(check: Check) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from scaffold.plan.model import Change
 from scaffold.verify.cases import is_in_its_place
 from scaffold.verify.model import Check, Expected, Probe, Report, Result
 from scaffold.view.advice import meaning, remedy, remedy_there
@@ -57,6 +59,15 @@ _SHORT: Final[Mapping[Probe, str]] = {
 """The probes in a block, where `Probe.words` would fill it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """How failures are told: in how many columns, with what to do, and what had drifted before."""
+
+    columns: int | None
+    what_helps: Callable[[Check], str]
+    drift: Sequence[Change]
+
+
 def glance_lines(report: Report, kinds: Mapping[str, str] | None = None, columns: int | None = None) -> Iterator[Line]:
     """The report as text that fits `columns`. `kinds` is as for `report_lines`.
 
@@ -64,7 +75,7 @@ def glance_lines(report: Report, kinds: Mapping[str, str] | None = None, columns
     """
     width = max(min(columns or WIDTH, WIDTH), NARROWEST)
     groups = by_server(report.checks)
-    what_helps = remedy_there if report.of_running else remedy
+    told = _Told(columns, remedy_there if report.of_running else remedy, report.drift)
     headings = {server: f"{server}  {(kinds or {}).get(server, '')}".rstrip() for server in groups}
     shortly = {server for server, checks in groups.items() if len(groups) > IN_FULL and _is_fine(checks)}
     widest = max((len(headings[server]) for server in shortly), default=0)
@@ -73,7 +84,7 @@ def glance_lines(report: Report, kinds: Mapping[str, str] | None = None, columns
     if shortly:
         yield plain("")
     for server in (name for name in groups if name not in shortly):
-        yield from _block(headings[server], groups[server], width, columns, what_helps)
+        yield from _block(headings[server], groups[server], width, told)
         yield plain("")
     yield from matrix_lines(report.checks, columns or WIDTH)
     yield from drift_lines(report)
@@ -93,9 +104,7 @@ def _one_line(heading: str, checks: Sequence[Check]) -> Line:
     return [(f"{mark} ", style), (heading, "bold"), (said, "dim")]
 
 
-def _block(
-    heading: str, checks: Sequence[Check], width: int, columns: int | None, what_helps: Callable[[Check], str]
-) -> Iterator[Line]:
+def _block(heading: str, checks: Sequence[Check], width: int, told: _Told) -> Iterator[Line]:
     results = Counter(check.result for check in checks)
     worst = next(result for result in (Result.FAILED, Result.PASSED, Result.SKIPPED) if results[result])
     mark, style = MARKS[worst]
@@ -107,11 +116,11 @@ def _block(
         yield from _labelled(label if label != before else "", text, width)
         before = label
     failed = [check for check in checks if check.result is Result.FAILED]
-    yield from _unstarted(failed, columns)
-    yield from _failures([check for check in failed if check.unstarted is None], columns, what_helps)
+    yield from _unstarted(failed, told.columns)
+    yield from _failures([check for check in failed if check.unstarted is None], told)
     for reason, probes in skipped_by_reason(checks).items():
         mark, style = MARKS[Result.SKIPPED]
-        yield from _marked(f"  {mark} ", f"{len(probes):,} skipped: {one_line(reason)}", style, columns)
+        yield from _marked(f"  {mark} ", f"{len(probes):,} skipped: {one_line(reason)}", style, told.columns)
 
 
 def _said_of(passed: Sequence[Check]) -> Iterator[tuple[str, str]]:
@@ -165,14 +174,14 @@ def _labelled(label: str, text: str, width: int) -> Iterator[Line]:
     yield from (plain(" " * (2 + _LABEL) + other) for other in others)
 
 
-def _failures(failed: Sequence[Check], columns: int | None, what_helps: Callable[[Check], str]) -> Iterator[Line]:
+def _failures(failed: Sequence[Check], told: _Told) -> Iterator[Line]:
     """Each failure in full, and beneath those for which it is the same what to do."""
     by_remedy: dict[str, list[Check]] = {}
     for check in failed:
-        by_remedy.setdefault(what_helps(check), []).append(check)
+        by_remedy.setdefault(told.what_helps(check), []).append(check)
     for what_to_do, checks in by_remedy.items():
-        yield from _seen(checks, columns)
-        yield from _marked("  → ", what_to_do, "bold", columns)
+        yield from _seen(checks, told)
+        yield from _marked("  → ", what_to_do, "bold", told.columns)
 
 
 def _unstarted(failed: Iterable[Check], columns: int | None) -> Iterator[Line]:
@@ -187,20 +196,20 @@ def _unstarted(failed: Iterable[Check], columns: int | None) -> Iterator[Line]:
         yield from _marked("  → ", unstarted.hint, "bold", columns)
 
 
-def _seen(failed: Iterable[Check], columns: int | None) -> Iterator[Line]:
+def _seen(failed: Iterable[Check], told: _Told) -> Iterator[Line]:
     """What was expected, what was seen and what that means; of several probes once, where it is the same."""
     alike: dict[tuple[str, Expected, str, str, str | None], list[Check]] = {}
     for check in failed:
-        key = (check.client, check.expected, seen_where(check), check.detail, meaning(check))
+        key = (check.client, check.expected, seen_where(check), check.detail, meaning(check, told.drift))
         alike.setdefault(key, []).append(check)
     mark, style = MARKS[Result.FAILED]
     for (client, expected, where, detail, means), checks in alike.items():
         which = "; ".join(dict.fromkeys(check.probe.words for check in checks))
         said = f": {one_line(detail)}" if detail else ""
-        yield from _marked(f"  {mark} ", f"{client}, {which}", style, columns)
-        yield from _marked("    ", f"expected {expected}, seen {where}{said}", "red", columns)
+        yield from _marked(f"  {mark} ", f"{client}, {which}", style, told.columns)
+        yield from _marked("    ", f"expected {expected}, seen {where}{said}", "red", told.columns)
         if means is not None:
-            yield from _marked("    ", means, "", columns)
+            yield from _marked("    ", means, "", told.columns)
 
 
 def _marked(mark: str, text: str, style: str, columns: int | None) -> Iterator[Line]:

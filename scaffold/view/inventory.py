@@ -14,6 +14,7 @@ from scaffold.topology.durations import format_duration
 from scaffold.topology.model import NameConstraints, OnUnavailable, Revocation, RevocationCheck
 from scaffold.verify.model import Result
 from scaffold.view.reach import reach_words
+from scaffold.view.reasons import shortly
 from scaffold.view.status import remaining
 
 ATTENTION = frozenset(State) - {State.VALID, State.FAULT}
@@ -108,6 +109,7 @@ def remarks(inventory: Inventory) -> Iterator[Remark]:
     """What is due, broken or missing, the worst first; then what else a reader must know."""
     if inventory.applied is not Applied.NEVER:
         yield from sorted(_states(inventory), key=lambda one: -tuple(State).index(one.state or State.VALID))
+        yield from _drift(inventory)
     for one in inventory.revoked:
         if one.reach is not None and one.reach.accepted_by:
             names = ", ".join(map(str, one.reach.accepted_by))
@@ -120,6 +122,19 @@ def remarks(inventory: Inventory) -> Iterator[Remark]:
         failed = Counter(one.check.server for one in verified.seen if one.check.result is Result.FAILED)
         for server, count in failed.items():
             yield Remark(str(Address.server(server)), f"verify saw {counted(count, 'probe')} go the wrong way")
+
+
+def _drift(inventory: Inventory) -> Iterator[Remark]:
+    """What is not as the topology says, apart from certificates whose state says so already."""
+    states = tuple(_states(inventory))
+    told = {one.about for one in states}
+    not_made = tuple(one.about for one in states if one.state is State.MISSING)
+    for change in inventory.drift:
+        of_it = f"{change.address.entity}."
+        if str(change.address) not in told and not any(about.startswith(of_it) for about in not_made):
+            said = "; ".join(map(str, shortly(change)))
+            where = "" if "`plan --diff`" in said else "; `scaffold plan` shows it"
+            yield Remark(str(change.address), f"not as the topology says: {said}{where}")
 
 
 def _states(inventory: Inventory) -> Iterator[Remark]:

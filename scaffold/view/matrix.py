@@ -20,8 +20,10 @@ TOGETHER = 5
 
 ANYBODY = "any forged certificate"
 NO_CERTIFICATE = "no certificate"
-LAST = (NO_CERTIFICATE, ANYBODY)
-"""The rows of nobody in particular, below all callers: what each server refuses, and what is forged of a caller's."""
+CONTROLS = "controls"
+LAST = (NO_CERTIFICATE, ANYBODY, CONTROLS)
+"""The rows of nobody in particular, below all callers: what each server refuses, what is forged of a caller's, and
+what must get in for those to prove anything, where it does not."""
 
 GETS_IN: Span = ("✓", "green")
 REFUSED: Span = ("·", "dim")
@@ -155,7 +157,9 @@ def _caller(check: Check) -> str:
     if check.probe is Probe.NO_CERTIFICATE:
         return NO_CERTIFICATE
     real = check.probe in (Probe.EDGE, Probe.NOT_ALLOWED) or is_in_its_place(check.probe)
-    return check.client if real and check.client != ANYONE else ANYBODY
+    if real and check.client != ANYONE:
+        return check.client
+    return ANYBODY if check.expected is Expected.REFUSED else CONTROLS
 
 
 def _is_against_anybody(check: Check) -> bool:

@@ -66,6 +66,13 @@ def test_what_was_never_applied_is_told_from_the_topology(household: Household) 
     assert found.verified is None
 
 
+def test_an_allow_list_that_was_edited_is_drift(bank: Household) -> None:
+    assert taken(bank).drift == ()
+    file = bank.out / "servers/accounts/tls/allowed.json"
+    file.write_text(file.read_text().replace("teller", "stranger"))
+    assert [str(change.address) for change in taken(bank).drift] == ["server.accounts.trust"]
+
+
 def test_what_was_applied_is_told_from_the_certificates(bank: Household) -> None:
     found = taken(bank)
     assert (found.applied, found.pending) == (Applied.WHOLE, {})

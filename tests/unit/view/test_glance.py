@@ -134,6 +134,17 @@ def test_what_was_skipped_is_counted_by_reason() -> None:
     assert "Nothing was tried, so nothing is proved" in shown
 
 
+def test_a_stranger_that_an_edited_allow_list_lets_in_is_told_so() -> None:
+    let_in = gone_wrong(check("api", "intern", Probe.NOT_ALLOWED), Observed.ALLOWED, "HTTP 200")
+    reason = Reason(ReasonCode.CONTENT, "servers/api/tls/allowed.json")
+    drift = Change(Address.parse("server.api.trust"), Action.UPDATE, (reason,))
+    said = "its allow list is not as the topology says (tls/allowed.json differs)."
+    assert said in text(let_in, drift=(drift,), columns=None)
+    elsewhere = replace(drift, address=Address.parse("server.store.trust"))
+    for shown in (text(let_in, columns=None), text(let_in, drift=(elsewhere,), columns=None)):
+        assert "its allow list is not asked." in shown
+
+
 def test_drift_is_told() -> None:
     reason = Reason(ReasonCode.CONTENT, "servers/api/tls/ca.pem")
     drift = Change(Address.parse("server.api.trust"), Action.UPDATE, (reason,))

@@ -40,7 +40,10 @@ def test_the_controls_of_the_forgeries_show_where_they_fail_alone() -> None:
     control = check("api", "web", Probe.CONTROL)
     forged = check("api", "web", Probe.EXPIRED)
     assert rows(control, forged)[1:] == ["  any forged certificate  ·"]
-    assert rows(gone_wrong(control, Observed.REFUSED), forged)[1:] == ["  any forged certificate  ✗"]
+    assert rows(gone_wrong(control, Observed.REFUSED), forged)[1:] == [
+        "  any forged certificate  ·",
+        "  controls                ✗",
+    ]
 
 
 def test_what_was_not_tried_is_no_refusal() -> None:

@@ -11,7 +11,10 @@ from html.parser import HTMLParser
 import pytest
 
 from scaffold.inventory.model import Applied
+from scaffold.plan.model import Action, Change
+from scaffold.plan.reasons import Reason, ReasonCode
 from scaffold.plan.status import State
+from scaffold.topology.address import Address
 from scaffold.verify.model import Probe
 from scaffold.view.report import report_lines
 from scaffold.view.report_json import report_json
@@ -42,6 +45,27 @@ def text(shown: inventories.Inventory, columns: int | None = None) -> str:
 
 def test_it_begins_with_what_needs_attention() -> None:
     assert text(inventory()).startswith(TEXT)
+
+
+LIST = Reason(ReasonCode.CONTENT, "servers/api/tls/allowed.json")
+DRIFT = Change(Address.parse("server.api.trust"), Action.UPDATE, (LIST,))
+
+
+def test_what_drifted_needs_attention_in_every_form() -> None:
+    shown = replace(inventory(), drift=(DRIFT,))
+    said = "not as the topology says: tls/allowed.json differs (see `plan --diff`)"
+    assert f"  server.api.trust: {said}" in " ".join(text(shown, 1000).splitlines())
+    remark = {"address": "server.api.trust", "state": None, "message": said}
+    assert remark in json.loads(report_json(shown))["attention"]
+    assert "server.api.trust" in report_page(shown)
+    assert remark not in json.loads(report_json(replace(shown, applied=Applied.NEVER)))["attention"]
+
+
+def test_of_what_was_not_made_yet_its_trust_is_not_told_apart() -> None:
+    absent = replace(inventory().parties[0], certificates=(inventories.certificate(inventories.API, State.MISSING),))
+    shown = replace(inventory(), drift=(DRIFT,), parties=(absent,))
+    assert "server.api.trust: not as" not in text(shown)
+    assert "server.api.trust: not as" in text(replace(inventory(), drift=(DRIFT,)))
 
 
 def test_of_each_ca_what_it_may_sign_and_until_when() -> None:
