@@ -38,7 +38,7 @@
 
   // --- How large ---
 
-  const LEAST_READABLE = 0.85;
+  const LEAST_READABLE = 0.65;
   const SMALLEST = 0.3;
 
   function fitting(view) {

@@ -90,6 +90,25 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(show: Show, name: str) -> None
             assert violations(page) == []
 
 
+@pytest.mark.parametrize("width", [420, 760])
+def test_no_name_is_broken_in_its_middle(show: Show, width: int) -> None:
+    page = show("report.html", width=width)
+    lines = (
+        "(e) => { const r = document.createRange(); r.selectNodeContents(e.firstChild);"
+        " return r.getClientRects().length }"
+    )
+    names = page.locator(".parties tbody th").all()
+    assert [name.evaluate(lines) for name in names] == [1] * len(names)
+    parts = (
+        "(e) => Array.from(e.childNodes).filter((n) => n.nodeType === 3).map((n) => {"
+        " const r = document.createRange(); r.selectNodeContents(n); return r.getClientRects().length })"
+    )
+    for identity in page.locator(".parties p.code").all():
+        assert set(identity.evaluate(parts)) == {1}
+    if width == 420:
+        assert all(name.evaluate("(e) => e.offsetWidth > 300") for name in names)
+
+
 def test_axe_finds_what_is_wrong(show: Show) -> None:
     page = show("report.html")
     page.evaluate("document.querySelector('h1').style.color = '#ddd'")
@@ -183,6 +202,15 @@ def test_what_needs_attention_is_lit_alone(show: Show) -> None:
     page.get_by_label("only what needs attention").check()
     expect(page.locator("a.node.lit")).to_have_count(1)
     expect(page.locator("#matches a")).to_have_text(["client.web"])
+
+
+def test_it_is_seen_whole_when_it_opens(show: Show) -> None:
+    page = show("graph.html", 950)
+    drawn = page.locator("section.view:visible svg.picture").bounding_box()
+    stage = page.locator("#stage").bounding_box()
+    assert drawn is not None
+    assert stage is not None
+    assert drawn["width"] <= stage["width"]
 
 
 def test_it_grows_and_fits(show: Show) -> None:

@@ -68,6 +68,11 @@ def test_of_what_was_not_made_yet_its_trust_is_not_told_apart() -> None:
     assert "server.api.trust: not as" in text(replace(inventory(), drift=(DRIFT,)))
 
 
+def test_an_identity_is_broken_between_its_parts() -> None:
+    assert '<p class="code">spiffe:/<wbr>/<wbr>shop/<wbr>api</p>' in report_page(inventory())
+    assert "&lt;script&gt;" in report_page(inventories.hostile())
+
+
 def test_of_each_ca_what_it_may_sign_and_until_when() -> None:
     shown = text(inventory())
     assert (
