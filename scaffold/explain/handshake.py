@@ -21,7 +21,7 @@ from scaffold.topology import graph
 from scaffold.topology.model import Client, Party, RevocationCheck, Server, TlsProfile
 from scaffold.topology.names import form_of, stands_for
 from scaffold.verify.last_run import Seen
-from scaffold.verify.model import Probe
+from scaffold.verify.model import Probe, Result
 
 _OF_CALLERS: Final = {
     About.TLS_VERSION: (Probe.OLD_TLS,),
@@ -173,12 +173,16 @@ class _Telling:
         return _REVOCATION_POINTS[revocation] if about is About.REVOCATION else _POINTS[about]
 
     def _seen_of_caller(self, about: About) -> tuple[Seen, ...]:
-        """Of each probe what was seen with this caller's name, or else with another's: the server asks all the same."""
+        """Of each probe what was seen with this caller's name, or else with another's: the server asks all the same.
+
+        What went the wrong way for another says nothing of this one.
+        """
         run, server = self._world.last_run, self.called.name
         found: list[Seen] = []
         for probe in _OF_CALLERS[about]:
             own = run.of(server, (probe,), self._caller.party.name)
-            found += (own or run.of(server, (probe,)))[:1]
+            others = (seen for seen in run.of(server, (probe,)) if seen.check.result is Result.PASSED)
+            found += (own or tuple(others))[:1]
         return tuple(found)
 
     def _check_of_callees(self) -> RevocationCheck:

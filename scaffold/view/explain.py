@@ -9,7 +9,8 @@ from scaffold.explain.model import About, Check, Doing, Edge, Handshake, Overvie
 from scaffold.kinds.lines import Line as SourceLine
 from scaffold.topology.address import Address, Role
 from scaffold.verify.last_run import Seen
-from scaffold.verify.model import Expected, Observed, Result
+from scaffold.verify.model import Check as VerifyCheck
+from scaffold.verify.model import Expected, Observed, Probe, Result
 from scaffold.view.terminal import Line, Span, fitted, one_line, plain
 from scaffold.view.verify import seen_where
 
@@ -202,7 +203,20 @@ def _answer(seen: Seen) -> str:
     said = one_line(check.detail.removeprefix(f"{check.why}: "))  # why it is refused is told of the check
     if check.result is Result.PASSED:
         return said if check.expected is Expected.REFUSED else f"let in: {said}"
-    return f"{WRONG}, {seen_where(check)}: {said}"
+    return f"{_wrong(check)}, {seen_where(check)}: {said}"
+
+
+def _wrong(check: VerifyCheck) -> str:
+    """What is to be said of a check of verify that went the wrong way, before what was seen."""
+    match check.observed:
+        case Observed.ALLOWED if check.probe in (Probe.EDGE, Probe.NOT_ALLOWED):
+            return f"verify saw {check.client} let in all the same"
+        case Observed.ALLOWED:
+            return WRONG
+        case Observed.REFUSED:
+            return f"verify saw {check.client} refused, who must get in"
+        case _:
+            return "verify saw neither a welcome nor a refusal"
 
 
 def _welcome(told: Handshake) -> str:
@@ -228,7 +242,7 @@ def overview_lines(told: Overview, columns: int | None = None) -> Iterator[Line]
         else:
             yield [("Whoever else calls is refused:", "bold")]
         yield from _source_lines(told.lines, "  ", columns)
-        for said in dict.fromkeys(f"{seen.check.probe.words}: {_answer(seen)}" for seen in told.others):
+        for said in _of_others(told.others):
             yield from _indented("  ", said, "dim", columns)
         if not told.others:
             yield from _indented("  ", NOT_VERIFIED, "dim", columns)
@@ -240,6 +254,17 @@ def overview_lines(told: Overview, columns: int | None = None) -> Iterator[Line]
             yield from _edge_lines(edge, edge.server, columns)
     yield plain("")
     yield [("`scaffold explain CALLER SERVER` goes through one call step by step.", "dim")]
+
+
+def _of_others(seen: Iterable[Seen]) -> Iterator[str]:
+    """Of each probe one answer, as good as any; and whatever went the wrong way."""
+    told: set[Probe] = set()
+    for one in seen:
+        probe = one.check.probe
+        if one.check.result is not Result.PASSED or probe not in told:
+            yield f"{probe.words}: {_answer(one)}"
+        if one.check.result is Result.PASSED:
+            told.add(probe)
 
 
 def _edge_lines(edge: Edge, other: Address, columns: int | None) -> Iterator[Line]:

@@ -25,9 +25,9 @@ from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.verify import last_run
 from scaffold.verify.last_run import LastRun
-from scaffold.verify.model import Probe, Report
+from scaffold.verify.model import Observed, Probe, Report
 from tests.unit.conftest import Household
-from tests.unit.view.reports import check
+from tests.unit.view.reports import check, gone_wrong
 
 TOPOLOGY = """
 version: 1
@@ -279,6 +279,14 @@ def test_who_is_not_listed_is_told_of_as_verify_saw_such_a_one(
     seen = (check("api", "web", probe) for probe in (Probe.NOT_ALLOWED, Probe.SIBLING_CA, Probe.OTHER_SUBJECT))
     allowed = of(told(world(applied, *seen), caller, "api"), Doing.DECIDES)[About.ALLOWED]
     assert [one.check.probe for one in allowed.seen] == answers
+
+
+def test_what_went_the_wrong_way_for_another_is_not_told_of_this_one(applied: Household) -> None:
+    let_in = gone_wrong(check("api", "ops", Probe.NOT_ALLOWED), Observed.ALLOWED)
+    known = world(applied, let_in)
+    assert of(told(known, "web", "api"), Doing.DECIDES)[About.ALLOWED].seen == ()
+    own = of(told(known, "ops", "api"), Doing.DECIDES)[About.ALLOWED].seen
+    assert [one.check for one in own] == [let_in]
 
 
 def test_of_an_external_caller_nothing_is_known_but_whether_it_is_listed(applied: Household) -> None:

@@ -192,6 +192,30 @@ def test_that_verify_saw_the_check_fail_is_no_answer() -> None:
     assert "otherwise: verify saw that this check is not made, allowed (http): as web" in shown
 
 
+@pytest.mark.parametrize(
+    ("probe", "observed", "said"),
+    [
+        (Probe.NOT_ALLOWED, Observed.ALLOWED, "verify saw web let in all the same, allowed (http): x"),
+        (Probe.EXPIRED, Observed.ALLOWED, "verify saw that this check is not made, allowed (http): x"),
+        (Probe.CONTROL, Observed.REFUSED, "verify saw web refused, who must get in, refused (tls): x"),
+        (Probe.EXPIRED, Observed.UNREACHABLE, "verify saw neither a welcome nor a refusal, unreachable (tcp): x"),
+    ],
+)
+def test_what_went_the_wrong_way_is_told_by_what_was_seen(probe: Probe, observed: Observed, said: str) -> None:
+    wrong = gone_wrong(check("api", "web", probe), observed, "x")
+    layer = {Observed.ALLOWED: "http", Observed.REFUSED: "tls"}.get(observed, "tcp")
+    told = with_step(TOLD, Doing.CHECKS_CLIENT, replace(CHAIN, seen=(Seen(replace(wrong, layer=layer), AT),)))
+    assert f"     otherwise: {said}" in text(told)
+
+
+def test_of_others_one_answer_a_probe_is_told_and_each_that_went_the_wrong_way() -> None:
+    let_in = Seen(gone_wrong(check("api", "intern", Probe.NOT_ALLOWED), Observed.ALLOWED, "HTTP 200"), AT)
+    refused = [seen(Probe.NOT_ALLOWED, f"HTTP 403: {name} may not call", name) for name in ("a", "b")]
+    shown = overview(Overview(API, (), (), (), (*refused, let_in)))
+    assert shown.count("not allowed, real certificate: HTTP 403: ") == 1
+    assert "not allowed, real certificate: verify saw intern let in all the same, allowed (http): HTTP 200" in shown
+
+
 def test_that_verify_saw_the_call_end_otherwise_is_said() -> None:
     refused = Seen(gone_wrong(check("api", "web", Probe.EDGE), Observed.REFUSED, "alert unknown ca"), AT)
     assert "verify saw otherwise on 2030-01-02 03:04 UTC: alert unknown ca" in text(replace(TOLD, called=refused))
