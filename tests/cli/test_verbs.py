@@ -806,6 +806,17 @@ def test_explain_tells_a_call_as_verify_has_seen_it(applied: Path) -> None:
     assert scaffold("plan", "--check", cwd=applied).code == 0  # what verify kept is no difference
 
 
+def test_explain_says_nothing_of_a_call_that_an_edited_file_decides(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "shop/servers/api/tls/allowed.json"
+    path.write_text('{"allowed": []}')
+    ended = scaffold("explain", "cli", "api", cwd=tmp_path)
+    assert ended.out.startswith("Whether client.cli gets in at server.api cannot be said: servers/api/tls/allowed.json ")
+    assert scaffold("explain", "cli", "api", "--json", cwd=tmp_path).json["succeeds"] is None
+    attention = scaffold("report", "--json", cwd=tmp_path).json["attention"]
+    assert "server.api.trust" in [one["address"] for one in attention]
+
+
 def test_explain_of_one_address_says_who_may_call(made: Path) -> None:
     ended = scaffold("explain", "server.api", cwd=made)
     assert re.search(r"✓ client\.cli  until \d{4}-", ended.out)
