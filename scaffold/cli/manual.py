@@ -204,11 +204,12 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
             "server": "who is called",
             "address": "where the server is dialled; of `explain ADDRESS` alone, whose calls they are",
             "listed": "whether the topology allows the call",
-            "succeeds": "whether each check holds today",
+            "succeeds": "whether each check holds today; null where that cannot be said, since a file was changed",
             "verdict": "the same in one sentence",
             "refused_by": "who refuses, or null",
             "steps": "`step`, `by`, `sends`, `certificates`, `lines`, `checks` (`check`, `holds`, `message`, …)",
             "called": "what `verify` saw of the call, or null",
+            "changed": "the files that decide the call and are not as the topology says",
         },
         addresses=True,
         note="Of one ADDRESS it says who may call it, why and until when, and whom it may call; --json has `address`, "

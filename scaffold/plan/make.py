@@ -26,7 +26,6 @@ from scaffold.store.examined import Remembered
 from scaffold.store.existing_ca import ExistingCa
 from scaffold.store.existing_leaf import NOTHING_BROUGHT, Brought
 from scaffold.store.layout import Layout
-from scaffold.store.ledger import Ledger
 from scaffold.store.observation import Observation
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
@@ -78,17 +77,6 @@ def look(
     notes_, recovered = (*said, *brought.notes), recovery.recover(desired, observed, adopted)
     given = rights.of_topology(t, with_owners=not keys_away)
     return Basis(desired, observed, adopted, kinds, now, notes_, mounted, remembered, brought, recovered, given)
-
-
-def known_of(t: Topology, layout: Layout) -> Ledger:
-    """The ledger with what folder and CRLs say beside it, for those who look up what was revoked and plan nothing.
-
-    Raises TopologyError for all at once that is wrong with adopted CAs, StoreError.
-    """
-    observed, mistakes = Observation(layout, keys_away=True), Mistakes()
-    adopted = _existing(t, mistakes, keys_away=True)
-    mistakes.check()
-    return recovery.recover(desire(t), observed, adopted).ledger
 
 
 def _existing(t: Topology, mistakes: Mistakes, *, keys_away: bool) -> dict[str, ExistingCa]:

@@ -811,7 +811,9 @@ def test_explain_says_nothing_of_a_call_that_an_edited_file_decides(made: Path, 
     path = tmp_path / "shop/servers/api/tls/allowed.json"
     path.write_text('{"allowed": []}')
     ended = scaffold("explain", "cli", "api", cwd=tmp_path)
-    assert ended.out.startswith("Whether client.cli gets in at server.api cannot be said: servers/api/tls/allowed.json ")
+    assert ended.out.startswith(
+        "Whether client.cli gets in at server.api cannot be said: servers/api/tls/allowed.json "
+    )
     assert scaffold("explain", "cli", "api", "--json", cwd=tmp_path).json["succeeds"] is None
     attention = scaffold("report", "--json", cwd=tmp_path).json["attention"]
     assert "server.api.trust" in [one["address"] for one in attention]

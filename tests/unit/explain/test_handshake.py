@@ -18,7 +18,6 @@ from scaffold.explain.model import About, Check, Doing, Handshake
 from scaffold.explain.overview import overview
 from scaffold.plan.drift import changed_files, drift_in_tls
 from scaffold.plan.intents import Revoke, reason_of
-from scaffold.plan.make import known_of
 from scaffold.plan.plan_subset import plan_intents
 from scaffold.store import files, ledger
 from scaffold.topology import graph
@@ -69,7 +68,7 @@ def world(household: Household, *seen: object, **changed: object) -> World:
     project = household.open()
     layout = project.layout
     run = last_run.updated(LastRun(), Report(tuple(seen)), household.now)  # type: ignore[arg-type]
-    made = World(project.topology, project.kinds, layout, known_of(project.topology, layout), run, household.now)
+    made = World(project.topology, project.kinds, layout, household.look().ledger, run, household.now)
     return replace(made, **changed)  # type: ignore[arg-type]
 
 

@@ -13,7 +13,6 @@ from scaffold.explain.ends import World as Explained
 from scaffold.explain.handshake import handshake
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
-from scaffold.plan.make import known_of
 from scaffold.plan.reasons import ReasonCode
 from scaffold.plan.status import State, status
 from scaffold.running.watch import World, _Watcher
@@ -292,7 +291,7 @@ def test_explain_knows_of_a_client_from_elsewhere_that_is_revoked(household, cli
     def failing() -> list[str]:
         project = household.open()
         t, layout = project.topology, project.layout
-        known = Explained(t, project.kinds, layout, known_of(t, layout), LastRun(), household.now)
+        known = Explained(t, project.kinds, layout, household.look().ledger, LastRun(), household.now)
         told = handshake(known, t.clients["old"], t.servers["accounts"])
         return [check.about.value for step in told.steps for check in step.checks if check.holds is False]
 
