@@ -7,14 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from scaffold.plan.model import Action, Change, Plan
-from scaffold.plan.reasons import ReasonCode
 from scaffold.store.layout import party_paths
 from scaffold.topology.address import Address, Part
 
 _CONTENTS_OF_TLS: Final = frozenset({Part.CERTIFICATE, Part.CLIENT_CERTIFICATE, Part.TRUST, Part.BUNDLE, Part.FILES})
-
-
-_OTHER_TEXT: Final = frozenset({ReasonCode.CONTENT, ReasonCode.MISSING})
 
 _READ: Final = (".pem", ".gitignore")
 """What is judged by itself as it is on the disk, and what decides nothing."""
@@ -51,7 +47,7 @@ def changed_files(drift: Collection[Change]) -> Mapping[Address, tuple[str, ...]
         paths = party_paths(change.address.role, change.address.name)
         for reason in change.reasons:
             path = reason.path or ""
-            rendered = paths.is_in_tls(path) and not path.endswith(_READ) and reason.code in _OTHER_TEXT
+            rendered = paths.is_in_tls(path) and not path.endswith(_READ)
             if rendered or path in change.drifted:
                 found.setdefault(change.address.entity, {}).setdefault(path)
     return {address: tuple(files) for address, files in found.items()}
