@@ -132,6 +132,15 @@ def test_a_large_body_of_a_stranger_does_not_hide_the_reason(desk, mallory):
     assert desk.ask(mallory, "/hidden", method="POST", body=b"x" * 200_000).status == 403
 
 
+def test_who_still_sends_a_body_has_the_answer_before_the_connection_ends(desk, mallory):
+    with connect(desk, mallory) as connection:
+        connection.sendall(b"POST /hidden HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
+        assert read_until(connection, b"}\n").startswith(b"HTTP/1.1 403 ")
+        for _ in range(90):
+            connection.sendall(b"x" * 10_000)
+        assert connection.recv(1) == b""  # an end, and no reset
+
+
 def test_strangers_are_not_asked_for_a_body(desk, teller, mallory):
     for caller, begins in ((mallory, b"HTTP/1.1 403 "), (teller, b"HTTP/1.1 100 ")):
         with connect(desk, caller) as connection:

@@ -5,6 +5,8 @@ This file is scaffold's: whatever the application routes, and whatever middlewar
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import json
 import logging
@@ -39,6 +41,10 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 CALLER = "/.mtls/caller"
 CALL = "/call/"
 """The paths that every service of a topology answers itself: who called, and a call of its own to another server."""
+
+READ_ON_SECONDS = 10
+READ_ON_OCTETS = 1024 * 1024
+"""How much of the body of a refused request is read after its answer, at most."""
 
 _ROLE = re.compile(r"[A-Za-z0-9._-]+")
 _STARTS = {"http.response.start", "websocket.http.response.start"}
@@ -140,7 +146,7 @@ class Guard:
         except head.Malformed as error:
             await reply.end(400, {"error": str(error)})
         except HttpError as error:
-            await reply.end(error.status, {"error": str(error)}, error.headers)
+            await reply.end(error.status, {"error": str(error)}, error.headers, receive)
         except Exception:
             if not connection.malformed:
                 if reply.has_begun:
@@ -226,6 +232,18 @@ async def _receive(connection: Connection, receive: Receive) -> Message:
     return {"type": "http.disconnect"} if connection.malformed else message
 
 
+async def _read_on(receive: Receive) -> None:
+    """Takes what is left of a body and throws it away, for a moment and up to a bound."""
+    left = READ_ON_OCTETS
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READ_ON_SECONDS):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body"):
+                    return
+                left -= len(message.get("body", b""))
+
+
 def _origin(scope: Scope) -> Mapping[str, Any] | None:
     """Whom a gateway calls for. Only one whose upstream this service is has checked what it says."""
     names = (b"x-client-subject", b"x-client-issuer", b"x-client-roles")
@@ -274,10 +292,33 @@ class _Reply:
             self._begin(101 if message["type"] == "websocket.accept" else 403)
         await self._send(message)
 
-    async def end(self, status: int, answer: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        """Answers in JSON, and ends the connection."""
+    async def end(
+        self,
+        status: int,
+        answer: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        receive: Receive | None = None,
+    ) -> None:
+        """Answers in JSON, and ends the connection; with `receive` not before the body that is on its way has come."""
         closing = {**(headers or {}), "Connection": "close"}
-        await send_json(self._scope, self._say, status, json.dumps(answer).encode() + b"\n", closing)
+        send = self._say if receive is None or self._scope["type"] == "websocket" else self._ending(receive)
+        await send_json(self._scope, send, status, json.dumps(answer).encode() + b"\n", closing)
+
+    def _ending(self, receive: Receive) -> Send:
+        """Sends what it is given, and ends the answer once the rest of the request has been read.
+
+        TCP resets a connection that is closed with octets unread, and then the answer may be lost (RFC 9112 9.6).
+        """
+
+        async def send(message: Message) -> None:
+            if message["type"] != "http.response.body":
+                await self._say(message)
+                return
+            await self._say({**message, "more_body": True})
+            await _read_on(receive)
+            await self._say({"type": "http.response.body", "body": b""})
+
+        return send
 
     def _begin(self, status: int) -> None:
         self.has_begun = True
