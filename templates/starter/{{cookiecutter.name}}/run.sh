@@ -9,10 +9,5 @@ cd -- "$here"
 export RUN="${RUNTIME_DIRECTORY:-$here/run}"    # systemd's RuntimeDirectory= sets it
 {% include "shared/haproxy.sh" %}
 {% include "shared/hears-hup.sh" %}
-command -v haproxy >/dev/null || fail 'haproxy is not installed'
-mkdir -p -- "$RUN"
-# HAProxy looks for the key of FILE in FILE.key. Links, so that no secret is copied.
-ln -sf -- "$here/tls/cert.pem" "$RUN/server.pem"
-ln -sf -- "$here/tls/key.pem" "$RUN/server.pem.key"
-
+{% include "shared/haproxy-files.sh" %}
 {% include "shared/haproxy-start.sh" %}
