@@ -14,22 +14,16 @@ cd -- "$here"
 export RUN="${RUNTIME_DIRECTORY:-$here/run}"    # systemd's RuntimeDirectory= sets it
 {% include "shared/haproxy.sh" %}
 {% include "shared/hears-hup.sh" %}
-command -v haproxy >/dev/null || fail 'haproxy is not installed'
-mkdir -p -- "$RUN"
-# HAProxy looks for the key of FILE in FILE.key. Links, so that no secret is copied.
-ln -sf -- "$here/tls/cert.pem" "$RUN/server.pem"
-ln -sf -- "$here/tls/key.pem" "$RUN/server.pem.key"
-{%- if cookiecutter.calls %}
+{% include "shared/haproxy-files.sh" -%}
+{% if cookiecutter.calls -%}
 ln -sf -- "$here/tls/client-cert.pem" "$RUN/client.pem"
 ln -sf -- "$here/tls/client-key.pem" "$RUN/client.pem.key"
-{%- endif %}
-{%- if cookiecutter.backend %}
-
+{% endif -%}
+{% if cookiecutter.backend %}
 # As the topology has it, too.
 case ${BACKEND-} in
     http://*) BACKEND=${BACKEND#http://} ;;
     unix:*) BACKEND=unix@${BACKEND#unix:} ;;
 esac
-{%- endif %}
-
+{% endif %}
 {% include "shared/haproxy-start.sh" %}
