@@ -69,7 +69,7 @@ def carry_out(
             return make(project, overtaken)
 
     overtaken: Overtaken | None = None
-    for _ in range(ATTEMPTS - 1):
+    for attempts_left in reversed(range(ATTEMPTS)):
         try:
             _carry_out(
                 project,
@@ -82,21 +82,13 @@ def carry_out(
                 apps=making,
             )
         except Overtaken as error:
+            if not attempts_left:
+                raise
             overtaken = error
             typer.echo(f"{_what(project, error)} has changed meanwhile: planning again …", err=True)
             project = reopened(project)
         else:
             return
-    _carry_out(
-        project,
-        planned(project, overtaken),
-        yes=yes,
-        json=json,
-        idle=idle,
-        consent=consent,
-        saved=saved,
-        apps=making,
-    )
 
 
 def _what(project: Project, overtaken: Overtaken) -> str:
