@@ -7,13 +7,14 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 
 from scaffold.pki import issue
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.topology.address import Address
 from scaffold.topology.model import KeyType, NameConstraints, Subject
-from scaffold.trusting.model import Anchor
+from scaffold.trusting.model import Anchor, Store
 from scaffold.trusting.nss import NssStore
 from tests.fresh import new_key, new_serial
 from tests.handshake.nginx_lab import now
@@ -52,3 +53,17 @@ def database(folder: Path, password: str = "") -> NssStore:
 def certutil(*arguments: str, folder: Path) -> str:
     command = ["certutil", arguments[0], "-d", "sql:.", *arguments[1:]]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def assert_as_root_where_it_cannot_be_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way out of a store that this user may not write is to be root, unless the user is."""
+    assert store.obstacle() is None
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    found = store.obstacle()
+    assert found is not None
+    assert found.as_root
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    found = store.obstacle()
+    assert found is not None
+    assert not found.as_root

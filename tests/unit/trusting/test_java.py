@@ -13,7 +13,7 @@ from scaffold.trusting import java
 from scaffold.trusting.java import JavaStore
 from scaffold.trusting.model import Mark, Standing, standing
 from tests.requirements import require_command
-from tests.unit.trusting.lab import anchor, shared
+from tests.unit.trusting.lab import anchor, assert_as_root_where_it_cannot_be_written, shared
 
 
 def keytool(*arguments: str, folder: Path) -> None:
@@ -124,13 +124,4 @@ def test_which_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_that_cannot_be_written_needs_root(store: JavaStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert store.obstacle() is None
-    monkeypatch.setattr("os.access", lambda *_: False)
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    found = store.obstacle()
-    assert found is not None
-    assert found.as_root
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    found = store.obstacle()
-    assert found is not None
-    assert not found.as_root
+    assert_as_root_where_it_cannot_be_written(store, monkeypatch)

@@ -13,7 +13,7 @@ from scaffold.trusting.model import Entry, Standing, standing
 from scaffold.trusting.system import Distribution, SystemStore
 from tests.cli.harness import snapshot
 from tests.requirements import require_command
-from tests.unit.trusting.lab import anchor, shared
+from tests.unit.trusting.lab import anchor, assert_as_root_where_it_cannot_be_written, shared
 
 HOOK = "#!/bin/sh\ncat >>{folder}/told\n"
 
@@ -122,13 +122,4 @@ def test_a_program_that_fails_is_said(store: SystemStore, tmp_path: Path) -> Non
 
 
 def test_it_belongs_to_root(store: SystemStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert store.obstacle() is None
-    monkeypatch.setattr("os.access", lambda *_: False)
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    found = store.obstacle()
-    assert found is not None
-    assert found.as_root
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    found = store.obstacle()
-    assert found is not None
-    assert not found.as_root
+    assert_as_root_where_it_cannot_be_written(store, monkeypatch)
