@@ -19,9 +19,22 @@ def main() -> None:
     if not sys.warnoptions:  # -W and PYTHONWARNINGS still show them to a programmer
         warnings.simplefilter("ignore")
 
+    _open_standard_streams()
     from scaffold.cli.app import run
 
     code = run()
     # The process ends and frees everything; to look through a large plan for garbage first would only take longer.
     gc.freeze()
     raise SystemExit(code)
+
+
+def _open_standard_streams() -> None:
+    """Make a standard stream that is closed the null device.
+
+    Otherwise the next file that is opened takes its number, and what a child process prints is written into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: that of the stream
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
-from scaffold.errors import StoreError
 
 if TYPE_CHECKING:
     from scaffold.inventory.model import Inventory
+
+_MARK: Final = b'<meta name="generator" content="scaffold report">'
+"""By which a page is known that this verb wrote."""
 
 
 def run(
@@ -54,20 +56,12 @@ def inventory_of(file: Path, out: Path | None) -> Inventory:
 
 
 def _write_page(inventory: Inventory, page: Path) -> None:
+    from scaffold.cli.documents import write_document
     from scaffold.view.report_page import report_page
 
     text = report_page(inventory)
     if str(page) == "-":
         typer.echo(text, nl=False)
         return
-    write_text(page, text, "--html")
+    write_document(page, text.encode(), _MARK, "--html")
     typer.echo(f"wrote {page}", err=True)
-
-
-def write_text(path: Path, text: str, option: str) -> None:
-    """Write a document where a person asked for it. Raises StoreError."""
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        hint = f"name a file with {option} that this user may write"
-        raise StoreError(f"{path} cannot be written: {error.strerror}", hint=hint) from error

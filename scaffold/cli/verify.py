@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from scaffold.plan.make import Planned
     from scaffold.plan.model import Plan
     from scaffold.verify.model import Report
+
+_OF_JUNIT: Final = b'<testsuites name="scaffold verify '
+"""By which a report is known that this verb wrote."""
 
 
 def run(
@@ -48,6 +51,7 @@ def run(
     all_checks: Annotated[bool, typer.Option("--all", help="Show each check in a row, not a block a server.")] = False,
 ) -> None:
     """Plan, probe, report; exit with 5 where anything went the wrong way, or nothing could be tried."""
+    from scaffold.cli.documents import check_replaceable, write_document
     from scaffold.cli.project import open_project
     from scaffold.view import programs
     from scaffold.view.glance import glance_lines
@@ -59,11 +63,13 @@ def run(
         raise typer.BadParameter("it moves servers that are started, and --running starts none", param_hint="--ports")
     if junit is not None and not junit.parent.is_dir():
         raise StoreError(f"there is no folder {junit.parent}", hint="make it first, or name another file with --junit")
+    if junit is not None:
+        check_replaceable(junit, _OF_JUNIT, "--junit")
     project = open_project(file, out)
     report = _probe_running(project, only) if running else _verify(project, only, ports)
     _keep(project, report, started=not running)
     if junit is not None:
-        _write(junit, report_junit(report, project.topology.name, now()))
+        write_document(junit, report_junit(report, project.topology.name, now()), _OF_JUNIT, "--junit")
     if json:
         typer.echo(programs.report_json(report))
     else:
@@ -187,11 +193,3 @@ def _lacks(project: Project, report: Report) -> bool:
     for reason in lacking:
         typer.echo(f"strict: {reason}", err=True)
     return bool(lacking)
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        hint = "name a file with --junit that this user may write"
-        raise StoreError(f"{path} cannot be written: {error.strerror}", hint=hint) from error

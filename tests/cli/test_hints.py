@@ -31,6 +31,11 @@ MISTAKES: dict[str, tuple[list[str], int, tuple[str, ...]]] = {
     "a bare name": (["verify", "--only", "api"], 1, ('hint: did you mean "server.api"?',)),
     "a misspelt name": (["verify", "--only", "server.apo"], 1, ('hint: did you mean "server.api"?',)),
     "a CA to verify": (["verify", "--only", "ca.root"], 1, ("there is no server or client ca.root", "hint:")),
+    "a topology as the report": (
+        ["verify", "--junit", "topology.yaml"],
+        1,
+        ("topology.yaml exists, and scaffold did not write it", "hint: give --junit the name of a new file"),
+    ),
     "no folder for the report": (["verify", "--junit", "nope/r.xml"], 1, ("there is no folder nope", "hint: make it")),
     "a part": (["renew", "server.api.cert"], 1, ("hint: did you mean",)),
     "no reason": (["revoke", "server.api"], 2, ("say why: keyCompromise",)),

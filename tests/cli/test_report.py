@@ -75,6 +75,29 @@ def test_a_page_that_cannot_be_written_is_an_error_with_a_hint(made: Path, tmp_p
     scaffold("report", "--html", where, cwd=made).assert_clear_error(where, "cannot be written", "hint: ")
 
 
+def test_a_page_takes_the_place_of_an_older_page_and_of_nothing_else(made: Path, tmp_path: Path) -> None:
+    page, link = tmp_path / "r.html", tmp_path / "link.html"
+    page.touch(mode=0o640)
+    link.symlink_to(page)
+    for _ in range(2):
+        assert scaffold("report", "--html", str(link), cwd=made).code == 0
+    assert link.is_symlink()
+    assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert page.stat().st_mode & 0o777 == 0o640
+    assert sorted(tmp_path.iterdir()) == [link, page]
+    for file in (made / "topology.yaml", made / "shop/clients/cli/tls/key.pem"):
+        before = file.read_bytes()
+        ended = scaffold("report", "--html", str(file), cwd=made)
+        ended.assert_clear_error(str(file), "scaffold did not write it", "hint: give --html the name of a new file")
+        assert file.read_bytes() == before
+
+
+def test_a_page_can_go_where_no_file_is(made: Path) -> None:
+    ended = spawned("report", "--html", "/dev/stdout", cwd=made)
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("<!DOCTYPE html>")
+
+
 def test_two_documents_do_not_fit_on_standard_output(made: Path) -> None:
     assert scaffold("report", "--html", "-", "--json", cwd=made).code == 2
 
