@@ -104,7 +104,10 @@ def holds(path: str, text: bytes) -> bool:
     except OSError:
         return False
     try:
-        return stat.S_ISREG(os.fstat(descriptor).st_mode) and os.read(descriptor, len(text) + 1) == text
+        # A position is refused by pipes and terminals, and no other device ends after just that text: only an empty
+        # one is like what may be no file.
+        same = os.pread(descriptor, len(text) + 1, 0) == text
+        return same and (bool(text) or stat.S_ISREG(os.fstat(descriptor).st_mode))
     except OSError:
         return False
     finally:
@@ -241,7 +244,8 @@ class Writer:
         # One temporary name per file is enough: only the holder of the lock writes.
         temporary = self._layout.at(f"{folder}/.{name}{TEMPORARY}" if folder else f".{name}{TEMPORARY}")
         try:
-            given = functools.partial(self._give, relative=relative) if relative.count("/") > _IN_PROJECT else None
+            is_given = self._rights and relative.count("/") > _IN_PROJECT
+            given = functools.partial(self._give, relative=relative) if is_given else None
             self._write_temporary(temporary, content, self.mode_of(relative, mode), durable=durable, given=given)
             os.replace(temporary, path)  # noqa: PTH105
             if durable:

@@ -70,6 +70,17 @@ def test_what_is_not_the_text_that_is_known_has_not_its_digest(tmp_path, put, te
     assert observed.holds("second", text) is is_text
 
 
+def test_a_pipe_out_of_which_the_text_comes_is_not_the_file(tmp_path):
+    observed = Observation(Layout(tmp_path))
+    os.mkfifo(tmp_path / "pipe")
+    end = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        os.write(end, b"the text")
+        assert not observed.holds("pipe", b"the text")
+    finally:
+        os.close(end)
+
+
 def test_each_file_is_asked_although_its_text_is_known(tmp_path):
     observed = Observation(Layout(tmp_path))
     for name in ("first", "second"):
