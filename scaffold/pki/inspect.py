@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
@@ -128,7 +128,7 @@ def _certificate_facts(found: x509.Certificate, now: datetime) -> Iterator[Fact]
     yield _fact("state", _state(found.not_valid_before_utc, found.not_valid_after_utc, now))
     yield from _key_facts(found.public_key)
     yield _fact("signed with", _algorithm(found.signature_algorithm_oid))
-    yield _fact("SHA-256 fingerprint", found.fingerprint(hashes.SHA256()).hex())
+    yield _fact("SHA-256 fingerprint", bundles.fingerprint(found))
     yield from _extension_facts(lambda: found.extensions)
 
 

@@ -63,7 +63,7 @@ class Examined:
     @functools.cached_property
     def fingerprint(self) -> str:
         """The SHA-256 of the certificate that is there, in lower-case hex."""
-        return self.real.fingerprint(SHA256).hex()
+        return bundles.fingerprint(self.real)
 
     @property
     def sent_along(self) -> tuple[x509.Certificate, ...]:

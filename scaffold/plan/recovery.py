@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from scaffold.errors import Unreadable
-from scaffold.pki import chains, keys
+from scaffold.pki import bundles, chains, keys
 from scaffold.pki import crl as crls
 from scaffold.pki.permits import names_in
 from scaffold.plan import revocations
@@ -104,7 +103,7 @@ class _Recovery:
 
     def is_unrecorded(self, asked: DesiredCertificate) -> bool:
         there = self.observed.certificate(asked.paths.certificate).certificate
-        return there is not None and there.fingerprint(SHA256()).hex() not in self.observed.ledger.issued
+        return there is not None and bundles.fingerprint(there) not in self.observed.ledger.issued
 
     def unlisted(self, one: DesiredCa) -> tuple[Revoked, ...]:
         """What the CRL in place lists and the ledger knows nothing of."""

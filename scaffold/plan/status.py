@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from scaffold.errors import Unreadable
+from scaffold.pki import bundles
 from scaffold.pki import crl as crls
 from scaffold.pki.names import rfc2253
 from scaffold.plan.basis import Basis
@@ -326,6 +326,6 @@ def _described(address: Address, state: State, certificate: x509.Certificate, de
         serial=f"{certificate.serial_number:x}",
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
-        fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
+        fingerprint_sha256=bundles.fingerprint(certificate),
         detail=detail,
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 
-from scaffold.pki import keys
+from scaffold.pki import bundles, keys
 from scaffold.pki.chains import Path
 from scaffold.pki.names import rfc2253
 from scaffold.store.ledger import Adopted, Issued
@@ -22,7 +21,7 @@ def entry(address: Address, ca: str, certificate: x509.Certificate, issuer_key: 
         issuer=rfc2253(certificate.issuer),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
-        fingerprint_sha256=certificate.fingerprint(SHA256()).hex(),
+        fingerprint_sha256=bundles.fingerprint(certificate),
         issuer_key=issuer_key,
         key=keys.spki_sha256(certificate),
     )

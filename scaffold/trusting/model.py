@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import Final, Protocol
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
+from scaffold.pki import bundles
 from scaffold.topology.address import Address
 from scaffold.trusting.kinds import StoreKind
 
@@ -39,7 +39,7 @@ class Anchor:
     @cached_property
     def fingerprint(self) -> str:
         """Of its certificate: SHA-256 in hex."""
-        return self.certificate.fingerprint(hashes.SHA256()).hex()
+        return bundles.fingerprint(self.certificate)
 
     @property
     def label(self) -> str:

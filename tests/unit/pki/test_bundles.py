@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,3 +98,8 @@ def test_garbage_is_unreadable(garbage: bytes) -> None:
         bundles.load_certificates(garbage)
     with pytest.raises(PkiError):
         bundles.open_pfx(garbage, PASSWORD)
+
+
+def test_a_fingerprint_is_that_of_the_library() -> None:
+    certificate = lab().root.certificate
+    assert bundles.fingerprint(certificate) == certificate.fingerprint(hashes.SHA256()).hex()
