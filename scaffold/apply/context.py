@@ -6,10 +6,10 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from os import cpu_count
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -42,6 +42,9 @@ from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.model import EnvSecret, FileSecret, GeneratedSecret, KeyType, Topology
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _RSA = frozenset({KeyType.RSA_2048, KeyType.RSA_3072, KeyType.RSA_4096})
 
@@ -165,6 +168,11 @@ class ApplyContext:
     def making_keys(self, asked: Iterable[DesiredCertificate]) -> Iterator[None]:
         """Makes RSA keys on all cores meanwhile; other sorts are made faster than a thread is told of them."""
         rsa = [one for one in asked if one.key in _RSA]
+        if not rsa:
+            yield
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(cpu_count() or 1) as pool:
             self._keys.update({one.address: pool.submit(self.randomness.key, str(one.address), one.key) for one in rsa})
             try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from scaffold.apply.context import ApplyContext
 from scaffold.issuers.port import Issuance
-from scaffold.pki import bundles, faulty, keys
+from scaffold.pki import bundles, keys
 from scaffold.pki.keys import PrivateKey
 from scaffold.plan import bundle_files
 from scaffold.plan.authorities import Authorities
@@ -27,6 +28,9 @@ from scaffold.store.projects import digest
 from scaffold.topology.address import Address, Part
 from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.model import GeneratedSecret, Secret
+
+if TYPE_CHECKING:
+    from scaffold.pki.faulty import Lineage
 
 _AT_ONCE = 2_000
 """So many certificates share one fsync of the ledger, and their keys the memory."""
@@ -99,6 +103,9 @@ def _entry(one: _Made, authorities: Authorities) -> Issued:
 def _issued(context: ApplyContext, asked: IssuedCertificate, key: PrivateKey, authorities: Authorities) -> Issuance:
     if asked.fault is None:
         return context.issue(asked.issuer, context.request(asked, key.public_key()))
+    # Loaded for those who ask for something broken: most do not.
+    from scaffold.pki import faulty
+
     certificate, chain = faulty.issue(
         asked.profile,
         key,
@@ -112,12 +119,14 @@ def _issued(context: ApplyContext, asked: IssuedCertificate, key: PrivateKey, au
     return Issuance(certificate, chain)
 
 
-def _lineage(context: ApplyContext, asked: IssuedCertificate, authorities: Authorities) -> faulty.Lineage:
+def _lineage(context: ApplyContext, asked: IssuedCertificate, authorities: Authorities) -> Lineage:
     """Who issues what is broken on purpose; the CA above the issuer as well where its fault lies in the chain."""
+    from scaffold.pki.faulty import Lineage
+
     issuer = context.issuer(context.desired.issuing(asked.issuer).address)
     above = context.above_broken(asked)
     parent = context.issuer(above) if above is not None else None
-    return faulty.Lineage(issuer, known(authorities.intermediates(asked.issuer)), parent)
+    return Lineage(issuer, known(authorities.intermediates(asked.issuer)), parent)
 
 
 @functools.lru_cache(maxsize=64)

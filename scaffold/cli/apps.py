@@ -163,12 +163,13 @@ def _how_to_trust(app: App, template: Fetched) -> str:
 
 def with_trust_notes(planned: Planned) -> Planned:
     """The same plan; it notes which `--trust` apply will need."""
-    from scaffold.plan.apps import trust_notes
     from scaffold.plan.model import Work
-    from scaffold.store import trusted
 
     if not any(change.work is Work.APP for change in planned.plan.changes):
         return planned
+    from scaffold.plan.apps import trust_notes
+    from scaffold.store import trusted
+
     notes = tuple(trust_notes(planned.plan, planned.basis.topology, trusted.load(trusted.place(os.environ))))
     return replace(planned, plan=replace(planned.plan, notes=(*planned.plan.notes, *notes)))
 

@@ -162,16 +162,17 @@ def _tell(
     project: Project, plan: Plan, outcome: Outcome, revoked: Sequence[Reach], idle: str | None, *, json: bool
 ) -> None:
     """What was done."""
-    from scaffold.view import programs
+    if json:
+        from scaffold.view import programs
+
+        typer.echo(programs.outcome_json(plan, outcome, revoked))
+        return
     from scaffold.view.plan import outcome_lines
     from scaffold.view.reach import accepted_lines
     from scaffold.view.terminal import show
 
-    if json:
-        typer.echo(programs.outcome_json(plan, outcome, revoked))
-    else:
-        show(outcome_lines(plan, outcome, project.layout.out, idle))
-        show(accepted_lines(revoked))
+    show(outcome_lines(plan, outcome, project.layout.out, idle))
+    show(accepted_lines(revoked))
 
 
 def _made(apps: Apps, planned: Planned) -> Mapping[Address, MadeApp]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from scaffold.issuers.port import Mounted
 from scaffold.kinds.catalogue import Kind
-from scaffold.plan.apps import MadeApp
 from scaffold.plan.desired import Desired
 from scaffold.plan.intents import Intent
 from scaffold.plan.projects import Resolution
@@ -23,6 +23,9 @@ from scaffold.store.rights import RightsByAddress
 from scaffold.topology.address import Address
 from scaffold.topology.model import Topology
 from scaffold.topology.notes import Note
+
+if TYPE_CHECKING:
+    from scaffold.plan.apps import MadeApp
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from scaffold.pki import bundles, keys, profiles
 from scaffold.pki import crl as crls
 from scaffold.pki.names import rfc2253
 from scaffold.plan import (
-    apps,
     bundle_files,
     checks,
     compared_projects,
@@ -453,6 +452,9 @@ class _Diff:
 
     def _app(self, server: Server, app: App) -> None:
         """Compares the app behind a front."""
+        # Loaded for those who have one: most have not.
+        from scaffold.plan import apps
+
         resolution = self.asked.resolutions.get(apps.address_of(server))
         newer = self.asked.newer_apps.get(server.address)
         found = apps.compare(self.desired.topology, server, app, self.observed, newer, resolution)
