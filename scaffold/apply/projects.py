@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scaffold.apply.context import ApplyContext
@@ -153,7 +153,8 @@ def _write(context: ApplyContext, rendered: _Rendered, authorities: Authorities)
             case Work.FILL | Work.TRUST | Work.REFRESH:
                 _trust(context, rendered, change, authorities)
             case Work.RENDER:
-                _put(context, rendered, [path for path in rendered.files if not rendered.one.paths.is_in_tls(path)])
+                outside = (path for path in rendered.files if not rendered.one.paths.is_in_tls(path))
+                _put(rendered, outside, context.writer.write)
             case Work.WRITE:
                 _update(context, rendered, change)
             case Work.RESTORE:
@@ -373,7 +374,7 @@ def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authoriti
             signers = authorities.crl_signers(looked_up_issuers(context.topology, one.party))
             text = freshest(context.read(path), text, signers, context.now)
         write(path, text)
-    _put(context, rendered, [path for path in wanted if path in own])
+    _put(rendered, (path for path in wanted if path in own), write)
     secret = {one.paths.bundle, one.paths.bundle_password}
     for path in change.paths:
         if path == one.paths.tls:
@@ -384,15 +385,10 @@ def _trust(context: ApplyContext, rendered: _Rendered, change: Change, authoriti
             context.writer.remove(path)
 
 
-def _put(context: ApplyContext, rendered: _Rendered, paths: Sequence[str]) -> None:
+def _put(rendered: _Rendered, paths: Iterable[str], write: Callable[..., None]) -> None:
     for path in paths:
-        file = rendered.files.get(path)
-        if file is None:
-            continue
-        if rendered.one.paths.is_in_tls(path):
-            context.write(path, file.content, mode=_mode(file))
-        else:
-            context.writer.write(path, file.content, mode=_mode(file))
+        file = rendered.files[path]
+        write(path, file.content, mode=_mode(file))
 
 
 def _mode(file: Rendered) -> int:

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 
-COLLECT_AFTER = 100_000
+COLLECT_AFTER = 1_000_000
 """New objects between two looks for garbage: what imports, topologies and plans make stays until the end."""
 
 

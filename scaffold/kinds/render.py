@@ -193,7 +193,6 @@ def _with_parts(environment: Environment, tree: nodes.Template) -> Iterator[node
     """A template and all that it includes or extends, each once; None for a part whose name only rendering can tell."""
     from jinja2.meta import find_referenced_templates
 
-    loader = cast("BaseLoader", environment.loader)
     waiting: list[nodes.Template] = [tree]
     found: set[str] = set()
     while waiting:
@@ -204,8 +203,14 @@ def _with_parts(environment: Environment, tree: nodes.Template) -> Iterator[node
                 yield None
             elif name not in found:
                 found.add(name)
-                source, filename, _ = loader.get_source(environment, name)
-                waiting.append(environment.parse(source, name, filename))
+                waiting.append(_part(environment, name))
+
+
+@functools.lru_cache(maxsize=64)
+def _part(environment: Environment, name: str) -> nodes.Template:
+    """What several files of one kind draw in."""
+    source, filename, _ = cast("BaseLoader", environment.loader).get_source(environment, name)
+    return environment.parse(source, name, filename)
 
 
 def _read_by(tree: nodes.Template) -> set[str] | None:

@@ -27,6 +27,9 @@ Event = Mapping[str, Any]
 _MOMENTS: Final = re.compile(rb'"(?:at|after)"\s*:\s*"([^"\\]*)"')
 _NUMBER: Final = re.compile(rb'"n"\s*:\s*(\d+)')
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+"""Made once: `json.dumps` makes one for every event."""
+
 RESTORE: Final = "put back the file from a backup; nothing was changed"
 """What helps where a file is damaged."""
 
@@ -136,7 +139,7 @@ def append(path: str, events: Iterable[Event], *, durable: bool) -> None:
 
 def line_of(event: Event) -> bytes:
     """An event as it stands in the file, without its line break."""
-    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(event).encode()
 
 
 def append_lines(path: str, added: Iterable[bytes], *, durable: bool) -> None:
