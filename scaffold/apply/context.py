@@ -187,11 +187,11 @@ class ApplyContext:
 
     def _unburnt(self, asked: DesiredCertificate) -> PrivateKey:
         """The first key that no certificate was revoked over: a source that repeats itself would make it again."""
-        for whose in _names_of_keys(asked.address):
-            key = self.randomness.key(whose, asked.key)
-            if not self.randomness.repeats or not self._is_burnt(key.public_key()):
-                return key
-        raise ValueError("the names of keys have no end")
+        names = _names_of_keys(asked.address)
+        key = self.randomness.key(next(names), asked.key)
+        while self.randomness.repeats and self._is_burnt(key.public_key()):
+            key = self.randomness.key(next(names), asked.key)
+        return key
 
     def _is_burnt(self, key: PublicKey) -> bool:
         return keys.spki_sha256(key) in self.observed.ledger.revoked_keys

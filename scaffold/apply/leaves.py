@@ -169,7 +169,7 @@ def _examine(
         context.examined[str(one.asked.address)] = found
 
 
-def bundle(context: ApplyContext, one: DesiredParty, authorities: Authorities) -> None:
+def bundle(context: ApplyContext, one: DesiredParty) -> None:
     """Makes the PFX of a server or client, and the file with its password. Raises PkiError, StoreError."""
     pfx = one.party.pfx
     if pfx is None:

@@ -172,7 +172,7 @@ def _carry_out(context: ApplyContext, plan: Plan, made_apps: Mapping[Address, Ma
             adopted_leaves.take_over(context, change.address, parties[change.address.entity].own.paths)
             context.progress(change)
         elif change.work is Work.BUNDLE:
-            leaves.bundle(context, parties[change.address.entity], settled)
+            leaves.bundle(context, parties[change.address.entity])
             context.progress(change)
         elif change.work is Work.STAPLE:
             staples.make(context, parties[change.address.entity])

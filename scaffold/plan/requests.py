@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from scaffold.errors import EntityError, StoreError, TopologyError, Unreadable
 from scaffold.pki import keys, requests
@@ -28,7 +29,7 @@ def read(t: Topology, of_cas: Mapping[str, Address]) -> tuple[dict[Address, Publ
         if party.csr is None:
             continue
         try:
-            found[party.address] = _key(t, party, of_cas)
+            found[party.address] = _key(t, party, party.csr, of_cas)
         except TopologyError as error:
             problems[party.address] = error
     return found, problems
@@ -52,10 +53,7 @@ def _keys_of_cas(
             yield keys.spki_sha256(certificate), Address.ca(name)
 
 
-def _key(t: Topology, party: Party, of_cas: Mapping[str, Address]) -> PublicKey:
-    path = party.csr
-    if path is None:
-        raise ValueError(f"{party.address} has no request")
+def _key(t: Topology, party: Party, path: Path, of_cas: Mapping[str, Address]) -> PublicKey:
     try:
         content = files.read_named(path)
         if content is None:

@@ -11,10 +11,8 @@ from cryptography import x509
 from scaffold.errors import ScaffoldError, TrustError, Unreadable
 from scaffold.pki import bundles, chains, permits
 from scaffold.pki.names import rfc2253
-from scaffold.store import brought, files, ledger
-from scaffold.store.existing_ca import ExistingCa
+from scaffold.store import existing, files, ledger
 from scaffold.store.layout import Layout, ca_paths
-from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import Ca, NameConstraints, SanType, Topology
 from scaffold.trusting.model import Anchor
 
@@ -79,7 +77,7 @@ def _made(layout: Layout, ca: Ca) -> x509.Certificate:
 
 
 def _adopted(t: Topology, ca: Ca) -> x509.Certificate:
-    found = _brought(t, ca)
+    found = existing.load(t, ca, keys_away=True)
     if found.above:
         root = rfc2253(found.above[-1].subject)
         raise TrustError(
@@ -92,18 +90,9 @@ def _adopted(t: Topology, ca: Ca) -> x509.Certificate:
 def _above(t: Topology, ca: Ca) -> chains.Path:
     """The way up from it; where its files cannot be read, nothing is known of one."""
     try:
-        return _brought(t, ca).above
+        return existing.load(t, ca, keys_away=True).above
     except ScaffoldError:
         return ()
-
-
-def _brought(t: Topology, ca: Ca) -> ExistingCa:
-    mistakes = Mistakes()
-    found = brought.read(t, ca, mistakes, keys_away=True)
-    mistakes.check()
-    if found is None:
-        raise TrustError(f"the files of {ca.address} cannot be understood", hint="see `scaffold plan`")
-    return found
 
 
 # --- What a root may sign for ---------------------------------------------------------------------------------------

@@ -34,9 +34,9 @@ def handshake_lines(told: Handshake, columns: int | None = None) -> Iterator[Lin
     for number, step in enumerate(told.steps, 1):
         yield plain("")
         yield from _step_lines(number, step, told, columns)
-        if step.failed is not None:
+        if (failed := step.failed) is not None:
             yield plain("")
-            yield from _indented("", f"It ends here: {refusal(step, told)}", "bold red", columns)
+            yield from _indented("", f"It ends here: {refusal(step, failed, told)}", "bold red", columns)
             yield from _when_seen(told, columns)
             return
     yield plain("")
@@ -72,11 +72,8 @@ def verdict(told: Handshake) -> str:
     return f"{caller} may call {server}, and {step.by} refuses it today."
 
 
-def refusal(step: Step, told: Handshake) -> str:
-    """What does not hold, and what verify saw of this very call, or else of others like it."""
-    check = step.failed
-    if check is None:
-        raise ValueError(f"{step.doing} does not fail")
+def refusal(step: Step, check: Check, told: Handshake) -> str:
+    """What does not hold of a step, and what verify saw of this very call, or else of others like it."""
     refused = told.called is not None and told.called.check.observed is Observed.REFUSED
     said = "; ".join(dict.fromkeys(_answer(seen) for seen in ((told.called,) if refused else check.seen) if seen))
     return f"{sentence(check)}. {step.by} answers: {said or NOT_VERIFIED}."

@@ -24,9 +24,9 @@ def sequence(told: Handshake) -> Iterator[str]:
     yield f"  participant s as {mermaid_text(str(told.server))}"
     for step in told.steps:
         yield from _step(step, told)
-        if step.failed is not None:
+        if (failed := step.failed) is not None:
             answering, other = ("s", "c") if step.by == told.server else ("c", "s")
-            yield f"  {answering}--x{other}: {mermaid_text(refusal(step, told))}"
+            yield f"  {answering}--x{other}: {mermaid_text(refusal(step, failed, told))}"
             return
     yield "  c->>s: GET /"
     yield f"  s-->>c: {mermaid_text(_answer(told))}"
