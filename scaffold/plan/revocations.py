@@ -199,13 +199,17 @@ def taken_over(brought: bytes | None, there: crls.Crl | None, ca: x509.Certifica
 
 
 def copies(paths: Iterable[str], observed: Observation) -> tuple[Copy, ...]:
-    """What servers and clients hold of CRLs, the same text once."""
+    """What servers and clients hold of CRLs, the same text once. A plan that looks at them reads each file once."""
     found: list[Copy] = []
     for path in paths:
-        content = observed.content(path)
+        if (file := observed.file(path)) is None:
+            continue
         # Compared and not hashed: many projects hold the same, and long ones take their time.
-        if content is not None and all(content != one.content for one in found):
-            found.append(Copy(path, content))
+        known = next((one for one in found if one.content == file.content), None)
+        if known is None:
+            known = Copy(path, file.content)
+            found.append(known)
+        observed.keep(path, file._replace(content=known.content))
     return tuple(found)
 
 

@@ -91,6 +91,7 @@ class Observation:
         self._user = os.geteuid() if hasattr(os, "geteuid") else None
         self._folder: str | None = None
         self._found: dict[str, files.Found | None] = {}
+        self._kept: dict[str, files.Found] = {}
         self._texts: dict[str, bytes] = {}
         self._crls: dict[str, SeenCrl] = {}
 
@@ -107,6 +108,12 @@ class Observation:
         """From here on every file is read anew."""
         self._folder = None
         self._found.clear()
+        self._kept.clear()
+
+    def keep(self, path: str, found: files.Found) -> None:
+        """Until it is time to `forget`, the file is as it was found just now: it need not be read again."""
+        if self._folder is not None:
+            self._kept[path] = found
 
     def seen(self, paths: Iterable[str]) -> tuple[SeenFile, ...]:
         """The files as this look has found them."""
@@ -123,7 +130,7 @@ class Observation:
 
     def holds(self, path: str, text: bytes) -> bool:
         """Whether the file at `path` is exactly `text`."""
-        found = self._found.get(path)
+        found = self._found.get(path) or self._kept.get(path)
         return files.holds(self.layout.at(path), text) if found is None else found.content == text
 
     def content(self, path: str) -> bytes | None:
@@ -135,6 +142,8 @@ class Observation:
         """A file with its rights, or None where it is not there."""
         if path in self._found:
             return self._found[path]
+        if path in self._kept:
+            return self._kept[path]
         found = files.read(self.layout.at(path))
         if self._folder is not None and path.startswith(self._folder):
             self._found[path] = found
@@ -187,7 +196,7 @@ class Observation:
 
     def rights(self, path: str) -> SeenRights | None:
         """Of a file or folder, and None where nothing is; `""` is the output folder itself."""
-        if (found := self._found.get(path)) is not None:
+        if (found := self._found.get(path) or self._kept.get(path)) is not None:
             return SeenRights(found.mode, found.owner, self._is_ours(found.owner))
         if (status := self._status(path)) is None:
             return None
@@ -275,7 +284,7 @@ class Observation:
 
     def _persons(self, path: str) -> files.Found | str | None:
         """What stands where a person may have put something: no file is no error there."""
-        if (found := self._found.get(path)) is not None:
+        if (found := self._found.get(path) or self._kept.get(path)) is not None:
             return found
         there = read(self.layout.at(path))
         if isinstance(there, files.Found) and self._folder is not None and path.startswith(self._folder):

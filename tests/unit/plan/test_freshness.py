@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 
 import pytest
@@ -53,6 +54,21 @@ def test_a_newer_crl_stays_byte_for_byte(bank):
     (bank.out / "servers/accounts/tls/ca.pem").unlink()
     bank.apply()
     assert (bank.out / "servers/accounts/tls/crl.pem").read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [None, 7], ids=["as issued", "fetched"])
+def test_a_plan_reads_each_crl_once(bank, monkeypatch, number):
+    if number is not None:
+        fetched(bank, number)
+    read, real, held = [], os.open, str(bank.out / "servers/accounts/tls/crl.pem")
+
+    def opened(path, *arguments, **more):
+        read.append(path)
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", opened)
+    assert bank.plan().changes == ()
+    assert read.count(held) == 1
 
 
 def resign(bank, hours=13):
