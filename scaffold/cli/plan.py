@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scaffold.cli import failures
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Refresh
+
+if TYPE_CHECKING:
+    from scaffold.plan.make import Planned
 
 
 def run(
@@ -34,10 +37,7 @@ def run(
     from scaffold.cli.apps import with_trust_notes
     from scaffold.cli.project import open_project
     from scaffold.plan.make import look, plan_all, plan_as_it_stands
-    from scaffold.view.plan import diff_lines, plan_lines
     from scaffold.view.progress import progress
-    from scaffold.view.reproducible import test_keys_lines
-    from scaffold.view.terminal import show
 
     project, moment = open_project(file, out), now()
     known = project.remembered(refresh=refresh)
@@ -55,12 +55,21 @@ def run(
 
         typer.echo(programs.plan_json(plan))
     else:
-        show(test_keys_lines(project.topology, moment))
-        if diff:
-            from scaffold.plan.texts import texts
-
-            for text in texts(planned):
-                show(diff_lines(text.unified()))
-        show(plan_lines(plan, all_changes=all_changes))
+        _show(planned, diff=diff, all_changes=all_changes)
     if check and (planned.basis.lost or plan.awaits or not all(change.can_wait for change in plan.changes)):
         raise typer.Exit(failures.SOMETHING_DUE)
+
+
+def _show(planned: Planned, *, diff: bool, all_changes: bool) -> None:
+    """Prints the plan for a person, after the texts of changed files where there is to be a `diff`."""
+    from scaffold.view.plan import diff_lines, plan_lines
+    from scaffold.view.reproducible import test_keys_lines
+    from scaffold.view.terminal import show
+
+    show(test_keys_lines(planned.basis.topology, now()))
+    if diff:
+        from scaffold.plan.texts import texts
+
+        for text in texts(planned):
+            show(diff_lines(text.unified()))
+    show(plan_lines(planned.plan, all_changes=all_changes))

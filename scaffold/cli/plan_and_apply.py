@@ -57,30 +57,13 @@ def carry_out(
     """
     from scaffold.view.progress import progress
 
-    waiting, making = [consented], apps if apps is not None else Apps()
-
-    def consent() -> None:
-        if waiting:
-            waiting[0]()
-            waiting.clear()
-
-    def planned(project: Project, overtaken: Overtaken | None) -> Planned:
-        with progress("Planning"):
-            return make(project, overtaken)
-
+    consent, making = _at_most_once(consented), apps if apps is not None else Apps()
     overtaken: Overtaken | None = None
     for attempts_left in reversed(range(ATTEMPTS)):
         try:
-            _carry_out(
-                project,
-                planned(project, overtaken),
-                yes=yes,
-                json=json,
-                idle=idle,
-                consent=consent,
-                saved=saved,
-                apps=making,
-            )
+            with progress("Planning"):
+                planned = make(project, overtaken)
+            _carry_out(project, planned, yes=yes, json=json, idle=idle, consent=consent, saved=saved, apps=making)
         except Overtaken as error:
             if not attempts_left:
                 raise
@@ -89,6 +72,18 @@ def carry_out(
             project = reopened(project)
         else:
             return
+
+
+def _at_most_once(call: Callable[[], None]) -> Callable[[], None]:
+    """Calls until it has succeeded, and then no more."""
+    waiting = [call]
+
+    def once() -> None:
+        if waiting:
+            waiting[0]()
+            waiting.clear()
+
+    return once
 
 
 def _what(project: Project, overtaken: Overtaken) -> str:
