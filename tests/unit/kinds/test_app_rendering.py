@@ -140,7 +140,7 @@ def test_one_template_of_several(app: App, file: str, line: str, render: Render)
 def test_parts_hooks_in_sh_links_and_a_repository_of_its_own(render: Render) -> None:
     made = render(App("./composed-service"))
 
-    assert sorted(made.files) == ["assets/logo.png", "settings.composed.ini"]
+    assert sorted(made.files) == ["app.py", "assets/logo.png", "settings.composed.ini"]
     assert text(made, "settings.composed.ini").startswith("# Owned by somebody\n[app]\nname = composed\n")
     assert made.files["assets/logo.png"].content.startswith(b"\x89PNG")
     assert (made.folder / "settings.ini").readlink() == Path("settings.composed.ini")
