@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +53,8 @@ class Apps:
 
     trust: Sequence[str] = ()
     _made: dict[tuple[Address, str], MadeApp] = field(default_factory=dict)
+    _templates: dict[tuple[str, str | None], Fetched] = field(default_factory=dict)
+    _number: Iterator[int] = field(default_factory=itertools.count)
 
     @functools.cached_property
     def _place(self) -> TemporaryDirectory[str]:
@@ -98,16 +101,55 @@ class Apps:
 
     def _make(self, server: Server, app: App, t: Topology) -> MadeApp:
         from scaffold.kinds.app_rendering import render_app
-        from scaffold.kinds.app_templates import fetched
         from scaffold.plan.apps import MadeApp, origin_of
 
-        place = Path(self._place.name) / str(len(self._made)) / server.name
-        for name in ("fetched", "rendered"):
-            (place / name).mkdir(parents=True, exist_ok=True)
-        template = fetched(app, _base(t), place / "fetched")
+        template = self._fetched(app, t)
         self._check_trusted(app, template, t)
-        rendered = render_app(app, template, place / "rendered")
+        rendered = render_app(app, template, self._empty(server.name))
         return MadeApp(rendered, origin_of(app, template.version))
+
+    def asked(self, server: Server, app: App, t: Topology) -> App:
+        """`app` with a person's answers to its template's questions, asked on the terminal.
+
+        Where nobody has said that its program may be run, that is said, and nothing asked. Raises KindError as `made`
+        does, typer.Abort where the terminal has no answer.
+        """
+        from scaffold.kinds.app_rendering import ask_app
+        from scaffold.kinds.app_templates import is_ones_own, named
+        from scaffold.store import trusted
+
+        name = named(app, _base(t))
+        if not (is_ones_own(app, _base(t)) or self.trust or trusted.load(trusted.place(os.environ)).knows(name)):
+            typer.echo(_not_asked(app), err=True)
+            return app
+        try:
+            template = self._fetched(app, t)
+            self._check_trusted(app, template, t)
+            typer.echo(f"The template {app.template} asks (Enter takes its own answer):", err=True)
+            return ask_app(app, template, self._empty(server.name))
+        except KindError as error:
+            raise KindError(f"{server.address}: {error.message}", hint=error.hint) from None
+        except EOFError:
+            raise typer.Abort from None
+
+    def _fetched(self, app: App, t: Topology) -> Fetched:
+        """A template is fetched once: what was asked is what is rendered."""
+        from scaffold.kinds.app_templates import check_declared, fetched
+
+        key = app.template, app.checkout
+        if key not in self._templates:
+            self._templates[key] = fetched(app, _base(t), self._empty("template"))
+            return self._templates[key]
+        whole = self._templates[key]
+        template = replace(whole, folder=whole.root / (app.directory or ""))
+        check_declared(app, template.folder)
+        return template
+
+    def _empty(self, name: str) -> Path:
+        """An empty folder of its own."""
+        place = Path(self._place.name) / str(next(self._number)) / name
+        place.mkdir(parents=True)
+        return place
 
     def _check_trusted(self, app: App, template: Fetched, t: Topology) -> None:
         """Templates are programs: somebody else's runs only where a person has said so."""
@@ -127,6 +169,13 @@ class Apps:
             raise _not_trusted(app, template)
         typer.echo(f"Trusted from now on: {_shown(app, template)}. It runs:{_listed(template)}", err=True)
         trusted.trust(file, name, template.version)
+
+
+def _not_asked(app: App) -> str:
+    return (
+        f"The questions of {app.template} are not asked: its template is a program of somebody else’s. "
+        f"`--trust {app.template}` runs it and asks them; without it they have the template’s own answers."
+    )
 
 
 def _not_trusted(app: App, template: Fetched) -> KindError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,14 +48,14 @@ class Edit:
         topology_file.replace(self.file, self.before, self.after)
 
 
-def finish(edit: Edit, out: Path | None, *, apply: bool, yes: bool, json: bool, trust: Sequence[str] = ()) -> None:
+def finish(edit: Edit, out: Path | None, *, apply: bool, yes: bool, json: bool, apps: Apps | None = None) -> None:
     """Plan what the edit brings; then write the file, and carry the plan out where `apply` says so.
 
     Raises, and writes nothing, where the topology would be invalid or could not be planned, or where `apply` has to ask
-    and nobody consents. `trust` are the templates of apps that may be run.
+    and nobody consents. `apps` makes those of which the plan needs the templates.
     """
     project, planned = _planned(edit, out)
-    apps = Apps(trust)
+    apps = apps if apps is not None else Apps()
     apps.check(project.topology)
     if apply:
         with _told_of(edit):

@@ -1,7 +1,8 @@
 """The process in which an app's template is rendered: cookiecutter, and what a template brings, run here alone.
 
-It reads an order in JSON from its standard input, and writes what came of it to a file that the order names. Within it
-nothing is written outside of the place that it is given; hooks are processes of their own, and what they do is theirs.
+It reads an order in JSON from a file of the place that it is started in, and writes what came of it beside that.
+Nothing is written outside of the place; hooks are processes of their own, and what they do is theirs. Where the order
+says so, it asks the template's questions on the terminal, and renders nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from scaffold.kinds.app_asking import ask
 from scaffold.kinds.bounds import TakesTooLong, bounded
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -43,12 +45,13 @@ class WritesOutside(Exception):
 
 
 def main() -> None:
-    """Renders what standard input orders."""
-    order = json.load(sys.stdin)
-    place = Path(order["place"])
+    """Does what the order in this folder says."""
+    place = Path.cwd()
+    order = json.loads((place / "order.json").read_text("utf-8"))
     result = place / "result.json"
     _keep_inside(place)
-    result.write_text(json.dumps(_outcome(order)), "utf-8")
+    with suppress(KeyboardInterrupt):  # whoever started it is interrupted as well
+        result.write_text(json.dumps(_outcome(order)), "utf-8")
 
 
 def _keep_inside(place: Path) -> None:
@@ -98,18 +101,26 @@ def _outcome(order: Mapping[str, Any]) -> dict[str, object]:
     main.choose_nested_template = _within(main.choose_nested_template, Path(order["root"]))
     try:
         with bounded(order["seconds"], order["memory"]):
-            project = main.cookiecutter(
-                order["template"],
-                no_input=True,
-                extra_context=order["answers"],
-                output_dir=order["output"],
-                config_file=order["config"],
-            )
+            return ask(order, _rendered) if order["asks"] else {"project": _rendered(order, no_input=True)}
     except MemoryError:
         return {"error": "memory", "said": f"it takes more than {order['memory'] >> 20} MiB of memory"}
+    except EOFError:
+        return {"error": "unanswered", "said": "there is no more input"}
     except Exception as error:  # a template is code, which may raise anything
         return _failure(error)
-    return {"project": str(project)}
+
+
+def _rendered(order: Mapping[str, Any], *, no_input: bool) -> str:
+    from cookiecutter import main
+
+    project = main.cookiecutter(
+        order["template"],
+        no_input=no_input,
+        extra_context=order["answers"],
+        output_dir=order["output"],
+        config_file=order["config"],
+    )
+    return str(project)
 
 
 def _failure(error: Exception) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Renders the template of an app by cookiecutter itself: in a process and a place of its own, and within bounds.
 
-Whoever calls it has been told that the template may be run.
+So are its questions asked. Whoever calls it has been told that the template may be run.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import Any, Final
 
 from scaffold.errors import KindError
 from scaffold.kinds.app_templates import Fetched
@@ -34,8 +34,8 @@ MADE_BY_MACHINES: Final = frozenset(
 _LARGEST_MERGED: Final = 1024 * 1024
 _SHOWN_LINES: Final = 20
 _KEPT_OCTETS: Final = 64 * 1024
-_CHILD: Final = "scaffold.kinds.app_child"
-_HANDED_ON: Final = ("PATH", "LANG", "LANGUAGE", "TZ", "TERM", "LD_LIBRARY_PATH", "SYSTEMROOT")
+_COMMAND: Final = (sys.executable, "-P", "-B", "-m", "scaffold.kinds.app_child")
+_HANDED_ON: Final = ("PATH", "LANG", "LANGUAGE", "TZ", "TERM", "NO_COLOR", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def render_app(app: App, template: Fetched, place: Path, bounds: Bounds = USUAL)
     Raises KindError where it fails, takes more than its bounds, or makes what cannot be an app.
     """
     order = _order(app, template, place, bounds)
-    status, said = _run(order, place, bounds.within)
+    status, said = _run(place, bounds.within)
     outcome = _read(place / "result.json")
     if status is None:
         raise KindError(
@@ -85,6 +85,36 @@ def render_app(app: App, template: Fetched, place: Path, bounds: Bounds = USUAL)
     return RenderedApp(folder, dict(_files(app, folder, bounds)))
 
 
+def ask_app(app: App, template: Fetched, place: Path, bounds: Bounds = USUAL) -> App:
+    """The app with a person's answers to its template's questions, asked on the terminal; `place` is an empty folder.
+
+    What `app.vars` answer is not asked. Of the answers those are kept that differ from what the template proposes.
+    Raises KindError where the template cannot be rendered as far as that, EOFError where the terminal has no answer.
+    """
+    _order(app, template, place, bounds, asks=True)
+    process = subprocess.Popen(_COMMAND, cwd=place, env=_environment(place), stdout=sys.stderr.fileno())
+    try:
+        status = process.wait()
+    finally:
+        process.kill()
+        process.wait()
+    outcome = _read(place / "result.json")
+    if outcome is None:
+        raise KindError(_of(app, f"its process ended with status {status}"), hint=_MEND)
+    if outcome.get("error") == "unanswered":
+        raise EOFError
+    if "error" in outcome:
+        raise _failed(app, outcome, "")
+    return replace(app, directory=_directory(app, outcome["directory"]), vars={**app.vars, **outcome["answers"]})
+
+
+def _directory(app: App, chosen: str | None) -> str | None:
+    """Where in all of the template the one lies that was chosen in `app.directory`."""
+    if chosen is None:
+        return app.directory
+    return os.path.normpath(Path(app.directory or ".", chosen))
+
+
 _STAYS: Final = (
     "`cookiecutter`, run by hand, shows where it stays; what waits for somebody, or installs things, is to be taken "
     "out of the hooks of a copy of it"
@@ -92,23 +122,26 @@ _STAYS: Final = (
 _MEND: Final = "mend the template, or take another one; nothing was changed"
 
 
-def _order(app: App, template: Fetched, place: Path, bounds: Bounds) -> dict[str, Any]:
+def _order(app: App, template: Fetched, place: Path, bounds: Bounds, *, asks: bool = False) -> dict[str, Any]:
+    """What the process is to do, which finds it in `place`."""
     for name in ("home", "tmp", "out", "cookiecutters", "replay"):
         (place / name).mkdir()
     config = place / "cookiecutter.yaml"
     # In JSON, which is YAML: what the person's own ~/.cookiecutterrc says must not change what is rendered.
     folders = {"cookiecutters_dir": str(place / "cookiecutters"), "replay_dir": str(place / "replay")}
     config.write_text(json.dumps({"default_context": {}, "abbreviations": {}, **folders}), "utf-8")
-    return {
+    order = {
+        "asks": asks,
         "template": str(template.folder),
         "root": str(template.root),
         "answers": _plain(app.vars),
-        "place": str(place),
         "output": str(place / "out"),
         "config": str(config),
         "seconds": bounds.seconds,
         "memory": bounds.memory,
     }
+    (place / "order.json").write_text(json.dumps(order), "utf-8")
+    return order
 
 
 def _plain(value: Any) -> Any:
@@ -117,13 +150,13 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, tuple | list) else value
 
 
-def _run(order: Mapping[str, Any], place: Path, within: float) -> tuple[int | None, str]:
+def _run(place: Path, within: float) -> tuple[int | None, str]:
     """Its exit status, None where it was ended because it went on for too long, and the end of what it printed."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-B", "-m", _CHILD],
+        _COMMAND,
         cwd=place,
         env=_environment(place),
-        stdin=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -132,13 +165,9 @@ def _run(order: Mapping[str, Any], place: Path, within: float) -> tuple[int | No
     reader = threading.Thread(target=_keep_end, args=(process.stdout, output), daemon=True)
     reader.start()
     try:
-        with cast("IO[bytes]", process.stdin) as told:
-            told.write(json.dumps(order).encode())
         status: int | None = process.wait(within)
     except subprocess.TimeoutExpired:
         status = None
-    except BrokenPipeError:
-        status = process.wait()
     finally:
         _end(process)
         reader.join(5.0)

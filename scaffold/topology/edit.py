@@ -22,7 +22,8 @@ from scaffold.topology.language import CA, CLIENT, SERVER
 from scaffold.topology.load import values_of
 from scaffold.topology.messages import nearest, shown
 from scaffold.topology.mistakes import Mistakes
-from scaffold.topology.scalars import listed, mapped, scalar
+from scaffold.topology.model import App, ReadyLine
+from scaffold.topology.scalars import flow, listed, mapped, scalar
 from scaffold.topology.written import LINE_BREAK, Value, Written
 
 SECTIONS = tuple(role.section for role in Role)
@@ -40,6 +41,20 @@ class Braces:
     """A mapping that is written already, in YAML's flow style and on one line: `{greeting: hello}`."""
 
     text: str
+
+
+def app_in_braces(app: App) -> Braces:
+    """An app as the YAML has it; what it says by default is left out."""
+    ready = {"line": app.ready.pattern} if isinstance(app.ready, ReadyLine) else app.ready and app.ready.path
+    fields = {
+        "template": app.template,
+        "checkout": app.checkout,
+        "directory": app.directory,
+        "vars": app.vars,
+        "run": app.run,
+        "ready": ready,
+    }
+    return Braces(flow({name: value for name, value in fields.items() if value}))
 
 
 Given = str | tuple[str, ...] | Braces

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@` ")
 
@@ -11,12 +11,19 @@ _INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@` ")
 def scalar(text: str, style: str = "") -> str:
     """`text` on one line, in the quotes of `style` where it can be, and in quotes in any case where it must be."""
     if not text.isprintable():
-        return json.dumps(text)
+        return "".join(map(_escaped, json.dumps(text, ensure_ascii=False)))
     if style == "'":
         return "'" + text.replace("'", "''") + "'"
     if style == '"' or not _is_plain(text):
         return json.dumps(text, ensure_ascii=False)
     return text
+
+
+def _escaped(character: str) -> str:
+    """YAML has no pairs of surrogates: what lies beyond the first plane has an escape of its own (section 5.7)."""
+    if character.isprintable():
+        return character
+    return f"\\u{ord(character):04x}" if ord(character) <= 0xFFFF else f"\\U{ord(character):08x}"
 
 
 def _is_plain(text: str) -> bool:
@@ -36,6 +43,21 @@ def _is_plain(text: str) -> bool:
     resolvers = yaml.SafeLoader.yaml_implicit_resolvers
     patterns = [pattern for _, pattern in (*resolvers.get(text[0], ()), *resolvers.get(None, ()))]
     return not any(pattern.match(text) for pattern in patterns)
+
+
+def flow(value: object) -> str:
+    """A value of any type on one line, so that it is read as what it is: text that looks like a number in quotes."""
+    match value:
+        case str():
+            return scalar(value, '"' if value in {"true", "false"} or value.isdecimal() else "")
+        case bool():
+            return str(value).lower()
+        case Mapping():
+            return mapped([f"{flow(name)}: {flow(one)}" for name, one in value.items()])
+        case list() | tuple():
+            return listed([flow(one) for one in value])
+        case _:
+            return str(value)
 
 
 def listed(items: Sequence[str], *, spaced: bool = False) -> str:

@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 TIMEOUT = 120
 
@@ -87,6 +91,41 @@ def up(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
+
+
+END_OF_INPUT = "\x04"
+"""Ctrl-D, as a terminal has it at the beginning of a line."""
+
+
+def on_a_terminal(
+    folder: Path, *arguments: str, answers: list[str], env: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """The exit code, and what was shown; each answer is given once a question stands at the end of what is shown.
+
+    `END_OF_INPUT` says that there are no more.
+    """
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(folder)
+        os.execve(sys.executable, [sys.executable, "-m", "scaffold", *arguments], {**os.environ, **(env or {})})
+    shown, left = b"", list(answers)
+    while True:
+        if not select.select([terminal], [], [], TIMEOUT)[0]:
+            os.kill(child, signal.SIGKILL)
+            pytest.fail(f"nothing was shown for {TIMEOUT} s after {shown.decode()}")
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # how Linux says that nobody has the other end open any more
+            break
+        if not piece:
+            break
+        shown += piece
+        if left and shown.endswith(b": "):
+            answer = left.pop(0)
+            os.write(terminal, answer.encode() + (b"" if answer == END_OF_INPUT else b"\n"))
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), shown.decode()
 
 
 def in_process(*arguments: str | Path, cwd: Path) -> Ended:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import select
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import TIMEOUT, in_process, scaffold, snapshot
+from tests.cli.harness import in_process, on_a_terminal, scaffold, snapshot
 
 TOPOLOGY = """\
 # The shop.
@@ -205,31 +200,6 @@ def test_a_name_that_two_have_must_be_an_address(shop: Path) -> None:
     ended.assert_clear_error("server.api or client.api")
     assert in_process("add", "server", "billing", *BILLING, "--called-by", "client.api", cwd=shop).code == 0
     assert "calls: [api, billing]" in text_of(shop).partition("  api:")[2]
-
-
-def on_a_terminal(folder: Path, *arguments: str, answers: list[str]) -> tuple[int, str]:
-    """The exit code, and what was shown; each answer is given once a question stands at the end of what is shown."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(folder)
-        os.execv(sys.executable, [sys.executable, "-m", "scaffold", *arguments])
-    shown, left = b"", list(answers)
-    while True:
-        if not select.select([terminal], [], [], TIMEOUT)[0]:
-            os.kill(child, signal.SIGKILL)
-            pytest.fail(f"nothing was shown for {TIMEOUT} s after {shown.decode()}")
-        try:
-            piece = os.read(terminal, 4096)
-        except OSError:  # how Linux says that nobody has the other end open any more
-            break
-        if not piece:
-            break
-        shown += piece
-        if left and shown.endswith(b": "):
-            os.write(terminal, left.pop(0).encode() + b"\n")
-    _, status = os.waitpid(child, 0)
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(status), shown.decode()
 
 
 def test_on_a_terminal_it_asks_with_the_templates_own_questions(shop: Path) -> None:

@@ -11,11 +11,12 @@ import typer
 
 from scaffold.cli.add import fields as options
 from scaffold.cli.add.questions import Answers, ask
-from scaffold.cli.edited import Edit, finish
+from scaffold.cli.apps import Apps
+from scaffold.cli.edited import Edit, finish, valid
 from scaffold.errors import AddressError, TopologyError
 from scaffold.topology import edit
 from scaffold.topology.address import Address, Role
-from scaffold.topology.edit import Given
+from scaffold.topology.edit import Braces, Given
 from scaffold.topology.load import read_text
 from scaffold.topology.messages import nearest, shown
 
@@ -51,8 +52,25 @@ def add_entity(
     elif missing:
         raise _unanswered(new, missing)
     callers = _callers(answers.called_by, values)
-    after = edit.add(text, file, new, answers.fields, callers)
-    finish(Edit(file, text, after, f"{new} is added"), out, apply=apply, yes=yes, json=json, trust=trust)
+    apps = Apps(trust)
+
+    def edited(fields: Mapping[str, Given]) -> Edit:
+        return Edit(file, text, edit.add(text, file, new, fields, callers), f"{new} is added")
+
+    done = edited(answers.fields)
+    if sys.stdin.isatty() and not yes and "app" in answers.fields:
+        done = edited({**answers.fields, "app": _asked(new, done, out, apps) or answers.fields["app"]})
+    finish(done, out, apply=apply, yes=yes, json=json, apps=apps)
+
+
+def _asked(new: Address, done: Edit, out: Path | None, apps: Apps) -> Braces | None:
+    """The app of a new server as it is written with the answers to its template's questions; None without any."""
+    t = valid(done, out).topology
+    server = t.servers[new.name]
+    if server.app is None:
+        return None
+    app = apps.asked(server, server.app, t)
+    return edit.app_in_braces(app) if app != server.app else None
 
 
 def _missing(new: Address, given: Mapping[str, Given], values: Mapping[str, Any]) -> tuple[str, ...]:

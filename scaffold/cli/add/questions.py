@@ -1,4 +1,7 @@
-"""The questions that `add` asks on a terminal: what an entity needs, then the variables of its template."""
+"""The questions that `add` asks on a terminal: what an entity needs, then the variables of its template.
+
+Those of an app's template are its own, and asked by cookiecutter.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import typer
 from scaffold.cli.add.fields import items
 from scaffold.topology.address import Address, Role
 from scaffold.topology.edit import Braces, Given
-from scaffold.topology.scalars import mapped, scalar
+from scaffold.topology.scalars import flow, mapped, scalar
 
 FIRST_PORT = 8443
 
@@ -45,6 +48,7 @@ def ask(
         return replace(answers, fields=found)
     called_by = items(_prompt("Who calls it (names, separated by commas)", "")) if new.role is Role.SERVER else ()
     found |= _doors(new, values, found, file)
+    found |= _backend(new, values, found, file)
     return Answers(found | _variables(new, values, found, file), called_by)
 
 
@@ -99,6 +103,43 @@ def _doors(new: Address, values: Mapping[str, Any], found: Mapping[str, Given], 
 _FIRST_DOOR = 7_001
 
 
+def _backend(new: Address, values: Mapping[str, Any], found: Mapping[str, Given], file: Path) -> dict[str, Given]:
+    """The app behind a server whose template takes one, and of what that app is made."""
+    template = found.get("template") or values.get("defaults", {}).get("template")
+    if new.role is not Role.SERVER or {"backend", "upstream"} & found.keys() or not isinstance(template, str):
+        return {}
+    from scaffold.kinds.catalogue import find
+
+    if "backend" not in find(template, new.role.value, file.absolute().parent).capabilities.supports:
+        return {}
+    said = "At which URL does your own app listen behind it, such as http://127.0.0.1:5000"
+    if (backend := _prompt(f"{said} ({_NONE} for none)", _NONE)) in ("", _NONE):
+        return {}
+    said = f"Of which cookiecutter template is that app made ({_NONE} for none: it is there)"
+    if (made_of := _prompt(said, _NONE)) in ("", _NONE):
+        return {"backend": backend}
+    return {"backend": backend, "app": Braces(mapped([f"template: {flow(made_of)}", *_start()]))}
+
+
+def _start() -> list[str]:
+    """How an app is started, and when it is ready."""
+    command = _prompt(f"With which command does `up` start it, in its folder ({_NONE} for none: you do)", _NONE)
+    if command in ("", _NONE):
+        return []
+    run = f"run: {flow(_words(command))}"
+    path = _prompt(f"Which path answers 200 once it is ready ({_NONE} for none: once it listens)", _NONE)
+    return [run] if path in ("", _NONE) else [run, f"ready: {flow(path)}"]
+
+
+def _words(command: str) -> list[str]:
+    import shlex
+
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise typer.BadParameter(f"{command}: {error}", param_hint="the command") from None
+
+
 def _variables(new: Address, values: Mapping[str, Any], found: Mapping[str, Given], file: Path) -> dict[str, Given]:
     """The template's own variables, as far as the answers differ from what it has for them."""
     template = found.get("template") or values.get("defaults", {}).get("template")
@@ -113,5 +154,5 @@ def _variables(new: Address, values: Mapping[str, Any], found: Mapping[str, Give
             written = str(default).lower() if isinstance(default, bool) else str(default)
             answer = _prompt(name, written)
             if answer != written:
-                chosen.append(f"{name}: {scalar(answer)}")
+                chosen.append(f"{name}: {flow(answer) if isinstance(default, str) else scalar(answer)}")
     return {"vars": Braces(mapped(chosen))} if chosen else {}

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from scaffold.errors import TopologyError, TopologyErrors
+from scaffold.topology.edit import app_in_braces
 from scaffold.topology.load import loads
 from scaffold.topology.model import App, ReadyLine, ReadyPath
 
@@ -54,6 +57,29 @@ def test_all_that_can_be_said_of_an_app() -> None:
     ports = found.vars["ports"]
     assert isinstance(ports, dict | type(found.vars))
     assert ports["more"] == (1, {"a": "b"})
+
+
+ANSWERS = st.recursive(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12) | st.booleans() | st.integers(-9999, 9999),
+    lambda one: (
+        st.lists(one, max_size=3).map(tuple) | st.dictionaries(st.from_regex(r"\A[a-z]{1,5}\Z"), one, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    answers=st.dictionaries(st.from_regex(r"\A[a-z_]{1,9}\Z"), ANSWERS, max_size=4),
+    run=st.lists(st.sampled_from(["python3", "-p", "5000", "true", "a b", "a: b", "$X"]), max_size=3),
+    ready=st.sampled_from([None, ReadyPath("/healthz"), ReadyLine("listens on [0-9]+")]),
+    directory=st.sampled_from([None, "services/web"]),
+)
+@example(answers={"a": "7", "b": "true", "c": "1.5", "d": "2026-01-01", "e": "no"}, run=[], ready=None, directory=None)
+def test_an_app_that_is_written_is_read_as_it_was(
+    answers: dict[str, object], run: list[str], ready: ReadyPath | ReadyLine | None, directory: str | None
+) -> None:
+    meant = App("./service", directory=directory, vars=answers, run=tuple(run), ready=ready)
+    assert app(app_in_braces(meant).text) == meant
 
 
 def test_a_template_is_enough() -> None:
