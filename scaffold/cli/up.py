@@ -121,10 +121,9 @@ def _serve(
         launch(placed, folders[name], _can(project, placed.server), moved_callees(placed.server, placements))
         for name, placed in placements.items()
     )
-    services.start([*apps, *fronts])
-    services.start(
-        doors.launch(one, folders[one.name], project.kinds[one.client.address], placements) for one in opened
-    )
+    doors_of = (doors.launch(one, folders[one.name], project.kinds[one.client.address], placements) for one in opened)
+    services.start([*apps, *fronts], on_wait=on_line)
+    services.start(doors_of, on_wait=on_line)
     reloading = [*(name for name in placements if _reloads(project, name)), *(one.name for one in opened)]
     services.reload_on_change({name: folders[name] / "tls" for name in reloading})
     with told(project.layout, placements):

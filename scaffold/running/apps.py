@@ -36,12 +36,12 @@ def launch_app(server: Server, app: App, backend: Backend, folder: Path) -> Laun
     name = f"{server.name}.{Part.APP}"
     match app.ready:
         case ReadyLine(pattern):
-            return Launch(name, folder, pattern, told, command=app.run)
+            return Launch(name, folder, pattern, told, command=app.run, awaits=f"a line that holds {pattern}")
         case ReadyPath(path):
-            answers = functools.partial(_answers, backend, path)
-            return Launch(name, folder, "", told, command=app.run, asked=answers)
+            found, awaits = functools.partial(_answer, backend, path), f"200 from {path} at {backend}"
         case None:
-            return Launch(name, folder, "", told, command=app.run, asked=functools.partial(_listens, backend))
+            found, awaits = functools.partial(_connection, backend), f"it to listen on {backend}"
+    return Launch(name, folder, "", told, command=app.run, asked=found, awaits=awaits)
 
 
 def _check_program(address: Address, program: str, folder: Path) -> None:
@@ -57,22 +57,39 @@ def _check_free(address: Address, backend: Backend) -> None:
         raise VerifyError(f"{address} cannot listen on {backend}: {reason}", hint=hint)
 
 
-def _answers(backend: Backend, path: str) -> bool:
-    """Whether a path answers 200."""
-    with contextlib.suppress(OSError, http.client.HTTPException), _connected(backend) as connection:
-        talk = http.client.HTTPConnection("localhost", timeout=_ANSWERS_WITHIN)
-        talk.sock = connection
-        talk.request("GET", path)
-        answer = talk.getresponse()
-        answer.read()  # an app that is not heard to the end would complain
-        return answer.status == http.HTTPStatus.OK
-    return False
+def _answer(backend: Backend, path: str) -> str | None:
+    """What a path answers in place of 200."""
+    try:
+        with _connected(backend) as connection:
+            talk = http.client.HTTPConnection("localhost", timeout=_ANSWERS_WITHIN)
+            talk.sock = connection
+            talk.request("GET", path)
+            answer = talk.getresponse()
+            answer.read()  # an app that is not heard to the end would complain
+    except OSError as error:
+        return _said(error)
+    except http.client.HTTPException:
+        return "no answer in HTTP"
+    return None if answer.status == http.HTTPStatus.OK else f"it answers {answer.status}"
 
 
-def _listens(backend: Backend) -> bool:
-    with contextlib.suppress(OSError), _connected(backend):
-        return True
-    return False
+def _connection(backend: Backend) -> str | None:
+    """What is there in place of somebody who listens."""
+    try:
+        with _connected(backend):
+            return None
+    except OSError as error:
+        return _said(error)
+
+
+def _said(error: OSError) -> str:
+    match error:
+        case ConnectionRefusedError() | FileNotFoundError():
+            return "nobody listens there"
+        case TimeoutError():
+            return f"no answer within {_ANSWERS_WITHIN:g} s"
+        case _:
+            return (error.strerror or str(error)).lower()
 
 
 @contextlib.contextmanager

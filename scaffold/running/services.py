@@ -33,6 +33,12 @@ from scaffold.topology.model import HostPort
 READY_WITHIN = 120.0
 """Seconds for all servers together to say that they accept connections; some compile at their first start."""
 
+TOLD_AFTER = 2.0
+"""Seconds of waiting for one service after which that is said, and for what."""
+
+TOLD_EVERY = 15.0
+"""Seconds until it is said again."""
+
 STOP_WITHIN = 5.0
 """Seconds between TERM and KILL."""
 
@@ -64,8 +70,8 @@ class Launch:
     `through` is a command that runs the one that follows it, such as nohup.
     `listens` is where somebody must listen once it is ready: settings that a person has edited may lead elsewhere.
     `who` is what errors call it; the server of that name unless it is given.
-    `command` is run in `folder` in place of the run.sh there. `asked` takes the place of a ready line: it is ready once
-    that says yes.
+    `command` is run in `folder` in place of the run.sh there. `asked` takes the place of a ready line: it says what is
+    there in place of a service that is ready, and None once it is ready. `awaits` is what is waited for, in words.
     """
 
     name: str
@@ -77,7 +83,8 @@ class Launch:
     listens: tuple[HostPort, ...] = ()
     who: str = ""
     command: tuple[str, ...] = ()
-    asked: Callable[[], bool] | None = None
+    asked: Callable[[], str | None] | None = None
+    awaits: str = "its run.sh to say that it is ready"
 
 
 def environment(home: Path, extra: Mapping[str, str], inherits: Iterable[str] = ()) -> dict[str, str]:
@@ -122,6 +129,14 @@ def _search_path(path: str) -> str:
 _FOR_ADMINISTRATORS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
+OnWait = Callable[[str, str], None]
+"""Called with the name of what is waited for, and with what is waited for and how long yet."""
+
+
+def _say_nothing(name: str, said: str) -> None:
+    pass
+
+
 class Service:
     """One running server: its process group, its last lines, and the event of being ready.
 
@@ -146,6 +161,11 @@ class Service:
         self._silent = threading.Event()
         self._is_ready = False
         self._asked = launch.asked
+        self._awaits = launch.awaits
+        self._found: str | None = None
+        self._waited = 0.0
+        self._folder = launch.folder
+        self._by_command = bool(launch.command)
         self._by_hand = "its command" if launch.command else "its run.sh"
         command = launch.command or (str(launch.folder / "run.sh"),)
         try:
@@ -199,26 +219,40 @@ class Service:
         """The last lines it printed, standard output and error together."""
         return tuple(self._lines)[-SHOWN_LINES:]
 
-    def wait_until_ready(self, deadline: float) -> None:
+    def wait_until_ready(self, deadline: float, on_wait: OnWait = _say_nothing) -> None:
         """Return once it has printed its ready line and listens; `deadline` is on the clock of time.monotonic().
 
-        Raises VerifyError with its last lines where it ends first, stays silent, or listens elsewhere.
+        Where that takes a while, `on_wait` is told its name and what is waited for. Raises VerifyError with its last
+        lines where it ends first, stays silent, or listens elsewhere.
         """
-        if self._asked is not None:
-            self._ask_until_ready(self._asked, deadline)
-        else:
-            self._settled.wait(max(0.0, deadline - time.monotonic()))
+        began = time.monotonic()
+        told = began + TOLD_AFTER
+        while not self._has_settled(min(told, deadline)) and time.monotonic() < deadline:
+            on_wait(self.name, f"{self._waits()}, {deadline - time.monotonic():.0f} s more at most")
+            told = time.monotonic() + TOLD_EVERY
+        self._waited = time.monotonic() - began
         if not self._is_ready:
             raise VerifyError(self.epitaph(), hint=self._what_helps())
         for address in self._listens:
             self._check_listens(address)
 
-    def _ask_until_ready(self, asked: Callable[[], bool], deadline: float) -> None:
-        while self.running and time.monotonic() < deadline:
-            if asked():
+    def _has_settled(self, until: float) -> bool:
+        """Whether it is ready, or has ended, by then."""
+        if self._asked is None:
+            return self._settled.wait(max(0.0, until - time.monotonic()))
+        while self.running:
+            self._found = self._asked()
+            if self._found is None:
                 self._is_ready = True
-                return
+                return True
+            if time.monotonic() >= until:
+                return False
             time.sleep(_BETWEEN_LOOKS)
+        return True
+
+    def _waits(self) -> str:
+        found = f" ({self._found})" if self._found is not None else ""
+        return f"not ready yet: waiting for {self._awaits}{found}"
 
     def _check_listens(self, address: HostPort) -> None:
         deadline = time.monotonic() + _LISTENS_WITHIN
@@ -243,14 +277,24 @@ class Service:
                 status = self._process.wait(1.0)
         match status:
             case None:
-                fate = "did not say that it is ready"
+                fate = "did not say that it is ready" if not self._by_command else self._not_ready()
             case _ if status < 0:
                 fate = f"was ended by {signal.Signals(-status).name}"
             case _:
                 fate = f"ended with exit status {status}"
         return f"{self._who} {fate}; its last lines:{self._said()}"
 
+    def _not_ready(self) -> str:
+        found = f", and found: {self._found}" if self._found is not None else ""
+        return f"is not ready after {self._waited:.0f} s of waiting for {self._awaits}{found}"
+
     def _what_helps(self) -> str:
+        if self._by_command and self.running:
+            return (
+                "what is waited for is `app.ready` in the topology: a path that answers 200, or {line: REGEX}; without "
+                "it, that it listens. What takes longer, such as compiling, is to be done before. The command, run by "
+                f"hand in {self._folder}, shows all that it does"
+            )
         if not self._lines:
             return f"run {self._by_hand} by hand to see what it does"
         more = f"; {self._by_hand}, run by hand, shows all of it" if len(self._lines) > SHOWN_LINES else ""
@@ -309,15 +353,17 @@ class Services:
         launches: Iterable[Launch],
         within: float = READY_WITHIN,
         on_ready: Callable[[str], None] = lambda name: None,
+        on_wait: OnWait = _say_nothing,
     ) -> tuple[Service, ...]:
         """Start all of them side by side; return once every one is ready. `on_ready` is told each one's name.
 
-        Raises VerifyError for the first that ends or stays silent for `within` seconds.
+        `on_wait` is told of one that takes its time. Raises VerifyError for the first that ends or stays silent for
+        `within` seconds.
         """
         deadline = time.monotonic() + within
         started = [self._begun(launch) for launch in launches]
         for service in started:
-            service.wait_until_ready(deadline)
+            service.wait_until_ready(deadline, on_wait)
             on_ready(service.name)
         return tuple(started)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -93,8 +94,57 @@ def test_one_that_ends_or_never_is_ready(backend: HostPort, tmp_path: Path) -> N
     assert "server.shop.app ended with exit status 3; its last lines:\n  no database" in caught.value.message
     assert caught.value.hint == "do what its own output says"
 
-    with pytest.raises(VerifyError, match=r"server\.shop\.app did not say that it is ready"):
-        started(App("./x", run=python("import time; time.sleep(60)")), backend, tmp_path, within=0.5)
+
+NEVER = "print('starting', flush=True); import time; time.sleep(600)"
+REFUSES = HTTP.replace('== "/ready"', '== "/other"')
+
+
+@pytest.mark.parametrize(
+    ("program", "ready", "waits", "found"),
+    [
+        (NEVER, ReadyLine("^ready$"), "a line that holds ^ready$", ""),
+        (NEVER, ReadyPath("/ready"), "200 from /ready at {backend}", "nobody listens there"),
+        (NEVER, None, "it to listen on {backend}", "nobody listens there"),
+        (REFUSES, ReadyPath("/ready"), "200 from /ready at {backend}", "it answers 503"),
+    ],
+)
+def test_what_is_waited_for_is_said_while_it_is_and_when_it_does_not_come(
+    program: str,
+    ready: ReadyPath | ReadyLine | None,
+    waits: str,
+    found: str,
+    backend: HostPort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("scaffold.running.services.TOLD_AFTER", 0.01)
+    monkeypatch.setattr("scaffold.running.services.TOLD_EVERY", 0.01)
+    waits, printed = waits.format(backend=backend), threading.Event()
+    launch = launch_app(SERVER, App("./x", run=python(program), ready=ready), backend, tmp_path)
+
+    def on_wait(name: str, said: str) -> None:
+        assert name == "shop.app"
+        assert said.startswith(f"not ready yet: waiting for {waits}")
+        assert said.endswith(" s more at most")
+        if found in said and printed.is_set():
+            raise Heard
+
+    with Services(lambda *_: printed.set()) as services:
+        with pytest.raises(Heard):
+            services.start([launch], on_wait=on_wait)
+        (service,) = services
+        with pytest.raises(VerifyError) as caught:
+            service.wait_until_ready(time.monotonic())
+
+    assert f"server.shop.app is not ready after 0 s of waiting for {waits}" in caught.value.message
+    assert f"{found}; its last lines:\n  " in caught.value.message
+    assert (found == "") == (", and found: " not in caught.value.message)
+    assert "`app.ready` in the topology" in str(caught.value.hint)
+    assert str(tmp_path) in str(caught.value.hint)
+
+
+class Heard(Exception):
+    """All was said."""
 
 
 def test_a_place_that_is_taken(backend: HostPort, tmp_path: Path) -> None:

@@ -137,6 +137,23 @@ def test_one_that_stays_silent_is_named_and_stopped(project: Callable[..., Launc
     assert gone(service.pid)
 
 
+def test_one_that_takes_its_time_is_told_and_then_ready(
+    project: Callable[..., Launch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaffold.running.services.TOLD_AFTER", 0.01)
+    goes_on, said = tmp_path / "goes-on", []
+
+    def on_wait(name: str, waits: str) -> None:
+        said.append(f"{name} {waits}")
+        goes_on.touch()
+
+    with Services() as services:
+        services.start(
+            [project(f"until test -e {goes_on}; do sleep 0.01; done; echo ready on x; exec sleep 60")], on_wait=on_wait
+        )
+    assert said[0].startswith("accounts not ready yet: waiting for its run.sh to say that it is ready, ")
+
+
 LISTENING = """
 exec {python} -c '
 import socket
