@@ -17,9 +17,9 @@ from scaffold.cli.project import Project
 from scaffold.cli.running import Ports
 from scaffold.errors import Overtaken, VerifyError
 from scaffold.topology import graph
-from scaffold.topology.address import Address, Role
+from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.messages import nearest
-from scaffold.topology.model import Client, Server
+from scaffold.topology.model import Backend, Client, HostPort, Server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +62,7 @@ def run(
     """
     from scaffold.cli.project import open_project
     from scaffold.cli.running import project_folder
+    from scaffold.running.apps import place_apps
     from scaffold.running.doors import open_at
     from scaffold.running.placement import place
     from scaffold.running.services import Services, termination_as_exception
@@ -72,7 +73,8 @@ def run(
         _apply(project)
     folders = {server.name: project_folder(project, server) for server in servers}
     placements = place(servers, ports.value)
-    apps = tuple(_apps(project, servers))
+    backends = place_apps(servers, ports.value)
+    apps = tuple(_apps(project, servers, backends))
     opened = open_at(clients, ports.value)
     folders |= {one.name: project_folder(project, one.client) for one in opened}
     on_line = _printer(
@@ -80,7 +82,8 @@ def run(
     )
     with termination_as_exception(), _publisher(project, on_line), Services(on_line) as services:
         try:
-            ended = _serve(project, services, placements, opened, folders, apps, on_line)
+            _say_of_apps(placements, backends, ports.value, on_line)
+            ended = _serve(project, services, placements, backends, opened, folders, apps, on_line)
         except KeyboardInterrupt:
             typer.echo("\nStopping.", err=True)
             return
@@ -107,6 +110,7 @@ def _serve(
     project: Project,
     services: Services,
     placements: Placements,
+    backends: Mapping[str, Backend],
     opened: Sequence[Opened],
     folders: Mapping[str, Path],
     apps: Sequence[Launch],
@@ -114,11 +118,18 @@ def _serve(
 ) -> Service:
     """Start servers and the apps behind them, open the doors, say where they are, and return the first that ends."""
     from scaffold.running import doors
+    from scaffold.running.apps import moved_app
     from scaffold.running.placement import launch, moved_callees
     from scaffold.running.whereabouts import told
 
     fronts = (
-        launch(placed, folders[name], _can(project, placed.server), moved_callees(placed.server, placements))
+        launch(
+            placed,
+            folders[name],
+            _can(project, placed.server),
+            moved_callees(placed.server, placements),
+            moved_app(placed.server, backends),
+        )
         for name, placed in placements.items()
     )
     doors_of = (doors.launch(one, folders[one.name], project.kinds[one.client.address], placements) for one in opened)
@@ -133,9 +144,10 @@ def _serve(
 
 def _say_where(project: Project, placements: Placements, opened: Sequence[Opened], on_line: OnLine) -> None:
     from scaffold.cli.running import url
+    from scaffold.running.apps import has_command
 
     for name, placed in placements.items():
-        if (backend := placed.server.backend) is not None and not _has_command(placed.server):
+        if (backend := placed.server.backend) is not None and not has_command(placed.server):
             on_line(name, f"passes requests on to {backend}: start your app there")
         on_line(name, f"ready: {url(project, placed.server, placed.listen)}")
     for one in opened:
@@ -218,19 +230,27 @@ def _with_doors(project: Project, asked: Collection[Address]) -> Mapping[Address
 _HOW_TO_START = "start your own programs; the README.md of each says how it is told of its tls/"
 
 
-def _has_command(server: Server) -> bool:
-    return server.app is not None and bool(server.app.run)
-
-
-def _apps(project: Project, servers: Sequence[Server]) -> Iterator[Launch]:
+def _apps(project: Project, servers: Sequence[Server], backends: Mapping[str, Backend]) -> Iterator[Launch]:
     """The apps behind `servers` that the topology says how to start. Raises VerifyError."""
     from scaffold.running.apps import launch_app
     from scaffold.store.layout import party_paths
 
     for server in servers:
-        if server.app is not None and server.backend is not None and server.app.run:
+        if server.app is not None and server.name in backends:
             folder = project.layout.path(party_paths(Role.SERVER, server.name).app)
-            yield launch_app(server, server.app, server.backend, folder)
+            yield launch_app(server, server.app, backends[server.name], folder)
+
+
+def _say_of_apps(placements: Placements, backends: Mapping[str, Backend], ports: str, on_line: OnLine) -> None:
+    """Which apps are moved, and which cannot be."""
+    from scaffold.running.apps import can_be_moved, moved_app
+
+    for name, backend in backends.items():
+        server, app = placements[name].server, f"{name}.{Part.APP}"
+        if moved_app(server, backends) is not None:
+            on_line(app, f"is to listen on {backend}, as PORT in its environment says")
+        elif ports == "auto" and isinstance(backend, HostPort) and not can_be_moved(server):
+            on_line(app, f"stays on {backend}: `run` names that port. One that takes it from PORT can be moved")
 
 
 def _can(project: Project, server: Server) -> Capabilities:

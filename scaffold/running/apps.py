@@ -5,19 +5,52 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from scaffold.errors import VerifyError
-from scaffold.running.ports import why_taken
+from scaffold.running.placement import Ports
+from scaffold.running.ports import free_addresses, why_taken
 from scaffold.running.services import Launch, where
 from scaffold.topology.address import Address, Part
 from scaffold.topology.model import App, Backend, HostPort, ReadyLine, ReadyPath, Server, UnixSocket
 
 _ANSWERS_WITHIN: Final = 5.0
 """Seconds for one answer; who is late is asked again."""
+
+
+def has_command(server: Server) -> bool:
+    """Whether the topology says how the app behind a server is started."""
+    return server.app is not None and bool(server.app.run)
+
+
+def place_apps(servers: Iterable[Server], ports: Ports) -> dict[str, Backend]:
+    """Where each app behind `servers` listens that the topology says how to start, by the name of its server.
+
+    `auto` moves those that listen at a port, unless their command names that port itself: it would not be heard of.
+    """
+    places = {one.name: one.backend for one in servers if one.backend is not None and has_command(one)}
+    if ports == "auto":
+        moved = [one.name for one in servers if one.name in places and can_be_moved(one)]
+        places.update(zip(moved, free_addresses(len(moved)), strict=True))
+    return places
+
+
+def can_be_moved(server: Server) -> bool:
+    """Whether the app behind a server learns of its port from its environment alone."""
+    if not isinstance(server.backend, HostPort) or server.app is None:
+        return False
+    port = re.compile(rf"(?<!\d){server.backend.port}(?!\d)")
+    return not any(port.search(argument) for argument in server.app.run)
+
+
+def moved_app(server: Server, places: Mapping[str, Backend]) -> HostPort | None:
+    """Where the app behind a server is, where that is elsewhere than the server was rendered for."""
+    place = places.get(server.name)
+    return place if isinstance(place, HostPort) and place != server.backend else None
 
 
 def launch_app(server: Server, app: App, backend: Backend, folder: Path) -> Launch:
@@ -36,7 +69,9 @@ def launch_app(server: Server, app: App, backend: Backend, folder: Path) -> Laun
     name = f"{server.name}.{Part.APP}"
     match app.ready:
         case ReadyLine(pattern):
-            return Launch(name, folder, pattern, told, command=app.run, awaits=f"a line that holds {pattern}")
+            listens = (backend,) if isinstance(backend, HostPort) else ()
+            awaits = f"a line that holds {pattern}"
+            return Launch(name, folder, pattern, told, command=app.run, listens=listens, awaits=awaits)
         case ReadyPath(path):
             found, awaits = functools.partial(_answer, backend, path), f"200 from {path} at {backend}"
         case None:

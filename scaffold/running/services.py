@@ -47,6 +47,14 @@ _LISTENS_WITHIN = 5.0
 
 _BETWEEN_LOOKS = 0.05
 
+_WHERE_IT_LISTENS = (
+    "where it listens belongs into the topology: take an edit of its settings back, "
+    "or change `listen` (or `health`) there and apply"
+)
+_WHERE_AN_APP_LISTENS = (
+    "it is told where by HOST and PORT in its environment; `backend` in the topology has to say that place"
+)
+
 KEPT_LINES = 200
 SHOWN_LINES = 8
 
@@ -263,8 +271,7 @@ class Service:
                 raise VerifyError(
                     f"{self._who} is ready, but nobody listens on {address}, as the topology says; "
                     f"its last lines:{self._said()}",
-                    hint="where it listens belongs into the topology: take an edit of its settings back, "
-                    "or change `listen` (or `health`) there and apply",
+                    hint=_WHERE_AN_APP_LISTENS if self._by_command else _WHERE_IT_LISTENS,
                 )
             time.sleep(_BETWEEN_LOOKS)
 

@@ -11,7 +11,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,9 +67,16 @@ def scaffold(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = Non
 
 @contextlib.contextmanager
 def up(
-    folder: Path, *options: str, env: Mapping[str, str] | None = None, until: str = "ready: https://"
+    folder: Path,
+    *options: str,
+    env: Mapping[str, str] | None = None,
+    until: str = "ready: https://",
+    on_line: Callable[[str], object] = lambda line: None,
 ) -> Iterator[list[str]]:
-    """`scaffold up`, once it has printed a line with `until`, with all the lines that it has printed by then."""
+    """`scaffold up`, once it has printed a line with `until`, with all the lines that it has printed by then.
+
+    `on_line` is told each of them as it is printed.
+    """
     command = [sys.executable, "-m", "scaffold", "up", *options]
     process = subprocess.Popen(
         command,
@@ -83,6 +90,7 @@ def up(
     lines = []
     for line in process.stdout:
         lines.append(line)
+        on_line(line)
         if until in line:
             break
     try:

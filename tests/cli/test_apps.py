@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -183,6 +185,45 @@ def test_it_is_recorded_and_a_plan_finds_nothing_to_do(shop: Shop) -> None:
     assert last["app"]["checkout"] == "v1"
     assert len(last["app"]["version"]) == 40
     assert "trusted" not in records
+
+
+def test_ports_auto_moves_an_app_and_what_is_waited_for_is_said(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The port of the app that is moved is taken by somebody else; the other app names its port in its command."""
+    require_command("nginx")
+    require_command("curl")
+    (tmp_path / "topology.yaml").write_text(TOPOLOGY)
+    shutil.copytree(APPS / "small-service", tmp_path / "small")
+    listens, taken, other, named = free_addresses(4)
+    slow = f"until test -e begins; do sleep 0.05; done; PORT={named.port} exec python3 app.py"
+    for name, listen, backend, run in (
+        ("moved", listens, taken, "[python3, app.py]"),
+        ("stays", other, named, f'[sh, -c, "{slow}"]'),
+    ):
+        added = scaffold(
+            *("add", "server", name, "--template", "nginx", "--listen", str(listen), "--names", "localhost"),
+            *("--backend", f"http://{backend}", "--called-by", "cli"),
+            *("--app", f"{{template: ./small, run: {run}, ready: /healthz}}"),
+            cwd=tmp_path,
+        )
+        assert added.code == 0, added.err
+
+    def begin(line: str) -> None:
+        if line.startswith("stays.app") and "not ready yet" in line:
+            (tmp_path / "shop" / "servers" / "stays" / "app" / "begins").touch()
+
+    with (
+        socket.create_server((taken.host, taken.port)),
+        up(tmp_path, "--ports", "auto", env=environment, on_line=begin) as lines,
+    ):
+        printed = "".join(lines)
+        (place,) = re.findall(r"^moved\.app +\| is to listen on 127\.0\.0\.1:(\d+), as PORT", printed, re.MULTILINE)
+        waits = f"not ready yet: waiting for 200 from /healthz at {named} (nobody listens there), "
+        assert re.search(rf"^stays\.app +\| stays on {named}: `run` names that port", printed, re.MULTILINE)
+        assert re.search(rf"^stays\.app +\| {re.escape(waits)}\d+ s more at most$", printed, re.MULTILINE)
+        assert_on_loopback_alone(HostPort(taken.host, int(place)))
+        for name in ("moved", "stays"):
+            called = scaffold("call", "cli", name, cwd=tmp_path)
+            assert '"caller": "spiffe://shop/client/cli"' in called.out, called.err
 
 
 @pytest.mark.long

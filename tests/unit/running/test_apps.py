@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import VerifyError
-from scaffold.running.apps import launch_app
+from scaffold.running.apps import launch_app, moved_app, place_apps
 from scaffold.running.ports import free_addresses
 from scaffold.running.services import Services
 from scaffold.topology.load import loads
@@ -167,3 +167,39 @@ def test_what_is_not_there(backend: HostPort, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "start").touch()
     assert launch_app(SERVER, app, backend, tmp_path).command == ("bin/start", "it")
+
+
+@pytest.mark.parametrize(
+    ("run", "is_moved"),
+    [
+        (("python3", "app.py"), True),
+        (("gunicorn", "-w", "50001"), True),
+        (("uvicorn", "--port", "5000"), False),
+        (("gunicorn", "--bind=127.0.0.1:5000"), False),
+        ((), False),
+    ],
+)
+def test_an_app_is_moved_where_only_its_environment_says_the_port(run: tuple[str, ...], is_moved: bool) -> None:
+    server = replace(SERVER, app=App("./x", run=run))
+
+    (place,) = [*place_apps([server], "auto").values()] or [server.backend]
+
+    assert (place != server.backend) == is_moved
+    assert (moved_app(server, place_apps([server], "auto")) is not None) == is_moved
+    assert moved_app(server, place_apps([server], "fixed")) is None
+    assert place_apps([server], "fixed") == ({server.name: server.backend} if run else {})
+
+
+def test_an_app_behind_a_socket_is_not_moved() -> None:
+    server = replace(SERVER, app=App("./x", run=("python3", "app.py")), backend=UnixSocket("/run/shop/app"))
+    assert place_apps([server], "auto") == {server.name: UnixSocket("/run/shop/app")}
+
+
+def test_one_that_prints_its_line_and_listens_elsewhere(
+    backend: HostPort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaffold.running.services._LISTENS_WITHIN", 0.1)
+    elsewhere = "import time; print('ready', flush=True); time.sleep(600)"
+    with pytest.raises(VerifyError, match=rf"nobody listens on {backend}") as caught:
+        started(App("./x", run=python(elsewhere), ready=ReadyLine("^ready$")), backend, tmp_path)
+    assert "HOST and PORT in its environment" in str(caught.value.hint)
