@@ -39,7 +39,7 @@ _OF_CALLERS: Final = {
 
 _OF_CALLEES: Final = {
     About.CHAIN: (Probe.FALSE_ROOT,),
-    About.NAME: (Probe.FALSE_NAME,),
+    About.NAME: (Probe.FALSE_NAME, Probe.FALSE_COMMON_NAME, Probe.FALSE_LONE_COMMON_NAME),
     About.VALIDITY: (Probe.FALSE_EXPIRED,),
     About.PURPOSE: (Probe.FALSE_EKU,),
     About.REVOCATION: (

@@ -329,10 +329,12 @@ def _check_roles(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addr
 def _check_fault_is_seen(t: Topology, party: Party, judge: Party, kind: Kind) -> None:
     """A fault on purpose must be seen at the other end, or a broken certificate would be let in."""
     sees_no_san = isinstance(party, Client) and kind.capabilities.sees_issuer_by != "key"
+    sees_no_other_name = isinstance(party, Server) and namesakes.hides_other_names(kind, party)
     blind = {
         Fault.NO_EKU: "demands_eku" not in kind.capabilities.supports,
         Fault.NO_SAN: sees_no_san,
-        Fault.NUL_IN_NAME: sees_no_san,
+        Fault.NUL_IN_NAME: sees_no_san or sees_no_other_name,
+        Fault.WRONG_NAME: sees_no_other_name,
         Fault.VERSION_1: sees_no_san,
         Fault.REVOKED: judge.check_revocation is RevocationCheck.NONE,
     }

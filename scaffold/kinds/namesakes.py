@@ -14,8 +14,9 @@ from scaffold.settings.peers import server_name
 from scaffold.topology import graph
 from scaffold.topology.model import Client, Fault, Party, SanType, Server, Topology
 
-_ALWAYS = "takes_common_names"
-_WITHOUT_OTHERS = "takes_lone_common_names"
+ALWAYS = "takes_common_names"
+WITHOUT_OTHERS = "takes_lone_common_names"
+"""What a template declares of callers that take a common name for a host's name."""
 
 _SERVES_TOO = frozenset({Fault.NO_EKU, Fault.WRONG_EKU, Fault.VERSION_1})
 """With these faults a client's certificate passes for a server's: it says serverAuth, or says no purpose at all."""
@@ -26,11 +27,11 @@ _NO_NAMES = frozenset({Fault.NO_SAN, Fault.VERSION_1})
 def check(t: Topology, caller: Party, kind: Kind, callee: Server) -> None:
     """Raise TopologyError where another certificate below the callee's root would be taken for that of the callee."""
     supports = kind.capabilities.supports
-    if supports.isdisjoint({_ALWAYS, _WITHOUT_OTHERS}) or not callee.issued_here:
+    if supports.isdisjoint({ALWAYS, WITHOUT_OTHERS}) or not callee.issued_here:
         return
     expected, type_ = server_name(callee), _type_of_expected(callee)
     for other in _shown_as_servers(t, callee):
-        always = _ALWAYS in supports
+        always = ALWAYS in supports
         if not covers(other.subject.common_name, expected) or not (always or _has_none(other, type_)):
             continue
         bare = "" if always else f" where there is no {type_.upper()} name"
@@ -42,6 +43,11 @@ def check(t: Topology, caller: Party, kind: Kind, callee: Server) -> None:
             place=t.place(other.address.role.section, other.name, "subject"),
             hint=f"give it {ways}another common name, such as its own name in the topology with a word more",
         )
+
+
+def hides_other_names(kind: Kind, callee: Server) -> bool:
+    """Whether a caller of this kind does not see that a server's names are wrong, since its common name is right."""
+    return ALWAYS in kind.capabilities.supports and covers(callee.subject.common_name, server_name(callee))
 
 
 def covers(common_name: str, expected: str) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
+from scaffold.kinds import namesakes
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
@@ -16,7 +18,20 @@ from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Resul
 ANYONE = "anyone"
 """Stands in the report for a caller without a name of the topology."""
 
-FALSE_SERVERS = (Probe.FALSE_NAME, Probe.FALSE_EXPIRED, Probe.FALSE_ROOT, Probe.FALSE_EKU)
+FALSE_SERVERS = (
+    Probe.FALSE_NAME,
+    Probe.FALSE_COMMON_NAME,
+    Probe.FALSE_LONE_COMMON_NAME,
+    Probe.FALSE_EXPIRED,
+    Probe.FALSE_ROOT,
+    Probe.FALSE_EKU,
+)
+
+TAKING_COMMON_NAMES: Final[Mapping[Probe, frozenset[str]]] = {
+    Probe.FALSE_COMMON_NAME: frozenset({namesakes.ALWAYS}),
+    Probe.FALSE_LONE_COMMON_NAME: frozenset({namesakes.ALWAYS, namesakes.WITHOUT_OTHERS}),
+}
+"""What a template declares of callers that believe the false server of a probe."""
 
 _IN_ITS_PLACE = frozenset(
     {
@@ -53,7 +68,7 @@ class Case:
     probe: Probe
     expected: Expected
     why: str = ""
-    """Why a call that is drawn is to be refused."""
+    """Why a call that is drawn is to be refused, or a false server to be believed."""
 
     def concluded(self, finding: Finding) -> Check:
         """The verdict: what was expected passes, and nothing else does."""
@@ -141,11 +156,19 @@ def _who_stands_in_its_place(t: Topology, server: Server, kinds: Mapping[Address
     for caller in graph.callers(t, server.name):
         if not is_external(caller):
             yield Case(server, caller, Probe.TRUE_SERVER, Expected.ALLOWED)
-            yield from (Case(server, caller, probe, Expected.REFUSED) for probe in FALSE_SERVERS)
+            yield from (_false_server(server, caller, probe, kinds[caller.address]) for probe in FALSE_SERVERS)
             if server.issued_here and caller.check_revocation is not RevocationCheck.NONE:
                 yield Case(server, caller, Probe.FALSE_REVOKED, Expected.REFUSED)
         if isinstance(caller, Client) and not is_external(caller):
             yield from _who_is_looked_up(t, server, caller, kinds[caller.address])
+
+
+def _false_server(server: Server, caller: Party, probe: Probe, kind: Kind) -> Case:
+    """A caller must refuse it, unless its template declares that it takes such a common name for a host's name."""
+    if kind.capabilities.supports.isdisjoint(TAKING_COMMON_NAMES.get(probe, ())):
+        return Case(server, caller, probe, Expected.REFUSED)
+    why = f'template "{kind.name}" takes common names for host names, so plan lets nobody else have this one'
+    return Case(server, caller, probe, Expected.ALLOWED, why)
 
 
 def _who_is_looked_up(t: Topology, server: Server, caller: Client, kind: Kind) -> Iterator[Case]:

@@ -45,6 +45,10 @@ class Probe(enum.StrEnum):
     TRUE_SERVER = "true-server"
     """The control of the false servers that follow: a caller must accept it."""
     FALSE_NAME = "false-server-name"
+    FALSE_COMMON_NAME = "false-server-common-name"
+    """Other host names, and the right one as its common name."""
+    FALSE_LONE_COMMON_NAME = "false-server-lone-common-name"
+    """No host name at all, and the right one as its common name."""
     FALSE_EXPIRED = "false-server-expired"
     FALSE_ROOT = "false-server-root"
     FALSE_EKU = "false-server-eku"
@@ -89,6 +93,8 @@ _TITLES = {
     Probe.HEALTH: "health port answers /healthz alone",
     Probe.TRUE_SERVER: "true server, fresh certificate",
     Probe.FALSE_NAME: "false server: wrong name",
+    Probe.FALSE_COMMON_NAME: "false server: wrong name, right common name",
+    Probe.FALSE_LONE_COMMON_NAME: "false server: right common name alone",
     Probe.FALSE_EXPIRED: "false server: expired",
     Probe.FALSE_ROOT: "false server: foreign root",
     Probe.FALSE_EKU: "false server: a client's certificate",
@@ -161,7 +167,7 @@ class Check:
     layer: Layer | str | None
     result: Result
     why: str = ""
-    """Why a call that the topology allows is to be refused all the same."""
+    """Why a call that the topology allows is to be refused all the same, or a false server to be believed."""
     unstarted: Unstarted | None = None
     """The server that it needs and that did not start: nobody could be reached."""
 

@@ -15,7 +15,7 @@ issued by a leaf     right     right  a leaf's       a leaf's       right     cl
 revoked              right     right  right          right          right     clientAuth  its serial, see `doomed`
 
 The false servers are made by the same table's honest, foreign CA, expired, wrong-EKU and revoked rows, and with a wrong
-name.
+name: also with the right one as the common name, beside the wrong ones and alone.
 Their foreign root is one that nobody knows, and then every root of the topology that does not vouch for the server,
 whether or not the caller believes it of another.
 """
@@ -36,6 +36,7 @@ from cryptography import x509
 from scaffold.errors import KeyNotHere, PkiError, SecretError, StoreError, VerifyError
 from scaffold.pki import broken, bundles, chains, keys, profiles
 from scaffold.pki.issue import Issuer, new_serial
+from scaffold.pki.names import COMMON_NAME_LIMIT
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.pki.randomness import OPERATING_SYSTEM, Randomness
 from scaffold.store import existing
@@ -45,13 +46,16 @@ from scaffold.store.secrets import Secrets
 from scaffold.topology import graph
 from scaffold.topology.address import Address
 from scaffold.topology.generations import FIRST, ONE_EACH, Generations
-from scaffold.topology.model import Fault, Topology
+from scaffold.topology.model import Fault, San, SanType, Topology
 from scaffold.topology.publication import published_as
 from scaffold.verify.credentials import Credentials, credentials, stranger
 from scaffold.verify.model import Probe
 
 if TYPE_CHECKING:
     from scaffold.verify.fake_publisher import FakePublisher, Pointers
+
+
+_OF_HOSTS: Final = frozenset({SanType.DNS, SanType.IP})
 
 
 class NotAtHand(Exception):
@@ -316,6 +320,29 @@ class Forge:
         self.authorities.vouch(self.ca, made.certificate)
         return made
 
+    def named_in_subject(self) -> broken.Rogue:
+        """The expected host's name as the common name, and other hosts' among the names that count."""
+        expected = self._expected_host()
+        others = tuple(san for san in self.profile.sans if san.type is expected.type or san.type not in _OF_HOSTS)
+        return self._vouched_for(self._with_subject(expected, others), Fault.WRONG_NAME)
+
+    def named_in_subject_alone(self) -> broken.Rogue:
+        """The expected host's name as the common name, and no host's among the names that count."""
+        others = tuple(san for san in self.profile.sans if san.type not in _OF_HOSTS)
+        return self._vouched_for(self._with_subject(self._expected_host(), others))
+
+    def _expected_host(self) -> San:
+        """The name by which callers know the server. Raises NotAtHand where no common name can hold it."""
+        host = next((san for san in self.profile.sans if san.type in _OF_HOSTS), None)
+        if host is None:
+            raise NotAtHand(f'"{self.profile.subject.common_name}" has no name of a host')
+        if len(host.value) > COMMON_NAME_LIMIT:
+            raise NotAtHand(f'"{host.value}" is too long for a common name (RFC 5280 A.1)')
+        return host
+
+    def _with_subject(self, host: San, sans: tuple[San, ...]) -> CertificateProfile:
+        return replace(self.profile, subject=replace(self.profile.subject, common_name=host.value), sans=sans)
+
     def of_foreign_ca(self) -> broken.Rogue:
         return self._rogue(self.profile, self._foreign, (self._foreign.certificate,))
 
@@ -391,6 +418,8 @@ MAKERS: Final[Mapping[Probe, Maker]] = {
     Probe.REVOKED: _one(Forge.revoked),
     Probe.TRUE_SERVER: _one(Forge.honest),
     Probe.FALSE_NAME: _faulty(Fault.WRONG_NAME),
+    Probe.FALSE_COMMON_NAME: _one(Forge.named_in_subject),
+    Probe.FALSE_LONE_COMMON_NAME: _one(Forge.named_in_subject_alone),
     Probe.FALSE_EXPIRED: _faulty(Fault.EXPIRED),
     Probe.FALSE_ROOT: Forge.of_untrusted_roots,
     Probe.FALSE_EKU: _faulty(Fault.WRONG_EKU),

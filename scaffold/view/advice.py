@@ -36,6 +36,14 @@ _LETS_IN: Final[Mapping[Probe, str]] = {
     Probe.REVOKED: "{server} does not look up revocation: a revoked certificate gets in until it ends.",
     Probe.REVOKED_CA: "{server} does not look up whether a CA of the chain is revoked.",
     Probe.FALSE_NAME: "{client} does not compare the server's name: any server below the root can pose as {server}.",
+    Probe.FALSE_COMMON_NAME: (
+        "{client} takes a common name for a host's name: any server below the root whose common name is that of "
+        "{server} can pose as it."
+    ),
+    Probe.FALSE_LONE_COMMON_NAME: (
+        "{client} takes a common name for a host's name where there is no other: whoever has a certificate with that "
+        "of {server} can pose as it."
+    ),
     Probe.FALSE_EXPIRED: "{client} does not look at the end of a server's certificate.",
     Probe.FALSE_ROOT: "{client} trusts a root that is not the topology's: anybody can pose as {server}.",
     Probe.FALSE_EKU: "{client} does not look at the purpose: any client can pose as {server}.",
@@ -47,11 +55,17 @@ _LETS_IN_UNCHECKED: Final = (
     "Nobody could say whether the certificate is revoked, and it was let in: `on_unavailable: refuse` forbids that."
 )
 
+_TAKES_NO_COMMON_NAME: Final = (
+    "{client} is stricter than its template declares: it takes no common name for a host's name."
+)
+
 _REFUSES: Final[Mapping[Probe, str]] = {
     Probe.CONTROL: "Even a fresh certificate without a fault is refused: the refusals above prove nothing yet.",
     Probe.STAPLE: "{server} staples no good OCSP response to its certificate.",
     Probe.HEALTH: "The health port must answer 200 on /healthz, and 404 elsewhere.",
     Probe.FORGED_HEADERS: "A caller that sends identity headers must be let in as itself.",
+    Probe.FALSE_COMMON_NAME: _TAKES_NO_COMMON_NAME,
+    Probe.FALSE_LONE_COMMON_NAME: _TAKES_NO_COMMON_NAME,
     Probe.TRUE_SERVER: "{client} refuses a sound certificate: its refusals of false servers prove nothing yet.",
 }
 """Of what is refused although it must not be, where `expected` and `seen` do not say all."""

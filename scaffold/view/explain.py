@@ -8,6 +8,7 @@ from typing import Final
 from scaffold.explain.model import About, Check, Doing, Edge, Handshake, Overview, Shown, Step
 from scaffold.kinds.lines import Line as SourceLine
 from scaffold.topology.address import Address, Role
+from scaffold.verify.cases import is_in_its_place
 from scaffold.verify.last_run import Seen
 from scaffold.verify.model import Check as VerifyCheck
 from scaffold.verify.model import Expected, Observed, Probe, Result
@@ -199,7 +200,9 @@ def _answer(seen: Seen) -> str:
     check = seen.check
     said = one_line(check.detail.removeprefix(f"{check.why}: "))  # why it is refused is told of the check
     if check.result is Result.PASSED:
-        return said if check.expected is Expected.REFUSED else f"let in: {said}"
+        if check.expected is Expected.REFUSED:
+            return said
+        return f"believed: {check.why}" if is_in_its_place(check.probe) else f"let in: {said}"
     return f"{_wrong(check)}, {seen_where(check)}: {said}"
 
 
@@ -210,6 +213,8 @@ def _wrong(check: VerifyCheck) -> str:
             return f"verify saw {check.client} let in all the same"
         case Observed.ALLOWED:
             return WRONG
+        case Observed.REFUSED if is_in_its_place(check.probe):
+            return f"verify saw {check.client} refuse it"
         case Observed.REFUSED:
             return f"verify saw {check.client} refused, who must get in"
         case _:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from scaffold.plan.model import Change
-from scaffold.verify.cases import is_in_its_place
+from scaffold.verify.cases import TAKING_COMMON_NAMES, is_in_its_place
 from scaffold.verify.model import Check, Expected, Probe, Report, Result
 from scaffold.view.advice import meaning, remedy, remedy_there
 from scaffold.view.matrix import matrix_lines
@@ -140,9 +140,13 @@ def _said_of(passed: Sequence[Check]) -> Iterator[tuple[str, str]]:
         yield "controls", _probes(others)
     believed, doubted = _by_expectation([check for check in passed if is_in_its_place(check.probe)])
     if believed or doubted:
-        accept = ["accept the true server"] if believed else []
+        by_name = sum(check.probe in TAKING_COMMON_NAMES for check in believed)
+        accept = ["accept the true server"] if len(believed) > by_name else []
         refuse = [f"refuse {len(doubted):,} false {'one' if len(doubted) == 1 else 'ones'}"] if doubted else []
-        yield "callers", ", ".join(accept + refuse)
+        taken = (
+            [f"accept {by_name:,} by {'its' if by_name == 1 else 'their'} common name, as declared"] if by_name else []
+        )
+        yield "callers", ", ".join(accept + refuse + taken)
 
 
 def _by_expectation(checks: Iterable[Check]) -> tuple[list[Check], list[Check]]:

@@ -58,7 +58,8 @@ internal sealed class ServerCertificateValidation(TlsMaterial material, TlsOptio
             return "it sent no certificate";
         }
 
-        if (errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch))
+        // Where there is no DNS name, .NET takes the common name for one, which RFC 9525 6.3 forbids.
+        if (errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch) || !certificate.MatchesHostname(call.ServerName, allowCommonName: false))
         {
             return "its certificate is for another name";
         }

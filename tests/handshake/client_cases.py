@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.kinds import catalogue
 from scaffold.pki import bundles
 from scaffold.running.ports import free_addresses
-from scaffold.topology.model import Fault, KeyType
+from scaffold.topology.model import Fault, KeyType, Subject
 from tests.handshake.nginx_lab import (
     MODERN,
     Authority,
@@ -173,6 +174,15 @@ class ClientCases:
             assert (done.returncode == 0) is accepted, (group, done.stderr)
 
     # --- I do not trust the server
+
+    @pytest.mark.parametrize("hosts", [(), ("other.internal",)], ids=["alone", "beside another host's"])
+    def test_a_common_name_is_taken_for_a_hosts_as_the_template_declares(self, tmp_path, root, ca, teller, hosts):
+        supports = catalogue.builtin(self.kind, "client").capabilities.supports
+        taken = "takes_common_names" in supports or (not hosts and "takes_lone_common_names" in supports)
+        false = server(ca, "desk", *hosts, subject=Subject("desk.internal"))
+        with a_server(tmp_path / "desk", false, root, ca) as port:
+            done = self.call(self.folder(tmp_path, teller, root, port))
+        assert done.returncode == (0 if taken else NOT_TRUSTED), done.stderr
 
     @pytest.mark.parametrize("wrong", ["name", "root", "expired", "eku", "no eku", "self-signed"])
     def test_a_false_server_is_not_trusted(self, tmp_path, root, ca, teller, wrong):

@@ -177,12 +177,13 @@ def server(
     fault: Fault | None = None,
     ocsp_url: str | None = None,
     must_staple: bool = False,
+    subject: Subject | None = None,
 ) -> Credential:
     """A server's certificate for `hosts`, from `ca`; a host of digits and dots is an IP address."""
     types = {host: SanType.IP if host.replace(".", "").isdigit() else SanType.DNS for host in hosts}
     sans = (*(San(kind, host) for host, kind in types.items()), San(SanType.URI, identity(name)))
     profile = CertificateProfile(
-        subject_of(name), "server", sans, ocsp_url=ocsp_url, must_staple=must_staple, fault=fault
+        subject or subject_of(name), "server", sans, ocsp_url=ocsp_url, must_staple=must_staple, fault=fault
     )
     return _leaf(ca, profile, key, starts, ends)
 

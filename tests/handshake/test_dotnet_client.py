@@ -17,7 +17,7 @@ import pytest
 from scaffold.pki import bundles
 from scaffold.running.ports import free_addresses
 from scaffold.settings.values import Call
-from scaffold.topology.model import Fault, KeyType
+from scaffold.topology.model import Fault, KeyType, Subject
 from tests.handshake import dotnet_lab as lab
 from tests.handshake.nginx_lab import (
     MODERN,
@@ -132,6 +132,7 @@ def test_wrong_arguments(arguments: tuple[str, ...], teller: lab.Project) -> Non
 FALSE = {
     "wrong name": ("for another name", lambda ca: lab.own(ca, "the-vault", "other.internal")),
     "no names": ("for another name", lambda ca: server(ca, "the-vault", "vault.internal", fault=Fault.NO_SAN)),
+    "common name alone": ("for another name", lambda ca: server(ca, "the-vault", subject=Subject("vault.internal"))),
     "wrong identity": ("is not that of", lambda ca: lab.own(ca, "impostor", "vault.internal")),
     "foreign root": ("PartialChain", lambda _: lab.own(authority("Lab Root"), "the-vault", "vault.internal")),
     "expired": ("NotTimeValid", lambda ca: server(ca, "the-vault", "vault.internal", ends=AGO)),

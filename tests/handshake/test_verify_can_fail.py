@@ -8,6 +8,7 @@ python  a role too many, one too few, by header    whoever has other roles than 
 nginx   roles are passed on, or made up            likewise, and what reaches the server behind it
 nginx   client certificates are not asked for      whoever comes, with a certificate or without
 client  the server is not verified                 the false servers at each of its edges
+client  common names are taken for host names      the false server that has no other name, at each of its edges
 tls/    another root in the bundle                 drift, and whoever comes from that root, where it is the only guard
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.verify import revocation_scenarios
+from scaffold.verify.cases import FALSE_SERVERS
 from scaffold.verify.model import Observed, Probe
 from tests.handshake.verify_lab import Lab, applied, failures, lines
 from tests.requirements import require_command
@@ -138,6 +140,11 @@ def client_checks_no_server(lab: Lab) -> None:
     lab.rewrite("clients/teller/calling.py", ("if not tls.is_for_servers(", "if False and not tls.is_for_servers("))
 
 
+def client_takes_common_names(lab: Lab) -> None:
+    takes = "context.hostname_checks_common_name = "
+    lab.rewrite("clients/teller/tls.py", (f"{takes}False", f"{takes}True"))
+
+
 def nginx_asks_for_no_certificate(lab: Lab) -> None:
     lab.rewrite(
         "servers/gateway/nginx.conf",
@@ -168,7 +175,9 @@ def at(server: str, client: str, *probes: Probe) -> set[tuple[str, str, Probe]]:
     return {(server, client, probe) for probe in probes}
 
 
-FALSE = (Probe.FALSE_NAME, Probe.FALSE_EXPIRED, Probe.FALSE_ROOT, Probe.FALSE_EKU)
+FALSE = FALSE_SERVERS
+BELIEVED = (Probe.TRUE_SERVER, Probe.FALSE_LONE_COMMON_NAME)
+"""To whom nginx sends requests."""
 ROGUES = (
     Probe.FOREIGN_CA, Probe.SIBLING_CA, Probe.SAME_NAME_CA, Probe.SELF_SIGNED, Probe.EXPIRED, Probe.NOT_YET_VALID,
     Probe.SERVER_CERTIFICATE, Probe.ISSUED_BY_LEAF,
@@ -187,11 +196,13 @@ BREAKAGES: list[tuple[Callable[[Lab], None], str, Failures]] = [
      at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)),
     (nginx_passes_roles_on, "server.gateway",
      at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)
-     | at("service", "gateway", Probe.TRUE_SERVER)),
+     | at("service", "gateway", *BELIEVED)),
     (nginx_gives_a_role_too_many, "server.gateway",
      at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)),
-    (nginx_lets_headers_with_underscores_in, "server.gateway", at("service", "gateway", Probe.TRUE_SERVER)),
+    (nginx_lets_headers_with_underscores_in, "server.gateway", at("service", "gateway", *BELIEVED)),
     (client_checks_no_server, "client.teller", at("service", "teller", *FALSE) | at("gateway", "teller", *FALSE)),
+    (client_takes_common_names, "client.teller",
+     at("service", "teller", Probe.FALSE_LONE_COMMON_NAME) | at("gateway", "teller", Probe.FALSE_LONE_COMMON_NAME)),
     (nginx_asks_for_no_certificate, "server.gateway",
      at("gateway", "anyone", Probe.NO_CERTIFICATE)
      | at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS, *ROGUES)

@@ -13,6 +13,7 @@ import pytest
 
 from scaffold.errors import VerifyError
 from scaffold.running.ports import free_addresses
+from scaffold.verify.cases import FALSE_SERVERS
 from scaffold.verify.model import Check, Observed, Probe, Report, Result
 from tests.cli.harness import scaffold
 from tests.handshake.verify_lab import Lab, applied, lines
@@ -43,7 +44,7 @@ def lab(sound: Lab, tmp_path: Path) -> Lab:
 
 def needing_ledger(report: Report) -> Iterator[Check]:
     """The checks that are made at the ledger: those of false servers need its callers alone."""
-    false = (Probe.TRUE_SERVER, Probe.FALSE_NAME, Probe.FALSE_EXPIRED, Probe.FALSE_ROOT, Probe.FALSE_EKU)
+    false = (Probe.TRUE_SERVER, *FALSE_SERVERS)
     return (check for check in report.checks if check.server == "ledger" and check.probe not in false)
 
 

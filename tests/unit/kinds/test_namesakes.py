@@ -127,6 +127,22 @@ def test_a_client_counts_where_its_certificate_passes_for_a_servers(fault: str, 
         judged(t)
 
 
+@pytest.mark.parametrize("fault", ["wrong-name", "nul-in-name"])
+@pytest.mark.parametrize(("kind", "common_name", "is_hidden"), [
+    ("haproxy", "db.internal", True), ("haproxy", "another", False), ("nginx", "db.internal", False),
+])  # fmt: skip
+def test_a_fault_in_names_that_the_common_name_hides_is_refused(
+    kind: str, common_name: str, fault: str, *, is_hidden: bool
+) -> None:
+    name = f"db.internal], fault: {fault}, subject: {{common_name: {common_name}}}, trusts: [root"
+    servers = FRONT.replace("nginx", kind)
+    t = bank(name=name, names="x", servers=servers, clients="  nobody: {template: python, issuer: root}")
+    if is_hidden:
+        assert f"cannot see the fault of server.shop: {fault}" in refused(t).message
+    else:
+        judged(t)
+
+
 @pytest.mark.parametrize(
     ("common_name", "passes"),
     [

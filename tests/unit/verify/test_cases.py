@@ -131,6 +131,39 @@ def test_false_servers_are_shown_to_every_caller() -> None:
     assert shown == {("gateway", "teller"), ("accounts", "gateway"), ("accounts", "mallory"), ("accounts", "teller")}
 
 
+def test_who_takes_common_names_by_its_template_is_to_believe_such_false_servers() -> None:
+    """nginx where there is no other name, HAProxy always, Python never."""
+    name_alone, beside = Probe.FALSE_LONE_COMMON_NAME, Probe.FALSE_COMMON_NAME
+    t = loaded(
+        TOPOLOGY.replace(
+            b"clients:",
+            b"""\
+  far:
+    {template: haproxy, issuer: issuing, listen: "127.0.0.1:5", names: [far.internal], calls: [accounts]}
+clients:""",
+        )
+    )
+    found = of(t)
+    believed = {(key[1], key[2]) for key, expected in found.items() if expected is Expected.ALLOWED} & {
+        (caller, probe) for _, caller, probe in found if probe in FALSE_SERVERS
+    }
+    assert believed == {("gateway", name_alone), ("far", name_alone), ("far", beside)}
+
+
+def test_why_a_false_server_is_to_be_believed_is_said() -> None:
+    t = loaded()
+    kinds = {party.address: find(party.template, party.address.role.value, Path.cwd()) for party in graph.parties(t)}
+    (case,) = [
+        case
+        for case in cases(t, kinds)
+        if case.probe is Probe.FALSE_LONE_COMMON_NAME and case.expected is Expected.ALLOWED
+    ]
+    check = case.concluded(Finding(Observed.ALLOWED, Layer.TLS, "it sent its request"))
+    assert check.result is Result.PASSED
+    assert check.detail.startswith('template "nginx" takes common names for host names')
+    assert case.concluded(Finding(Observed.REFUSED, Layer.TLS, "no")).result is Result.FAILED
+
+
 def test_only_leaves_the_cases_of_one_party() -> None:
     assert {key[0] for key in of(loaded(), "server.lonely")} == {"lonely"}
     assert {key[1] for key in of(loaded(), "client.teller")} == {"teller"}

@@ -17,7 +17,7 @@ from scaffold.store.layout import Layout, ca_paths
 from scaffold.store.secrets import Secrets
 from scaffold.topology.address import Address
 from scaffold.topology.load import load
-from scaffold.topology.model import Topology
+from scaffold.topology.model import San, SanType, Topology
 from scaffold.verify.model import Probe
 from scaffold.verify.rogues import MAKERS, Authorities, Forge, NotAtHand, make
 from tests.handshake.verify_lab import applied
@@ -120,6 +120,40 @@ def test_a_false_server_tries_every_root_that_is_not_trusted(bank: tuple[Topolog
     assert len(make(Probe.FALSE_ROOT, replace(one, trusted=frozenset({"root", "partner"})))) == 1
 
 
+NAMES = {
+    "accounts.internal": (["wrong-name.accounts.internal"], []),
+    "127.0.0.1, accounts.internal": ([], ["127.0.0.0"]),
+}
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_a_false_server_has_the_expected_name_for_its_common_name_alone(
+    names: str, bank: tuple[Topology, Layout], tmp_path: Path
+) -> None:
+    """The type of the expected name decides: beside a name of another, some take the common name all the same."""
+    (tmp_path / "topology.yaml").write_text(TOPOLOGY.replace("[accounts.internal]", f"[{names}]"))
+    t = load(tmp_path / "topology.yaml")
+    authorities = Authorities(t, bank[1], Secrets(), NOW)
+    one = Forge(authorities, profiles.for_server(t, t.servers["accounts"]), Address.ca("issuing"), frozenset({"root"}))
+    for probe, others in ((Probe.FALSE_COMMON_NAME, NAMES[names]), (Probe.FALSE_LONE_COMMON_NAME, ([], []))):
+        leaf, *_ = made(probe, one)
+        assert leaf.subject.rfc4514_string() == f"CN={names.partition(',')[0]}"
+        sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        addresses = list(map(str, sans.get_values_for_type(x509.IPAddress)))
+        assert (sans.get_values_for_type(x509.DNSName), addresses) == others
+        assert wrongs(one.profile, leaf, bank[1]) == {"subject", "sans"}
+
+
+def test_a_name_that_no_common_name_can_hold_makes_no_false_server(bank: tuple[Topology, Layout]) -> None:
+    t, layout = bank
+    long = San(SanType.DNS, f"{'a' * 60}.internal")
+    profile = replace(profiles.for_server(t, t.servers["accounts"]), sans=(long,))
+    one = replace(forge(t, layout), profile=profile)
+    for probe in (Probe.FALSE_COMMON_NAME, Probe.FALSE_LONE_COMMON_NAME):
+        with pytest.raises(NotAtHand, match="too long for a common name"):
+            make(probe, one)
+
+
 NEED_A_KEY = set(MAKERS) - {Probe.FOREIGN_CA, Probe.SELF_SIGNED, Probe.FALSE_ROOT}
 
 
@@ -130,11 +164,12 @@ def test_what_needs_a_key_that_is_not_there_is_not_made(
     t, layout = bank
     keyless = Layout(tmp_path / "bank")
     shutil.copytree(layout.out / "pki", keyless.out / "pki", ignore=shutil.ignore_patterns("ca.key"))
+    one = replace(forge(t, keyless), profile=profiles.for_server(t, t.servers["accounts"]))
     if probe in NEED_A_KEY:
         with pytest.raises(NotAtHand, match=r"the key of ca\.\w+ cannot be read"):
-            make(probe, forge(t, keyless))
+            make(probe, one)
     else:
-        assert make(probe, forge(t, keyless))
+        assert make(probe, one)
 
 
 def test_an_encrypted_key_is_opened_where_its_password_is_at_hand(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from scaffold.explain.model import About, Check, Doing, Edge, Handshake, Overvie
 from scaffold.kinds.lines import Line
 from scaffold.topology.address import Address
 from scaffold.verify.last_run import Seen
-from scaffold.verify.model import Observed, Probe
+from scaffold.verify.model import Expected, Observed, Probe
 from scaffold.view.explain import handshake_lines, overview_lines, verdict
 from scaffold.view.explained import handshake_json, overview_json
 from scaffold.view.sequence import sequence
@@ -198,6 +198,7 @@ def test_that_verify_saw_the_check_fail_is_no_answer() -> None:
         (Probe.NOT_ALLOWED, Observed.ALLOWED, "verify saw web let in all the same, allowed (http): x"),
         (Probe.EXPIRED, Observed.ALLOWED, "verify saw that this check is not made, allowed (http): x"),
         (Probe.CONTROL, Observed.REFUSED, "verify saw web refused, who must get in, refused (tls): x"),
+        (Probe.FALSE_LONE_COMMON_NAME, Observed.REFUSED, "verify saw web refuse it, refused (tls): x"),
         (Probe.EXPIRED, Observed.UNREACHABLE, "verify saw neither a welcome nor a refusal, unreachable (tcp): x"),
     ],
 )
@@ -206,6 +207,13 @@ def test_what_went_the_wrong_way_is_told_by_what_was_seen(probe: Probe, observed
     layer = {Observed.ALLOWED: "http", Observed.REFUSED: "tls"}.get(observed, "tcp")
     told = with_step(TOLD, Doing.CHECKS_CLIENT, replace(CHAIN, seen=(Seen(replace(wrong, layer=layer), AT),)))
     assert f"     otherwise: {said}" in text(told)
+
+
+def test_of_a_false_server_that_is_believed_as_declared_it_is_said_why() -> None:
+    why = 'template "nginx" takes common names'
+    believed = replace(check("api", "web", Probe.FALSE_LONE_COMMON_NAME, Expected.ALLOWED), why=why)
+    told = with_step(TOLD, Doing.CHECKS_CLIENT, replace(CHAIN, seen=(Seen(believed, AT),)))
+    assert f"     otherwise: believed: {why}" in text(told)
 
 
 def test_of_others_one_answer_a_probe_is_told_and_each_that_went_the_wrong_way() -> None:

@@ -127,6 +127,16 @@ def test_callers_that_were_shown_false_servers_alone_are_told_too() -> None:
     assert "callers" not in text(check("api", "web", Probe.EDGE))
 
 
+def test_false_servers_that_are_believed_as_declared_are_no_true_ones() -> None:
+    by_name = check("api", "web", Probe.FALSE_LONE_COMMON_NAME, Expected.ALLOWED)
+    assert "  callers   accept 1 by its common name, as declared\n" in text(by_name)
+    others = [check("api", "web", probe) for probe in (Probe.TRUE_SERVER, Probe.FALSE_NAME)]
+    shown = text(*others, by_name, replace(by_name, probe=Probe.FALSE_COMMON_NAME))
+    assert "accept the true server, refuse 1 false one, accept 2 by their common name, as declared" in " ".join(
+        shown.split()
+    )
+
+
 def test_what_was_skipped_is_counted_by_reason() -> None:
     shown = text(*(skipped(one, "server.api needs a thing") for one in shop() if one.server == "api"))
     assert shown.startswith("- api  curious  13 skipped\n  - 13 skipped: server.api needs a thing\n")
