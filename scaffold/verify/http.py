@@ -124,6 +124,19 @@ def call(
     Raises CannotOffer where this machine's library cannot load the certificate; whether it speaks `newest` at all is
     for `tls.speaks` to say.
     """
+    return _answer(target, credentials, newest, _request(target, path, headers))
+
+
+def call_with_trailers(
+    target: Target, credentials: Credentials, path: str, trailers: Iterable[tuple[str, str]]
+) -> Answer:
+    """POST to `path` an empty body in chunks, with fields after it (RFC 9112 7.1.2). Raises CannotOffer likewise."""
+    head = _head(target, ("POST", path), (("Transfer-Encoding", "chunked"), ("Connection", "close")))
+    after = "".join(f"{name}: {value}\r\n" for name, value in trailers)
+    return _answer(target, credentials, None, head + f"0\r\n{after}\r\n".encode("latin-1"))
+
+
+def _answer(target: Target, credentials: Credentials | None, newest: ssl.TLSVersion | None, request: bytes) -> Answer:
     context = tls.client_context(credentials, newest)
     try:
         plain = tls.dial(target.address, PATIENCE)
@@ -139,7 +152,7 @@ def call(
             return _refused_handshake(error)
         except OSError:
             return Closed(None, after_handshake=False)
-        return _converse(connection, _request(target, path, headers))
+        return _converse(connection, request)
 
 
 def call_plainly(address: HostPort, path: str) -> Answer:
@@ -155,8 +168,13 @@ def call_plainly(address: HostPort, path: str) -> Answer:
 def _request(target: Target, path: str, headers: Iterable[tuple[str, str]]) -> bytes:
     own = tuple(headers)
     ends = () if any(name == "Connection" for name, _ in own) else (("Connection", "close"),)
-    lines = [f"GET {path} HTTP/1.1", f"Host: {target.server_name}"]
-    lines += [f"{name}: {value}" for name, value in (*ends, *own)]
+    return _head(target, ("GET", path), (*ends, *own))
+
+
+def _head(target: Target, asked: tuple[str, str], headers: Iterable[tuple[str, str]]) -> bytes:
+    """`asked` is the method and the path."""
+    lines = [f"{' '.join(asked)} HTTP/1.1", f"Host: {target.server_name}"]
+    lines += [f"{name}: {value}" for name, value in headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

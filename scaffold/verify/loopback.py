@@ -60,10 +60,16 @@ class LoopbackServer(abc.ABC):
 
 def received_head(receive: Callable[[int], bytes], most: int) -> str:
     """The request line and headers; whatever came, where that is no whole request of about `most` octets."""
+    return received_head_and_more(receive, most)[0]
+
+
+def received_head_and_more(receive: Callable[[int], bytes], most: int) -> tuple[str, bytes]:
+    """The same, and what has come of the body with it."""
     received = b""
     while _END_OF_HEAD not in received and len(received) < most and (more := receive(4096)):
         received += more
-    return received.partition(_END_OF_HEAD)[0].decode("latin-1")
+    head, _, body = received.partition(_END_OF_HEAD)
+    return head.decode("latin-1"), body
 
 
 def json_response(value: Mapping[str, object]) -> bytes:

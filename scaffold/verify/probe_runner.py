@@ -295,8 +295,14 @@ class ProbeRunner:
         protocol = self._protocol(case)
         if not isinstance(protocol, Fronting) or finding.observed is not Observed.ALLOWED:
             return finding
-        outcome = protocol.call_with(self._target(case), shown, forged())
-        return judge.admission(outcome, self._welcome(case.server, caller, shown))
+        welcome = self._welcome(case.server, caller, shown)
+        finding = judge.admission(protocol.call_with(self._target(case), shown, forged()), welcome)
+        trailers = [(name, value) for name, value in forged() if name != "Connection"]
+        if finding.observed is Observed.ALLOWED and welcome.told is not None:
+            for reached in protocol.reached_by_trailers(self._target(case), shown, trailers):
+                if (wrong := welcome.told.wrong(reached)) is not None:
+                    return Finding(Observed.BROKEN, http.HTTP, f"by trailers the app behind it {wrong}")
+        return finding
 
     def _health(self, case: Case) -> Finding:
         address = self._running.health(case.server)

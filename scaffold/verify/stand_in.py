@@ -6,13 +6,14 @@ import itertools
 import socket
 import ssl
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 
 from scaffold.verify import http
 from scaffold.verify.credentials import Credentials
 from scaffold.verify.forwarded import Headers
 from scaffold.verify.http import HTTP, Http
-from scaffold.verify.loopback import LoopbackServer, json_response, received_head
+from scaffold.verify.loopback import LoopbackServer, json_response, received_head_and_more
 from scaffold.verify.protocol import Admitted, Failed, Outcome, Target
 
 _HEAD_LIMIT = 1 << 20
@@ -21,7 +22,7 @@ _ANSWER = json_response({"app": "stands in for the one behind the front"})
 
 class StandIn(LoopbackServer):
     """An app on a loopback port of its own. Each probe asks for a path of its own, so that what reached it can be told
-    apart. May be used by several threads.
+    apart. What follows an empty body counts among the headers, as it does for some. May be used by several threads.
     """
 
     def __init__(self, server: str) -> None:
@@ -41,15 +42,32 @@ class StandIn(LoopbackServer):
 
     def serve(self, connection: socket.socket) -> None:
         """Answers a request once it is written down."""
-        line, *lines = received_head(connection.recv, _HEAD_LIMIT).split("\r\n")
+        head, body = received_head_and_more(connection.recv, _HEAD_LIMIT)
+        line, *lines = head.split("\r\n")
         if len(words := line.split()) == 3:
-            pairs = (each.partition(":") for each in lines)
-            self._keep(words[1], tuple((name, value.strip()) for name, _, value in pairs))
+            headers = _fields(lines)
+            if any(name.lower() == "transfer-encoding" for name, _ in headers):
+                headers = (*headers, *_trailers(connection, body))
+            self._keep(words[1], headers)
             connection.sendall(_ANSWER)
 
     def _keep(self, path: str, headers: Headers) -> None:
         with self._lock:
             self._arrived.setdefault(path, []).append(headers)
+
+
+def _fields(lines: Iterable[str]) -> Headers:
+    return tuple((name, value.strip()) for name, _, value in (line.partition(":") for line in lines))
+
+
+def _trailers(connection: socket.socket, body: bytes) -> Headers:
+    """The fields after an empty body in chunks, which has come in part. Raises ConnectionError where it does not end."""
+    while not body.endswith(b"\r\n\r\n"):
+        if not (more := connection.recv(4096)) or len(body) > _HEAD_LIMIT:
+            raise ConnectionError("the request does not end")
+        body += more
+    _, *lines = body.decode("latin-1").split("\r\n")
+    return _fields(filter(None, lines))
 
 
 class Fronting(Http):
@@ -74,6 +92,12 @@ class Fronting(Http):
         """The same with headers of the caller's own, which the app alone is asked with."""
         answer = super().call(target, credentials)
         return _both(answer, *self._ask(target, credentials, headers, None))
+
+    def reached_by_trailers(self, target: Target, credentials: Credentials, trailers: Headers) -> tuple[Headers, ...]:
+        """What reaches the app of fields after a body: nothing where the front refuses them."""
+        path = self._app.path()
+        http.call_with_trailers(target, credentials, path, trailers)
+        return self._app.reached_at(path)
 
     def _ask(
         self, target: Target, credentials: Credentials | None, headers: Headers, newest: ssl.TLSVersion | None

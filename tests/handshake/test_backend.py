@@ -326,6 +326,57 @@ def test_an_upload_in_chunks_reaches_the_app_as_it_is_sent(front: Front, app: Ap
     assert app.at("/upload")[-1]["Transfer-Encoding"] == "chunked"
 
 
+BODIES = {
+    "none": [b"0\r\n"],
+    "at once": [b"5\r\nfirst\r\n0\r\n"],
+    "in pieces": [b"5\r\nfirst\r\n", b"0\r\n"],
+    "larger than any buffer": [b"40000\r\n" + b"x" * 0x40000 + b"\r\n", b"5\r\nagain\r\n0\r\n"],
+}
+"""Bodies in chunks, in pieces that are sent one after the other, without the line that ends them."""
+
+TRAILERS = b"X-Client-Identity: forged\r\nX-Client-Roles: forged\r\nx: forged\r\n"
+
+
+@pytest.mark.parametrize("trailers", [TRAILERS, b"y:\r\nz:\r\n", b""], ids=["forged", "short", "without"])
+@pytest.mark.parametrize("pieces", BODIES.values(), ids=BODIES)
+@pytest.mark.parametrize("name", [*FRONTS, "haproxy-gateway"])
+def test_fields_after_a_body_reach_no_app(
+    fronts: dict[str, Front], app: App, name: str, pieces: list[bytes], trailers: bytes
+) -> None:
+    """uvicorn with httptools puts them among the headers: a caller could give itself roles. nginx leaves them out."""
+    bodies: list[bytes] = []
+    path = f"/trailers/{len(app.answers)}"  # its own: a request that was ended may reach the app late
+    app.answers[path] = lambda connection, head: reads_all(connection, head, bodies)
+    *first, last = pieces
+    with fronts[name].connect() as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        for piece in first:
+            connection.sendall(piece)
+        connection.sendall(last + trailers + b"\r\n")
+        answer = connection.recv(65536)
+    refuses = trailers and name.startswith("haproxy")
+    assert status_of(answer) == (400 if refuses else 200)
+    assert not any(octets in body for body in bodies for octets in (b"forged", b"y:", b"z:"))
+    if not refuses:
+        (body,) = bodies
+        sent = b"".join(pieces)
+        assert [body.count(letter) for letter in (b"first", b"x", b"again")] == [
+            sent.count(letter) for letter in (b"first", b"x", b"again")
+        ]
+
+
+def reads_all(connection: socket.socket, head: bytes, bodies: list[bytes]) -> None:
+    """An app that waits for the end of a body, in chunks or of a length, before it answers."""
+    lengths = Arrived.of(head).all("Content-Length")
+    body, end = b"", re.compile(rb"(^|\r\n)0\r\n([^\r]+\r\n)*\r\n$")
+    while len(body) < int(lengths[0]) if lengths else not end.search(body[-1000:]):
+        if not (more := connection.recv(65536)):
+            break
+        body += more
+    bodies.append(body)
+    connection.sendall(HELLO)
+
+
 def test_a_front_that_buffers_would_wait_for_its_end(bounded: Front, socket_app: App) -> None:
     first_has_come, bodies = threading.Event(), list[bytes]()
     socket_app.answers["/upload"] = upload(first_has_come, bodies)  # type: ignore[assignment]

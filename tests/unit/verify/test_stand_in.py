@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 
 import pytest
 
@@ -31,6 +32,29 @@ def test_it_writes_down_what_reaches_it_by_path() -> None:
             connection.close()
         assert app.reached_at(first) == ((("X_Odd", "1"),), (("X_Odd", "2"),))
         assert app.reached_at(second) == ()
+
+
+def sent(app: StandIn, *pieces: bytes) -> None:
+    """A request in pieces; its answer has come, or the connection has ended, on return."""
+    with socket.create_connection((app.address.host, app.address.port), timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            pass
+
+
+def test_fields_after_an_empty_body_count_among_the_headers_once_they_have_come() -> None:
+    with StandIn("shop") as app:
+        path, cut, plain = app.path(), app.path(), app.path()
+        head = b"POST %s HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        sent(app, head % path.encode() + b"X-Odd: 1\r\nX", b"-Even: 2\r\n\r\n")
+        sent(app, head % cut.encode() + b"X-Odd: 1\r\n")
+        sent(app, head % plain.encode() + b"\r\n")
+        chunked = ("Transfer-Encoding", "chunked")
+        assert app.reached_at(path) == ((chunked, ("X-Odd", "1"), ("X-Even", "2")),)
+        assert app.reached_at(cut) == ()
+        assert app.reached_at(plain) == ((chunked,),)
 
 
 @pytest.mark.parametrize(
