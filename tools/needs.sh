@@ -32,6 +32,7 @@ main() {
         test_needs
         may_have
         mermaid
+        express
         ;;
     *)
         echo "usage: sh tools/needs.sh check|demo|test" >&2
@@ -126,6 +127,15 @@ mermaid() {
     { (cd build/npm && npm pack --silent mermaid@12.3.0 >/dev/null) &&
         tar -xzf build/npm/mermaid-12.3.0.tgz -C build/npm package/dist/mermaid.min.js; } ||
         echo "npm cannot fetch mermaid: no test renders its diagrams"
+}
+
+# What the example for Express in docs/your-own-service.md imports, where npm is there.
+express() {
+    [ ! -e build/npm/node_modules/express ] && command -v npm >/dev/null 2>&1 || return 0
+    echo "Fetching express with npm …"
+    mkdir -p build/npm
+    npm install --prefix build/npm --no-save --no-audit --no-fund --loglevel=error express@5.3.0 >/dev/null ||
+        echo "npm cannot fetch express: its example is not run"
 }
 
 can_install() {
