@@ -74,6 +74,11 @@ class Shown:
     signer: x509.Certificate
     chain: tuple[x509.Certificate, ...]
 
+    def is_named_in(self, text: str) -> bool:
+        """Whether a text has the identity, the subject or the certificate, as one of the ways tells them."""
+        told = (self.identity, rfc2253(self.certificate.subject), _base64(self.certificate))
+        return any(each in text for each in told)
+
 
 @dataclass(frozen=True, slots=True)
 class Told:

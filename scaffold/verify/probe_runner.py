@@ -293,16 +293,40 @@ class ProbeRunner:
         if believed:
             return Finding(Observed.BROKEN, http.HTTP, f"a forged name was believed: {', '.join(believed)}")
         protocol = self._protocol(case)
-        if not isinstance(protocol, Fronting) or finding.observed is not Observed.ALLOWED:
+        if case.server.backend is None or finding.observed is not Observed.ALLOWED:
             return finding
-        welcome = self._welcome(case.server, caller, shown)
+        if isinstance(protocol, Fronting):
+            return self._forged_before_a_stand_in(case, protocol, shown)
+        return self._forged_before_its_app(case, shown)
+
+    def _forged_before_a_stand_in(self, case: Case, protocol: Fronting, shown: Credentials) -> Finding:
+        """What reaches the app is seen: as headers, and as fields after a body, which some take for headers."""
+        welcome = self._welcome(case.server, _caller(case), shown)
         finding = judge.admission(protocol.call_with(self._target(case), shown, forged()), welcome)
+        if finding.observed is not Observed.ALLOWED or welcome.told is None:
+            return finding
         trailers = [(name, value) for name, value in forged() if name != "Connection"]
-        if finding.observed is Observed.ALLOWED and welcome.told is not None:
-            for reached in protocol.reached_by_trailers(self._target(case), shown, trailers):
-                if (wrong := welcome.told.wrong(reached)) is not None:
-                    return Finding(Observed.BROKEN, http.HTTP, f"by trailers the app behind it {wrong}")
+        for reached in protocol.reached_by_trailers(self._target(case), shown, trailers):
+            if (wrong := welcome.told.wrong(reached)) is not None:
+                return Finding(Observed.BROKEN, http.HTTP, f"by trailers the app behind it {wrong}")
         return finding
+
+    def _forged_before_its_app(self, case: Case, shown: Credentials) -> Finding:
+        """Its own app alone knows what reaches it: where it answers with who called, it is heard. Raises Untried."""
+        answer = http.call(self._target(case), shown, "/", forged())
+        told = self._welcome(case.server, _caller(case), shown).told
+        if not isinstance(answer, http.Answered) or told is None:
+            return judge.admission(http.meaning(answer))
+        said = answer.body.decode("utf-8", "replace").replace("\\/", "/")
+        if lies := [value for _, value in forged() if value in said]:
+            return Finding(Observed.BROKEN, http.HTTP, f"its app answers with what the caller made up: {lies[0]}")
+        if not told.caller.is_named_in(said):
+            raise Untried(
+                f"only its app sees which headers reach it, and that does not say who called (GET /: HTTP "
+                f"{answer.status}): `scaffold verify` without --running puts one of its own there"
+            )
+        words = f"its app says that {told.caller.identity} called, and nothing that the caller made up"
+        return Finding(Observed.ALLOWED, http.HTTP, words)
 
     def _health(self, case: Case) -> Finding:
         address = self._running.health(case.server)

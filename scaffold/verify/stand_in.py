@@ -61,7 +61,7 @@ def _fields(lines: Iterable[str]) -> Headers:
 
 
 def _trailers(connection: socket.socket, body: bytes) -> Headers:
-    """The fields after an empty body in chunks, which has come in part. Raises ConnectionError where it does not end."""
+    """The fields after an empty body in chunks, which begins with `body`. Raises ConnectionError if it does not end."""
     while not body.endswith(b"\r\n\r\n"):
         if not (more := connection.recv(4096)) or len(body) > _HEAD_LIMIT:
             raise ConnectionError("the request does not end")

@@ -226,11 +226,6 @@ class _Reasons:
                 return tls.cannot_probe(case.server) or self._of_edge(case)
             case Probe.HEALTH:
                 return _of_health(case.server)
-            case Probe.FORGED_HEADERS if case.server.backend is not None:
-                return (
-                    "only the app behind it sees which headers reach it: `scaffold verify` without --running puts one "
-                    "of its own there"
-                )
             case _:
                 blind = blind_to_issuers(case, self._kinds[case.server.address])
                 return blind or tls.cannot_probe(case.server) or _of_revocation(case)

@@ -10,8 +10,9 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,13 @@ from scaffold.errors import VerifyError
 from scaffold.pki import bundles
 from scaffold.pki.crl import Reason
 from scaffold.plan.intents import Revoke
+from scaffold.plan.make import plan_all
 from scaffold.running.ports import free_addresses
 from scaffold.running.services import Launch, Services
 from scaffold.topology.address import Address
 from scaffold.verify.forwarded import forged
+from scaffold.verify.model import Check, Observed, Probe, Result
+from scaffold.verify.what_runs import verify_running
 from tests.handshake.backend_lab import (
     FRONTS,
     HELLO,
@@ -686,6 +690,68 @@ def test_nginx_is_moved_to_no_place_that_would_be_configuration(lab: Lab, writte
     launch = Launch("nginx", lab.path("servers/nginx"), "^ready: ", {"BACKEND": written})
     with Services() as services, pytest.raises(VerifyError, match="BACKEND is no"):
         services.start([launch])
+
+
+# --- verify --running ------------------------------------------------------------------------------------------------
+
+
+def forged_headers_probed(lab: Lab, front: Front) -> Check:
+    """The check of `verify --running` at a front that runs, with forged headers in the teller's name."""
+    basis = lab.look()
+    server = replace(front.server, dial=front.server.listen)
+    t = replace(lab.topology, servers={**lab.topology.servers, server.name: server})
+    report = verify_running(
+        t, lab.kinds, lab.layout, datetime.now(UTC), lab.secrets, plan=plan_all(basis).plan,
+        only=Address.server(server.name), limit_to={Probe.FORGED_HEADERS},
+    )  # fmt: skip
+    checks = {check.client: check for check in report.checks if check.server == server.name}
+    return checks["teller"]
+
+
+def says(app: App, answer: Callable[[Arrived], object]) -> None:
+    def answered(connection: socket.socket, head: bytes) -> None:
+        body = json.dumps(answer(Arrived.of(head))).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
+
+    app.answers["/"] = answered
+
+
+@pytest.fixture
+def at_root(app: App) -> Iterator[App]:
+    """The app, whose answer at `/` a test may change."""
+    yield app
+    app.answers.pop("/", None)
+
+
+@pytest.mark.parametrize("told", ["X-Client-Identity", "X-Client-Subject"])
+def test_what_runs_is_sent_forged_headers_where_its_app_says_who_called(
+    front: Front, lab: Lab, at_root: App, told: str
+) -> None:
+    says(at_root, lambda arrived: {"caller": arrived.all(told)})
+    check = forged_headers_probed(lab, front)
+    assert (check.result, check.observed) == (Result.PASSED, Observed.ALLOWED), check.detail
+    assert check.detail == "its app says that spiffe://lab/client/teller called, and nothing that the caller made up"
+    assert {arrived["X-Client-Subject"] for arrived in at_root.at("/")} >= {"CN=teller", "CN=auditor"}
+
+
+def test_an_app_that_does_not_say_who_called_proves_nothing(front: Front, lab: Lab, at_root: App) -> None:
+    says(at_root, lambda _: {"hello": "world"})
+    check = forged_headers_probed(lab, front)
+    assert check.result is Result.SKIPPED
+    assert "does not say who called (GET /: HTTP 200)" in check.detail
+
+
+def test_a_running_front_that_lets_forged_headers_through_is_seen(lab: Lab, at_root: App, tmp_path: Path) -> None:
+    says(
+        at_root, lambda arrived: {"caller": arrived.all("X-Client-Identity"), "certificate": arrived.all("Client-Cert")}
+    )
+    broken = lab.copied(tmp_path / "broken")
+    broken.rewrite("servers/haproxy/haproxy.cfg", ("|client-cert(-.*)?|", "|"))
+    broken.rewrite("servers/haproxy/haproxy.cfg", ("http-request set-header Client-Cert :%[ssl_c_der,base64]:", ""))
+    with alone(broken, "haproxy") as front:
+        check = forged_headers_probed(broken, front)
+    assert (check.result, check.observed) == (Result.FAILED, Observed.BROKEN), check.detail
+    assert "its app answers with what the caller made up: forged-" in check.detail
 
 
 def test_reading_heads_ends_with_the_connection() -> None:
