@@ -85,6 +85,9 @@ test_needs() {
     need certtool gnutls-bin
     need certutil libnss3-tools
     need javac default-jdk-headless
+    # The shells whose completion is tried; bash is there.
+    need zsh zsh
+    need fish fish
     # The browser in which pages are looked at, and which trusts roots.
     need chromium chromium
 }

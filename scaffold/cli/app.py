@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer.main
 
 from scaffold import __version__
 from scaffold.cli import failures
-from scaffold.cli.completion import VARIABLE
+from scaffold.cli.completion import VARIABLE, offered
 from scaffold.cli.lazy_verbs import LazyVerbs
 
 VERBS = {
@@ -81,7 +82,12 @@ def _root(
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: that of the process) and return its exit code."""
     if os.environ.get(VARIABLE):
-        from typer.completion import completion_init  # type: ignore[attr-defined]
-
-        completion_init()
+        return failures.guard(lambda: _complete(sys.argv[1:] if arguments is None else arguments))
     return failures.guard(lambda: typer.main.get_command(app).main(args=arguments, prog_name="scaffold"))
+
+
+def _complete(words: Sequence[str]) -> None:
+    """Tell a shell what the last of `words` may become."""
+    for line in offered(typer.main.get_command(app), words):
+        typer.echo(line)
+    raise SystemExit

@@ -33,14 +33,16 @@ def run(
         str,
         typer.Argument(
             metavar="CALLER",
-            autocompletion=completing.parties,
+            autocompletion=completing.parties_by_name,
             help="A client, or a server that calls others: its name or ADDRESS.",
         ),
     ],
     server: Annotated[
         str,
         typer.Argument(
-            metavar="SERVER", autocompletion=completing.servers, help="A server that it calls: its name or ADDRESS."
+            metavar="SERVER",
+            autocompletion=completing.servers_by_name,
+            help="A server that it calls: its name or ADDRESS.",
         ),
     ],
     path: Annotated[

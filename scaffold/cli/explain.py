@@ -32,7 +32,7 @@ def run(
         str,
         typer.Argument(
             metavar="ADDRESS",
-            autocompletion=completing.parties,
+            autocompletion=completing.parties_by_name,
             help="Who calls; or, alone, whose calls are explained: name or ADDRESS.",
         ),
     ],
@@ -40,7 +40,7 @@ def run(
         str | None,
         typer.Argument(
             metavar="[SERVER]",
-            autocompletion=completing.servers,
+            autocompletion=completing.servers_by_name,
             help="The server that is called: its name or ADDRESS.",
         ),
     ] = None,

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from scaffold.cli import completing, examples
 from scaffold.cli.options import DEFAULT_FILE, NewFile, Out
 from scaffold.errors import StoreError, TopologyError
 
@@ -19,36 +20,15 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 FIRST_PORT = 8443
 
 
-def _examples_folder() -> Path:
-    """In the wheel the examples lie in the package; in a checkout beside it."""
-    package = Path(__file__).parent.parent
-    carried = package / "_examples"
-    return carried if carried.is_dir() else package.parent / "examples"
-
-
-def _examples() -> list[str]:
-    return sorted(folder.parent.name for folder in _examples_folder().glob("*/topology.yaml"))
-
-
-def _described() -> str:
-    """Each example with the first sentence of its topology."""
+def _list_of_examples() -> str:
     from textwrap import fill
 
-    wide = max(map(len, _examples())) + 2
+    wide = max(map(len, examples.names())) + 2
     return "\n".join(
-        fill(f"{name:<{wide}}{_first_sentence(name)}", 80, subsequent_indent=" " * wide, break_on_hyphens=False)
-        for name in _examples()
+        fill(f"{name:<{wide}}{sentence}", 80, subsequent_indent=" " * wide, break_on_hyphens=False)
+        for name, sentence in examples.described().items()
     )
 
-
-def _first_sentence(example: str) -> str:
-    lines = (_examples_folder() / example / "topology.yaml").read_text("utf-8").splitlines()
-    said = [line.removeprefix("# ") for line in lines if line.startswith("# ") and "$schema" not in line]
-    return " ".join(said).partition(". ")[0].rstrip(".")
-
-
-LIST = "list"
-"""What is no example's name, and shows them all."""
 
 SCHEMA = "topology.schema.json"
 """What editors check a topology by: written beside it where its first line names it."""
@@ -62,7 +42,8 @@ def run(
         typer.Option(
             "--example",
             metavar="NAME",
-            help=f"Start from an example: {', '.join(_examples())}; `{LIST}` says what each is.",
+            autocompletion=completing.examples,
+            help=f"Start from an example: {', '.join(examples.names())}; `{examples.LIST}` says what each is.",
         ),
     ] = None,
     source: Annotated[
@@ -71,8 +52,8 @@ def run(
     ] = None,
 ) -> None:
     """Write FILE where there is none yet."""
-    if example == LIST:
-        typer.echo(_described())
+    if example == examples.LIST:
+        typer.echo(_list_of_examples())
         return
     if file.exists() or file.is_symlink():
         raise StoreError(
@@ -92,7 +73,7 @@ def run(
         raise TopologyError(
             "there is no terminal to ask questions on",
             hint="`scaffold init --from DIR` drafts it from certificates, and `--example minimal` starts "
-            f"from an example: there are {', '.join(_examples())}",
+            f"from an example: there are {', '.join(examples.names())}",
         )
     _write(file, text)
     if SCHEMA in text:
@@ -105,15 +86,15 @@ def run(
 
 
 def _example(name: str) -> str:
-    if name not in _examples():
+    if name not in examples.names():
         from difflib import get_close_matches
 
-        near = get_close_matches(name, _examples(), n=1)
+        near = get_close_matches(name, examples.names(), n=1)
         raise TopologyError(
             f"there is no example {name!r}",
-            hint=f"did you mean {near[0]}?" if near else f"`--example {LIST}` says what each is",
+            hint=f"did you mean {near[0]}?" if near else f"`--example {examples.LIST}` says what each is",
         )
-    return (_examples_folder() / name / "topology.yaml").read_text("utf-8")
+    return (examples.folder() / name / "topology.yaml").read_text("utf-8")
 
 
 def _files_of(example: str, beside: Path, out: Path) -> dict[Path, bytes]:
@@ -121,7 +102,7 @@ def _files_of(example: str, beside: Path, out: Path) -> dict[Path, bytes]:
 
     Raises StoreError where something is there already.
     """
-    places = {_examples_folder() / example / "beside": beside, _examples_folder() / example / "output": out}
+    places = {examples.folder() / example / "beside": beside, examples.folder() / example / "output": out}
     files = {
         place / file.relative_to(source): file.read_bytes()
         for source, place in places.items()

@@ -86,6 +86,14 @@ class LazyVerbs(typer.core.TyperGroup):
         with formatter.section("Verbs"):
             formatter.write_dl(list(self.verbs.items()))
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """What a shell offers: each verb by its line in the help, so that none has to be imported; else options."""
+        from typer._completion_classes import CompletionItem  # type: ignore[attr-defined]
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(verb, help=does) for verb, does in self.verbs.items() if verb.startswith(incomplete)]
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in self.verbs:
             from difflib import get_close_matches

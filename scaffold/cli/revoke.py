@@ -30,6 +30,7 @@ def run(
         typer.Option(
             "--reason",
             metavar="REASON",
+            autocompletion=completing.reasons,
             help="Why, by its name in RFC 5280: keyCompromise …  [required, but with --release]",
         ),
     ] = None,

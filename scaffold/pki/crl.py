@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import functools
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -18,22 +17,9 @@ from scaffold.pki import signatures
 from scaffold.pki.issue import BACKDATE, Issuer, half_over
 from scaffold.pki.keys import MALFORMED, nonce_derived
 from scaffold.pki.names import comparable
+from scaffold.pki.revocation_reasons import Reason as Reason
 
 Crl = x509.CertificateRevocationList
-
-
-class Reason(enum.StrEnum):
-    """Why a certificate was revoked (RFC 5280 5.3.1)."""
-
-    UNSPECIFIED = "unspecified"
-    KEY_COMPROMISE = "keyCompromise"
-    CA_COMPROMISE = "cACompromise"
-    AFFILIATION_CHANGED = "affiliationChanged"
-    SUPERSEDED = "superseded"
-    CESSATION_OF_OPERATION = "cessationOfOperation"
-    CERTIFICATE_HOLD = "certificateHold"
-    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
-    AA_COMPROMISE = "aACompromise"
 
 
 COMPROMISE: Final = frozenset({Reason.KEY_COMPROMISE, Reason.CA_COMPROMISE, Reason.AA_COMPROMISE})

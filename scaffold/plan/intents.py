@@ -15,6 +15,7 @@ from cryptography import x509
 from scaffold.errors import AddressError, PlanError
 from scaffold.pki import crl as crls
 from scaffold.pki import keys
+from scaffold.pki.revocation_reasons import GIVEN
 from scaffold.plan.desired import Desired, DesiredCa, DesiredCertificate
 from scaffold.plan.model import Action, Change, Revocation, Work
 from scaffold.plan.reasons import Reason, ReasonCode
@@ -78,18 +79,14 @@ class Resolved:
 
 def reason_of(text: str) -> crls.Reason:
     """The CRLReason with that name (RFC 5280 5.3.1). Raises PlanError, with the nearest name."""
-    names = [reason.value for reason in _REASONS]
-    for reason in _REASONS:
+    names = [reason.value for reason in GIVEN]
+    for reason in GIVEN:
         if reason.value == text:
             return reason
     near = get_close_matches(text.lower().replace("-", "").replace("_", ""), [name.lower() for name in names], n=1)
     meant = next((name for name in names if near and name.lower() == near[0]), None)
     hint = f'did you mean "{meant}"?' if meant else f"one of {', '.join(names)}"
     raise PlanError(f'no such reason "{text}"', hint=hint)
-
-
-_REASONS = tuple(reason for reason in crls.Reason if reason is not crls.Reason.AA_COMPROMISE)
-"""What may be said here: there are no attribute certificates."""
 
 
 def resolve(

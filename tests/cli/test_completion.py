@@ -1,17 +1,22 @@
-"""A shell completes verbs, and the addresses of the topology at hand."""
+"""A shell completes verbs, options, the addresses and names of the topology at hand, templates and fixed words."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shlex
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from scaffold.cli.completion import VARIABLE
+from scaffold.kinds.catalogue import builtin_names
+from scaffold.pki.revocation_reasons import GIVEN
+from scaffold.topology.model import Fault
 from tests.cli.harness import in_process
+from tests.cli.shells import Terminal
 from tests.requirements import require_command
 
 TOPOLOGY = """\
@@ -25,6 +30,8 @@ clients:
   web: {template: curl, calls: [api]}
 """
 
+Offer = Callable[..., list[str]]
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -37,62 +44,141 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def completed(folder: Path, *words: str, cwd: Path | None = None) -> list[str]:
-    """What bash offers for the last of `words` once it has read the script that is printed."""
-    bash = require_command("bash")
-    line = " ".join(map(shlex.quote, words))
-    script = (
-        f'eval "$(scaffold completion bash)"; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; '
-        '_scaffold_completion scaffold; printf "%s\\n" "${COMPREPLY[@]}"'
-    )
-    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    source = {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [bash, "--norc", "-c", script], cwd=cwd or folder, env={**os.environ, **source, "PATH": path},
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
-    assert done.stderr == ""
-    return done.stdout.split()
+@pytest.fixture
+def offer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Offer:
+    """The values that the command offers for the last of some words, once it was seen to say nothing else."""
+    monkeypatch.setenv(VARIABLE, "1")
+
+    def values(*words: str, cwd: Path = folder) -> list[str]:
+        ended = in_process(*words, cwd=cwd)
+        assert (ended.code, ended.err) == (0, "")
+        return [line.partition("\t")[0] for line in ended.out.splitlines()]
+
+    return values
 
 
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["scaffold", "ver"], ["verify"]),
-        (["scaffold", "explain", "server."], ["server.api", "server.store"]),
-        (["scaffold", "explain", "client.web", "s"], ["server.api", "server.store"]),
-        (["scaffold", "up", "--only", "client"], []),
-        (["scaffold", "verify", "--only", ""], ["server.api", "server.store", "client.web"]),
-        (["scaffold", "revoke", "c"], ["ca.root", "client.web"]),
-        (["scaffold", "trust", ""], ["install", "uninstall", "list"]),
-        (["scaffold", "trust", "install", ""], ["ca.root"]),
-        (["scaffold", "trust", "list", "--store", ""], ["system", "nss", "java"]),
+        (["ver"], ["verify"]),
+        (["explain", "server."], ["server.api", "server.store"]),
+        (["explain", "client.web", "s"], ["server.api", "server.store", "store"]),
+        (["explain", "client.web", "a"], ["api"]),
+        (["call", ""], ["server.api", "server.store", "client.web"]),
+        (["call", "w"], ["web"]),
+        (["call", "web", "st"], ["store"]),
+        (["up", "--only", "client"], []),
+        (["verify", "--only", ""], ["server.api", "server.store", "client.web"]),
+        (["verify", "--on"], ["--only"]),
+        (["revoke", "c"], ["ca.root", "client.web"]),
+        (["revoke", "w"], []),
+        (["revoke", "client.web", "--reason", "ce"], ["cessationOfOperation", "certificateHold"]),
+        (["trust", ""], ["install", "uninstall", "list"]),
+        (["trust", "install", ""], ["ca.root"]),
+        (["trust", "list", "--store", ""], ["system", "nss", "java"]),
+        (["trust", "list", "--store=n"], ["--store=nss"]),
+        (["trust", "list", "--store", "=", "n"], ["nss"]),  # bash makes three words of it
+        (["graph", "--format", ""], ["mermaid", "dot", "svg", "html"]),
+        (["init", "--example", "min"], ["minimal"]),
+        (["add", "server", "new", "--issuer", ""], ["root"]),
+        (["add", "server", "new", "--trusts", ""], ["root"]),
+        (["add", "server", "new", "--called-by", "web,"], ["web,api", "web,store"]),
+        (["add", "server", "new", "--upstream", "s"], ["store"]),
+        (["add", "server", "new", "--tls", "m"], ["modern"]),
+        (["add", "client", "new", "--calls", ""], ["api", "store"]),
+        (["add", "client", "new", "--calls", "api,s"], ["api,store"]),
+        (["add", "client", "new", "--calls", "api,"], ["api,store"]),
+        (["no-such-verb", ""], []),
     ],
 )
-def test_bash_completes(folder: Path, words: list[str], offered: list[str]) -> None:
-    assert completed(folder, *words) == offered
+def test_what_is_offered(offer: Offer, words: list[str], offered: list[str]) -> None:
+    assert offer(*words) == offered
 
 
-def test_addresses_are_those_of_the_topology_at_hand(folder: Path) -> None:
-    assert completed(folder, "scaffold", "explain", "c", cwd=folder / "below") == ["client.web"]
+def test_templates_faults_and_reasons_are_offered_whole(offer: Offer) -> None:
+    assert offer("add", "server", "new", "--template", "") == list(builtin_names("server"))
+    assert offer("add", "client", "new", "--template", "") == list(builtin_names("client"))
+    assert offer("templates", "show", "") == [*builtin_names("server"), *builtin_names("client")]
+    assert offer("add", "client", "new", "--fault", "") == [fault.value for fault in Fault]
+    assert offer("revoke", "--reason", "") == [reason.value for reason in GIVEN]
+
+
+def test_a_name_of_two_is_not_offered(folder: Path, offer: Offer) -> None:
+    (folder / "topology.yaml").write_text(TOPOLOGY.replace("web:", "store:"))
+    assert offer("explain", "st") == []
+    assert offer("explain", "server.st") == ["server.store"]
+
+
+def test_each_verb_is_offered_with_its_line_and_none_is_imported(folder: Path) -> None:
+    script = (
+        "import sys; from scaffold.cli.app import VERBS, run; code = run(['']); "
+        "print(sorted(v for v in VERBS if v != 'completion' and f'scaffold.cli.{v}' in sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env={VARIABLE: "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert "verify\tProve by real handshakes who gets in and who does not.\n" in done.stdout
+    assert done.stderr == "[]\n"
+
+
+def test_addresses_are_those_of_the_topology_at_hand(folder: Path, offer: Offer) -> None:
+    assert offer("explain", "c", cwd=folder / "below") == ["client.web"]
     (folder / "other.yaml").write_text(TOPOLOGY.replace("web:", "desk:"))
-    assert completed(folder, "scaffold", "explain", "-f", "other.yaml", "c") == ["client.desk"]
+    assert offer("explain", "-f", "other.yaml", "c") == ["client.desk"]
 
 
-def test_a_topology_that_cannot_be_read_offers_nothing_and_says_nothing(folder: Path) -> None:
+@pytest.mark.parametrize("text", ["version: 1\nservers: [", "version: 2\n", "\x00", TOPOLOGY.replace("root", "ROOT")])
+def test_a_topology_that_cannot_be_read_offers_nothing_and_says_nothing(folder: Path, offer: Offer, text: str) -> None:
+    (folder / "topology.yaml").write_text(text)
+    assert offer("explain", "c") == []
+    assert offer("add", "server", "new", "--issuer", "") == []
+    assert offer("verify", "--on") == ["--only"]
+
+
+@pytest.fixture(params=["bash", "zsh", "fish"])
+def shell(request: pytest.FixtureRequest, folder: Path) -> Iterator[Terminal]:
+    with contextlib.closing(Terminal(request.param, folder)) as terminal:
+        yield terminal
+
+
+def test_the_tabulator_completes_in_each_shell(folder: Path, shell: Terminal) -> None:
+    shell.type("scaffold ver\t")
+    shell.until(b"verify")
+    shell.type("--on\t")
+    shell.until(b"--only")
+    shell.type("client\t")
+    shell.until(b"client.web")
+    shell.type("\x15scaffold trust list --store=ja\t")
+    shell.until(b"--store=java")
+    shell.type("\x15scaffold validate -f topo\t")
+    shell.until(b"topology.yaml")
     (folder / "topology.yaml").write_text("version: 1\nservers: [")
-    assert completed(folder, "scaffold", "explain", "c") == []
+    shell.type("\x15scaffold explain client\t\x15echo it is 'quiet'\n")
+    shown = shell.until(b"it is quiet")
+    assert b"client.web" not in shown
+    assert b"rror" not in shown
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_understands_its_script(shell: str, tmp_path: Path) -> None:
-    ended = in_process("completion", shell, cwd=tmp_path)
+def test_no_shell_runs_what_a_topology_of_somebody_else_says(folder: Path, shell: Terminal) -> None:
+    evil = r'"./\\$(touch run)`touch run`\"; touch run; \"\\\"$(touch run)[/x]"'
+    (folder / "topology.yaml").write_text(TOPOLOGY.replace("template: curl", f"template: {evil}"))
+    shell.type("scaffold explain client\t")
+    shell.until(b"client.web")
+    shell.type("\x15scaffold explain \t\tclient\t")
+    shell.until(b"client.web")
+    shell.type("\x15echo it is 'over'\n")
+    shell.until(b"it is over")
+    assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_each_shell_understands_its_script(name: str, tmp_path: Path) -> None:
+    ended = in_process("completion", name, cwd=tmp_path)
     assert ended.code == 0
-    assert "_SCAFFOLD_COMPLETE" in ended.out
-    if shutil.which(shell) is None:
-        pytest.skip(f"needs {shell} on PATH")
+    assert VARIABLE in ended.out
     (tmp_path / "script").write_text(ended.out)
-    subprocess.run([shell, "-n", "script"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    subprocess.run([require_command(name), "-n", "script"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
 
 
 def test_another_shell_is_told_which_there_are(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperOption
 
+from scaffold.cli import completing
 from scaffold.topology.address import Role
 from scaffold.topology.edit import TABLES, Braces, Given
 from scaffold.topology.fields import Field, Flag, ListOf, Mapped, NamesWithLists, Table, Variables, WordOr
@@ -17,14 +18,14 @@ _GIVEN = "scaffold.fields"
 
 def options(role: Role) -> list[TyperOption]:
     """One for each field that an entity of the role may have."""
-    return [_option(field) for field in TABLES[role].fields]
+    return [_option(field, role) for field in TABLES[role].fields]
 
 
 def option_name(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
-def _option(field: Field) -> TyperOption:
+def _option(field: Field, role: Role) -> TyperOption:
     name = option_name(field.name)
 
     def keep(ctx: Any, _param: Any, value: Any) -> None:
@@ -37,7 +38,15 @@ def _option(field: Field) -> TyperOption:
             param_decls=[declared], type=bool, is_flag=True, callback=keep, expose_value=False, help=field.doc
         )
     metavar = "{…}" if _is_mapping(field) else "A,B" if isinstance(field.type, ListOf | NamesWithLists) else "VALUE"
-    return TyperOption(param_decls=[name], type=str, callback=keep, expose_value=False, metavar=metavar, help=field.doc)
+    return TyperOption(
+        param_decls=[name],
+        type=str,
+        callback=keep,
+        expose_value=False,
+        metavar=metavar,
+        autocompletion=completing.of_field(field, role.value),
+        help=field.doc,
+    )
 
 
 def _is_mapping(field: Field) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from scaffold.cli import completing
 from scaffold.cli.options import DEFAULT_FILE, ApplyIt, File, Json, Out, Trust, Yes
 
 
@@ -13,7 +14,13 @@ def run(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, a DNS label.")],
     called_by: Annotated[
-        str | None, typer.Option("--called-by", metavar="A,B", help="Servers and clients that may call it.")
+        str | None,
+        typer.Option(
+            "--called-by",
+            metavar="A,B",
+            autocompletion=completing.party_names,
+            help="Servers and clients that may call it.",
+        ),
     ] = None,
     file: File = DEFAULT_FILE,
     out: Out = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from scaffold.cli import completing
 from scaffold.cli.templates.options import Role
 
 
@@ -14,7 +15,12 @@ def run(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet, or is empty.")],
     from_: Annotated[
         str | None,
-        typer.Option("--from", metavar="TEMPLATE", help="Copy this one.  [default: a small server, forty lines]"),
+        typer.Option(
+            "--from",
+            metavar="TEMPLATE",
+            autocompletion=completing.templates,
+            help="Copy this one.  [default: a small server, forty lines]",
+        ),
     ] = None,
     role: Role = None,
 ) -> None:

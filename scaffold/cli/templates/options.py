@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from scaffold.cli import completing
+
 
 class RoleName(enum.StrEnum):
     """What a template is for."""
@@ -16,7 +18,12 @@ class RoleName(enum.StrEnum):
 
 
 Template = Annotated[
-    str, typer.Argument(metavar="TEMPLATE", help="A folder, a built-in template's name, or a repository.")
+    str,
+    typer.Argument(
+        metavar="TEMPLATE",
+        autocompletion=completing.templates,
+        help="A folder, a built-in template's name, or a repository.",
+    ),
 ]
 Role = Annotated[
     RoleName | None, typer.Option("--role", help="Which of the two, where a server and a client have the same name.")
