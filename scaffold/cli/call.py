@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -52,33 +53,43 @@ def run(
     file: File = DEFAULT_FILE,
     out: Out = None,
 ) -> None:
-    """Run the client's own run.sh, or ask the running server to make the call; what comes back is the answer."""
+    """Run the client's own run.sh, or ask the running server to make the call; what comes back is the answer.
+
+    A call that the topology does not list is made with the caller's own certificate, to see that it is refused.
+    """
     from scaffold.cli.project import open_project
     from scaffold.topology.model import Server
 
     project = open_project(file, out)
     caller = _caller(project.topology, client)
     called = _called(project.topology, server)
-    _check_drawn(project.topology, caller, called)
+    if path is not None:
+        _check_written(path)
+    if called.name not in caller.calls:
+        _be_refused(project, caller, called, path)
     _check_can_call(project, caller)
     if path is not None:
-        _check_path(project, caller, path)
+        _check_path(project, caller)
     succeeded = _ask(project, caller, called) if isinstance(caller, Server) else _run(project, caller, called, path)
     if not succeeded:
         raise typer.Exit(failures.ERROR)
 
 
-def _check_path(project: Project, caller: Party, path: str) -> None:
-    """Raises TopologyError for what is no path, and for one who asks for none."""
-    from scaffold.kinds.capabilities import HTTP
-    from scaffold.topology.model import Server
-
+def _check_written(path: str) -> None:
+    """Raises TopologyError for what is no path."""
     if not path.startswith("/"):
         raise TopologyError(f'"{path}" is no path', hint=f"it begins with a slash: /{path}")
     if not _PATH.fullmatch(path):
         raise TopologyError(
             f'"{path}" is no path', hint="a blank is %20 there, and so on: other characters are %-encoded"
         )
+
+
+def _check_path(project: Project, caller: Party) -> None:
+    """Raises TopologyError for one who asks for no path."""
+    from scaffold.kinds.capabilities import HTTP
+    from scaffold.topology.model import Server
+
     if isinstance(caller, Server):
         hint = "leave it out: the server is asked for /call/NAME, which makes a call for /; a path is for clients"
         raise TopologyError(f"{caller.address} calls others by itself, and takes no path", hint=hint)
@@ -87,6 +98,33 @@ def _check_path(project: Project, caller: Party, path: str) -> None:
         raise TopologyError(
             f"{caller.address} speaks {kind.capabilities.protocol}, where there are no paths", hint="leave it out"
         )
+
+
+def _be_refused(project: Project, caller: Party, called: Server, path: str | None) -> NoReturn:
+    """Make a call that is not listed, and exit by what the server does with it."""
+    from scaffold.running.availability import nothing_to_start
+    from scaffold.running.ports import reachable
+    from scaffold.running.whereabouts import running
+    from scaffold.verify.model import Observed
+    from scaffold.verify.unlisted import attempt
+    from scaffold.view.call import attempt_lines, not_listed
+    from scaffold.view.terminal import columns, show
+
+    kind, there = project.kinds[called.address], running(project.layout)
+    show(not_listed(caller, called, columns()), sys.stderr)
+    at = there.get(called.name, reachable(called.dial))
+    finding = attempt(project.layout, kind, caller, called, at, path)
+    if finding.observed is Observed.UNREACHABLE:
+        hint = nothing_to_start(called, kind) or _why_nobody_answers(called, there)
+        raise VerifyError(f"{called.address} is not reachable at {at}: {finding.detail}", hint=hint)
+    show(attempt_lines(caller, called, finding, columns()))
+    match finding.observed:
+        case Observed.REFUSED:
+            raise typer.Exit(failures.NOT_LET_IN)
+        case Observed.ALLOWED:
+            raise typer.Exit(failures.PROBE_FAILED)
+        case _:
+            raise typer.Exit(failures.ERROR)
 
 
 def _run(project: Project, caller: Client, called: Server, path: str | None) -> bool:
@@ -164,15 +202,6 @@ def _called(t: Topology, name: str) -> Server:
     if name not in servers:
         raise _unknown(name, "server", [*t.servers])
     return servers[name]
-
-
-def _check_drawn(t: Topology, caller: Party, called: Server) -> None:
-    if called.name not in caller.calls:
-        raise TopologyError(
-            f"{caller.name} does not call {called.name} in this topology",
-            place=t.place(caller.address.role.section, caller.name, "calls"),
-            hint=f"it calls {', '.join(caller.calls) or 'nobody'}",
-        )
 
 
 def _unknown(name: str, role: str, known: Sequence[str]) -> TopologyError:

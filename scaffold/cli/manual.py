@@ -155,8 +155,13 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     ),
     "call": Manual(
         "scaffold call client.cli server.api /orders",
+        {
+            failures.PROBE_FAILED: "the call is not listed in the topology, and the server let the caller in",
+            failures.NOT_LET_IN: "the call is not listed in the topology, and the server refused it",
+        },
         note="Both may be given by name alone (`scaffold call cli api`), or by address. It succeeds where the answer "
-        "is 200, and prints what came with it.",
+        "is 200, and prints what came with it. A call that is not listed is made with the caller's own certificate, "
+        "and who refuses it is printed.",
         addresses=True,
     ),
     "publish": Manual(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from scaffold.errors import VerifyError
 from scaffold.pki import broken, bundles, keys
 from scaffold.pki.issue import new_serial, self_signed, validity
 from scaffold.pki.profiles import CertificateProfile
 from scaffold.pki.randomness import Randomness
-from scaffold.topology.model import KeyType, Subject
+from scaffold.store.layout import Layout, party_paths
+from scaffold.topology.model import KeyType, Party, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,16 @@ class Credentials:
 def credentials(rogue: broken.Rogue) -> Credentials:
     """A rogue as PEM: the leaf, then what is sent after it."""
     return Credentials(bundles.chain_pem((rogue.certificate, *rogue.chain)), keys.to_pem(rogue.key))
+
+
+def shown_by(layout: Layout, party: Party) -> Credentials:
+    """The certificate with which a server or client calls, as it is on the disk. Raises VerifyError."""
+    paths = party_paths(party.address.role, party.name)
+    files = paths.client_side if party.has_second else paths.own
+    try:
+        return Credentials(layout.path(files.certificate).read_bytes(), layout.path(files.key).read_bytes())
+    except OSError as error:
+        raise VerifyError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def stranger(now: datetime, randomness: Randomness) -> Credentials:

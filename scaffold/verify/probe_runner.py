@@ -38,7 +38,7 @@ from scaffold.verify.cases import (
     withdrawn_sides,
 )
 from scaffold.verify.conversation import protocol_of
-from scaffold.verify.credentials import Credentials
+from scaffold.verify.credentials import Credentials, shown_by
 from scaffold.verify.forwarded import Shown, Told, forged
 from scaffold.verify.http import CALLER
 from scaffold.verify.impostor import HttpRole, Impostor, Role, SilentRole, Visits
@@ -477,14 +477,7 @@ class ProbeRunner:
             raise Untried(f"{party.address} is external: its certificate is not here")
         if not has_key_here(party):
             raise Untried(f"{party.address} has its key on its own host: nobody here can show its certificate")
-        paths = party_paths(party.address.role, party.name)
-        files = paths.client_side if party.has_second else paths.own
-        try:
-            return Credentials(
-                self._layout.path(files.certificate).read_bytes(), self._layout.path(files.key).read_bytes()
-            )
-        except OSError as error:
-            raise VerifyError(f"{error.filename} cannot be read: {error.strerror}") from error
+        return shown_by(self._layout, party)
 
     def _asker(self, server: Server) -> Credentials:
         """A certificate that gets into a calling server, so that it can be asked to call."""
