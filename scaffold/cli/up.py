@@ -51,7 +51,9 @@ def run(
             help="This server, or client with doors, alone; repeatable.",
         ),
     ] = None,
-    ports: Annotated[Ports, typer.Option("--ports", help="auto: move every server to a free port.")] = Ports.FIXED,
+    ports: Annotated[
+        Ports, typer.Option("--ports", help="auto: move every server, and the app behind it, to a free port.")
+    ] = Ports.FIXED,
 ) -> None:
     """Start each rendered server by its own run.sh, show what they print, and stop all when one ends or on Ctrl-C.
 

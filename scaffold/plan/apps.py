@@ -91,6 +91,15 @@ def compare(
     return Compared(tuple(_standing(server, record, observed)), tuple(notes))
 
 
+def given_up(server: Server, observed: Observation) -> Iterator[Note]:
+    """What stays of the app of a server of which the topology names no app any more: all of it, as a person's own."""
+    path = party_paths(server.address.role, server.name).app
+    if observed.records.of(address_of(server)).app is not None and observed.exists(path):
+        said = f"stays in {path}: it is yours. The topology has no `app` for {server.address}: `up` does not start it. "
+        ends = f"Give `app` back, or delete it yourself: `rm -r {path}` in the output folder"
+        yield Note(address_of(server), said + ends)
+
+
 def _check_at_hand(t: Topology, server: Server, app: App) -> None:
     try:
         app_templates.check_at_hand(app, t.source.absolute().parent)

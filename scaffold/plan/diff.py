@@ -69,7 +69,7 @@ from scaffold.topology.address import Address, Part
 from scaffold.topology.faults import OWN_CHAIN
 from scaffold.topology.generations import GenerationState
 from scaffold.topology.mistakes import raise_all
-from scaffold.topology.model import App, Fault, Server
+from scaffold.topology.model import Fault, Server
 from scaffold.topology.notes import Note
 
 
@@ -447,17 +447,23 @@ class _Diff:
         self.changes.extend(found.changes)
         self.notes.extend(found.notes)
         self._derived(one, self.changes[before:])
-        if isinstance(one.party, Server) and one.party.app is not None and not self.asked.hold_pending:
-            self._app(one.party, one.party.app)
+        if isinstance(one.party, Server) and not self.asked.hold_pending:
+            self._app(one.party)
 
-    def _app(self, server: Server, app: App) -> None:
-        """Compares the app behind a front."""
+    def _app(self, server: Server) -> None:
+        """Compares the app behind a front, or says what stays of one that was."""
+        was_made = self.observed.records.of(server.address.with_part(Part.APP)).app is not None
+        if server.app is None and not was_made:
+            return
         # Loaded for those who have one: most have not.
         from scaffold.plan import apps
 
+        if server.app is None:
+            self.notes.extend(apps.given_up(server, self.observed))
+            return
         resolution = self.asked.resolutions.get(apps.address_of(server))
         newer = self.asked.newer_apps.get(server.address)
-        found = apps.compare(self.desired.topology, server, app, self.observed, newer, resolution)
+        found = apps.compare(self.desired.topology, server, server.app, self.observed, newer, resolution)
         self.changes.extend(found.changes)
         self.notes.extend(found.notes)
 

@@ -123,6 +123,33 @@ def test_plan_says_that_the_app_of_a_server_that_left_stays(shop: Shop) -> None:
     assert said not in shop.notes()
 
 
+def test_plan_says_that_an_app_that_the_topology_names_no_more_stays(shop: Shop) -> None:
+    said = "server.shop.app stays in servers/shop/app: it is yours"
+    shop.make({"app.py": "one\n"})
+    assert said not in shop.notes()
+
+    shop.text = SHOP.replace("    app: {template: ./service}\n", "")
+    assert said in shop.notes()
+    assert "`rm -r servers/shop/app` in the output folder" in shop.notes()
+    assert not shop.planned()
+    shop.apply()
+    assert (shop.app / "app.py").read_text() == "one\n"
+
+    shop.text = SHOP
+    assert said not in shop.notes()
+    assert not shop.planned()
+    shop.text = SHOP.replace("    app: {template: ./service}\n", "")
+    shutil.rmtree(shop.app)
+    assert said not in shop.notes()
+
+
+def test_a_folder_of_that_name_that_was_no_app_is_not_spoken_of(shop: Shop) -> None:
+    shop.text = SHOP.replace("    app: {template: ./service}\n", "")
+    shop.apply()
+    shop.app.mkdir()
+    assert "server.shop.app" not in shop.notes()
+
+
 def test_of_a_server_without_an_app_nothing_stays(shop: Shop) -> None:
     shop.text = SHOP.replace("    app: {template: ./service}\n", "")
     shop.apply()
