@@ -249,8 +249,9 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     ),
     "trust uninstall": Manual(
         "scaffold trust uninstall --store nss",
-        note="It removes every root that was installed for a topology of this name, also one that `apply` has "
-        "replaced since. Without a terminal, --yes says yes to that.",
+        note="It removes the roots of this topology, also one that `apply` has replaced since. What another topology "
+        "of the same name has installed stays, and so does what was installed from a folder that is gone, unless "
+        "--unknown is given. Without a terminal, --yes says yes to that.",
     ),
     "trust list": Manual(
         "scaffold trust list",
@@ -258,7 +259,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
             "roots": "each root: `address`, `subject`, `fingerprint_sha256`, `not_after`, `may_sign_for`, `anything`, "
             "`stores` (`store`, `place`, `state`, `entries`)",
             "former": "roots of a topology of this name that are none of these: `store`, `place`, `entry`, "
-            "`fingerprint_sha256`",
+            "`fingerprint_sha256`, `known` (whether this one made it)",
             "unreadable": "stores that cannot be read: `store`, `place`, `why`",
         },
     ),

@@ -43,21 +43,48 @@ def _seen(store: Store) -> Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Ours:
+    """Which entries are of one topology: those of roots that its folder `knows`, by fingerprint, as its own.
+
+    The name alone does not say it, since two topologies may have one. `cas` are the names of the CAs that are meant,
+    all where there are none.
+    """
+
+    topology: str
+    knows: Collection[str]
+    cas: Collection[str] = ()
+
+    def has(self, entry: Entry) -> bool:
+        """Whether it is of this topology, however that was called when it was installed."""
+        return self._is_meant(entry.mark) and entry.fingerprint in self.knows
+
+    def may_have(self, entry: Entry) -> bool:
+        """Whether it is of a topology of this name, and nothing here says of which."""
+        mark = entry.mark
+        named = mark is not None and mark.topology == self.topology
+        return named and self._is_meant(mark) and entry.fingerprint not in self.knows
+
+    def _is_meant(self, mark: Mark | None) -> bool:
+        return mark is not None and (not self.cas or mark.ca in self.cas)
+
+
+@dataclass(frozen=True, slots=True)
 class Former:
-    """An entry of ours, in a store, that holds none of the roots of today."""
+    """An entry, in a store, that holds none of the roots of today. `known`: it is certainly of this topology."""
 
     seen: Seen
     entry: Entry
+    known: bool
 
 
-def former(topology: str, cas: Collection[str], anchors: Sequence[Anchor], seen: Sequence[Seen]) -> tuple[Former, ...]:
-    """What was installed for CAs of these names, or for any CA of the topology, and is none of its roots now."""
+def former(ours: Ours, anchors: Sequence[Anchor], seen: Sequence[Seen]) -> tuple[Former, ...]:
+    """What was installed for a topology of this name, and is none of its roots now."""
     today = {anchor.fingerprint for anchor in anchors}
     return tuple(
-        Former(one, entry)
+        Former(one, entry, ours.has(entry))
         for one in seen
         for entry in one.entries
-        if _is_of(entry.mark, topology, cas) and entry.fingerprint not in today
+        if entry.fingerprint not in today and (ours.has(entry) or ours.may_have(entry))
     )
 
 
@@ -102,9 +129,9 @@ def installations(
 
 
 def removals(
-    topology: str, cas: Collection[str], seen: Sequence[Seen], system: Sequence[Seen]
+    is_ours: Callable[[Entry], bool], seen: Sequence[Seen], system: Sequence[Seen]
 ) -> tuple[tuple[Removal, ...], tuple[LeftOut, ...]]:
-    """What is to be removed where: of the CAs of these names, or of every CA that the topology has or had.
+    """What is to be removed where: the entries that are ours.
 
     `system` is how the system's store stands, where any other `has_copies` of it, also where nothing of it is asked
     for: what others copy from it comes again as long as it is there.
@@ -113,7 +140,7 @@ def removals(
     leaving = {one.store.kind for one in seen}
     copied = {entry.fingerprint for one in system for entry in one.entries if entry.mark is not None and entry.trusted}
     for one in seen:
-        ours = tuple(entry for entry in one.entries if _is_of(entry.mark, topology, cas))
+        ours = tuple(entry for entry in one.entries if is_ours(entry))
         stays = [entry for entry in ours if entry.copied and entry.fingerprint in copied]
         if one.unreadable is not None:
             left_out.append(LeftOut(one.store, one.unreadable))
@@ -132,10 +159,6 @@ def removals(
 def has_copies(seen: Sequence[Seen]) -> bool:
     """Whether any store holds what it has copied from the system's."""
     return any(entry.copied and entry.mark is not None for one in seen for entry in one.entries)
-
-
-def _is_of(mark: Mark | None, topology: str, cas: Collection[str]) -> bool:
-    return mark is not None and mark.topology == topology and (not cas or mark.ca in cas)
 
 
 def _obstacle(store: Store) -> Obstacle | None:

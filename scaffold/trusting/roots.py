@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,7 +12,7 @@ from cryptography import x509
 from scaffold.errors import ScaffoldError, TrustError, Unreadable
 from scaffold.pki import bundles, chains, permits
 from scaffold.pki.names import rfc2253
-from scaffold.store import existing, files, ledger
+from scaffold.store import archive, existing, files, ledger
 from scaffold.store.layout import Layout, ca_paths
 from scaffold.topology.model import Ca, NameConstraints, SanType, Topology
 from scaffold.trusting.model import Anchor
@@ -34,6 +35,18 @@ def own_roots(t: Topology) -> tuple[Ca, ...]:
 def brought_roots(t: Topology) -> tuple[Ca, ...]:
     """The CAs that were made elsewhere, as far as they are roots."""
     return tuple(ca for ca in t.cas.values() if ca.existing is not None and not _above(t, ca))
+
+
+def issued_here(layout: Layout, fingerprints: Iterable[str]) -> frozenset[str]:
+    """Which certificates, by SHA-256 in hex, were issued in this folder, whenever that was.
+
+    None where its records cannot be read.
+    """
+    try:
+        known = ledger.load(layout).issued
+        return frozenset(one for one in fingerprints if one in known or one in archive.mentioning(layout, one).issued)
+    except ScaffoldError:
+        return frozenset()
 
 
 def check_dates(root: Anchor, now: datetime) -> None:

@@ -84,7 +84,7 @@ def removal_lines(to_do: Sequence[Removal], today: Sequence[str]) -> Iterator[Li
     """Each entry that would go (`-`). `today` are the fingerprints of the topology's roots."""
     for change in to_do:
         for entry in change.entries:
-            former = "" if entry.fingerprint in today else "  (a former root, or one of another folder)"
+            former = "" if entry.fingerprint in today else "  (a former root)"
             yield [("  - ", "red"), (f"{change.store.kind:<{_KINDS}}  ", "bold"), (change.store.place, "")]
             yield [(f"      {one_line(entry.name)}", ""), (former, "yellow")]
 
@@ -150,6 +150,7 @@ def list_lines(
                 yield [("      → scaffold trust install completes it", "bold")]
     yield from _problem_lines(problems)
     yield from _former_lines(former)
+    yield from unknown_lines(former, t.name, columns)
     for one in seen:
         if one.unreadable is not None:
             yield [("  ? ", "yellow"), (f"{one.store.kind:<{_KINDS}}  ", "bold"), (one.store.place, "")]
@@ -164,12 +165,27 @@ def _problem_lines(problems: Sequence[ScaffoldError]) -> Iterator[Line]:
 
 
 def _former_lines(former: Sequence[Former]) -> Iterator[Line]:
-    if former:
-        yield [("Former roots of this topology, or those of another folder:", "bold")]
-        for each in former:
-            yield _store_line(each.seen, ("!", "yellow"))
-            yield plain(f"      {one_line(each.entry.name)}")
+    if known := [each for each in former if each.known]:
+        yield [("Former roots of this topology:", "bold")]
+        yield from _entry_lines(known)
         yield plain("  → scaffold trust uninstall removes them, and today's")
+
+
+def unknown_lines(former: Sequence[Former], topology: str, columns: int | None) -> Iterator[Line]:
+    """What was installed for a topology of this name, and nothing here knows of; it stays unless that is asked for."""
+    if unknown := [each for each in former if not each.known]:
+        text = (
+            f"For a topology called {topology} as well, but not from this folder: of one that is gone, or of another."
+        )
+        yield from _indented(text, columns, "bold", indent=0)
+        yield from _entry_lines(unknown)
+        yield plain("  → scaffold trust uninstall --unknown removes them too")
+
+
+def _entry_lines(former: Sequence[Former]) -> Iterator[Line]:
+    for each in former:
+        yield _store_line(each.seen, ("!", "yellow"))
+        yield plain(f"      {one_line(each.entry.name)}")
 
 
 def list_json(anchors: Sequence[Anchor], seen: Sequence[Seen], former: Sequence[Former]) -> str:
@@ -178,7 +194,12 @@ def list_json(anchors: Sequence[Anchor], seen: Sequence[Seen], former: Sequence[
         {
             "roots": [_root_value(anchor, seen) for anchor in anchors],
             "former": [
-                {**_store_value(each.seen), "entry": each.entry.name, "fingerprint_sha256": each.entry.fingerprint}
+                {
+                    **_store_value(each.seen),
+                    "entry": each.entry.name,
+                    "fingerprint_sha256": each.entry.fingerprint,
+                    "known": each.known,
+                }
                 for each in former
             ],
             "unreadable": [
@@ -229,6 +250,6 @@ def _labelled(label: str, text: str, columns: int | None, style: str = "") -> It
         yield [(f"  {shown:<{_LABELS}}", "dim"), (line, style)]
 
 
-def _indented(text: str, columns: int | None, style: str) -> Iterator[Line]:
-    for line in fitted(one_line(text), columns, 2, 20):
-        yield [(f"  {line}", style)]
+def _indented(text: str, columns: int | None, style: str, indent: int = 2) -> Iterator[Line]:
+    for line in fitted(one_line(text), columns, indent, 20):
+        yield [(f"{' ' * indent}{line}", style)]

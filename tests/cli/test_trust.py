@@ -108,21 +108,76 @@ def test_on_a_terminal_it_asks(folder: Path, store: NssStore, answer: str, code:
 
 
 def test_a_root_that_was_replaced_since_is_found_again(folder: Path, store: NssStore) -> None:
-    """Nothing beside the store remembers it: the output folder is gone."""
+    assert trust(folder, "install", "--yes").code == 0
+    renewed = in_process("renew", "ca.root", "--yes", cwd=folder)
+    assert renewed.code == 0, renewed.err
+    assert "Former roots of this topology:" in trust(folder, "list").out
+    assert trust(folder, "install", "--yes").code == 0
+    (former,) = trust(folder, "list", "--json").json["former"]
+    assert former["known"] is True
+    ended = trust(folder, "uninstall", "--yes")
+    assert ended.code == 0
+    assert ended.out.count("(a former root)") == 1
+    assert "--unknown" not in ended.out
+    assert labels(store) == []
+
+
+def test_another_topology_of_the_same_name_keeps_its_root(folder: Path, store: NssStore, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "topology.yaml").write_text("version: 1\nname: shop\ncas: {root: {}}\n")
+    assert in_process("apply", cwd=other).code == 0
+    (other / ".pki").symlink_to(folder / ".pki")  # one home
+    assert trust(folder, "install", "--yes").code == 0
+    before = store.holds()
+    assert trust(other, "install", "--yes").code == 0
+    assert len(labels(store)) == 2
+    listed = trust(other, "list")
+    assert "For a topology called shop as well, but not from this folder" in " ".join(listed.out.split())
+    ended = trust(other, "uninstall", "--yes")
+    assert ended.code == 0
+    assert "scaffold trust uninstall --unknown removes them too" in ended.out
+    assert store.holds() == before
+    again = trust(other, "uninstall", "--yes")
+    assert (again.code, "Nothing to do" in again.out) == (0, True)
+    assert store.holds() == before
+    assert trust(folder, "uninstall", "--yes").code == 0
+    assert labels(store) == []
+
+
+def test_a_topology_that_was_given_another_name_since_has_its_roots_still(folder: Path, store: NssStore) -> None:
+    assert trust(folder, "install", "--yes").code == 0
+    (folder / "topology.yaml").write_text(TOPOLOGY.replace("name: shop", "name: store"))
+    assert trust(folder, "uninstall", "--out", "shop", "--yes").code == 0
+    assert labels(store) == []
+
+
+def test_records_that_cannot_be_read_cost_no_entry(folder: Path, store: NssStore) -> None:
+    assert trust(folder, "install", "--yes").code == 0
+    assert in_process("renew", "ca.root", "--yes", cwd=folder).code == 0
+    (folder / "shop/.scaffold/ledger.jsonl").write_bytes(b"\xff{")
+    assert trust(folder, "uninstall", "--yes").code == 0
+    assert len(labels(store)) == 1
+
+
+def test_what_was_installed_from_a_folder_that_is_gone_is_found_again(folder: Path, store: NssStore) -> None:
+    """Nothing beside the store remembers it, so that it might be another's: it goes where that is asked for."""
     assert trust(folder, "install", "--yes").code == 0
     shutil.rmtree(folder / "shop")
     listed = trust(folder, "list")
     assert listed.code == 0
     assert "ca.root has no certificate yet" in listed.out
-    assert "Former roots of this topology" in listed.out
+    assert "Former roots of this topology" not in listed.out
+    assert "scaffold trust uninstall --unknown removes them too" in listed.out
     assert in_process("apply", cwd=folder).code == 0
     assert trust(folder, "install", "--yes").code == 0
     assert len(labels(store)) == 2
     (former,) = trust(folder, "list", "--json").json["former"]
     assert former["entry"] in labels(store)
-    ended = trust(folder, "uninstall", "--yes")
-    assert ended.code == 0
-    assert ended.out.count("a former root, or one of another folder") == 1
+    assert former["known"] is False
+    assert trust(folder, "uninstall", "--yes").code == 0
+    assert labels(store) == [former["entry"]]
+    assert trust(folder, "uninstall", "--unknown", "--yes").code == 0
     assert labels(store) == []
 
 
@@ -177,6 +232,10 @@ def test_a_root_that_was_made_elsewhere_is_trusted_where_it_is_named(folder: Pat
 def test_a_root_of_an_earlier_topology_can_be_named(folder: Path, store: NssStore) -> None:
     store.install(anchor(ca="gone", topology="shop"))
     assert trust(folder, "uninstall", "ca.gone", "--yes").code == 0
+    assert len(labels(store)) == 1
+    assert trust(folder, "uninstall", "ca.root", "--unknown", "--yes").code == 0
+    assert len(labels(store)) == 1
+    assert trust(folder, "uninstall", "ca.gone", "--unknown", "--yes").code == 0
     assert labels(store) == []
 
 

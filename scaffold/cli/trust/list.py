@@ -23,7 +23,7 @@ def run(
         anchors, problems = (roots.anchor(project.topology, project.layout, project.ca(root)),), ()
         names = (anchors[0].address.name,)
     seen = changes.look(stores(store))
-    former = changes.former(project.topology.name, names, anchors, seen)
+    former = changes.former(project.ours(seen, names), anchors, seen)
     if json:
         typer.echo(view.list_json(anchors, seen, former))
     else:

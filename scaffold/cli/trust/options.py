@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +22,7 @@ from scaffold.trusting.kinds import StoreKind
 if TYPE_CHECKING:
     from scaffold.store.layout import Layout
     from scaffold.topology.model import Ca, Topology
+    from scaffold.trusting.changes import Ours, Seen
     from scaffold.trusting.model import Anchor, Store
 
 Root = Annotated[
@@ -79,6 +80,15 @@ class Opened:
             except ScaffoldError as error:
                 problems.append(error)
         return tuple(anchors), tuple(problems)
+
+    def ours(self, seen: Sequence[Seen], cas: Collection[str]) -> Ours:
+        """Which entries of what was seen are of this topology: its roots of today, and what was issued here before."""
+        from scaffold.trusting import roots
+        from scaffold.trusting.changes import Ours
+
+        today = {anchor.fingerprint for anchor in self.at_hand()[0]}
+        marked = {entry.fingerprint for one in seen for entry in one.entries if entry.mark is not None}
+        return Ours(self.topology.name, today | roots.issued_here(self.layout, marked), cas)
 
     def key_of(self, anchor: Anchor) -> str | None:
         """Where the private key of a root is; None where it is not here."""

@@ -17,6 +17,13 @@ def run(
     store: Stores = None,
     file: File = DEFAULT_FILE,
     out: Out = None,
+    unknown: Annotated[
+        bool,
+        typer.Option(
+            "--unknown",
+            help="Also what was installed for this topology's name from elsewhere: a folder that is gone, or another.",
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Show which entries would go, ask, and remove them; exit with 1 where a store stays as it is."""
@@ -28,10 +35,15 @@ def run(
     names = () if root is None else (project.ca_name(root),)
     seen = changes.look(stores(store))
     copied_from = changes.look(system.present()) if changes.has_copies(seen) else ()
-    to_do, left_out = changes.removals(project.topology.name, names, seen, copied_from)
+    ours = project.ours(seen, names)
+    to_do, left_out = changes.removals(
+        (lambda entry: ours.has(entry) or ours.may_have(entry)) if unknown else ours.has, seen, copied_from
+    )
     today, _ = project.at_hand()
     show(view.removal_lines(to_do, [anchor.fingerprint for anchor in today]))
     show(view.theirs_lines([one for one in today if not names or one.address.name in names], seen, columns()))
+    if not unknown:
+        show(view.unknown_lines(changes.former(ours, today, seen), project.topology.name, columns()))
     show(view.left_out_lines(left_out, as_root("uninstall", file, out, root), columns()), sys.stderr)
     if to_do:
         count = sum(len(change.entries) for change in to_do)

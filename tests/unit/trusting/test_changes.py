@@ -10,7 +10,7 @@ import pytest
 
 from scaffold.errors import TrustError
 from scaffold.trusting import changes
-from scaffold.trusting.changes import Installation, Removal
+from scaffold.trusting.changes import Installation, Ours, Removal
 from scaffold.trusting.kinds import StoreKind
 from scaffold.trusting.model import Anchor, Entry, Obstacle
 from tests.unit.trusting.lab import anchor, shared
@@ -107,20 +107,42 @@ def test_a_change_that_does_not_hold_or_costs_something_else_is_said() -> None:
         changes.uninstall(Removal(Memory([THEIRS, ours()], loses=True), (ours(),)))
 
 
+def of_lab(*roots: Anchor, cas: tuple[str, ...] = ()) -> Ours:
+    """What is of a topology that has made these roots."""
+    return Ours("lab", {root.fingerprint for root in roots}, cas)
+
+
 def test_every_root_of_the_topology_is_removed_and_nothing_else() -> None:
-    others = [THEIRS, ours(anchor(topology="lab-2")), Entry("x", "x", shared().fingerprint)]
-    store = Memory([*others, ours(), ours(former()), ours(gone := anchor(ca="gone"))])
-    to_do, _ = changes.removals("lab", (), changes.look([store]), ())
+    gone, elsewhere = anchor(ca="gone"), anchor()  # another topology of that name has made the second one
+    others = [THEIRS, ours(anchor(topology="lab-2")), Entry("x", "x", shared().fingerprint), ours(elsewhere)]
+    store = Memory([*others, ours(), ours(former()), ours(gone)])
+    mine = of_lab(shared(), former(), gone)
+    to_do, _ = changes.removals(mine.has, changes.look([store]), ())
     assert to_do == (Removal(store, (ours(), ours(former()), ours(gone))),)
     changes.uninstall(to_do[0])
     assert store.entries == others
-    assert changes.removals("lab", (), changes.look([store]), ()) == ((), ())
+    assert changes.removals(mine.has, changes.look([store]), ()) == ((), ())
+    assert [entry for entry in store.entries if mine.may_have(entry)] == [ours(elsewhere)]
 
 
 def test_one_ca_alone_is_removed_where_it_is_named() -> None:
-    store = Memory([ours(), ours(other := anchor(ca="other"))])
-    to_do, _ = changes.removals("lab", ("other",), changes.look([store]), ())
+    other = anchor(ca="other")
+    store = Memory([ours(), ours(other)])
+    to_do, _ = changes.removals(of_lab(shared(), other, cas=("other",)).has, changes.look([store]), ())
     assert to_do == (Removal(store, (ours(other),)),)
+    assert [entry for entry in store.entries if of_lab(cas=("other",)).may_have(entry)] == [ours(other)]
+
+
+def test_a_root_is_known_under_a_name_that_the_topology_had_before() -> None:
+    before = anchor(topology="bench")
+    assert of_lab(before).has(ours(before))
+    assert not of_lab().may_have(ours(before))
+
+
+def test_an_entry_that_somebody_else_has_made_is_never_ours() -> None:
+    theirs = Entry("x", "x", shared().fingerprint)
+    assert not of_lab(shared()).has(theirs)
+    assert not of_lab().may_have(theirs)
 
 
 def test_what_a_store_copies_leaves_with_the_system_s() -> None:
@@ -129,11 +151,11 @@ def test_what_a_store_copies_leaves_with_the_system_s() -> None:
     seen = changes.look([copy])
     assert changes.has_copies(seen)
     assert not changes.has_copies(changes.look([system]))
-    to_do, left_out = changes.removals("lab", (), seen, changes.look([system]))
+    to_do, left_out = changes.removals(of_lab(shared()).has, seen, changes.look([system]))
     assert to_do == ()
     assert "from the system's store" in left_out[0].why.message
     both = changes.look([system, copy])
-    to_do, left_out = changes.removals("lab", (), both, changes.look([system]))
+    to_do, left_out = changes.removals(of_lab(shared()).has, both, changes.look([system]))
     assert [one.store for one in to_do] == [system, copy]
     assert left_out == ()
     copy.entries = []  # the distribution's hook
@@ -144,23 +166,24 @@ def test_a_copy_whose_original_is_gone_can_be_removed_alone() -> None:
     """The distribution's hook was switched off meanwhile."""
     copy = Memory([ours(copied=True)], StoreKind.JAVA)
     system = changes.look([Memory([], StoreKind.SYSTEM)])
-    to_do, left_out = changes.removals("lab", (), changes.look([copy]), system)
+    to_do, left_out = changes.removals(of_lab(shared()).has, changes.look([copy]), system)
     assert [one.store for one in to_do] == [copy]
     assert left_out == ()
 
 
 def test_a_removal_that_cannot_be_made_is_left_out() -> None:
     stores = [Memory(fails=True), Memory([ours()], why=Obstacle("root's")), Memory(why=Obstacle("root's"))]
-    to_do, left_out = changes.removals("lab", (), changes.look(stores), ())
+    to_do, left_out = changes.removals(of_lab(shared()).has, changes.look(stores), ())
     assert to_do == ()
     assert [one.store for one in left_out] == stores[:2]
 
 
 def test_former_roots_are_those_of_none_of_today_s() -> None:
-    store = Memory([THEIRS, ours(), ours(former()), ours(anchor(topology="lab-2"))])
-    found = changes.former("lab", (), [shared()], changes.look([store]))
-    assert [one.entry for one in found] == [ours(former())]
-    assert changes.former("lab", ("other",), [shared()], changes.look([store])) == ()
+    elsewhere = anchor()
+    store = Memory([THEIRS, ours(), ours(former()), ours(elsewhere), ours(anchor(topology="lab-2"))])
+    found = changes.former(of_lab(shared(), former()), [shared()], changes.look([store]))
+    assert [(one.entry, one.known) for one in found] == [(ours(former()), True), (ours(elsewhere), False)]
+    assert changes.former(of_lab(shared(), former(), cas=("other",)), [shared()], changes.look([store])) == ()
 
 
 def test_one_failure_keeps_no_other_store_from_being_changed() -> None:
