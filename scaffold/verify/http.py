@@ -44,6 +44,12 @@ _REFUSING = frozenset({400, 401, 403, 495, 496})
 """Statuses of a refusal. 495 and 496 are in no RFC: some servers say so of a certificate, or say 400."""
 
 _BAD_GATEWAY = 502
+_INTERNAL_SERVER_ERROR = 500
+_FROM_BEHIND = frozenset({_BAD_GATEWAY, 504})
+"""Statuses of a front that has passed the request on."""
+
+_OF_ANY_CALLER = frozenset({405, 408, 411, 413, 421, 429, 431})
+"""Statuses that a server may give before it looks at who calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,12 @@ class Http:
         claimed: str = "",
         newest: ssl.TLSVersion | None = None,
     ) -> Outcome:
-        """As every protocol's; whether this machine's library speaks `newest` is tried on itself before."""
-        return meaning(call(target, credentials, newest=newest))
+        """As every protocol's; whether this machine's library speaks `newest` is tried on itself before.
+
+        Whoever is refused where the server says who called asks for another path as well, and by another method.
+        """
+        outcome = meaning(call(target, credentials, newest=newest))
+        return _answered_elsewhere(target, credentials, newest) or outcome if isinstance(outcome, Denied) else outcome
 
     def url(self, address: HostPort) -> str:
         """A rendered client's own default is `/`, which is the person's."""
@@ -94,6 +104,23 @@ def meaning(answer: Answer) -> Outcome:
             return Denied(HTTP, words) if status in _REFUSING else Failed(HTTP, words, beyond=status == _BAD_GATEWAY)
         case _:
             return answer
+
+
+def _answered_elsewhere(
+    target: Target, credentials: Credentials | None, newest: ssl.TLSVersion | None
+) -> Admitted | None:
+    """What a caller gets who asks for something else than who it is; None where it is refused there too."""
+    for method in ("GET", "POST"):
+        headers = (("Content-Length", "0"), ("Connection", "close"))
+        match _answer(target, credentials, newest, _head(target, (method, "/"), headers)):
+            case Answered(status, body) if status not in _REFUSING and _has_passed(status):
+                return Admitted(HTTP, f"refused at {CALLER}, but {method} / is answered with HTTP {status}", body)
+    return None
+
+
+def _has_passed(status: int) -> bool:
+    """Whether a request that is answered so was let through: some methods and failures are told to everybody."""
+    return (status < _INTERNAL_SERVER_ERROR and status not in _OF_ANY_CALLER) or status in _FROM_BEHIND
 
 
 def health(alive: Answer, elsewhere: Answer) -> Finding:

@@ -7,6 +7,7 @@ python  the allow list's issuer is not compared    the sibling CA alone
 python  a role too many, one too few, by header    whoever has other roles than the edge, and the forged ones
 nginx   roles are passed on, or made up            likewise, and what reaches the server behind it
 nginx   client certificates are not asked for      whoever comes, with a certificate or without
+nginx   one path alone is guarded                  whoever is refused there, and asks for another
 client  the server is not verified                 the false servers at each of its edges
 client  common names are taken for host names      the false server that has no other name, at each of its edges
 tls/    another root in the bundle                 drift, and whoever comes from that root, where it is the only guard
@@ -153,6 +154,11 @@ def nginx_asks_for_no_certificate(lab: Lab) -> None:
     )
 
 
+def nginx_guards_one_path_alone(lab: Lab) -> None:
+    guard = 'set $asked $caller$request_uri; if ($asked = "/.mtls/caller")'
+    lab.rewrite("servers/gateway/nginx.conf", ('if ($caller = "")', guard))
+
+
 ROLES = "proxy_set_header X-Client-Roles $client_roles;"
 
 
@@ -208,6 +214,9 @@ BREAKAGES: list[tuple[Callable[[Lab], None], str, Failures]] = [
      | at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS, *ROGUES)
      | at("gateway", "stranger", Probe.NOT_ALLOWED) | at("gateway", "service", Probe.NOT_ALLOWED)
      | at("gateway", "gateway", Probe.NOT_ALLOWED)),
+    (nginx_guards_one_path_alone, "server.gateway",
+     at("gateway", "stranger", Probe.NOT_ALLOWED) | at("gateway", "service", Probe.NOT_ALLOWED)
+     | at("gateway", "gateway", Probe.NOT_ALLOWED) | at("gateway", "teller", Probe.SIBLING_CA)),
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import socket
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -24,7 +24,7 @@ from scaffold.verify import http, tls
 from scaffold.verify.credentials import Credentials, credentials, stranger
 from scaffold.verify.http import HTTP, Answered
 from scaffold.verify.model import Layer
-from scaffold.verify.protocol import Closed, Stuck, Target, Unreachable
+from scaffold.verify.protocol import Admitted, Closed, Denied, Stuck, Target, Unreachable
 from tests.fresh import new_key, new_serial
 
 NOW = datetime.now(UTC)
@@ -66,14 +66,15 @@ def context(newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, verify: bool = True
 
 
 @contextlib.contextmanager
-def serving(serve: Callable[[socket.socket], None]) -> Iterator[Target]:
-    """A server that does `serve` with its first connection."""
+def serving(serve: Callable[[socket.socket], None], connections: int = 1) -> Iterator[Target]:
+    """A server that does `serve` with its first connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def run() -> None:
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError, tls.TlsError):
-                serve(connection)
+            for _ in range(connections):
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError, tls.TlsError):
+                    serve(connection)
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -89,6 +90,42 @@ def answering(body: bytes, made: ssl.SSLContext) -> Callable[[socket.socket], No
             secured.sendall(body)
 
     return serve
+
+
+def answering_by_request(statuses: Mapping[bytes, int]) -> Callable[[socket.socket], None]:
+    """A server of several connections; `statuses` by the beginning of a request."""
+
+    def serve(connection: socket.socket) -> None:
+        with context().wrap_socket(connection, server_side=True) as secured:
+            request = secured.recv(4096)
+            status = next(status for begins, status in statuses.items() if request.startswith(begins))
+            secured.sendall(f"HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n".encode())
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("get", "post", "passed"),
+    [
+        (403, 403, None),
+        (403, 405, None),
+        (401, 500, None),
+        (200, 403, "GET / is answered with HTTP 200"),
+        (404, 403, "GET / is answered with HTTP 404"),
+        (502, 403, "GET / is answered with HTTP 502"),
+        (403, 204, "POST / is answered with HTTP 204"),
+    ],
+)
+def test_whoever_is_refused_is_refused_for_each_path_and_method(get: int, post: int, passed: str | None) -> None:
+    serve = answering_by_request({b"GET /.mtls/caller ": 403, b"GET / ": get, b"POST / ": post})
+    asked = 2 if passed is not None and passed.startswith("GET") else 3
+    with serving(serve, connections=asked) as target:
+        outcome = http.Http().call(target, GOOD)
+    if passed is None:
+        assert isinstance(outcome, Denied)
+    else:
+        assert isinstance(outcome, Admitted)
+        assert outcome.words == f"refused at /.mtls/caller, but {passed}"
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
