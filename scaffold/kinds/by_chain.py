@@ -13,7 +13,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.settings.peers import trusted_cas
 from scaffold.topology import graph
 from scaffold.topology.messages import listed
-from scaffold.topology.model import Anchor, Party, Server, Topology
+from scaffold.topology.model import Anchor, Fault, Party, Server, Topology
 from scaffold.topology.notes import Note
 
 
@@ -59,8 +59,13 @@ def _uninvited(t: Topology, server: Server) -> Iterator[Party]:
     invited = {server.address, *(caller.address for caller in graph.callers(t, server.name))}
     issuers = {name for name in t.cas if name not in server.accepts and admits(t, server, name)}
     for party in graph.parties(t):
-        if party.calling_issuer in issuers and party.address not in invited and graph.has_client_leaf(party):
+        if party.calling_issuer in issuers and party.address not in invited and _may_call(party):
             yield party
+
+
+def _may_call(party: Party) -> bool:
+    """Whether it has a certificate that is for clients: one that is broken on purpose may be."""
+    return graph.has_client_leaf(party) or party.fault in (Fault.WRONG_EKU, Fault.NO_EKU)
 
 
 def _siblings(t: Topology, server: Server) -> Iterator[str]:

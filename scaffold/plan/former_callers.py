@@ -1,4 +1,6 @@
-"""Who left the topology, and would still be let in by a server that decides by chain alone: no list keeps them out.
+"""Who may not call any more, and would still be let in by a server that decides by chain alone: no list keeps them out.
+
+That is who left the topology, and who stays in it and had another certificate when it was allowed to call.
 
 A certificate is good until it ends, unless it is revoked and the server looks.
 """
@@ -22,22 +24,19 @@ def check(t: Topology, kinds: Mapping[Address, Kind], ledger: Ledger, now: datet
     servers = [server for server in t.servers.values() if kinds[server.address].capabilities.decides_by_chain]
     if not servers:
         return
-    there = frozenset(party.address for party in graph.parties(t))
-    left = [
-        one
-        for one in ledger.issued.values()
-        if one.not_after > now
-        and (one.of_predecessor or one.address.entity not in there)
-        and _is_for_calling(one.address)
-    ]
+    valid = [one for one in ledger.issued.values() if one.not_after > now and _is_for_calling(one)]
     for server in servers:
-        former = [one for one in left if _gets_in(t, server, one, ledger)]
+        invited = {server.address, *(caller.address for caller in graph.callers(t, server.name))}
+        others = (one for one in valid if one.of_predecessor or one.address.entity not in invited)
+        former = [one for one in others if _gets_in(t, server, one, ledger)]
         if former:
             yield _error(t, server, max(former, key=lambda one: one.not_after))
 
 
-def _is_for_calling(address: Address) -> bool:
-    return (address.role is Role.CLIENT and address.part is Part.CERTIFICATE) or address.part is Part.CLIENT_CERTIFICATE
+def _is_for_calling(one: Issued) -> bool:
+    if one.address.part is Part.CERTIFICATE:
+        return one.address.role is Role.CLIENT or one.also_calls
+    return one.address.part is Part.CLIENT_CERTIFICATE
 
 
 def _gets_in(t: Topology, server: Server, one: Issued, ledger: Ledger) -> bool:
@@ -61,12 +60,14 @@ def _error(t: Topology, server: Server, one: Issued) -> TopologyError:
     former = one.address.entity
     looks = server.check_revocation is not RevocationCheck.NONE
     also = "" if looks else f", and `check_revocation: crl` on {server.address}"
-    who, which = str(former), f"{former} --no-replace"
+    who, why, which = str(former), "which left the topology", f"{former} --no-replace"
     if one.of_predecessor:
         who, which = f"the former {former}", f"--serial {one.serial}"
+    elif any(party.address == former for party in graph.parties(t)):
+        why, which = "which does not call it any more", f"--serial {one.serial}"
     return TopologyError(
-        f"{server.address} would go on letting in {who}, which left the topology: it decides by chain alone, and "
-        f"that certificate is valid until {one.not_after:%Y-%m-%d %H:%M} UTC",
+        f"{server.address} would go on letting in {who}, {why}: it decides by chain alone, and a certificate of it "
+        f"is valid until {one.not_after:%Y-%m-%d %H:%M} UTC",
         place=t.place("servers", server.name),
         hint=f"`scaffold revoke {which} --reason cessationOfOperation`{also}",
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from scaffold.pki import bundles, keys
 from scaffold.pki.chains import Path
 from scaffold.pki.names import rfc2253
 from scaffold.store.ledger import Adopted, Issued
-from scaffold.topology.address import Address
+from scaffold.topology.address import Address, Part, Role
 
 
 def entry(address: Address, ca: str, certificate: x509.Certificate, issuer_key: str) -> Issued:
@@ -24,7 +27,24 @@ def entry(address: Address, ca: str, certificate: x509.Certificate, issuer_key: 
         fingerprint_sha256=bundles.fingerprint(certificate),
         issuer_key=issuer_key,
         key=keys.spki_sha256(certificate),
+        also_calls=_is_of_server(address) and _is_for_clients(certificate),
     )
+
+
+def _is_of_server(address: Address) -> bool:
+    return address.role is Role.SERVER and address.part is Part.CERTIFICATE
+
+
+def _is_for_clients(certificate: x509.Certificate) -> bool:
+    """RFC 5280 4.2.1.12: where no purpose is stated, each is allowed. So it is where none can be read."""
+    try:
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, ValueError):
+        return True
+    return not _CALLING.isdisjoint(purposes)
+
+
+_CALLING: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 
 def adopted_entry(ca: str, path: Path) -> Adopted:

@@ -8,7 +8,7 @@ One event per line, each with its `event` and, as ISO 8601 in UTC, its `at` (`jo
                                                         NAME@2 for the second generation
     issued     address, ca, serial (hex), subject, issuer, not_before, not_after, fingerprint_sha256,
                issuer_key, key (SHA-256 of the SPKI of the key that signed it, and of its own), of a leaf its
-               names (its subject alternative names)
+               names (its subject alternative names), and also_calls where a server's own is for calling as well
     crl        ca, number                               a CRL's number, before it is in place; `ca` as above
     revoked    ca, serial, reason, replace              before a CRL says so; `removeFromCRL` lifts a `certificateHold`
                                                         (RFC 5280 5.3.1); `replace` is false where no new one follows
@@ -74,6 +74,8 @@ class Issued:
     """A leaf's subject alternative names; empty where the ledger is older than that."""
     of_predecessor: bool = False
     """Whether its holder had left when another entity was renamed to its name: it is not who bears that name now."""
+    also_calls: bool = False
+    """Whether a server's own certificate gets it in elsewhere: it is for clients as well, or for any purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +328,19 @@ def _issued(event: journal.Event) -> Issued:
     _check(_SHA256, "fingerprint_sha256", fingerprint)
     keys = _text(event, "issuer_key", ""), _text(event, "key", "")
     names = _list(event, "names") if "names" in event else ()
-    return Issued(Address.parse(address), ca, serial, subject, issuer, not_before, not_after, fingerprint, *keys, names)
+    return Issued(
+        Address.parse(address),
+        ca,
+        serial,
+        subject,
+        issuer,
+        not_before,
+        not_after,
+        fingerprint,
+        *keys,
+        names,
+        also_calls=event.get("also_calls") is True,
+    )
 
 
 def _adopted(event: journal.Event) -> Adopted:
@@ -481,6 +495,7 @@ class Recorder:
                     "issuer_key": one.issuer_key,
                     "key": one.key,
                     **({"names": one.names} if one.names else {}),
+                    **({"also_calls": True} if one.also_calls else {}),
                 }
                 for one in certificates
             ),

@@ -96,6 +96,46 @@ def test_the_second_certificate_of_a_server_counts_and_its_first_does_not(househ
         household.plan()
 
 
+SAME = (
+    '  web: {template: files, issuer: issuing, listen: "127.0.0.1:2", names: [web], client: same, calls: [db],'
+    " accepts: [issuing]}\nclients:"
+)
+PLAIN = '  web: {template: files, issuer: issuing, listen: "127.0.0.1:2", names: [web]%s}\nclients:'
+
+
+@pytest.mark.parametrize(
+    "then", ["clients:", PLAIN % ", accepts: [issuing]"], ids=["left", "has one for serving alone"]
+)
+def test_one_certificate_for_both_counts(household: Household, then: str) -> None:
+    household.text = BANK.replace("clients:", SAME)
+    household.apply()
+    household.text = BANK.replace("clients:", then)
+    with pytest.raises(TopologyError, match=r"letting in server\.web, which"):
+        household.plan()
+
+
+def test_who_moved_to_another_ca_has_its_former_certificate_still(household: Household) -> None:
+    household.text = BANK + OLD
+    household.apply()
+    household.text = BANK + OLD.replace("issuing, calls: [db]", "apart")
+    with pytest.raises(TopologyError, match=r"client\.old, which does not call it any more") as caught:
+        household.plan()
+    first = next(one for one in known(household).issued.values() if str(one.address) == "client.old.certificate")
+    assert f"`scaffold revoke --serial {first.serial} --reason cessationOfOperation`" in str(caught.value.hint)
+    household.text = BANK + OLD.replace("issuing", "apart")  # the twin: it may call
+    household.plan()
+
+
+def test_a_server_that_stops_calling_has_its_second_certificate_still(household: Household) -> None:
+    calls = ", issuer: apart, client: {issuer: issuing}, calls: [db]"
+    web = PLAIN.replace(", issuer: issuing", "").replace("files", "python")
+    household.text = BANK.replace("clients:", web % calls)
+    household.apply()
+    household.text = BANK.replace("clients:", web % ", issuer: apart")
+    with pytest.raises(TopologyError, match=r"server\.web, which does not call it any more"):
+        household.plan()
+
+
 def test_who_left_is_not_who_was_renamed_to_its_name(household: Household) -> None:
     other = "  other: {template: files, issuer: issuing, calls: [db]}\n"
     household.text = BANK + OLD + other
