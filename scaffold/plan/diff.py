@@ -28,6 +28,7 @@ from scaffold.plan import (
     removal,
     revocations,
     rights,
+    server_names,
     staples,
 )
 from scaffold.plan import crls as crl_rules
@@ -186,6 +187,7 @@ class _Diff:
         mistaken = former_holders.look(t, self.kinds, self.generations, self.ledger, records, self.now)
         raise_all(former_holders.errors(t, mistaken))
         self.notes.extend(former_holders.notes(mistaken))
+        self.notes.extend(server_names.notes(t, self.kinds, self.ledger, self.now))
         if all(kind.capabilities.sees_issuer_by == "key" for kind in self.kinds.values()) and not self._has_new_key():
             return
         raise_all(former_callers.check(t, self.kinds, self.ledger, self.now))

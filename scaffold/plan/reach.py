@@ -21,6 +21,7 @@ from scaffold.store.ledger import Issued
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part, Role
 from scaffold.topology.model import OnUnavailable, Party, RevocationCheck, Server
+from scaffold.topology.names import covers
 
 
 class By(enum.StrEnum):
@@ -190,7 +191,7 @@ def _passes_for(basis: Basis, issued: Issued, caller: Party, callee: Server) -> 
     expected, names = server_name(callee), issued.names
     if not caller.is_external and _takes_common_names(basis.kinds[caller.address], names):
         names = (*names, *_COMMON_NAME.findall(issued.subject))
-    return any(_covers(name.lower(), expected.lower()) for name in names)
+    return any(covers(name, expected) for name in names)
 
 
 def _takes_common_names(kind: Kind, names: Iterable[str]) -> bool:
@@ -207,14 +208,6 @@ def _is_dns(name: str) -> bool:
 
 
 _COMMON_NAME = re.compile(r"(?:^|[,+])CN=([^,+]*)")
-
-
-def _covers(name: str, expected: str) -> bool:
-    """RFC 9525 6.3: a wildcard is the whole first label."""
-    if not name.startswith("*."):
-        return name == expected
-    first = expected.removesuffix(name[1:])
-    return first != expected and "." not in first
 
 
 def _letting_in(basis: Basis, address: Address, issued: Issued | None) -> Iterator[_Meeting]:

@@ -556,3 +556,14 @@ def email_constraint(text: str) -> str:
 def uri_constraint(text: str) -> str:
     """A host, or `.domain` for all hosts below it (RFC 5280 4.2.1.10)."""
     return f".{dns(text[1:])}" if text.startswith(".") else dns(text)
+
+
+def covers(name: str, expected: str) -> bool:
+    """Whether a DNS name in a certificate is that of the host `expected` (RFC 9525 6.3): a wildcard is one label."""
+    name, expected = name.lower(), expected.lower()
+    return parent(expected) == name[2:] if name.startswith("*.") else name == expected
+
+
+def parent(name: str) -> str:
+    """A DNS name without its first label."""
+    return name.partition(".")[2]
