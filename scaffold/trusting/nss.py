@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -45,6 +46,7 @@ _TRUSTED: Final = "C,,"
 """A CA that may vouch for servers, and for nothing else (certutil(1), -t)."""
 
 _LINE: Final = re.compile(r"(?P<name>\S.*?)\s+(?P<trust>[a-zA-Z]*,[a-zA-Z]*,[a-zA-Z]*)\s*")
+_DAMAGED: Final = "SEC_ERROR_BAD_DATABASE"
 _NOT_FOUND: Final = "PR_FILE_NOT_FOUND_ERROR"
 _INSTALL: Final = "apt-get install libnss3-tools, or dnf install nss-tools"
 
@@ -159,9 +161,26 @@ class NssStore:
         program = where("certutil")
         if program is None:
             raise TrustError("certutil is not installed", hint=_INSTALL)
-        return attempt([program, arguments[0], "-d", f"sql:{self.folder}", *arguments[1:]])
+        command = [program, arguments[0], "-d", f"sql:{self.folder}", *arguments[1:]]
+        done = attempt(command)
+        return attempt(command) if _DAMAGED in done.stderr and _roll_back(self.folder) else done
 
     def _failed(self, why: str) -> TrustError:
         return TrustError(
             f"{self.place} cannot be used: {why}", hint="close the browser whose it is, and try again; it is as before"
         )
+
+
+def _roll_back(folder: Path) -> bool:
+    """Take back what a certutil that was killed has half written; whether there was any.
+
+    SQLite does so by itself when a file is opened for writing (sqlite.org/atomiccommit.html, 4), and NSS opens it for
+    reading first.
+    """
+    import sqlite3
+
+    left = [folder / name for name in _FILES if (folder / f"{name}-journal").is_file()]
+    for file in left:
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA schema_version")
+    return bool(left)

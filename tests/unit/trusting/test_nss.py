@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,31 @@ def test_a_root_goes_in_and_out_and_nothing_else_changes(tmp_path: Path) -> None
     assert certutil("-L", folder=tmp_path / "db").count("C,,") == 2
     store.uninstall([entry for entry in store.holds() if entry.mark is not None])
     assert store.holds() == before
+
+
+KILLED_WHILE_IT_WROTE = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size = 1")
+database.execute("BEGIN")
+database.execute("CREATE TABLE half_written (text)")
+database.executemany("INSERT INTO half_written VALUES (?)", [("x" * 1000,)] * 1000)
+os._exit(9)
+"""
+
+
+def test_what_was_half_written_is_taken_back(tmp_path: Path) -> None:
+    store = database(tmp_path / "db")
+    store.install(shared())
+    before = store.holds()
+    for name in ("cert9.db", "key4.db"):
+        subprocess.run([sys.executable, "-c", KILLED_WHILE_IT_WROTE, tmp_path / "db" / name], check=False)
+        assert (tmp_path / "db" / f"{name}-journal").stat().st_size
+    with pytest.raises(subprocess.CalledProcessError):
+        certutil("-L", folder=tmp_path / "db")
+    assert store.holds() == before
+    store.uninstall(before)
+    assert store.holds() == ()
 
 
 @pytest.mark.parametrize("trust", ["C,,", ",,"])
