@@ -36,12 +36,19 @@ STRICT = "  reader: {template: python, issuer: root, calls: [shop]}\n"
 NAMED = ", subject: {common_name: %s}"
 
 
-def bank(**parts: str) -> Topology:
+TOPOLOGY = Path("topology.yaml")
+
+
+def bank_text(**parts: str) -> str:
     texts = {
         "called": "python", "name": "db", "names": "127.0.0.1", "issuer": "root", "other": NAMED % "db", "servers": "",
         "clients": DOOR,
     }  # fmt: skip
-    return loads(BASE.format(**(texts | parts)).encode(), Path("topology.yaml"))
+    return BASE.format(**(texts | parts))
+
+
+def bank(**parts: str) -> Topology:
+    return loads(bank_text(**parts).encode(), TOPOLOGY)
 
 
 def judged(t: Topology) -> None:
@@ -147,8 +154,37 @@ def test_a_fault_in_names_that_the_common_name_hides_is_refused(
     ("common_name", "passes"),
     [
         ("a.b.c", True), ("A.b.C", True), ("*.b.c", True), ("a*.b.c", True), ("*a.b.c", True), ("a*a.b.c", False),
-        ("*.c", False), ("*", False), ("b.c", False), ("*.*.c", False), ("a.*.c", False),
+        ("*.c", False), ("*", False), ("b.c", False), ("*.*.c", False), ("a.*.c", False), ("**.b.c", False),
     ],
 )  # fmt: skip
 def test_what_a_common_name_covers(common_name: str, *, passes: bool) -> None:
     assert covers(common_name, "a.b.c") is passes
+
+
+def test_a_star_alone_covers_no_host_of_one_label() -> None:
+    assert not covers("*", "a")
+
+
+def test_no_server_is_mistaken_for_itself() -> None:
+    """HAProxy takes a common name for a host's name always, and that of the callee is the right one."""
+    own = NAMED.replace("%s", "db")
+    front = '  front: {template: haproxy, issuer: root, listen: "127.0.0.1:8445", names: [f.internal], calls: [shop]}'
+    text = bank_text(servers=front, clients="  nobody: {template: python, issuer: root}", other="")
+    judged(loads(text.replace("names: [db], issuer: root", f"names: [db], issuer: root{own}").encode(), TOPOLOGY))
+
+
+@pytest.mark.parametrize(
+    ("issued", "is_refused"),
+    [("issuer: root", True), ("existing: {certificate: db.pem, key: db-key.pem, trust: roots.pem}", False)],
+)
+def test_what_is_issued_elsewhere_is_not_below_the_root(issued: str, *, is_refused: bool) -> None:
+    server = f'  db: {{template: python, listen: "127.0.0.1:8446", names: [127.0.0.1], {issued}}}'
+    t = bank(servers=server, other="")
+    if is_refused:
+        assert "would mistake server.db for server.shop" in refused(t).message
+    else:
+        judged(t)
+
+
+def test_the_sort_of_name_is_that_of_the_name_which_is_looked_for() -> None:
+    judged(bank(name="'spiffe://bank/shop', db", names="elsewhere.internal"))

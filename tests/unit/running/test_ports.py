@@ -70,3 +70,22 @@ def test_no_two_processes_are_given_one_port(monkeypatch: pytest.MonkeyPatch) ->
     assert theirs not in ours
     monkeypatch.setattr(ports, "_STEPS", itertools.count())
     assert theirs in [address.port for address in free_addresses(8)], "it is free again once that process has ended"
+
+
+def test_a_port_that_somebody_listens_on_is_not_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has it from elsewhere does not hold its abstract name."""
+    (taken,) = free_addresses(1)
+    monkeypatch.setattr(ports, "_hold", lambda port: True)
+    monkeypatch.setattr(os, "getpid", lambda: 0)
+    monkeypatch.setattr(ports, "_STEPS", itertools.count(taken.port - ports._LOWEST))
+    with contextlib.closing(socket.create_server((taken.host, taken.port))):
+        assert taken not in free_addresses(2)
+
+
+def test_an_address_of_connections_that_have_ended_is_free() -> None:
+    (address,) = free_addresses(1)
+    where = (address.host, address.port)
+    with contextlib.closing(socket.create_server(where)) as listener, socket.create_connection(where) as caller:
+        listener.accept()[0].close()  # who closes first keeps the address in TIME_WAIT
+        assert caller.recv(1) == b""
+    assert ports.why_taken(address) is None

@@ -125,3 +125,12 @@ def test_which_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_that_cannot_be_written_needs_root(store: JavaStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_as_root_where_it_cannot_be_written(store, monkeypatch)
+
+
+def test_the_copy_is_on_the_disk_before_it_takes_the_place_of_the_store(
+    store: JavaStore, disk: list[tuple[str, str]]
+) -> None:
+    store.install(shared())
+    [(synced, beside), (replaced, name)] = disk
+    assert (synced, replaced, name) == ("fsync", "replace", "cacerts")
+    assert beside.startswith(".cacerts.")

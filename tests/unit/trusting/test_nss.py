@@ -178,3 +178,15 @@ def test_the_databases_of_a_home(tmp_path: Path) -> None:
     (tmp_path / ".local/share/pki/nssdb").symlink_to(tmp_path / ".pki/nssdb")
     assert [store.place for store in nss.present(tmp_path)] == [str(tmp_path / place) for place in places]
     assert nss.present(tmp_path / "nobody") == ()
+
+
+@pytest.mark.parametrize("trusts", [("C,,", ",,"), (",,", "C,,")])
+def test_of_two_under_one_nickname_neither_counts_as_trusted_where_one_is_not(
+    tmp_path: Path, trusts: tuple[str, str]
+) -> None:
+    """certutil shows both trusts and both certificates, and not which belongs to which."""
+    store = database(tmp_path / "db")
+    for number, trust in enumerate(trusts):
+        add(tmp_path / "db", "Theirs", bundles.pem(anchor().certificate), trust)
+        assert len(store.holds()) == number + 1
+    assert [entry.trusted for entry in store.holds()] == [False, False]

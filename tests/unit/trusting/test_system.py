@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,3 +124,16 @@ def test_a_program_that_fails_is_said(store: SystemStore, tmp_path: Path) -> Non
 
 def test_it_belongs_to_root(store: SystemStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_as_root_where_it_cannot_be_written(store, monkeypatch)
+
+
+def test_a_root_is_whole_on_the_disk_before_it_has_its_name_and_every_program_may_read_it(
+    store: SystemStore, tmp_path: Path, disk: list[tuple[str, str]]
+) -> None:
+    before = os.umask(0o077)
+    try:
+        store.install(shared())
+    finally:
+        os.umask(before)
+    placed = tmp_path / "local" / f"{shared().label}.crt"
+    assert placed.stat().st_mode & 0o777 == 0o644
+    assert disk == [("fsync", f".{placed.name}.new"), ("replace", placed.name)]
