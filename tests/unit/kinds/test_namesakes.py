@@ -184,7 +184,3 @@ def test_what_is_issued_elsewhere_is_not_below_the_root(issued: str, *, is_refus
         assert "would mistake server.db for server.shop" in refused(t).message
     else:
         judged(t)
-
-
-def test_the_sort_of_name_is_that_of_the_name_which_is_looked_for() -> None:
-    judged(bank(name="'spiffe://bank/shop', db", names="elsewhere.internal"))
