@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import stat
 import subprocess
@@ -23,6 +22,7 @@ from typing import Any, Final
 from scaffold.errors import KindError
 from scaffold.kinds.app_templates import Fetched
 from scaffold.kinds.bounds import MEMORY, SECONDS
+from scaffold.kinds.missing import Missing, Sort, missing
 from scaffold.kinds.render import Rendered
 from scaffold.topology.model import App
 
@@ -229,18 +229,29 @@ def _failed(app: App, outcome: Mapping[str, Any], output: str) -> KindError:
                 said = f"it needs the module {module}, which is not installed beside scaffold"
             return KindError(_of(app, said), hint=_install(module))
         case "hook":
-            missing = re.search(r"No module named '(\w+)", output)
-            return KindError(_of(app, said, output), hint=_install(missing[1]) if missing is not None else _MEND)
+            return KindError(_of(app, said, output), hint=_for_hooks(said, output))
         case "folder":
             return KindError(_of(app, "the name of its own folder becomes none"), hint=_MEND)
         case _:
             return KindError(_of(app, said), hint=_MEND)
 
 
+def _for_hooks(said: str, output: str) -> str:
+    """What to do where a hook has failed: it may want what this machine lacks, or another answer."""
+    found = missing(output)
+    if found is not None and found.sort is Sort.MODULE:
+        return _install(found.name)
+    if found is not None:
+        return f"a hook of it needs {found.package}: install that, so that it is on PATH; nothing was changed"
+    if "No such file or directory" in said:
+        return "the first line of that hook (#!) names the program that runs it: install that; nothing was changed"
+    return "do what its hook says, or mend the template; nothing was changed" if output.strip() else _MEND
+
+
 def _install(module: str | None) -> str:
     if module is None:
         return "install what it names into the environment of scaffold"
-    package = module.replace("_", "-")
+    package = Missing(Sort.MODULE, module).package
     return f"install it into the environment of scaffold, most often: {sys.executable} -m pip install {package}"
 
 

@@ -8,6 +8,7 @@ import fnmatch
 import functools
 import hashlib
 import json
+import os
 import re
 import shutil
 import stat
@@ -407,10 +408,17 @@ def fetch(template: str, place: Path, checkout: str | None = None, directory: st
     logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
     try:
         folder, _ = determine_repo_dir(
-            template, BUILTIN_ABBREVIATIONS, str(place), checkout=checkout, no_input=True, directory=directory
+            template,
+            BUILTIN_ABBREVIATIONS,
+            str(place),
+            checkout=checkout,
+            no_input=True,
+            directory=directory,
+            password=os.environ.get(_UNLOCKS_ZIP) or None,
         )
     except (CookiecutterException, RequestException, OSError, subprocess.CalledProcessError) as error:
-        raise KindError(f'template "{template}" cannot be fetched: {_said(error)}', hint=_HOW_TO_FETCH) from error
+        said = f'template "{template}" cannot be fetched: {_said(error)}'
+        raise KindError(said, hint=_what_helps(error, place)) from error
     root = Path(folder).parents[directory.count("/")] if directory is not None else Path(folder)
     return root if root.is_relative_to(place) else _moved(root, place)
 
@@ -429,6 +437,24 @@ def _moved(unpacked: Path, place: Path) -> Path:
 
 
 _HOW_TO_FETCH = "a repository is written git+https://host/path or gh:owner/name, a zip file with .zip, a folder ./path"
+
+
+_UNLOCKS_ZIP = "COOKIECUTTER_REPO_PASSWORD"
+"""In which variable of the environment cookiecutter's own command looks for the password of a zip file."""
+
+
+def _what_helps(error: Exception, place: Path) -> str:
+    from cookiecutter.exceptions import InvalidZipRepository, RepositoryNotFound, VCSNotInstalled
+
+    match error:
+        case VCSNotInstalled():
+            return "install that program, so that it is on PATH, or take a folder or a zip file"
+        case InvalidZipRepository() if "password" in str(error):
+            return f"its password is taken from {_UNLOCKS_ZIP} in the environment"
+        case RepositoryNotFound() if any(place.glob("*/.gitmodules")):
+            return "cookiecutter fetches no submodules of a repository: name the submodule's own repository"
+        case _:
+            return _HOW_TO_FETCH
 
 
 def _said(error: Exception) -> str:
@@ -453,4 +479,4 @@ def _said(error: Exception) -> str:
             return told[0].strip()[:300] if told else f"{error.cmd[0]} failed"
         case OSError():
             return error.strerror or str(error)
-    return str(error).partition("\n")[0][:300]
+    return str(error).partition("\n")[0][:300].rstrip(":")

@@ -82,7 +82,11 @@ def launch_app(server: Server, app: App, backend: Backend, folder: Path) -> Laun
 def _check_program(address: Address, program: str, folder: Path) -> None:
     found = (folder / program).is_file() if "/" in program else where(program) is not None
     if not found:
-        hint = "install it, or name it by its path: run: [.venv/bin/uvicorn, …]"
+        hint = f"install {program}, or name it by its path: run: [.venv/bin/uvicorn, …]"
+        if "/" in program:
+            hint = (
+                f"it is looked for in {folder}: make it there, as the README of the app says, or name another in `run`"
+            )
         raise VerifyError(f"{address} cannot be started: there is no program {program}", hint=hint)
 
 

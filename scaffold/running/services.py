@@ -26,6 +26,7 @@ from types import FrameType, TracebackType
 from typing import IO
 
 from scaffold.errors import VerifyError
+from scaffold.kinds.missing import Missing, Sort, missing
 from scaffold.running.ports import why_taken
 from scaffold.topology.address import Address
 from scaffold.topology.model import HostPort
@@ -302,6 +303,8 @@ class Service:
                 "it, that it listens. What takes longer, such as compiling, is to be done before. The command, run by "
                 f"hand in {self._folder}, shows all that it does"
             )
+        if self._by_command and (found := missing("\n".join(self._lines))) is not None:
+            return _how_to_have(found, self._folder)
         if not self._lines:
             return f"run {self._by_hand} by hand to see what it does"
         more = f"; {self._by_hand}, run by hand, shows all of it" if len(self._lines) > SHOWN_LINES else ""
@@ -332,6 +335,18 @@ class Service:
             self.signal(signal.SIGKILL)
             self._process.wait()
         self._reader.join(1.0)
+
+
+def _how_to_have(found: Missing, folder: Path) -> str:
+    """What to do so that an app has what it lacks."""
+    match found.sort:
+        case Sort.MODULE:
+            own = f"`python3 -m venv .venv && .venv/bin/pip install {found.package}` in {folder}"
+            return f"install {found.package} for the Python that runs it: {own}, and run: [.venv/bin/python, …]"
+        case Sort.NODE_PACKAGE:
+            return f"run `npm install` in {folder}, which needs {found.package} among its dependencies"
+        case Sort.PROGRAM:
+            return f"install {found.name}, so that it is on PATH"
 
 
 class Services:

@@ -123,6 +123,111 @@ def test_an_extension_that_is_not_there_says_what_to_install(render: Render, tmp
 
 
 @pytest.mark.parametrize(
+    ("name", "hook", "hint"),
+    [
+        ("post_gen_project.py", "import slugify_of_nobody\n", "-m pip install slugify-of-nobody"),
+        ("post_gen_project.py", "import subprocess\nsubprocess.run(['no-poetry'])\n", "needs no-poetry: install that"),
+        ("post_gen_project.sh", "#!/bin/sh\nno-npm install\n", "needs no-npm: install that"),
+        ("post_gen_project.sh", "#!/usr/bin/env no-ruby\n", "needs no-ruby: install that"),
+        ("post_gen_project.rb", "#!/nowhere/ruby\n", "names the program that runs it: install that"),
+        ("pre_prompt.py", "import nobody\n", "-m pip install nobody"),
+        ("pre_prompt.sh", "#!/bin/sh\necho it needs docker\nexit 1\n", "do what its hook says"),
+        ("post_gen_project.py", "import os\nos.remove('Dockerfile')\n", "do what its hook says"),
+        ("post_gen_project.py", "raise SystemExit(1)\n", "mend the template, or take another one"),
+    ],
+)
+def test_what_a_hook_lacks_is_what_to_install(name: str, hook: str, hint: str, render: Render, tmp_path: Path) -> None:
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "a"})
+    (template / "hooks").mkdir()
+    (template / "hooks" / name).write_text(hook)
+    (template / "hooks" / name).chmod(0o755)
+
+    assert hint in str(refusal_of(render, template).hint)
+
+
+def refusal_of(render: Render, template: Path) -> KindError:
+    with pytest.raises(KindError) as caught:
+        render(App(str(template)))
+    return caught.value
+
+
+def test_shaped_like_a_large_public_template(render: Render, tmp_path: Path) -> None:
+    """Names rendered from names, random secrets, the year, an answer as a boolean and one as yes or no, both hooks."""
+    require(importlib.util.find_spec("jinja2_time"), "jinja2_time (pip install jinja2-time)")
+    values = {
+        "project_name": "My Awesome Shop",
+        "slug": "{{ cookiecutter.project_name|slugify(separator='_') }}",
+        "cloud_provider": ["AWS", "None"],
+        "use_celery": False,
+        "use_docker": "y",
+        "ports": {"web": 5000, "{{ cookiecutter.slug }}": "80"},
+        "_secret": "kept",
+        "__year": "{% now 'utc', '%Y' %}",
+        "__prompts__": {"cloud_provider": {"__prompt__": "Whose computers", "AWS": "Amazon's"}, "use_celery": "Tasks"},
+        "_extensions": [
+            "jinja2_time.TimeExtension",
+            "cookiecutter.extensions.SlugifyExtension",
+            "cookiecutter.extensions.RandomStringExtension",
+        ],
+    }
+    hooks = {
+        "pre": "import sys\nsys.exit(0 if '{{ cookiecutter.slug }}'.isidentifier() else 1)\n",
+        "post": "import os\nif '{{ cookiecutter.use_celery }}' != 'True':\n    os.remove('tasks.py')\n"
+        "assert '{{ cookiecutter.use_docker }}' == 'y'\n",
+    }
+    files = {
+        ".env": "SECRET={{ random_ascii_string(24) }}\nPORT={{ cookiecutter.ports[cookiecutter.slug] }}\n",
+        "LICENSE": "{{ cookiecutter.__year }} {{ cookiecutter.cloud_provider }} {{ cookiecutter._secret }}",
+        "tasks.py": "",
+    }
+    made = render(App(str(write(tmp_path, values, files, hooks)), vars={"cloud_provider": "None"}))
+
+    assert made.folder.name == "my_awesome_shop"
+    assert sorted(made.files) == [".env", "LICENSE"]
+    assert re.fullmatch(r"SECRET=\w{24}\nPORT=80\n", text(made, ".env"))
+    assert re.fullmatch(r"20\d\d None kept", text(made, "LICENSE"))
+
+
+def test_a_zip_file_with_a_password(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+    for password in ("", "other"):
+        monkeypatch.setenv("COOKIECUTTER_REPO_PASSWORD", password)
+        with pytest.raises(KindError, match=r"cannot be fetched: .* protected repository") as caught:
+            render(App("locked-service.zip"))
+        assert "COOKIECUTTER_REPO_PASSWORD in the environment" in str(caught.value.hint)
+    monkeypatch.setenv("COOKIECUTTER_REPO_PASSWORD", "hunter2")
+    made = render(App("locked-service.zip"))
+    assert text(made, "a.txt") == "a\n"
+    assert "hunter2" not in text(made, "seen.txt")  # what its hook has seen of the environment
+
+
+def test_a_template_in_a_submodule_is_not_fetched_and_that_is_said(render: Render, tmp_path: Path) -> None:
+    inner = write(tmp_path / "inner", {"slug": "x"}, {"a.txt": "a"})
+    outer = write(tmp_path / "outer", {"slug": "x"}, {"a.txt": "a"})
+    for one in (inner, outer):
+        git(one, "init", "--quiet")
+        if one is outer:
+            git(one, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "part")
+        git(one, "add", ".")
+        git(one, "commit", "--quiet", "-m", "one")
+
+    with pytest.raises(KindError) as caught:
+        render(App(f"git+file://{outer}", directory="part"))
+    assert "fetches no submodules" in str(caught.value.hint)
+    assert sorted(render(App(f"git+file://{outer}")).files) == ["a.txt"]
+
+
+@pytest.mark.parametrize("template", ["git+file:///nowhere/service", "hg+https://example.com/service"])
+def test_a_program_that_fetches_and_is_not_there(
+    template: str, render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(KindError) as caught:
+        render(App(template))
+    assert f"'{template[: template.index('+')]}' is not installed" in caught.value.message
+    assert "install that program" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
     ("app", "file", "line"),
     [
         (App("./many-services"), "app.py", '"""hello: who calls'),

@@ -95,6 +95,22 @@ def test_one_that_ends_or_never_is_ready(backend: HostPort, tmp_path: Path) -> N
     assert caught.value.hint == "do what its own output says"
 
 
+@pytest.mark.parametrize(
+    ("run", "hint"),
+    [
+        ((sys.executable, "-m", "nobodys_server"), "install nobodys-server for the Python that runs it"),
+        (("sh", "-c", "no-node server.js; exit 1"), "install no-node, so that it is on PATH"),
+        (python("raise SystemExit(\"Error: Cannot find module 'express'\")"), "run `npm install` in "),
+    ],
+)
+def test_one_that_lacks_something_says_what_to_install(
+    run: tuple[str, ...], hint: str, backend: HostPort, tmp_path: Path
+) -> None:
+    with pytest.raises(VerifyError) as caught:
+        started(App("./x", run=run), backend, tmp_path)
+    assert hint in str(caught.value.hint)
+
+
 NEVER = "print('starting', flush=True); import time; time.sleep(600)"
 REFUSES = HTTP.replace('== "/ready"', '== "/other"')
 
@@ -160,10 +176,12 @@ def test_what_is_not_there(backend: HostPort, tmp_path: Path) -> None:
     app = App("./x", run=("bin/start", "it"))
     with pytest.raises(VerifyError, match=r"server\.shop\.app is not there"):
         launch_app(SERVER, app, backend, tmp_path / "app")
-    with pytest.raises(VerifyError, match="there is no program bin/start"):
+    with pytest.raises(VerifyError, match="there is no program bin/start") as caught:
         launch_app(SERVER, app, backend, tmp_path)
-    with pytest.raises(VerifyError, match="there is no program no-such-program"):
+    assert f"it is looked for in {tmp_path}" in str(caught.value.hint)
+    with pytest.raises(VerifyError, match="there is no program no-such-program") as caught:
         launch_app(SERVER, replace(app, run=("no-such-program",)), backend, tmp_path)
+    assert "install no-such-program, or name it by its path" in str(caught.value.hint)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "start").touch()
     assert launch_app(SERVER, app, backend, tmp_path).command == ("bin/start", "it")
