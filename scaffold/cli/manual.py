@@ -85,7 +85,8 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         dict([_LEFT_UNDONE_BY_APPLY]),
         _PLAN,
         note=f"{_ADDED} A front with its app, from any cookiecutter template: --backend "
-        "http://127.0.0.1:5000 --app '{template: gh:owner/name, run: [./start]}'.",
+        "http://127.0.0.1:5000 --app '{template: gh:owner/name, run: [./start]}'. On a terminal, that template asks "
+        "its own questions; --yes takes its own answers.",
     ),
     "add client": Manual(
         "scaffold add client teller --calls accounts,billing --apply",
@@ -151,7 +152,8 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         note="Where nothing was applied yet, it applies the topology first, as `scaffold apply` does; later changes "
         "take an `apply`. Where the topology has `publish`, it serves CRLs, OCSP and CA certificates as well, whatever "
         "--only says: `scaffold publish` is not needed beside it, and cannot have the same port. Clients with `doors` "
-        "are run as well, and --ports auto moves those on ports.",
+        "are run as well, and --ports auto moves those on ports. It moves the app behind a front, too, where the app "
+        "learns of its port from PORT and its `run` does not name it.",
     ),
     "call": Manual(
         "scaffold call client.cli server.api /orders",
