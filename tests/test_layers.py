@@ -272,6 +272,7 @@ def kind_names(templates: Path) -> tuple[str, ...]:
 
 OF_THE_INTERPRETER = {
     "scaffold.__main__": ("python -m scaffold",),  # how this very program is run
+    "scaffold.kinds.missing": ("python-dateutil", "python-dotenv", "python-slugify"),  # packages that are called so
     "scaffold.plan.adopted": ("Python 3.13 and later",),  # whose own TLS verifies strictly by default
     "scaffold.publish.app": ("as an ASGI application", "The ASGI application"),  # what it is, like a WSGI one
     "scaffold.verify.tls": ("under this Python",),  # what probes, and what its OpenSSL cannot offer

@@ -1,4 +1,4 @@
-"""What the output of a program says that this machine lacks: a Python module, a package of Node, another program."""
+"""What the output of a program says that this machine lacks: a module, a package of Node, another program."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ _SAID: Final = (
     (Sort.PROGRAM, re.compile(r"env: \W?([\w.+-]+)\W?: No such file or directory")),
 )
 _STARTED: Final = re.compile(r"_execute_child\b[\s\S]*No such file or directory: '([^'/]+)'")
-"""A Python program that starts another one. A file that it does not find has the same words without that function."""
+"""A program that starts another one. A file that it does not find has the same words without that function."""
 
 
 def missing(output: str) -> Missing | None:
-    """What is missing by the words of Python, Node, a shell or env; None where they say nothing of that."""
+    """What is missing by the words of an interpreter, a shell or env; None where they say nothing of that."""
     for sort, pattern in (*_SAID, (Sort.PROGRAM, _STARTED)):
         if (found := pattern.search(output)) is not None:
             return Missing(sort, found[1])

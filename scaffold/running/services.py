@@ -46,6 +46,9 @@ STOP_WITHIN = 5.0
 _LISTENS_WITHIN = 5.0
 """Seconds from the ready line until the port must be taken: a program may hand it on to another process first."""
 
+_HEARD_WITHIN = 5.0
+"""Seconds for what a service printed before it ended to be read; a process that it left behind may hold its output."""
+
 _BETWEEN_LOOKS = 0.05
 
 _WHERE_IT_LISTENS = (
@@ -283,6 +286,8 @@ class Service:
             # It closed its output; a process that is just ending gets the moment it needs to say with what status.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = self._process.wait(1.0)
+        if status is not None:
+            self._silent.wait(_HEARD_WITHIN)
         match status:
             case None:
                 fate = "did not say that it is ready" if not self._by_command else self._not_ready()
@@ -341,8 +346,8 @@ def _how_to_have(found: Missing, folder: Path) -> str:
     """What to do so that an app has what it lacks."""
     match found.sort:
         case Sort.MODULE:
-            own = f"`python3 -m venv .venv && .venv/bin/pip install {found.package}` in {folder}"
-            return f"install {found.package} for the Python that runs it: {own}, and run: [.venv/bin/python, …]"
+            pip = f"`.venv/bin/pip install {found.package}`"
+            return f"install {found.package} where it looks for modules; in a virtual environment in {folder}: {pip}"
         case Sort.NODE_PACKAGE:
             return f"run `npm install` in {folder}, which needs {found.package} among its dependencies"
         case Sort.PROGRAM:

@@ -95,10 +95,21 @@ def test_one_that_ends_or_never_is_ready(backend: HostPort, tmp_path: Path) -> N
     assert caught.value.hint == "do what its own output says"
 
 
+def test_what_it_printed_before_it_ended_is_shown_however_late_it_is_read(backend: HostPort, tmp_path: Path) -> None:
+    app = App("./x", run=python("print('starting'); print('no database'); raise SystemExit(3)"))
+
+    def on_line(name: str, line: str) -> None:
+        threading.Event().wait(0.3)  # of a reader that is slow
+
+    with Services(on_line) as services, pytest.raises(VerifyError) as caught:
+        services.start([launch_app(SERVER, app, backend, tmp_path)])
+    assert caught.value.message.endswith("its last lines:\n  starting\n  no database")
+
+
 @pytest.mark.parametrize(
     ("run", "hint"),
     [
-        ((sys.executable, "-m", "nobodys_server"), "install nobodys-server for the Python that runs it"),
+        ((sys.executable, "-m", "nobodys_server"), "install nobodys-server where it looks for modules"),
         (("sh", "-c", "no-node server.js; exit 1"), "install no-node, so that it is on PATH"),
         (python("raise SystemExit(\"Error: Cannot find module 'express'\")"), "run `npm install` in "),
     ],
@@ -108,7 +119,7 @@ def test_one_that_lacks_something_says_what_to_install(
 ) -> None:
     with pytest.raises(VerifyError) as caught:
         started(App("./x", run=run), backend, tmp_path)
-    assert hint in str(caught.value.hint)
+    assert hint in str(caught.value.hint), caught.value.message
 
 
 NEVER = "print('starting', flush=True); import time; time.sleep(600)"
