@@ -1,4 +1,4 @@
-"""Writes docs/kinds.md from what the built-in templates declare.
+"""Writes docs/built-in-templates.md from what the built-in templates declare.
 
 python tools/kinds_reference.py            # a test fails where the file is not what this writes
 """
@@ -11,17 +11,17 @@ from pathlib import Path
 from scaffold.kinds.catalogue import Kind, builtins
 from scaffold.view.templates import declared
 
-PAGE = Path(__file__).parent.parent / "docs" / "kinds.md"
+PAGE = Path(__file__).parent.parent / "docs" / "built-in-templates.md"
 
 OPENING = """\
-# Kinds
+# Built-in templates
 
 <!-- Written by tools/kinds_reference.py from what the templates declare; change it there. -->
 
-What each built-in template can do, as `scaffold templates show NAME` prints it. What a template does not declare,
-`plan` refuses where a topology asks for it; nothing is silently left out. *Breaks, and is caught* lists the settings
-that the tests take out of a rendered project, one at a time: probes of `verify` must miss each. [Writing a
-template](templates.md) explains the fields.
+What each built-in template can do: look here before you choose one, or run `scaffold templates show NAME`, which prints
+the same. Where a topology asks for something that its template does not declare, `plan` refuses it. The row *breaks,
+and is caught* lists the settings that the tests break in a rendered project, one at a time; `verify` must notice each.
+[Writing a template](templates.md) explains the fields.
 """
 
 

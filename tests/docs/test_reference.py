@@ -1,4 +1,4 @@
-"""The references of the language and of the kinds are what the schema and the templates say."""
+"""The references of the language and of the built-in templates are what the schema and the templates say."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ def test_the_reference_is_up_to_date() -> None:
     assert (ROOT / "docs" / "topology.md").read_text("utf-8") == tool["page"](), "run tools/language_reference.py"
 
 
-def test_the_page_of_kinds_is_up_to_date() -> None:
+def test_the_page_of_built_in_templates_is_up_to_date() -> None:
     tool = runpy.run_path(str(ROOT / "tools" / "kinds_reference.py"))
-    assert (ROOT / "docs" / "kinds.md").read_text("utf-8") == tool["page"](), "run tools/kinds_reference.py"
+    assert (ROOT / "docs" / "built-in-templates.md").read_text("utf-8") == tool["page"](), (
+        "run tools/kinds_reference.py"
+    )
