@@ -1,8 +1,8 @@
-"""The five ways to handle revocation, measured on nginx and `scaffold publish`; the tables go into docs/revocation.md.
+"""The five ways to handle revocation, measured on nginx and `scaffold publish`; the tables go into docs/.
 
-    python benchmarks/revocation            about four minutes
-    python benchmarks/revocation --quick    under one, and too short to mean anything; prints and writes nothing
-    python benchmarks/revocation --kinds    only writes anew what each kind declares; measures nothing
+    python benchmarks/revocation                about four minutes
+    python benchmarks/revocation --quick        under one, and too short to mean anything; prints and writes nothing
+    python benchmarks/revocation --templates    only writes again what each template declares; measures nothing
 
 Linux, with nginx, openssl and curl. Hours and days are scaled down to seconds; the report says how.
 """
@@ -20,22 +20,24 @@ from pathlib import Path
 
 from measure import Measured, handshakes, living
 from methods import FULL, QUICK, Scale, methods
-from report import insert, kinds, tables
+from report import declared, insert, tables
 from world import World
 
 from scaffold.running.services import Services
 
-DOCUMENT = Path(__file__).parents[2] / "docs/revocation.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def main() -> None:
     """Measures everything, then prints it or writes it into the document."""
     parser = argparse.ArgumentParser(description="Measures the five ways to handle revocation.")
     parser.add_argument("--quick", action="store_true", help="a run to see that it runs; prints and writes nothing")
-    parser.add_argument("--kinds", action="store_true", help="write what each kind declares, and measure nothing")
+    parser.add_argument(
+        "--templates", action="store_true", help="write what each template declares, and measure nothing"
+    )
     asked = parser.parse_args()
-    if asked.kinds:
-        write(kinds(), "kinds")
+    if asked.templates:
+        write_declared()
     else:
         measure(quick=asked.quick)
 
@@ -51,14 +53,19 @@ def measure(*, quick: bool) -> None:
     if quick:
         print(text)
     else:
-        write(text, "measured")
-        write(kinds(), "kinds")
+        write(text, DOCS / "revocation-measured.md", "measured")
+        write_declared()
 
 
-def write(text: str, name: str) -> None:
+def write_declared() -> None:
+    """Puts the table of the templates into its document."""
+    write(declared(), DOCS / "revocation.md", "templates")
+
+
+def write(text: str, document: Path, name: str) -> None:
     """Puts it between the markers of that name."""
-    DOCUMENT.write_text(insert(text, DOCUMENT.read_text(), name))
-    print(f"{DOCUMENT}: {name}")
+    document.write_text(insert(text, document.read_text(), name))
+    print(f"{document}: {name}")
 
 
 def _path() -> str:

@@ -1,4 +1,4 @@
-"""The Markdown of what was measured, what the kinds declare and what the guide says, and its place in a document."""
+"""The Markdown of what was measured, what templates declare and what the guide says, and its place in a document."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def insert(text: str, document: str, name: str) -> str:
     return f"{before}{begin}\n{text}\n\n{end}{after}"
 
 
-# --- What the kinds declare ------------------------------------------------------------------------------------------
+# --- What the templates declare --------------------------------------------------------------------------------------
 
 
-def kinds() -> str:
-    """Which kind can do what of revocation, from its own cookiecutter.json."""
+def declared() -> str:
+    """What each built-in template can do of revocation, from its own cookiecutter.json."""
     rows = []
     for role in ("server", "client"):
         for folder in sorted((catalogue.templates_folder() / f"{role}s").iterdir()):
@@ -56,7 +56,14 @@ def kinds() -> str:
             otherwise = ", ".join(one for one in OnUnavailable if one in can.on_unavailable)
             callees = ", ".join(one for one in RevocationCheck if one in can.checks_callees - {RevocationCheck.NONE})
             rows.append((f"{role} `{folder.name}`", checks, callees or "no", otherwise, staple, must))
-    head = ("kind", "`check_revocation`", "of whom it calls", "`on_unavailable`", "staple", "`must_staple`")
+    head = (
+        "template",
+        "`check_revocation`",
+        "checks servers that it calls",
+        "`on_unavailable`",
+        "staple",
+        "`must_staple`",
+    )
     return _table(head, rows, numbers=False)
 
 
@@ -67,17 +74,17 @@ def tables(results: Sequence[Measured], scale: Scale, load: float, took: float) 
     """All of it."""
     parts = (
         _conditions(scale, load, took),
-        "### From `scaffold revoke` to the first refusal",
+        "## From `scaffold revoke` to the first refusal",
         _revocations(results, scale),
-        "### While the publisher is down",
+        "## While the publisher is down",
         _absences(results, scale),
-        "### A handshake",
+        "## A handshake",
         _handshakes(results),
-        "### Staying fresh, once",
+        "## Staying fresh, once",
         _upkeeps(results),
-        "### An hour",
+        "## An hour",
         _hours(results),
-        "### Beside the guide",
+        "## Beside the guide",
         _beside(results, scale),
     )
     return "\n\n".join(parts)
@@ -92,9 +99,10 @@ def _conditions(scale: Scale, load: float, took: float) -> str:
         f"{load:.1f} before it began, with nginx {nginx}, {openssl}, Python {platform.python_version()}; the client is "
         f"pyOpenSSL on OpenSSL {client}, TLS 1.3, P-256 keys, one intermediate. Trust the ratios, not the seconds.\n\n"
         f"Handshakes, with the default lives of CRLs and answers: {scale.calls} calls with each method and as many of "
-        f"plain mutual TLS, taken in turns. For all else hours are seconds: a CRL lives {scale.crl} s, an OCSP "
-        f"response {scale.ocsp} s, a short-lived certificate {scale.lifetime} s, and refresh.sh runs every "
-        f"{scale.refresh} s. Beside OCSP, nginx’ CRLs are left at a day, so that what ends is the answer."
+        f"plain mutual TLS, taken in turns. For all other tables hours are scaled to seconds: a CRL lives "
+        f"{scale.crl} s, an OCSP response {scale.ocsp} s, a short-lived certificate {scale.lifetime} s, "
+        f"and refresh.sh runs every {scale.refresh} s. Beside OCSP, nginx’ CRLs are left at a day, so that the answer "
+        "expires first."
     )
 
 
@@ -115,7 +123,7 @@ def _revocations(results: Sequence[Measured], scale: Scale) -> str:
             rows.append(_of_who_asks(seen.other))
         if one.method.source == "staple":
             still = "never: still in" if seen.other is None else f"{seen.other.after:.1f}"
-            rows.append(("OCSP stapling, caller that demands none", "", still, "–", "nobody looks", "never"))
+            rows.append(("OCSP stapling, caller that demands none", "", still, "–", "no check", "never"))
     head = ("method", "the command, s", "first refusal, s", "its words", "what it waited for", "by default, at most")
     return _table(head, rows, numbers=False)
 
@@ -134,18 +142,18 @@ def _bound(one: Measured, scale: Scale) -> tuple[str, str]:
         case "ocsp":
             return f"the answer that nginx remembers: {scale.ocsp} s", "1 h (`ocsp: 1h`)"
         case "renewal":
-            return f"the certificate’s end, {one.revocation.left:.1f} s away", "its lifetime"
+            return f"the certificate’s expiry, {one.revocation.left:.1f} s away", "its lifetime"
         case "nothing":
-            return "nobody looks", "its lifetime"
+            return "no check", "its lifetime"
 
 
 def _absences(results: Sequence[Measured], scale: Scale) -> str:
     rows = []
     until = {
-        "crl": (f"the CRL’s end ({scale.crl} s)", "12 h to 1 d"),
-        "ocsp": (f"the remembered answer’s end ({scale.ocsp} s)", "up to 1 h; new callers 0"),
-        "staple": (f"the staple’s end ({scale.ocsp} s)", "30 min to 1 h"),
-        "renewal": ("it needs no publisher; without `renew --watch`: the certificate’s end", "no end"),
+        "crl": (f"the CRL’s expiry ({scale.crl} s)", "12 h to 1 d"),
+        "ocsp": (f"the remembered answer’s expiry ({scale.ocsp} s)", "up to 1 h; new callers 0"),
+        "staple": (f"the staple’s expiry ({scale.ocsp} s)", "30 min to 1 h"),
+        "renewal": ("it needs no publisher; without `renew --watch`: the certificate’s expiry", "no end"),
         "nothing": ("it needs none", "no end"),
     }
     for one in results:
@@ -161,7 +169,9 @@ def _absences(results: Sequence[Measured], scale: Scale) -> str:
         "with the default lives",
         "back in after, s",
     )
-    note = "“A new caller” is one of whom nothing is remembered; for stapling, one that demands no staple."
+    note = (
+        "“A new caller” is a caller about which nothing is remembered; for stapling, a caller that demands no staple."
+    )
     return f"{_table(head, rows, numbers=False)}\n\n{note}"
 
 
@@ -200,7 +210,7 @@ def _handshakes(results: Sequence[Measured]) -> str:
     note = (
         "Ratios to plain mutual TLS in the same run: connection, handshake and one GET; medians of time, means of "
         "CPU; the publisher’s CPU in plain handshakes of nginx. The row “none” compares plain mutual TLS with itself: "
-        "so wide is the noise."
+        "its spread is the noise."
     )
     return f"{_table(head, rows)}\n\n{note}"
 
