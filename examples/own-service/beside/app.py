@@ -1,4 +1,4 @@
-"""A plain app behind the front `shop`: it speaks HTTP on loopback, and reads in headers who called."""
+"""A plain app behind the front `shop`: it speaks HTTP on loopback, and reads from headers who called."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class App(BaseHTTPRequestHandler):
             self.answer(403, {"error": "only an approver may do this"})
 
     def roles(self) -> list[str]:
-        """What the caller may be here, by the topology. There is no such header for who has no role."""
+        """The caller's roles in the topology. A caller without roles has no such header."""
         return [role for role in self.headers.get("X-Client-Roles", "").split(",") if role]
 
     def answer(self, status: int, value: object) -> None:
@@ -33,5 +33,5 @@ class App(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    # 127.0.0.1 and not 0.0.0.0: whoever reached this port from elsewhere could say in a header to be anyone.
+    # 127.0.0.1 and not 0.0.0.0: a caller that reaches this port without the front could send any headers.
     ThreadingHTTPServer(("127.0.0.1", PORT), App).serve_forever()

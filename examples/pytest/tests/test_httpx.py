@@ -1,4 +1,4 @@
-"""Who gets in and who does not, with httpx."""
+"""Which callers get in, and which are refused, with httpx."""
 
 import httpx
 import pytest
@@ -22,5 +22,5 @@ def test_a_broken_certificate_is_refused_in_the_handshake(scaffold_env, accounts
         get(scaffold_env, accounts, scaffold_env.broken("teller", fault))
 
 
-def test_another_name_is_nobodys(scaffold_env, accounts):
+def test_a_certificate_with_another_name_gets_403(scaffold_env, accounts):
     assert get(scaffold_env, accounts, scaffold_env.broken("teller", "wrong-name")).status_code == 403

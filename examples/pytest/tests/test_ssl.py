@@ -1,4 +1,4 @@
-"""A caller of yours must refuse a false server: here one that ssl alone plays, without any project."""
+"""Your client must refuse a false server: here one made with ssl only, without a rendered project."""
 
 import socket
 import ssl
