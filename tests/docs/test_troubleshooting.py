@@ -41,17 +41,17 @@ clients:
 MEANS = {
     "none": "you sent no certificate",
     "unknown-ca": "trusts no root of your certificate",
-    "expired": "it has ended",
-    "not-yet-valid": "it begins later",
-    "wrong-eku": "a server's certificate",
-    "revoked": "it stands on the CRL",
+    "expired": "it has expired",
+    "not-yet-valid": "it is not valid yet",
+    "wrong-eku": "you sent a server's certificate",
+    "revoked": "your certificate is on the CRL",
 }
 FALSE = {
-    "ended": "as above, the other way round",
-    "early": "as above, the other way round",
+    "ended": "the server's certificate has expired",
+    "early": "or is not valid yet",
     "misnamed": "the name that you call is not in its certificate",
     "short": "does not send its intermediate",
-    "aclient": "it shows a client's certificate",
+    "aclient": "it sends a client's certificate",
 }
 
 
@@ -105,7 +105,7 @@ def test_who_may_not_call_gets_403(environment: Environment, server: str) -> Non
     require_command("nginx")
     with environment.start(server), pytest.raises(urllib.error.HTTPError) as raised:
         urllib.request.urlopen(environment.url(server), context=environment.ssl_context("other"))
-    assert f"| {raised.value.code} | your certificate is good and you may not call" in row(
+    assert f"| {raised.value.code} | your certificate is good, but you may not call" in row(
         "The server refuses you", "403"
     )
 
