@@ -2,9 +2,9 @@
 
     python benchmarks/apply.py [IDENTITIES]
 
-The bare loop knows nothing of topologies: for each identity it makes a key, signs a certificate with the extensions of
-the one that scaffold made, and writes that folder's files, all other contents being at hand, each beside its place and
-renamed: it renders nothing, compares nothing and records nothing. Target: 2.5 times. TMPDIR says on which disk.
+The bare loop knows no topology: for each identity it makes a key, signs a certificate with the same extensions, and
+writes the files of the folder, each beside its place and renamed. It has all other texts ready: it renders, compares
+and records nothing. Target: 2.5 times. TMPDIR sets the disk.
 """
 
 from __future__ import annotations

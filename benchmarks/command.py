@@ -1,4 +1,4 @@
-"""Runs the command as a person would, and says what it cost."""
+"""Runs the command as a user would, and measures its cost."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A ledger of 200,000 certificates of which 1,000 are alive: what loading it costs, before and after it is archived.
+"""A state of 200,000 certificates of which 1,000 are valid: what loading it costs, before and after it is archived.
 
     python benchmarks/ledger.py
 
-Target, once the first apply has archived what ended: under 0.3 s and 100 MB, the interpreter included.
+Target, after the first apply has archived expired certificates: under 0.3 s and 100 MB, with the interpreter.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         layout = Layout(Path(name))
         alone(write, layout)
-        print("| ledger | on disk, MB | certificates | load, s | peak memory, MB |")
+        print("| state | on disk, MB | certificates | load, s | peak memory, MB |")
         print("|---|---:|---:|---:|---:|")
         row("all in one file", layout)
         took = alone(archive_it, layout)

@@ -1,4 +1,4 @@
-"""A CA that has revoked many: what signing its CRL costs beside the library alone, and a plan and one more `revoke`.
+"""A CA that has revoked many certificates: the cost of its CRL beside the library alone, of a plan, and of a `revoke`.
 
     python benchmarks/revoked.py
 
