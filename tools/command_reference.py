@@ -25,10 +25,11 @@ OPENING = """\
 
 <!-- Written by tools/command_reference.py from what `--help` of the verbs says; change it there. -->
 
-`scaffold VERB --help` shows the options of each verb, an example and its exit codes. Most take `-f FILE` (the topology;
-`topology.yaml` unless it is given, here or in the nearest folder above) and `--out DIR` (the output folder; the
-topology's name, beside FILE).
+For looking up verbs, exit codes, symbols and the fields of `--json`. `scaffold VERB --help` also shows all options of a
+verb.
 
+Most verbs take `-f FILE`, the topology (default: `topology.yaml` in this folder or the nearest folder above), and
+`--out DIR`, the output folder (default: the topology's name, beside FILE).
 """
 
 
@@ -52,7 +53,7 @@ def _verbs() -> Iterator[str]:
     yield "| verb | what it does | example |\n|---|---|---|"
     for verb, does in VERBS.items():
         yield f"| `{verb}` | {does} | `{MANUALS[verb].example}` |"
-    yield "\nWhat else there is to know:\n"
+    yield "\nNotes:\n"
     for verb in VERBS:
         if (note := MANUALS[verb].note) is not None:
             yield f"- `{verb}`: {note}"
@@ -68,7 +69,7 @@ def _exit_codes() -> Iterator[str]:
             by_meaning.setdefault((code, meaning), []).append(f"`{verb}`")
     for (code, meaning), verbs in sorted(by_meaning.items()):
         yield f"| {code} | {', '.join(verbs)} | {meaning} |"
-    yield "\nCtrl-C makes it 130, and a reader of the output who goes away (`scaffold plan | head`) 141."
+    yield "\nAfter Ctrl-C the exit code is 130; if the output is closed (`scaffold plan | head`), 141."
 
 
 def _symbols() -> Iterator[str]:
@@ -78,7 +79,7 @@ def _symbols() -> Iterator[str]:
 
 
 def _json() -> Iterator[str]:
-    yield "`--json` prints one object on standard output; errors stay sentences on standard error. Fields may be added."
+    yield "`--json` prints one object on standard output; errors are text on standard error. Fields may be added."
     alike: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for verb in VERBS:
         if MANUALS[verb].json:

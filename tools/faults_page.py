@@ -23,20 +23,22 @@ OPENING = """\
 
 <!-- Written by tools/faults_page.py from scaffold/topology/faults.py and what tools/who_notices measured. -->
 
-A `fault` is one thing that is wrong with a certificate, on purpose; everything else about it is right. `scaffold
-faults` prints this list, `--json` for programs:
+For tests of TLS code: certificates that each have one thing wrong, and which libraries notice it. Such a `fault` is
+made on purpose; everything else about the certificate is right. `scaffold faults` prints this list, `--json` for
+programs:
 
 """
 
 IN_TESTS = """
-Those that a topology takes are issued by `apply`, kept by later ones and served by `up` like any certificate; `verify`
-expects the refusal. Every one can be made as files in a test: `scaffold_env.broken("teller", "sha1-signature")`
-([how](testing.md)). `plan` refuses a fault that nobody on its edges could see.
+A topology can have those with "yes" in the last column (`fault: expired`): `apply` issues them and keeps them so, `up`
+serves them like any certificate, and `verify` expects that they are refused. In a test you can make every one as files:
+`scaffold_env.broken("teller", "sha1-signature")` ([how](testing.md)). `plan` refuses a fault that no server or client
+on the other side could notice.
 
 `issued-by-leaf`, `expired-intermediate`, `missing-intermediate`, `issuer-not-a-ca`, `path-length` and
-`name-constraints` lie in the chain: a CA is made for them beside the issuer, below the CA above it, and publishes no
-CRL. A server that demands CRLs of its clients refuses these for that as well, and one whose allow list names the
-issuer's key for their signer; what a TLS library alone says is below.
+`name-constraints` are in the chain: `scaffold` makes a CA for them beside the issuer, below the same CA, without a CRL.
+So a server that checks CRLs also refuses them for the missing CRL, and a server whose allow list has the issuer's key,
+for the wrong key. The table under [Who notices](#who-notices) shows what a TLS library does by itself.
 
 ## A private badssl
 
@@ -45,41 +47,44 @@ scaffold init --example badssl
 scaffold up
 ```
 
-makes the certificates and starts a door for each fault on this machine, on ports that the topology names. Every one
-wants a client certificate: take that of `clients/visitor/tls`, and for `revoked` that of `clients/inspector/tls`, which
-has the CRL beside it. Whoever trusts `pki/root/ca.crt` must accept the first door, and must refuse all others:
+This makes the certificates and starts a server for each fault on this machine, on the ports of the topology. Each
+server demands a client certificate: use that of `clients/visitor/tls`, and for `revoked` that of
+`clients/inspector/tls`, which has a CRL too. A client that trusts `pki/root/ca.crt` must accept the first server, and
+refuse all others:
 
 """
 
 AFTER_DOORS = """
-`scaffold verify` proves it with the two rendered callers. `curl` shows the same by hand:
+`scaffold verify` checks this with the two rendered clients. To try it by hand with `curl`:
 
 ```sh
 cd badssl/clients/visitor/tls
 curl --cacert ca.pem --cert cert.pem --key key.pem https://localhost:9501/
-cd ../inspector/tls                    # for `revoked`: without --crlfile curl looks up no CRL
+cd ../inspector/tls                    # for `revoked`: without --crlfile curl checks no CRL
 curl --cacert ca.pem --crlfile crl.pem --cert cert.pem --key key.pem https://localhost:9518/
 ```
 
 ## Who notices
 
-Each fault was shown by a server, in a real handshake, to a client of each library that trusts the root, calls
-`localhost`, and is configured no further (`tools/who_notices/measure.py`). `cryptography`, which makes no connections,
-was given the same certificates. **refuses** is right; where it says *accepts* you rely on something else. CRLs are
-looked up in the row `revoked` alone, where the client can be told to from a file (not Java's, .NET's and
-`cryptography`'s here).
+For this table, a server showed each fault in a real handshake to a client of each library
+(`tools/who_notices/measure.py`). The clients trust the root, call `localhost`, and have no other settings.
+`cryptography` makes no connections and was given the same certificates. **refuses** is right; *accepts* means that you
+need another check. Only in the row `revoked` did the clients check a CRL, if they can read one from a file (here not
+Java, .NET and `cryptography`).
 
 """
 
 CLOSING = """
-What follows from it:
+What the table shows:
 
-- No library misses an expired or wrongly issued certificate. Some miss a weak key, a weak signature, and a serial that
-  comes twice; all take a purpose that is absent for every purpose, and no two trusted CAs for different ones.
-- NSS forgives clocks a day: `not-yet-valid` began ten minutes later here.
-- Nobody looks up a revocation unasked.
-- `sibling-ca` and `same-name-ca` are no fault of a certificate: only an allow list that names the issuer's key refuses
-  them. Such are those of the rendered servers; nginx sees names alone, and `plan` refuses what it could mistake.
+- Every library refuses an expired or wrongly issued certificate. Some accept a weak key, a weak signature, or a
+  duplicate serial. All accept a certificate without a purpose for every purpose, and do not distinguish between two
+  trusted CAs.
+- NSS tolerates clock differences of a day: `not-yet-valid` began ten minutes later here.
+- No library checks revocation unless it is told to.
+- In `sibling-ca` and `same-name-ca` nothing is wrong with the certificate itself: only an allow list with the issuer's
+  key refuses them. The rendered servers have such lists. nginx and HAProxy know issuers by name only, and `plan`
+  refuses a topology in which they could confuse two.
 """
 
 
@@ -91,7 +96,7 @@ def page() -> str:
 
 
 def _doors() -> Iterator[str]:
-    yield "| door | address | what must happen |\n|---|---|---|\n"
+    yield "| server | address | what must happen |\n|---|---|---|\n"
     for server in load(ROOT / "examples/badssl/topology.yaml").servers.values():
         must = "accepted" if server.fault is None else f"refused: {ABOUT[server.fault].wrong}"
         yield f"| `{server.name}` | `https://localhost:{server.listen.port}/` | {must} |\n"
@@ -105,7 +110,7 @@ def _matrix(measured: dict[str, Any]) -> Iterator[str]:
         cells = map(str, said) if fault == "none" else map(_cell, said)
         yield f"| `{fault}` | " + " | ".join(cells) + " |\n"
     versions = (f"{name}: {measured['clients'][name]['version']}" for name in names)
-    yield "\nMeasured with " + "; ".join(versions) + ". A dash: not asked, as no handshake can be made with it.\n"
+    yield "\nMeasured with " + "; ".join(versions) + ". A dash: not tested, since no handshake is possible with it.\n"
 
 
 def _cell(said: str) -> str:

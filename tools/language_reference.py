@@ -20,72 +20,64 @@ OPENING = """\
 
 <!-- Written by tools/language_reference.py from the JSON Schema; change the descriptions there. -->
 
-One YAML file says which certification authorities, servers and clients there are, and who calls whom. Entity names
-are DNS labels. Unknown keys, duplicate keys, and null where a value is meant are errors with their place. `scaffold
-schema` prints the JSON Schema; an editor with a YAML language server takes it from the first line of the file:
+For people who write a topology: all keys of the file, and the rules behind them. One YAML file lists the CAs, servers
+and clients, and which of them may call which server. `scaffold init --example banking` writes a whole example with
+comments.
+
+- Names of CAs, servers and clients are DNS labels.
+- Unknown keys, duplicate keys, and null in place of a value are errors; each error names its place.
+- Durations are a whole number and a unit: `s m h d w y`. `at` is a time in UTC: `2026-01-01T00:00:00Z` or `2026-01-01`.
+- Secrets are never in the topology: use `{env: NAME}`, `{file: PATH}` or `{generate: true}`.
+- `scaffold schema` prints the JSON Schema. An editor with a YAML language server finds it by the first line of the
+  file:
 
 ```yaml
 # yaml-language-server: $schema=topology.schema.json
 ```
-
-Durations are a whole number and a unit: `s m h d w y`. `at` is a moment in UTC, `2026-01-01T00:00:00Z` or
-`2026-01-01`. A secret is never written in the topology: `{env: NAME}`,
-`{file: PATH}` or `{generate: true}` says where it is.
 """
 
 CLOSING = """\
 ## Passwords
 
-A password is text in UTF-8 (a file may also be UTF-16 with its byte order mark). The mark and the end of the line are
-no part of it, spaces are; what is no text, or holds a control character, is refused.
+A password is text in UTF-8; a file may also be UTF-16 with its byte order mark. The byte order mark and the line ending
+are not part of the password, spaces are. A password that is not text, or has a control character, is an error.
 
-Where the file of a PFX's password changes, `plan` says so and `apply` makes the bundle anew. A variable of the
-environment is read only when an action needs it, so that plan does not see it change: `scaffold apply --overwrite
-server.NAME.bundle` makes the bundle anew with the password of today. The password of a CA's key is not changed that
-way: `openssl pkey` writes the key under another one.
+If the file with a PFX password changes, `plan` shows it, and `apply` makes the bundle again. An environment variable is
+read only when it is needed, so `plan` does not notice a change: run `scaffold apply --overwrite server.NAME.bundle` to
+make the bundle again with the new password. To change the password of a CA key, use `openssl pkey`.
 
 ## Identity and authorisation
 
-Every leaf carries exactly one URI SAN, its identity: the `spiffe://` or `uri:` among its `names`, else
-`spiffe://TRUST_DOMAIN/server/NAME` or `spiffe://TRUST_DOMAIN/client/NAME`. The trust domain is `trust_domain`, or
-else the topology's name. A `uri` name constraint, and linters, want a full domain name there, such as `bank.example`.
-Changing it gives every default identity, and with it every certificate and allow list, another name.
+Every leaf has exactly one URI SAN, its identity: the `spiffe://` or `uri:` in its `names`, or else
+`spiffe://TRUST_DOMAIN/server/NAME` or `spiffe://TRUST_DOMAIN/client/NAME`. The trust domain is `trust_domain`, or else
+the topology's name. A `uri` name constraint, and certificate linters, require a full domain name there, such as
+`bank.example`. If you change the trust domain, every default identity changes, and so does every certificate and allow
+list.
 
-The edges (`calls`) are the authorisation. An entry of a server's allow list is issuer and identity together, and
-the issuer is a key, not a name: a sibling CA under the same root that signs the same identity gets nobody in. nginx
-sees names alone, so plan refuses what it could mistake. PostgreSQL sees the caller's name and no issuer: plan demands
-that one CA alone issues certificates under the root that it trusts. A name that changes hands is refused while a valid
-certificate of its former holder's [says it](onboarding.md#renaming).
+`calls` is the authorisation. Each entry of a server's allow list is an issuer together with an identity. The issuer is
+known by its key, not by its name: if a sibling CA under the same root signs the same identity, that certificate does
+not get in. Three special cases:
 
-A server that `calls` has a second certificate, for clientAuth alone; `GET /call/NAME` on it makes that call, to
-`/.mtls/caller`. `client` says what that certificate is, where it differs from the first: another `issuer`, `subject`,
-`key`, or `names` beside the identity. With `client: same` there is one leaf for both purposes, serverAuth and
-clientAuth, for programs that take no two (etcd, NATS, Consul).
+- nginx and HAProxy know issuers by name only. `plan` refuses a topology in which they could confuse two issuers.
+- PostgreSQL checks the caller's name and no issuer. `plan` demands that only one CA issues certificates under the root
+  that it trusts.
+- A name cannot go to another server or client while a valid certificate of its former holder [contains
+  it](onboarding.md#renaming).
+
+A server that `calls` others has a second certificate, for clientAuth only; `GET /call/NAME` on it makes such a call, to
+`/.mtls/caller`. `client` says how that certificate differs from the first: another `issuer`, `subject`, `key`, or
+`names` beside the identity. With `client: same` one leaf has both purposes, for programs that cannot use two (etcd,
+NATS, Consul).
 
 ## Certificates only
 
-The template `files` renders `tls/` and a README that says which file goes where in the usual programs; it starts
-nothing ([how](certificates-only.md)). Such a program decides by the chain alone: whoever has a client's certificate
-below what `tls/ca.pem` holds gets in, under whatever name. So plan works out who that is, over all certificates of the
-topology, and refuses
-
-- a client, or a server that calls, which is not listed under `calls` and would get in;
-- a CA below the same root that issues to nobody who is listed, since it might tomorrow;
-- somebody who left the topology, until the certificate has ended or is revoked and looked up.
-
-`accepts: [issuing]` lets in everybody with a client's certificate that this CA has issued itself, listed or not.
-`files: {anchor: issuer}` puts the issuing CAs into `tls/ca.pem` in the place of their root, for programs that take an
-intermediate for an anchor (Go, Java and Envoy do; plain OpenSSL does not).
-
-`names` gives a file of `tls/` another name beside its own, and `combined` and `truststore` make further ones; all
-follow what they are made of. `combined`, `truststore` and `pfx` are of the certificate with which a server serves,
-`client_combined` and `client_truststore` of the one with which it calls. `chown` and `mode` are compared like
-everything else; who is not root is told the command. `verify` counts what it could not try, and `up` passes over such a
-server.
+The template `files` writes `tls/` and a README for a program of your own, and starts nothing. Such a program checks the
+chain only, so `plan` refuses a topology in which a client that is not listed would get in. [Certificates
+only](certificates-only.md) explains this, and the keys `files`, `accepts` and `client`.
 
 ## Roles
 
-`calls` may be a mapping, and then it says what a caller may be at each server; a list is the same without roles:
+`calls` may be a mapping with the roles of the caller at each server. A list is the same without roles:
 
 ```yaml
 clients:
@@ -94,17 +86,18 @@ clients:
     calls: {accounts: [reader, approver], gateway: []}
 ```
 
-A role has letters, digits, `.`, `-` and `_`, at most 64 of them, and an edge at most 32 roles; they mean what you make
-of them. They stand in the server's allow list and nowhere else: no certificate says them, so a change of roles reissues
-nothing, and counts from the reload (or, where a server looks for itself, the second) after the list has arrived. What
-answers gets them as it expects: role claims in Kestrel (`[Authorize(Roles = "reader")]`), `caller.roles` in
-Python and ASGI, the header `X-Client-Roles` behind nginx. `verify` demands of each edge exactly the roles that it has.
-Where a template cannot tell them (`postgresql`: grant there what a caller may do), plan refuses them.
+A role has at most 64 letters, digits, `.`, `-` and `_`; a caller has at most 32 roles at one server. You decide what
+they mean. Roles are in the server's allow list and in no certificate. So a change of roles issues no certificate; it
+takes effect when the server has loaded the new allow list.
+
+Apps get the roles in their usual form: role claims in Kestrel (`[Authorize(Roles = "reader")]`), `caller.roles` in
+Python and ASGI, the header `X-Client-Roles` behind nginx and HAProxy. `verify` checks that each caller has exactly its
+roles. `plan` refuses roles if a template cannot pass them on (in `postgresql`, grant rights in the database instead).
 
 ## Variables
 
-`vars` gives a template's own variables other values: `vars: {greeting: welcome}`. A variable that the template does not
-have is an error that names those it has.
+`vars` sets variables of a template: `vars: {greeting: welcome}`. For a variable that the template does not have, the
+error lists those that it has.
 
 | template | variables and their defaults |
 |---|---|
@@ -112,41 +105,34 @@ VARIABLES
 
 ## Behind a gateway
 
-A server with an `upstream` passes requests on with `X-Client-Subject` and `X-Client-Issuer` set from the caller's
-certificate and `X-Client-Roles` from the allow list (separated by commas), and removes what came from outside under
-these names and the other usual ones. A server believes them only from a caller whose `upstream` it is.
+A gateway is a server with an `upstream`, another server of the topology. It passes requests on with `X-Client-Subject`
+and `X-Client-Issuer` from the caller's certificate and `X-Client-Roles` from the allow list (separated by commas), and
+removes these and similar headers that a caller sends. A server believes these headers only from a caller that has it as
+`upstream`.
 
-Two edges have roles there, and they are kept apart: `roles` are what the gateway may be at its upstream, and
-`on_behalf_of` has the `subject`, `issuer` and `roles` of who called the gateway, with the roles of that edge.
+So the upstream sees two sets of roles: `roles` are those of the gateway at its upstream. `on_behalf_of` has the
+`subject`, `issuer` and `roles` of the gateway's own caller, with its roles at the gateway.
 
 `GET /.mtls/caller` of every server that speaks HTTP answers `{"server", "caller", "roles", "on_behalf_of"}`; through a
-gateway it is the upstream's answer. `verify` asks there and nowhere else. `GET /` is yours; as rendered it answers the
-same, and `greeting`.
+gateway it is the answer of the upstream. `verify` only asks there. `GET /` is yours; at first it answers the same, and
+`greeting`.
 
 ## A backend
 
-A server with a `backend` is a front for an app of your own, which speaks plain HTTP ([how](your-own-service.md)).
-`forward` says by which headers the app is told who called, and no caller can set them, or any other that says so:
+A server with a `backend` is a front, a reverse proxy for an app of your own that speaks plain HTTP. `forward` selects
+the headers by which it tells the app who called; [Your own service](your-own-service.md#what-the-app-reads) lists them.
+`app` names the cookiecutter template of the app, and how `up` starts it; `scaffold` renders it once into `app/`, in the
+folder of the front, and from then on it is yours ([how](apps.md)).
 
-| `forward` | headers |
-|---|---|
-| `x-client`, the default | `X-Client-Identity`, `-Subject`, `-Issuer`, `-Roles`; `X-On-Behalf-Of-…` behind a gateway |
-| `rfc9440` | `Client-Cert`, `Client-Cert-Chain` |
-| `xfcc` | `X-Forwarded-Client-Cert`, as Envoy has it |
-| `arr` | `X-ARR-ClientCert`, as IIS and Azure have it |
-
-`app` says of which cookiecutter template that app is made, and how `up` starts it. It is rendered into `app/`, in the
-folder of its front, once; from then on it is yours ([how](apps.md)).
-
-What a template cannot tell, plan refuses (`scaffold templates show` lists it). `localhost` is read as 127.0.0.1. `plan`
-notes a backend that other users of the host, or others on the network, can reach without the front. `verify` puts an
-app of its own there (`BACKEND` in the environment of `run.sh` moves it), and demands of each probe what must have
-reached that: of whoever is refused, nothing.
+`plan` refuses headers that a template cannot set (`scaffold templates show` lists those that it can), and notes a
+backend that other users of the host, or others on the network, can reach without the front. `localhost` means
+127.0.0.1. `verify` puts an app of its own behind the front (`BACKEND` in the environment of `run.sh` sets its address),
+and checks for each probe what reached that app: nothing of a refused request may.
 
 ## Doors
 
-A client of a template with doors (`connector`) listens on its own machine, for programs that speak no TLS, and calls in
-their stead:
+A client with doors (template `connector`) listens on its own machine for programs that speak no TLS, and calls the
+servers for them ([how](doors.md)):
 
 ```yaml
 clients:
@@ -156,27 +142,27 @@ clients:
     doors: {shop: 127.0.0.1:7001}      # or unix:/run/legacy/shop
 ```
 
-Each server under `calls` has one, on loopback or at a Unix socket (an absolute path of 107 bytes at most); no two are
-at one place, and none is where a server listens. `localhost` is read as 127.0.0.1, and another address is an error:
-whoever reaches a door calls as this client ([who that is](doors.md#who-may-use-it)).
+Each server under `calls` has a door, on loopback or at a Unix socket (an absolute path of at most 107 bytes). Two doors
+cannot have the same address, and a door cannot have the address of a server. `localhost` means 127.0.0.1. Another
+address is an error, because every program that reaches a door calls as this client ([more](doors.md#who-may-use-it)).
 
 ## Lifetimes
 
-A certificate whose lifetime is longer than its issuer's is an error. A leaf that would end after its issuer does
-today is cut to the issuer's end, and plan says so. A CA is renewed, over the same key, early enough that its leaves
-get their whole lifetime. Changing `renew_before` reissues nothing that is not inside it.
+A certificate with a longer lifetime than its issuer's is an error. A leaf that would expire after its issuer is
+shortened to the issuer's expiry, and `plan` says so. A CA is renewed early enough, with the same key, that its leaves
+get their whole lifetime. If you change `renew_before`, only certificates that are then due are issued again.
 
 ## Reproducible
 
 With `reproducible` every key, serial, date and signature follows from `seed` and `at`: the same files on every machine
-and on every day, for tests alone ([how, and what is refused](reproducible.md)).
+and on every day, for tests only ([how](reproducible.md)).
 
 ## Faults
 
-A `fault` is one thing that is wrong with a certificate on purpose. It is issued so, kept so by later applies, and
-`verify` expects the refusal.
+A `fault` is one thing that is wrong with a certificate on purpose ([all of them](faults.md)). `apply` issues the
+certificate with the fault and keeps it so; `verify` expects that it is refused.
 
-## What stands on disk
+## Files on disk
 
 ```
 banking/
@@ -184,37 +170,38 @@ banking/
   pki/issuing/         ca.crt  ca.cer  ca.key  chain.pem  crl.pem
   servers/accounts/    tls/…  run.sh  README.md  …
   clients/teller/      the same
-  .scaffold/           the ledger, its archive, the lock, bases/ for merging, and what a plan need not examine again
+  .scaffold/           the state and its archive, the lock, bases/ for merging, and what a plan need not examine again
 ```
 
-Each folder that holds secrets has a `.gitignore` of scaffold's own: of `tls/`, `pki/NAME/` and `.scaffold/` git takes
-up certificates, CRLs, allow lists, the ledger, the records and the bases, and nothing else, also where a project is a
-repository of its own. The outer `.gitignore` is yours to extend.
+The folders with secrets have a `.gitignore` by `scaffold`. From `tls/`, `pki/NAME/` and `.scaffold/`, git takes only
+certificates, CRLs, allow lists, the state and the other records, also if a project is a repository of its own. You can
+extend the `.gitignore` of the output folder.
 
-`tls/` is scaffold's alone, and so are the files that decide who gets in: what differs there is drift, and apply puts it
-right. What a service answers is yours, in a file that is written once: `app.conf` (nginx), `routes.py` (Python),
-`app.py` (ASGI), `App.cs` and `App.props` (Kestrel). A gateway has none: its upstream answers. Nothing in such a file
-lets anybody in.
-The others are merged: your edit and a template's change are both kept where they fit, and where they do not, it is a
-conflict (`apply` exits with 4), which `scaffold resolve` ends ([your edits](edits.md)). A project that is copied to
-its host whole, runs.
+All of `tls/` belongs to `scaffold`, and so do the files that decide which callers get in. What the service answers is
+in a file that is yours: `app.conf` (nginx), `routes.py` (Python), `app.py` (ASGI), `App.cs` and `App.props` (Kestrel).
+A gateway has none, since its upstream answers. No setting in such a file lets anybody in. [Your edits](edits.md) says
+what happens to a change of each file.
 
-A project is updated whole or not at all. While one of its files is in conflict none of the others changes, and the
-plan says what is not in force until then: a check of revocation, a new caller, a new role. Certificates, CRLs, trust
-and callers and roles that left the topology go on: these are taken off the allow list, `tls/allowed.…`.
+You can copy a whole project folder to its host and run it there ([how](deploying.md)).
 """
 
 SECTIONS = {
     "ca": ("## CAs", "Under `cas:`, by name."),
     "server": ("## Servers", "Under `servers:`, by name."),
     "client": ("## Clients", "Under `clients:`, by name."),
-    "subject": ("## Subjects", "A distinguished name; what is left out is not in it."),
+    "subject": ("## Subjects", "A distinguished name. Fields that you leave out are not in it."),
     "generalNames": ("## Name constraints", "Under `permitted` and `excluded` (RFC 5280 4.2.1.10)."),
-    "pfx": ("## PFX", "`tls/bundle.pfx` beside `tls/pfx-password`. A default is for those whose template reads one."),
-    "clientSide": ("## Second certificates", "Under `client` of a server that calls; or `client: same`: see below."),
-    "files": ("## Files", "For templates that leave the program to you, such as `files`."),
-    "app": ("## Apps", "Of a server with a `backend`: the app behind it ([how](apps.md))."),
-    "secret": ("## Secrets", "Exactly one of these."),
+    "pfx": (
+        "## PFX",
+        "Makes `tls/bundle.pfx` and `tls/pfx-password`. In `defaults` it counts only for templates that use a bundle.",
+    ),
+    "clientSide": (
+        "## Second certificates",
+        "Under `client` of a server that calls others; or `client: same` ([below](#identity-and-authorisation)).",
+    ),
+    "files": ("## Files", "Under `files`, for the template `files` ([how](certificates-only.md))."),
+    "app": ("## Apps", "Under `app` of a server with a `backend`: the app behind it ([how](apps.md))."),
+    "secret": ("## Secrets", "Wherever a password or seed is needed: exactly one of these."),
 }
 
 
