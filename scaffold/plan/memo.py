@@ -91,6 +91,8 @@ class Memo:
         entry = self.remembered.entries.get(str(asked.address)) if self.remembered is not None else None
         if entry is None or not entry.begins <= self.now.timestamp() < entry.ends:
             return None
+        if entry.fingerprint not in self.ledger.issued:
+            return None
         revoked = (asked.ca, entry.serial) in self.ledger.revoked or self.ledger.withdrawn(asked.address) is not None
         return None if revoked or self._is_compromised(entry) else entry
 

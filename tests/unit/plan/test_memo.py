@@ -8,7 +8,7 @@ import shutil
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scaffold.apply import leaves
@@ -335,6 +335,7 @@ def known_ledger(household):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(changes, min_size=1, max_size=4))
+@example(steps=[(rewrite, VARIANTS[0]), (forget, TELLER), (apply,)])
 def test_a_plan_says_the_same_with_it_and_without(pristine, tmp_path_factory, steps):
     household = copied(pristine, tmp_path_factory.mktemp("changed"))
     for step in steps:
