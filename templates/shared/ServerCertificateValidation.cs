@@ -5,7 +5,7 @@ using System.Net.Security;
 namespace {% block namespace %}{% endblock %};
 
 /// <summary>
-/// The rules for one server's certificate, made anew for each connection: SslStream adds to the policy what the server
+/// The rules for one server's certificate, made new for each connection: SslStream adds to the policy what the server
 /// sends, and a policy keeps the time it was made at.
 /// </summary>
 internal sealed class ServerCertificateValidation(TlsMaterial material, TlsOptions options, CallOptions call)

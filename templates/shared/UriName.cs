@@ -4,7 +4,7 @@ using System.Security.Cryptography.X509Certificates;
 namespace {% block namespace %}{% endblock %};
 
 /// <summary>
-/// The URI among the subject alternative names (RFC 5280 4.2.1.6), which is the identity of whoever holds the certificate.
+/// The URI among the subject alternative names (RFC 5280 4.2.1.6), which is the identity of the certificate's holder.
 /// <see cref="X509SubjectAlternativeNameExtension"/> reads DNS names and IP addresses alone.
 /// </summary>
 internal static class UriName

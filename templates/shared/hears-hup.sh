@@ -1,4 +1,4 @@
-{# For a run.sh that was started with HUP ignored: it starts itself anew, once. -#}
+{# For a run.sh that was started with HUP ignored: it restarts itself, once. -#}
 # Whether HUP arrives here. nohup has it ignored, and a shell cannot take that back (POSIX, trap).
 hears_hup() {
     heard=

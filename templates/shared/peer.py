@@ -34,7 +34,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Allowed:
-    """What the allow list says of a peer. `gateway`: what it says of its own callers is believed."""
+    """What the allow list says of a peer. `gateway`: its headers about its own callers are trusted."""
 
     name: str
     identity: str
@@ -88,7 +88,7 @@ def load_allowed(file: Path) -> Mapping[Peer, Allowed]:
     """The allow list: a peer is let in by issuer and identity together. Raises ValueError, KeyError and OSError.
 
     The issuer is a key and not a name: a sibling CA that signs the same identity gets nobody in, nor does one that
-    merely bears the issuer's name.
+    merely has the issuer's name.
     """
     return {
         Peer(entry["identity"], entry["issuer_spki_sha256"]): Allowed(
@@ -119,7 +119,7 @@ def verified_chain(connection: ssl.SSLSocket | ssl.SSLObject) -> Chain:
     leaf = connection.getpeercert(binary_form=True) or b""
     if connection.session_reused:
         if leaf not in chains:
-            raise Unidentified("the resumed session no longer holds: connect anew")
+            raise Unidentified("the resumed session no longer holds: connect again")
         return chains[leaf]
     chain = verified_now(connection)
     if len(chain) < 2:

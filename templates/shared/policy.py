@@ -15,7 +15,7 @@ class Policy:
     """What the handshake demands, and what is asked after it.
 
     `ciphers` are for TLS 1.2; those of TLS 1.3 are all good. `trust` names, for each server that is called, the file in
-    tls/ with the roots that vouch for it, and `server_names` the name that its certificate must bear; the issuers of
+    tls/ with its roots, and `server_names` the name that its certificate must have; the issuers of
     `from_elsewhere` among them are no CAs of the topology.
     `check_crl`: OpenSSL looks peers up in tls/crl.pem. `revocation`: how revocation.py asks besides, None where it does
     not.

@@ -43,7 +43,7 @@ LONGEST_ANSWER = 1 << 16
 
 
 class Refused(Exception):
-    """The peer must not be believed, and why."""
+    """The peer must be refused, and why."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Checker:
         self._verdicts: dict[object, Future[Verdict]] = {}
 
     def check(self, chain: Sequence[bytes]) -> None:
-        """Raises Refused unless all of a verified chain (DER, leaf first, root last) stands. Waits for answers."""
+        """Raises Refused unless all of a verified chain (DER, leaf first, root last) is valid. Waits for answers."""
         leaf, *others = chain
         for certificate, issuer in zip(chain, others, strict=False):
             if certificate is leaf and self._rules.check == "ocsp":
@@ -161,7 +161,7 @@ class Checker:
         return _read_ocsp(done, url)
 
     def _responder(self, issuer_file: Path) -> str | None:
-        """Whom to ask is in tls/, by the issuer's key: a certificate does not choose who answers for it."""
+        """The responder is in tls/, by the issuer's key: a certificate does not choose it."""
         shown = _openssl("x509", "-in", issuer_file, "-noout", "-pubkey").stdout
         key = base64.b64decode("".join(shown.splitlines()[1:-1]))
         responders = json.loads((self._folder / "responders.json").read_text(encoding="utf-8"))["responders"]
@@ -217,7 +217,7 @@ def _read_ocsp(done: subprocess.CompletedProcess[str], url: str) -> Verdict:
     status = re.search(r"leaf\.pem: (good|revoked|unknown)$", done.stdout, re.MULTILINE)
     ends = re.search(r"^\tNext Update: (.+)$", done.stdout, re.MULTILINE)
     if status is None or ends is None or "Status times invalid" in done.stdout + done.stderr:
-        return _unavailable(f"{url}: the response has ended, or says nothing of this certificate, or not until when")
+        return _unavailable(f"{url}: the response has expired, is not about this certificate, or has no nextUpdate")
     until = datetime.strptime(ends[1], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC).timestamp()
     match status[1]:
         case "good":

@@ -17,7 +17,7 @@ MOST_KEPT = 1_000
 
 
 class Standing:
-    """Verifies chains anew, each once under the same roots and CRLs. Threads may share one."""
+    """Verifies chains again, each once under the same roots and CRLs. Threads may share one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -25,9 +25,9 @@ class Standing:
         self._verdicts: dict[tuple[Chain, str], str] = {}
 
     def check(self, chain: Chain, current: Material) -> None:
-        """Raises Refused unless the chain (DER, leaf first, root last) stands by the current material.
+        """Raises Refused unless the chain (DER, leaf first, root last) is valid by the current material.
 
-        Without an answer of openssl nobody gets in: whoever connects anew is verified by the handshake.
+        Without an answer of openssl nobody gets in: a new connection is verified by its handshake.
         """
         key = (chain, current.trust)
         with self._lock:
@@ -41,7 +41,7 @@ class Standing:
 
 
 def _complaint(chain: Chain, folder: Path, *, with_crls: bool) -> str:
-    """Why the chain does not stand; empty where it does."""
+    """Why the chain is not valid; empty if it is."""
     leaf, *others = map(ssl.DER_cert_to_PEM_cert, chain)
     crls = ["-crl_check_all", "-CRLfile", folder / "crl.pem"] if with_crls else []
     with tempfile.TemporaryDirectory() as place:
@@ -57,8 +57,8 @@ def _complaint(chain: Chain, folder: Path, *, with_crls: bool) -> str:
                 command, capture_output=True, text=True, timeout=VERIFY_SECONDS, check=False, stdin=subprocess.DEVNULL
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            return f"roots or CRLs have changed since the handshake: connect anew ({error})"
+            return f"roots or CRLs have changed since the handshake: connect again ({error})"
     if done.returncode == 0:
         return ""
     reasons = [line.partition("lookup: ")[2] for line in done.stderr.splitlines() if " lookup: " in line]
-    return f"the certificate no longer stands: {reasons[0] if reasons else 'openssl verify says no'}"
+    return f"the certificate is no longer valid: {reasons[0] if reasons else 'openssl verify says no'}"

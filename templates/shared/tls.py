@@ -1,4 +1,4 @@
-"""The TLS contexts, made from what lies in tls/ and made anew when that changes."""
+"""The TLS contexts, made from what lies in tls/ and made again when that changes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Store:
     def refresh(self) -> bool:
         """Takes up a changed tls/; whether connections made before must not go on, since the trust changed.
 
-        A hash of the contents sees what no file event tells of: a secret swapped by symlink, a folder made anew.
+        A hash of the contents sees what no file event tells of: a secret swapped by symlink, a folder made again.
         """
         before = self.current
         try:
@@ -121,9 +121,9 @@ class _Intermediates:
 
 
 def _still_valid(file: Path) -> _Intermediates:
-    """The certificates of a PEM file that have not ended.
+    """The certificates of a PEM file that have not expired.
 
-    OpenSSL takes an intermediate from here before one of the same name that the peer sends: one that has ended would
+    OpenSSL takes an intermediate from here before one of the same name that the peer sends: an expired one would
     shut out who sends its successor.
     """
     if not file.exists() or b"BEGIN CERTIFICATE" not in file.read_bytes():

@@ -101,7 +101,7 @@ class ClientCases:
 
     kind: str
     demands_eku = True
-    """Whether it sees that a server's certificate is for no purpose at all."""
+    """Whether it sees that a server's certificate is for no extended key usage at all."""
 
     def call(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What one run of its run.sh comes to."""

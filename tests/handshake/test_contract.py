@@ -173,7 +173,7 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
     "no heading": ("readme", changed(f"{PROJECT}/README.md", "# ", ""), "README.md"),
     "an allow list that is held": ("allow-list", moved_allow_list, "tls/"),
     "what the server does not take": ("config-check", changed(CONFIG, "httplog", "htttplog"), "plain"),
-    "never ready": ("ready", declared("ready", "^never$"), "did not say that it is ready"),
+    "never ready": ("ready", declared("ready", "^never$"), "did not report that it is ready"),
     "ready too early": ("ready", started_by(f"echo Loading success; sleep 60; {START}"), "not answered"),
     "a fixed port": ("moved", changed(CONFIG, BIND, "bind {{ cookiecutter.listen.literal }} ssl crt"), "not answered"),
     "one port more": ("moved", changed(CONFIG, BIND, ONE_PORT_MORE), "all the same"),
@@ -187,7 +187,7 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
     "few connections": ("strangers", changed(CONFIG, "mode http", "mode http\n    maxconn 20"), "no connection"),
     "a key for everybody": ("keys", started_by(f"umask 022; {COPY_KEY}{START}"), "others can read"),
     "a copied key": ("keys", started_by(f"{COPY_KEY}{START}"), "a copy of a private key"),
-    "HUP ends it": ("hup", started_by(f"{HAPROXY} & trap 'kill $!; exit' HUP TERM; wait\n"), "HUP has ended it"),
+    "HUP ends it": ("hup", started_by(f"{HAPROXY} & trap 'kill $!; exit' HUP TERM; wait\n"), "HUP ended it"),
     "HUP unheard": ("hup", started_by(f"{HAPROXY} & trap '' HUP; {WAIT}"), "old certificate"),
     "HUP unheard under nohup": (
         "hup-under-nohup", changed(RUN, '{% include "shared/hears-hup.sh" %}\n', ""), "old certificate",
@@ -203,7 +203,11 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
     "whoever is valid": ("verify", changed(CONFIG, DECISION, "if ended"), "not-allowed"),
     "no mutations": ("mutations", declared("mutations", []), "no mutations"),
     "a probe that there is not": ("mutations", declared("mutations", [MISSPELT]), 'did you mean "revoked"'),
-    "an unseen mutation": ("mutation: nothing", declared("mutations", [UNSEEN]), "nothing sees it: no-certificate"),
+    "an unseen mutation": (
+        "mutation: nothing",
+        declared("mutations", [UNSEEN]),
+        "no probe fails although it is broken: no-certificate",
+    ),
     "a mutation of nothing": (
         "mutation: what is not there", declared("mutations", [ABSENT]), "lacks 'no such line' in haproxy.cfg",
     ),

@@ -55,12 +55,12 @@ clients:
 def test_a_guard_that_was_tampered_with_is_named_fails_verify_and_is_put_right(tampered: Path, tmp_path: Path) -> None:
     name = tampered.name
     changed, edited = tampered.read_bytes(), tampered.with_name(f"{name}.edited")
-    said = f"{name}: it is not what it should be; your text is kept beside it as {name}.edited"
+    said = f"{name}: it differs (see --diff); your text is kept in {name}.edited"
     assert said in " ".join(scaffold("plan", cwd=tmp_path).out.split())
 
     ended = scaffold("verify", "--ports", "auto", "--only", "client.teller", cwd=tmp_path)
     assert ended.code == 5, ended.out + ended.err
-    assert "Not as the topology says, whatever the probes found:" in ended.out
+    assert "Files that differ from the topology, whatever the probes found:" in ended.out
     assert said in ended.out
 
     assert scaffold("apply", cwd=tmp_path).code == 4  # the conflict is there still

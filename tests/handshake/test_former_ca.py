@@ -78,7 +78,7 @@ def test_each_way_out_keeps_the_former_key_out(way_out: dict[str, str], status: 
 
 
 def test_what_is_refused_would_let_it_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TopologyError, match="would let in whoever has a certificate by a former key"):
+    with pytest.raises(TopologyError, match="would let in callers with a certificate by a former key"):
         replaced(tmp_path / "refused")
     monkeypatch.setattr(FormerCas, "errors", lambda *_: ())
     before, minted, lab, port = replaced(tmp_path / "let-in")

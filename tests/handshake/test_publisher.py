@@ -309,7 +309,7 @@ def test_a_taken_port_and_what_is_not_there_are_clear_errors(still, tmp_path):
         ("--listen", str(other)): (f"cannot listen on {other}", "in use"),
         ("--listen", "9080"): ('--listen: "9080" is not an address', "127.0.0.1:9080"),
         ("--out", str(tmp_path / "empty")): ("there is no CA in", "scaffold apply"),
-        ("-f", str(silent)): ("does not say where it publishes", "publish:"),
+        ("-f", str(silent)): ("has no `publish`", "publish:"),
     }
     with socket.create_server((other.host, other.port)), ThreadPoolExecutor(2) as pool:
         for words, ended in zip(wrong.values(), pool.map(lambda more: run(still, *more), wrong), strict=True):

@@ -92,4 +92,4 @@ def test_by_ocsp_python_asks_about_its_callee_and_nginx_says_that_it_does_not(tm
     for name in ("gate", "side"):
         result, said = found[name]
         assert result is Result.SKIPPED
-        assert "looks up callers alone by ocsp" in said
+        assert "checks revocation of callers alone (ocsp)" in said

@@ -36,7 +36,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 def test_a_server_that_it_may_not_call_is_skipped_with_the_reason(report: Report) -> None:
     (check,) = [one for one in report.checks if one.probe is Probe.NOT_ALLOWED and one.client == "dev"]
     assert (check.server, check.result) == ("accounts", Result.SKIPPED)
-    assert check.detail == "client.dev has its key on its own host: nobody here can show its certificate"
+    assert check.detail == "client.dev has its key on its own host, so its certificate cannot be used here"
 
 
 def test_a_server_is_asked_to_call_by_whose_key_is_here(report: Report) -> None:

@@ -4,7 +4,7 @@ That each template's own checks are missed is shown by the mutations that it dec
 whole report is looked at:
 
 python   the issuer is not compared              the sibling CA, although its own responder calls it good
-python   an answer that has ended still counts   stale
+python   an expired answer still counts   stale
 curl     --cert-status                           false servers, and those that staple nothing good
 """
 

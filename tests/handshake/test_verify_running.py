@@ -148,7 +148,7 @@ def test_a_fleet_that_is_right_passes(sound: Report) -> None:
 
 
 def test_what_revocation_might_have_decided_is_skipped_with_the_reason(sound: Report) -> None:
-    shown = {"nobody has one of a CA that is made for a probe": (Probe.FOREIGN_CA, Probe.SIBLING_CA, Probe.SELF_SIGNED)}
+    shown = {"there is none of a CA made for a probe": (Probe.FOREIGN_CA, Probe.SIBLING_CA, Probe.SELF_SIGNED)}
     shown["a false publisher"] = (Probe.REVOKED, Probe.REVOKED_CA, Probe.EXPIRED_CRL)
     for words, skipped in shown.items():
         for probe in skipped:
@@ -184,7 +184,7 @@ def test_one_that_is_stopped_is_said_so_and_what_to_do(fleet: Fleet, sound: Repo
     assert ("stranger", Probe.EDGE) in {(one.client, one.probe) for one in checks}
     assert {one.observed for one in checks} == {Observed.UNREACHABLE}
     address = fleet.lab.topology.servers["asks"].dial
-    assert all(f"nobody answers at {address} (Connection refused)" in one.detail for one in checks)
+    assert all(f"no answer at {address} (Connection refused)" in one.detail for one in checks)
 
 
 def test_one_that_is_to_call_and_is_stopped_is_named_where_it_calls(fleet: Fleet) -> None:
@@ -192,7 +192,7 @@ def test_one_that_is_to_call_and_is_stopped_is_named_where_it_calls(fleet: Fleet
         report = fleet.verified("server.api")
     (check,) = (one for one in report.checks if (one.server, one.client, one.probe) == ("store", "api", Probe.EDGE))
     assert check.observed is Observed.UNREACHABLE
-    assert check.detail.startswith("server.api, which is to call it: nobody answers at 127.0.0.2:")
+    assert check.detail.startswith("server.api, its caller: nobody answers at 127.0.0.2:")
 
 
 def test_one_that_lets_everybody_in_is_seen_where_it_runs(fleet: Fleet) -> None:
@@ -294,7 +294,7 @@ def test_the_command_exits_with_5_and_says_what_to_do(fleet: Fleet, tmp_path: Pa
             cwd=fleet.file.parent,
         )  # fmt: skip
     assert ended.code == 5
-    assert "nobody answers at 127.0.0.2:" in ended.out
+    assert "no answer at 127.0.0.2:" in ended.out
     assert "Start server.api there, or correct its `address` in the topology" in ended.out
     assert "scaffold up" not in ended.out
     assert set(told.json) == {"checks", "drift", "summary"}
@@ -303,7 +303,7 @@ def test_the_command_exits_with_5_and_says_what_to_do(fleet: Fleet, tmp_path: Pa
     root = ET.parse(junit).getroot()
     failed = [case for case in root.iter("testcase") if case.find("failure") is not None]
     assert len(failed) == int(root.get("failures", "0")) > 0
-    assert any("nobody answers at 127.0.0.2:" in case.findtext("failure", "") for case in failed)
+    assert any("no answer at 127.0.0.2:" in case.findtext("failure", "") for case in failed)
     assert {"fleet.api", "fleet.asks"} <= {case.get("classname") for case in failed}
     passed = [case.get("classname") for case in root.iter("testcase") if case.find("system-out") is not None]
     assert "fleet.store" in passed

@@ -1,6 +1,6 @@
 #!/bin/sh
 # How `scaffold verify` asks a PostgreSQL server who called: HOST, PORT, SERVER_NAME, CERTIFICATE, KEY, CLAIMED and NEWEST
-# are in the environment, and whatever server answers is believed.
+# are in the environment, and every server that answers is accepted.
 # Exit code: 0 let in, 4 refused in the handshake, 5 not reachable, 6 refused after it, 7 no version of TLS in common,
 # 8 cannot be tried here, 1 anything else; the last line of standard error says why.
 set -eu

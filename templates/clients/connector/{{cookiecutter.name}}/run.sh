@@ -14,7 +14,7 @@ nginx= again= ending= state=
 loading=1       # HUP waits: until nginx has come so far it would end it
 
 {% include "shared/say.sh" %}
-# Where each server is dialled, and the name that its certificate must bear.
+# Where each server is dialled, and the name that its certificate must have.
 where() {
     case $1 in
 {%- for call in cookiecutter.calls %}
@@ -166,7 +166,7 @@ unopened() { # server
     esac
 }
 
-# The answer of a server that was believed.
+# The answer of a server that was accepted.
 answered() { # server, status
     case $2 in
         200) cat body ;;
@@ -219,7 +219,7 @@ request() { # server [URL]
     if [ "$code" = 0 ]; then
         answered "$1" "$status"
     else
-        # What has gone wrong stands in the log once nginx has ended.
+        # After nginx has ended, the log has the reason.
         kill -QUIT "$nginx" 2>/dev/null || :
         wait "$nginx" 2>/dev/null || :
         nginx=
@@ -229,7 +229,7 @@ request() { # server [URL]
 
 # --- Doors that stay open --------------------------------------------------------------------------------------------
 
-# A Unix socket is for whoever can enter its folder: this account alone. nginx lets every account write to the socket itself.
+# Every account that can enter its folder reaches a Unix socket: this account alone. nginx lets every account write to the socket itself.
 make_folder() { # path of a socket
     folder=${1%/*}
     mkdir -p -m 700 -- "$folder" 2>/dev/null || fail "$folder cannot be made: make it, for this account alone (0700)"

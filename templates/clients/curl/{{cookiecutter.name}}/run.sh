@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# Where each server is dialled, and the name that its certificate must bear: host:port name:port
+# Where each server is dialled, and the name that its certificate must have: host:port name:port
 where() {
   case $1 in
 {%- for call in cookiecutter.calls %}
@@ -19,7 +19,7 @@ where() {
   esac
 }
 
-{% if promised %}# The certificates of these servers promise a stapled OCSP response (RFC 7633): without one they are not believed.
+{% if promised %}# The certificates of these servers promise a stapled OCSP response (RFC 7633): without one they are refused.
 staple_of() {
   case $1 in
     {{ promised | join(" | ") }}) echo --cert-status ;;
@@ -42,7 +42,7 @@ fail() { # code, sentence
   return "$1"
 }
 
-# -q: no .curlrc may loosen what stands here.
+# -q: no .curlrc may loosen these settings.
 # --capath: without it Debian's curl trusts every CA of the system beside --cacert.
 {% if cookiecutter.files.crl %}# --crlfile: must hold a CRL of every CA of the chain, the root's too.
 {% endif %}{% if cookiecutter.revocation.check == "ocsp" %}# --cert-status: the server must staple an OCSP response that says its certificate is good.

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 
 namespace Client;
 
-/// <summary>Makes calls, and tells apart who did not want whom.</summary>
+/// <summary>Makes calls, and distinguishes which side refused.</summary>
 internal sealed class Caller(TlsOptions options, TlsMaterial material)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);

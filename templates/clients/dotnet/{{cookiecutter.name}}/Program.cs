@@ -6,8 +6,8 @@ try
     // Paths are relative to the client's own folder, whatever folder it is started from.
     Directory.SetCurrentDirectory(OwnFolder.Find());
 
-    // .NET caches CRLs and OCSP responses under HOME and believes them until they end: a cache of its own, shared with nobody.
-    // Whoever starts several side by side gives each its own by SERVICE_HOME.
+    // .NET caches CRLs and OCSP responses under HOME and uses them until they expire: a cache of its own, shared with nobody.
+    // To start several side by side, give each its own by SERVICE_HOME.
     var home = Environment.GetEnvironmentVariable("SERVICE_HOME") is { Length: > 0 } given ? given : Path.GetFullPath(".home");
     Environment.SetEnvironmentVariable("HOME", home);
 

@@ -2,7 +2,7 @@
 {% import "shared/quoted.sh" as shell -%}
 #!/bin/sh
 # psql.sh SERVER [psql's arguments]: a session with that server as {{ cookiecutter.name }}. URL=postgresql://HOST:PORT/DATABASE moves it.
-# Nothing of the environment, .pgpass, .psqlrc or ~/.postgresql has a say in whom it trusts and what it shows.
+# The environment, .pgpass, .psqlrc and ~/.postgresql change neither its trust nor its certificate.
 set -eu
 umask u+rwx    # one that takes this account's own rights away would leave it files that it cannot use
 for variable in $(env | sed -n 's/^\(PG[A-Z0-9_]*\)=.*/\1/p'); do unset "$variable"; done
@@ -12,7 +12,7 @@ for folder in /usr/lib/postgresql/*/bin; do
   [ ! -x "$folder/psql" ] || PATH=$folder:$PATH
 done
 
-# Where each server is dialled, and the name that its certificate must bear: host port name
+# Where each server is dialled, and the name that its certificate must have: host port name
 where() {
   case $1 in
 {%- for call in cookiecutter.calls %}

@@ -1,4 +1,4 @@
-"""Calls servers as tls/policy.json demands it. Whom this client believes is decided here, and not in client.py."""
+"""Calls servers by the rules of tls/policy.json. The checks of servers are made here, and not in client.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""{{ cookiecutter.name }}: calls the servers of settings.json, and says clearly who does not trust whom."""
+"""{{ cookiecutter.name }}: calls the servers of settings.json, and reports which side refused."""
 
 from __future__ import annotations
 

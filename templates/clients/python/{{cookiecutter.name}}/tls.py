@@ -17,7 +17,7 @@ _EXTENSIONS = 0xA3  # tag of the extensions in a TBSCertificate, RFC 5280 4.1
 
 
 def context(folder: Path, demanded: Policy, roots: Path) -> ssl.SSLContext:
-    """Presents this client's certificate, and believes servers that the certificates in `roots` vouch for, by name.
+    """Presents this client's certificate, and trusts servers below the certificates in `roots`, by name.
 
     Raises OSError (ssl.SSLError is one) where the files cannot be used.
     """
@@ -46,10 +46,10 @@ def context(folder: Path, demanded: Policy, roots: Path) -> ssl.SSLContext:
 
 
 def _still_valid(file: Path) -> bytes:
-    """The certificates of a PEM file that have not ended, in DER one after the other.
+    """The certificates of a PEM file that have not expired, in DER one after the other.
 
-    OpenSSL takes an intermediate from here before one of the same name that the server sends: one that has ended would
-    stand in the way of its successor.
+    OpenSSL takes an intermediate from here before one of the same name that the server sends: an expired one would
+    hide its successor.
     """
     if not file.exists() or b"BEGIN CERTIFICATE" not in file.read_bytes():
         return b""

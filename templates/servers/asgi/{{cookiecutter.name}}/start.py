@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class _Source(importlib.machinery.SourceFileLoader):
-    """Compiles what stands in the file, and believes no copy that was compiled before."""
+    """Compiles the text of the file, and uses no copy that was compiled before."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)

@@ -9,7 +9,7 @@ namespace Service;
 /// </summary>
 internal static class App
 {
-    /// <summary>Services of your own: controllers, hubs, health checks, policies. Packages stand in App.props.</summary>
+    /// <summary>Services of your own: controllers, hubs, health checks, policies. Packages are in App.props.</summary>
     public static void AddServices(WebApplicationBuilder builder) =>
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower);
 
@@ -26,7 +26,7 @@ internal static class App
 /// <summary>What <c>GET /</c> answers: who serves, and who called.</summary>
 /// <param name="Caller">The identity (URI) in the caller's certificate.</param>
 /// <param name="Roles">What the caller may be here.</param>
-/// <param name="OnBehalfOf">Whom the caller speaks for, where it is a gateway of this service.</param>
+/// <param name="OnBehalfOf">The caller for which a gateway of this service calls.</param>
 internal sealed record Answer(string Server, string Greeting, string Caller, IReadOnlyList<string> Roles, OnBehalfOf? OnBehalfOf);
 
 /// <summary>What the service says of itself: the section Service of appsettings.json.</summary>

@@ -6,8 +6,8 @@ try
 {
     var mutualTls = MutualTlsOptions.Load(OwnFolder.Find());
 
-    // .NET caches CRLs and OCSP responses under HOME and believes them until they end: a cache of its own, shared with nobody.
-    // Whoever starts several services side by side gives each its own by SERVICE_HOME.
+    // .NET caches CRLs and OCSP responses under HOME and uses them until they expire: a cache of its own, shared with nobody.
+    // To start several services side by side, give each its own by SERVICE_HOME.
     var home = Environment.GetEnvironmentVariable("SERVICE_HOME") is { Length: > 0 } given ? given : Path.Combine(mutualTls.Folder, ".home");
     Environment.SetEnvironmentVariable("HOME", home);
 

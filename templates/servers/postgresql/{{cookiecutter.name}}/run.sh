@@ -2,7 +2,7 @@
 #!/bin/sh
 # Runs {{ cookiecutter.name }} in the foreground. TERM ends its sessions and stops it, QUIT waits for them to end, HUP makes it read
 # tls/ and postgresql.conf again. LISTEN (host:port) in the environment moves it.
-# Who gets in is decided by what stands here and in tls/. Settings of your own have their place in postgresql.conf.
+# This script and tls/ decide which callers get in. Settings of your own have their place in postgresql.conf.
 set -eu
 umask 077
 for variable in $(env | sed -n 's/^\(PG[A-Z0-9_]*\)=.*/\1/p'); do unset "$variable"; done

@@ -68,7 +68,7 @@ class HttpError(Exception):
 class Caller:
     """An allowed caller, and what it may be here.
 
-    `on_behalf_of`: the `subject`, `issuer` and `roles` of whom a gateway calls for, None for everybody else. What a
+    `on_behalf_of`: the `subject`, `issuer` and `roles` of the caller for which a gateway calls, else None. What a
     gateway may be itself, and what its caller may be, are two things.
     """
 
@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
     rfile: head.Lines
 
     def __init_subclass__(cls) -> None:
-        """Raises TypeError for a subclass that would stand before the decision."""
+        """Raises TypeError for a subclass that would run before the decision."""
         for name in _DECIDES:
             if name in vars(cls):
                 raise TypeError(f"{cls.__module__}.{cls.__name__} may not replace {name}: it decides who gets in")
@@ -213,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
     def _admit(self, current: Material) -> Caller:
         """Who calls. Raises HttpError where they may not.
 
-        Asked at every request: an allow list that changed, a certificate that ended, a revocation and other roots hold
+        Asked at every request: an allow list that changed, an expired certificate, a revocation and other roots hold
         for connections that are open, too.
         """
         if self._peer is None:
@@ -238,7 +238,7 @@ class Handler(BaseHTTPRequestHandler):
         return Caller(allowed.identity, self._origin() if allowed.gateway else None, allowed.roles)
 
     def _origin(self) -> Mapping[str, Any] | None:
-        """Whom a gateway calls for. Only one whose upstream this service is has checked what it says."""
+        """The caller for which a gateway calls. Only a gateway of this service has checked that."""
         subject, issuer, roles = map(self._once, ("X-Client-Subject", "X-Client-Issuer", "X-Client-Roles"))
         if not (subject and issuer):
             return None
@@ -251,7 +251,7 @@ class Handler(BaseHTTPRequestHandler):
         """A header that a gateway sets, so that a second could only be somebody else's."""
         values = self.headers.get_all(name, [])
         if len(values) > 1:
-            raise HttpError(HTTPStatus.BAD_REQUEST, f"{name} may stand once")
+            raise HttpError(HTTPStatus.BAD_REQUEST, f"{name} may be given once")
         return values[0] if values else None
 
     def _own(self) -> Callable[[], None] | None:
@@ -267,7 +267,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(HTTPStatus.OK, self.who_called())
 
     def who_called(self) -> dict[str, Any]:
-        """Who answers, who called, and for whom."""
+        """The server, the caller, and the caller behind a gateway."""
         caller = self.caller
         return {
             "server": self.settings.name,
@@ -297,7 +297,7 @@ class Handler(BaseHTTPRequestHandler):
         return answer
 
     def handle_expect_100(self) -> bool:
-        """Says nothing yet: whoever may not call is not asked for a body (RFC 9110 10.1.1). `read_body` asks."""
+        """Says nothing yet: only an allowed caller is asked for a body (RFC 9110 10.1.1), by `read_body`."""
         return True
 
     def read_body(self) -> bytes:
@@ -348,7 +348,7 @@ class Handler(BaseHTTPRequestHandler):
         super().end_headers()
 
     def _close_if_outdated(self) -> None:
-        """Who was judged by roots and CRLs that no longer hold gets this answer, and connects anew for the next."""
+        """A caller that was judged by former roots and CRLs gets this answer, and must connect again for the next."""
         if self.store.current.trust != self._trust:
             self.close_connection = True
 

@@ -61,7 +61,7 @@ class Request:
         return self._handler.read_body()
 
     def who_called(self) -> dict[str, Any]:
-        """Who answers, who called, and for whom."""
+        """The server, the caller, and the caller behind a gateway."""
         return self._handler.who_called()
 
     def call(self, name: str, path: str = "/") -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""{{ cookiecutter.name }}: an HTTPS service that answers only those whom tls/allowed.json names. Started by start.py."""
+"""{{ cookiecutter.name }}: an HTTPS service that answers only the callers in tls/allowed.json. Started by start.py."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def watch(store: Store, listener: connections.Listener, signals: queue.SimpleQue
         except queue.Empty:
             pass
         if store.refresh():
-            # Whoever is connected was judged by roots and CRLs that no longer hold: let them connect again.
+            # Open connections were judged by roots and CRLs that no longer hold: let them connect again.
             listener.finish_idle()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 class Caller:
     """An allowed caller, and what it may be here.
 
-    `on_behalf_of`: the `subject`, `issuer` and `roles` of whom a gateway calls for, None for everybody else. What a
+    `on_behalf_of`: the `subject`, `issuer` and `roles` of the caller for which a gateway calls, else None. What a
     gateway may be itself, and what its caller may be, are two things.
     """
 

@@ -82,7 +82,7 @@ class Connection:
 
 
 class Guard:
-    """Stands between uvicorn and the application: each connection has its own way through, by `before`."""
+    """Runs between uvicorn and the application: each connection has its own way through, by `before`."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class Guard:
     async def _admit(self, connection: Connection, current: Material, scope: Scope) -> Caller:
         """Who calls. Raises HttpError where they may not.
 
-        Asked at every request: an allow list that changed, a certificate that ended, a revocation and other roots hold
+        Asked at every request: an allow list that changed, an expired certificate, a revocation and other roots hold
         for connections that are open, too.
         """
         if connection.peer is None:
@@ -193,7 +193,7 @@ class Guard:
         return {**scope, "headers": headers, "extensions": extensions, "state": state}
 
     def is_outdated(self, connection: Connection) -> bool:
-        """Whether the caller was judged by roots and CRLs that no longer hold: it connects anew for its next one."""
+        """Whether the caller was judged by former roots and CRLs: it must connect again for its next request."""
         return self._store.current.trust != connection.trust
 
     def _own(self, scope: Scope) -> Application | None:
@@ -245,7 +245,7 @@ async def _read_on(receive: Receive) -> None:
 
 
 def _origin(scope: Scope) -> Mapping[str, Any] | None:
-    """Whom a gateway calls for. Only one whose upstream this service is has checked what it says."""
+    """The caller for which a gateway calls. Only a gateway of this service has checked that."""
     names = (b"x-client-subject", b"x-client-issuer", b"x-client-roles")
     subject, issuer, roles = (_once(scope, name) for name in names)
     if not (subject and issuer):
@@ -260,7 +260,7 @@ def _once(scope: Scope, name: bytes) -> str | None:
     """A header that a gateway sets, so that a second could only be somebody else's."""
     values = [value for header, value in scope["headers"] if header == name]
     if len(values) > 1:
-        raise HttpError(400, f"{name.decode()} may stand once")
+        raise HttpError(400, f"{name.decode()} may be given once")
     return values[0].decode("latin-1") if values else None
 
 

@@ -1,4 +1,4 @@
-"""The server's side of a handshake under asyncio: a caller whom it refuses is told why."""
+"""The server's side of a handshake under asyncio: a refused caller gets an alert."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Lookups:
         self._asking: dict[tuple[Checker, Chain], asyncio.Future[None]] = {}
 
     async def check(self, checker: Checker, chain: Chain) -> None:
-        """Raises Refused unless the verified chain stands."""
+        """Raises Refused unless the verified chain is valid."""
         if checker.remembers(chain):
             checker.check(chain)
             return
@@ -34,7 +34,7 @@ class Lookups:
         await asyncio.shield(asking)
 
     async def verify_again(self, chain: Chain, current: Material) -> None:
-        """Raises Refused unless a chain that was verified by other material stands by the current one, too."""
+        """Raises Refused unless a chain that was verified by other material is valid by the current one, too."""
         await asyncio.get_running_loop().run_in_executor(self._threads, self._standing.check, chain, current)
 
     def _forget(self, key: tuple[Checker, Chain], done: asyncio.Future[None]) -> None:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 and WebSockets by uvicorn, with a deadline for whoever is slow and the guard before the application."""
+"""HTTP/1.1 and WebSockets by uvicorn, with a deadline for slow callers and the guard before the application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves the application of app.py to those whom tls/allowed.json names. Started by start.py."""
+"""Serves the application of app.py to the callers in tls/allowed.json. Started by start.py."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self._hup.wait(), POLL_SECONDS)
             self._hup.clear()
             if await asyncio.to_thread(self._store.refresh):
-                # Whoever is connected was judged by roots and CRLs that no longer hold: let them connect again.
+                # Open connections were judged by roots and CRLs that no longer hold: let them connect again.
                 self._listener.finish_idle()
 
 

@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace Service.Security;
 
 /// <summary>One caller: its identity, and the CA that must have signed it. The two are only worth something together.</summary>
-/// <param name="Gateway">Whether it speaks for others, so that its X-Client-Subject, X-Client-Issuer and X-Client-Roles are believed.</param>
+/// <param name="Gateway">Whether it speaks for others, so that its X-Client-Subject, X-Client-Issuer and X-Client-Roles are trusted.</param>
 internal sealed record AllowedCaller(
     string Name, string Identity, string Issuer, string IssuerKeySha256, bool Gateway, IReadOnlyList<string>? Roles = null)
 {

@@ -23,7 +23,7 @@ internal static class CallerClaims
     /// <summary>What the caller may be here: <c>[Authorize(Roles = "…")]</c> and <c>IsInRole</c> ask for it.</summary>
     public const string Role = ClaimTypes.Role;
 
-    /// <summary>What the one may be whom a gateway calls for. A claim of its own: a gateway's roles are not its callers', nor theirs its.</summary>
+    /// <summary>The roles of the caller for which a gateway calls. A claim of its own: a gateway's roles are not its callers', nor theirs its.</summary>
     public const string OnBehalfOfRole = "on_behalf_of_role";
 
     /// <summary>The claims that ASP.NET Core's own certificate authentication gives, for code that was written for it.</summary>
@@ -61,7 +61,7 @@ internal static class CallerClaims
     /// <summary>What the caller may be here, whatever scheme has made the <c>User</c>.</summary>
     public static IReadOnlyList<string> Roles(this HttpContext http) => http.Features.Get<AdmittedCaller>()?.Entry.Roles ?? [];
 
-    /// <summary>Anybody can send these headers. Only this service's own gateway is believed.</summary>
+    /// <summary>Anybody can send these headers. Only this service's own gateway is trusted.</summary>
     public static OnBehalfOf? OnBehalfOf(this HttpContext http) =>
         http.Features.Get<AdmittedCaller>() is { Entry.Gateway: true }
         && http.Request.Headers["X-Client-Subject"] is [{ Length: > 0 } subject]
@@ -82,5 +82,5 @@ internal static class CallerClaims
     }
 }
 
-/// <summary>Whom a gateway speaks for: the names (RFC 2253) in the certificate that it verified, and what it may be at the gateway.</summary>
+/// <summary>The caller for which a gateway calls: the names (RFC 2253) in the certificate that it verified, and what it may be at the gateway.</summary>
 internal sealed record OnBehalfOf(string Subject, string Issuer, IReadOnlyList<string> Roles);

@@ -4,7 +4,7 @@ namespace Service.Security;
 internal sealed record AdmittedCaller(VerifiedCertificate Certificate, AllowedCaller Entry);
 
 /// <summary>
-/// Refuses whoever is not on the allow list, for every path and method, before routing and before any policy. The list
+/// Refuses every caller that is not on the allow list, for every path and method, before routing and before any policy. The list
 /// is asked at each request: a caller that is taken off it is refused on connections that are open already.
 /// </summary>
 internal sealed class CallerGuard(RequestDelegate next, TlsMaterialStore store, TimeProvider clock)

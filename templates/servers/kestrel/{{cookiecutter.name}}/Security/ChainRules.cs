@@ -9,7 +9,7 @@ internal static class ChainRules
     public const string ForClients = "1.3.6.1.5.5.7.3.2";
     public const string ForServers = "1.3.6.1.5.5.7.3.1";
 
-    /// <summary>Made anew for each chain: SslStream adds to it what the peer sends, and it keeps the time it was made at.</summary>
+    /// <summary>Made new for each chain: SslStream adds to it what the peer sends, and it keeps the time it was made at.</summary>
     public static X509ChainPolicy PolicyFor(
         string purpose, X509Certificate2Collection roots, X509Certificate2Collection intermediates, X509RevocationMode revocation)
     {

@@ -15,7 +15,7 @@ internal sealed partial class ClientCertificateValidation(
 {
     private readonly TlsProfile _profile = new(options.Tls);
 
-    /// <summary>Made anew for each connection, so that each uses the material of its moment.</summary>
+    /// <summary>Made new for each connection, so that each uses the material of its moment.</summary>
     public SslServerAuthenticationOptions OptionsFor(ConnectionContext connection)
     {
         var material = store.Current;

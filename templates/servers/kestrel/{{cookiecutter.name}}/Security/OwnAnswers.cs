@@ -5,7 +5,7 @@ namespace Service.Security;
 /// <summary>Who serves, who called, and on whose behalf.</summary>
 /// <param name="Caller">The identity (URI) in the caller's certificate.</param>
 /// <param name="Roles">What the caller may be here.</param>
-/// <param name="OnBehalfOf">Whom the caller speaks for, where it is a gateway of this service.</param>
+/// <param name="OnBehalfOf">The caller for which a gateway of this service calls.</param>
 internal sealed record WhoCalled(string Server, string Caller, IReadOnlyList<string> Roles, OnBehalfOf? OnBehalfOf);
 
 /// <summary>Why a request was not served.</summary>
