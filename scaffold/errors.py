@@ -1,4 +1,4 @@
-"""Every error a user can meet: what is wrong, where it stands, and what to do about it.
+"""Every error a user can meet: what is wrong, where it is, and what to do about it.
 
     ScaffoldError
     ├── TopologyError            the YAML says something that cannot be

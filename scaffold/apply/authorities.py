@@ -131,7 +131,7 @@ def _signed(context: ApplyContext, asked: DesiredCertificate, key: PrivateKey) -
 
 
 def _place(context: ApplyContext, one: DesiredCa, change: Change) -> None:
-    """What stands around the certificate: its DER copy, its chain, the rights of its folder."""
+    """What is around the certificate: its DER copy, its chain, the rights of its folder."""
     name = one.ca.name
     certificate = context.certificate(one.address)
     if one.paths.folder in change.paths:

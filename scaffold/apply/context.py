@@ -67,7 +67,7 @@ class ApplyContext:
     layout: Layout = field(init=False)
     observed: Observation = field(init=False)
     known: ledger.Ledger = field(init=False)
-    """What was issued and revoked: what the ledger says, and what stands in the folder where that was lost."""
+    """What was issued and revoked: what the ledger says, and what is in the folder where that was lost."""
     now: datetime = field(init=False)
     writer: Writer = field(init=False)
     record: ledger.Recorder = field(init=False)
@@ -152,7 +152,7 @@ class ApplyContext:
         return None if found is None else found.content
 
     def check_seen(self, seen: Iterable[Seen]) -> None:
-        """Raises Overtaken where a file is not as the plan saw it: it is planned anew, and never overwritten."""
+        """Raises Overtaken where a file is not as the plan saw it: it is planned again, and never overwritten."""
         if (path := first_change(self.layout, seen)) is not None:
             raise Overtaken(f"{path} has changed since the plan was made", path=path, hint="plan again")
 
@@ -206,7 +206,10 @@ class ApplyContext:
             if all(recorded.spki != keys.spki(self.randomness.key(whose, one.key).public_key()) for whose in names):
                 raise SecretError(
                     f"the key of {one.address.entity} in {self.layout.out} was not made from this seed",
-                    hint="set the seed that it was made from, or remove the folder: another seed makes it all anew",
+                    hint=(
+                        "set the seed that it was made from, or remove the folder: another seed gives every key "
+                        "another value"
+                    ),
                 )
 
     def key_of(self, asked: DesiredCertificate | AdoptedCertificate) -> PrivateKey:

@@ -1,4 +1,4 @@
-"""Makes the files in `tls/` that are made of others there, and gives what stands there its owner."""
+"""Makes the files in `tls/` that are made of others there, and gives what is there its owner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COPY = "copy"
 
 
 def check_owners(context: ApplyContext, plan: Plan) -> None:
-    """Raises StoreError where a file that was given away would come back to this user, who may not give it again."""
+    """Raises StoreError where a new file would replace one of another user, to whom this user cannot give it."""
     for one in context.desired.parties:
         rights = context.basis.rights.get(one.party.address)
         if rights is None or rights.may_be_given():
@@ -27,8 +27,8 @@ def check_owners(context: ApplyContext, plan: Plan) -> None:
             owns = context.observed.owners(path)
             if owns is not None and rights.owner is not None and owns[0] == rights.owner:
                 raise StoreError(
-                    f"{path} belongs to {one.party.files.chown if one.party.files else owns[0]}, who could not read "
-                    "what this user would write in its place",
+                    f"{path} belongs to {one.party.files.chown if one.party.files else owns[0]}, and this user cannot "
+                    "give a new file to that user",
                     hint="apply as root, or as that user",
                 )
 

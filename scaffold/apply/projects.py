@@ -210,7 +210,9 @@ def _restore(context: ApplyContext, rendered: _Rendered, change: Change) -> None
     _keep_asides(context, change)
     for path in change.paths:
         if (file := rendered.last.get(path)) is None:
-            raise Overtaken(f"what was last rendered for {path} is not kept any more", path=path, hint="plan again")
+            raise Overtaken(
+                f"the text that was last rendered for {path} is not kept any more", path=path, hint="plan again"
+            )
         context.writer.write(path, file.content, mode=_mode(file))
 
 
@@ -307,7 +309,7 @@ def with_lost_records(basis: Basis, plan: Plan) -> list[DesiredParty]:
 
 
 def record_found(context: ApplyContext, lost: Sequence[DesiredParty], authorities: Authorities) -> None:
-    """Records those that stand there as they are rendered, and keeps the texts of their merged files.
+    """Records those that are there as they are rendered, and keeps the texts of their merged files.
 
     Of any other nothing is known: who it was that changed it, nobody can say. Raises KindError, StoreError.
     """

@@ -21,7 +21,7 @@ class Recorded:
 def record_found(
     look: Callable[[], Basis], before: Basis, *, wait: float = 0, waiting: Callable[[str], None] | None = None
 ) -> Recorded:
-    """Records every certificate that stands in the folder, what the CRLs in place list, and that an archive is gone.
+    """Records every certificate that is in the folder, what the CRLs in place list, and that an archive is gone.
 
     `before` is what was seen first; `look` looks again once nobody else writes. `wait` and `waiting` are those of the
     lock. Raises as `look` does, and Locked.

@@ -59,7 +59,7 @@ def apply(
     `saved` names the saved plan that this is, for the ledger. `made_apps`, by the address of a server, are the apps
     that the plan makes or merges, as their templates make them.
 
-    Passwords are had before anything is written, and what the plan saw is compared with what stands there once nobody
+    Passwords are had before anything is written, and what the plan saw is compared with what is there once nobody
     else writes. `wait`: how many seconds to wait for another apply, after telling `waiting` who that is. Raises Locked,
     Overtaken where the folder has changed since the plan was made, SecretError, PkiError, KindError, StoreError.
     """
@@ -112,7 +112,7 @@ def _open_brought_keys(context: ApplyContext, plan: Plan) -> None:
 
 
 def _derivation(context: ApplyContext, memo: Memo) -> Derivation:
-    """What the projects that stand as they should are rendered from, as far as that is known without deriving it."""
+    """What the projects that are as they should are rendered from, as far as that is known without deriving it."""
     source = source_of(context.topology, context.kinds, context.authorities())
     if source is None:
         return Derivation()

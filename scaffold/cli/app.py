@@ -19,28 +19,28 @@ VERBS = {
     "init": "Write a first topology, from an example, questions, or certificates.",
     "add": "Add a CA, server or client to the topology, and show the plan.",
     "remove": "Take a CA, server or client out of the topology, and show the plan.",
-    "rename": "Give a server or client another name, with all that was made for it.",
-    "validate": "Check the topology alone; read and write nothing else.",
+    "rename": "Rename a server or client, and everything that was made for it.",
+    "validate": "Check the topology file; read and write nothing else.",
     "plan": "Show what apply would do, and why.",
-    "apply": "Make every key, certificate and project as the topology says.",
-    "resolve": "Decide on a conflict: what you merged, your text, or the template's.",
-    "verify": "Prove by real handshakes who gets in and who does not.",
+    "apply": "Create or update every key, certificate and project.",
+    "resolve": "Settle a conflict: keep your merge, your text, or the template's text.",
+    "verify": "Prove by real handshakes which callers get in and which are refused.",
     "up": "Run every server of the topology until interrupted.",
-    "call": "Make one call: a client to a server.",
-    "publish": "Serve CRLs, OCSP and CA certificates, and re-sign what is due.",
-    "status": "Show every certificate and its days left.",
-    "renew": "Give certificates later dates: those that are due, or those that are named.",
+    "call": "Make one call from a client to a server.",
+    "publish": "Serve CRLs, OCSP and CA certificates, and sign them again when due.",
+    "status": "Show every certificate and CRL, and how long each is still valid.",
+    "renew": "Renew the certificates that are due, or those that you name.",
     "revoke": "Revoke a certificate, refresh every CRL, and replace it.",
     "templates": "List, show, start and check templates.",
-    "explain": "Tell a handshake step by step: who checks what, by which line, and who refuses.",
-    "report": "Print the inventory: who may call whom, until when, and what was revoked.",
+    "explain": "Explain a handshake step by step: each check, and the line that makes it.",
+    "report": "Print the inventory: allowed calls, expiry dates and revocations.",
     "graph": "Draw the topology: a page, an SVG, Mermaid or Graphviz dot.",
-    "inspect": "Say in words what a certificate, key, CRL or bundle holds.",
-    "trust": "Have this machine's programs trust a root, and undo it: system, browsers, Java.",
-    "doctor": "Try what the templates of this topology need, and say how to install the rest.",
-    "faults": "List what can be wrong with a certificate on purpose, and who notices.",
-    "completion": "Print the script with which bash, zsh or fish completes verbs and addresses.",
-    "schema": "Print the JSON Schema of the language, for editors.",
+    "inspect": "Describe a certificate, key, CRL or bundle in words.",
+    "trust": "Make this machine trust a root, or undo that: system, browsers, Java.",
+    "doctor": "Check that the programs for this topology are installed; say how to get the rest.",
+    "faults": "List the faults: certificates that are broken on purpose, for tests.",
+    "completion": "Print the script that completes verbs and addresses in bash, zsh or fish.",
+    "schema": "Print the JSON Schema of the topology language, for editors.",
 }
 """Every verb with its line in the help. Each is the function `run` of the module of its name."""
 
@@ -70,7 +70,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(help="Mutual TLS from one file: a topology says what should be, plan what differs, apply makes it so.")
+@app.callback(help="Mutual TLS from one file, the topology: plan shows what differs from it, apply makes it so.")
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")

@@ -35,7 +35,7 @@ def run(
             "--overwrite",
             metavar="ADDRESS",
             autocompletion=completing.parties,
-            help="Take the template's text in conflicts, bring back deleted files, or make a PFX anew; repeatable.",
+            help="Take the template's text in conflicts, restore deleted files, or make a PFX again; repeatable.",
         ),
     ] = None,
     update: Annotated[
@@ -44,7 +44,7 @@ def run(
             "--update",
             metavar="ADDRESS",
             autocompletion=completing.servers,
-            help="Merge what the template of a server's app makes now into the app that is there; repeatable.",
+            help="Merge a newer version of its template into the app of a server; repeatable.",
         ),
     ] = None,
     trust: Trust = None,
@@ -113,7 +113,7 @@ def _record_found(project: Project, before: Basis, moment: datetime, *, json: bo
     found = record_found(lambda: look(now_there.topology, now_there.kinds, now_there.layout, moment), before, wait=WAIT)
     if not json and (found.certificates or found.revocations):
         said = f"certificates: {found.certificates:,}, revocations: {found.revocations:,}"
-        typer.echo(f"Recorded in the ledger from what is in {before.observed.layout.out}: {said}.")
+        typer.echo(f"Recorded in the state from the files in {before.observed.layout.out}: {said}.")
 
 
 def _saved(plan_file: Path, overwrite: Sequence[str] | None, update: Sequence[str] | None) -> Saved:

@@ -69,7 +69,9 @@ class Apps:
                 known = [app.template for _, app in with_apps(t)]
                 hint = nearest(text, known) or f"apps are made of {', '.join(known) or 'none'}"
                 if text.rpartition("@")[0] in known:
-                    hint = "a version is a whole commit, or sha256: and a whole digest, as `apply` without it says"
+                    hint = (
+                        "a version is a whole commit, or sha256: and a whole digest; `apply` without --trust prints it"
+                    )
                 raise PlanError(f"no app of this topology is made of the template {text}", hint=hint)
 
     def of_plan(self, plan: Plan, t: Topology) -> Mapping[Address, MadeApp]:
@@ -84,7 +86,7 @@ class Apps:
         known = {server.address: (server, app) for server, app in with_apps(t)}
         for address in addresses:
             if address.entity not in known or address.part not in (None, Part.APP):
-                hint = nearest(str(address), map(str, known)) or "an app is said under `app` of a server"
+                hint = nearest(str(address), map(str, known)) or "give a server an `app` in the topology"
                 raise PlanError(f"there is no app to update at {address}", hint=hint)
         return {address.entity: self.made(*known[address.entity], t) for address in addresses}
 
@@ -125,7 +127,7 @@ class Apps:
         try:
             template = self._fetched(app, t)
             self._check_trusted(app, template, t)
-            typer.echo(f"The template {app.template} asks (Enter takes its own answer):", err=True)
+            typer.echo(f"The template {app.template} asks (Enter takes its default):", err=True)
             return ask_app(app, template, self._empty(server.name))
         except KindError as error:
             raise KindError(f"{server.address}: {error.message}", hint=error.hint) from None
@@ -173,23 +175,23 @@ class Apps:
 
 def _not_asked(app: App) -> str:
     return (
-        f"The questions of {app.template} are not asked: its template is a program of somebody else’s. "
-        f"`--trust {app.template}` runs it and asks them; without it they have the template’s own answers."
+        f"The questions of {app.template} are not asked, since it is somebody else’s program: `--trust "
+        f"{app.template}` runs it and asks them; without it the template’s defaults are used."
     )
 
 
 def _not_trusted(app: App, template: Fetched) -> KindError:
     return KindError(
-        f"{_shown(app, template)} is a program of somebody else’s, and nobody has said that it is trusted. "
-        f"It would run:{_listed(template)}",
-        hint=f"read it; where it is to be run, {_how_to_trust(app, template)}. Nothing was changed",
+        f"{_shown(app, template)} is somebody else’s program, and you have not trusted it yet. It would "
+        f"run:{_listed(template)}",
+        hint=f"read it; to run it, {_how_to_trust(app, template)}. Nothing was changed",
     )
 
 
 def _another_version(app: App, template: Fetched) -> KindError:
     return KindError(
         f"{_shown(app, template)} is not the version that --trust names. It would run:{_listed(template)}",
-        hint=f"read it anew; where it is to be run, {_how_to_trust(app, template)}. Nothing was changed",
+        hint=f"read it again; to run it, {_how_to_trust(app, template)}. Nothing was changed",
     )
 
 

@@ -48,7 +48,7 @@ def run(
     ],
     path: Annotated[
         str | None,
-        typer.Argument(metavar="[PATH]", help="What it asks for, such as /orders?open=yes; / where it is left out."),
+        typer.Argument(metavar="[PATH]", help="The path to request, such as /orders?open=yes.  [default: /]"),
     ] = None,
     file: File = DEFAULT_FILE,
     out: Out = None,
@@ -91,8 +91,8 @@ def _check_path(project: Project, caller: Party) -> None:
     from scaffold.topology.model import Server
 
     if isinstance(caller, Server):
-        hint = "leave it out: the server is asked for /call/NAME, which makes a call for /; a path is for clients"
-        raise TopologyError(f"{caller.address} calls others by itself, and takes no path", hint=hint)
+        hint = "leave the path out: it is for clients alone; a server is asked for /call/NAME, and calls /"
+        raise TopologyError(f"{caller.address} is a server, which takes no path", hint=hint)
     kind = project.kinds.get(caller.address)
     if kind is not None and kind.capabilities.protocol != HTTP:
         raise TopologyError(
@@ -159,7 +159,7 @@ def _check_can_call(project: Project, caller: Party) -> None:
 
     kind = project.kinds.get(caller.address)
     if kind is not None and (reason := nothing_to_start(caller, kind)) is not None:
-        raise VerifyError(reason, hint="its README.md says how the usual programs are told of its tls/")
+        raise VerifyError(reason, hint="see its README.md for how to point the usual programs to its tls/")
 
 
 def _why_nobody_answers(called: Server, there: Whereabouts) -> str:
@@ -167,7 +167,7 @@ def _why_nobody_answers(called: Server, there: Whereabouts) -> str:
         return "no `scaffold up` runs here, and nothing else listens there: `scaffold up` starts the servers"
     if called.name not in there:
         return f"the `scaffold up` that runs here was started without {called.address}: see its --only"
-    return f"`scaffold up` runs here, and its {called.address} does not answer: look at what it prints"
+    return f"`scaffold up` runs here, and its {called.address} does not answer: see its output"
 
 
 def _ask(project: Project, caller: Server, called: Server) -> bool:

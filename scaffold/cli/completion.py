@@ -77,7 +77,7 @@ complete --command mtls-scaffold --no-files --arguments '(__scaffold_offered)'
 
 
 def run(
-    shell: Annotated[Shell, typer.Argument(help="Whose script is printed.")],
+    shell: Annotated[Shell, typer.Argument(help="The shell.")],
     file: UnusedFile = DEFAULT_FILE,
     out: Unused = None,
 ) -> None:

@@ -97,13 +97,13 @@ def _told_of(edit: Edit) -> Iterator[None]:
     try:
         yield
     except ScaffoldError as error:
-        read(edit.file)  # a mistake that was there before is shown where it stands
+        read(edit.file)  # a mistake that was there before is shown where it is
         _point_nowhere(error, edit.refused)
         raise
 
 
 def _point_nowhere(error: ScaffoldError, refused: str) -> None:
-    """The edited text stands in no file: a line of it would be looked for in vain."""
+    """The edited text is in no file: a line of it would be looked for in vain."""
     for one in error.errors if isinstance(error, TopologyErrors) else [error]:
         one.place = None
         one.message = f"{refused}{one.message}"

@@ -33,7 +33,7 @@ def run(
         typer.Argument(
             metavar="ADDRESS",
             autocompletion=completing.parties_by_name,
-            help="Who calls; or, alone, whose calls are explained: name or ADDRESS.",
+            help="The caller; without SERVER, any server or client: name or ADDRESS.",
         ),
     ],
     server: Annotated[
@@ -72,7 +72,10 @@ def _call(world: World, caller: str, server: str, format_: Format) -> None:
 
     called = _party(world.topology, server)
     if not isinstance(called, Server):
-        raise TopologyError(f"{called.address} is no server, and nobody calls it", hint="name who calls first")
+        raise TopologyError(
+            f"{called.address} is a client, and clients are not called",
+            hint=f"the caller comes first: scaffold explain {called.address} SERVER",
+        )
     told = handshake(world, _party(world.topology, caller), called)
     match format_:
         case Format.TEXT:
@@ -90,7 +93,7 @@ def _overview(world: World, party: Party, format_: Format) -> None:
     from scaffold.view.terminal import columns, show
 
     if format_ is Format.MERMAID:
-        raise typer.BadParameter("draws one call: name who calls, and the server", param_hint="--format")
+        raise typer.BadParameter("draws one call: give the caller and the server", param_hint="--format")
     told = overview(world, party)
     if format_ is Format.JSON:
         typer.echo(explained.overview_json(told))
@@ -124,6 +127,6 @@ def _party(t: Topology, text: str) -> Party:
         both = " and ".join(str(party.address) for party in named)
         raise AddressError(f"{text} is the name of {both}", hint="write which of them: ROLE.NAME")
     if text in t.cas or text in {str(ca.address) for ca in t.cas.values()}:
-        raise AddressError(f"{text} is a CA, and calls nobody", hint="name a server or client")
+        raise AddressError(f"{text} is a CA, which makes no calls", hint="name a server or client")
     known = [*parties, *(party.name for party in parties.values())]
     raise AddressError(f"there is no server or client {text}", hint=nearest(text, known))

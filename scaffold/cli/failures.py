@@ -16,7 +16,7 @@ SOMETHING_DUE = 3
 CONFLICT = 4
 """`apply` left something undone because it would have cost a person's edit."""
 PROBE_FAILED = 5
-"""A probe of `verify` or a check of `templates check` went the wrong way, `tls/` drifted, or nothing was tried.
+"""A probe of `verify` or a check of `templates check` failed, `tls/` drifted, or nothing was tried.
 
 For `call`: a server let somebody in who is not listed."""
 NOT_LET_IN = 6

@@ -28,7 +28,7 @@ def run(
         typer.Option("--format", help="Mermaid for Markdown, dot for Graphviz; svg, or html with details and search."),
     ] = Format.MERMAID,
 ) -> None:
-    """Print the picture. Mermaid and dot are of the topology alone; svg and html show how it stands in DIR as well."""
+    """Print the picture. Mermaid and dot are of the topology alone; svg and html show its state in DIR as well."""
     from scaffold.cli.project import read
     from scaffold.view import graph
 

@@ -60,7 +60,7 @@ def run(
             f"{file} is there already, and init overwrites nothing", hint="choose another place with -f FILE"
         )
     if example is not None and source is not None:
-        raise TopologyError("--example and --from are two beginnings", hint="leave one of them out")
+        raise TopologyError("--example and --from exclude each other", hint="leave one of them out")
     files: dict[Path, bytes] = {}
     if source is not None:
         text = _from_certificates(source, file)
@@ -71,7 +71,7 @@ def run(
         text = _from_answers(file)
     else:
         raise TopologyError(
-            "there is no terminal to ask questions on",
+            "there is no terminal to ask on",
             hint="`scaffold init --from DIR` drafts it from certificates, and `--example minimal` starts "
             f"from an example: there are {', '.join(examples.names())}",
         )
@@ -124,7 +124,10 @@ def _from_certificates(source: Path, file: Path) -> str:
 
     found = look(source)
     if not found.certificates:
-        raise StoreError(f"there is no certificate in {source}", hint="name the folder that they are in, or below")
+        raise StoreError(
+            f"there is no certificate in {source}",
+            hint="name the folder that holds them; folders in it are searched too",
+        )
     choice = Choice(_name_of_folder(file), to_choose_from("server"), to_choose_from("client"))
     drafted = draft(found, file.parent, choice, now())
     for note in drafted.notes:
@@ -143,8 +146,8 @@ def _from_answers(file: Path) -> str:
 
     typer.echo("A few questions; the answer in brackets is taken when you press Enter.")
     name = _ask_labels("What is the topology called", _name_of_folder(file), one=True)[0]
-    servers = _ask_labels("Which services are called (names, separated by commas)", "api")
-    template = _ask_template(f"What are they rendered as: {' or '.join(builtin_names('server'))}", file.parent)
+    servers = _ask_labels("Which servers are there (names, separated by commas)", "api")
+    template = _ask_template(f"Which template do the servers use: {' or '.join(builtin_names('server'))}", file.parent)
     clients = _ask_labels("Which clients call them", "cli")
     return _topology(name, servers, clients, {"server": template, "client": suggested("client", protocol_of(template))})
 

@@ -25,7 +25,8 @@ def run(
     file: UnusedFile = DEFAULT_FILE,
     out: Unused = None,
     password_file: Annotated[
-        Path | None, typer.Option("--password-file", metavar="PATH", help="A file whose first line opens WHAT.")
+        Path | None,
+        typer.Option("--password-file", metavar="PATH", help="A file whose first line is the password of the file."),
     ] = None,
 ) -> None:
     """Describe WHAT; the topology and the output folder have no part in it."""

@@ -38,7 +38,7 @@ class Verb(typer.core.TyperCommand):
 
 
 def group_of(verbs: type[LazyVerbs], *, name: str, does: str, usage: str, example: str) -> typer.Typer:
-    """A verb that is itself a group of `verbs`: `usage` stands behind its name, `example` at the end of its help."""
+    """A verb that is itself a group of `verbs`: `usage` follows its name, `example` at the end of its help."""
     group = typer.Typer(
         name=name,
         cls=verbs,

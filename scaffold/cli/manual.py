@@ -11,38 +11,40 @@ from scaffold.cli import failures
 
 EVERYWHERE: Final[Mapping[int, str]] = MappingProxyType({
     0: "done",
-    failures.ERROR: "an error, which is told on standard error",
+    failures.ERROR: "an error; the message is on standard error",
     2: "the command line is wrong",
 })  # fmt: skip
 """The exit codes of every verb."""
 
 ADDRESS: Final = (
-    "ca.NAME, server.NAME or client.NAME, by its name in the topology. What is added names a part of it: .certificate, "
-    ".client-certificate, .crl, .ocsp, .trust, .bundle, .staple, .project or .app. `plan` and `status` show them."
+    "ca.NAME, server.NAME or client.NAME, as in the topology. A part of it is named by a suffix: .certificate, "
+    ".client-certificate, .crl, .ocsp, .trust, .bundle, .staple, .project or .app. `plan` and `status` show the "
+    "addresses."
 )
 
-_LEFT_UNDONE: Final = (failures.CONFLICT, "something was left undone, since it would have cost an edit of yours")
+_LEFT_UNDONE: Final = (failures.CONFLICT, "something was not done, since it would have overwritten an edit of yours")
 
 _LEFT_UNDONE_BY_APPLY: Final = (failures.CONFLICT, f"with --apply: {_LEFT_UNDONE[1]}")
 
 _PLAN: Final[Mapping[str, str]] = MappingProxyType({
     "topology": "its name",
-    "changes": "what would be done: `address`, `action`, `reasons` (`code`, `message`), `paths`",
-    "notes": "sentences that are no changes",
+    "changes": "each change that apply would make: `address`, `action`, `reasons` (`code`, `message`), `paths`",
+    "notes": "remarks that are not changes, each a sentence",
     "summary": "how many changes there are of each action",
 })  # fmt: skip
 
 _ADDED: Final = (
-    "What is not given is asked on a terminal; elsewhere it is an error that names the option. A mapping is written as "
-    "in the topology: '{key: value}'. With --json and --apply, what was done is printed, as `apply --json` does."
+    "On a terminal it asks for each required option that is missing; elsewhere that is an error that names them. "
+    "Write a mapping as in the topology: '{key: value}'. With --json and --apply it prints the same JSON as "
+    "`apply --json`."
 )
 
 _OUTCOME: Final[Mapping[str, str]] = MappingProxyType({
     "topology": "its name",
-    "changes": "what was done: `address`, `action`, `reasons` (`code`, `message`), `paths`",
-    "undone": "what would have cost an edit of yours, in the same form",
-    "revoked": "how far each revocation reaches: `address`, `serial`, `not_after`, `refused_by`, `accepted_by`, …",
-    "notes": "sentences that are no changes",
+    "changes": "each change that was made: `address`, `action`, `reasons` (`code`, `message`), `paths`",
+    "undone": "changes that were not made, since they would have overwritten an edit of yours; same form",
+    "revoked": "the effect of each revocation: `address`, `serial`, `not_after`, `refused_by`, `accepted_by`, …",
+    "notes": "remarks that are not changes, each a sentence",
     "summary": "how many changes of each action were planned",
 })  # fmt: skip
 
@@ -74,8 +76,8 @@ class Manual:
 MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     "init": Manual(
         "scaffold init --example minimal",
-        note="Without --example and --from it asks, on a terminal, and writes topology.schema.json beside FILE, for "
-        "editors. It overwrites nothing.",
+        note="Without --example and --from it asks, on a terminal. It also writes topology.schema.json beside "
+        "FILE, for editors. It never overwrites a file.",
     ),
     "add ca": Manual(
         "scaffold add ca issuing --issuer root --path-length 0", dict([_LEFT_UNDONE_BY_APPLY]), _PLAN, note=_ADDED
@@ -84,9 +86,9 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         "scaffold add server billing --listen 127.0.0.1:8450 --names localhost,billing.internal --called-by web,cli",
         dict([_LEFT_UNDONE_BY_APPLY]),
         _PLAN,
-        note=f"{_ADDED} A front with its app, from any cookiecutter template: --backend "
-        "http://127.0.0.1:5000 --app '{template: gh:owner/name, run: [./start]}'. On a terminal, that template asks "
-        "its own questions; --yes takes its own answers.",
+        note=f"{_ADDED} A server in front of an app from a cookiecutter template: --backend http://127.0.0.1:5000 "
+        "--app '{template: gh:owner/name, run: [./start]}'. On a terminal it also asks the questions of that template; "
+        "--yes takes the template's own answers.",
     ),
     "add client": Manual(
         "scaffold add client teller --calls accounts,billing --apply",
@@ -99,25 +101,27 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         dict([_LEFT_UNDONE_BY_APPLY]),
         _PLAN,
         addresses=True,
-        note="The edges of its callers go with a server. With --apply and without a terminal, --yes says yes to all "
-        "that is deleted.",
+        note="Removing a server also takes it out of the `calls` of its callers. With --apply and without a "
+        "terminal, --yes confirms all that is deleted.",
     ),
     "rename": Manual(
         "scaffold rename server.billing invoices",
         dict([_LEFT_UNDONE_BY_APPLY]),
         _PLAN,
         addresses=True,
-        note="Its folder moves with what is yours in it, and what was issued to it stays its history. Its certificate "
-        "names it, so that it gets another one. A CA can be renamed until it has been made.",
+        note="Its folder is moved with your own files in it, and its earlier certificates stay on record. It "
+        "gets a new certificate, since the certificate contains its name. A CA can be renamed only before "
+        "`apply` has made it.",
     ),
     "validate": Manual(
         "scaffold validate -f staging.yaml",
-        note="It reads the topology alone: `plan` says whether its templates are there and can do what it asks for. "
-        "Several may be named (`scaffold validate staging.yaml live.yaml`); the mistakes of all are told.",
+        note="It reads the topology file alone; `plan` also checks that the templates exist and can do what the "
+        "topology asks for. You can name several files (`scaffold validate staging.yaml live.yaml`); the "
+        "mistakes in all of them are reported.",
     ),
     "plan": Manual(
         "scaffold plan --diff",
-        {failures.SOMETHING_DUE: "with --check: something is to do, and cannot wait, or the ledger was lost"},
+        {failures.SOMETHING_DUE: "with --check: there are changes that cannot wait, or the state was lost"},
         _PLAN,
     ),
     "apply": Manual(
@@ -125,35 +129,36 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         dict([_LEFT_UNDONE]),
         _OUTCOME,
         addresses=True,
-        note="Without a terminal it does not ask: --yes says yes to a CA that is replaced and to all that is deleted. "
-        "--update merges a newer version of an app's template, or other answers, into the app.",
+        note="Without a terminal, give --yes to confirm that a CA is replaced or that files are deleted. "
+        "--update merges a newer version of an app's template, or other answers to its questions, into the "
+        "app.",
     ),
     "resolve": Manual("scaffold resolve server.api --mine", dict([_LEFT_UNDONE]), _OUTCOME, addresses=True),
     "verify": Manual(
         "scaffold verify --only server.api --ports auto",
         {
-            failures.PROBE_FAILED: "a probe went the wrong way, a server did not start while another did, something "
-            "had drifted, or nothing was tried"
+            failures.PROBE_FAILED: "a probe failed, a server did not start although another did, files have "
+            "drifted, or nothing was tried"
         },
         {
             "checks": "probes: `server`, `client`, `probe`, `expected`, `observed`, `layer`, `detail`, `result`",
-            "drift": "what is not as the topology says, in the form of a plan's changes",
+            "drift": "files that differ from the topology, in the form of a plan's changes",
             "summary": "how many probes `passed`, `failed` and were `skipped`",
         },
         addresses=True,
-        note="With --running nothing is started: what answers at each server's `address` is probed, and what would "
-        "need a false server or publisher is skipped with the reason. Without it, servers run here for the time of "
-        "the probes.",
+        note="Servers are started here, and stopped after the probes. With --running nothing is started: the "
+        "server that answers at each `address` is probed, and probes that need a false server or publisher "
+        "are skipped, with the reason.",
     ),
     "up": Manual(
         "scaffold up --only server.api --ports auto",
         dict([_LEFT_UNDONE]),
         addresses=True,
-        note="Where nothing was applied yet, it applies the topology first, as `scaffold apply` does; later changes "
-        "take an `apply`. Where the topology has `publish`, it serves CRLs, OCSP and CA certificates as well, whatever "
-        "--only says: `scaffold publish` is not needed beside it, and cannot have the same port. Clients with `doors` "
-        "are run as well, and --ports auto moves those on ports. It moves the app behind a front, too, where the app "
-        "learns of its port from PORT and its `run` does not name it.",
+        note="If nothing was applied yet, it applies the topology first; later changes need a `scaffold apply`. "
+        "If the topology has `publish`, it also serves CRLs, OCSP and CA certificates, whatever --only "
+        "says: do not run `scaffold publish` beside it, which would need the same port. Clients with "
+        "`doors` are started too; --ports auto moves doors that are on ports, and the app behind a server if it "
+        "learns its port from PORT and `run` does not name the port.",
     ),
     "call": Manual(
         "scaffold call client.cli server.api /orders",
@@ -161,9 +166,9 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
             failures.PROBE_FAILED: "the call is not listed in the topology, and the server let the caller in",
             failures.NOT_LET_IN: "the call is not listed in the topology, and the server refused it",
         },
-        note="Both may be given by name alone (`scaffold call cli api`), or by address. It succeeds where the answer "
-        "is 200, and prints what came with it. A call that is not listed is made with the caller's own certificate, "
-        "and who refuses it is printed.",
+        note="Give both by name (`scaffold call cli api`) or by address. It prints the body of the answer, and "
+        "succeeds if the status is 200. A call that is not listed is tried with the caller's own "
+        "certificate, and the side that refuses it is printed.",
         addresses=True,
     ),
     "publish": Manual(
@@ -173,14 +178,14 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     "status": Manual(
         "scaffold status --within 14d",
         {
-            failures.SOMETHING_DUE: "something is due, missing or expired, or ends within the TIME; or the ledger was "
-            "lost, in part or as a whole"
+            failures.SOMETHING_DUE: "something is due, missing or expired, or expires within TIME; or the state "
+                                    "was lost, in part or as a whole"
         },
         {
             "certificates": "`address`, `serial`, `not_before`, `not_after`, `state`, `detail`, `owner`, …",
             "crls": "`address`, `number`, `entries`, `this_update`, `next_update`, `state`, `detail`",
-            "revoked": "what was revoked, and who refuses and accepts it",
-            "notes": "what is to be said of a state that was lost",
+            "revoked": "each revoked certificate, and which servers and clients refuse or accept it",
+            "notes": "remarks on a state that was lost",
         },
     ),
     "renew": Manual("scaffold renew client.cli", dict([_LEFT_UNDONE]), _OUTCOME, addresses=True),
@@ -189,7 +194,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         dict([_LEFT_UNDONE]),
         _OUTCOME,
         addresses=True,
-        note="It asks before it revokes anything. Without a terminal, --yes says yes to that.",
+        note="It asks before it revokes; without a terminal, give --yes.",
     ),
     "templates list": Manual("scaffold templates list", json=_TEMPLATES),
     "templates show": Manual("scaffold templates show ./mine", json=_TEMPLATES),
@@ -207,20 +212,21 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     "explain": Manual(
         "scaffold explain client.cli server.api",
         json={
-            "caller": "of one call: who calls",
-            "server": "who is called",
-            "address": "where the server is dialled; of `explain ADDRESS` alone, whose calls they are",
+            "caller": "the caller, of one call",
+            "server": "the server that is called",
+            "address": "the address that the caller connects to; of `explain ADDRESS` alone, that server or client",
             "listed": "whether the topology allows the call",
-            "succeeds": "whether each check holds today; null where that cannot be said, since a file was changed",
+            "succeeds": "whether each check holds today; null if a file was changed, so that this is not known",
             "verdict": "the same in one sentence",
-            "refused_by": "who refuses, or null",
+            "refused_by": "the side that refuses, or null",
             "steps": "`step`, `by`, `sends`, `certificates`, `lines`, `checks` (`check`, `holds`, `message`, …)",
-            "called": "what `verify` saw of the call, or null",
-            "changed": "the files that decide the call and are not as the topology says",
+            "called": "the result of `verify` for the call, or null",
+            "changed": "the files that decide the call and differ from what the topology says",
         },
         addresses=True,
-        note="Of one ADDRESS it says who may call it, why and until when, and whom it may call; --json has `address`, "
-        "`callers`, `callees`, `lines` and `others` then. What would be answered is what the last `verify` saw.",
+        note="With one ADDRESS it lists the callers that are allowed there, why and until when, and the servers "
+        "that it may call; --json then has `address`, `callers`, `callees`, `lines` and `others`. The "
+        "answers shown are those that the last `verify` saw.",
     ),
     "report": Manual(
         "scaffold report --html report.html",
@@ -231,36 +237,39 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
             "servers": "`address`, `owner`, `source`, `template`, `issuers`, `identity`, `listens`, `certificates`, "
             "`check_revocation`, `check_in_force`, `on_unavailable`, `accepts`, …",
             "clients": "the same",
-            "calls": "who may call whom: `caller`, `server`, `identity`, `roles`, `expected`",
-            "owners": "`owner` (null where nobody is named) and its `addresses`",
-            "revoked": "`address`, `ca`, `serial`, `reason`, `at`, `on_crl_until`, and who refuses and accepts it",
-            "verified": "what `verify` saw last: `at`, `summary`, `changed` (since then), `unknown`, `checks`; or null",
+            "calls": "the allowed calls: `caller`, `server`, `identity`, `roles`, `expected`",
+            "owners": "`owner` (null where none is given) and its `addresses`",
+            "revoked": (
+                "`address`, `ca`, `serial`, `reason`, `at`, `on_crl_until`, and which servers and clients refuse "
+                "or accept it"
+            ),
+            "verified": "the last `verify`: `at`, `summary`, `changed` (since then), `unknown`, `checks`; or null",
             "ends": "of certificates and CRLs, the next first: `at`, `address`, `state`, `crl`",
-            "attention": "what somebody has to look at: `address`, `state`, `message`",
-            "notes": "what is to be said of a state that was lost",
+            "attention": "entries that need attention: `address`, `state`, `message`",
+            "notes": "remarks on a state that was lost",
         },
-        note="It is a document: what is due or broken in it is no error (`status` exits with 3 then).",
+        note="It exits with 0 also if something is due or broken; use `status` for a check that exits with 3.",
     ),
     "graph": Manual("scaffold graph --format dot"),
     "inspect": Manual("scaffold inspect shop/servers/api/tls/cert.pem"),
     "trust install": Manual(
         "scaffold trust install ca.root --store nss",
-        note="It shows what the root may sign for, and asks; without a terminal, --yes says yes to that. A store that "
-        "cannot be changed is named and left as it is, the others are changed, and it exits with 1. NSS databases are "
-        "those of the user who runs it, and Java is that of JAVA_HOME, or else of the PATH.",
+        note="It shows which names the root may sign for, and asks; without a terminal, give --yes. If a store "
+        "cannot be changed, it says so, changes the others, and exits with 1. It uses the NSS databases of "
+        "the user that runs it, and the Java of JAVA_HOME, or else of the PATH.",
     ),
     "trust uninstall": Manual(
         "scaffold trust uninstall --store nss",
-        note="It removes the roots of this topology, also one that `apply` has replaced since. What another topology "
-        "of the same name has installed stays, and so does what was installed from a folder that is gone, unless "
-        "--unknown is given. Without a terminal, --yes says yes to that.",
+        note="It removes the roots of this topology, also one that `apply` has replaced since. Roots of another "
+        "topology of the same name stay, and so do roots installed from a folder that is gone, unless "
+        "--unknown is given. It asks; without a terminal, give --yes.",
     ),
     "trust list": Manual(
         "scaffold trust list",
         json={
             "roots": "each root: `address`, `subject`, `fingerprint_sha256`, `not_after`, `may_sign_for`, `anything`, "
             "`stores` (`store`, `place`, `state`, `entries`)",
-            "former": "roots of a topology of this name that are none of these: `store`, `place`, `entry`, "
+            "former": "other roots that were installed for a topology of this name: `store`, `place`, `entry`, "
             "`fingerprint_sha256`, `known` (whether this one made it)",
             "unreadable": "stores that cannot be read: `store`, `place`, `why`",
         },
@@ -271,7 +280,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
             "needs": "each need: `need`, `template`, `of`, `state`, `found`, `install`",
             "summary": "how many are `present`, `missing`, or a `note`",
         },
-        note="It exits with 1 where something is missing. A port that is taken is a note.",
+        note="It exits with 1 if something is missing. A port that is in use is a note.",
     ),
     "faults": Manual(
         "scaffold faults --json",
@@ -279,7 +288,10 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     ),
     "completion": Manual(
         "scaffold completion bash > ~/.local/share/bash-completion/completions/scaffold",
-        note="zsh reads it from a folder of $fpath as _scaffold, fish from ~/.config/fish/completions/scaffold.fish.",
+        note=(
+            "For zsh, save it as _scaffold in a folder of $fpath; for fish, as "
+            "~/.config/fish/completions/scaffold.fish."
+        ),
     ),
     "schema": Manual("scaffold schema > topology.schema.json"),
 })  # fmt: skip

@@ -48,4 +48,4 @@ def _check_owner(found: Path, shown: Path) -> None:
     """The file, a link to it, and the folder, which the output folder is made in."""
     owners = {found.stat().st_uid, found.lstat().st_uid, found.parent.stat().st_uid}
     if not owners <= {os.geteuid(), 0}:
-        raise TopologyError(f"{shown} belongs to another user", hint=f"name it where you trust it: -f {shown}")
+        raise TopologyError(f"{shown} belongs to another user", hint=f"if you trust it, name it: -f {shown}")

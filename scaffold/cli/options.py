@@ -31,16 +31,18 @@ Unused = Annotated[Path | None, typer.Option("--out", hidden=True)]
 UnusedFile = Annotated[Path, typer.Option("-f", "--file", hidden=True)]
 """The same of `--file`."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Refresh = Annotated[bool, typer.Option("--refresh", help="Examine every certificate, also what was in order before.")]
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Examine every certificate again, also those that have not changed.")
+]
 Yes = Annotated[
-    bool, typer.Option("--yes", help="Do not ask before a CA is replaced, or something is revoked or deleted.")
+    bool, typer.Option("--yes", help="Do not ask before a CA is replaced or something is revoked or deleted.")
 ]
 Trust = Annotated[
     list[str] | None,
     typer.Option(
         "--trust",
         metavar="TEMPLATE[@VERSION]",
-        help="Run the template of an app that somebody else wrote, at this VERSION alone; remembered; repeatable.",
+        help="Allow the template of an app to run code, at this VERSION alone; remembered; repeatable.",
     ),
 ]
-ApplyIt = Annotated[bool, typer.Option("--apply", help="Carry the plan out as well, as `scaffold apply` does.")]
+ApplyIt = Annotated[bool, typer.Option("--apply", help="Also apply the plan, as `scaffold apply` does.")]

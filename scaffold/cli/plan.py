@@ -21,18 +21,18 @@ def run(
     json: Json = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show the text of changed files, never of secrets.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 3 where something is to do, or the ledger was lost.")
+        bool, typer.Option("--check", help="Exit with 3 if there are changes, or the state was lost.")
     ] = False,
     save: Annotated[Path | None, typer.Option("--save", metavar="PLAN", help="Save the plan for `apply PLAN`.")] = None,
-    all_changes: Annotated[bool, typer.Option("--all", help="Show each of many changes that are alike.")] = False,
+    all_changes: Annotated[bool, typer.Option("--all", help="Show every change, also many that are alike.")] = False,
     no_keys: Annotated[
-        bool, typer.Option("--no-keys", help="Where private keys are not at hand: one that is missing is no change.")
+        bool, typer.Option("--no-keys", help="Plan without the private keys: a missing key is not a change.")
     ] = False,
     refresh: Refresh = False,
 ) -> None:
     """Plan, print, and save where that is asked for."""
     if no_keys and save is not None:
-        said = "apply needs the keys, and would plan otherwise: save a plan where they are"
+        said = "cannot be saved, since apply needs the keys; save a plan where they are"
         raise typer.BadParameter(said, param_hint="--no-keys")
     from scaffold.cli.apps import with_trust_notes
     from scaffold.cli.project import open_project

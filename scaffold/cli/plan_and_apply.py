@@ -31,7 +31,7 @@ Make = Callable[[Project, "Overtaken | None"], "Planned"]
 """Makes the plan, and makes it again after it was overtaken: it is told what has changed."""
 
 ATTEMPTS = 5
-"""How often a plan is made anew because another process, such as the publisher, wrote meanwhile."""
+"""How often a plan is made again because another process, such as the publisher, wrote meanwhile."""
 
 
 def _nothing() -> None:
@@ -179,14 +179,14 @@ def _made(apps: Apps, planned: Planned) -> Mapping[Address, MadeApp]:
 
 
 def _ask(costly: Sequence[Change], planned: Planned, *, shown: bool) -> None:
-    """Raise PlanError unless a person on a terminal consents; `shown`: whether the plan stands above."""
+    """Raise PlanError unless a person on a terminal consents; `shown`: whether the plan is above."""
     from scaffold.plan.clock import doubt
 
     what, behind = _summed_up(costly), planned.plan.clock_behind
     said = doubt(planned.basis.now, behind) if behind is not None else None
     if not sys.stdin.isatty():
         if said is not None:
-            hint = "nothing was written; set the clock, or rerun with --yes where it is right"
+            hint = "nothing was written; set the clock, or rerun with --yes if it is right"
             raise PlanError(f"{said}; would {what}", hint=hint)
         where = "the plan above says why" if shown else "`scaffold plan` says why"
         raise PlanError(f"would {what}; rerun with --yes", hint=f"nothing was written; {where}")

@@ -45,7 +45,7 @@ def open_project(file: Path, out: Path | None) -> Project:
 
 
 def project_of(written: Topology, file: Path, out: Path | None) -> Project:
-    """The same of a topology as it is to stand in FILE."""
+    """The same of a topology as it is to be in FILE."""
     from scaffold.kinds.limits import without_unusable_defaults
     from scaffold.store.layout import Layout
 

@@ -19,15 +19,19 @@ def run(
     out: Out = None,
     listen: Annotated[
         str | None,
-        typer.Option("--listen", metavar="HOST:PORT", help="Where.  [default: loopback, at the port of `publish`]"),
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help="The address to listen on.  [default: loopback, at the port of `publish`]",
+        ),
     ] = None,
 ) -> None:
     """Serve what apply has made; the log, one JSON object a line, goes to standard error. TERM and Ctrl-C end it."""
     topology = read(file)
     if topology.publish is None:
         raise PublishError(
-            f"{file} does not say where it publishes",
-            hint="write `publish: http://127.0.0.1:9080`: what is issued then points there",
+            f"{file} has no `publish`",
+            hint="add `publish: http://127.0.0.1:9080`; new certificates then point there",
         )
     asked = _parsed(listen) if listen is not None else None
 
@@ -45,7 +49,9 @@ def run(
     except AddressTaken as error:
         if not running(layout):
             raise
-        hint = "`scaffold up` runs here, and publishes as well: nothing else is needed; --listen names another place"
+        hint = (
+            "`scaffold up` runs here and publishes already; for a second publisher, give another address with --listen"
+        )
         raise AddressTaken(error.message, hint=hint) from error
 
 

@@ -14,7 +14,9 @@ def run(
     address: Annotated[
         str,
         typer.Argument(
-            metavar="ADDRESS", autocompletion=completing.entities, help="Which: server.accounts, client.teller, ca.old."
+            metavar="ADDRESS",
+            autocompletion=completing.entities,
+            help="Such as server.accounts, client.teller or ca.old.",
         ),
     ],
     file: File = DEFAULT_FILE,

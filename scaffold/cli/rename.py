@@ -14,7 +14,7 @@ def run(
     address: Annotated[
         str,
         typer.Argument(
-            metavar="ADDRESS", autocompletion=completing.parties, help="Which: server.accounts, client.teller."
+            metavar="ADDRESS", autocompletion=completing.parties, help="Such as server.accounts or client.teller."
         ),
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its new name.")],
@@ -39,7 +39,7 @@ def run(
     if old != old.entity:
         raise AddressError(f"{old} is a part of {old.entity}", hint=f"scaffold rename {old.entity} {name}")
     new = Address(old.role, name)
-    edit = Edit(file, text, rename(text, file, old, name), f"{old} is {new} now", f"{old} cannot be renamed: ")
+    edit = Edit(file, text, rename(text, file, old, name), f"{old} is now {new}", f"{old} cannot be renamed: ")
     project = valid(edit, out)
     moved = False
     if project.layout.out.exists():
@@ -51,7 +51,5 @@ def run(
         edit.write()
     if moved:
         folder = f"{old.role.section}/"
-        typer.echo(
-            f"{folder}{old.name} is {folder}{new.name} now: what runs from there must be started anew.", err=True
-        )
+        typer.echo(f"{folder}{old.name} is now {folder}{new.name}: restart the programs that run from there.", err=True)
     show_next(edit, project, out, apply=apply, yes=yes, json=json)

@@ -24,20 +24,24 @@ if TYPE_CHECKING:
 def run(
     addresses: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ADDRESS", autocompletion=completing.entities, help="Which.  [default: what is due]"),
+        typer.Argument(
+            metavar="ADDRESS",
+            autocompletion=completing.entities,
+            help="The certificate to renew.  [default: all that are due]",
+        ),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on renewing what becomes due, until TERM or Ctrl-C.")
+        bool, typer.Option("--watch", help="Keep running, and renew whatever becomes due, until TERM or Ctrl-C.")
     ] = False,
     file: File = DEFAULT_FILE,
     out: Out = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Renew certificates; CRLs and staples that are due are signed anew with them."""
+    """Renew certificates; CRLs and staples that are due are signed again with them."""
     if watch:
         if addresses:
-            raise typer.BadParameter("renews whatever is due: it goes with no ADDRESS", param_hint="--watch")
+            raise typer.BadParameter("renews all that is due: leave ADDRESS out", param_hint="--watch")
         _watch(file, out)
         return
 
@@ -65,13 +69,13 @@ def run(
         return due.planned
 
     carry_out(
-        project, make, yes=yes, json=json, idle="Nothing is due. `scaffold plan` says whether anything else is to do."
+        project, make, yes=yes, json=json, idle="Nothing is due. `scaffold plan` shows whether there are other changes."
     )
 
 
 def _decided_by_at(t: Topology) -> PlanError:
     return PlanError(
-        f"{t.name} is reproducible: when its certificates begin and end follows from its `at`",
+        f"{t.name} is reproducible: the dates of its certificates follow from its `at`",
         hint="move `at` in the topology, then run `scaffold apply`",
     )
 

@@ -22,13 +22,13 @@ def run(
     out: Out = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="PAGE", help="Write one page that needs nothing else; - is standard output."),
+        typer.Option("--html", metavar="PAGE", help="Write one self-contained page; - is standard output."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Print the inventory, or write the page; nothing is started, and nothing else is written."""
     if json and html is not None and str(html) == "-":
-        raise typer.BadParameter("two documents do not fit on standard output", param_hint="--html")
+        raise typer.BadParameter("only one of the two can go to standard output", param_hint="--html")
     inventory = inventory_of(file, out)
     if html is not None:
         _write_page(inventory, html)

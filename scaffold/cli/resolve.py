@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def run(
     address: Annotated[
         str,
-        typer.Argument(metavar="ADDRESS", autocompletion=completing.parties, help="Whose project: server.accounts …"),
+        typer.Argument(
+            metavar="ADDRESS", autocompletion=completing.parties, help="The project, such as server.accounts."
+        ),
     ],
     mine: Annotated[bool, typer.Option("--mine", help="Keep your text instead of FILE.merge.")] = False,
     theirs: Annotated[bool, typer.Option("--theirs", help="Take the template's text instead of FILE.merge.")] = False,
@@ -28,9 +30,9 @@ def run(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Take what stands in each FILE.merge of a project, and bring that project up to date."""
+    """Take what is in each FILE.merge of a project, and bring that project up to date."""
     if mine and theirs:
-        raise typer.BadParameter("goes not with --theirs: one of them is taken", param_hint="--mine")
+        raise typer.BadParameter("excludes --theirs: give one of the two", param_hint="--mine")
 
     from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project

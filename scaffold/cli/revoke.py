@@ -22,7 +22,7 @@ def run(
         typer.Argument(
             metavar="ADDRESS",
             autocompletion=completing.entities,
-            help="Whose: client.teller, server.accounts.certificate …",
+            help="Such as client.teller or server.accounts.certificate.",
         ),
     ] = None,
     reason: Annotated[
@@ -31,13 +31,15 @@ def run(
             "--reason",
             metavar="REASON",
             autocompletion=completing.reasons,
-            help="Why, by its name in RFC 5280: keyCompromise …  [required, but with --release]",
+            help="A reason of RFC 5280, such as keyCompromise.  [required without --release]",
         ),
     ] = None,
     serial: Annotated[
-        str | None, typer.Option("--serial", metavar="HEX", help="One certificate alone, an old one too.")
+        str | None, typer.Option("--serial", metavar="HEX", help="One certificate alone, which may be an earlier one.")
     ] = None,
-    no_replace: Annotated[bool, typer.Option("--no-replace", help="No new certificate until `renew ADDRESS`.")] = False,
+    no_replace: Annotated[
+        bool, typer.Option("--no-replace", help="Do not issue a new certificate until `renew ADDRESS`.")
+    ] = False,
     release: Annotated[bool, typer.Option("--release", help="Lift a certificateHold instead.")] = False,
     file: File = DEFAULT_FILE,
     out: Out = None,
@@ -72,8 +74,10 @@ def _check_usage(
     address: str | None, reason: str | None, serial: str | None, *, no_replace: bool, release: bool
 ) -> None:
     if address is None and (serial is None or release):
-        raise typer.BadParameter("name whose certificate, or give the --serial of one", param_hint="ADDRESS")
+        raise typer.BadParameter("give an ADDRESS, or the --serial of a certificate", param_hint="ADDRESS")
     if release and (reason is not None or no_replace):
-        raise typer.BadParameter("lifts a hold: it goes with neither --reason nor --no-replace", param_hint="--release")
+        raise typer.BadParameter("lifts a hold: leave --reason and --no-replace out", param_hint="--release")
     if not release and reason is None:
-        raise typer.BadParameter("say why: keyCompromise, superseded, certificateHold …", param_hint="--reason")
+        raise typer.BadParameter(
+            "give a reason of RFC 5280: keyCompromise, superseded, certificateHold …", param_hint="--reason"
+        )

@@ -48,4 +48,4 @@ def _check_script(party: Party, script: Path) -> None:
     except OSError as error:
         raise store_error("read", script, error) from error
     if not is_file:
-        raise VerifyError(f"{script} is no file that can be run", hint="`scaffold plan` says what helps")
+        raise VerifyError(f"{script} is not an executable file", hint="see `scaffold plan`")

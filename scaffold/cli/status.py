@@ -18,7 +18,9 @@ def run(
     json: Json = False,
     within: Annotated[
         str | None,
-        typer.Option("--within", metavar="TIME", help="What ends within TIME (14d) is due, whatever its window says."),
+        typer.Option(
+            "--within", metavar="TIME", help="Count certificates that expire within TIME, such as 14d, as due."
+        ),
     ] = None,
 ) -> None:
     """Print the table; exit with 3 where something is due, missing or expired, or the ledger was lost."""

@@ -34,8 +34,9 @@ PUBLISHER = "(publisher)"
 """Stands before the publisher's lines; no server can have that name."""
 
 MOVED = (
-    "These servers are on other ports than the topology says. `scaffold call` finds them while this runs. "
-    "A client's own `run.sh SERVER URL` calls the address that is shown here, and its README says how other scripts do."
+    "These servers are on other ports than the topology says. `scaffold call` finds them while this runs. To "
+    "call one from a client's folder, give the address that is shown here: `run.sh SERVER URL` (see its README "
+    "for other scripts)."
 )
 
 
@@ -52,7 +53,7 @@ def run(
         ),
     ] = None,
     ports: Annotated[
-        Ports, typer.Option("--ports", help="auto: move every server, and the app behind it, to a free port.")
+        Ports, typer.Option("--ports", help="auto: use a free port for every server and the app behind it.")
     ] = Ports.FIXED,
 ) -> None:
     """Start each rendered server by its own run.sh, show what they print, and stop all when one ends or on Ctrl-C.
@@ -150,11 +151,11 @@ def _say_where(project: Project, placements: Placements, opened: Sequence[Opened
 
     for name, placed in placements.items():
         if (backend := placed.server.backend) is not None and not has_command(placed.server):
-            on_line(name, f"passes requests on to {backend}: start your app there")
+            on_line(name, f"forwards requests to {backend}: start your app there")
         on_line(name, f"ready: {url(project, placed.server, placed.listen)}")
     for one in opened:
         for name, door in one.doors.items():
-            on_line(one.name, f"ready: {door} leads to {name}, as {one.client.name}")
+            on_line(one.name, f"ready: {door} forwards to {name}, as {one.client.name}")
     if any(placed.listen != placed.server.listen for placed in placements.values()):
         print(MOVED, file=sys.stderr)
     print("Press Ctrl-C to stop.", file=sys.stderr)
@@ -198,15 +199,15 @@ def _chosen(project: Project, only: Sequence[str]) -> tuple[tuple[Server, ...], 
     servers = {address: server for address, server in every.items() if passed_over[address] is None}
     for address, reason in passed_over.items():
         if reason is not None and address in asked:
-            raise VerifyError(reason, hint="its README.md says how such a program is told of its tls/")
+            raise VerifyError(reason, hint="its README.md says how to point such a program to its tls/")
         if reason is not None and not asked:
-            typer.echo(f"Passed over: {reason}.", err=True)
+            typer.echo(f"Not started: {reason}.", err=True)
     clients = _with_doors(project, asked)
     if not servers and not clients:
         raise VerifyError(f"{project.topology.name} has no servers that up could start", hint=_HOW_TO_START)
     for address in asked - servers.keys() - clients.keys():
         there = address in graph.addresses(project.topology)
-        message = f"{address} is no server, and up runs nothing else" if there else f"there is no {address}"
+        message = f"{address} is neither a server nor a client with doors" if there else f"there is no {address}"
         raise VerifyError(message, hint=nearest(str(address), map(str, (*servers, *clients))))
     return (
         tuple(server for address, server in servers.items() if not asked or address in asked),
@@ -224,12 +225,12 @@ def _with_doors(project: Project, asked: Collection[Address]) -> Mapping[Address
     available = Availability(project.topology, project.kinds)
     for address, client in tuple(clients.items()):
         if not asked and (reason := available.missing_of(client)) is not None:
-            typer.echo(f"Passed over: {reason}.", err=True)
+            typer.echo(f"Not started: {reason}.", err=True)
             del clients[address]
     return clients
 
 
-_HOW_TO_START = "start your own programs; the README.md of each says how it is told of its tls/"
+_HOW_TO_START = "start your own programs; the README.md of each says how to point it to its tls/"
 
 
 def _apps(project: Project, servers: Sequence[Server], backends: Mapping[str, Backend]) -> Iterator[Launch]:
@@ -250,7 +251,7 @@ def _say_of_apps(placements: Placements, backends: Mapping[str, Backend], ports:
     for name, backend in backends.items():
         server, app = placements[name].server, f"{name}.{Part.APP}"
         if moved_app(server, backends) is not None:
-            on_line(app, f"is to listen on {backend}, as PORT in its environment says")
+            on_line(app, f"must listen on {backend}, the PORT in its environment")
         elif ports == "auto" and isinstance(backend, HostPort) and not can_be_moved(server):
             on_line(app, f"stays on {backend}: `run` names that port. One that takes it from PORT can be moved")
 

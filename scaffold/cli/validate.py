@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 def run(
     topologies: Annotated[
-        list[Path] | None, typer.Argument(metavar="[TOPOLOGY]...", help="Several at once, in place of -f.")
+        list[Path] | None, typer.Argument(metavar="[TOPOLOGY]...", help="Check several files at once, instead of -f.")
     ] = None,
     file: File = DEFAULT_FILE,
     out: Unused = None,
     forbid_reproducible: Annotated[
         bool,
-        typer.Option("--forbid-reproducible", help="Refuse a test environment, whose keys follow from a seed."),
+        typer.Option(
+            "--forbid-reproducible",
+            help="Fail if the topology is reproducible, whose keys anybody with the seed can make.",
+        ),
     ] = False,
 ) -> None:
     """Load each topology, which checks everything that can be known without a disk or a clock."""
@@ -48,9 +51,12 @@ def run(
 def _check_not_reproducible(topology: Topology) -> None:
     if topology.reproducible is not None:
         raise TopologyError(
-            f"{topology.name} is reproducible, which --forbid-reproducible forbids: who knows the seed has its keys",
+            (
+                f"{topology.name} is reproducible, which --forbid-reproducible forbids: anybody with the seed can "
+                "make its keys"
+            ),
             place=topology.place("reproducible"),
-            hint="take reproducible out: apply then makes keys that nobody can make again, in a folder of their own",
+            hint="take `reproducible` out, and choose another folder with --out: apply then makes random keys there",
         )
 
 

@@ -37,20 +37,24 @@ def run(
             "--only", metavar="ADDRESS", autocompletion=completing.parties, help="One server or client alone."
         ),
     ] = None,
-    ports: Annotated[Ports, typer.Option("--ports", help="auto: move every server to a free port.")] = Ports.FIXED,
+    ports: Annotated[Ports, typer.Option("--ports", help="auto: use a free port for every server.")] = Ports.FIXED,
     running: Annotated[
-        bool, typer.Option("--running", help="Start nothing: probe what answers at each server's `address`.")
+        bool,
+        typer.Option("--running", help="Start nothing: probe the servers that run already, each at its `address`."),
     ] = False,
     json: Json = False,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="REPORT", help="Write JUnit XML for CI systems as well.")
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="What is skipped because this machine lacks something counts as failed.")
+        bool,
+        typer.Option("--strict", help="Count a probe as failed if it is skipped because this machine lacks something."),
     ] = False,
-    all_checks: Annotated[bool, typer.Option("--all", help="Show each check in a row, not a block a server.")] = False,
+    all_checks: Annotated[
+        bool, typer.Option("--all", help="Show each check in a row of its own, instead of one block for each server.")
+    ] = False,
 ) -> None:
-    """Plan, probe, report; exit with 5 where anything went the wrong way, or nothing could be tried."""
+    """Plan, probe, report; exit with 5 where anything failed, or nothing could be tried."""
     from scaffold.cli.documents import check_replaceable, write_document
     from scaffold.cli.project import open_project
     from scaffold.view import programs
@@ -60,7 +64,9 @@ def run(
     from scaffold.view.verify import report_lines
 
     if running and ports is Ports.AUTO:
-        raise typer.BadParameter("it moves servers that are started, and --running starts none", param_hint="--ports")
+        raise typer.BadParameter(
+            "it is for servers that are started here, and --running starts none", param_hint="--ports"
+        )
     if junit is not None and not junit.parent.is_dir():
         raise StoreError(f"there is no folder {junit.parent}", hint="make it first, or name another file with --junit")
     if junit is not None:
@@ -158,16 +164,16 @@ def _warn_of_another_clock(moment: datetime) -> None:
 
     if (there := another_clock(moment)) is not None:
         typer.echo(
-            f"note: here it is {moment:%Y-%m-%d %H:%M} UTC, and {there:%Y-%m-%d %H:%M} UTC for the servers and clients "
-            "that are started: they judge certificates by that (a clock that was set for this process alone, as by "
-            "faketime, is not handed on)",
+            f"note: the clock of this process says {moment:%Y-%m-%d %H:%M} UTC, and that of the servers and "
+            f"clients which it starts {there:%Y-%m-%d %H:%M} UTC; they judge certificates by theirs (a clock set "
+            "for this process alone, as by faketime, is not passed on)",
             err=True,
         )
 
 
 @contextlib.contextmanager
 def _blaming_drift(plan: Plan) -> Iterator[None]:
-    """What is not as the topology says is the likeliest reason that a server does not come up."""
+    """What differs from the topology is the likeliest reason that a server does not come up."""
     from scaffold.plan.drift import drift_in_tls
 
     try:

@@ -26,7 +26,7 @@ def passes_verify(room: Room) -> str:
     _check_can_run(room)
     report = _verified(room, room.applied.layout)
     if failed := _failed(report):
-        raise Failed(f"{len(failed)} probes went the wrong way: {_words(failed)}")
+        raise Failed(f"{len(failed)} probes failed: {_words(failed)}")
     if not report.tried:
         raise Failed("no probe could be tried")
     counts = report.summary
@@ -37,14 +37,14 @@ def declares_mutations(room: Room) -> str:
     """A template says which of its settings verify must see broken: a check that cannot fail proves nothing."""
     mutations = room.kind.capabilities.mutations
     if not mutations:
-        raise Failed("the template declares no mutations: which of its settings, broken, must verify catch?")
+        raise Failed("the template declares no mutations: changes of its settings that verify must catch")
     known = {probe.value for probe in Probe}
     for mutation in mutations:
         for probe in mutation.caught_by:
             if probe not in known:
                 near = difflib.get_close_matches(probe, known, n=1)
                 meant = f'; did you mean "{near[0]}"?' if near else ""
-                raise Failed(f'"{mutation.breaks}" is to be caught by "{probe}", which is no probe{meant}')
+                raise Failed(f'"{mutation.breaks}" must be caught by "{probe}", which is not a probe{meant}')
     return f"{len(mutations)} declared"
 
 
@@ -78,7 +78,7 @@ def _caught(room: Room, party: Party, mutation: Mutation) -> str:
         shutil.rmtree(place, ignore_errors=True)
     missed = [probe.value for probe in probes if all(check.probe is not probe for check in told)]
     if missed or not told:
-        raise Failed(f"it is broken, and nothing sees it: {', '.join(missed) or 'every probe passes'}")
+        raise Failed(f"no probe fails although it is broken: {', '.join(missed) or 'every probe passes'}")
     return f"{party.address}: {_words(told)}"
 
 

@@ -36,8 +36,8 @@ def renders_the_same_again(room: Room) -> str:
         project = Project(declared.topology, party, room.kind, authorities)
         first, second = project.render(), project.render()
         if differs := [path for path in first if first[path] != second.get(path)]:
-            raise Failed(f"{differs[0]} of {party.name} is another each time that it is rendered")
-    return "twice the same"
+            raise Failed(f"{differs[0]} of {party.name} differs each time that it is rendered")
+    return "the same both times"
 
 
 def has_run_sh(room: Room) -> str:
@@ -62,17 +62,17 @@ def has_a_readme(room: Room) -> str:
         readme = folder / "README.md"
         if not readme.is_file() or not readme.read_text("utf-8").startswith("# "):
             raise Failed(f"{folder.name} has no README.md that begins with a heading")
-    return "README.md says what it is"
+    return "README.md begins with a heading"
 
 
 def guards_what_decides(room: Room) -> str:
     """Whom a server lets in is in `tls/`, where no edit lasts and removals go on while edits are in conflict."""
     if room.kind.role != "server":
-        raise Untried("a client lets nobody in")
+        raise Untried("a client has no callers")
     plain = Address.server("plain")
     named = [path for path in (room.declared.folder(plain) / "tls").iterdir() if b"teller" in path.read_bytes()]
     if not named:
-        raise Failed("no file in tls/ names the callers that are let in")
+        raise Failed("no file in tls/ lists the allowed callers")
     return ", ".join(sorted(f"tls/{path.name}" for path in named))
 
 

@@ -114,7 +114,7 @@ class Room:
         self.stop()
 
     def stop(self) -> None:
-        """Ends what runs here. What is asked for afterwards is started anew."""
+        """Ends what runs here. What is asked for afterwards is started again."""
         self._stack.close()
         self._made.pop(_NOT_READY, None)
         self._made.pop(_NO_PUBLISHER, None)
@@ -235,7 +235,7 @@ class Room:
     def started(
         self, *, home: Path | None = None, through: tuple[str, ...] = (), folder: Path | None = None
     ) -> Iterator[Running]:
-        """The same started anew, from `folder` and by a command that `through` is put before."""
+        """The same started again, from `folder` and by a command that `through` is put before."""
         self.check_can_run()
         server = self.server
         if needs_publisher(self.applied.topology, server, self.kind):

@@ -1,4 +1,4 @@
-"""What is checked of a running server: that it comes up, moves, reloads, bears strangers, and ends."""
+"""What is checked of a running server: that it comes up, moves, reloads, withstands strangers, and ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DAWDLERS = 16
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
 _PATHS = ("/", "/.mtls/caller", "/call/desk", "/.mtls/other", "//", "/%2e%2e/", "/index.html?x=1")
 _MOST_FOUND = 50
-"""Paths that stand in the files of a project, so many of which are tried by each method."""
+"""Paths that are in the files of a project, so many of which are tried by each method."""
 
 _PATH = re.compile(r"""(?:^|[\s"'`(=^])(/[A-Za-z0-9._~%-][A-Za-z0-9._~%/-]*)""", re.MULTILINE)
 """What begins with a slash where a string or a word begins, as routes and conditions have it."""
@@ -51,7 +51,7 @@ _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 def becomes_ready(room: Room) -> str:
     """It prints its line, and from then on it answers."""
     room.running.ask_allowed()
-    return "it said so, and answered"
+    return "it reported that it is ready, and answered"
 
 
 def moves(room: Room) -> str:
@@ -75,11 +75,11 @@ def says_who_called(room: Room) -> str:
     running = room.running
     answer = _told("the answer", room, running.ask_allowed().answer)
     if not _speaks_http(room):
-        return "awkward names came back whole"
+        return "unusual names came back unchanged"
     answer = _told("/", room, running.ask(path="/").body)
     if room.kind.defaults.get("greeting") and answer.get("greeting") != GREETING:
         raise Failed(f"the greeting came back as {json.dumps(answer.get('greeting'))}")
-    return "awkward names and greeting came back whole"
+    return "unusual names and the greeting came back unchanged"
 
 
 def _told(what: str, room: Room, body: bytes) -> dict[str, object]:
@@ -101,7 +101,7 @@ def refuses_before_routing(room: Room) -> str:
     for method, path in itertools.product(_METHODS, dict.fromkeys((*_PATHS, *found))):
         if (status := _status(running, method, path)) not in (None, 400, 401, 403):
             raise Failed(f"{method} {path} of a caller that is not allowed: HTTP {status}")
-    return f"{len(_METHODS)} methods, {len(_PATHS)} paths and {len(found)} that stand in its files"
+    return f"{len(_METHODS)} methods, {len(_PATHS)} paths and {len(found)} more from its files"
 
 
 def paths_in(files: Iterable[Path]) -> tuple[str, ...]:
@@ -151,8 +151,10 @@ def keeps_its_keys(room: Room) -> str:
                 raise Failed(f"{path.relative_to(folder)} holds a private key, and others can read it")
     for path in _with_keys(folder):
         if path.parent != folder / "tls":
-            raise Failed(f"{path.relative_to(folder)} is left, a copy of a private key that nobody renews")
-    return "for its owner alone, and in tls/ when it has ended"
+            raise Failed(
+                f"{path.relative_to(folder)} is a copy of a private key that stays after the end and is not renewed"
+            )
+    return "readable by its owner alone, and only in tls/ after the end"
 
 
 def _with_keys(folder: Path) -> Iterator[Path]:
@@ -192,14 +194,14 @@ def keeps_serving(room: Room) -> str:
         running.ask_allowed()
     # A HUP that arrives while another is being answered may be lost, so more than one is sent.
     _reloads(room, running, again=5.0)
-    return "the old pair served meanwhile"
+    return "it went on serving with the old pair"
 
 
 def needs_no_home(room: Room) -> str:
     """It starts without a home folder, from any working directory."""
     with room.started(home=_NO_HOME, through=("sh", "-c", 'cd / && exec "$0"')) as running:
         running.ask_allowed()
-    return "without a home, from /"
+    return "without HOME, from /"
 
 
 def runs_when_copied(room: Room) -> str:
@@ -214,8 +216,8 @@ def runs_when_copied(room: Room) -> str:
             with room.started(folder=copy):
                 pass
         except Failed:
-            return "a copy runs; with another's key it does not"
-    raise Failed("it says that it is ready with a key that is not its certificate's")
+            return "a copy starts; with a key that does not match its certificate it does not"
+    raise Failed("it reports that it is ready with a key that does not match its certificate")
 
 
 def ends_on_term(room: Room) -> str:
@@ -247,11 +249,11 @@ def _reloads(room: Room, running: Running, *, again: float | None = None) -> str
         every = again or room.patience
         loaded = any(_told_and(running, has_shown_it, every) for _ in range(max(1, int(room.patience // every))))
     if not running.service.running:
-        raise Failed("HUP has ended it")
+        raise Failed("HUP ended it")
     if not loaded:
         raise Failed(f"it shows the old certificate {room.patience:g} s after HUP")
     if lost:
-        raise Failed(f"a request was lost on the way: {lost[0]}")
+        raise Failed(f"a request was lost meanwhile: {lost[0]}")
     running.ask_allowed()
     return "the new certificate is shown, and no request was lost"
 
@@ -298,7 +300,7 @@ def _tell(running: Running) -> None:
     while _goes_on(running):
         pass
     if not running.service.running:
-        raise Failed("it has ended instead of serving on")
+        raise Failed("it ended instead of going on")
 
 
 def _goes_on(running: Running) -> bool:

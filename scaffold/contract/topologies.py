@@ -220,7 +220,7 @@ def _names(kind: Kind) -> list[str]:
 
 
 def _strongest(kind: Kind) -> str:
-    """From a file where it can: what asks by OCSP stands beside it."""
+    """From a file where it can: what asks by OCSP is beside it."""
     return "crl" if RevocationCheck.CRL in kind.capabilities.check_revocation else "none"
 
 

@@ -32,7 +32,7 @@ class World:
     """All that is explained from: the topology, what is on the disk, the state, what verify saw, and the time.
 
     `ledger` is what is known: with what folder and CRLs say beside the state. `changed` are the files of each
-    server and client that decide a call and are not as the topology says.
+    server and client that decide a call and differ from the topology.
     """
 
     topology: Topology
@@ -51,7 +51,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The lines that make a check; `absent`: what the template says stands in a file, and is not there."""
+    """The lines that make a check; `absent`: what the template says is in a file, and is not there."""
 
     lines: tuple[Line, ...] = ()
     absent: tuple[tuple[str, str], ...] = ()

@@ -175,7 +175,7 @@ class _Telling:
     def _seen_of_caller(self, about: About) -> tuple[Seen, ...]:
         """Of each probe what was seen with this caller's name, or else with another's: the server asks all the same.
 
-        What went the wrong way for another says nothing of this one.
+        What failed for another says nothing of this one.
         """
         run, server = self._world.last_run, self.called.name
         found: list[Seen] = []
@@ -248,10 +248,10 @@ class _Telling:
         ends = min(one.not_valid_after_utc for one in path)
         now = self._world.now
         if now < begins:
-            early = by(About.VALIDITY, False, _moment(now), f"begins {_moment(begins)}")
+            early = by(About.VALIDITY, False, _moment(now), f"valid from {_moment(begins)}")
             return _answered(early, Probe.NOT_YET_VALID)
         if now > ends:
-            late = by(About.VALIDITY, False, _moment(now), f"ended {_moment(ends)}")
+            late = by(About.VALIDITY, False, _moment(now), f"expired {_moment(ends)}")
             return _answered(late, Probe.EXPIRED, Probe.FALSE_EXPIRED)
         return by(About.VALIDITY, True, _moment(now), f"until {_moment(ends)}")
 

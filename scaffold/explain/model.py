@@ -55,7 +55,7 @@ class Check:
     """One check on what is there today.
 
     `holds` is None where that cannot be said here. `wanted` and `found` are what is compared. `lines` are those that
-    make it, with paths relative to the output folder, `absent` what the template says stands in a file and does not.
+    make it, with paths relative to the output folder, `absent` what the template says is in a file and is not there.
     `declared` is whether the template says anything. `seen` is what verify saw where the check must fail; of one that
     does not hold, where it failed for the same reason. `changed` are the files that make it and that are not as the
     topology says: whether it is made so is not known then, whatever `holds` says of what it is to compare.
@@ -93,7 +93,7 @@ class Step:
 class Handshake:
     """One call. `listed`: whether the topology allows it. `called` is what verify saw of it, with real certificates.
 
-    `changed` are the files of both ends that decide it and are not as the topology says, relative to the output folder.
+    `changed` are the files of both ends that decide it and differ from the topology, relative to the output folder.
     """
 
     caller: Address

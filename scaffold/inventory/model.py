@@ -78,7 +78,7 @@ class CaEntry:
 
     @property
     def worst(self) -> State:
-        """How it stands: the worse of its certificate and its CRL."""
+        """How it is: the worse of its certificate and its CRL."""
         return worst_of((self.certificate.status.state, *((self.crl.state,) if self.crl is not None else ())))
 
 
@@ -144,7 +144,7 @@ class PartyEntry:
 
     @property
     def worst(self) -> State | None:
-        """How it stands, the CRLs that it holds included; None where nothing of it is here."""
+        """How it is, the CRLs that it holds included; None where nothing of it is here."""
         crl = self.checking.crl if self.checking is not None else None
         states = [one.status.state for one in self.certificates] + ([crl.state] if crl is not None else [])
         return worst_of(states) if states else None
@@ -207,7 +207,7 @@ class Inventory:
     is_test_only: bool = False
     """Whether every key follows from a seed: whoever has that has every key."""
     drift: tuple[Change, ...] = ()
-    """What of trust, certificates and scaffold's own files is not as the topology says."""
+    """What of trust, certificates and scaffold's own files differs from the topology."""
 
     @property
     def servers(self) -> tuple[PartyEntry, ...]:
@@ -244,7 +244,7 @@ class Inventory:
 
     @cached_property
     def owners(self) -> Mapping[str | None, tuple[CaEntry | PartyEntry, ...]]:
-        """What each answers for, by name; None, last, is what nobody is named for."""
+        """What each answers for, by name; None, last, is what no owner for."""
         found: dict[str | None, list[CaEntry | PartyEntry]] = {}
         for entry in self.entries:
             found.setdefault(entry.owner, []).append(entry)

@@ -26,7 +26,7 @@ class AdoptedIssuer:
         return AS_IT_IS
 
     def issue(self, request: Request) -> Issuance:
-        """The leaf, whatever lifetime is wished for. Raises PkiError where it is over another key."""
+        """The leaf, whatever lifetime is wished for. Raises PkiError where it has another key."""
         if keys.spki(request.key) != keys.spki(self.leaf.certificate):
-            raise PkiError(f"the certificate that was issued for {request.whose} is over another key")
+            raise PkiError(f"the certificate that was issued for {request.whose} has another key")
         return Issuance(self.leaf.certificate, self.leaf.sent)

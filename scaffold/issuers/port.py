@@ -2,7 +2,7 @@
 
 A topology's CA issues with the key that is on disk (`local`), unless another issuer is mounted in its place. What an
 issuer adds to a request, or says otherwise, it declares beforehand: a plan that took that for a difference would issue
-anew for ever.
+again for ever.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class CertificateIssuer(Protocol):
 
 
 Mounted = Mapping[str, CertificateIssuer]
-"""The issuers that stand in the place of a CA's key on disk, by the name of the CA."""
+"""The issuers that take the place of a CA's key on disk, by the name of the CA."""
 
 
 def checked(made: Issuance, request: Request, ca: x509.Certificate) -> Issuance:
@@ -63,7 +63,7 @@ def checked(made: Issuance, request: Request, ca: x509.Certificate) -> Issuance:
     What else it says is for the next plan to compare. Raises PkiError.
     """
     if keys.spki(made.certificate) != keys.spki(request.key):
-        raise PkiError(f"the certificate that was issued for {request.whose} is over another key")
+        raise PkiError(f"the certificate that was issued for {request.whose} has another key")
     if made.certificate.issuer != ca.subject or not chains.signed_by(made.certificate, ca):
         raise PkiError(f"the certificate that was issued for {request.whose} is not signed by its CA")
     return made

@@ -115,7 +115,7 @@ def ask(order: Mapping[str, Any], render: Callable[..., object]) -> dict[str, ob
         render(order, no_input=False)
     except _Asked:
         return {"answers": answers.changed, "directory": answers.directory}
-    raise AssertionError("cookiecutter makes its files by another function")
+    raise AssertionError("this version of cookiecutter makes files by another function")
 
 
 def _stop(*_: Any, **__: Any) -> None:

@@ -64,7 +64,7 @@ def _keep_inside(place: Path) -> None:
         if not isinstance(path, str | os.PathLike) or str(path) in _NOWHERE:
             return  # a descriptor of a file that was opened before
         if not Path(leads(os.fspath(path))).is_relative_to(inside):
-            raise WritesOutside(f"it writes outside of its place: {path}")
+            raise WritesOutside(f"it writes outside its own folder: {path}")
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -154,7 +154,7 @@ def _failure(error: Exception) -> dict[str, object]:
 def _within(choose: Callable[..., str], root: Path) -> Callable[..., str]:
     """What a template chooses among must be part of what was fetched: of nothing else is it known what it runs.
 
-    A copy that its pre_prompt hook has changed stands elsewhere, and is looked at by itself.
+    A copy that its pre_prompt hook has changed is elsewhere, and is looked at by itself.
     """
 
     def chosen(context: Any, folder: Path | str, *arguments: Any, **named: Any) -> str:

@@ -116,10 +116,10 @@ def _directory(app: App, chosen: str | None) -> str | None:
 
 
 _STAYS: Final = (
-    "`cookiecutter`, run by hand, shows where it stays; what waits for somebody, or installs things, is to be taken "
-    "out of the hooks of a copy of it"
+    "run `cookiecutter` by hand to see where it hangs; in a copy of it, remove from the hooks what waits for "
+    "input or installs programs"
 )
-_MEND: Final = "mend the template, or take another one; nothing was changed"
+_MEND: Final = "fix the template, or choose another; nothing was changed"
 
 
 def _order(app: App, template: Fetched, place: Path, bounds: Bounds, *, asks: bool = False) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def _failed(app: App, outcome: Mapping[str, Any], output: str) -> KindError:
         case "hook":
             return KindError(_of(app, said, output), hint=_for_hooks(said, output))
         case "folder":
-            return KindError(_of(app, "the name of its own folder becomes none"), hint=_MEND)
+            return KindError(_of(app, "the name of its own folder is empty"), hint=_MEND)
         case _:
             return KindError(_of(app, said), hint=_MEND)
 
@@ -250,7 +250,7 @@ def _for_hooks(said: str, output: str) -> str:
 
 def _install(module: str | None) -> str:
     if module is None:
-        return "install what it names into the environment of scaffold"
+        return "install that module into the environment of scaffold"
     package = Missing(Sort.MODULE, module).package
     return f"install it into the environment of scaffold, most often: {sys.executable} -m pip install {package}"
 
@@ -258,7 +258,7 @@ def _install(module: str | None) -> str:
 def _root_folder(app: App, project: Path, output: Path) -> Path:
     real, inside = Path(os.path.realpath(project)), Path(os.path.realpath(output))
     if real == inside or not real.is_relative_to(inside) or not real.is_dir():
-        raise KindError(_of(app, "the name of its own folder becomes none"), hint=_MEND)
+        raise KindError(_of(app, "the name of its own folder is empty"), hint=_MEND)
     return project
 
 

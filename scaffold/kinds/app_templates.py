@@ -187,11 +187,11 @@ def _check_tree(root: Path, template: str) -> None:
     for name, path, status in _tree(root):
         if stat.S_ISLNK(status.st_mode):
             if not Path(os.path.realpath(path)).is_relative_to(real):
-                said = f'the template "{template}" holds a symbolic link that leads out of it: {name}'
-                raise KindError(said, hint="put what it leads to in its place")
+                said = f'the template "{template}" has a symbolic link to a place outside it: {name}'
+                raise KindError(said, hint="replace the link by a copy of the file")
         elif not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            said = f'the template "{template}" holds what is neither file nor folder: {name}'
-            raise KindError(said, hint="take it out")
+            said = f'the template "{template}" has an entry that is neither a file nor a folder: {name}'
+            raise KindError(said, hint="remove it")
 
 
 def declared(folder: Path) -> Mapping[str, object]:
@@ -200,7 +200,7 @@ def declared(folder: Path) -> Mapping[str, object]:
     try:
         values = json.loads(read_at_most(file, _MOST_BYTES))
     except FileNotFoundError:
-        raise KindError(f"there is no {_DECLARATION} in the template", hint=_A_TEMPLATE) from None
+        raise KindError(f"the template has no {_DECLARATION}", hint=_A_TEMPLATE) from None
     except (OSError, ValueError, RecursionError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise KindError(f"{_DECLARATION} of the template cannot be read: {said}", hint=_A_TEMPLATE) from error

@@ -1,7 +1,7 @@
 """Whom a server lets in that decides by chain alone: every client's certificate below what its trust file holds.
 
 Such a server (a database, a broker that is fed from `tls/`) looks at no name that the topology knows of. So whoever
-could call it must be drawn, or be meant by `accepts`.
+could call it must be allowed, or be meant by `accepts`.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ def check(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
     """Notes on what is not known here. Raises TopologyError where somebody would get in who is not meant to."""
     uninvited = tuple(_uninvited(t, server))
     if uninvited:
-        who, do = listed([party.address for party in uninvited]), "does" if len(uninvited) == 1 else "do"
+        who = listed([party.address for party in uninvited])
         issuers = listed(list(dict.fromkeys(party.calling_issuer for party in uninvited)))
         raise TopologyError(
-            f"{server.address} would let in {who}, which {do} not call it: it decides by chain alone "
+            f"{server.address} would let in {who}, though not allowed by `calls`: it decides by the chain alone "
             f'(template "{kind.name}"), and trusts {_trusted(t, server)}',
             place=t.place("servers", server.name),
-            hint=f"calls: [{server.name}] where that is meant, or accepts: [{issuers}] on {server.name}; "
-            f"otherwise issue them from a CA under another root{_closer(server)}",
+            hint=f"if that is meant, add calls: [{server.name}] to them, or accepts: [{issuers}] to "
+            f"{server.name}; otherwise issue their certificates from a CA under another root{_closer(server)}",
         )
     siblings = tuple(_siblings(t, server))
     if siblings:
         names = listed(siblings)
         raise TopologyError(
-            f"{server.address} would let in whomever {names} issues a client's certificate to: it decides by chain "
+            f"{server.address} would let in every client certificate issued by {names}: it decides by the chain "
             f'alone (template "{kind.name}"), and trusts {_trusted(t, server)}',
             place=t.place("servers", server.name),
             hint=f"accepts: [{names}] on {server.name} where that is meant; otherwise give {names} a root of its own"
@@ -42,10 +42,10 @@ def check(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
         )
     for name in trusted_cas(t, server):
         if t.cas[name].existing is not None:
-            said = f"decides by chain alone: whomever {t.cas[name].address} lets have a client's certificate gets in"
+            said = f"decides by the chain alone: every client certificate issued under {t.cas[name].address} gets in"
             yield Note(server.address, said)
     for name in server.accepts:
-        said = f"lets in everybody with a client's certificate that {t.cas[name].address} has issued, listed or not"
+        said = f"lets in every client certificate that {t.cas[name].address} has issued, listed under `calls` or not"
         yield Note(server.address, said)
 
 
@@ -83,5 +83,5 @@ def _trusted(t: Topology, server: Server) -> str:
 
 def _closer(server: Server) -> str:
     if server.files is None or server.files.anchor is Anchor.ROOT:
-        return "; or files: {anchor: issuer}, where its program takes an issuing CA for an anchor (see its README)"
+        return "; or files: {anchor: issuer}, if its program accepts an issuing CA as a trust anchor (see its README)"
     return ""

@@ -141,7 +141,7 @@ class Capabilities:
     `checks_names` are the types of name by which it can know a server that it calls: the first of that server's names
     must be of one. `sees_issuer_by` (`key`, `name` or `none`) is how a server tells who signed a caller's certificate,
     and `sees_callers_by` are the forms of identity by which it can know a caller with a certificate from elsewhere;
-    `refuses_in` (`tls`, or its protocol's name) is where it refuses a valid caller who is not drawn.
+    `refuses_in` (`tls`, or its protocol's name) is where it refuses a valid caller who is not allowed.
 
     `checks_callees`: the ways of `check_revocation` by which a server looks up the servers that it calls, too; by the
     others its callers alone. A client always does.
@@ -205,7 +205,7 @@ class Capabilities:
 
     @property
     def decides_by_chain(self) -> bool:
-        """Whether it lets in whoever has a certificate below what it trusts, and looks at no name."""
+        """Whether it lets in every certificate below the CAs that it trusts, and looks at no name."""
         return self.decides_by == "chain"
 
     @property
@@ -233,7 +233,10 @@ def parse(block: object, where: str) -> Capabilities:
     if not isinstance(block, dict):
         raise KindError(
             f"{where} has no _scaffold block",
-            hint="a template says in its cookiecutter.json, under _scaffold, what it needs and what it can enforce",
+            hint=(
+                "in its cookiecutter.json, under _scaffold, a template declares its requirements and what it can "
+                "enforce"
+            ),
         )
     reader = _Reader(block, where)
     role = reader.choice("role", ROLES, None)
@@ -289,13 +292,11 @@ def parse(block: object, where: str) -> Capabilities:
 def _check_forward(can: Capabilities, where: str) -> None:
     """Raises KindError where an app behind it could not be told who called as it is where nothing is said of that."""
     if "backend" in can.supports and Forward.X_CLIENT not in can.forward:
-        hint = (
-            f'it must have "{Forward.X_CLIENT}" at least, which is what a backend is told by where forward is left out'
-        )
-        raise KindError(f"{where}: _scaffold.forward says not enough for one that supports backend", hint=hint)
+        hint = f'it must have "{Forward.X_CLIENT}" at least, the default of forward'
+        raise KindError(f"{where}: _scaffold.forward names too few ways for a template with backend", hint=hint)
     if can.forward and "backend" not in can.supports:
         hint = 'leave it out, or name "backend" in supports'
-        raise KindError(f"{where}: _scaffold.forward is for those that support backend", hint=hint)
+        raise KindError(f"{where}: _scaffold.forward is only for templates that support backend", hint=hint)
 
 
 _SEEN_WITH: Mapping[str, tuple[IdentityForm, ...]] = {
@@ -328,7 +329,7 @@ class _Reader:
         if value is None and default is not None:
             return default
         if not isinstance(value, str) or not value:
-            raise self._wrong(field, "must be a text" if value is not None else "is missing")
+            raise self._wrong(field, "must be text" if value is not None else "is missing")
         return value
 
     def truth(self, field: str, *, otherwise: bool = False) -> bool:
@@ -362,7 +363,7 @@ class _Reader:
     def scheme(self, field: str, default: str) -> str:
         value = self.text(field, default)
         if not _SCHEME.fullmatch(value):
-            raise self._wrong(field, f'is "{value}"', f'write it as URLs have it for a scheme: "{default}"')
+            raise self._wrong(field, f'is "{value}"', f'write it like the scheme of a URL: "{default}"')
         return value
 
     def exchanges(self, field: str) -> tuple[Exchange, ...]:
@@ -382,7 +383,7 @@ class _Reader:
         try:
             re.compile(value)
         except re.error as error:
-            raise self._wrong(field, f"is no regular expression: {error}") from error
+            raise self._wrong(field, f"is not a regular expression: {error}") from error
         if (problem := endless(value)) is not None:
             raise self._wrong(field, problem, "it is searched for anywhere in a line: `.*` at its ends is not needed")
         return value
@@ -421,7 +422,7 @@ class _Reader:
         if not isinstance(value, dict) or not all(
             isinstance(version, str) and re.fullmatch(r"\d+(\.\d+)*", version) for version in value.values()
         ):
-            raise self._wrong(field, 'must map names to least versions, such as {"ed25519": "1.1.1"}')
+            raise self._wrong(field, 'must map names to minimum versions, such as {"ed25519": "1.1.1"}')
         return MappingProxyType({self._member(field, member, name): version for name, version in value.items()})
 
     def members(self, field: str, member: Callable[[str], _T], default: tuple[_T, ...]) -> frozenset[_T]:
@@ -433,7 +434,7 @@ class _Reader:
         try:
             return member(name)
         except ValueError:
-            raise self._wrong(field, f'names "{name}"', "the topology language has no such value") from None
+            raise self._wrong(field, f'names "{name}"', "the topology language does not have this value") from None
 
     def owners(self, field: str) -> Owners:
         """`{"yours": [patterns], "merged": [patterns]}`."""

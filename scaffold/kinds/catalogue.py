@@ -134,7 +134,7 @@ def find(template: str, role: str, base: Path) -> Kind:
     else:
         raise _unknown(template, role)
     if kind.role != role:
-        raise KindError(f'template "{template}" is for a {kind.role}, not for a {role}')
+        raise KindError(f'template "{template}" is for {kind.role}s, not for {role}s')
     return kind
 
 
@@ -154,7 +154,7 @@ def named(template: str, base: Path, role: str | None = None) -> tuple[Kind, ...
     else:
         raise _unknown(template, role or ROLES[0])
     if kind.role not in roles:
-        raise KindError(f'template "{template}" is for a {kind.role}, not for a {role}')
+        raise KindError(f'template "{template}" is for {kind.role}s, not for {role}s')
     return (kind,)
 
 
@@ -173,7 +173,7 @@ def copy(kind: Kind, folder: Path) -> None:
     """Copies a template into `folder`, which is made. Raises KindError where anything is there, or cannot be."""
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise KindError(f"{folder} is there already, and not empty", hint="name a folder that is not there yet")
+            raise KindError(f"{folder} exists already, and is not empty", hint="name a folder that does not exist yet")
         shutil.copytree(kind.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     except (OSError, shutil.Error) as error:
         raise KindError(f"{folder} cannot be written: {error}") from error
@@ -190,7 +190,8 @@ def load(folder: Path, name: str, *, builtin: bool = False) -> Kind:
     defaults = {key: value for key, value in values.items() if not key.startswith("_")}
     if clash := sorted(_RESERVED & defaults.keys()):
         raise KindError(
-            f'template "{name}" has a variable "{clash[0]}"', hint="scaffold sets that one itself: call it otherwise"
+            f'template "{name}" has a variable "{clash[0]}"',
+            hint="scaffold sets a variable of that name itself: choose another name",
         )
     project = _project_folder(folder, name)
     _check_owners(capabilities.owners, project, name)
@@ -218,7 +219,7 @@ def _readable_digest(folder: Path, project: Path, name: str) -> str:
 
 
 def digest_now(kind: Kind) -> str | None:
-    """The digest of what stands there now; None where it cannot be read any more."""
+    """The digest of what is there now; None where it cannot be read any more."""
     try:
         return _digest(kind.folder, kind.folder / kind.project)
     except (KindError, OSError):
@@ -239,22 +240,25 @@ def template_files(project: Path) -> Iterator[tuple[str, Path]]:
             continue
         name, status = path.relative_to(project).as_posix(), path.lstat()
         if not name.isprintable():
-            raise KindError(f"the template holds a name that is no printable text: {name!a}", hint="call it otherwise")
+            raise KindError(
+                f"the template has a file name with characters that cannot be printed: {name!a}",
+                hint="choose another name",
+            )
         if stat.S_ISLNK(status.st_mode):
             raise _symbolic_link(path)
         if stat.S_ISREG(status.st_mode):
             if status.st_size > _MOST_BYTES:
-                raise KindError(f"the template holds a file of more than 16 MiB: {path}", hint="take it out")
+                raise KindError(f"the template has a file of more than 16 MiB: {path}", hint="remove it")
             yield name, path
         elif not stat.S_ISDIR(status.st_mode):
-            raise KindError(f"the template holds what is neither file nor folder: {path}", hint="take it out")
+            raise KindError(f"the template has an entry that is neither a file nor a folder: {path}", hint="remove it")
 
 
 _MOST_BYTES = 16 * 1024 * 1024
 
 
 def _symbolic_link(path: Path) -> KindError:
-    return KindError(f"the template holds a symbolic link: {path}", hint="put what it leads to in its place")
+    return KindError(f"the template has a symbolic link: {path}", hint="replace the link by a copy of the file")
 
 
 def own_parts(folder: Path) -> Path:
@@ -297,7 +301,7 @@ def _read_cookiecutter_json(folder: Path, name: str) -> dict[str, object]:
     return values
 
 
-_HOW_TO_DECLARE = "a template is a folder with a cookiecutter.json, in which `_scaffold` says what it can do"
+_HOW_TO_DECLARE = "a template is a folder with a cookiecutter.json, in which `_scaffold` declares what it can do"
 
 _SHAPES: Mapping[str, tuple[type, str]] = {
     "_extensions": (list, "a list of names"),
@@ -313,7 +317,8 @@ def _check_private(private: Mapping[str, object], name: str) -> None:
         value = private.get(key, shape())
         if not isinstance(value, shape) or (isinstance(value, list) and not all(isinstance(one, str) for one in value)):
             raise KindError(
-                f'template "{name}": {key} in its cookiecutter.json must be {words}', hint="see cookiecutter"
+                f'template "{name}": {key} in its cookiecutter.json must be {words}',
+                hint="see the documentation of cookiecutter",
             )
 
 
@@ -336,9 +341,12 @@ def _check_owners(owners: Owners, project: Path, name: str) -> None:
         if not named:
             near = difflib.get_close_matches(pattern, files, n=1)
             hint = f'did you mean "{near[0]}"?' if near else None
-            raise KindError(f'{where} names "{pattern}", and no file of the template is called so', hint=hint)
+            raise KindError(f'{where} names "{pattern}", and the template has no such file', hint=hint)
         if inside := [path for path in named if path.startswith("tls/")]:
-            raise KindError(f"{where} names {inside[0]}: all of tls/ is scaffold's", hint=f'narrow "{pattern}"')
+            raise KindError(
+                f"{where} names {inside[0]}, and all of tls/ belongs to scaffold",
+                hint=f'use a narrower pattern than "{pattern}"',
+            )
     for path in files:
         if len([pattern for pattern in (*owners.yours, *owners.merged) if fnmatch.fnmatchcase(path, pattern)]) > 1:
             raise KindError(f"{where} names {path} twice", hint="a file has one owner, and is named once")
@@ -348,7 +356,9 @@ def _check_program(folder: Path, program: str, name: str) -> None:
     """Raises KindError where the program is not a file of the template that its owner may run."""
     path = folder / program
     if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
-        raise KindError(f'template "{name}": _scaffold.conversation names "{program}", which is no file of it')
+        raise KindError(
+            f'template "{name}": _scaffold.conversation names "{program}", and the template has no such file'
+        )
     if not is_executable(path):
         raise KindError(f'template "{name}": {program} is not executable', hint=f"chmod +x {path}")
 
@@ -429,7 +439,7 @@ def _moved(unpacked: Path, place: Path) -> Path:
 
     above = unpacked.parent
     if ".." in unpacked.parts or above.parent != Path(tempfile.gettempdir()):
-        raise KindError(f"the folder in the zip file has a name that leads out of it: {unpacked}", hint=_HOW_TO_FETCH)
+        raise KindError(f"the folder in the zip file has a name that points outside it: {unpacked}", hint=_HOW_TO_FETCH)
     moved = place / "template"
     shutil.move(unpacked, moved)
     shutil.rmtree(above, ignore_errors=True)
@@ -467,7 +477,7 @@ def _said(error: Exception) -> str:
         case UnknownRepoType():
             return "it is neither a git repository nor a zip file"
         case RepositoryNotFound():
-            return "there is no template"
+            return "it has no template"
         case NoConnection() | Timeout():
             url = error.request.url if error.request is not None else None
             return f"no connection to {(urlsplit(str(url)).hostname if url else None) or 'its host'}"

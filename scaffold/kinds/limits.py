@@ -135,7 +135,7 @@ def _check_party(t: Topology, party: Party, kind: Kind, passwords: tuple[str, ..
     if party.files is not None:
         _check_files(t, party, kind)
     if party.csr is not None and "csr" not in kind.capabilities.supports:
-        raise _lacks(t, party, "csr", kind, "needs the private key, and of a request there is none here")
+        raise _lacks(t, party, "csr", kind, "needs the private key, which for a request is not here")
     if party.has_issued:
         yield from uses_key(t, party, kind, party.key, "key")
     if party.has_second and party.calling_key is not party.key:
@@ -155,8 +155,8 @@ def _check_environment(t: Topology, party: Party, kind: Kind, passwords: tuple[s
     """A process that is started sees no password of ours, whatever its kind would like to see."""
     for pattern in kind.capabilities.environment:
         if seen := fnmatch.filter(passwords, pattern):
-            problem = f"asks for {pattern} of the environment, and would see the password in {seen[0]}"
-            raise _refusal(t, party, "template", kind, problem, "put that password into a variable of another name")
+            problem = f"reads {pattern} from the environment, and would see the password in {seen[0]}"
+            raise _refusal(t, party, "template", kind, problem, "use a variable with another name for that password")
 
 
 def _check_variables(t: Topology, party: Party, kind: Kind) -> None:
@@ -181,12 +181,14 @@ def _check_choices(t: Topology, party: Party, kind: Kind) -> None:
 
 def _check_features(t: Topology, server: Server, kind: Kind) -> None:
     if server.one_leaf and "one_leaf" not in kind.capabilities.supports:
-        problem = "calls with a second certificate, never with its own"
+        problem = "calls with a second certificate alone"
         hint = _others("client", kind, lambda can: "one_leaf" in can.supports)
         raise _refusal(t, server, "client", kind, problem, hint)
     if server.accepts and not kind.capabilities.decides_by_chain:
-        problem = "lets in those alone who are listed under `calls`"
-        raise _refusal(t, server, "accepts", kind, problem, "list them under their `calls`, and leave accepts out")
+        problem = "lets in only callers that list it under `calls`"
+        raise _refusal(
+            t, server, "accepts", kind, problem, "leave accepts out, and add the server to the `calls` of its callers"
+        )
     asked = {
         "health": (server.health, "has no health port"),
         "upstream": (server.upstream, "forwards to no upstream"),
@@ -204,16 +206,16 @@ def _check_backend(t: Topology, server: Server, kind: Kind) -> None:
     if server.backend is None:
         return
     if "backend" not in kind.capabilities.supports:
-        hint = f"take a template that does, {_those_that(kind, lambda other: 'backend' in other.supports)}"
-        raise _refusal(t, server, "backend", kind, "passes requests on to no app behind it", hint)
+        hint = f"choose a template that does, {_those_that(kind, lambda other: 'backend' in other.supports)}"
+        raise _refusal(t, server, "backend", kind, "does not forward requests to an app", hint)
     for index, forward in enumerate(server.forward):
         if forward not in kind.capabilities.forward:
             others = _those_that(kind, functools.partial(_forwards, forward))
             place = t.place(*_path(server), "forward", index) or t.place("defaults", "forward")
             raise TopologyError(
-                f'{server.address}: template "{kind.name}" cannot tell its backend who called by {forward}',
+                f'{server.address}: template "{kind.name}" cannot name the caller to its backend by {forward}',
                 place=place,
-                hint=f"{_one_of(kind.capabilities.forward)}; or take another template, {others}",
+                hint=f"{_one_of(kind.capabilities.forward)}; or choose another template, {others}",
             )
 
 
@@ -229,14 +231,17 @@ def _check_doors(t: Topology, client: Client, kind: Kind) -> Iterator[Note]:
                 [*(f"{name}: {door}" for name, door in client.doors.items()), f"{called}: 127.0.0.1:7001"]
             )
             raise TopologyError(
-                f'{client.address}: template "{kind.name}" reaches {called} by a door alone, and there is none',
+                f'{client.address}: template "{kind.name}" calls {called} only through a door, and has none',
                 place=t.places.get((*_path(client), "doors")) or t.calls_place(client, called),
                 hint=f"doors: {{{doors}}}, or unix:/path",
             )
     ports = [str(door) for door in client.doors.values() if isinstance(door, HostPort)]
     if ports:
         reached = " or ".join(ports)
-        said = f"lets whoever reaches {reached} on its machine call as it: a door unix:/path is for one account alone"
+        said = (
+            f"lets every program that reaches {reached} on its machine call as this client; a door unix:/path "
+            "admits one account alone"
+        )
         yield Note(client.address, said)
 
 
@@ -246,22 +251,22 @@ def _forwards(forward: Forward, can: Capabilities) -> bool:
 
 def _check_files(t: Topology, party: Party, kind: Kind) -> None:
     if "files" not in kind.capabilities.supports:
-        raise _lacks(t, party, "files", kind, "says itself what its files are called and who may read them")
+        raise _lacks(t, party, "files", kind, "sets the names and rights of its files itself")
     for field, name in material.without_ground(party):
-        message = f"{party.address}: there is no {name} that files.{field} could be for"
+        message = f"{party.address}: files.{field} needs a {name}, and there is none"
         place = t.place(*_path(party), "files", field)
         raise TopologyError(message, place=place, hint=f"there are {', '.join(material.standing(t, party))}")
     standing = material.standing(t, party)
     for name, other in (party.files.names if party.files is not None else {}).items():
         place = t.place(*_path(party), "files", "names")
         if name not in standing:
-            message = f"{party.address}: there is no {name} in its tls/ that could have another name"
+            message = f"{party.address}: files.names has {name}, and its tls/ has no such file"
             raise TopologyError(
                 message, place=place, hint=nearest(name, standing) or f"there are {', '.join(standing)}"
             )
         if material.is_taken(other):
-            message = f"{party.address}: {other} is what scaffold calls a file of its own"
-            raise TopologyError(message, place=place, hint="take another name")
+            message = f"{party.address}: scaffold uses the name {other} for a file of its own"
+            raise TopologyError(message, place=place, hint="choose another name")
 
 
 def _post_quantum(t: Topology, server: Server, kind: Kind) -> Iterator[Note]:
@@ -288,7 +293,7 @@ def _check_edge(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addre
         namesakes.check(t, caller, calling, callee)
         _check_fault_is_seen(t, callee, caller, calling)
         if callee.must_staple and "demands_staple" not in calling.capabilities.supports:
-            said = f"believes {callee.address} without its staple too, although must_staple promises it"
+            said = f"accepts {callee.address} also without a staple, although must_staple promises one"
             yield Note(caller.address, said)
     if isinstance(caller, Client):
         _check_fault_is_seen(t, caller, callee, called)
@@ -309,7 +314,7 @@ def _check_protocol(t: Topology, caller: Party, calling: Kind, callee: Server, c
             f'{caller.address} (template "{calling.name}") speaks {spoken}, and {callee.address} '
             f'(template "{called.name}") speaks {asked}',
             place=t.place(*_path(caller), "calls"),
-            hint=f"clients that speak {asked}: {' or '.join(fitting) or 'none is built in'}",
+            hint=f"templates of clients that speak {asked}: {' or '.join(fitting) or 'none is built in'}",
         )
 
 
@@ -322,7 +327,10 @@ def _check_roles(t: Topology, caller: Party, callee: Server, kinds: Mapping[Addr
             raise TopologyError(
                 f'{server.address} (template "{kind.name}") cannot tell the roles of its callers: {given}',
                 place=t.calls_place(caller, callee.name),
-                hint=f"leave the roles out ({callee.name}: []), and say at {server.name} itself who may do what",
+                hint=(
+                    f"leave the roles out ({callee.name}: []), and set the rights of each caller in {server.name} "
+                    "itself"
+                ),
             )
 
 
@@ -340,11 +348,11 @@ def _check_fault_is_seen(t: Topology, party: Party, judge: Party, kind: Kind) ->
     }
     if party.fault is not None and blind.get(party.fault, False):
         raise TopologyError(
-            f'{judge.address} (template "{kind.name}") cannot see the fault of {party.address}: {party.fault}',
+            f'{judge.address} (template "{kind.name}") cannot detect the fault of {party.address}: {party.fault}',
             place=t.place(*_path(party), "fault"),
-            hint="let it check: check_revocation: crl"
+            hint="add check_revocation: crl to it"
             if party.fault is Fault.REVOKED
-            else "take another fault, such as expired or wrong-ca",
+            else "choose another fault, such as expired or wrong-ca",
         )
 
 
@@ -354,18 +362,18 @@ def _check_identity_is_seen(t: Topology, server: Server, kind: Kind, caller: Cli
     if form in seen:
         return
     words = " or ".join(sorted(_FORMS[each] for each in seen))
-    known = f"knows callers by their {words}, and that of {caller.address} is not known here"
+    known = f"identifies callers by their {words}, and that of {caller.address} is not known here"
     state = f"state it ({' or '.join(sorted(_EXAMPLES[each] for each in seen))}), or "
     raise TopologyError(
         f'{server.address}: template "{kind.name}" '
         + (
             known
             if seen
-            else f"knows no caller whose certificate comes from elsewhere, as that of {caller.address} does"
+            else f"cannot identify callers whose certificates are issued elsewhere, such as {caller.address}"
         ),
         place=t.place(*_path(caller), "existing" if caller.external is None else "external", "identity"),
-        hint=f"{state if seen else ''}take a template that sees "
-        f"the {_FORMS[form]} for this server, {_those_that(kind, lambda other: form in other.sees_callers_by)}",
+        hint=f"{state if seen else ''}choose a template that sees the {_FORMS[form]} for this server, "
+        f"{_those_that(kind, lambda other: form in other.sees_callers_by)}",
     )
 
 
@@ -439,7 +447,7 @@ def _refuse_tls12(t: Topology, caller: Party, callee: Server, kind: Kind) -> Non
                 f'{party.address} has a {key} key, which template "{kind.name}" refuses in TLS 1.2 '
                 f"({caller.address} calls {callee.address})",
                 place=t.place(*_path(party), "key"),
-                hint='take "tls: modern" on one of the two, or an ec-p384 key',
+                hint='set "tls: modern" on one of the two, or an ec-p384 key',
             )
 
 
@@ -496,8 +504,8 @@ def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[P
             f'{server.address}: template "{kind.name}" sees no issuer’s key, and its callers come from '
             f"several roots: {listed(roots)}",
             place=t.place(*_path(server)),
-            hint="another trusted root could have the name of the issuer: take a template that sees the issuer’s key, "
-            + _those_that(kind, lambda other: other.sees_issuer_by == "key"),
+            hint="under another trusted root there could be a CA with the name of the issuer: choose a template that "
+            "sees the issuer’s key, " + _those_that(kind, lambda other: other.sees_issuer_by == "key"),
         )
 
 
@@ -527,7 +535,7 @@ def _check_one_issuer(t: Topology, server: Server, kind: Kind) -> Iterator[Note]
             f"below {root}, and give the others a root of their own",
         )
     if t.cas[root].existing is not None:
-        said = f"sees no issuer: whichever CA {t.cas[root].address} or its root lets issue can get anybody in"
+        said = f"sees no issuer: every CA that {t.cas[root].address} or its root certifies can get anybody in"
         yield Note(server.address, said)
 
 
@@ -539,7 +547,7 @@ def _check_visible(t: Topology, server: Server, kind: Kind, caller: Party) -> No
                 f'{server.address}: template "{kind.name}" cannot match the subject of {caller.address} safely: '
                 f"{value[:40]!r}",
                 place=t.place(*_path(caller), *(("subject",) if caller.has_issued else ())),
-                hint="leave out control and invisible characters",
+                hint="remove control characters and invisible characters",
             )
 
 
@@ -548,7 +556,7 @@ def _check_no_double(t: Topology, server: Server, kind: Kind, bearers: Sequence[
         first, second, *_ = bearers
         raise TopologyError(
             f"{server.address} would mistake {second.address} for {first.address}: the same subject under the same "
-            f'issuer, and template "{kind.name}" sees no more',
+            f'issuer, and template "{kind.name}" sees nothing else',
             place=t.place(*_path(second), *(("subject",) if second.has_issued else ())),
             hint="give them different common names",
         )
@@ -589,7 +597,7 @@ def _lacks(t: Topology, party: Party, feature: str, kind: Kind, problem: str) ->
 
 
 def _others(field: str, kind: Kind, can: Callable[[Capabilities], object]) -> str:
-    return f"leave {field} out, or take a template that can, {_those_that(kind, can)}"
+    return f"leave {field} out, or choose a template that can, {_those_that(kind, can)}"
 
 
 def _one_of(values: Mapping[KeyType, str] | frozenset[object]) -> str:

@@ -35,12 +35,12 @@ class Point(enum.StrEnum):
 
 
 Lines = Mapping[Point, Mapping[str, tuple[str, ...]]]
-"""For each point the files of the project, and what stands in the lines of each."""
+"""For each point the files of the project, and the text of the lines of each."""
 
 NO_LINES: Final[Lines] = MappingProxyType({})
 
 PEER, IDENTITY = "{peer}", "{identity}"
-"""In what stands in a line: the name of the other side, and the identity of the caller."""
+"""In what is in a line: the name of the other side, and the identity of the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +76,21 @@ def _point(name: str) -> Point:
 
 def _files(name: str, value: object) -> Mapping[str, tuple[str, ...]]:
     if not isinstance(value, dict) or not value:
-        raise ValueError(f'must say of "{name}" in which file')
+        raise ValueError(f'must give for "{name}" a file')
     return MappingProxyType({file: _texts(name, file, texts) for file, texts in value.items()})
 
 
 def _texts(name: str, file: str, value: object) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise ValueError(f'must say of "{name}" what stands in the line of {file}: a text, or a list of texts')
+        raise ValueError(f'must give for "{name}" the text of the line of {file}, or a list of texts')
     if any("\n" in text for text in texts):
-        raise ValueError(f'must say of "{name}" what stands in one line of {file}')
+        raise ValueError(f'must give for "{name}" text that is in one line of {file}')
     return tuple(texts)
 
 
 def find(content: str, file: str, text: str, peer: Peer) -> Line | None:
-    """The first line of a file in which `text` stands, or None."""
+    """The first line of a file in which `text` is, or None."""
     wanted = re.escape(text).replace(re.escape(PEER), re.escape(peer.name))
     wanted = wanted.replace(re.escape(IDENTITY), re.escape(peer.identity))
     # One name may begin like another.

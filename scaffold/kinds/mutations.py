@@ -36,10 +36,10 @@ def parse(value: object) -> tuple[Mutation, ...]:
 
 def _mutation(number: int, value: object) -> Mutation:
     if not isinstance(value, dict) or not {"breaks", "change"} <= value.keys() <= _FIELDS:
-        raise ValueError(f'must have in each "breaks", "change" and at most "caught_by", as number {number} has not')
+        raise ValueError(f'must have "breaks", "change" and optionally "caught_by" in each; number {number} has not')
     breaks, change, caught_by = value["breaks"], value["change"], value.get("caught_by", [])
     if not _is_text(breaks) or not isinstance(change, dict) or not change:
-        raise ValueError(f'must say what number {number} breaks, and in "change" where')
+        raise ValueError(f'must give texts for "breaks" and a mapping for "change" in number {number}')
     if not isinstance(caught_by, list) or not all(map(_is_text, caught_by)):
         raise ValueError(f'must name probes in "caught_by" of "{breaks}", such as no-certificate')
     return Mutation(

@@ -19,7 +19,7 @@ WITHOUT_OTHERS = "takes_lone_common_names"
 """What a template declares of callers that take a common name for a host's name."""
 
 _SERVES_TOO = frozenset({Fault.NO_EKU, Fault.WRONG_EKU, Fault.VERSION_1})
-"""With these faults a client's certificate passes for a server's: it says serverAuth, or says no purpose at all."""
+"""With these faults a client certificate passes as that of a server: its purposes have serverAuth, or it has none."""
 
 _NO_NAMES = frozenset({Fault.NO_SAN, Fault.VERSION_1})
 

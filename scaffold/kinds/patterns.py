@@ -19,7 +19,7 @@ def endless(pattern: str) -> str | None:
     parts = _PART.findall(pattern)
     quantifiers = [(before, part) for before, part in zip(["", *parts], parts, strict=False) if _repeats(part)]
     if any(before == ")" for before, _ in quantifiers):
-        return "repeats a group, which can take for ever: repeat single characters and classes"
+        return "repeats a group, which can take for ever: repeat only single characters and classes"
     # One that comes after another makes it lazy or possessive, and repeats nothing.
     repetitions = [part for before, part in quantifiers if part != "?" and not _repeats(before)]
     if len(repetitions) > _MOST_REPETITIONS:

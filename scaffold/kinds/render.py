@@ -170,7 +170,7 @@ def _no_such_part(where: str, error: TemplateNotFound) -> KindError:
     shared = [f"{shared_folder().name}/{name}" for name, _ in template_files(shared_folder())]
     near = difflib.get_close_matches(str(error.name), shared, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(shared)}"
-    return KindError(f'{where}: there is no part "{error.name}" to draw in', hint=hint)
+    return KindError(f'{where}: there is no shared part "{error.name}"', hint=hint)
 
 
 def _text(environment: Environment, source: str, made: Callable[[str], _Made]) -> _Text[_Made]:
@@ -279,8 +279,8 @@ def _told(error: BaseException, context: Mapping[str, Mapping[str, object]]) -> 
         return str(error), None
     name = missing[1] or missing[2]
     near = difflib.get_close_matches(name, _names_in(context), n=1)
-    hint = f'did you mean "{near[0]}"?' if near else "docs/templates.md says what a template can print"
-    return f'there is nothing called "{name}"', hint
+    hint = f'did you mean "{near[0]}"?' if near else "see docs/templates.md for the variables of a template"
+    return f'there is no variable "{name}"', hint
 
 
 def _names_in(value: object) -> set[str]:
@@ -297,8 +297,8 @@ def _once(kind: Kind, source: str, path: str, sources: dict[str, str]) -> None:
     """Notes in `sources` that `path` comes of `source`. Raises KindError where it came of another one before."""
     if (other := sources.setdefault(_folded(path), source)) != source:
         raise KindError(
-            f'template "{kind.name}": {other} and {source} both become "{path}", or differ in case alone',
-            hint="call one of them otherwise: many file systems keep one file for both",
+            f'template "{kind.name}": {other} and {source} both become "{path}", or differ only in case',
+            hint="rename one of them: many file systems keep one file for both",
         )
 
 
@@ -331,21 +331,21 @@ def _inside(kind: str, source: str, path: str) -> str:
     parts = path.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise KindError(
-            f'template "{kind}": the path {source} becomes "{path}", which leads out of the project',
+            f'template "{kind}": the path {source} becomes "{path}", which is outside the project',
             hint="a path is relative, and has no `..`",
         )
     if not path.isprintable():
-        said = f'template "{kind}": the path {source} becomes {path!a}, which is no printable text'
-        raise KindError(said, hint="call it otherwise")
+        said = f'template "{kind}": the path {source} becomes {path!a}, which has characters that cannot be printed'
+        raise KindError(said, hint="choose another name")
     if ".git" in parts or path.endswith(_IN_FLIGHT):
         raise KindError(
-            f'template "{kind}": a file may not be called {path}: git or scaffold keeps its own there',
-            hint="take it out of the template",
+            f'template "{kind}": a file may not be called {path}: that name is used by git or scaffold',
+            hint="remove it from the template",
         )
     if len(parts) > source.count("/") + 1:
         raise KindError(f'template "{kind}": a value puts a folder into the path {source}: "{path}"')
     if path in _SCAFFOLDS_OWN:
-        raise KindError(f'template "{kind}": scaffold writes {path} itself', hint="take it out of the template")
+        raise KindError(f'template "{kind}": scaffold writes {path} itself', hint="remove it from the template")
     return path
 
 
@@ -386,7 +386,7 @@ def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]
         raise KindError(f'template "{kind.name}"{at}: {_said(kind, error)}', hint=_IN_TEMPLATE) from error
 
 
-_IN_TEMPLATE = "mend the template, or take another one"
+_IN_TEMPLATE = "fix the template, or choose another"
 
 
 def _said(kind: Kind, error: Exception) -> str:
@@ -400,7 +400,7 @@ def _said(kind: Kind, error: Exception) -> str:
         case UnicodeDecodeError():
             files = template_files(kind.folder / kind.project)
             which = next((name for name, path in files if path.read_bytes() == error.object), "one of its files")
-            return f"{which} is neither text in UTF-8 nor binary"
+            return f"{which} is neither UTF-8 text nor binary"
         case OSError():
             return error.strerror or str(error)
     return str(error) or type(error).__name__

@@ -40,10 +40,10 @@ def _check_known_issuers(t: Topology, party: Party, kind: Kind) -> None:
     looks_up_callees = isinstance(party, Client) or "crls_over_http" in kind.capabilities.supports
     for server in callees_from_elsewhere(t, party) if looks_up_callees else ():
         raise TopologyError(
-            f"{party.address} looks up by {party.check_revocation} whom it calls, and the certificate of "
-            f"{server.address} is issued elsewhere",
+            f"{party.address} checks the revocation of the servers that it calls by {party.check_revocation}, and "
+            f"the certificate of {server.address} is issued elsewhere",
             place=_place(t, party),
-            hint='"check_revocation: none" here, or another client for that server',
+            hint="set check_revocation: none here, or use another client for that server",
         )
 
 
@@ -66,17 +66,23 @@ def _callees_unchecked(t: Topology, party: Party, kind: Kind) -> Iterator[Note]:
     elsewhere = callees_from_elsewhere(t, party)
     if elsewhere and isinstance(party, Server):
         called = listed([one.address for one in elsewhere])
-        yield Note(party.address, f"looks nobody up that is issued elsewhere: a revoked {called} is still accepted")
+        yield Note(
+            party.address,
+            (
+                f"does not check revocation of certificates that are issued elsewhere: a revoked {called} is still "
+                "accepted"
+            ),
+        )
 
 
 def _check_staples(t: Topology, client: Party, kind: Kind) -> None:
     for name in client.calls:
         if not t.servers[name].staple:
             raise TopologyError(
-                f'{client.address}: template "{kind.name}" checks by OCSP only what a server staples, '
-                f"and {t.servers[name].address} staples nothing",
+                f'{client.address}: template "{kind.name}" checks OCSP only by stapled responses, '
+                f"and {t.servers[name].address} staples none",
                 place=_place(t, client),
-                hint=f'give {t.servers[name].address} "staple: true", or check_revocation: crl here',
+                hint=f"add staple: true to {t.servers[name].address}, or check_revocation: crl here",
             )
 
 
@@ -88,14 +94,14 @@ def _check_responder(t: Topology, party: Party, kind: Kind, ca: Ca) -> None:
         raise TopologyError(
             f"{party.address} asks by OCSP about certificates of {ca.address}, which has no responder",
             place=_place(t, party),
-            hint=_publishing(t) or f"give {ca.address} revocation: {{ocsp: 1h}}",
+            hint=_publishing(t) or f"add revocation: {{ocsp: 1h}} to {ca.address}",
         )
     if "ocsp_needs_no_cdp" in kind.capabilities.supports and ca.revocation.crl is not None:
         raise TopologyError(
-            f'{party.address}: template "{kind.name}" asks by OCSP only about certificates that point to no CRL, '
+            f'{party.address}: template "{kind.name}" uses OCSP only for certificates that do not point to a CRL, '
             f"and those of {ca.address} do",
             place=t.place("cas", ca.name, "revocation") or _place(t, party),
-            hint=f"give {ca.address} revocation: {{ocsp: {format_duration(ca.revocation.ocsp)}}} and nothing else",
+            hint=f"set revocation: {{ocsp: {format_duration(ca.revocation.ocsp)}}} in {ca.address}, without crl",
         )
 
 
@@ -105,10 +111,10 @@ def _check_resolver(t: Topology, party: Party, kind: Kind, issuers: tuple[Ca, ..
     host = urlsplit(t.publish or "").hostname
     if needs_one and host is not None and not _is_ip(host):
         raise TopologyError(
-            f'{party.address}: template "{kind.name}" cannot look up {host}, where the responders of '
-            f"{' and '.join(str(ca.address) for ca in issuers)} are",
+            f'{party.address}: template "{kind.name}" cannot look up {host}, the host of the responders of '
+            f"{' and '.join(str(ca.address) for ca in issuers)}",
             place=_place(t, party),
-            hint="vars: {resolver: ADDRESS} names a DNS server; a publish: of an IP address needs none",
+            hint="name a DNS server, vars: {resolver: ADDRESS}, or use an IP address in publish",
         )
 
 
@@ -121,13 +127,13 @@ def _check_pointers(t: Topology, party: Party, kind: Kind, issuers: tuple[Ca, ..
             continue
         if given.crl is None:
             raise TopologyError(
-                f'{party.address}: template "{kind.name}" reads CRLs where certificates point to, '
-                f"and those of {ca.address} do not",
+                f'{party.address}: template "{kind.name}" fetches CRLs from the address in certificates, '
+                f"and those of {ca.address} have none",
                 place=t.place("cas", ca.name, "revocation") or _place(t, party),
-                hint=_publishing(t) or f"give {ca.address} revocation: {{crl: 1d}}",
+                hint=_publishing(t) or f"add revocation: {{crl: 1d}} to {ca.address}",
             )
         late = format_duration(given.crl)
-        said = f"believes a CRL of {ca.address} until it ends: it may learn of a revocation only after {late}"
+        said = f"keeps a CRL of {ca.address} until it expires: it may learn of a revocation only after {late}"
         yield Note(party.address, said)
 
 
@@ -136,20 +142,20 @@ def _check_files(t: Topology, party: Party, issuers: tuple[Ca, ...]) -> Iterator
     for ca in _chains(t, issuers):
         if not has_crl(ca):
             raise TopologyError(
-                f"{party.address} needs a CRL of {ca.address}, whose key is not here to sign one",
+                f"{party.address} needs a CRL of {ca.address}, and the key to sign one is not here",
                 place=t.place("cas", ca.name, "existing") or _place(t, party),
-                hint="name the CRLs that it publishes: existing: {crl: FILE}",
+                hint="add the CRLs that it publishes: existing: {crl: FILE}",
             )
     if t.publish is None:
-        yield Note(party.address, "learns of revocations by apply alone: publish is not set, so no CRL can be fetched")
+        yield Note(party.address, "learns of revocations only by apply: publish is not set, so no CRL can be fetched")
 
 
 def _unknown_pointers(t: Topology, party: Party) -> Iterator[Note]:
     for caller in graph.callers(t, party.name) if isinstance(party, Server) else ():
         if isinstance(caller, Client) and not caller.has_issued:
             said = (
-                f"checks revocation by {party.check_revocation}, and where the certificate of {caller.address} points "
-                "to is not known here"
+                f"checks revocation by {party.check_revocation}, and the addresses in the certificate of "
+                f"{caller.address} are not known here"
             )
             yield Note(party.address, said)
 
@@ -159,7 +165,7 @@ def _chains(t: Topology, issuers: tuple[Ca, ...]) -> tuple[Ca, ...]:
 
 
 def _publishing(t: Topology) -> str | None:
-    return None if t.publish else "publish: http://host:port says where CRLs and OCSP responses are to be found"
+    return None if t.publish else "add publish: http://host:port, the address of CRLs and OCSP responses"
 
 
 def _is_ip(host: str) -> bool:

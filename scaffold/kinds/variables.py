@@ -47,7 +47,7 @@ def _checked(name: str, value: object, default: object) -> object:
 
 
 _WORDS: Mapping[type, str] = {
-    str: "a text (put it in quotes)",
+    str: "text (put it in quotes)",
     bool: "true or false",
     int: "a whole number",
     float: "a number",

@@ -185,7 +185,7 @@ def rogue(
     With a rogue CA as `issuer` and no fault, the issuer is what is wrong. `chain` is what is sent after the leaf.
     `serial`: one that is or will be called revoked; a fresh one otherwise.
     """
-    whose = f"rogue {profile.subject.common_name}"
+    whose = f"forged {profile.subject.common_name}"
     key = randomness.key(whose, key_type)
     asked = replace(profile, fault=fault)
     serial = new_serial(randomness, whose) if serial is None else serial
@@ -222,7 +222,7 @@ def sibling_ca(
 ) -> Issuer:
     """Another CA under the same parent as `beside`: trusted, and not the one that may vouch for the caller.
 
-    `pointers` are those of what the parent issues: who checks revocation finds no second fault.
+    `pointers` are those of what the parent issues: whoever checks revocation finds no second fault.
     Raises PkiError where the parent's path length leaves no room for one.
     """
     return _rogue_ca(renamed(beside.subject, "sibling"), parent, now, randomness, pointers)
@@ -277,6 +277,6 @@ def _rogue_ca(
 
 
 def check_room_below(parent: x509.Certificate) -> None:
-    """Raises PkiError where no CA can stand below `parent`."""
+    """Raises PkiError where no CA can be below `parent`."""
     if path_length(parent) == 0:
-        raise PkiError("no CA can stand below this one: its path length is 0")
+        raise PkiError("no CA may follow below this one: its path length is 0")

@@ -51,7 +51,7 @@ def chain_pem(certificates: Iterable[x509.Certificate]) -> bytes:
 
 
 def load_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
-    """All certificates of a file in its order: PEM with whatever stands around it, DER, or PKCS#7. Never returns none.
+    """All certificates of a file in its order: PEM with whatever is around it, DER, or PKCS#7. Never returns none.
 
     Raises Unreadable, also where a name or the key of one cannot be understood.
     """
@@ -84,13 +84,13 @@ def not_understood(certificate: x509.Certificate) -> str | None:
         _ = certificate.subject, certificate.issuer
     except Exception:
         return (
-            "a certificate with text in its subject or issuer that is not in the character set that it claims "
-            "(Latin-1 in a TeletexString, for the most part): no two programs read it alike"
+            "a certificate whose subject or issuer has text in another character set than it declares (mostly "
+            "Latin-1 in a TeletexString), which programs read differently"
         )
     try:
         _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except ValueError as error:
-        return f"a certificate with a date that is in no calendar: {error}"
+        return f"a certificate with an invalid date: {error}"
     try:
         _ = certificate.public_key()
     except UnsupportedAlgorithm as error:
@@ -143,13 +143,13 @@ def _seems(data: bytes) -> str | None:
     if b"-----BEGIN X509 CRL-----" in data:
         return "a CRL, and no certificate"
     if b"CERTIFICATE REQUEST-----" in data:
-        return "a certificate request, which its CA has yet to sign"
+        return "a certificate request, not a certificate"
     try:
         pkcs12.load_pkcs12(data, b"")
     except Exception as error:
         if "password" not in str(error).lower():
             return None
-    return "a PKCS#12 bundle (PFX): take its certificates out with `openssl pkcs12 -nokeys -in FILE`"
+    return "a PKCS#12 bundle (PFX): extract its certificates with `openssl pkcs12 -nokeys -in FILE`"
 
 
 def _why_not(data: bytes, error: Exception) -> Unreadable:
@@ -162,13 +162,13 @@ def _why_not(data: bytes, error: Exception) -> Unreadable:
     if b"-----BEGIN" not in data and len(whole[0]) > 1:
         return Unreadable(
             f"a file with {len(whole[0])} parts in DER, one after the other, and DER has one in a file",
-            hint="put each into a file of its own, or all of them into one in PEM",
+            hint="put each into a file of its own, or all into one PEM file",
         )
     if not all(len(found) == 1 and _has_outline(found[0]) for found in whole):
         return Unreadable(_DAMAGED)
     named = _PARSED.findall(str(error))
     what = named[-1] if named else error
-    said = f"a certificate that is not written as RFC 5280 and DER ask for ({what})"
+    said = f"a certificate that violates the encoding of RFC 5280 or DER ({what})"
     return Unreadable(said, hint="have it issued again")
 
 

@@ -78,8 +78,8 @@ def paths_to_roots(certificate: x509.Certificate, pool: Iterable[x509.Certificat
         missing = highest.issuer.rfc4514_string()
         if signers.has_misnamed(highest):
             raise PkiError(
-                f"the authority key identifier of {highest.subject.rfc4514_string()} names another key or certificate "
-                f"than that of {missing}, which signed it (RFC 5280 4.2.1.1)"
+                f"the authority key identifier of {highest.subject.rfc4514_string()} names another key or "
+                f"certificate than that of its signer {missing} (RFC 5280 4.2.1.1)"
             )
         raise PkiError(f"the chain does not reach a root: the certificate of {missing} is not there")
     return tuple(sorted(found, key=len))

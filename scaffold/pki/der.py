@@ -26,14 +26,14 @@ class Element:
 
 
 def elements(encoded: bytes) -> Iterator[Element]:
-    """What stands in `encoded`. Raises ValueError where that is no DER, or has tags of more than one octet."""
+    """What is in `encoded`. Raises ValueError where that is no DER, or has tags of more than one octet."""
     while encoded:
         tag = encoded[0]
         if tag & 0x1F == 0x1F:
             raise ValueError("a tag of several octets")
         start, length = _length(encoded)
         if start + length > len(encoded):
-            raise ValueError("an element that is longer than what is there")
+            raise ValueError("an element that is longer than the data")
         yield Element(tag, encoded[start : start + length], encoded[: start + length])
         encoded = encoded[start + length :]
 
@@ -41,14 +41,14 @@ def elements(encoded: bytes) -> Iterator[Element]:
 def _length(encoded: bytes) -> tuple[int, int]:
     """Where the content of the first element starts, and how long it is (X.690 8.1.3, 10.1)."""
     if len(encoded) < 2:
-        raise ValueError("an element that ends before its length")
+        raise ValueError("an element that is shorter than its length")
     first = encoded[1]
     if first < _LONG_FORM:
         return 2, first
     start = 2 + (first & 0x7F)
     length = int.from_bytes(encoded[2:start])
     if start > len(encoded) or length < _LONG_FORM or encoded[2] == 0:
-        raise ValueError("a length that is not as short as it can be")
+        raise ValueError("a length that is not in the shortest form")
     return start, length
 
 

@@ -350,7 +350,7 @@ def _parts(certificate: x509.Certificate) -> list[Element]:
 
 
 def _algorithm(certificate: x509.Certificate) -> bytes:
-    """The AlgorithmIdentifier of its signature, which stands behind the serial (RFC 5280 4.1.2.3)."""
+    """The AlgorithmIdentifier of its signature, which is behind the serial (RFC 5280 4.1.2.3)."""
     return next(one.encoded for one in _parts(certificate) if one.tag == SEQUENCE)
 
 

@@ -53,7 +53,7 @@ _Reader = Callable[[bytes, datetime, bytes | None], Description]
 
 
 def describe(data: bytes, now: datetime, password: bytes | None = None) -> tuple[Description, ...]:
-    """Everything that stands in a file, PEM (each block) or DER. `now` is aware UTC.
+    """Everything that is in a file, PEM (each block) or DER. `now` is aware UTC.
 
     Raises Unreadable where it is nothing that is known here, WrongPassword where it is encrypted and does not open.
     """
@@ -75,7 +75,7 @@ _MOST_IN_A_ROW: Final = 100
 
 
 def _in_a_row(data: bytes) -> list[bytes]:
-    """What stands one after the other in DER."""
+    """What is one after the other in DER."""
     try:
         found = [each.encoded for each in islice(elements(data), _MOST_IN_A_ROW + 1)]
     except ValueError:
@@ -164,22 +164,22 @@ def _extension_facts(extensions: Callable[[], x509.Extensions]) -> Iterator[Fact
 _EXTENSIONS: Final = {
     ExtensionOID.SUBJECT_KEY_IDENTIFIER: ("subject key identifier", "names this key"),
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER: ("authority key identifier", "names the key that signed this"),
-    ExtensionOID.BASIC_CONSTRAINTS: ("basic constraints", "whether it may issue, and how many CAs may stand below it"),
+    ExtensionOID.BASIC_CONSTRAINTS: ("basic constraints", "whether it may issue, and how many CAs may follow below it"),
     ExtensionOID.KEY_USAGE: ("key usage", "what the key may do"),
-    ExtensionOID.EXTENDED_KEY_USAGE: ("extended key usage", "in which role it may appear"),
+    ExtensionOID.EXTENDED_KEY_USAGE: ("extended key usage", "the roles in which it may be used"),
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME: (
         "subject alternative name",
-        "whom it stands for; the common name is not asked",
+        "the names that it is valid for; the common name is not used",
     ),
-    ExtensionOID.NAME_CONSTRAINTS: ("name constraints", "for which names the CAs and leaves below it may stand"),
+    ExtensionOID.NAME_CONSTRAINTS: ("name constraints", "the names that CAs and leaves below it may have"),
     ExtensionOID.CRL_DISTRIBUTION_POINTS: ("CRL distribution points", "where the issuer's CRL is"),
     ExtensionOID.AUTHORITY_INFORMATION_ACCESS: (
         "authority information access",
         "where the issuer's OCSP responder and certificate are",
     ),
-    ExtensionOID.TLS_FEATURE: ("TLS feature", "who shows it must staple an OCSP response"),
+    ExtensionOID.TLS_FEATURE: ("TLS feature", "a server with it must staple an OCSP response"),
     ExtensionOID.OCSP_NO_CHECK: ("OCSP no check", "its own revocation is not asked for"),
-    ExtensionOID.CRL_NUMBER: ("CRL number", "rises from one CRL to the next"),
+    ExtensionOID.CRL_NUMBER: ("CRL number", "increases with each CRL"),
 }
 
 
@@ -212,9 +212,9 @@ def _key_words(key: object) -> str:
 
 def _private_key(pem: bytes, now: datetime, password: bytes | None) -> Description:
     encrypted = keys.is_encrypted(pem)
-    how = _fact("encrypted", "yes" if encrypted else "no: whoever reads the file has the key")
+    how = _fact("encrypted", "yes" if encrypted else "no: everybody who can read the file has the key")
     if encrypted and password is None:
-        return Description("private key", (how, _fact("key", "not to be seen without the password")))
+        return Description("private key", (how, _fact("key", "not visible without the password")))
     key = keys.load(pem, password)
     return Description("private key", (how, *_key_facts(key.public_key)))
 
@@ -233,7 +233,7 @@ def _der_private_key(data: bytes, now: datetime, password: bytes | None) -> Desc
         key = serialization.load_der_private_key(data, None)
     except Exception as error:
         raise Unreadable("not a private key, or a damaged one") from error
-    how = _fact("encrypted", "no: whoever reads the file has the key")
+    how = _fact("encrypted", "no: everybody who can read the file has the key")
     return Description("private key", (how, *_key_facts(key.public_key)))
 
 
@@ -249,7 +249,7 @@ def _crl_facts(found: crl.Crl, now: datetime) -> Iterator[Fact]:
     yield _fact("issuer", rfc2253(found.issuer))
     yield _fact("this update", _moment(found.last_update_utc))
     if (end := found.next_update_utc) is None:
-        yield _fact("next update", "none: nobody can tell when it is out of date")
+        yield _fact("next update", "none: the CRL never expires")
     else:
         yield _fact("next update", _moment(end))
         yield _fact("state", _state(found.last_update_utc, end, now))
@@ -278,7 +278,7 @@ def _request(data: bytes, now: datetime, password: bytes | None) -> Description:
     facts = (
         _fact("subject", rfc2253(found.subject) or "(empty)"),
         *_key_facts(found.public_key),
-        _fact("signature", "by the key it names" if _is_sound(found) else "NOT by the key it names"),
+        _fact("signature", "by the key in it" if _is_sound(found) else "not by the key in it"),
         *_extension_facts(lambda: found.extensions),
     )
     return Description("certificate signing request", facts)

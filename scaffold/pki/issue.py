@@ -86,7 +86,7 @@ def validity(lifetime: timedelta, now: datetime, issuer_not_after: datetime | No
     not_after = now + lifetime
     if issuer_not_after is not None and issuer_not_after < not_after:
         if issuer_not_after <= now:
-            raise PkiError(f"the issuer's certificate ended on {issuer_not_after:%Y-%m-%d %H:%M:%S} UTC")
+            raise PkiError(f"the issuer's certificate expired on {issuer_not_after:%Y-%m-%d %H:%M:%S} UTC")
         not_after = issuer_not_after
     return backdated(now), not_after
 
@@ -126,7 +126,7 @@ def issue(
     if not_after > issuer.not_after:
         raise PkiError(
             f'the certificate of "{profile.subject.common_name}" would end on {not_after:%Y-%m-%d %H:%M:%S}, '
-            f"after its issuer does ({issuer.not_after:%Y-%m-%d %H:%M:%S})"
+            f"after its issuer ({issuer.not_after:%Y-%m-%d %H:%M:%S})"
         )
     return sign(profile, public_key, issuer, serial=serial, not_before=not_before, not_after=not_after)
 

@@ -152,7 +152,7 @@ def _is_intact_envelope(pem: bytes) -> bool:
 def public_of(pem: bytes) -> bytes:
     """The DER SubjectPublicKeyInfo of an unencrypted private key. Raises Unreadable, or WrongPassword if encrypted."""
     if is_encrypted(pem):
-        raise WrongPassword("the private key is encrypted: its public half is not to be seen")
+        raise WrongPassword("the private key is encrypted: its public half is not readable")
     try:
         # Only the public half is looked at; the primality checks of RSA would cost a plan milliseconds a key.
         key = serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)

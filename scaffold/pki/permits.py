@@ -2,7 +2,7 @@
 
 Three kinds of answer, each in words that go on where the certificate's name ends:
 
-    refusals(path)           what today's TLS libraries refuse whatever stands below
+    refusals(path)           what today's TLS libraries refuse whatever is below
     forbidden(_ca)(path, …)  what they refuse of one certificate below it: its names, its purpose, its depth
     strict_refusals, doubts  what some refuse, and what is weak and yet works
 
@@ -95,7 +95,7 @@ class Finding:
 
 
 def refusals(path: Path) -> Iterator[Finding]:
-    """What today's TLS libraries refuse of a path, whatever stands below it."""
+    """What today's TLS libraries refuse of a path, whatever is below it."""
     for depth, certificate in enumerate(path):
         is_anchor = depth == len(path) - 1
         if (problem := not_understood(certificate)) is not None:
@@ -129,7 +129,7 @@ def _no_ca(certificate: x509.Certificate, is_anchor: bool) -> Words | None:
         return "is not the certificate of a CA (RFC 5280 4.2.1.9)"
     usage = _extension(certificate, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
-        return "may sign no certificates: its key usage has no keyCertSign (RFC 5280 4.2.1.3)"
+        return "may not sign certificates: its key usage has no keyCertSign (RFC 5280 4.2.1.3)"
     return None
 
 
@@ -155,14 +155,16 @@ def _weak_key(certificate: x509.Certificate, is_anchor: bool) -> Words | None:
 
 def _odd_key(certificate: x509.Certificate, is_anchor: bool) -> Words | None:
     """A key is known by its SubjectPublicKeyInfo, which must be written in the one usual way."""
-    # cryptography shows a key as it would write it itself, and not as it stands there.
+    # cryptography shows a key as it would write it itself, and not as it is there.
     if keys.spki(certificate) in certificate.tbs_certificate_bytes:
         return None
     if certificate.public_key_algorithm_oid.dotted_string == "1.2.840.113549.1.1.10":
         return "has a key for RSASSA-PSS alone (RFC 4055), which is not supported here"
     if isinstance(certificate.public_key(), ec.EllipticCurvePublicKey):
-        return "has an EC key that is not an uncompressed point on a named curve, as TLS asks for (RFC 5480 2.1.1, 2.2)"
-    return "has a key that is not written in DER as RFC 5280 4.1.2.7 asks for"
+        return (
+            "has an EC key that is not an uncompressed point on a named curve, which TLS requires (RFC 5480 2.1.1, 2.2)"
+        )
+    return "has a key that is not encoded in DER as RFC 5280 4.1.2.7 requires"
 
 
 def _weak_signature(certificate: x509.Certificate, is_anchor: bool) -> Words | None:
@@ -186,7 +188,7 @@ _REFUSALS: Final[tuple[Callable[[x509.Certificate, bool], Words | None], ...]] =
 
 
 def leaf_refusals(certificate: x509.Certificate) -> Iterator[Finding]:
-    """What today's TLS libraries refuse of a certificate of a server or client, whatever stands above it."""
+    """What today's TLS libraries refuse of a certificate of a server or client, whatever is above it."""
     if (problem := not_understood(certificate)) is not None:
         yield Finding(certificate, problem)
         return
@@ -210,7 +212,7 @@ def purpose_refusals(certificate: x509.Certificate, role: str) -> Iterator[Findi
         yield Finding(certificate, f"is not for {purpose_name(wanted)}: its extended key usage is {said}")
     usage = _extension(certificate, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
-        yield Finding(certificate, "may sign no handshake: its key usage has no digitalSignature (RFC 8446 4.4.2.2)")
+        yield Finding(certificate, "may not sign handshakes: its key usage has no digitalSignature (RFC 8446 4.4.2.2)")
 
 
 def names_in(certificate: x509.Certificate) -> tuple[San, ...]:
@@ -247,7 +249,7 @@ def forbidden(path: Path, leaf: Leaf) -> Iterator[Finding]:
         if (words := _forbids_purpose(certificate, leaf.role)) is not None:
             yield Finding(certificate, words)
         if leaf.subject is not None and comparable(leaf.subject) == comparable(certificate.subject):
-            said = "is a CA above it and has the same subject: one would be taken for the other"
+            said = "is a CA above it and has the same subject: verifiers would confuse the two"
             yield Finding(certificate, said, "subject")
 
 
@@ -291,7 +293,7 @@ def _forbids_directory(certificate: x509.Certificate, subject: x509.Name) -> Wor
     if not permitted or any(_is_below(subject, each) for each in permitted):
         return None
     said = " or ".join(map(rfc2253, permitted))
-    return f"does not permit the subject {rfc2253(subject)} below it: permitted is what begins with {said}"
+    return f"does not permit the subject {rfc2253(subject)} below it: permitted are subjects that begin with {said}"
 
 
 def _directories(subtrees: Sequence[x509.GeneralName] | None) -> list[x509.Name]:
@@ -370,7 +372,7 @@ def strict_refusals(path: Path) -> Iterator[Finding]:
 
 def _not_by_the_letter(certificate: x509.Certificate, *, is_anchor: bool) -> Words | None:
     if certificate.version is not x509.Version.v3:
-        return "is a certificate of version 1, from before there were extensions"
+        return "is a certificate of version 1, which has no extensions"
     says = {each.oid: each for each in certificate.extensions}
     if ExtensionOID.KEY_USAGE not in says:
         return "has no key usage (RFC 5280 4.2.1.3)"
@@ -427,8 +429,8 @@ def _asks_for_policies(certificate: x509.Certificate) -> Words | None:
     if constraints is None or constraints.require_explicit_policy is None:
         return None
     return (
-        "demands certificate policies below it, and what is issued here has none: OpenSSL checks that only when it is "
-        "asked to, Java, Go and Windows always"
+        "demands certificate policies below it, and what is issued here has none: OpenSSL checks that only on "
+        "request; Java, Go and Windows always do"
     )
 
 

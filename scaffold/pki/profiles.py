@@ -276,7 +276,7 @@ def _with_nul(profile: CertificateProfile) -> tuple[San, ...]:
 def _other_hosts(sans: tuple[San, ...]) -> tuple[San, ...]:
     """Other host names, below the real ones so that name constraints are still kept.
 
-    Constraints on addresses are often narrow: an address stands in, as its neighbour, only where there is no name.
+    Constraints on addresses are often narrow: the neighbour of an address is taken only where there is no name.
     """
     taken = {san.value for san in sans}
     has_name = any(san.type is SanType.DNS for san in sans)
@@ -319,7 +319,7 @@ def subject_name(subject: Subject) -> x509.Name:
         above = [x509.NameAttribute(oid, value) for oid, value in parts if value is not None]
         return x509.Name([*above, *([common_name(subject.common_name)] if subject.common_name else [])])
     except ValueError as error:
-        raise PkiError(f'the subject of "{subject.common_name}" cannot stand in a certificate: {error}') from error
+        raise PkiError(f'the subject of "{subject.common_name}" cannot be put into a certificate: {error}') from error
 
 
 def extensions(
@@ -411,7 +411,7 @@ _UNKNOWN: Final = _extension(
 
 @functools.lru_cache(maxsize=64)
 def basic_constraints(ca: bool, path_length: int | None) -> x509.Extension[x509.ExtensionType]:
-    """RFC 5280 4.2.1.9: whether the subject may issue, and how many CAs may stand below it."""
+    """RFC 5280 4.2.1.9: whether the subject may issue, and how many CAs may be below it."""
     return _extension(x509.BasicConstraints(ca, path_length), critical=True)
 
 

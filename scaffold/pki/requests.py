@@ -45,11 +45,11 @@ def refusals(request: x509.CertificateSigningRequest, wanted: KeyType) -> Iterat
         return
     found = key_type(key)
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
-        yield "csr", f"is over an RSA key of {key.key_size} bits, which is too weak: {_LEAST_RSA_BITS} is the least"
+        yield "csr", f"has an RSA key of {key.key_size} bits, which is too weak: {_LEAST_RSA_BITS} is the minimum"
     elif found is None or not isinstance(key, PublicKey):
-        yield "csr", "is over a key of a type that is not used here"
+        yield "csr", "has a key of a type that is not supported here"
     elif found is not wanted:
-        yield "key", f"is over a key of type {found}, and the topology says {wanted}"
+        yield "key", f"has a key of type {found}, and the topology says {wanted}"
     yield from _signature(request)
 
 
@@ -60,9 +60,9 @@ def _signature(request: x509.CertificateSigningRequest) -> Iterator[tuple[str, s
         yield "csr", "is signed by an algorithm that is not known here"
         return
     if not is_sound:
-        yield "csr", "is not signed by its own key: nothing shows that whoever asks has the private half"
+        yield "csr", "is not signed by its own key: it does not prove possession of the private key"
     elif algorithm is not None and algorithm.name in _BROKEN_HASHES:
-        yield "csr", f"is signed with {algorithm.name.upper()}, which proves nothing any more"
+        yield "csr", f"is signed with {algorithm.name.upper()}, which is broken"
 
 
 def differences(request: x509.CertificateSigningRequest, profile: CertificateProfile) -> Iterator[tuple[str, str]]:
@@ -80,7 +80,11 @@ def differences(request: x509.CertificateSigningRequest, profile: CertificatePro
             yield from _names(each.value, profile)
         elif each.oid not in _OF_NO_MATTER and each.value != expected.get(each.oid):
             wanted = expected.get(each.oid)
-            said = f"the topology says {profiles.describe(wanted)}" if wanted is not None else "it gets none"
+            said = (
+                f"the topology says {profiles.describe(wanted)}"
+                if wanted is not None
+                else "such an extension is not issued"
+            )
             yield "csr", f"asks for {_called(each)}: {profiles.describe(each.value)}, and {said}"
 
 

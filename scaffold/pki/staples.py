@@ -50,7 +50,7 @@ def read(der: bytes, certificate: x509.Certificate, ca: x509.Certificate, now: d
         _check_subject(response, certificate, ca)
         _check_signature(response, ca, now)
         if response.next_update_utc is None or response.certificate_status is ocsp.OCSPCertStatus.UNKNOWN:
-            raise Unreadable("it says nothing that could be relied on")
+            raise Unreadable("it contains no usable answer")
         return Staple(response.this_update_utc, response.next_update_utc, _reason(response))
     except Unreadable:
         raise

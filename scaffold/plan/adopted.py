@@ -103,7 +103,7 @@ def _first_at_each_place(errors: Iterable[TopologyError]) -> Iterable[TopologyEr
     return first.values()
 
 
-# --- What stands below --------------------------------------------------------------------------------------------
+# --- What is below --------------------------------------------------------------------------------------------
 
 
 def names_and_purposes(one: Adoption) -> Found:
@@ -120,7 +120,7 @@ def _refused(one: Adoption, party: Party, said: str, finding: permits.Finding) -
     message = f"{said}: {finding}"
     if party.is_external:
         place = one.t.place(party.address.role.section, party.name, "external")
-        return TopologyError(message, place=place, hint="ask its CA for another certificate of itself")
+        return TopologyError(message, place=place, hint="ask the owner of that CA for another CA certificate")
     if finding.name is not None and finding.name.value == _default_identity(one.t, party):
         place = one.t.places.get(("trust_domain",)) or one.t.place("name")
         hint = "set `trust_domain` to a domain that the CA permits, or give it a spiffe:// name of its own"
@@ -132,8 +132,8 @@ def _refused(one: Adoption, party: Party, said: str, finding: permits.Finding) -
 _CURES: Final[Mapping[str, str]] = {
     "names": "choose another issuer, or other names",
     "subject": "choose another issuer, or another subject",
-    "issuer": "choose another issuer: no other name helps; ask whoever made this CA for one whose extended key usage "
-    "has serverAuth and clientAuth, or for one without any",
+    "issuer": "choose another issuer, since no other name helps; or ask the owner of this CA for a CA "
+    "certificate whose extended key usage has serverAuth and clientAuth, or for one without any",
 }
 """By the field that a path forbids."""
 
@@ -172,8 +172,8 @@ def _namesakes(one: Adoption, party: Party, ca: Ca, seen: dict[object, tuple[str
         other_key, other = seen.setdefault(name, (key, ca))
         if other_key != key and other is not ca:
             yield TopologyError(
-                f"{party.address} would mistake {ca.address} and {other.address} for each other: "
-                "in both there is a CA of the same name, with different keys",
+                f"{party.address} would confuse {ca.address} and {other.address}: both contain a CA of the same "
+                "name, with different keys",
                 place=one.t.place("cas", ca.name, "existing" if ca.existing else "subject"),
                 hint="give one of them another subject, or let another server accept the one",
             )
@@ -214,7 +214,10 @@ def by_the_letter(one: Adoption) -> Found:
                 yield TopologyError(
                     f"{strict[0].address} refuses what is below {ca.address}: {finding}",
                     place=_place(one, ca, finding),
-                    hint="its template verifies by X509_V_FLAG_X509_STRICT: take another, or a newer certificate of it",
+                    hint=(
+                        "its template verifies with X509_V_FLAG_X509_STRICT: choose another template, or get a "
+                        "newer certificate of that CA"
+                    ),
                 )
             said = f"is refused by strict verifiers (Python 3.13 and later, X509_V_FLAG_X509_STRICT): {finding}"
             yield Note(ca.address, said)
@@ -233,7 +236,7 @@ def kinds_of_keys(one: Adoption) -> Found:
         for certificate in brought.path:
             if (key := keys.key_type(certificate.public_key())) is None:
                 continue
-            words = f"the {key} key of {rfc2253(certificate.subject)}, which {ca.address} brings"
+            words = f"the {key} key of {rfc2253(certificate.subject)}, from {ca.address}"
             for party, kind in one.verifiers(ca.name):
                 try:
                     yield from limits.takes_key(party, kind, key, words, one.t.place("cas", ca.name, "existing"))
@@ -253,26 +256,29 @@ def dates(one: Adoption) -> Found:
             name = rfc2253(certificate.subject)
             if begins > one.now + BACKDATE:
                 yield Note(
-                    ca.address, f"is not valid yet: {name} begins on {_moment(begins)}, and nobody gets in before"
+                    ca.address, f"is not valid yet: {name} is valid from {_moment(begins)}, and refused before that"
                 )
             if ends <= one.now:
-                yield Note(ca.address, f"is refused by everybody: {name} ended on {_moment(ends)}; bring a newer one")
+                yield Note(ca.address, f"is refused by everybody: {name} expired on {_moment(ends)}; replace it")
             elif certificate is not brought.certificate and ends < min(
                 one.now + longest, brought.certificate.not_valid_after_utc
             ):
-                said = f"is refused by everybody from {_moment(ends)} on, when {name} above it ends; bring a newer one"
+                said = (
+                    f"is refused by everybody from {_moment(ends)} on, when {name} above it expires; provide a "
+                    "newer one"
+                )
                 yield Note(ca.address, said)
 
 
 def revoked_elsewhere(one: Adoption) -> Found:
-    """What the lists that came with a CA call revoked of its path; what stands below it is told of where it stands."""
+    """What the lists that came with a CA call revoked of its path; what is below it is told of where it is."""
     for ca, brought in _each(one):
         for certificate, signer, entry in _revoked_in_path(brought):
             since = _moment(entry.revocation_date_utc)
             said = (
                 f"is revoked: the CRL of {rfc2253(signer.subject)} lists {rfc2253(certificate.subject)} since {since}"
             )
-            yield Note(ca.address, f"{said}, so that who checks it refuses everyone")
+            yield Note(ca.address, f"{said}, so that every server and client that checks it refuses everyone")
 
 
 def _revoked_in_path(
@@ -332,13 +338,13 @@ class _Invalid:
 def _invalid(brought: ExistingCa, now: datetime) -> Iterator[_Invalid]:
     for certificate, signer, _ in _revoked_in_path(brought):
         words = f"the CRL of {rfc2253(signer.subject)} lists {rfc2253(certificate.subject)}"
-        yield _Invalid(words, "bring another CA: this one is revoked")
+        yield _Invalid(words, "use another CA: this one is revoked")
     for certificate in brought.path:
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if begins - BACKDATE <= now < ends:
             continue
-        when = f"begins on {_moment(begins)}" if begins > now else f"ended on {_moment(ends)}"
-        hint = "bring a certificate of it that is valid now" if begins <= now else "wait, or look at the clock"
+        when = f"is valid from {_moment(begins)}" if begins > now else f"expired on {_moment(ends)}"
+        hint = "provide a certificate of it that is valid now" if begins <= now else "wait, or check the clock"
         yield _Invalid(f"{rfc2253(certificate.subject)} {when}", hint)
 
 
@@ -364,7 +370,7 @@ def left_out(one: Adoption) -> Found:
     for ca, brought in _each(one):
         where = (ca.existing.crl or ca.existing.chain_crl) if ca.existing is not None else None
         for words in brought.left_out:
-            yield Note(ca.address, f"brings in {where} {words}: it is left out")
+            yield Note(ca.address, f"has in {where} {words}: it is left out")
 
 
 def crls_for_those_who_check(one: Adoption) -> Found:
@@ -396,7 +402,7 @@ def _crls_lacking(one: Adoption, party: Party, issuer: str, ca: Ca, brought: Exi
             yield _no_crl(one, party, ca, f"there is no CRL of {rfc2253(signer.subject)}{left}")
         elif not any(crls.covers(each, ca=certificate != "leaf", points=points) for each in lists):
             what = "those below it" if certificate == "leaf" else "CAs"
-            yield _no_crl(one, party, ca, f"that of {rfc2253(signer.subject)} says nothing of {what} (RFC 5280 5.2.5)")
+            yield _no_crl(one, party, ca, f"that of {rfc2253(signer.subject)} does not cover {what} (RFC 5280 5.2.5)")
 
 
 def _signed(
@@ -454,13 +460,13 @@ def crl_signed_here(one: Adoption) -> Found:
             yield TopologyError(
                 f"{ca.address} cannot publish a CRL: {name} has no cRLSign among its key usages (RFC 5280 4.2.1.3)",
                 place=one.t.places.get(("cas", ca.name, "revocation")) or one.t.place("cas", ca.name, "existing"),
-                hint="revocation: {ocsp: 1h} or {} lets what it issues point to none",
+                hint="set revocation: {ocsp: 1h} or revocation: {}, so that its certificates do not point to a CRL",
             )
 
 
 _UNKNOWN_PAST: Final = (
-    "is signed here for the first time, with the number 1 and no entries: what was revoked elsewhere is not known; "
-    "name its last CRL as `crl` in `existing` for one apply, and it goes on from there"
+    "is signed here for the first time, with number 1 and no entries, since earlier revocations are not known "
+    "here; to continue from its last CRL, add that as `crl` to `existing` for one apply"
 )
 
 
@@ -473,8 +479,8 @@ def crls_without_end(one: Adoption) -> Found:
     for ca, brought in _each(one):
         for each in crls.load_all(brought.crls) if brought.crls else ():
             if each.next_update_utc is None:
-                said = f"brings a CRL of {rfc2253(each.issuer)} that never ends (RFC 5280 5.1.2.5 asks for nextUpdate)"
-                yield Note(ca.address, f"{said}: OpenSSL believes it for good, others not at all")
+                said = f"has a CRL of {rfc2253(each.issuer)} that never expires (RFC 5280 5.1.2.5 requires nextUpdate)"
+                yield Note(ca.address, f"{said}: OpenSSL accepts it for ever, others refuse it")
 
 
 def crl_shrinks(one: Adoption) -> Found:
@@ -488,13 +494,13 @@ def crl_shrinks(one: Adoption) -> Found:
             if new.last_update_utc > there.last_update_utc and (unknown := _serials(new) - _serials(there)):
                 yield _two_in_doubt(one, ca, new, there, unknown)
                 continue
-            said = f"brings a CRL with the number {crls.number(new)}, older than the one that was here before"
-            yield Note(ca.address, f"{said} ({crls.number(there)}): that one is kept")
+            said = f"has a CRL with number {crls.number(new)}, older than the last one"
+            yield Note(ca.address, f"{said} ({crls.number(there)}), which is kept")
             continue
         lost = _serials(there) - _serials(new)
         if lost:
-            said = f"brings a CRL that does not list {len(lost)} of what the one before did ({_shown(lost)})"
-            yield Note(ca.address, f"{said}: only what has ended may leave (RFC 5280 3.3)")
+            said = f"has a CRL without {len(lost)} entries of the one before ({_shown(lost)})"
+            yield Note(ca.address, f"{said}: only expired certificates may be dropped (RFC 5280 3.3)")
 
 
 def _serials(crl: crls.Crl) -> set[int]:
@@ -508,11 +514,11 @@ def _shown(serials: set[int]) -> str:
 def _two_in_doubt(one: Adoption, ca: Ca, new: crls.Crl, there: crls.Crl, unknown: set[int]) -> TopologyError:
     """A list that is newer by its date, and older by its number, which counts (RFC 5280 5.2.3)."""
     return TopologyError(
-        f"{ca.address} brings a CRL with the number {crls.number(new)} that revokes {_shown(unknown)}, and the one "
-        f"that was here before has the number {crls.number(there)}, the higher, though it was signed earlier: by the "
-        "number that revocation would be lost",
+        f"{ca.address} has a CRL with number {crls.number(new)} that revokes {_shown(unknown)}, and the last CRL "
+        f"has the higher number {crls.number(there)}, though it was signed earlier: programs that go by the "
+        "number would miss that revocation",
         place=one.t.place("cas", ca.name, "existing", "crl"),
-        hint=f"ask who signs it for a CRL with a number above {crls.number(there)} (RFC 5280 5.2.3)",
+        hint=f"ask its signer for a CRL with a number above {crls.number(there)} (RFC 5280 5.2.3)",
     )
 
 

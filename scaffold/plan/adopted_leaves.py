@@ -1,7 +1,7 @@
 """Holds every certificate that somebody else issues against what the topology asks of it.
 
 Each check is a small function that yields what is wrong, at its place in the YAML, or a note. What is wrong with one
-changes nothing: what stands in `tls/` goes on serving.
+changes nothing: what is in `tls/` goes on serving.
 """
 
 from __future__ import annotations
@@ -105,10 +105,10 @@ def _judged(one: _Leaf) -> list[Note]:
 def purposes(one: _Leaf) -> Found:
     """What it is for, and what the CAs above it permit."""
     for finding in permits.purpose_refusals(one.leaf.certificate, one.role):
-        yield one.wrong("certificate", str(finding), "have it issued for that")
+        yield one.wrong("certificate", str(finding), "have it issued for that purpose")
     asked = permits.Leaf(one.role, permits.names_in(one.leaf.certificate), one.leaf.certificate.subject)
     for finding in permits.forbidden(one.leaf.above, asked):
-        yield one.wrong("certificate", str(finding), "have it issued by a CA that may")
+        yield one.wrong("certificate", str(finding), "have it issued by a CA that permits it")
 
 
 def names(one: _Leaf) -> Found:
@@ -119,9 +119,9 @@ def names(one: _Leaf) -> Found:
             if name.type is not SanType.URI and not is_among(name, has):
                 yield EntityError(
                     str(one.party.address),
-                    f"the certificate is not for {name}: it is for {_listed(has)}",
+                    f"the certificate does not contain {name}: it contains {_listed(has)}",
                     place=one.t.place("servers", one.party.name, "names", index),
-                    hint="take the name out, or have a certificate issued that has it",
+                    hint="remove the name, or have a certificate issued that contains it",
                 )
         return
     if not _says(one.leaf.certificate, has, one.party.identity):
@@ -129,7 +129,7 @@ def names(one: _Leaf) -> Found:
             "identity",
             f"the certificate is not that of {one.party.identity}: it has the subject "
             f"{rfc2253(one.leaf.certificate.subject)} and is for {_listed(has)}",
-            "write what it says",
+            "correct the topology to match the certificate",
         )
 
 
@@ -153,15 +153,15 @@ def dates(one: _Leaf) -> Found:
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if begins <= one.now < ends:
             continue
-        when = f"begins on {_moment(begins)}" if begins > one.now else f"ended on {_moment(ends)}"
+        when = f"is valid from {_moment(begins)}" if begins > one.now else f"expired on {_moment(ends)}"
         said = f"{rfc2253(certificate.subject)} {when}"
         if one.in_place:
             yield Note(one.party.address, f"is refused by everybody: {said}; {_ELSEWHERE}")
             return
-        yield one.wrong("certificate", said, "it is renewed where it is issued; what stands in tls/ stays")
+        yield one.wrong("certificate", said, "it is renewed where it is issued; the files in tls/ stay as they are")
     certificate = one.leaf.certificate
     if ends_soon(certificate, one.now):
-        yield Note(one.party.address, f"ends on {_moment(certificate.not_valid_after_utc)}, and {_ELSEWHERE}")
+        yield Note(one.party.address, f"expires on {_moment(certificate.not_valid_after_utc)}, and {_ELSEWHERE}")
 
 
 _ELSEWHERE: Final = "it is renewed where it is issued, not here"
@@ -179,8 +179,8 @@ def revoked(one: _Leaf) -> Found:
             said = "is on hold" if entry.reason is crls.Reason.CERTIFICATE_HOLD else "is revoked"
             yield Note(
                 one.party.address.with_part(Part.CERTIFICATE),
-                f"{said} since {_moment(entry.when)} ({entry.reason}): the CRL of {Address.ca(one.party.issuer)} lists "
-                f"serial {serial:x}, so that who checks it refuses it; {_ELSEWHERE}",
+                f"{said} since {_moment(entry.when)} ({entry.reason}): the CRL of {Address.ca(one.party.issuer)} "
+                f"lists serial {serial:x}, so that every server and client that checks it refuses it; {_ELSEWHERE}",
             )
 
 
@@ -188,8 +188,8 @@ def its_own_kind(one: _Leaf) -> Found:
     """Whether its own template can use such a key."""
     kind, key = one.kinds.get(one.party.address), keys.key_type(one.leaf.certificate.public_key())
     if key is None:
-        hint = "it takes rsa-2048 to rsa-4096, ec-p256 to ec-p521, ed25519"
-        yield one.wrong("key", "its key is of a type that is not used here", hint)
+        hint = "supported are rsa-2048 to rsa-4096, ec-p256 to ec-p521, ed25519"
+        yield one.wrong("key", "its key is of a type that is not supported here", hint)
     elif kind is not None:
         yield from limits.uses_key(one.t, one.party, kind, key, "existing", "key")
 
@@ -205,7 +205,7 @@ def its_peers(one: _Leaf) -> Found:
         refusing = (kind, one.kinds.get(one.party.address)) if speaks_tls12 else ()
         if own is not None and any(each is not None and own in each.capabilities.tls12_refuses for each in refusing):
             message = f"its {own} key is refused in TLS 1.2, which it speaks with {verifier.address}"
-            yield one.wrong("key", message, 'take "tls: modern" on one of the two')
+            yield one.wrong("key", message, 'set "tls: modern" on one of the two')
         for certificate in one.leaf.path:
             if (key := keys.key_type(certificate.public_key())) is not None:
                 words = f"the {key} key of {rfc2253(certificate.subject)}, of the chain of {one.party.address}"
@@ -213,7 +213,7 @@ def its_peers(one: _Leaf) -> Found:
                 yield from limits.takes_key(verifier, kind, key, words, place)
         if "strict_x509" in kind.capabilities.supports:
             for finding in permits.strict_refusals(one.leaf.above):
-                hint = "its template verifies by X509_V_FLAG_X509_STRICT"
+                hint = "its template verifies with X509_V_FLAG_X509_STRICT"
                 yield one.wrong("certificate", f"{verifier.address} refuses its chain: {finding}", hint)
 
 
@@ -227,7 +227,7 @@ def rights(one: _Leaf) -> Found:
     """A key that anybody can read is nobody's own."""
     existing = one.party.existing
     if one.leaf.open_to_all and existing is not None:
-        yield Note(one.party.address, f"takes its key from {existing.key}, which everybody on this machine can read")
+        yield Note(one.party.address, f"takes its key from {existing.key}, which every user of this machine can read")
 
 
 _CHECKS: Final[tuple[Callable[[_Leaf], Found], ...]] = (

@@ -1,4 +1,4 @@
-"""The apps of fronts against what stands there: each is made once and is a person's own from then on.
+"""The apps of fronts against what is there: each is made once and is a person's own from then on.
 
 Nothing of a template is run here, and nothing is fetched. A newer version, or other answers, are merged where a person
 asks for that, with the app as its template makes it then at hand: three ways, each file by itself. What does not fit is
@@ -81,7 +81,7 @@ def compare(
         return Compared((Change(address_of(server), Action.CONFLICT, (reason,), (path,)),))
     if newer is not None:
         if record.merging:
-            hint = f"`scaffold resolve {address_of(server)}` ends that"
+            hint = f"settle it with `scaffold resolve {address_of(server)}`"
             raise PlanError(f"{address_of(server)} still has a conflict to resolve", hint=hint)
         return _Merging(server, observed, record, record.app, newer, path).run()
     notes = [*_pending(server, app, record, record.app)]
@@ -95,8 +95,10 @@ def given_up(server: Server, observed: Observation) -> Iterator[Note]:
     """What stays of the app of a server of which the topology names no app any more: all of it, as a person's own."""
     path = party_paths(server.address.role, server.name).app
     if observed.records.of(address_of(server)).app is not None and observed.exists(path):
-        said = f"stays in {path}: it is yours. The topology has no `app` for {server.address}: `up` does not start it. "
-        ends = f"Give `app` back, or delete it yourself: `rm -r {path}` in the output folder"
+        said = (
+            f"stays in {path}: it is yours. {server.address} has no `app` in the topology, so `up` does not start it. "
+        )
+        ends = f"Add `app` again, or delete the folder yourself: `rm -r {path}` in the output folder"
         yield Note(address_of(server), said + ends)
 
 
@@ -111,10 +113,11 @@ def _check_at_hand(t: Topology, server: Server, app: App) -> None:
 def _of_another_before_note(server: Server, app: App, path: str) -> Note:
     """A server of that name was removed, and its app stayed: it is a person's."""
     update = f"`scaffold apply --update {server.address}`"
-    said = (
-        f"{path} lies there from a server that was removed, and is taken as it is: nothing is made of {app.template}. "
+    said = f"{path} is left from a server that was removed, and is used as it is: {app.template} is not rendered. "
+    return Note(
+        address_of(server),
+        f"{said}For a new app, move it away first; {update} merges the template into the one that is there",
     )
-    return Note(address_of(server), f"{said}For a new app, move it away first; {update} merges the template into it")
 
 
 def _creation(server: Server, app: App, path: str, observed: Observation) -> Change:
@@ -145,10 +148,13 @@ def _why(path: str, *, is_text: bool) -> Reason:
 def _pending(server: Server, app: App, record: Record, made_of: Origin) -> Iterator[Note]:
     update = f"`scaffold apply --update {server.address}`"
     if origin_of(app, made_of.version) != made_of:
-        said = f"was made of another template, or with other answers, than the topology says: {update} merges these"
+        said = (
+            f"was made from another template, or with other answers, than the topology says: {update} merges the "
+            "changes"
+        )
         yield Note(address_of(server), said)
     elif record.inputs is None:
-        yield Note(address_of(server), f"was being updated when that was interrupted: {update} ends it")
+        yield Note(address_of(server), f"has an update that was interrupted: {update} completes it")
 
 
 def trust_notes(plan: Plan, t: Topology, trusted: Trusted) -> Iterator[Note]:
@@ -161,7 +167,7 @@ def trust_notes(plan: Plan, t: Topology, trusted: Trusted) -> Iterator[Note]:
         name = app_templates.named(app, base)
         version = app_templates.version_at_hand(app, base)
         if not (trusted.knows(name) if version is None else trusted.is_trusted(name, version)):
-            yield Note(change.address, f"is made by a program of somebody else’s: apply needs --trust {app.template}")
+            yield Note(change.address, f"is made by somebody else’s program: apply needs --trust {app.template}")
 
 
 def _name(path: str) -> str:
@@ -198,7 +204,9 @@ class _Merging:
         if new == last or there == new:
             return
         if there == NO_FILE:
-            self.notes.append(Note(None, f"{path} is not a regular file, and stays; the template has another text"))
+            self.notes.append(
+                Note(None, f"{path} is not a regular file, and is not changed; the template has another text")
+            )
         elif there is None or there == last:
             self.updates[path] = Reason(ReasonCode.TEMPLATE if there is not None else ReasonCode.MISSING, path)
         else:
@@ -214,7 +222,7 @@ class _Merging:
         is_text = not isinstance(outcome, NotText)
         if is_text and self.observed.exists(path + MERGE):
             raise PlanError(
-                f"{path}{MERGE} is in the way", hint="move it away: both texts of a conflict are laid there"
+                f"{path}{MERGE} is in the way", hint="move it away: a file of that name is needed for the conflict"
             )
         self.conflicts[path] = _why(path, is_text=is_text)
 
@@ -224,7 +232,7 @@ class _Merging:
             self.updates[path] = Reason(ReasonCode.NOT_RENDERED, path)
             self.edits.append((path, Edit.DROP))
         elif there is not None:
-            self.notes.append(Note(None, f"{path} was edited and is not rendered any more; it stays"))
+            self.notes.append(Note(None, f"{path} is no longer rendered; it was edited, and is kept"))
 
     def _changes(self) -> Iterator[Change]:
         address = address_of(self.server)
@@ -261,7 +269,7 @@ class _Resolving:
     def change(self) -> Change:
         address = address_of(self.server)
         if not self.record.merging:
-            raise PlanError(f"{address} has no conflict to resolve", hint="`scaffold plan` shows what is in conflict")
+            raise PlanError(f"{address} has no conflict to resolve", hint="`scaffold plan` shows conflicts")
         edits, reasons = [], []
         for path, offer in self.record.merging.items():
             edit, reason = self._decided(path)
@@ -297,9 +305,9 @@ class _Resolving:
             )
         made = self.observed.content(path + MERGE)
         if made is None:
-            raise PlanError(f"there is no {path}{MERGE} to take", hint="--mine or --theirs takes one of the texts")
+            raise PlanError(f"there is no {path}{MERGE}", hint="give --mine or --theirs to take one of the texts")
         if markers_left(made, self.record.merging[path].markers):
             raise PlanError(
                 f"{path}{MERGE} still has conflict markers",
-                hint="edit it until it is what you want, without the lines <<<<<<<, |||||||, ======= and >>>>>>>",
+                hint="edit it, and remove the lines <<<<<<<, |||||||, ======= and >>>>>>>",
             )

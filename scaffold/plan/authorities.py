@@ -22,7 +22,7 @@ from scaffold.topology.generations import FIRST, GenerationState
 from scaffold.topology.model import Forward, Topology
 
 _Paths = Mapping[Address, tuple[x509.Certificate, ...] | Unknown]
-"""What stands behind a leaf that a generation signs, by its address: the way up without the root."""
+"""What is behind a leaf that a generation signs, by its address: the way up without the root."""
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,12 @@ class Authorities(Mapping[str, Authority]):
     # --- What is sent: one way up, from the generation that issues ---
 
     def intermediates(self, name: str) -> tuple[x509.Certificate, ...] | Unknown:
-        """The chain without the root: what stands behind a leaf. That the root is not made yet does not matter."""
+        """The chain without the root: what is behind a leaf. That the root is not made yet does not matter."""
         *below, top = (self._known[ca.name].issuer for ca in graph.chain(self._t, name))
         return _path(below, top)
 
     def sent_pem(self, name: str) -> bytes | Unknown:
-        """What stands behind a leaf of this CA."""
+        """What is behind a leaf of this CA."""
         return self._pem("sent", (name,), lambda name: (self.intermediates(name),))
 
     def chain_pem(self, generation: Generation) -> bytes | Unknown:

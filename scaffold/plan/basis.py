@@ -73,14 +73,14 @@ class Asked:
     """Taken as if the ledger said so already: what follows from them is found like any other difference."""
     overwrite: frozenset[Address] = frozenset()
     """Projects where the template's text is taken in conflicts and what was deleted comes back, and bundles that are
-    made anew."""
+    made again."""
     resolutions: Mapping[Address, Resolution] = field(default_factory=lambda: MappingProxyType({}))
     """How the conflicts of a server's or client's project end, by its address."""
     newer_apps: Mapping[Address, MadeApp] = field(default_factory=lambda: MappingProxyType({}))
     """Merged into the apps that are there, by the address of a server."""
     hold_pending: bool = False
-    """What the topology has come to ask for leaves projects and CAs as they stand, and `tls/` goes on with what fits
-    them; what is wrong with a certificate from elsewhere leaves that as it stands."""
+    """What the topology has come to ask for leaves projects and CAs as they are, and `tls/` goes on with what fits
+    them; what is wrong with a certificate from elsewhere leaves that as it is."""
 
 
 NOTHING_ASKED = Asked()

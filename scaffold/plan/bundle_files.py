@@ -18,7 +18,7 @@ def inputs(one: DesiredParty, leaf: bytes) -> str:
 
 
 def reason(one: DesiredParty, observed: Observation, *, reissued: bool, asked_for: bool) -> Reason | None:
-    """Why the bundle is made anew; None where it is as it should be.
+    """Why the bundle is made again; None where it is as it should be.
 
     `reissued`: its certificate becomes another; `asked_for`: a person wants it. Raises StoreError.
     """

@@ -67,7 +67,7 @@ class Examined:
 
     @property
     def sent_along(self) -> tuple[x509.Certificate, ...]:
-        """What stands behind the certificate in its file."""
+        """What is behind the certificate in its file."""
         return bundles.parse_certificates(self.certificate.content or b"")[1:]
 
     @property

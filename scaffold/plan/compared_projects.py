@@ -1,4 +1,4 @@
-"""A rendered project against what stands there. Each of its files has one of three owners, as its kind declares.
+"""A rendered project against what is there. Each of its files has one of three owners, as its kind declares.
 
 - scaffold's: what differs is drift. It is put right, and a person's text is kept beside as FILE.edited.
 - yours: written once and never looked at again.
@@ -9,11 +9,11 @@ as scaffold wrote it      (is as it should be)                update
 edited                    the edit stays                      both are kept where they fit, else a conflict
 deleted                   it stays deleted, with a note       it comes back
 never written, but there  -                                   conflict
-all of them gone          the project is created anew         the same
+all of them gone          the project is created again        the same
 
 A project is updated whole or not at all: while one of its files is in conflict it is held, and none of the others
 changes either, since half of an update may be a server that no longer checks what it should. Of `tls/` what fits the
-project as it stands goes on: certificates, CRLs, trust, and callers that are taken off the allow list. Drift is put
+project as it is goes on: certificates, CRLs, trust, and callers that are taken off the allow list. Drift is put
 right meanwhile, too: a file of scaffold's becomes what was last rendered, wherever that text is kept.
 
 Both texts of a conflict are laid beside the file as FILE.merge. It ends when a person resolves it, or when the template
@@ -72,7 +72,7 @@ def compare(
     restore: bool = False,
     hold: bool = False,
 ) -> Compared:
-    """Compares; renders only where the inputs are not those of what stands there, or scaffold's own files differ.
+    """Compares; renders only where the inputs are not those of what is there, or scaffold's own files differ.
 
     `resolution`: how its conflicts end. `restore`: what was deleted comes back. `hold`: no project is updated this
     time, whatever differs. Raises KindError, StoreError, and PlanError where no conflict can be resolved like that.
@@ -99,17 +99,17 @@ def compare(
 
 
 def _beside_projects(one: DesiredParty) -> tuple[str, ...]:
-    """What stands in the folder of a server or client and is no part of its project."""
+    """What is in the folder of a server or client and is no part of its project."""
     return ("tls", "app") if isinstance(one.party, Server) and one.party.app is not None else ("tls",)
 
 
 def _no_conflict(one: DesiredParty) -> PlanError:
-    return PlanError(f"{address_of(one)} has no conflict to resolve", hint="`scaffold plan` shows what is in conflict")
+    return PlanError(f"{address_of(one)} has no conflict to resolve", hint="`scaffold plan` shows conflicts")
 
 
 def _no_base_note(path: str) -> Note:
-    said = "is not kept there: an earlier version rendered it, or that text was changed"
-    return Note(None, f"{path} is merged without {BASES}: what it was last rendered from {said}")
+    said = "is not there: an earlier version of scaffold rendered it, or that text was changed"
+    return Note(None, f"{path} is merged without {BASES}: the text that was last rendered {said}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class _Comparison:
         return Texts(self.record, self.observed.content, self.observed.base)
 
     def _is_recorded(self, path: str, last: str | None) -> bool:
-        """Whether `last` was really rendered there. Of a record that was lost it is what stands there, be it whose."""
+        """Whether `last` was really rendered there. Of a record that was lost it is what is there, be it whose."""
         return last is not None and self.record.is_ours(path, last)
 
     def _why(self, path: str, last: str | None) -> ReasonCode:
@@ -310,36 +310,39 @@ class _Comparison:
                 self._drop(path)
 
     def _no_file(self, path: str) -> None:
-        """A folder, a link or a pipe stands there: no text of anybody's, and nothing is written into it."""
+        """A folder, a link or a pipe is there: no text of anybody's, and nothing is written into it."""
         party = self.one.party.address
-        back = f"`scaffold apply --overwrite {party}` brings the template's file back once nothing is there"
+        back = f"then `scaffold apply --overwrite {party}` restores the template's file"
         match self.resolution:
             case Resolution.MINE:
-                raise PlanError(f"{path} is not a regular file: it holds no text of yours that could stay", hint=back)
+                raise PlanError(f"{path} is not a regular file, and has no text to keep", hint=f"move it away; {back}")
             case Resolution.THEIRS if self.observed.is_folder(path):
-                raise PlanError(f"{path} is a folder, and nothing is written over it", hint=f"move it away; {back}")
+                raise PlanError(f"{path} is a folder, and is not overwritten", hint=f"move it away; {back}")
         self._decide(path, Reason(ReasonCode.NO_FILE, path))
 
     def _resolve(self, path: str) -> None:
         offer, made = self.record.merging.get(path), self.observed.content(path + MERGE)
         file = self.rendered[path]
         if isinstance(file, Unknown):
-            raise PlanError(f"{path} cannot be resolved yet: it is {file.value}", hint="scaffold apply comes first")
+            raise PlanError(f"{path} cannot be resolved yet: it is {file.value}", hint="run `scaffold apply` first")
         if offer is None or made is None:
             raise PlanError(
-                f"there is no {path}{MERGE} to take",
-                hint="scaffold apply lays it beside where texts can be merged; --mine or --theirs takes one of them",
+                f"there is no {path}{MERGE}",
+                hint=(
+                    "give --mine or --theirs to take one of the texts; `scaffold apply` writes the file if the "
+                    "texts can be merged"
+                ),
             )
         yours = b"" if self.observed.edited_digest(path) == NO_FILE else self.observed.content(path) or b""
         if markers_left(made, offer.markers):
             raise PlanError(
                 f"{path}{MERGE} still has conflict markers",
-                hint="edit it until it is what you want, without the lines <<<<<<<, |||||||, ======= and >>>>>>>",
+                hint="edit it, and remove the lines <<<<<<<, |||||||, ======= and >>>>>>>",
             )
         if not isinstance(self._texts().resolved(path, file.content), Merged):
             raise PlanError(
-                f"the template has changed since {path}{MERGE} was laid beside, and does not fit it",
-                hint=f"keep your text elsewhere, remove {path}{MERGE}, and scaffold apply lays it beside once more",
+                f"the template has changed since {path}{MERGE} was written",
+                hint=f"keep your text elsewhere, remove {path}{MERGE}, and run `scaffold apply`, which writes it again",
             )
         self.updates[path] = Reason(ReasonCode.RESOLVED, path, wanted=f"{_name(path)}{MERGE}")
         if yours and offer.yours != digest(yours) and yours != made:
@@ -360,7 +363,7 @@ class _Comparison:
         if self.observed.edited_digest(path + MERGE) == offer.laid:
             self._drop(path)
         elif self.observed.exists(path + MERGE):
-            self.notes.append(Note(None, f"{path}{MERGE} is not needed any more; it was edited and stays"))
+            self.notes.append(Note(None, f"{path}{MERGE} is no longer needed; it was edited, and is kept"))
 
     # --- What earlier versions laid beside an edit ---
 
@@ -376,7 +379,7 @@ class _Comparison:
             if self.record.is_ours(path, there):
                 self.edits.append((path + _NEW, Edit.DROP))
             else:
-                self.notes.append(Note(None, f"{path}{_NEW} is yours, and is not read any more; see {path}{MERGE}"))
+                self.notes.append(Note(None, f"{path}{_NEW} is yours, and is no longer read; see {path}{MERGE}"))
 
     # --- Drift ---
 
@@ -403,7 +406,7 @@ class _Comparison:
         return self._texts().last_rendered(path, template) is not None
 
     def _is_persons(self, path: str) -> bool:
-        """Whether what stands there is a text of somebody else's. Nothing is kept beside in `tls/`."""
+        """Whether what is there is a text of somebody else's. Nothing is kept beside in `tls/`."""
         there = self.observed.edited_digest(path)
         return there is not None and not self.one.paths.is_in_tls(path) and not self.record.is_ours(path, there)
 
@@ -477,7 +480,7 @@ class _Comparison:
         there = {path: sha256 for path in left if (sha256 := self.observed.edited_digest(path)) is not None}
         ours = tuple(path for path, sha256 in there.items() if self.record.is_ours(path, sha256))
         self.notes.extend(
-            Note(None, f"{path} was edited and is not rendered any more; it stays")
+            Note(None, f"{path} is no longer rendered; it was edited, and is kept")
             for path in there
             if path not in ours
         )

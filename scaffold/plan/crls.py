@@ -62,7 +62,10 @@ def next_number(one: DesiredCa, ledger: Ledger, known: Iterable[crls.Crl | None]
         raise PlanError(
             f"{one.address} can sign no further CRL: the last has the highest number that there is, 20 octets "
             "(RFC 5280 5.2.3)",
-            hint="name what its owner signs as `crl` in its `existing:`, or put a CA with another key in its place",
+            hint=(
+                "add the CRL that its owner signs as `crl` to its `existing:`, or replace the CA by one with "
+                "another key"
+            ),
         )
     return highest + 1
 

@@ -78,7 +78,7 @@ from scaffold.topology.notes import Note
 class Difference:
     """The outcome: changes in the order of execution, and notes.
 
-    `unrecorded` are the certificates of servers and clients that stand there and that no line of the ledger knows.
+    `unrecorded` are the certificates of servers and clients that are there and that no line of the ledger knows.
     """
 
     changes: tuple[Change, ...]
@@ -142,7 +142,7 @@ class _Diff:
     copies: tuple[revocations.Copy, ...] | None = None
     """Of CRLs; None until they are asked for."""
     held: set[Address] = field(default_factory=set)
-    """The addresses of servers and clients whose projects stay as they stand."""
+    """The addresses of servers and clients whose projects stay as they are."""
     unrecorded: list[IssuedCertificate] = field(default_factory=list)
     left: list[former_cas.Former] = field(default_factory=list)
     """CAs that were there before the records were lost."""
@@ -236,7 +236,7 @@ class _Diff:
         self._settle(one, replace(_after(one, examined, verdict, real), withdrawn=withdrawn))
 
     def _retired(self, one: MadeCa) -> None:
-        """Nobody trusts it: it stays as it stands, be its key in an archive or destroyed."""
+        """Nobody trusts it: it stays as it is, be its key in an archive or destroyed."""
         subject = profiles.subject_name(one.certificate.profile.subject)
         real = self.observed.certificate(one.paths.certificate).certificate
         self._settle(one, Generation(one.ca.name, subject, self.now) if real is None else _staying(one, real))
@@ -260,7 +260,7 @@ class _Diff:
         if issuer is not None and issuer.withdrawn:
             if verdict is not None:
                 why, code = f"its issuer {issuer.address} is revoked, or a CA above it", verdict.reasons[0].code.code
-                self.notes.append(Note(asked.address, f"stays as it is, though it differs ({code}): {why}"))
+                self.notes.append(Note(asked.address, f"is not renewed, though it differs ({code}): {why}"))
             return None, True
         self._note_cut(asked, issuer, verdict)
         return verdict, False
@@ -293,14 +293,14 @@ class _Diff:
         self._settle(one, after)
 
     def _note_brought_crls(self, one: DesiredCa, found: ExistingCa) -> None:
-        """Nobody here can sign those anew: whoever brought them is told in time."""
+        """Nobody here can sign those again: whoever brought them is told in time."""
         for crl in crls.load_all(found.crls) if found.crls else ():
             where = (one.ca.existing.crl or one.ca.existing.chain_crl) if one.ca.existing is not None else None
             if (said := _said_of_brought(crl, self.now)) is not None:
-                self.notes.append(Note(one.ca.address, f"brings a CRL in {where} that {said}; bring a newer one"))
+                self.notes.append(Note(one.ca.address, f"has a CRL in {where} that {said}; provide a newer one"))
 
     def _around_ca(self, one: DesiredCa, settled: Authorities) -> None:
-        """What stands around a CA's certificate: its DER copy, its chain, how its key is kept."""
+        """What is around a CA's certificate: its DER copy, its chain, how its key is kept."""
         address = one.address.with_part(Part.CERTIFICATE)
         certificate = self.generations[one.address].certificate
         if isinstance(certificate, Unknown) or not one.kept_up:
@@ -497,7 +497,7 @@ class _Diff:
                 return self._from_elsewhere(one.own)
 
     def _from_elsewhere(self, one: AdoptedCertificate) -> bool:
-        """Compares what stands there with its source; whether that is taken over."""
+        """Compares what is there with its source; whether that is taken over."""
         entity, paths = one.address.entity, one.paths
         if (problem := self.brought.problems.get(entity)) is not None:
             self._stays(one.address, problem)
@@ -510,10 +510,10 @@ class _Diff:
         return verdict is not None and there.content != source.content
 
     def _stays(self, address: Address, problem: TopologyError) -> None:
-        self.notes.append(Note(address, f"stays as it stands: {problem.words}"))
+        self.notes.append(Note(address, f"is not changed: {problem.words}"))
 
     def _leaf(self, asked: IssuedCertificate, settled: Authorities) -> bool:
-        """Compares one certificate; whether it is issued anew."""
+        """Compares one certificate; whether it is issued again."""
         if asked.on_request and (problem := self.brought.problems.get(asked.address.entity)) is not None:
             self._stays(asked.address, problem)
             return False
@@ -553,12 +553,12 @@ class _Diff:
             return verdict
         if checks.key_of_revoked(examined) is None and checks.is_over_another_key(examined):
             return replace(verdict, work=Work.ISSUE)
-        said = "is revoked, and the request is over the same key: it stays so until there is one over another key"
+        said = "is revoked, and the request has the same key: provide a request with another key"
         self.notes.append(Note(asked.address, said))
         return None
 
     def _around_leaf(self, asked: IssuedCertificate, one: Examined, settled: Authorities) -> Verdict | None:
-        """What stands around a leaf that stays: its intermediates, the rights of its key."""
+        """What is around a leaf that stays: its intermediates, the rights of its key."""
         reasons = list(_rights(asked.paths.key, self.observed.key(asked.paths.key), asked.key_mode))
         behind = settled.sent_pem(asked.issuer)
         if asked.fault in OWN_CHAIN:
@@ -642,7 +642,7 @@ class _Diff:
         return Finding(reason) if reason is not None else None
 
     def _crls(self, one: DesiredParty, path: str, text: bytes, settled: Authorities) -> Finding | None:
-        """What a fetcher has put there from the CDP may be newer than what stands here; what was left there, older."""
+        """What a fetcher has put there from the CDP may be newer than what is here; what was left there, older."""
         there = self.observed.content(path)
         if there == text:
             return None
@@ -714,7 +714,7 @@ class _Diff:
             return
         if issuer.not_after <= self.now:
             error = TopologyError(
-                f"{asked.address} cannot be issued: {issuer.address} ended on {issuer.not_after:%Y-%m-%d %H:%M} UTC",
+                f"{asked.address} cannot be issued: {issuer.address} expired on {issuer.not_after:%Y-%m-%d %H:%M} UTC",
                 place=self.desired.topology.place("cas", issuer.ca),
                 hint="renew it where it was made",
             )
@@ -724,7 +724,7 @@ class _Diff:
             return
         if issuer.not_after < self.now.replace(microsecond=0) + asked.lifetime:
             end = f"{issuer.not_after:%Y-%m-%d %H:%M} UTC"
-            said = f"would outlive its issuer and is cut to the end of {issuer.address}, {end}"
+            said = f"would outlive its issuer, and is shortened to expire with {issuer.address}, on {end}"
             self.notes.append(Note(asked.address, said))
 
     def _change(
@@ -810,11 +810,15 @@ def _said_of_brought(crl: crls.Crl, now: datetime) -> str | None:
     ends, half = crl.next_update_utc, crls.half_of_life(crl)
     if crls.begins_later(crl, now):
         begins = f"{crl.last_update_utc:%Y-%m-%d %H:%M} UTC"
-        return f"begins on {begins}, so that who checks it refuses everyone until then"
+        return f"is valid from {begins}, so that every server and client that checks it refuses everyone until then"
     if ends is None or half is None or half > now:
         return None
     when = f"{ends:%Y-%m-%d %H:%M} UTC"
-    return f"ended on {when}, so that who checks it refuses everyone" if ends <= now else f"ends on {when}"
+    return (
+        f"expired on {when}, so that every server and client that checks it refuses everyone"
+        if ends <= now
+        else f"expires on {when}"
+    )
 
 
 def _with_crl(generation: Generation, text: bytes | Unknown, *, due: bool) -> Generation:

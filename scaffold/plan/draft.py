@@ -51,7 +51,7 @@ class Choice:
 
 
 def draft(found: Found, base: Path, choice: Choice, now: datetime) -> Draft:
-    """A topology that is to stand in the folder `base`, from which its paths lead to the files."""
+    """A topology that is to be in the folder `base`, from which its paths lead to the files."""
     return _Drafting(found, base, choice, now).draft()
 
 
@@ -97,7 +97,7 @@ class _Drafting:
     def draft(self) -> Draft:
         lines = [
             "# yaml-language-server: $schema=topology.schema.json",
-            "# Drafted from certificates that were there. None of them says who may call whom: fill in `calls`.",
+            "# Drafted from existing certificates. They do not say which calls are allowed: fill in `calls`.",
             "version: 1",
             f"name: {self._name}",
             *self._section("cas", self._ca_lines()),
@@ -123,7 +123,7 @@ class _Drafting:
 
     def _ca_lines(self) -> Iterator[str]:
         if not self._cas:
-            yield "  root: {}  # none was found: this one is made"
+            yield "  root: {}  # none was found: apply creates this one"
         for ca, label in self._cas.items():
             key = self._key(ca)
             files = {
@@ -133,7 +133,7 @@ class _Drafting:
                 "crl": self._crl(ca),
             }
             if key is not None and files["crl"] is not None:
-                self._notes.append(f"{label}: its CRL is signed elsewhere as long as `crl` is named; without it, here")
+                self._notes.append(f"{label}: its CRL is signed elsewhere while `crl` is given, and here without it")
             yield f"  {scalar(label)}:  # {self._about(ca)}"
             yield f"    existing: {self._files(files)}"
 
@@ -145,14 +145,16 @@ class _Drafting:
         try:
             above = chains.up_to_root(ca, self._pool)[1:]
         except PkiError as error:
-            self._notes.append(f"{rfc2253(ca.subject)}: {error}; `chain` must hold what is above it")
+            self._notes.append(f"{rfc2253(ca.subject)}: {error}; `chain` must have the certificates above it")
             return None
         if set(above) <= set(own):
             return None
         whole = [path for path, held in self._found.files.items() if set(above) <= set(held)]
         if not whole:
             parts = " ".join(shlex.quote(self._path(self._found.certificates[one])) for one in above)
-            self._notes.append(f"{rfc2253(ca.subject)}: put what is above it into one file, its `chain`: cat {parts}")
+            self._notes.append(
+                f"{rfc2253(ca.subject)}: put the certificates above it into one file, its `chain`: cat {parts}"
+            )
         return whole[0] if whole else None
 
     def _crl(self, ca: x509.Certificate) -> Path | None:
@@ -168,7 +170,7 @@ class _Drafting:
             yield f"    listen: 127.0.0.1:{port}"
             yield f"    names: {_list(self._names(leaf))}"
             if (issuer := self._issuer_here(leaf)) is not None:
-                yield f"    issuer: {scalar(issuer)}  # its key is here: apply issues this one anew"
+                yield f"    issuer: {scalar(issuer)}  # its key is here: apply issues a new certificate"
                 continue
             files = {"certificate": self._found.certificates[leaf], "key": self._key(leaf), "trust": self._root(leaf)}
             yield from self._refusal(leaf, "server")
@@ -188,7 +190,7 @@ class _Drafting:
             key = self._key(leaf)
             if self._issuer_here(leaf) is not None:
                 yield _template(self._client_kind)
-                yield f"    issuer: {scalar(issuer)}  # its key is here: apply issues this one anew"
+                yield f"    issuer: {scalar(issuer)}  # its key is here: apply issues a new certificate"
                 if said := self._usable_names(leaf):
                     yield f"    names: {_list(said)}"
             elif key is None:
@@ -207,9 +209,9 @@ class _Drafting:
         yield from self._revocation(leaf)
         findings = [finding.words for finding in permits.purpose_refusals(leaf, role)]
         if role == "server" and not self._usable_names(leaf):
-            findings.append("says no name that callers could expect")
+            findings.append("has no name that callers could expect")
         if findings:
-            yield _printable(f"    # plan refuses this certificate: it {' and '.join(findings)}; have it issued anew")
+            yield _printable(f"    # plan refuses this certificate: it {' and '.join(findings)}; have a new one issued")
 
     def _revocation(self, leaf: x509.Certificate) -> Iterator[str]:
         """A comment on what the newest CRL of its CA says of a leaf."""
@@ -225,7 +227,7 @@ class _Drafting:
         if issuer is None:
             return "the certificate of its CA was not found"
         if (issuer, identity) in known:
-            return f"another certificate of {issuer} says {identity} as well"
+            return f"another certificate of {issuer} has {identity} too"
         try:
             names.stated_identity(identity)
         except Invalid as error:
@@ -246,14 +248,14 @@ class _Drafting:
         try:
             return self._found.certificates[chains.up_to_root(leaf, self._pool)[-1]]
         except PkiError as error:
-            self._notes.append(f"{rfc2253(leaf.subject)}: {error}; name the file of its root as `trust`")
+            self._notes.append(f"{rfc2253(leaf.subject)}: {error}; give the file of its root as `trust`")
             return self._base / "root.pem"
 
     def _names(self, leaf: x509.Certificate) -> list[str]:
         if found := self._usable_names(leaf):
             return found
         name = _host_name(leaf) or "localhost"
-        said = f"says no name that callers could expect: `names` has {name} for now"
+        said = f"has no name that callers could expect: `names` has {name} for now"
         self._notes.append(f"{rfc2253(leaf.subject)} {said}")
         return [name]
 
@@ -276,11 +278,11 @@ class _Drafting:
         for leaf in leaves:
             who = rfc2253(leaf.subject)
             if leaf.not_valid_after_utc <= now:
-                self._notes.append(f"{who} was left out: it ended on {leaf.not_valid_after_utc:%Y-%m-%d}")
+                self._notes.append(f"{who} was left out: it expired on {leaf.not_valid_after_utc:%Y-%m-%d}")
             elif _use(leaf) is None:
                 self._notes.append(f"{who} was left out: it is neither for a server nor for a client")
             elif _use(leaf) is _Use.SERVER and self._key(leaf) is None and not self._is_issued_here(leaf):
-                self._notes.append(f"{who} was left out: neither its key was found nor that of its CA")
+                self._notes.append(f"{who} was left out: neither its key nor that of its CA was found")
             else:
                 holder = who, tuple(_said_names(leaf))
                 before = newest.get(holder)
@@ -313,12 +315,12 @@ class _Drafting:
     def _note_the_rest(self) -> None:
         known = {keys.spki(one) for one in self._found.certificates}
         self._notes += [
-            f"{self._path(path)} is a key of which no certificate was found"
+            f"{self._path(path)} is a key, and no certificate for it was found"
             for public, path in self._found.keys.items()
             if public not in known
         ]
         self._notes += [
-            f"{self._path(path)} is encrypted: whose it is cannot be seen; name it as `key`, and `key_password` with it"
+            f"{self._path(path)} is encrypted, so its certificate is not known; add it as `key`, with `key_password`"
             for path in self._found.encrypted
         ]
         self._notes += [f"{self._path(path)} {why}" for path, why in self._found.left.items()]

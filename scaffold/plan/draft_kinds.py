@@ -53,11 +53,11 @@ def _objections(kind: Kind, paths: Sequence[Path], callers: Sequence[Caller]) ->
     """What a kind refuses of what was found, by what it declares, each as a sentence goes on after its name."""
     can = kind.capabilities
     if "strict_x509" in can.supports:
-        findings = (f"it refuses what is below {one}" for path in paths for one in permits.strict_refusals(path))
+        findings = (f"it refuses certificates below {one}" for path in paths for one in permits.strict_refusals(path))
         yield from dict.fromkeys(findings)
     for caller in callers:
         if not any(form_of(one) in can.sees_callers_by for one in caller.identities):
-            yield f"it cannot know {caller.who} by its {_FORMS[form_of(caller.identities[0])]}"
+            yield f"it cannot identify {caller.who} by its {_FORMS[form_of(caller.identities[0])]}"
         elif "demands_eku" in can.supports and not caller.says_purpose:
             yield f"it refuses {caller.who}, which has no extended key usage"
 

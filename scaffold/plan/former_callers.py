@@ -60,14 +60,14 @@ def _error(t: Topology, server: Server, one: Issued) -> TopologyError:
     former = one.address.entity
     looks = server.check_revocation is not RevocationCheck.NONE
     also = "" if looks else f", and `check_revocation: crl` on {server.address}"
-    who, why, which = str(former), "which left the topology", f"{former} --no-replace"
+    who, why, which = str(former), "which was removed from the topology", f"{former} --no-replace"
     if one.of_predecessor:
         who, which = f"the former {former}", f"--serial {one.serial}"
     elif any(party.address == former for party in graph.parties(t)):
         why, which = "which does not call it any more", f"--serial {one.serial}"
     return TopologyError(
-        f"{server.address} would go on letting in {who}, {why}: it decides by chain alone, and a certificate of it "
-        f"is valid until {one.not_after:%Y-%m-%d %H:%M} UTC",
+        f"{server.address} would still let in {who}, {why}: it decides by the chain alone, and a certificate of it is "
+        f"valid until {one.not_after:%Y-%m-%d %H:%M} UTC",
         place=t.place("servers", server.name),
         hint=f"`scaffold revoke {which} --reason cessationOfOperation`{also}",
     )

@@ -2,7 +2,7 @@
 
 A CA that gets another key leaves a certificate behind that is valid for years, under a root that stays trusted. Who
 tells CAs apart by their names, or not at all, goes on believing it: the leaves of before, and whatever else the holder
-of the former key makes of it. What is known of former keys stands in the ledger, and where that is lost, in what still
+of the former key makes of it. What is known of former keys is in the ledger, and where that is lost, in what still
 lies in the folder.
 """
 
@@ -71,7 +71,7 @@ class FormerCas:
             found = ((ca, former) for ca, former in self._mistaken(server, kind) if former.revoked)
             for ca, former in itertools.islice(found, 1):
                 ways = ", or ".join(self._ways_out(server, kind, ca))
-                said = f"goes on letting in whoever has a certificate by the key of {ca.address} that was revoked"
+                said = f"still lets in callers with a certificate by the revoked key of {ca.address}"
                 yield Note(server.address, f"{said}{_until(former)}: {ways}")
 
     def _blind(self, kinds: Mapping[Address, Kind]) -> Iterator[tuple[Server, Kind]]:
@@ -90,7 +90,10 @@ class FormerCas:
             believers = ", ".join(str(one.address) for one in self._believers(former))
             if believers:
                 until = "its end" if former.ends is None else f"{former.ends:%Y-%m-%d %H:%M} UTC"
-                said = f"gets another key: until {until}, these believe servers by the former one too, since they check"
+                said = (
+                    f"gets another key: until {until}, these clients also accept servers certified by the former "
+                    "key, since they check"
+                )
                 yield Note(Address.ca(former.ca), f"{said} no revocation: {believers}")
 
     def _believers(self, former: Former) -> Iterator[Party]:
@@ -147,7 +150,7 @@ class FormerCas:
     def _error(self, server: Server, kind: Kind, ca: Ca, former: Former) -> TopologyError:
         sees = "sees names alone" if kind.capabilities.sees_issuer_by == "name" else "sees no issuer"
         return TopologyError(
-            f"{server.address} {sees}, and would let in whoever has a certificate by a former key of "
+            f"{server.address} {sees}, and would let in callers with a certificate by a former key of "
             f"{Address.ca(former.ca)}{_until(former)}",
             place=self.topology.place("servers", server.name, "check_revocation"),
             hint=", or ".join(self._ways_out(server, kind, ca)),
@@ -159,8 +162,8 @@ class FormerCas:
         if RevocationCheck.CRL in kind.capabilities.check_revocation:
             yield f"`check_revocation: crl` on {server.address}, whose CRLs the former key has not signed"
         if kind.capabilities.sees_issuer_by == "name" and ca.existing is None:
-            yield f"give {ca.address} another subject (`subject: {{common_name: …}}`) than the former one has"
-        yield "take a template that sees the issuer’s key"
+            yield f"give {ca.address} another subject (`subject: {{common_name: …}}`) than before"
+        yield "choose a template that sees the issuer’s key"
 
 
 def look(
@@ -198,7 +201,7 @@ def _as_former(one: Adopted) -> Former:
 
 
 def former_adopted(one: AdoptedCa, observed: Observation) -> Adopted | None:
-    """What stands in the folder of an adopted CA from before, with its chain; None where that cannot be read."""
+    """What is in the folder of an adopted CA from before, with its chain; None where that cannot be read."""
     try:
         path = bundles.load_certificates(observed.content(one.paths.chain) or b"")
         return adopted_entry(one.ca.name, path) if path else None

@@ -89,8 +89,8 @@ def notes(found: Iterable[Mistaken]) -> Iterator[Note]:
             which = "a certificate that was" if len(one.certificates) == 1 else "certificates that were"
             yield Note(
                 one.former,
-                f"comes back: {which} issued to it before, valid until {one.until}, will be let in by "
-                f"{_list(one.servers)}; if somebody else has the key, {_way_out(one)}",
+                f"was in the topology before: {which} issued to it then, valid until {one.until}, will be let in "
+                f"by {_list(one.servers)}; if somebody else has the key, {_way_out(one)}",
             )
 
 
@@ -226,7 +226,7 @@ def _place(t: Topology, one: Mistaken) -> Place | None:
 def _another_name(t: Topology, one: Mistaken) -> str:
     caller, former = one.caller.address, one.former
     if not one.caller.has_issued:
-        return f"state another identity of {caller}, which its certificate must have"
+        return f"give {caller} another identity, which its certificate must have"
     name = "common_name" if one.sees_names_alone else "identity (one spiffe:// or uri: among its names)"
     if former in set(graph.addresses(t)) or former.role is not caller.role:
         return f"give {caller} another {name}"

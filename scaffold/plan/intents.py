@@ -97,7 +97,7 @@ def resolve(
     existing: Mapping[str, ExistingCa],
     now: datetime,
 ) -> Resolved:
-    """What `intents` come to where the ledger says `known`, or what stands in the folder does.
+    """What `intents` come to where the ledger says `known`, or what is in the folder does.
 
     Raises PlanError for what cannot be done, and says why.
     """
@@ -126,7 +126,7 @@ class _Resolution:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the ledger does not know every CA that stands in the folder."""
+        """Whether the ledger does not know every CA that is in the folder."""
         cas = {one.address for one in self.desired.of_cas()}
         return not cas.intersection(self.ledger.by_address) <= self.observed.ledger.by_address.keys()
 
@@ -147,7 +147,7 @@ class _Resolution:
         return found
 
     def _past(self, word: str) -> Ledger:
-        """What was ever written where `word` stands: for what the ledger at hand does not know any more."""
+        """What was ever written where `word` is: for what the ledger at hand does not know any more."""
         return archive.mentioning(self.observed.layout, word)
 
     def _check_ours(self, address: Address) -> None:
@@ -163,7 +163,7 @@ class _Resolution:
         if entity.role is Role.CLIENT and name in t.clients and t.clients[name].external is not None:
             raise PlanError(
                 f"{entity} is external: its certificate is issued, renewed and revoked elsewhere",
-                hint="take its `calls` away to keep it out, or ask its CA",
+                hint="remove its `calls` to keep it out, or ask its CA",
             )
 
     def _check_issued_here(self, address: Address) -> None:
@@ -189,7 +189,9 @@ class _Resolution:
         asked = self._asked()
         addresses = [address for address in self._addresses(intent.address) if address in asked]
         if not addresses:
-            raise PlanError(f"{intent.address} is not in the topology any more", hint="only what is in it is renewed")
+            raise PlanError(
+                f"{intent.address} is not in the topology any more", hint="only entries of the topology are renewed"
+            )
         for address in addresses:
             held = self.ledger.withdrawn(address)
             if held is not None and held.on_hold:
@@ -204,7 +206,7 @@ class _Resolution:
         """Says which of them only their folder knows."""
         for one in certificates:
             if one.fingerprint_sha256 not in self.observed.ledger.issued:
-                said = f"has {_shown(one)}, which the state (.scaffold/) does not know: it is taken from its folder"
+                said = f"has {_shown(one)}, which is not in the state (.scaffold/): it is read from the folder"
                 self.notes.append(Note(one.address, said))
 
     # --- Revoke ---
@@ -221,7 +223,7 @@ class _Resolution:
         if intent.serial is not None:
             return self._by_serial(intent, intent.serial)
         if intent.address is None:
-            raise PlanError("nothing is said of what to revoke", hint="name an ADDRESS, or a --serial")
+            raise PlanError("it is not given what to revoke", hint="give an ADDRESS, or a --serial")
         addresses = self._addresses(intent.address)
         issued = [one for address in addresses for one in self.ledger.by_address.get(address, ())]
         issued = issued or [one for one in self._past(str(intent.address)).issued.values() if one.address in addresses]
@@ -239,8 +241,8 @@ class _Resolution:
         if there is None:
             return PlanError(f"nothing was issued to {address} yet", hint="`scaffold apply` issues")
         return PlanError(
-            f"the state (.scaffold/) knows nothing that was issued to {address}, and {there} is of no CA of today",
-            hint=f"put {LEDGER} back from a backup; `scaffold apply` issues another certificate",
+            f"the state (.scaffold/) has no certificate of {address}, and {there} is not from a present CA",
+            hint=f"restore {LEDGER} from a backup; `scaffold apply` issues another certificate",
         )
 
     def _by_serial(self, intent: Revoke, text: str) -> list[Issued]:
@@ -266,9 +268,9 @@ class _Resolution:
             found = [one for one in found if one.address in addresses]
         if not found:
             whose = f" of {address}" if address is not None else ""
-            hint = "`scaffold status --json` and `scaffold inspect FILE` say serials"
+            hint = "`scaffold status --json` and `scaffold inspect FILE` show serial numbers"
             if self.is_lost:
-                hint = f"the state was lost, and it is in no folder: put {LEDGER} back from a backup"
+                hint = f"the state was lost, and the certificate is in no folder: restore {LEDGER} from a backup"
             raise PlanError(f'no certificate{whose} with the serial "{text}" was issued here', hint=hint)
         return found[0]
 
@@ -283,25 +285,25 @@ class _Resolution:
         if not living:
             ended = max(one.not_after for one in issued)
             return PlanError(
-                f"there is nothing to revoke: the last certificate of {what} ended on {ended:%Y-%m-%d %H:%M} UTC",
+                f"there is nothing to revoke: the last certificate of {what} expired on {ended:%Y-%m-%d %H:%M} UTC",
                 hint="an expired certificate is refused anyway",
             )
         entry = self.ledger.revoked[living[-1].ca, living[-1].serial]
         return PlanError(
-            f"{what} was revoked already, on {entry.at:%Y-%m-%d %H:%M} UTC: {entry.reason}",
+            f"{what} is revoked already, since {entry.at:%Y-%m-%d %H:%M} UTC: {entry.reason}",
             hint=None if entry.replace else f"`scaffold renew {living[-1].address.entity}` replaces it",
         )
 
     def _of_todays_keys(self, chosen: list[Issued]) -> list[Issued]:
-        """What a key has signed that its CA has replaced stands on no CRL of today, and ended with that key."""
+        """What a key has signed that its CA has replaced is on no CRL of today, and ended with that key."""
         older = [one for one in chosen if self._of_an_older_key(one)]
         if len(older) == len(chosen):
             return chosen
         self.notes.extend(
             Note(
                 one.address,
-                f"has {_shown(one)}, which was signed by a key that {Address.ca(one.ca)} does not have any more "
-                f"and stands on no CRL: {self._revoke_older(one)} revokes the certificate of that key",
+                f"has {_shown(one)}, which was signed by a former key of {Address.ca(one.ca)} and is on no CRL: "
+                f"{self._revoke_older(one)} revokes the certificate of that key",
             )
             for one in older
             if not self._signer_is_revoked(one)
@@ -351,8 +353,8 @@ class _Resolution:
         asked, issuer = self._asked().get(one.address), Address.ca(one.ca)
         if one.address.part is Part.CERTIFICATE and one.address.entity == issuer:
             raise PlanError(
-                f"{issuer} is self-signed: nobody's CRL can say that it is revoked",
-                hint="take it out of the topology, so that nobody trusts it, or delete its key for a new one",
+                f"{issuer} is self-signed: no CRL can list it",
+                hint="remove it from the topology, so that nobody trusts it, or delete its key to get a new one",
             )
         if asked is not None and asked.fault in OTHER_SIGNER:
             raise PlanError(f"{one.address} is not signed by {issuer}, as its fault asks: there is nothing to revoke")
@@ -365,17 +367,17 @@ class _Resolution:
         if not ca.signs_crl:
             raise PlanError(
                 f"the CRL of {issuer} is signed elsewhere: {one.address} is revoked there",
-                hint="ask who signs it, or take `crl` out of its `existing:` to have it signed here",
+                hint="ask its signer, or remove `crl` from its `existing:` to have it signed here",
             )
         if self._of_an_older_key(one):
             raise PlanError(
-                f"serial {one.serial} of {one.address} was signed by a key that {issuer} does not have any more",
+                f"serial {one.serial} of {one.address} was signed by a former key of {issuer}",
                 hint=f"{self._revoke_older(one)} revokes the certificate of that key",
             )
         key = self.observed.key(ca.paths.key)
         if ca.ca.existing is None and (not key.present or key.problem is not None):
             raise PlanError(
-                f"the key of {issuer} is not there: its CRL cannot be signed", hint=f"put back {ca.paths.key}"
+                f"the key of {issuer} is not there: its CRL cannot be signed", hint=f"restore {ca.paths.key}"
             )
 
     def _revocation(self, address: Address, chosen: Sequence[Issued], intent: Revoke) -> Change:
@@ -404,7 +406,7 @@ class _Resolution:
             if _is_signed_elsewhere(self.desired, one.ca):
                 raise PlanError(
                     f"the CRL of {Address.ca(one.ca)} is signed elsewhere: the hold on {one.address} is lifted there",
-                    hint="ask who signs it for one that does not list it any more",
+                    hint="ask its signer for one that no longer lists it",
                 )
         for address in dict.fromkeys(one.address for one in held):
             of_it = [one for one in held if one.address == address]
@@ -424,8 +426,8 @@ class _Resolution:
         newest = [self._entry(self.ledger.by_address[one][-1]) for one in dict.fromkeys(one.address for one in issued)]
         final = next((entry for entry in newest if entry is not None), None)
         if final is None:
-            hint = "`scaffold status` lists what was revoked, and what is on hold"
-            return PlanError(f"{address} is not on hold: there is nothing to lift", hint=hint)
+            hint = "`scaffold status` lists revoked certificates, and those on hold"
+            return PlanError(f"{address} is not on hold", hint=hint)
         return PlanError(
             f"{address} was revoked for good on {final.at:%Y-%m-%d %H:%M} UTC: {final.reason}",
             hint="only certificateHold can be lifted (RFC 5280 5.3.1); "
@@ -436,7 +438,7 @@ class _Resolution:
 def lifted_by(desired: Desired, ca: str, entity: Address) -> str:
     """What lifts a hold on a certificate that `ca` has issued to `entity`, as a hint."""
     if _is_signed_elsewhere(desired, ca):
-        return f"the next CRL of {Address.ca(ca)} that does not list it lifts it, and is signed elsewhere"
+        return f"the next CRL of {Address.ca(ca)} that does not list it lifts the hold, and is signed elsewhere"
     return f"`scaffold revoke {entity} --release` lifts it"
 
 

@@ -169,7 +169,7 @@ def plan_all(basis: Basis, asked: Asked = NOTHING_ASKED) -> Planned:
 
 
 def plan_as_it_stands(basis: Basis, asked: Asked = NOTHING_ASKED) -> Planned:
-    """The same, whatever is wrong with certificates from elsewhere: those stay as they stand, with a note."""
+    """The same, whatever is wrong with certificates from elsewhere: those stay as they are, with a note."""
     _check_overwrite(basis.topology, asked.overwrite)
     found = diff(basis, asked)
     basis = _with_unrecorded(basis, found.unrecorded)
@@ -203,7 +203,7 @@ def _with_unrecorded(basis: Basis, unrecorded: Collection[IssuedCertificate]) ->
 
 def _away(t: Topology, changes: Iterable[Change]) -> Iterator[Note]:
     """What a plan without keys cannot see, and whose keys its execution needs."""
-    yield Note(None, "private keys are away (--no-keys): whether each is there, and the right one, is not known")
+    yield Note(None, "private keys are not checked (--no-keys)")
     cas = {name for change in changes for name in signing(t, change) if t.cas[name].issues_here}
     if cas:
         names = ", ".join(str(Address.ca(name)) for name in t.cas if name in cas)
@@ -226,4 +226,4 @@ def _check_overwrite(t: Topology, addresses: Collection[Address]) -> None:
     for address in addresses:
         if address not in bundles and (address.entity not in own or address.part not in (None, Part.PROJECT)):
             known = ", ".join(map(str, [*own[:5], *bundles[:2]]))
-            raise PlanError(f'nothing to overwrite at "{address}"', hint=f"what can be is one of {known}")
+            raise PlanError(f'nothing to overwrite at "{address}"', hint=f"use one of {known}")

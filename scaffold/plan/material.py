@@ -1,6 +1,6 @@
-"""What stands in `tls/` beside the files that everybody has, because the topology asks for it, and whose all of it is.
+"""What is in `tls/` beside the files that everybody has, because the topology asks for it, and whose all of it is.
 
-Copies under other names, combined files and trust stores are made of what stands there: they change when that does.
+Copies under other names, combined files and trust stores are made of what is there: they change when that does.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def trust_store_inputs(store: bytes, trust: bytes) -> str:
 
 
 def _of_others(one: DesiredParty, observed: Observation, rights: Rights) -> Iterator[tuple[str, Reason]]:
-    """What stands there and belongs to somebody else than it should, where this process can mend that."""
+    """What is there and belongs to somebody else than it should, where this process can mend that."""
     if not rights.may_be_given():
         return
     yield from _of_another(one, observed, rights)
@@ -109,5 +109,5 @@ def notes(one: DesiredParty, observed: Observation, rights: Rights) -> Iterator[
     wrong = [path for path, _ in _of_another(one, observed, rights)]
     if wrong or not observed.exists(one.paths.folder):
         folder, chown = observed.layout.at(one.paths.folder), (one.party.files or NO_FILES).chown
-        said = f"is to belong to {chown}, and only root may give files away"
+        said = f"must belong to {chown}, and only root can change the owner of files"
         yield Note(one.party.address, f"{said}: sudo chown -R {chown} {folder}/tls {folder}")

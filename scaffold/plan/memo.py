@@ -50,7 +50,7 @@ class Memo:
     source: bytes | None = None
     """Of what all settings are derived, once that is known."""
     inputs: dict[str, str] = field(default_factory=dict)
-    """Of the projects that stand as derived, by the address of a server or client."""
+    """Of the projects that are as derived, by the address of a server or client."""
     _derived: Mapping[str, str] = field(default_factory=dict)
 
     def derive_from(self, source: bytes | None) -> None:
@@ -70,7 +70,7 @@ class Memo:
     def is_in_order(
         self, asked: IssuedCertificate, issuer: Generation, behind: bytes | Unknown, observed: Observation
     ) -> bool:
-        """Whether `asked` was examined as it stands there, and an examination would find nothing again.
+        """Whether `asked` was examined as it is there, and an examination would find nothing again.
 
         `behind` is what is sent after it. Raises StoreError for what cannot be read.
         """

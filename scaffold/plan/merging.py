@@ -71,7 +71,7 @@ def number_of_markers(outcome: Merged | Conflicting) -> int:
 
 
 def markers_left(merged: bytes, number: int) -> bool:
-    """Whether one of the markers with that number still stands in `merged`."""
+    """Whether one of the markers with that number still is in `merged`."""
     return number != _UNMARKED and not _markers(number).isdisjoint(_bare_lines(merged))
 
 

@@ -39,9 +39,9 @@ class Work(enum.StrEnum):
     ISSUE = "issue"
     """Issue over the key that is there."""
     PLACE = "place"
-    """Write what stands around a certificate that stays: its chain, its DER copy, its rights."""
+    """Write what is around a certificate that stays: its chain, its DER copy, its rights."""
     ENCRYPT = "encrypt"
-    """Write a CA's key anew under its password."""
+    """Write a CA's key again under its password."""
     ADOPT = "adopt"
     """Copy the certificates of a CA that was made elsewhere."""
     TAKE_OVER = "take-over"
@@ -117,7 +117,7 @@ class Change:
 
     `edits` are the paths where a person's text is dealt with; any other of a project gets what is rendered.
     `seen` is what stood there when it was planned, of all that apply writes or removes: what has changed meanwhile is
-    planned anew and never overwritten.
+    planned again and never overwritten.
 
     `drifted` are the files of scaffold's own outside of what `tls/` is compared for that somebody else has changed.
 

@@ -24,13 +24,13 @@ def check(t: Topology, layout: Layout) -> tuple[Note, ...]:
     folder = _real(layout.out)
     inside = [(path, file) for path, file in _named(t) if _real(file).is_relative_to(folder)]
     if layout.path(_RECORDS).exists():
-        said = "lies in the output folder, among what scaffold writes: keep it elsewhere"
+        said = "is in the output folder, among the files that scaffold writes: keep it elsewhere"
         return tuple(dict.fromkeys(Note(None, f"{file} {said}") for _, file in inside))
     raise_all(
         TopologyError(
-            f"{file} lies in {layout.out}, which would become the output folder",
+            f"{file} is in {layout.out}, which would become the output folder",
             place=t.place(*path),
-            hint="name another output folder with --out, give the topology another `name`, or move what you bring",
+            hint="choose another output folder with --out, give the topology another `name`, or move the file",
         )
         for path, file in inside
     )

@@ -25,7 +25,7 @@ def next_due(
     now: datetime,
     generations: Generations = ONE_EACH,
 ) -> datetime | None:
-    """The first moment after `now` at which something becomes due, as far as what stands there says it."""
+    """The first moment after `now` at which something becomes due, as far as what is there says it."""
     observed, desired = Observation(layout), desire(t, generations=generations)
     return min((moment for moment in _moments(desired, observed, kinds, now) if moment > now), default=None)
 

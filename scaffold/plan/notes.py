@@ -11,6 +11,7 @@ from typing import Final
 from scaffold.topology import graph
 from scaffold.topology.constraints import always_has_dns_name, forbidden_by, java_takes_for_dns
 from scaffold.topology.durations import format_duration
+from scaffold.topology.messages import listed
 from scaffold.topology.model import (
     Ca,
     HostPort,
@@ -88,21 +89,24 @@ def _mozilla_lifetime(server: Server) -> Iterator[Note]:
 
 
 def _backends(t: Topology) -> Iterator[Note]:
-    """What a backend in plain HTTP relies on: nothing but its front may reach it."""
+    """A backend speaks plain HTTP: nothing but the server before it may reach that port."""
+    on_loopback = []
     for server in t.servers.values():
         match server.backend:
             case HostPort() as backend if not _is_loopback(backend.host):
                 yield Note(
                     server.address,
-                    f"passes requests on in plain HTTP to {backend}, which is not on this host: whoever is on the way "
-                    "reads and changes them, and whoever reaches that port can pose as this front",
+                    f"forwards requests in plain HTTP to {backend}, which is not on this host: anybody on the network "
+                    "path can read and change them, and anybody who reaches that port can pose as this server",
                 )
             case HostPort() as backend:
-                yield Note(
-                    server.address,
-                    f"passes requests on to {backend}: any user of this host reaches that port, and can pose as this "
-                    "front; a Unix socket (backend: unix:/path) in a folder of its own keeps others out",
-                )
+                on_loopback.append(f"{server.address} ({backend})")
+    if on_loopback:
+        yield Note(
+            None,
+            f"any user of this host can connect to the backend of {listed(on_loopback)} and pose as the server before "
+            "it; a Unix socket (backend: unix:/path) in a folder of its own keeps others out",
+        )
 
 
 def _is_loopback(host: str) -> bool:
@@ -139,8 +143,8 @@ def _held_to_constraints(t: Topology, entity: Ca | Party, issuer: str) -> Iterat
     if above is not None:
         yield Note(
             entity.address,
-            f"has the common name {common_name} and no DNS name: Java takes it for one, and refuses it for the "
-            f"name_constraints of {above.name}; a common name with a space in it is let in",
+            f"has the common name {common_name} and no DNS name: Java treats the common name as a DNS name, and "
+            f"refuses it for the name_constraints of {above.name}; a common name with a space is accepted",
         )
 
 
@@ -149,8 +153,8 @@ def _without_dns_name(t: Topology, server: Server) -> Iterator[Note]:
     if above is not None:
         yield Note(
             server.address,
-            f"has no DNS name below {above.name}, whose name_constraints are on DNS names: GnuTLS takes its common "
-            "name for one, and refuses it; a DNS name among its names is let in",
+            f"has no DNS name below {above.name}, whose name_constraints are on DNS names: GnuTLS treats the "
+            "common name as a DNS name, and refuses it; with a DNS name among its names it is accepted",
         )
 
 

@@ -17,7 +17,7 @@ import scaffold
 
 @functools.cache
 def digest() -> bytes:
-    """SHA-256 of all that is the same in two runs only if both decide alike. Of a zip archive the version stands."""
+    """SHA-256 of all that is the same in two runs only if both decide alike. Of a zip archive the version counts."""
     return of_folder(Path(scaffold.__file__).parent)
 
 

@@ -30,7 +30,7 @@ def notes(t: Topology, changes: Sequence[Change]) -> Iterator[Note]:
         try:
             Secrets().given(secret, str(address))
         except SecretError as error:
-            yield Note(None, f"{error}; what needs that password is refused before anything is written")
+            yield Note(None, f"{error}; apply refuses, before it writes anything, if it needs that password")
 
 
 def for_git(t: Topology) -> Iterator[Note]:
@@ -40,15 +40,15 @@ def for_git(t: Topology) -> Iterator[Note]:
         what = "a password" if path in passwords else "a private key"
         match standing(path):
             case Standing.TAKEN_UP:
-                said = f"{path} holds {what}, and git would commit it: name it in a .gitignore, or keep it elsewhere"
+                said = f"{path} holds {what}, and git would commit it: add it to a .gitignore, or keep it elsewhere"
                 yield Note(None, said)
             case Standing.TRACKED:
-                yield Note(None, f"{path} holds {what}, and git has it: {_out_of_git(path)}")
+                yield Note(None, f"{path} holds {what}, and is in git: {_out_of_git(path)}")
 
 
 def _out_of_git(path: Path) -> str:
     removed = f"git -C {shlex.quote(str(path.parent))} rm --cached -- {shlex.quote(path.name)}"
-    return f"`{removed}`, and a line in a .gitignore, end that; what was committed stays in the history: replace it"
+    return f"run `{removed}` and add it to a .gitignore; it stays in the history, so replace the secret"
 
 
 def _named_keys(t: Topology) -> Iterator[Path]:

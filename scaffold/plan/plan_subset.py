@@ -29,7 +29,7 @@ _KEEPS_FRESH: Final = frozenset({Work.SIGN, Work.STAPLE, Work.TRUST, Work.REFRES
 """Signed with the keys of today, of what is in place: right whatever else is pending."""
 
 _FOLLOWS: Final = frozenset({Work.PLACE, Work.BUNDLE, Work.DERIVE})
-"""What stands around a certificate once it is issued anew."""
+"""What is around a certificate once it is issued again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def plan_intents(basis: Basis, intents: Sequence[Intent]) -> Planned:
 
 
 def _is_renewal_of(change: Change, asked: Collection[Address]) -> bool:
-    """Whether a change renews what is asked for, or is to what stands around it."""
+    """Whether a change renews what is asked for, or is to what is around it."""
     if not (change.due or change.work in _FOLLOWS):
         return False
     addresses = (change.address, change.address.with_part(Part.CERTIFICATE), change.address.entity)
@@ -120,7 +120,7 @@ def refusal(waits_for: Collection[str]) -> PlanError:
     """Why nothing is renewed by CAs that need another key."""
     return PlanError(
         "; ".join(f"{Address.ca(name)} needs another key" for name in sorted(waits_for)),
-        hint="`scaffold plan` says why; put back what is missing, or let `scaffold apply` replace it, which asks",
+        hint="see `scaffold plan`; restore the missing key, or let `scaffold apply` replace it, which asks",
     )
 
 

@@ -19,7 +19,7 @@ class Resolution(enum.Enum):
     """How a person ends the conflicts of a project."""
 
     MERGED = "merged"
-    """What stands in each FILE.merge is taken."""
+    """What is in each FILE.merge is taken."""
     MINE = "mine"
     """The person's text stays."""
     THEIRS = "theirs"

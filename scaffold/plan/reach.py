@@ -142,7 +142,7 @@ def _by(basis: Basis, meeting: _Meeting, address: Address, *, replaced: bool) ->
 
 
 def _in_force(basis: Basis, checker: Party) -> RevocationCheck:
-    """What the project that stands there checks: an edit may hold it back behind what the topology says."""
+    """What the project that is there checks: an edit may hold it back behind what the topology says."""
     record = basis.observed.records.by_address.get(checker.address)
     return RevocationCheck(record.guard.check_revocation) if record and record.guard else checker.check_revocation
 

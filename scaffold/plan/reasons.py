@@ -114,7 +114,7 @@ class ReasonCode(enum.Enum):
     STAPLE_EXPIRED = "expired/staple"
     STAPLE_DUE = "staple-due"
 
-    # --- Of what stands in `tls/`
+    # --- Of what is in `tls/`
     AUTHORITY = "authority"
     AUTHORITY_KEY = "authority/key"
     CRL_PENDING = "crl"
@@ -158,7 +158,7 @@ class ReasonCode(enum.Enum):
     # --- Of an app from a template
     NO_APP = "missing/app"
     NOT_ITS_TEMPLATES = "edited/app"
-    """Something stands in its place that no template has made."""
+    """Something takes its place that no template has made."""
     NEWER_TEMPLATE = "template/version"
     OTHER_ANSWERS = "template/answers"
 

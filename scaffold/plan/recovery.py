@@ -1,6 +1,6 @@
 """What folder and CRLs say where the ledger says nothing: it was lost, an old copy was put back, or others revoked.
 
-The certificates that stand in the folder can still be renewed and revoked, and what a CRL calls revoked stays so: its
+The certificates that are in the folder can still be renewed and revoked, and what a CRL calls revoked stays so: its
 holder gets no other certificate only because nobody knows any more whether it was to have one. The same holds of what
 the CRL of an adopted CA lists, be that signed elsewhere: whoever revoked it knows why.
 """
@@ -53,7 +53,7 @@ class Recovered:
 
 
 def recover(desired: Desired, observed: Observation, existing: Mapping[str, ExistingCa]) -> Recovered:
-    """What is known with what stands in the folder, which is looked at where something shows that records are missing.
+    """What is known with what is in the folder, which is looked at where something shows that records are missing.
 
     A CA that the ledger does not know shows it, and a CRL that lists what the ledger does not. What an archive held
     is found nowhere else. Raises StoreError.
@@ -76,7 +76,7 @@ def recover(desired: Desired, observed: Observation, existing: Mapping[str, Exis
 
 
 def with_folder(known: Ledger, desired: Desired, observed: Observation, existing: Mapping[str, ExistingCa]) -> Ledger:
-    """`known` with every certificate that stands in the folder, whether or not records seem to be missing."""
+    """`known` with every certificate that is in the folder, whether or not records seem to be missing."""
     return _Recovery(desired, observed, existing).with_certificates(known)
 
 
@@ -86,7 +86,7 @@ def notes_on(
     observed: Observation,
     existing: Mapping[str, ExistingCa],
 ) -> tuple[Note, ...]:
-    """What is said of certificates that stand in the folder and that no line of the ledger knows.
+    """What is said of certificates that are in the folder and that no line of the ledger knows.
 
     Nothing is said of what the CA's key of today has not signed: that was issued elsewhere, or is to be replaced.
     """
@@ -118,7 +118,7 @@ class _Recovery:
         return found if found and crls.signed_by(seen.crl, certificate) else ()
 
     def revoked_elsewhere(self) -> Iterator[Revoked]:
-        """What the CRLs that came with adopted CAs list of what was issued here or stands here."""
+        """What the CRLs that came with adopted CAs list of what was issued here or is here."""
         known = self.observed.ledger
         for name, brought in self.existing.items():
             for crl in brought.crls_of(brought.certificate):
@@ -130,12 +130,12 @@ class _Recovery:
                         yield found
 
     def _serials(self, ca: str) -> frozenset[int]:
-        """Of the certificates of a CA that the ledger has or that stand in the folder."""
+        """Of the certificates of a CA that the ledger has or that are in the folder."""
         issued = (int(serial, 16) for issuer, serial in self.observed.ledger.by_serial if issuer == ca)
         return frozenset((*issued, *(there.serial_number for name, there in self._in_place() if name == ca)))
 
     def _in_place(self) -> Iterator[tuple[str, x509.Certificate]]:
-        """Each certificate that stands in the folder, and the name of its CA."""
+        """Each certificate that is in the folder, and the name of its CA."""
         for asked in (*self.desired.of_cas(), *self.desired.of_parties()):
             if (there := self.observed.certificate(asked.paths.certificate).certificate) is not None:
                 yield asked.ca, there
@@ -150,7 +150,7 @@ class _Recovery:
         return known.with_issued(new) if new else known
 
     def issued_here(self, certificates: Iterable[DesiredCertificate]) -> tuple[Issued, ...]:
-        """What the ledger would say of those that stand there and are of a CA of today."""
+        """What the ledger would say of those that are there and are of a CA of today."""
         issuers = {one.ca.name: self._certificate(one) for one in self.desired.cas}
         entries = (self._entry(asked, issuers) for asked in certificates)
         return tuple(one for one in entries if one is not None)
@@ -161,7 +161,7 @@ class _Recovery:
         return (replace(one, replace=(one.ca, one.serial) not in in_place) for one in listed)
 
     def _entry(self, asked: DesiredCertificate, issuers: Mapping[str, x509.Certificate | None]) -> Issued | None:
-        """What the ledger would say of a certificate that stands there, where the CA's key of today has signed it."""
+        """What the ledger would say of a certificate that is there, where the CA's key of today has signed it."""
         there = self.observed.certificate(asked.paths.certificate).certificate
         if there is None:
             return None
@@ -179,24 +179,24 @@ class _Recovery:
 
 _NO_ARCHIVE: Final = Note(
     None,
-    f"{ARCHIVE} is not there: it was lost, and with it whose the certificates were that have ended, and which of them "
-    "were revoked; put it back from a backup; without one `scaffold apply` goes on without it",
+    f"{ARCHIVE} is missing: the record of expired certificates and their revocations was lost; restore it from a "
+    "backup; without one, `scaffold apply` goes on without it",
 )
 
 
 def _unknown(asked: DesiredCertificate) -> Note:
     return Note(
         asked.address,
-        "is not in the state (.scaffold/): that was lost, and of what it had issued only what is in this folder can be "
-        f"revoked; put {LEDGER} back from a backup; without one `scaffold apply` records what is in this folder, and "
-        "the CA can be replaced by deleting its key",
+        "is not in the state (.scaffold/), which was lost: of its certificates only those in this folder can be "
+        f"revoked; restore {LEDGER} from a backup; without one, `scaffold apply` records those in this folder; to "
+        "replace the CA, delete its key",
     )
 
 
 def _partly_lost(found: Sequence[Issued]) -> Note:
     said = (
-        f"not in the state (.scaffold/): a part of that was lost; put {LEDGER} back from a newer backup; without one "
-        "`scaffold apply` records what is in this folder, and of what is in no folder any more nobody knows"
+        f"not in the state (.scaffold/), which was lost in part; restore {LEDGER} from a newer backup; without "
+        "one, `scaffold apply` records the certificates in this folder, and those that are in no folder are lost"
     )
     if len(found) == 1:
         return Note(found[0].address, f"is {said}")
@@ -211,7 +211,7 @@ _NAMED: Final = 5
 def _of_crls(unlisted: Iterable[tuple[DesiredCa, tuple[Revoked, ...]]]) -> Iterator[Note]:
     for one, lost in unlisted:
         said = (
-            f"lists {len(lost)} that the state (.scaffold/) does not know, and goes on listing them: "
-            f"put {LEDGER} back from a newer backup; without one `scaffold apply` records them: they stay revoked, too"
+            f"lists {len(lost)} that are not in the state (.scaffold/): restore {LEDGER} from a newer backup; "
+            "without one, `scaffold apply` records them, and they stay revoked"
         )
         yield Note(one.address.with_part(Part.CRL), said)

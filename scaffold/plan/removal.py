@@ -79,7 +79,9 @@ def notes(removed: Iterable[Change], desired: Desired, observed: Observation) ->
             continue
         app = party_paths(address.role, address.name).app
         if observed.exists(app):
-            yield Note(address.with_part(Part.APP), f"stays in {app}: it is yours, and you delete it yourself")
+            yield Note(
+                address.with_part(Part.APP), f"stays in {app}: it is yours; delete it yourself if you do not need it"
+            )
 
 
 def _made_here(observed: Observation) -> frozenset[Address]:
@@ -136,7 +138,7 @@ def _unedited(path: str, paths: PartyPaths, record: Record, observed: Observatio
 
 
 def _generations(ca: Address, observed: Observation) -> tuple[Address, ...]:
-    """Those of a CA that left the topology, the latest first: they stand in folders of the first's."""
+    """Those of a CA that left the topology, the latest first: they are in folders of the first's."""
     labels = observed.ledger.ca_keys
     recorded = {found for label in labels if (found := Address.labelled(label)).entity == ca}
     return tuple(sorted(recorded | {ca}, key=lambda one: one.generation or FIRST, reverse=True))

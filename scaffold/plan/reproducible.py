@@ -22,8 +22,8 @@ def check(desired: Desired, adopted: Mapping[str, ExistingCa]) -> None:
 
 def _signatures_of_this_machine(desired: Desired) -> Iterator[TopologyError]:
     if not derives_nonces():
-        message = "OpenSSL is older than 3.2 here, and its ECDSA signatures differ each time (RFC 6979)"
-        hint = "install `cryptography` as a wheel, which brings its own, or take reproducible out"
+        message = "this OpenSSL is older than 3.2, and its ECDSA signatures differ each time (RFC 6979)"
+        hint = "install `cryptography` as a wheel, which has its own OpenSSL, or remove reproducible"
         yield TopologyError(message, place=desired.topology.place("reproducible"), hint=hint)
 
 
@@ -32,4 +32,4 @@ def _adopted(desired: Desired, adopted: Mapping[str, ExistingCa]) -> Iterator[To
         if desired.topology.cas[name].issues_here and isinstance(ca.certificate.public_key(), _ML_DSA):
             message = f"{name} signs by ML-DSA, whose signatures differ each time (FIPS 204 3.4)"
             place = desired.topology.place("cas", name, "existing")
-            yield TopologyError(message, place=place, hint="adopt it without its key, or another CA")
+            yield TopologyError(message, place=place, hint="leave its `key` out, or use another CA")

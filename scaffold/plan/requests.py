@@ -66,13 +66,13 @@ def _key(t: Topology, party: Party, path: Path, of_cas: Mapping[str, Address]) -
     for field, words in requests.refusals(request, party.key):
         raise _wrong(t, party, field, words, "have another request made")
     for field, words in requests.differences(request, profile_shown(t, party)):
-        raise _wrong(t, party, field, words, "write the same in both")
+        raise _wrong(t, party, field, words, "make the request and the topology agree")
     key = request.public_key()
     if not isinstance(key, PublicKey):
-        raise _wrong(t, party, "csr", "is over a key of a type that is not used here", "have another request made")
+        raise _wrong(t, party, "csr", "has a key of a type that is not supported here", "have another request made")
     if (ca := of_cas.get(keys.spki_sha256(key))) is not None:
-        words = f"is over the key of {ca}, or of a CA above it, and who uses that key can issue certificates"
-        raise _wrong(t, party, "csr", words, "have a request made over a key of its own")
+        words = f"has the key of {ca}, or of a CA above it, and that key can issue certificates"
+        raise _wrong(t, party, "csr", words, "have a request made with a key of its own")
     return key
 
 

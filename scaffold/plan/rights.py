@@ -56,13 +56,15 @@ def notes(
             continue
         where = path or str(observed.layout.out)
         if seen.mode & _OF_EVERYBODY and path in open_to_all:
-            said = f"{where} may be written to by everybody, who can so decide what runs and who is trusted"
+            said = (
+                f"{where} is writable for every user, who can then change which programs run and which CAs are trusted"
+            )
             yield Note(None, f"{said}: chmod o-w {where}")
         if not seen.ours and seen.owner != given.get("/".join(path.split("/", 2)[:2])):
             others.append((where, seen.owner))
     if others:
         more = f" (and {len(others) - 1} more like it)" if len(others) > 1 else ""
-        said = f"{others[0][0]}{more} belongs to the user {others[0][1]}, who can read and replace what is in there"
+        said = f"{others[0][0]}{more} belongs to the user {others[0][1]}, who can read and replace it"
         yield Note(None, f"{said}: chown it, or run scaffold as that user")
 
 
@@ -74,5 +76,5 @@ def _of_the_state(observed: Observation) -> Iterator[Note]:
     ]
     if found:
         more = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
-        said = f"{found[0]}{more} may be written to by everybody, who can so decide what counts as revoked and as yours"
+        said = f"{found[0]}{more} is writable for every user, who can then change which certificates count as revoked"
         yield Note(None, f"{said}: chmod -R o-w {observed.layout.at(RECORDS)}")

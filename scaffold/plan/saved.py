@@ -1,6 +1,6 @@
 """The saved plan file: what a person looked at is what apply does, or it is refused.
 
-The file says nothing that apply would obey: apply makes the plan anew and goes on only where both are the same.
+The file says nothing that apply would obey: apply makes the plan again and goes on only where both are the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A plan as it stands in its file: of each change its address and its text, compared and never carried out.
+    """A plan as in its file: of each change its address and its text, compared and never carried out.
 
     `out` is the output folder that it was made for, `sources` are the digests of what it was made from.
     """
@@ -120,7 +120,7 @@ def from_value(value: Any) -> Saved:
         return Saved(str(value["topology"]), str(value["out"]), digests, str(value["state_serial"]), changes)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PlanError(
-            "this is not a plan that scaffold saved", hint="`scaffold plan --save FILE` writes one"
+            "this is not a plan saved by scaffold", hint="`scaffold plan --save FILE` writes one"
         ) from error
 
 
@@ -138,12 +138,12 @@ def save_plan(planned: Planned, path: Path) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        hint = "--save takes the name of a file, in a folder that is there"
+        hint = "give --save a file in an existing folder"
         raise PlanError(f"cannot save the plan to {path}: {error.strerror or error}", hint=hint) from error
 
 
 def _check_free(path: Path) -> None:
-    """Raises PlanError where something stands at `path` that is no saved plan: it would be lost."""
+    """Raises PlanError where something is at `path` that is no saved plan: it would be lost."""
     try:
         is_file = stat.S_ISREG(path.lstat().st_mode)
         value = json.loads(read_at_most(path, _MOST_BYTES)) if is_file else None
@@ -152,7 +152,7 @@ def _check_free(path: Path) -> None:
     except (OSError, ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or not {"format", "topology", "changes"} <= value.keys():
-        raise PlanError(f"{path} is there, and it is no saved plan", hint="give --save the name of a new file")
+        raise PlanError(f"{path} exists, and is not a saved plan", hint="give --save the name of a new file")
 
 
 def load_plan(path: Path) -> Saved:
@@ -166,16 +166,16 @@ def load_plan(path: Path) -> Saved:
         hint = "`scaffold plan --save FILE` writes one"
         if path.suffix in (".yaml", ".yml"):
             hint = f"{hint}; a topology is named with -f: scaffold apply -f {path}"
-        raise PlanError(f"{path} is not a plan that scaffold saved", hint=hint) from error
+        raise PlanError(f"{path} is not a plan saved by scaffold", hint=hint) from error
 
 
 def check_same(saved: Saved, today: Planned) -> None:
-    """Raises PlanError where the world has moved on since `saved`: `today` is the plan made anew."""
+    """Raises PlanError where the world has moved on since `saved`: `today` is the plan made again."""
     if (at := today.basis.observed.ledger.applied.get(saved.digest)) is not None:
-        left = "nothing is to do now" if not today.plan.changes else "what is to do now is another plan"
+        left = "there is nothing to do now" if not today.plan.changes else "the changes to make now are different"
         raise PlanError(
             f"this plan was applied on {at:%Y-%m-%d %H:%M} UTC; {left}",
-            hint="`scaffold plan` shows what is to do",
+            hint="see `scaffold plan`",
         )
     compare(saved, from_value(to_value(today.plan, sources(today.basis))))
 
@@ -188,19 +188,19 @@ def compare(saved: Saved, now: Saved) -> None:
         raise PlanError(
             f'this plan was saved for the topology "{saved.topology}" and the output folder {saved.out}, not for '
             f'"{now.topology}" and {now.out}',
-            hint="name those with -f and --out, or save a plan of these",
+            hint="give the same -f and --out, or save a new plan",
         )
     names = dict.fromkeys((*now.sources, *saved.sources))
     if changed := [name for name in names if saved.sources.get(name) != now.sources.get(name)]:
         raise PlanError(
             f"{changed[0]} has changed since the plan was saved",
-            hint="look at `scaffold plan` again, and save that",
+            hint="check `scaffold plan`, and save a new one",
         )
     before, after = set(saved.changes), set(now.changes)
     differing = (one for one in (*now.changes, *saved.changes) if (one in before) != (one in after))
     address, _ = next(differing, (None, ""))
-    where = f": {address} is planned otherwise now" if address else ""
+    where = f": the plan for {address} is different now" if address else ""
     raise PlanError(
         f"the topology or the output folder has changed since the plan was saved{where}",
-        hint="look at `scaffold plan` again, and save that",
+        hint="check `scaffold plan`, and save a new one",
     )

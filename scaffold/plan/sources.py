@@ -29,7 +29,7 @@ def sources(basis: Basis) -> Sources:
     """What the plans of `basis` are made from."""
     t = basis.topology
     of_templates = {f'the {kind.role} template "{kind.name}"': kind.digest for kind in basis.kinds.values()}
-    of_cas = {f"what {t.cas[name].address} brings": _digest(brought) for name, brought in basis.existing.items()}
+    of_cas = {f"`existing` of {t.cas[name].address}": _digest(brought) for name, brought in basis.existing.items()}
     digests = {f"the topology {t.source.name}": _sha256(t.text), **of_templates, **of_cas}
     return Sources(os.path.realpath(basis.observed.layout.out), digests)
 
@@ -65,4 +65,4 @@ def _changed(basis: Basis) -> Iterator[str]:
         except TopologyError:
             is_same = False
         if not is_same:
-            yield f"what {t.cas[name].address} brings"
+            yield f"`existing` of {t.cas[name].address}"

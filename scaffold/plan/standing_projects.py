@@ -1,6 +1,6 @@
-"""A project that stands there, and what is known of it without rendering it.
+"""A project that is there, and what is known of it without rendering it.
 
-Where it was rendered from the inputs of today, what its files must be is known. Where its record was lost, what stands
+Where it was rendered from the inputs of today, what its files must be is known. Where its record was lost, what is
 there counts for what was last rendered: nothing of it is taken for granted, and while it is held it stays as it is.
 """
 
@@ -28,7 +28,7 @@ class Compared:
     """What differs. `tls` are reasons by path; `rendered_tls` what the kind renders there, None where that is open.
 
     `roles` say who is given which roles at the server, and from whom they are taken.
-    `held`: the project stays as it stands, although it is not what the topology says.
+    `held`: the project stays as it is, although it is not what the topology says.
     """
 
     changes: tuple[Change, ...] = ()
@@ -70,20 +70,20 @@ def as_rendered(one: DesiredParty, source: Project, record: Record, observed: Ob
 
 
 def gone_but_for_tls(one: DesiredParty, record: Record, observed: Observation, hold: bool) -> Compared:
-    """What is to be done where nothing of the project is left but what stands in `tls/`."""
+    """What is to be done where nothing of the project is left but what is in `tls/`."""
     tls = {path: sha256 for path, sha256 in record.files.items() if one.paths.is_in_tls(path)}
     return Compared((creation(one, observed),), (), dict(tls_reasons(tls, observed)), frozenset(tls), held=hold)
 
 
 def has_lost_record(one: DesiredParty, observed: Observation) -> bool:
-    """Whether a project stands there of which nothing is recorded, although every apply records what it writes."""
+    """Whether a project is there of which nothing is recorded, although every apply records what it writes."""
     if one.party.address in observed.records.by_address:
         return False
     return observed.exists(one.paths.trust) and observed.holds_more_than(one.paths.folder, "tls")
 
 
 def record_of(one: DesiredParty, rendered: Iterable[str], observed: Observation) -> Record:
-    """What is known of a project; where that was lost, what stands there of the files that it has `rendered`.
+    """What is known of a project; where that was lost, what is there of the files that it has `rendered`.
 
     A text that is kept as a base is scaffold's own: no edit of a person's is kept there.
     """
@@ -104,8 +104,8 @@ def record_of(one: DesiredParty, rendered: Iterable[str], observed: Observation)
 def lost_record_note(one: DesiredParty) -> Note:
     """What is told where a change meets a project whose record was lost."""
     said = (
-        f"stands there, and {PROJECTS} does not know it: that was lost, and any text that is not the template's counts "
-        "as yours; put it back from a backup, or decide once where something is in conflict"
+        f"exists, and {PROJECTS} was lost: any text that differs from the template counts as yours; restore that "
+        "file from a backup, or settle each conflict once"
     )
     return Note(one.party.address, said)
 
@@ -132,14 +132,14 @@ def tls_reasons(wanted: Mapping[str, str], observed: Observation) -> Iterator[tu
 
 def deleted_note(one: DesiredParty, path: str) -> Note:
     """What is told of a merged file that a person has deleted."""
-    return Note(None, f"{path} was deleted and stays so; --overwrite {address_of(one)} brings it back")
+    return Note(None, f"{path} was deleted, and is not made again; --overwrite {address_of(one)} restores it")
 
 
 def executable_notes(one: DesiredParty, record: Record, observed: Observation) -> Iterator[Note]:
     """What is told of a `run.sh` that has lost its right to run."""
     path = one.paths.run
     if path in record.files and not is_executable(path, observed):
-        yield Note(None, f"{path} is not executable any more, so that nothing can start it: chmod +x {path}")
+        yield Note(None, f"{path} is no longer executable, so it cannot be started: chmod +x {path}")
 
 
 def is_executable(path: str, observed: Observation) -> bool:

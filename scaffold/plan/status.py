@@ -31,7 +31,7 @@ from scaffold.topology.notes import Note
 
 
 class State(enum.StrEnum):
-    """How a certificate stands, from the best to the worst."""
+    """The state of a certificate, from the best to the worst."""
 
     VALID = "valid"
     FAULT = "fault"
@@ -127,7 +127,7 @@ class Status:
 
 
 def status(planned: Planned, within: timedelta | None = None, *, clock: datetime | None = None) -> Status:
-    """What stands there, CAs first. `within`: what ends so soon is due whatever its own window says.
+    """What is there, CAs first. `within`: what ends so soon is due whatever its own window says.
 
     `clock` counts instead of the plan's moment, which in a reproducible topology is no clock's. Raises StoreError.
     """
@@ -195,7 +195,7 @@ def _from_elsewhere(
         state = State.CHANGED
     detail = f"issued elsewhere, by {rfc2253(certificate.issuer)}"
     if problem is not None:
-        detail = f"{detail}; its source will not do: {problem.words}"
+        detail = f"{detail}; its source is unusable: {problem.words}"
     described = _described(one.address, state, certificate, detail)
     return replace(described, reasons=change.reasons if change is not None else ())
 

@@ -80,7 +80,7 @@ def texts(planned: Planned) -> Iterator[Text]:
 
 
 def _with_edits(change: Change, after: Mapping[str, bytes | Unknown], texts: Texts) -> Mapping[str, bytes | Unknown]:
-    """What stands there once a person's texts are dealt with: what stays has no text here."""
+    """What is there once a person's texts are dealt with: what stays has no text here."""
     found = {**dict.fromkeys(change.paths, b""), **after}
     for path, edit in change.edits:
         template = after.get(path)

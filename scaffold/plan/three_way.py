@@ -1,6 +1,6 @@
 """Merges lines three ways, as diff3 does: what both sides have kept of the base holds the two together.
 
-Between two such lines stand three chunks. A chunk that one side has left as it was becomes the other side's; two that
+Between two such lines are three chunks. A chunk that one side has left as it was becomes the other side's; two that
 are alike become one; any others are in conflict. No program is run and no file is written for it: a plan stays a plan,
 and the same texts merge alike on every machine.
 """
@@ -58,7 +58,7 @@ def _of_three(base: Lines, yours: Lines, template: Lines) -> Iterator[Region]:
 
 
 def _kept(base: Lines, other: Lines) -> dict[int, int]:
-    """Where the lines of `base` that `other` has kept, in their order, stand in `other`."""
+    """Where the lines of `base` that `other` has kept, in their order, are in `other`."""
     return {
         block.a + index: block.b + index
         for block in _matcher(base, other).get_matching_blocks()

@@ -1,4 +1,4 @@
-"""What stands in `tls/` beside keys and certificates: roots, intermediates, CRLs, and what the kind renders there."""
+"""What is in `tls/` beside keys and certificates: roots, intermediates, CRLs, and what the kind renders there."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def trust_files(
 ) -> dict[str, bytes | Unknown]:
     """The files of fixed name and what they hold. `brought` are the roots of servers with certificates from elsewhere.
 
-    `crls_in_use`: the project that stands there reads CRLs, whether or not the topology still asks for them.
+    `crls_in_use`: the project that is there reads CRLs, whether or not the topology still asks for them.
     """
     party, paths = one.party, one.paths
     calls = isinstance(party, Server) and bool(party.calls)

@@ -20,5 +20,5 @@ _T = TypeVar("_T")
 def known(value: _T | Unknown) -> _T:
     """The value, once apply has made it. Raises PlanError where it was not made."""
     if isinstance(value, Unknown):
-        raise PlanError("a CA is not made yet", hint="`scaffold plan` says what is to be done first")
+        raise PlanError("a CA is not made yet", hint="see `scaffold plan`")
     return value

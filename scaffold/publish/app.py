@@ -62,7 +62,7 @@ class Metrics:
         )
         self.ocsp = Counter("scaffold_publish_ocsp_answers", "OCSP answers", ["ca", "outcome"], registry=self.registry)
         self.failures = Counter(
-            "scaffold_publish_refresh_failures", "Looks at the output folder that failed", registry=self.registry
+            "scaffold_publish_refresh_failures", "Refreshes from the output folder that failed", registry=self.registry
         )
         self.crl_ends = Gauge(
             "scaffold_publish_crl_next_update_timestamp_seconds", "nextUpdate of a CRL", ["ca"], registry=self.registry

@@ -129,7 +129,7 @@ class Authority:
         if ends is not None and ends <= now:
             return f"the CRL of {self.address} expired on {ends:%Y-%m-%d %H:%M:%S} UTC"
         if crl.begins_later(self.crl, now):
-            return f"the CRL of {self.address} begins on {self.crl.last_update_utc:%Y-%m-%d %H:%M:%S} UTC"
+            return f"the CRL of {self.address} is valid from {self.crl.last_update_utc:%Y-%m-%d %H:%M:%S} UTC"
         return None
 
 
@@ -146,7 +146,7 @@ def generations(layout: Layout, ca: Ca) -> tuple[Address, ...]:
 def read(
     topology: Topology, layout: Layout, address: Address, known: Ledger | None, before: Authority | None
 ) -> Authority | None:
-    """One generation of a CA as it stands in the output folder, None where it has no certificate there.
+    """One generation of a CA as in the output folder, None where it has no certificate there.
 
     `known` is None where the ledger cannot be read. What cannot be read of the CA is among its problems, and is what it
     was `before` as long as its name and its key are the same. Raises ScaffoldError where that cannot be read.

@@ -73,8 +73,8 @@ def listening(where: HostPort) -> socket.socket:
         raise AddressTaken(
             f"the publisher cannot listen on {where}: {error.strerror or error}"
             + (f" ({holder} listens there)" if holder else ""),
-            hint=f"stop {holder or 'what uses it'}; certificates point to `publish` of the topology, "
-            "so that this port cannot move",
+            hint=f"stop {holder or 'the program that uses it'}; this port cannot change, since certificates point "
+            "to `publish` of the topology",
         ) from error
     return listener
 

@@ -92,7 +92,7 @@ def _check_program(address: Address, program: str, folder: Path) -> None:
 
 def _check_free(address: Address, backend: Backend) -> None:
     if isinstance(backend, HostPort) and (reason := why_taken(backend)) is not None:
-        hint = "stop what listens there; where that is the app itself, leave `run` out of the topology"
+        hint = "stop the program that listens there; if that is the app itself, remove `run` from the topology"
         raise VerifyError(f"{address} cannot listen on {backend}: {reason}", hint=hint)
 
 

@@ -43,7 +43,7 @@ class Availability:
         if not kind.capabilities.runs:
             return None  # no machine could have what it lacks: see `nothing_to_start`
         if party.csr is not None:
-            return f"{party.address} has its key on its own host, and cannot be started here"
+            return f"{party.address} cannot be started here, since its key is on its own host"
         if (commands := lacking(kind)) is not None:
             named = dict.fromkeys(command.rpartition("/")[2] for command in commands)
             return f"{party.address} needs {' or '.join(named)}, which is not installed"
@@ -97,7 +97,7 @@ def nothing_to_start(party: Party, kind: Kind) -> str | None:
     """Why no machine starts what is rendered of it; None of what can be started."""
     if kind.capabilities.runs:
         return None
-    return f'{party.address} has nothing that is started here: template "{kind.name}" is for a program of your own'
+    return f'{party.address} has no program to start: template "{kind.name}" makes files for a program of your own'
 
 
 def lacking(kind: Kind) -> tuple[str, ...] | None:

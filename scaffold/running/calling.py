@@ -38,7 +38,7 @@ def ask_to_call(
 
     `hint` is what helps where nobody listens there.
 
-    Raises VerifyError where nobody is drawn who could ask, where nobody listens, and where either side refuses.
+    Raises VerifyError where nobody is allowed who could ask, where nobody listens, and where either side refuses.
     """
     asker = _asker(t, caller)
     context = _context(t, layout, asker, caller)
@@ -68,7 +68,9 @@ def _asker(t: Topology, server: Server) -> Party:
     for party in graph.callers(t, server.name):
         if isinstance(party, Server) or (party.external is None and party.fault is None):
             return party
-    raise VerifyError(f"nobody with a sound certificate here may call {server.address}, so it cannot be asked to call")
+    raise VerifyError(
+        f"no allowed caller of {server.address} has a valid certificate here, so it cannot be asked to call"
+    )
 
 
 def _context(t: Topology, layout: Layout, asker: Party, asked: Server) -> ssl.SSLContext:

@@ -92,7 +92,7 @@ def check_free(wanted: Mapping[str, HostPort]) -> None:
             listens = f" ({holder} listens there)" if holder else ""
             raise VerifyError(
                 f"{use} cannot listen on {address}: {reason}{listens}",
-                hint=f"stop {holder or 'what uses it'}, or let `--ports auto` choose free ports",
+                hint=f"stop {holder or 'the program that uses it'}, or let `--ports auto` choose free ports",
             )
 
 

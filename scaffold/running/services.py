@@ -51,12 +51,9 @@ _HEARD_WITHIN = 5.0
 
 _BETWEEN_LOOKS = 0.05
 
-_WHERE_IT_LISTENS = (
-    "where it listens belongs into the topology: take an edit of its settings back, "
-    "or change `listen` (or `health`) there and apply"
-)
+_WHERE_IT_LISTENS = "undo the edit of its settings, or change `listen` (or `health`) in the topology and apply"
 _WHERE_AN_APP_LISTENS = (
-    "it is told where by HOST and PORT in its environment; `backend` in the topology has to say that place"
+    "it gets its address by HOST and PORT in its environment; that must be the `backend` in the topology"
 )
 
 KEPT_LINES = 200
@@ -96,7 +93,7 @@ class Launch:
     who: str = ""
     command: tuple[str, ...] = ()
     asked: Callable[[], str | None] | None = None
-    awaits: str = "its run.sh to say that it is ready"
+    awaits: str = "its run.sh to report that it is ready"
 
 
 def environment(home: Path, extra: Mapping[str, str], inherits: Iterable[str] = ()) -> dict[str, str]:
@@ -270,10 +267,10 @@ class Service:
         deadline = time.monotonic() + _LISTENS_WITHIN
         while why_taken(address) is None:
             if not self.running:
-                raise VerifyError(self.epitaph(), hint="its own output says why")
+                raise VerifyError(self.epitaph(), hint="see its own output")
             if time.monotonic() > deadline:
                 raise VerifyError(
-                    f"{self._who} is ready, but nobody listens on {address}, as the topology says; "
+                    f"{self._who} reports that it is ready, but does not listen on {address} as in the topology; "
                     f"its last lines:{self._said()}",
                     hint=_WHERE_AN_APP_LISTENS if self._by_command else _WHERE_IT_LISTENS,
                 )
@@ -290,7 +287,7 @@ class Service:
             self._silent.wait(_HEARD_WITHIN)
         match status:
             case None:
-                fate = "did not say that it is ready" if not self._by_command else self._not_ready()
+                fate = "did not report that it is ready" if not self._by_command else self._not_ready()
             case _ if status < 0:
                 fate = f"was ended by {signal.Signals(-status).name}"
             case _:
@@ -304,16 +301,16 @@ class Service:
     def _what_helps(self) -> str:
         if self._by_command and self.running:
             return (
-                "what is waited for is `app.ready` in the topology: a path that answers 200, or {line: REGEX}; without "
-                "it, that it listens. What takes longer, such as compiling, is to be done before. The command, run by "
-                f"hand in {self._folder}, shows all that it does"
+                "`app.ready` in the topology sets what `up` waits for: a path that answers 200, or {line: "
+                "REGEX}; without it, that the app listens. Do slow work, such as compiling, before. Run the "
+                f"command by hand in {self._folder} to see its output"
             )
         if self._by_command and (found := missing("\n".join(self._lines))) is not None:
             return _how_to_have(found, self._folder)
         if not self._lines:
-            return f"run {self._by_hand} by hand to see what it does"
-        more = f"; {self._by_hand}, run by hand, shows all of it" if len(self._lines) > SHOWN_LINES else ""
-        return f"do what its own output says{more}"
+            return f"run {self._by_hand} by hand to see its output"
+        more = f"; run {self._by_hand} by hand to see all of it" if len(self._lines) > SHOWN_LINES else ""
+        return f"see its own output{more}"
 
     def _said(self) -> str:
         return "".join(f"\n  {line}" for line in self.last_lines) or "\n  (it printed nothing)"
@@ -430,7 +427,7 @@ class Services:
         return self._ended.get()
 
     def reload_on_change(self, folders: Mapping[str, Path], every: float = 1.0) -> None:
-        """From now on, send HUP to the service of each name once what stands in its folder has changed and settled.
+        """From now on, send HUP to the service of each name once what is in its folder has changed and settled.
 
         Looks `every` so many seconds: files of one change are renamed one after the other.
         """
@@ -468,7 +465,7 @@ class Services:
 
 
 def _state(folder: Path) -> frozenset[tuple[str, int, int]]:
-    """What stands in a folder: each file's name, number and time. A renamed file has another number."""
+    """What is in a folder: each file's name, number and time. A renamed file has another number."""
     found = set()
     with contextlib.suppress(OSError):
         for path in folder.iterdir():

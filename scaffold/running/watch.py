@@ -73,7 +73,7 @@ def watch(
     told_to_end: threading.Event,
     randomness: Randomness = OPERATING_SYSTEM,
 ) -> None:
-    """Renews until `told_to_end`. `look` reads the topology anew each time; `describe` says why a change was made."""
+    """Renews until `told_to_end`. `look` reads the topology again each time; `describe` says why a change was made."""
     watcher = _Watcher(look, clock, secrets, log, describe, randomness)
     log({"at": clock(), "event": "watching"})
     while not told_to_end.wait(watcher.turn().total_seconds()):

@@ -1,4 +1,4 @@
-"""Which files stand in `tls/` of a server or client, and by which other names it asks for them."""
+"""Which files are in `tls/` of a server or client, and by which other names it asks for them."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class KeyFacts:
     """What the certificate of one generation of a CA says: its subject, and its key.
 
     `subject_dn` is an RFC 2253 string as OpenSSL prints it, `spki_sha256` the lower-case hex SHA-256 of the DER
-    SubjectPublicKeyInfo. `chain` is what stands behind a leaf that this key signs, without the root: DER in base64.
+    SubjectPublicKeyInfo. `chain` is what is behind a leaf that this key signs, without the root: DER in base64.
     """
 
     subject_dn: str
@@ -81,7 +81,7 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A TCP address; `literal` is what stands in a URL or a configuration, IPv6 in brackets: `127.0.0.1:8443`."""
+    """A TCP address; `literal` is what is in a URL or a configuration, IPv6 in brackets: `127.0.0.1:8443`."""
 
     host: str
     port: int

@@ -1,7 +1,7 @@
 """What has ended leaves the ledger for the archive beside it, so that the cost of an apply follows what is alive.
 
 `.scaffold/ledger.archive.jsonl` has the lines that stood in the ledger, is only ever added to, and is read only when
-somebody asks for what has ended. A line is on the disk there before it leaves the ledger; killed in between, it stands
+somebody asks for what has ended. A line is on the disk there before it leaves the ledger; killed in between, it is
 in both, which is the same as once. Whoever reads both takes the ledger first: nothing leaves it for nowhere.
 """
 
@@ -19,7 +19,7 @@ from scaffold.store.layout import ARCHIVE, LEDGER, Layout
 from scaffold.store.ledger import Issued, Ledger
 
 WORTH: Final = 100
-"""So many lines at least are archived at once, or a quarter of what is alive: the ledger is written anew for it."""
+"""So many lines at least are archived at once, or a quarter of what is alive: the ledger is written again for it."""
 
 Pair = tuple[str, str]
 """A certificate's CA and serial."""
@@ -41,7 +41,7 @@ def is_lost(layout: Layout, at_hand: Ledger) -> bool:
 
 
 def mentioning(layout: Layout, word: str) -> Ledger:
-    """What ledger and archive together say on the lines in which `word` stands: a serial, an address.
+    """What ledger and archive together say on the lines in which `word` is: a serial, an address.
 
     Raises StoreError.
     """
@@ -95,7 +95,7 @@ def archive(layout: Layout, writer: Writer, known: Ledger, now: datetime, off_cr
 
 
 def _divided(path: str, goes: Callable[[journal.Event], bool]) -> tuple[list[bytes], list[bytes]]:
-    """The lines that go, and those that stay; what is said of the archive is written anew."""
+    """The lines that go, and those that stay; what is said of the archive is written again."""
     moved: list[bytes] = []
     stay: list[bytes] = []
     for number, line in enumerate(journal.lines(path), start=1):

@@ -53,7 +53,7 @@ def read(t: Topology, ca: Ca, mistakes: Mistakes, *, keys_away: bool = False) ->
 def _refusals(t: Topology, ca: Ca, path: chains.Path) -> Iterator[TopologyError]:
     for finding in permits.refusals(path):
         field = "certificate" if finding.certificate == path[0] else "chain"
-        yield _wrong(t, ca, field, str(finding), "bring another certificate of it, or another CA")
+        yield _wrong(t, ca, field, str(finding), "name another certificate of it, or another CA")
 
 
 def leaves(t: Topology, party: Party) -> tuple[Leaf, ...]:
@@ -89,7 +89,7 @@ def _certificate(t: Topology, ca: Ca, path: Path) -> x509.Certificate:
 
 
 def _pool(t: Topology, ca: Ca, *fields: str) -> tuple[tuple[x509.Certificate, ...], tuple[str, ...]]:
-    """What may stand above it, from these files; and what is the matter with those that cannot be understood."""
+    """What may be above it, from these files; and what is the matter with those that cannot be understood."""
     existing = ca.existing
     found: list[x509.Certificate] = []
     problems: list[str] = []
@@ -158,7 +158,7 @@ def _check_key(t: Topology, ca: Ca, path: Path, certificate: x509.Certificate | 
     pem = _read(t, ca, "key", path)
     if keys.is_encrypted(pem):
         if ca.key_password is None:
-            hint = "say where its password is: `key_password: {env: NAME}` or `{file: PATH}`"
+            hint = "add its password: `key_password: {env: NAME}` or `{file: PATH}`"
             raise _wrong(t, ca, "key", f"{path} is encrypted", hint)
         return True
     try:
@@ -172,7 +172,13 @@ def _check_key(t: Topology, ca: Ca, path: Path, certificate: x509.Certificate | 
         raise _wrong(t, ca, "key", f"{path} is not the key of the certificate", hint)
     if not isinstance(certificate.public_key(), keys.PublicKey):
         kind = type(certificate.public_key()).__name__.removesuffix("PublicKey")
-        raise _wrong(t, ca, "key", f"{path} is a {kind} key, which signs nothing here", "take its `key` out: trust it")
+        raise _wrong(
+            t,
+            ca,
+            "key",
+            f"{path} is a {kind} key, which is not supported for signing here",
+            "remove its `key`, to trust the CA only",
+        )
     return False
 
 
@@ -199,7 +205,7 @@ def _of_itself(crl: Crl, own: x509.Certificate | None) -> str | None:
     """What is said of a list of the CA's own among those of the CAs above: its own is signed here."""
     if own is None or not crls.signed_by(crl, own):
         return None
-    return f"a CRL of {rfc2253(crl.issuer)} itself: bring it under `crl` once, and it is gone on from"
+    return f"a CRL of {rfc2253(crl.issuer)} itself: to continue from it, give it once as `crl`"
 
 
 def _of_no_use(crl: Crl, path: chains.Path) -> str | None:

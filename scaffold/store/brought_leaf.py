@@ -86,7 +86,7 @@ def _read_leaf(
         pool.extend(_certificates(t, party, "chain", existing.chain))
     path = _below(t, party, leaf, issuer) if issuer is not None else _up_to(t, party, existing, leaf, pool, roots)
     for finding in (*permits.leaf_refusals(leaf), *permits.refusals(path[1:])):
-        raise wrong(t, party, "certificate", str(finding), "have it issued again, or take another")
+        raise wrong(t, party, "certificate", str(finding), "have it issued again, or use another")
     return BroughtLeaf(leaf, path[1:], _digest(key.content), bool(key.mode & _READABLE_BY_ALL))
 
 
@@ -99,21 +99,21 @@ def _leaf(
     """Which certificate is meant: the one over the key or, of an encrypted key, the only one that is no CA's."""
     leaves = [one for one in found if not chains.is_ca(one)]
     if not leaves:
-        hint = "name the file with the certificate of the server or client itself, such as fullchain.pem"
-        raise wrong(t, party, "certificate", f"{existing.certificate} holds certificates of CAs alone", hint)
+        hint = "give the file with the certificate of the server or client itself, such as fullchain.pem"
+        raise wrong(t, party, "certificate", f"{existing.certificate} has only certificates of CAs", hint)
     if keys.is_encrypted(pem):
         if existing.key_password is None:
-            hint = "say where its password is: `key_password: {env: NAME}` or `{file: PATH}`, beside `key`"
+            hint = "add its password beside `key`: `key_password: {env: NAME}` or `{file: PATH}`"
             raise wrong(t, party, "key", f"{existing.key} is encrypted", hint)
         if len(leaves) > 1:
-            message = f"{existing.certificate} holds several certificates that are no CA's"
-            raise wrong(t, party, "certificate", message, "leave the others out")
+            message = f"{existing.certificate} has several certificates that are not of CAs"
+            raise wrong(t, party, "certificate", message, "keep one of them")
         return leaves[0]
     try:
         spki = keys.public_of(pem)
         keys.load(pem)
     except Unreadable as error:
-        hint = "PKCS#8, PKCS#1 and SEC1 in PEM are read, encrypted or not"
+        hint = "give PKCS#8, PKCS#1 or SEC1 in PEM, encrypted or not"
         raise wrong(t, party, "key", f"{existing.key} is {error}", hint) from error
     over_the_key = [one for one in leaves if keys.spki(one) == spki]
     if not over_the_key:
@@ -123,7 +123,7 @@ def _leaf(
 
 def _mismatch(t: Topology, party: Party, existing: ExistingLeaf) -> TopologyError:
     message = f"{existing.key} is not the key of the certificate in {existing.certificate}"
-    hint = "they may be being replaced this moment: try again; what stands in tls/ goes on serving"
+    hint = "they may be replaced at this moment: try again; the files in tls/ stay in use"
     return wrong(t, party, "key", message, hint)
 
 
@@ -150,12 +150,12 @@ def _up_to(
     try:
         found = chains.paths_to_roots(leaf, (*pool, *roots))
     except PkiError as error:
-        hint = "the certificates above it belong into the same file, or into `chain: FILE`; its root into `trust`"
+        hint = "put the certificates above it into the same file, or into `chain: FILE`, and its root into `trust`"
         raise wrong(t, party, "chain" if existing.chain else "certificate", str(error), hint) from error
     trusted = [path for path in found if path[-1] in roots]
     if not trusted:
-        message = f"its chain ends at {rfc2253(found[0][-1].subject)}, which is not in {existing.trust}"
-        raise wrong(t, party, "trust", message, "add that root, or take another file")
+        message = f"its chain leads to {rfc2253(found[0][-1].subject)}, which is not in {existing.trust}"
+        raise wrong(t, party, "trust", message, "add that root, or give another file")
     return min(trusted, key=_drawbacks)
 
 
@@ -172,7 +172,7 @@ def _certificates(t: Topology, party: Party, field: str, path: Path) -> tuple[x5
     try:
         found = bundles.parse_certificates(_read(t, party, field, path).content)
     except Unreadable as error:
-        hint = "PEM, DER and PKCS #7 are read; a file that is being written is whole at the next try"
+        hint = "give PEM, DER or PKCS #7; if the file is just being written, try again"
         raise wrong(t, party, field, f"{path} is {error}", hint) from error
     problems = [bundles.not_understood(one) for one in found]
     understood = tuple(one for one, problem in zip(found, problems, strict=True) if problem is None)

@@ -41,7 +41,7 @@ class BroughtLeaf:
 
     @property
     def content(self) -> bytes:
-        """What stands in `tls/` of it."""
+        """What is in `tls/` of it."""
         return bundles.pem(self.certificate) + bundles.chain_pem(self.sent)
 
 

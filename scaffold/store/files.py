@@ -41,8 +41,8 @@ _HINTS: Final = {
     errno.EROFS: "the file system is mounted read-only: run scaffold where it can be written",
     errno.EACCES: "give this user the right to write there",
     errno.EPERM: "give this user the right to write there",
-    errno.ENOTDIR: "a file is where a folder is needed: move it away",
-    errno.EISDIR: "a folder stands where a file is needed; move it away",
+    errno.ENOTDIR: "there is a file where a folder is needed: move it away",
+    errno.EISDIR: "there is a folder where a file is needed: move it away",
     errno.ENAMETOOLONG: "choose a shorter path with --out",
 }
 _OR_ELSEWHERE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
@@ -160,7 +160,7 @@ def _no_file(path: str) -> StoreError:
 def _link(path: str) -> StoreError:
     return StoreError(
         f"{path} is a symbolic link",
-        hint="nothing is read or written through a link there; put the real file or folder in its place",
+        hint="scaffold does not read or write through links there; replace it by the real file or folder",
     )
 
 
@@ -207,7 +207,7 @@ class Writer:
         status = os.fstat(descriptor)
         if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
             path = self._layout.at(relative)
-            hint = "find out who has given it a second one, remove the file, and apply again"
+            hint = "remove the file, and apply again"
             raise StoreError(f"{path} has more than one name (hard links)", hint=hint)
         owner = -1 if wanted.owner is None else wanted.owner
         os.fchown(descriptor, owner, -1 if wanted.group is None else wanted.group)
@@ -390,7 +390,7 @@ def check_folder(path: str) -> None:
 
 
 def refuse_no_folder(path: str, mode: int) -> None:
-    """Raises StoreError where what stands at `path`, which is of that mode, is not a real folder."""
+    """Raises StoreError where what is at `path`, which is of that mode, is not a real folder."""
     if stat.S_ISLNK(mode):
         raise _link(path)
     if not stat.S_ISDIR(mode):

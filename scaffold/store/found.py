@@ -83,7 +83,7 @@ class _Looking:
     def take(self, path: Path) -> None:
         content = _content(path)
         if not _is_text(path):
-            self._left[path] = "has a name that is not in UTF-8, and cannot be written into a topology"
+            self._left[path] = "has a name that is not UTF-8, which a topology cannot contain"
         elif content is None:
             self._left[path] = "cannot be read by this user"
         elif _PEM in content or content.startswith(_BINARY):

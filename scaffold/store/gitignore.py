@@ -14,7 +14,7 @@ from typing import Final
 
 from scaffold.store.layout import ARCHIVE, LEDGER, PROJECTS
 
-_HEAD: Final = "# Written by scaffold: secrets lie in this folder. Only what is named here is committed.\n*\n!*/\n"
+_HEAD: Final = "# Written by scaffold: this folder has secrets. Only the files named here are committed.\n*\n!*/\n"
 
 _PUBLIC_IN_TLS: Final = frozenset(
     {"cert.pem", "client-cert.pem", "ca.pem", "client-ca.pem", "intermediates.pem", "crl.pem", "staple.der"}
@@ -72,7 +72,7 @@ RECORDS: Final = only(path.rpartition("/")[2] for path in (LEDGER, ARCHIVE, PROJ
 
 
 def at_birth(folder: str) -> bytes:
-    """What stands in a folder of secrets before its first one does; more may be named later."""
+    """What is in a folder of secrets before its first secret; more may be named later."""
     if folder == ".scaffold":
         return RECORDS
     return PKI if folder.startswith("pki/") else of_tls(())

@@ -3,11 +3,11 @@
 A line counts once its line break is there: what follows the last one was being written when the power went, and the
 next append cuts it off. A broken line anywhere else is no accident of ours, and an error.
 
-What a file says does not depend on the order of its lines, nor on how often one stands there: two people's files are
+What a file says does not depend on the order of its lines, nor on how often one is there: two people's files are
 merged by keeping the lines of both. Each event has its time, `at`; those of one moment are told apart by `n`, which
 counts what was appended in it, and then by what they say. A clock may have been ahead, or be put back: what is appended
 follows everything that is there, so an event that would come before something has that moment as its `after`. Events
-without a time are older than that, and stand first.
+without a time are older than that, and are first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NUMBER: Final = re.compile(rb'"n"\s*:\s*(\d+)')
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 """Made once: `json.dumps` makes one for every event."""
 
-RESTORE: Final = "put back the file from a backup; nothing was changed"
+RESTORE: Final = "restore the file from a backup; nothing was changed"
 """What helps where a file is damaged."""
 
 
@@ -40,7 +40,7 @@ def load(path: str) -> list[dict[str, Any]]:
 
 
 def lines(path: str) -> list[bytes]:
-    """The whole lines of `path` as they stand there; none where it is not there. Raises StoreError."""
+    """The whole lines of `path` as they are there; none where it is not there. Raises StoreError."""
     return _whole_lines(path).splitlines()
 
 
@@ -118,7 +118,7 @@ def event_of(path: str, number: int, line: bytes) -> dict[str, Any]:
 def damaged(path: str, number: int, why: object = None) -> StoreError:
     """The error for a line that cannot be what was written there."""
     return StoreError(
-        f"{path}, line {number}, is not what scaffold wrote" + (f": {why}" if why is not None else ""),
+        f"{path}, line {number}, cannot be read" + (f": {why}" if why is not None else ""),
         hint=RESTORE,
     )
 
@@ -138,7 +138,7 @@ def append(path: str, events: Iterable[Event], *, durable: bool) -> None:
 
 
 def line_of(event: Event) -> bytes:
-    """An event as it stands in the file, without its line break."""
+    """An event as in the file, without its line break."""
     return _ENCODER.encode(event).encode()
 
 

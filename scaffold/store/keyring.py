@@ -72,7 +72,7 @@ class Keyring:
             try:
                 issuer.check()
             except PkiError as error:
-                raise PkiError(error.message, hint="see what `scaffold plan` says") from error
+                raise PkiError(error.message, hint="see `scaffold plan`") from error
             self._issuers[ca] = issuer
             return issuer
 
@@ -116,13 +116,13 @@ class Keyring:
         file = self._file(ca)
         content = _content(file)
         if file is None:
-            raise KeyNotHere("it was adopted without its key", hint="name its key under `existing:`")
+            raise KeyNotHere("its key is not in the topology", hint="give its key under `existing:`")
         if content is None:
-            raise KeyNotHere(f"{file.shown} is not there", hint="put it back from a backup")
+            raise KeyNotHere(f"{file.shown} is not there", hint="restore it from a backup")
         try:
             return keys.load(content, self._password(ca, file) if keys.is_encrypted(content) else None)
         except Unreadable as error:
-            raise Unreadable(f"{file.shown} is {error}", hint="put it back from a backup") from error
+            raise Unreadable(f"{file.shown} is {error}", hint="restore it from a backup") from error
         except WrongPassword as error:
             raise WrongPassword(f"{file.shown}: {error}", hint=error.hint or self._hint(ca)) from error
 
@@ -131,13 +131,13 @@ class Keyring:
         if self._secrets is None:
             return None
         if self._t.cas[ca.name].key_password is None:
-            hint = f"give {ca.entity} its `key_password` back, or decrypt {file.shown} with `openssl pkey`"
+            hint = f"give {ca.entity} its `key_password` again, or decrypt {file.shown} with `openssl pkey`"
             raise WrongPassword("it is encrypted, and the topology names no password", hint=hint)
         if (password := self._found(ca)) is not None:
             return password
         raise SecretError(
             f"{ca}: its password is not in {ca_paths(ca.name, ca.generation).key_password}",
-            hint="put that file back from a backup: nothing else opens the key",
+            hint="restore that file from a backup: nothing else opens the key",
         )
 
     def _found(self, ca: Address) -> bytes | None:
@@ -157,7 +157,7 @@ class Keyring:
             case FileSecret(path):
                 return f"the first line of {path} must be the password of the key"
             case GeneratedSecret():
-                return f"put {ca_paths(ca.name, ca.generation).key_password} back from a backup"
+                return f"restore {ca_paths(ca.name, ca.generation).key_password} from a backup"
             case None:
                 return None
 

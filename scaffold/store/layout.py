@@ -1,4 +1,4 @@
-"""Where everything stands in the output folder: names only, nothing is read or written here.
+"""Where everything is in the output folder: names only, nothing is read or written here.
 
 Paths are strings relative to the output folder, with `/`: that is how plans, records and views name files. `Layout.at`
 turns one into a path of this machine.
@@ -75,7 +75,7 @@ class PartyPaths:
 
     @property
     def fixed_trust(self) -> tuple[str, ...]:
-        """What may stand in `tls/` whatever the kind renders, apart from keys, certificates and the bundle."""
+        """What may be in `tls/` whatever the kind renders, apart from keys, certificates and the bundle."""
         return (self.trust, self.intermediates, self.crl, self.staple, self.client_trust)
 
     def is_in_tls(self, path: str) -> bool:

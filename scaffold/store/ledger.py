@@ -1,6 +1,6 @@
 """The ledger: which certificates were issued here, and what became of them. Nothing is ever taken out of the whole.
 
-What still matters is at hand in `.scaffold/ledger.jsonl`; what has ended stands in the archive beside it (`archive`).
+What still matters is at hand in `.scaffold/ledger.jsonl`; what has ended is in the archive beside it (`archive`).
 One event per line, each with its `event` and, as ISO 8601 in UTC, its `at` (`journal` says how they are ordered):
 
     topology   name                                     the first: whose folder this is
@@ -73,7 +73,7 @@ class Issued:
     names: tuple[str, ...] = ()
     """A leaf's subject alternative names; empty where the ledger is older than that."""
     of_predecessor: bool = False
-    """Whether its holder had left when another entity was renamed to its name: it is not who bears that name now."""
+    """Whether its holder had left when another entity was renamed to its name: it is not who has that name now."""
     also_calls: bool = False
     """Whether a server's own certificate gets it in elsewhere: it is for clients as well, or for any purpose."""
 
@@ -112,7 +112,7 @@ class Revoked:
     at: datetime
     replace: bool = True
     holds: tuple[datetime, ...] = ()
-    """Of a hold: when each that stands began. Of its end: which ones are lifted; empty where all are."""
+    """Of a hold: when each that is in force began. Of its end: which ones are lifted; empty where all are."""
 
     @property
     def on_hold(self) -> bool:
@@ -278,7 +278,9 @@ class _Reading:
                 self.applied[_matching(_SHA256, event, "plan")] = self.latest
             case unknown:
                 # What a newer version says of a CA may be a revocation: no CRL is signed without it.
-                raise ValueError(f"this version knows no event {unknown!r}; a newer one may have written it")
+                raise ValueError(
+                    f"this version does not know the event {unknown!r}; a newer version may have written it"
+                )
 
     def _of_archive(self, event: journal.Event) -> None:
         if event["event"] == "burnt":
@@ -323,7 +325,7 @@ def _issued(event: journal.Event) -> Issued:
     address, ca, serial, subject, issuer, fingerprint = _texts(event, _ISSUED)
     not_before, not_after = _moment(event, "not_before"), _moment(event, "not_after")
     if not_after < not_before:
-        raise ValueError("it ends before it begins")
+        raise ValueError("it expires before it is valid")
     _check(_SERIAL, "serial", serial)
     _check(_SHA256, "fingerprint_sha256", fingerprint)
     keys = _text(event, "issuer_key", ""), _text(event, "key", "")
@@ -361,10 +363,10 @@ def _ca_key(event: journal.Event) -> CaKey:
 def _revocation(event: journal.Event) -> Revoked:
     reason = _text(event, "reason")
     if reason not in _REASONS:
-        raise ValueError(f'"{reason}" is no reason of RFC 5280 5.3.1')
+        raise ValueError(f'"{reason}" is not a reason of RFC 5280 5.3.1')
     at = _moment(event, "at")
     if at.year < FIRST_YEAR:
-        raise ValueError(f"no CRL can say {at:%Y-%m-%d}")
+        raise ValueError(f"{at:%Y-%m-%d} cannot be written into a CRL")
     serial, replace_it = _matching(_SERIAL, event, "serial"), _truth(event, "replace")
     return Revoked(_text(event, "ca"), serial, reason, at, replace_it, _holds(event))
 
@@ -428,9 +430,9 @@ def _moment(event: journal.Event, name: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise ValueError(f"`{name}` is {text!r}, which is no time") from None
+        raise ValueError(f"`{name}` is {text!r}, which is not a time") from None
     if moment.tzinfo is None:
-        raise ValueError(f"`{name}` is {text!r}, which is no time in UTC")
+        raise ValueError(f"`{name}` is {text!r}, which is not a time in UTC")
     return moment
 
 
@@ -452,7 +454,7 @@ def _revoke(revoked: dict[tuple[str, str], Revoked], lifted: set[tuple[str, str]
 
 
 def _lift(revoked: dict[tuple[str, str], Revoked], lifted: set[tuple[str, str]], before: Revoked, end: Revoked) -> None:
-    """Ends the holds that `end` names; the others stand."""
+    """Ends the holds that `end` names; the others stay."""
     pair = (before.ca, before.serial)
     left = tuple(at for at in before.holds if at not in end.holds) if end.holds else ()
     if left:

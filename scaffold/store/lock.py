@@ -51,8 +51,8 @@ def _acquire(lock: filelock.BaseFileLock, layout: Layout, wait: float, waiting: 
             lock.acquire(timeout=wait)
     except filelock.Timeout:
         raise Locked(
-            f"another scaffold works in {layout.out}: {holder(layout)}",
-            hint="wait until it has ended; a process that died leaves no lock behind",
+            f"another scaffold is working in {layout.out}: {holder(layout)}",
+            hint="wait until it is done; a process that died leaves no lock",
         ) from None
     except OSError as error:
         raise files.store_error("lock", layout.at(LOCK), error) from error
@@ -65,7 +65,7 @@ def holder(layout: Layout) -> str:
         said = json.loads(found.content) if found else {}
         return f"process {said['pid']} on {said['host']}, since {said['since']}"
     except (StoreError, ValueError, KeyError, TypeError):
-        return "a process that has not said its name"
+        return "an unknown process"
 
 
 def _say_who(layout: Layout, now: datetime) -> None:

@@ -13,14 +13,17 @@ from scaffold.store.layout import FOLDERS, Layout
 from scaffold.store.ledger import Ledger
 from scaffold.topology.address import Address, Role
 
-_ANEW: Final = "add a CA beside it, and let its members name that one: they are issued anew. Nothing was changed"
+_ANEW: Final = (
+    "add a new CA, and set it as the issuer of its servers and clients, which then get new certificates. Nothing "
+    "was changed"
+)
 
 
 def move(layout: Layout, old: Address, new: Address, now: datetime) -> bool:
     """Whether there was something to move from the server or client `old` to `new`, which has been done.
 
     Only the holder of the lock moves. Killed in between, it is finished where it is called again. Raises StoreError
-    where something of another stands in the place, and for a CA that has signed: its name is in its certificates.
+    where something of another is in the place, and for a CA that has signed: its name is in its certificates.
     """
     if old.role is Role.CA:
         _check_unused(layout, old)
@@ -60,15 +63,17 @@ def _folders(layout: Layout, *entities: Address) -> Iterator[str]:
 
 def _unfinished(former: Address, name: Address) -> StoreError:
     return StoreError(
-        f"{former} is called {name} in the output folder, and {former} again in the topology",
-        hint=f"`scaffold rename {former} {name.name}` ends what was begun; from there it can be renamed again",
+        f"{former} has an unfinished rename: it is {name} in the output folder and {former} in the topology",
+        hint=f"`scaffold rename {former} {name.name}` completes that; then it can be renamed again",
     )
 
 
 def _check_unused(layout: Layout, ca: Address) -> None:
     known = ledger.load(layout)
     if ca.name in known.ca_keys or os.path.lexists(layout.at(f"{FOLDERS[ca.role]}/{ca.name}")):
-        raise StoreError(f"{ca} has been made: its name is in certificates, and where they are published", hint=_ANEW)
+        raise StoreError(
+            f"{ca} has been made: its name is in certificates and in the addresses of its CRLs", hint=_ANEW
+        )
 
 
 def _record(layout: Layout, known: projects.Records, old: Address, new: Address, now: datetime) -> None:

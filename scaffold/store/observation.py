@@ -98,14 +98,14 @@ class Observation:
     def look_at(self, folder: str) -> None:
         """Until the next call, each file below `folder` is read once: what is decided on is what was seen.
 
-        Raises StoreError where a link or a file stands in the place of the folder.
+        Raises StoreError where a link or a file takes the place of the folder.
         """
         self.check_folder(folder)
         self._folder = f"{folder}/"
         self._found.clear()
 
     def forget(self) -> None:
-        """From here on every file is read anew."""
+        """From here on every file is read again."""
         self._folder = None
         self._found.clear()
         self._kept.clear()
@@ -212,16 +212,16 @@ class Observation:
         return None if status is None or stat.S_ISLNK(status.st_mode) else (status.st_uid, status.st_gid)
 
     def check_folder(self, path: str) -> None:
-        """Raises StoreError where a link or a file stands in the place of a folder."""
+        """Raises StoreError where a link or a file takes the place of a folder."""
         if (status := self._status(path)) is not None:
             files.refuse_no_folder(self.layout.at(path), status[0])
 
     def is_folder(self, path: str) -> bool:
-        """Whether a folder stands there, and no link to one."""
+        """Whether a folder is there, and no link to one."""
         return (status := self._status(path)) is not None and stat.S_ISDIR(status[0])
 
     def is_file_or_missing(self, path: str) -> bool:
-        """Whether a regular file stands there, or nothing does."""
+        """Whether a regular file is there, or nothing."""
         entry = self._entry(path)
         if entry is None:
             return True
@@ -283,7 +283,7 @@ class Observation:
         return True
 
     def _persons(self, path: str) -> files.Found | str | None:
-        """What stands where a person may have put something: no file is no error there."""
+        """What is where a person may have put something: no file is no error there."""
         if (found := self._found.get(path) or self._kept.get(path)) is not None:
             return found
         there = read(self.layout.at(path))

@@ -5,7 +5,7 @@ of texts are recorded **before** they are written: whatever a kill leaves behind
 its inputs ask is recorded **after**.
 
     {"address", "hashes": {path: sha256}, "merging": …}          these texts may be found there
-    {"address", "inputs": digest, "files": {path: sha256},       this is what stands there, rendered from these inputs
+    {"address", "inputs": digest, "files": {path: sha256},       this is what is there, rendered from these inputs
      "app": {"template", "version", "answers", …},            and of an app, of what it was made
      "guard": {"check_revocation", "let_in": {caller: bool},     and whom that lets in, after which check,
                "roles": {caller: [role, …]}, "listen"},          as what, where that is anything, and where
@@ -34,7 +34,7 @@ from scaffold.topology.address import Address
 
 _WORTH: Final = 200
 _LINES_EACH: Final = 6
-"""It is written anew from so many lines on, in all and for each project. Two of them each are what an apply adds."""
+"""It is written again from so many lines on, in all and for each project. Two of them each are what an apply adds."""
 
 
 def digest(content: bytes) -> str:
@@ -90,7 +90,7 @@ class Record:
     """What is known of one project (or bundle). Paths are relative to the output folder."""
 
     inputs: str | None = None
-    """Of what stands there, or None where something was left undone."""
+    """Of what is there, or None where something was left undone."""
     files: dict[str, str] = field(default_factory=dict)
     """The text that was last rendered for each path."""
     ours: dict[str, str | frozenset[str]] = field(default_factory=dict)
@@ -134,9 +134,7 @@ def load(layout: Layout) -> Records:
         try:
             _take(records, event)
         except (KeyError, TypeError, ValueError, AttributeError, AddressError) as error:
-            why = (
-                str(error) if isinstance(error, ValueError | AddressError) else "a field is missing, or not what it was"
-            )
+            why = str(error) if isinstance(error, ValueError | AddressError) else "a field is missing or changed"
             raise journal.damaged_event(path, event, why) from error
     return Records(records, len(found))
 
@@ -174,7 +172,7 @@ def _add(record: Record, address: Address, event: Mapping[str, Any]) -> None:
 
 def _add_hashes(record: Record, hashes: Mapping[str, str]) -> None:
     if not set(map(type, hashes.values())) <= {str}:
-        raise TypeError("a hash is a text")
+        raise TypeError("a hash must be text")
     if not record.ours:
         record.ours = dict(hashes)
         return
@@ -246,7 +244,7 @@ class Recorder:
         merging: Mapping[str, Offer] = MappingProxyType({}),
         app: Origin | None = None,
     ) -> None:
-        """These texts stand there now; `inputs` is None where something was left undone, such as what is `merging`."""
+        """These texts are there now; `inputs` is None where something was left undone, such as what is `merging`."""
         event: dict[str, object] = {
             "address": str(address),
             "at": self._at,
@@ -319,7 +317,7 @@ def _offers(merging: Mapping[str, Offer]) -> dict[str, dict[str, object]]:
 
 
 def compact(layout: Layout, writer: Writer, known: Records) -> None:
-    """Writes the record, which says `known`, anew where most of it is superseded; what it says stays the same.
+    """Writes the record, which says `known`, again where most of it is superseded; what it says stays the same.
 
     Only the holder of the lock does. Raises StoreError.
     """

@@ -89,7 +89,7 @@ def _numbers(t: Topology, party: Party, chown: Chown) -> tuple[int | None, int |
             raise TopologyError(
                 f"{party.address}: there is no {what} {text} on this machine",
                 place=place or t.place(section, party.name),
-                hint=f"make the {what} first, or write its number on the host that the files are for: 999:999",
+                hint=f"create the {what} first, or give its number on the host that the files are for: 999:999",
             ) from None
 
     owner = number(chown.user, "user", lambda name: pwd.getpwnam(name).pw_uid)

@@ -34,7 +34,13 @@ class Secrets:
             return _of_file(secret, owner, what)
         where = f"the environment variable {secret.variable}"
         text = _as_written(self.environment.get(secret.variable, "")).rstrip("\r\n")
-        return _checked(text, owner, where, f"set {secret.variable}, or name another source", what)
+        return _checked(
+            text,
+            owner,
+            where,
+            f"set {secret.variable}, or use another source: {{env: NAME}}, {{file: PATH}} or {{generate: true}}",
+            what,
+        )
 
     def has(self, secret: Secret) -> bool:
         """Whether a password can be had as things are; one that is generated always can."""
@@ -48,7 +54,7 @@ class Secrets:
 
 
 def _as_written(text: str) -> str:
-    """What stands in the environment is read by the locale: text in UTF-8 is the same under every one."""
+    """What is in the environment is read by the locale: text in UTF-8 is the same under every one."""
     try:
         return os.fsencode(text).decode()
     except UnicodeError:
@@ -61,7 +67,10 @@ def _of_file(secret: FileSecret, owner: str, what: str = _PASSWORD) -> bytes:
     except StoreError as error:
         raise SecretError(f"{owner}: its {what} cannot be read: {error}", hint=error.hint) from error
     if found is None:
-        hint = f"that file is not there: write the {what} into its first line, or name another source"
+        hint = (
+            f"that file is missing: write the {what} into its first line, or use another source: {{env: NAME}} or "
+            "{file: PATH}"
+        )
         raise SecretError(f"{owner}: its {what} is not in {secret.path}", hint=hint)
     return _first_line(found.content, owner, str(secret.path), what)
 
@@ -89,7 +98,7 @@ def _checked(text: str, owner: str, where: str, hint: str, what: str) -> bytes:
     except UnicodeEncodeError as error:  # how os.environ shows bytes that are no text
         raise SecretError(f"{owner}: {where} is not text in UTF-8", hint=hint) from error
     if what == _PASSWORD and len(encoded) > _MOST_OCTETS:
-        long = f"{len(encoded):,} octets, and OpenSSL opens nothing with more than {_MOST_OCTETS:,}"
+        long = f"{len(encoded):,} octets, and OpenSSL accepts at most {_MOST_OCTETS:,}"
         raise SecretError(f"{owner}: the password in {where} has {long}", hint="choose a shorter password")
     return encoded
 

@@ -35,14 +35,14 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "nothing was written; the file and its folder must be writable for this user"
+        hint = "nothing was written; make the file and its folder writable for this user"
         raise StoreError(f"{path} cannot be written: {error.strerror}", hint=hint) from error
 
 
 def _unchanged(path: Path, before: bytes) -> Path:
     real = Path(os.path.realpath(path))
     if read_at_most(real, MOST_BYTES + 1) != before:
-        hint = "nothing was written; look at it, and do this again"
+        hint = "nothing was written; check the file, and run this again"
         raise StoreError(f"{path} has changed meanwhile", hint=hint)
     return real
 

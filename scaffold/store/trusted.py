@@ -16,7 +16,7 @@ from typing import Any, Final
 from scaffold.errors import StoreError
 
 _NAME: Final = "trusted.json"
-_HINT: Final = "mend or remove it; --trust says it anew"
+_HINT: Final = "fix or remove it; --trust writes it again"
 
 
 def place(environment: Mapping[str, str]) -> Path:
@@ -70,5 +70,5 @@ def _write(file: Path, value: Any) -> None:
         Path(temporary).replace(file)
     except OSError as error:
         raise StoreError(
-            f"cannot write {file}: {error.strerror}", hint="what is trusted is remembered there; make it writable"
+            f"cannot write {file}: {error.strerror}", hint="the trusted templates are stored there; make it writable"
         ) from error

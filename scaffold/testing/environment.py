@@ -154,7 +154,7 @@ class Environment:
 
         files = self.files(party) if isinstance(party, str) else party
         if files.address.role is Role.CA:
-            raise AddressError(f"{files.address} is no server and no client", hint="a CA makes no connections")
+            raise AddressError(f"{files.address} is neither a server nor a client", hint="a CA makes no connections")
         listens = files.address.role is Role.SERVER and files.address.part is not Part.CLIENT_CERTIFICATE
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if listens else ssl.PROTOCOL_TLS_CLIENT)
         context.verify_mode = ssl.CERT_REQUIRED
@@ -228,7 +228,7 @@ class Environment:
         apply(self.topology, self._layout, self._moment, self._randomness, only)
 
     def _revoke(self, address: Address, party: Party, made: Broken, moment: datetime) -> None:
-        """As `scaffold revoke` does, for a certificate that stands in no project; what runs here refuses it then."""
+        """As `scaffold revoke` does, for a certificate that is in no project; what runs here refuses it then."""
         from scaffold.testing.servers import record_revoked
 
         record_revoked(self.topology, self._layout, address, party, made.certificates, moment)
@@ -255,7 +255,7 @@ class Environment:
     def _party(self, address: Address) -> Party:
         parties = self.topology.servers if address.role is Role.SERVER else self.topology.clients
         if (found := parties.get(address.name)) is None:
-            raise AddressError(f"{address} is no server and no client")
+            raise AddressError(f"{address} is neither a server nor a client")
         party: Party = found
         return party
 

@@ -148,7 +148,7 @@ class Running:
                 if time.monotonic() > deadline:
                     raise VerifyError(
                         f"{placed.server.address} does not refuse a certificate that was revoked {within:.0f} s ago",
-                        hint="`scaffold verify` tries how it looks up revocation",
+                        hint="`scaffold verify` tests how it checks revocation",
                     )
                 time.sleep(_BETWEEN)
 
@@ -170,7 +170,7 @@ class Running:
         new = [self._t.servers[name] for name in wanted if name not in self._placed]
         for server in new:
             if (reason := nothing_to_start(server, self._kinds[server.address])) is not None:
-                raise VerifyError(reason, hint="start that program in the test, with what `.files` says")
+                raise VerifyError(reason, hint="start that program in the test, with the paths in `.files`")
         if not new:
             return Started()
         availability = Availability(self._t, self._kinds)

@@ -30,7 +30,7 @@ class Role(enum.StrEnum):
 
     @property
     def section(self) -> str:
-        """Where entities of the role stand in the YAML: `cas`, `servers`, `clients`."""
+        """Where entities of the role are in the YAML: `cas`, `servers`, `clients`."""
         return f"{self.value}s"
 
 
@@ -46,7 +46,7 @@ class Part(enum.StrEnum):
     BUNDLE = "bundle"
     STAPLE = "staple"
     TRUST = "trust"
-    """What stands in `tls/` beside keys, certificates, bundle and staple."""
+    """What is in `tls/` beside keys, certificates, bundle and staple."""
     FILES = "files"
     """What is made there of other files, and whose they all are."""
     PROJECT = "project"

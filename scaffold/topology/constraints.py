@@ -12,7 +12,7 @@ from scaffold.topology.names import uri_host
 
 
 def forbidden_by(constraints: NameConstraints, name: San) -> str | None:
-    """Why `name` may not stand below a CA with these constraints, in words; None where it may."""
+    """Why `name` may not be below a CA with these constraints, in words; None where it may."""
     for constraint in constraints.excluded.get(name.type, ()):
         if _inside(name, constraint) or _wildcard_covers(name, constraint):
             return f"{constraint} is excluded"
@@ -31,7 +31,7 @@ def looks_like_dns(common_name: str) -> bool:
 
 
 def always_has_dns_name(party: Party) -> bool:
-    """Whether each of its certificates has a DNS SAN; that with which a server calls bears no host names."""
+    """Whether each of its certificates has a DNS SAN; that with which a server calls has no host names."""
     return not party.has_second and any(name.type is SanType.DNS for name in party.names)
 
 

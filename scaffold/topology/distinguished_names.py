@@ -96,7 +96,7 @@ def parse(text: str) -> Name:
     """Reads a name. Raises Invalid for what is none, and for an attribute whose printed form cannot be known."""
     name = tuple(tuple(_attribute(part, text) for part in _split(rdn, "+")) for rdn in _split(text, ",;"))
     if math.prod(math.factorial(len(rdn)) for rdn in name) > MOST_SPELLINGS:
-        hint = "in which order they are printed depends on how they are encoded"
+        hint = "use a subject without +, since the order of such attributes depends on their encoding"
         raise Invalid(f"{shown(text)} has too many attributes joined by +", hint)
     return name
 
@@ -142,7 +142,7 @@ def _attribute(part: str, whole: str) -> Attribute:
 
 
 def _from_der(type_: str, value: str, whole: str) -> Attribute:
-    """A value in hex: OpenSSL prints strings of the types that it knows as text, and the rest as it stands."""
+    """A value in hex: OpenSSL prints strings of the types that it knows as text, and the rest as it is."""
     encoded = bytes.fromhex(value[1:])
     encoding = _STRINGS.get(encoded[0]) if type_ in SHORT_NAMES.values() else None
     if encoding is None or len(encoded) < 2 or encoded[1] != len(encoded) - 2:
@@ -173,7 +173,7 @@ def _type(name: str) -> str:
         return SHORT_NAMES.get(oid[1], oid[1])
     if (known := _BY_NAME.get(name.lower())) is not None:
         return known
-    raise Invalid(f"{shown(name)} is no attribute of a name", nearest(name, SHORT_NAMES.values()) or _EXAMPLE)
+    raise Invalid(f"{shown(name)} is not an attribute of a name", nearest(name, SHORT_NAMES.values()) or _EXAMPLE)
 
 
 def _stripped(value: str) -> str:
@@ -202,7 +202,7 @@ def _value(text: str, whole: str) -> str:
             octets += following[0].encode()
             index += 2
         else:
-            raise Invalid(f"{shown(whole)} has a \\ before what needs none", "a \\ itself is written \\\\")
+            raise Invalid(f"{shown(whole)} has a \\ before a character that needs none", "a \\ itself is written \\\\")
     try:
         value = octets.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The YAML as a tree of nodes that know where they stand: safe to read, whoever wrote it.
+"""The YAML as a tree of nodes that know where they are: safe to read, whoever wrote it.
 
 Nothing is constructed from tags. What a scalar means is decided later by its field's type from its text, so that
 `country: NO` is Norway and `8443:10` no base-60 number, as in YAML 1.2.
@@ -108,7 +108,7 @@ class Document:
                 merged += value.value if value.id == "sequence" else [value]
             elif name in found:
                 first = self.place_of(found[name][0])
-                hint = f"it was given in line {first.line} already: keep one of the two"
+                hint = f"it is in line {first.line} already: keep one of the two"
                 mistakes.add(self.error(key, f"duplicate key {shown(name)}", hint))
             else:
                 found[name] = key, value
@@ -145,7 +145,7 @@ class Document:
             line = self._text.count("\n", 0, error.position)
             column = error.position - (self._text.rfind("\n", 0, error.position) + 1)
             raise TopologyError(
-                "the topology holds a control character", place=self.place(line, column), hint="take it out"
+                "the topology holds a control character", place=self.place(line, column), hint="remove it"
             ) from None
         except yaml.YAMLError:
             raise TopologyError("the topology is not YAML", place=start) from None
@@ -176,8 +176,8 @@ class Document:
     def _measure(self, node: Node, seen: dict[int, tuple[int, int]], above: set[int]) -> tuple[int, int]:
         """How many values `node` stands for and how deep they nest, aliases followed; refuses bombs and loops."""
         if id(node) in above:
-            hint = "write out what is meant; an alias can only repeat what ends before it"
-            raise self.error(node, "an alias is inside what it is an alias of", hint)
+            hint = "write the value out; an alias can only repeat a value that is complete before it"
+            raise self.error(node, "an alias is inside its own anchor", hint)
         if (known := seen.get(id(node))) is not None:
             return known
         if node.id == "scalar":
@@ -198,7 +198,7 @@ class Document:
 
 
 class Places(Mapping[tuple[str | int, ...], Place]):
-    """Where each value stands. Composes the file again when first asked, so that a good topology costs nothing."""
+    """Where each value is. Composes the file again when first asked, so that a good topology costs nothing."""
 
     def __init__(self, text: bytes, source: Path) -> None:
         self._text = text

@@ -24,7 +24,7 @@ def parse_duration(text: str) -> timedelta:
         raise Invalid(f"{shown(text)} is not a duration", _hint(text))
     seconds = int(text[:-1]) * UNITS[text[-1]]
     if seconds > LONGEST.total_seconds():
-        raise Invalid(f"{text} reaches beyond the year 9999", f"the longest duration is {format_duration(LONGEST)}")
+        raise Invalid(f"{text} goes beyond the year 9999", f"the longest duration is {format_duration(LONGEST)}")
     return timedelta(seconds=seconds)
 
 
@@ -50,7 +50,7 @@ def _hint(text: str) -> str:
     if text.isascii() and text.isdigit() and text.strip("0"):
         return f"give it a unit: {text[:12]}d, {text[:12]}h …"
     if re.match(r"^0+[smhdwy]?$", text) or text.startswith("-"):
-        return "a duration is longer than nothing: 1h, 90d, 5y"
+        return "a duration must be longer than zero: 1h, 90d, 5y"
     if (written := re.fullmatch(r"([1-9][0-9]{0,5})\s*([A-Za-z]+)", text)) is not None:
         number, word = int(written[1]), written[2]
         if word == "M" or word.lower() in {"mo", "mon", "mos", "month", "months"}:

@@ -33,7 +33,7 @@ WIDEST = 120
 """An entity in braces that would be wider than this is written line by line."""
 
 _COMMENT = re.compile(r"([ \[\]{},:]*?)( {2,})(?=#)")
-"""What stands between a value and a comment that is set apart from it."""
+"""What is between a value and a comment that is set apart from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ Calls = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """`text` in place of what stands from `start` up to `end`."""
+    """`text` in place of what is from `start` up to `end`."""
 
     start: int
     end: int
@@ -82,7 +82,7 @@ def add(text: bytes, source: Path, new: Address, fields: Mapping[str, Given], ca
     """
     before = read(text, source)
     if new.name in before.get(new.role.section, {}):
-        raise TopologyError(f"there is {new} already", hint="choose another name, or edit the topology by hand")
+        raise TopologyError(f"{new} exists already", hint="choose another name, or edit the topology by hand")
     written = as_written(text)
     # Edges come first: the last entity of the section may be given its list where the new one then follows.
     splices = [_edge(written, caller, new.name, _calls(before, caller)) for caller in callers]
@@ -113,7 +113,7 @@ def no_such(address: Address, values: Values) -> TopologyError:
 
 
 def entities(text: bytes, source: Path) -> list[Address]:
-    """All that stands in the text, as it is written."""
+    """All that is in the text, as it is written."""
     return _entities(read(text, source))
 
 
@@ -152,7 +152,7 @@ def as_written(text: bytes) -> Written:
 
 
 def spliced(text: bytes, written: Written, splices: Sequence[Splice]) -> bytes:
-    """The text with all splices made. What is added at one place stands in the order of `splices`."""
+    """The text with all splices made. What is added at one place is in the order of `splices`."""
     pieces, at = [], 0
     for splice in sorted(splices, key=lambda splice: (splice.start, splice.end)):
         if splice.start < at:
@@ -219,7 +219,7 @@ def _values_of_new(new: Address, fields: Mapping[str, Given], source: Path) -> V
 
 
 def _without_places(error: TopologyError) -> TopologyError:
-    """The error of a text that stands in no file."""
+    """The error of a text that is in no file."""
     if isinstance(error, TopologyErrors):
         return TopologyErrors([TopologyError(one.message, hint=one.hint) for one in error.errors])
     return TopologyError(error.message, hint=error.hint)
@@ -244,8 +244,8 @@ def mapping_of(what: str, found: tuple[Value, Value] | None) -> tuple[Value, Val
     """Key and value of `what`. Raises TopologyError unless that is a mapping, written out."""
     if found is None or found[1].kind != "mapping":
         raise TopologyError(
-            f"{what} is not written as a mapping in its own place",
-            hint="write it out where it is an alias or merged, or make this change by hand",
+            f"{what} is not written as a mapping of its own",
+            hint="write the mapping out instead of an alias or merge, or make this change by hand",
         )
     return found
 
@@ -443,12 +443,12 @@ def _flow(value: Given, quotes: str = "") -> str:
 
 
 def _without_entry(written: Written, key: Value, members: Value, name: str) -> Splice:
-    """Without the entry `name` of `members`, which stand under `key`, and the comments that are its own."""
+    """Without the entry `name` of `members`, which are under `key`, and the comments that are its own."""
     pairs = members.pairs
     index = next((i for i, (own, _) in enumerate(pairs) if own.kind == "scalar" and own.text == name), None)
     if index is None:
         raise TopologyError(
-            f"{shown(name)} is not written in its own place", hint="it is merged in with <<: make this change by hand"
+            f"{shown(name)} comes from a merge", hint="it is merged in with <<: make this change by hand"
         )
     if members.flow:
         return _out_of_flow(written, members, [(own.start, value.end) for own, value in pairs], index)

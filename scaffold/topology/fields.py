@@ -40,8 +40,8 @@ class Type(Protocol):
 class Field:
     """One key of a table. `default` is the value of what is left out, where it does not depend on anything else.
 
-    `written` is how a default stands in YAML, where that is not the value itself.
-    `inherited`: whether it may stand in `defaults`, for every kind of entity that has it.
+    `written` is how a default is in YAML, where that is not the value itself.
+    `inherited`: whether it may be in `defaults`, for every kind of entity that has it.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Field:
 def _scalar(node: Node, document: Document, what: str) -> str:
     """The text of a scalar; lists, mappings, tags and null are refused."""
     if node.tag:
-        raise document.error(node, f"the tag {shown(node.tag)} means nothing here", "leave it out")
+        raise document.error(node, f"the tag {shown(node.tag)} is not known here", "leave it out")
     if document.is_null(node):
         raise document.error(node, f"expected {what}, found nothing", "leave the key out, or give it a value")
     if node.id != "scalar":
@@ -79,15 +79,15 @@ def _collection(
 ) -> None:
     """Raise `TopologyError` for what is not a `kind` of node; `example` is how one is written.
 
-    `separator` is what stands between items where somebody writes them as one text; None is white space.
+    `separator` is what is between items where somebody writes them as one text; None is white space.
     """
     if node.tag:
-        raise document.error(node, f"the tag {shown(node.tag)} means nothing here", "leave it out")
+        raise document.error(node, f"the tag {shown(node.tag)} is not known here", "leave it out")
     if node.id == kind:
         return
     empty = "{}" if kind == "mapping" else "[]"
     if document.is_null(node):
-        hint = f"write {empty} for one that says nothing more, or leave the key out"
+        hint = f"write {empty} for an empty one, or leave the key out"
         raise document.error(node, f"expected {what}, found nothing", hint)
     if kind == "sequence" and node.id == "scalar":
         example = f"[{', '.join(part.strip()[:60] for part in node.value.split(separator))}]"
@@ -129,7 +129,7 @@ class Choice:
             return self.words(text)
         except ValueError:
             if text in self.elsewhere:
-                raise document.error(node, f"{shown(text)} cannot stand here", self.elsewhere[text]) from None
+                raise document.error(node, f"{shown(text)} is not allowed here", self.elsewhere[text]) from None
             raise document.error(node, f"{shown(text)} is not {self.what}", nearest(text, self.words)) from None
 
     def schema(self) -> Json:
@@ -212,7 +212,7 @@ class FilePath:
 class ListOf:
     """A list of `least` to `most` items, without repetitions unless it `repeats`.
 
-    `separator` is what stands between them where somebody writes one text; None is white space.
+    `separator` is what is between them where somebody writes one text; None is white space.
     """
 
     what: str
@@ -239,12 +239,10 @@ class ListOf:
             values.append(value)
         mistakes.check()
         if len(values) < self.least:
-            raise document.error(
-                node, f"the list of {self.what} is empty", "leave the key out, or say what belongs on it"
-            )
+            raise document.error(node, f"the list of {self.what} is empty", "leave the key out, or add entries to it")
         if self.most is not None and len(values) > self.most:
             raise document.error(
-                node, f"the list of {self.what} has {len(values)} entries", f"it may have {self.most} at most"
+                node, f"the list of {self.what} has {len(values)} entries", f"it may have at most {self.most}"
             )
         return tuple(values)
 
@@ -287,7 +285,7 @@ class NamesWithLists:
     def _no_mappings_within(self, node: Node, document: Document) -> None:
         for item in node.value if node.id == "sequence" else ():
             if item.id == "mapping":
-                hint = f"{self.words.what} stand in one mapping: {self.example}"
+                hint = f"{self.words.what} are written as one mapping: {self.example}"
                 raise document.error(item, f"expected {self.item.what}, found a mapping", hint)
 
     def _words(self, key: Node, child: Node, document: Document) -> tuple[Any, ...]:
@@ -407,7 +405,7 @@ class Table:
     def _no_mapping(self, node: Node, document: Document) -> None:
         if self.alone and not (node.tag or document.is_null(node)):
             hint = f"use {_one_of(self.fields)}"
-            raise document.error_at_secret(node, f"{self.what} is not written into the topology itself", hint)
+            raise document.error_at_secret(node, f"{self.what} may not be in the topology itself", hint)
         _collection(node, document, "mapping", self.what, f"{{{self.fields[0].name}: …}}")
 
     def _missing(
@@ -498,7 +496,7 @@ class Mapped:
                 found = self.value.read(child, document)
                 folded = str(found).casefold()
                 if folded in taken:
-                    raise document.error(child, f"{shown(str(found))} is taken already", "give each another")
+                    raise document.error(child, f"{shown(str(found))} is in use already", "give each its own")
                 taken.add(folded)
                 values[self.key.read(key, document)] = found
         mistakes.check()
@@ -511,7 +509,7 @@ class Mapped:
 class Partial(dict[str, Any]):
     """What could be read of a table with a mistake in it.
 
-    `wrong` are the keys that are written and cannot be read; `unknown`: whether a key stands there that no table has.
+    `wrong` are the keys that are written and cannot be read; `unknown`: whether a key is there that no table has.
     """
 
     def __init__(

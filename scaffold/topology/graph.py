@@ -45,7 +45,7 @@ def addresses(t: Topology) -> Iterator[Address]:
 
 
 def edges(t: Topology) -> tuple[tuple[Party, Server], ...]:
-    """Each call that is drawn, as caller and server."""
+    """Each call that is allowed, as caller and server."""
     return tuple((party, t.servers[name]) for party in parties(t) for name in party.calls)
 
 
@@ -68,5 +68,5 @@ def issuing_cas(t: Topology) -> tuple[str, ...]:
 
 
 def callers(t: Topology, server_name: str) -> tuple[Party, ...]:
-    """Who is drawn to call a server: servers first, then clients."""
+    """Who is allowed to call a server: servers first, then clients."""
     return t.callers.get(server_name, ())

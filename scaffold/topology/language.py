@@ -112,7 +112,7 @@ RENEW = Text("a share of the lifetime or a duration", _renew_before, f"{SHARE_PA
 KEY = Choice("a type of key", KeyType)
 PROFILE = Choice("a TLS profile", TlsProfile)
 CHECK = Choice("a way to check revocation", RevocationCheck)
-UNAVAILABLE = Choice("an answer to revocation that cannot be had", OnUnavailable)
+UNAVAILABLE = Choice("a value of on_unavailable", OnUnavailable)
 FAULT = Choice(
     "a fault",
     Fault,
@@ -136,16 +136,16 @@ _GIVEN = (
     Field(
         "env",
         Text("a variable's name", names.environment_variable, names.ENVIRONMENT_PATTERN),
-        "An environment variable.",
+        "An environment variable that holds the secret.",
     ),
-    Field("file", FilePath(), "A file whose first line it is."),
+    Field("file", FilePath(), "A file whose first line is the secret."),
 )
 
 SECRET = Table(
     "a secret",
     (
         *_GIVEN,
-        Field("generate", Exactly("true", value=True), "Made once by apply, and kept."),
+        Field("generate", Exactly("true", value=True), "Generated once by apply, and kept."),
     ),
     _secret,
     ref="secret",
@@ -153,7 +153,7 @@ SECRET = Table(
 )
 
 PASSWORD = Table(
-    "a password that is given",
+    "a password",
     _GIVEN,
     _secret,
     alone=True,
@@ -168,7 +168,7 @@ SUBJECT = Table(
         Field(
             "common_name",
             Text("a common name", _at_most(LONGEST_COMMON_NAME)),
-            "CN; left out, its own name, with its role behind it where Java would hold that to name_constraints.",
+            "CN. Default: its own name, followed by its role if Java would apply name_constraints to the name alone.",
         ),
         Field("organization", Text("an organization", _at_most(64)), "O, the organization."),
         Field("organizational_unit", Text("an organizational unit", _at_most(64)), "OU, the unit within it."),
@@ -238,10 +238,10 @@ EXISTING_LEAF = Table(
     (
         Field("certificate", FilePath(), "The certificate, and those above it in any order.", required=True),
         Field("key", FilePath(), "Its private key, in PEM.", required=True),
-        Field("chain", FilePath(), "The certificates above it, where they stand in another file."),
-        Field("trust", FilePath(), "Of a server: the roots that vouch for it to its callers, and for nobody else."),
-        Field("key_password", PASSWORD, "What opens the key, where it is encrypted."),
-        Field("identity", IDENTITY, "Of a client: how the servers that it calls know it."),
+        Field("chain", FilePath(), "The certificates above it, if they are in another file."),
+        Field("trust", FilePath(), "Of a server: the roots with which its callers verify it, and nothing else."),
+        Field("key_password", PASSWORD, "The password of the key, if it is encrypted."),
+        Field("identity", IDENTITY, "Of a client: the identity by which servers know it."),
     ),
     lambda values: ExistingLeaf(**values),
     ref="existingLeaf",
@@ -250,8 +250,8 @@ EXISTING_LEAF = Table(
 PFX = Table(
     "pfx",
     (
-        Field("password", SECRET, "What opens the bundle.", required=True),
-        Field("legacy", Flag(), "With 3DES and SHA-1, for readers that know no PBES2.", default=False),
+        Field("password", SECRET, "The password of the bundle.", required=True),
+        Field("legacy", Flag(), "With 3DES and SHA-1, for programs that cannot read PBES2.", default=False),
     ),
     lambda values: Pfx(**values),
     ref="pfx",
@@ -263,21 +263,23 @@ FILES = Table(
         Field(
             "chown",
             Text("a user and a group", names.chown, names.CHOWN_PATTERN),
-            "Whose `tls/`, what is in it and the folder above it are: user:group, by name or number.",
+            "The owner of `tls/`, its files and the folder above it: user:group, by name or number.",
         ),
         Field(
             "mode",
             Text("the rights of a file", names.mode, names.MODE_PATTERN),
-            "The rights of the files with a private key or a password, in octal; 0600 otherwise.",
+            "The rights of the files with a private key or a password, in octal. Default: 0600.",
         ),
         Field("combined", Flag(), "Makes `combined.pem`: key, certificate and chain in one file.", default=False),
-        Field("truststore", Flag(), "Makes `truststore.p12`, which Java opens with `changeit`.", default=False),
-        Field("client_combined", Flag(), "Makes `client-combined.pem`, of a second certificate.", default=False),
-        Field("client_truststore", Flag(), "Makes `client-truststore.p12`, of whom it calls.", default=False),
+        Field("truststore", Flag(), "Makes `truststore.p12` for Java, with the password `changeit`.", default=False),
+        Field("client_combined", Flag(), "Makes `client-combined.pem` from a second certificate.", default=False),
+        Field(
+            "client_truststore", Flag(), "Makes `client-truststore.p12`, for the servers that it calls.", default=False
+        ),
         Field(
             "anchor",
-            Choice("what a trust file holds", Anchor),
-            "What `ca.pem` of a server holds: the roots above its callers' CAs, or these CAs themselves.",
+            Choice("the content of a trust file", Anchor),
+            "The content of a server's `ca.pem`: the roots above its callers' CAs, or these CAs themselves.",
             default=Anchor.ROOT,
         ),
         Field(
@@ -288,7 +290,7 @@ FILES = Table(
                 Text("the name of a file", names.file_name, names.FILE_NAME_PATTERN),
                 "{cert.pem: server.crt, key.pem: server.key}",
             ),
-            "Under which other name a file stands there as well: {cert.pem: server.crt}.",
+            "A second name for a file: {cert.pem: server.crt}.",
         ),
     ),
     lambda values: Files(**values),
@@ -299,7 +301,10 @@ READY_LINE = Table(
     "a line of an app",
     (
         Field(
-            "line", Text("a regular expression", names.ready_line), "What a line that it prints holds.", required=True
+            "line",
+            Text("a regular expression", names.ready_line),
+            "A pattern for a line that the app prints.",
+            required=True,
         ),
     ),
     lambda values: ReadyLine(values["line"]),
@@ -312,23 +317,23 @@ APP = Table(
         Field(
             "checkout",
             Text("a branch, tag or commit", names.checkout, names.CHECKOUT_PATTERN),
-            "The branch, tag or commit of a repository; left out, its default branch.",
+            "The branch, tag or commit of a repository. Default: its default branch.",
         ),
         Field(
             "directory",
             Text("a folder within the template", names.directory, names.DIRECTORY_PATTERN),
-            "The folder in it where the template lies, where it holds several.",
+            "The folder of the template in it, if it has several.",
         ),
         Field("vars", Variables(nested=True), "Answers to the template's questions.", default=MappingProxyType({})),
         Field(
             "run",
             ListOf("arguments of app.run", Text("an argument", names.argument), 1, repeats=True, separator=None),
-            "The command with which `up` starts it, in its folder; without it, starting it is yours.",
+            "The command with which `up` starts it, in its folder; without it you start the app yourself.",
         ),
         Field(
             "ready",
             TextOr(Text("a path", names.ready_path, names.READY_PATTERN), READY_LINE),
-            "When it is ready: a path that answers 200, or {line: REGEX}; left out, once it listens.",
+            "When it is ready: a path that answers 200, or {line: REGEX}. Default: when it listens.",
         ),
     ),
     lambda values: App(**values),
@@ -340,9 +345,9 @@ SAME = "same"
 CLIENT_SIDE = Table(
     "a second certificate",
     (
-        Field("issuer", LABEL, "The CA that issues it, where that is another."),
-        Field("names", SAN_LIST, "Its SANs, beside the identity, which it has in any case."),
-        Field("subject", SUBJECT, "Its distinguished name; what is left out is as in the first."),
+        Field("issuer", LABEL, "The CA that issues it, if that is another CA."),
+        Field("names", SAN_LIST, "Its SANs, in addition to the identity."),
+        Field("subject", SUBJECT, "Its distinguished name; attributes left out are those of the first certificate."),
         Field("key", KEY, "The type of its key."),
     ),
     ref="clientSide",
@@ -359,73 +364,89 @@ EXTERNAL = Table(
 )
 
 CA_FIELDS = (
-    Field("issuer", LABEL, "The CA above it; left out, it is self-signed.", inherited=False),
+    Field("issuer", LABEL, "The CA above it. Without it, it is self-signed.", inherited=False),
     Field("subject", SUBJECT, "Its distinguished name.", default=MappingProxyType({})),
     Field("key", KEY, "The type of its key.", default=KEY_DEFAULT),
-    Field("lifetime", DURATION, "How long its certificate lives: 10y where self-signed, else 5y.", inherited=False),
+    Field(
+        "lifetime", DURATION, "The lifetime of its certificate. Default: 10y if self-signed, else 5y.", inherited=False
+    ),
     Field(
         "renew_before",
         RENEW,
-        "When it is due: a share of its lifetime, or a duration.",
+        "How long before expiry it is renewed: a share of its lifetime, or a duration.",
         RENEW_DEFAULT,
         "33%",
         inherited=False,
     ),
     Field("path_length", Whole("a path length", 0, 100), "How many CAs may follow below it (RFC 5280 4.2.1.9)."),
-    Field("key_password", SECRET, "What encrypts its key."),
+    Field("key_password", SECRET, "The password that encrypts its key."),
     Field(
-        "revocation", REVOCATION, "Which pointers the certificates it issues carry, and how long each answer is valid."
+        "revocation", REVOCATION, "Which of CRL and OCSP its certificates point to, and how long each answer is valid."
     ),
     Field("name_constraints", NAME_CONSTRAINTS, "The names that may be issued below it (RFC 5280 4.2.1.10)."),
     Field("existing", EXISTING, "A CA that was made elsewhere.", inherited=False),
-    Field("owner", OWNER, "Who answers for it, in your own words: `report` and `graph` go by it."),
+    Field("owner", OWNER, "The responsible team or person, for `report` and `graph`."),
 )
 
 _LEAF_FIELDS = (
     Field("template", TEMPLATE, "A folder under templates/, a path, or a cookiecutter repository."),
-    Field("issuer", LABEL, "The CA that issues its certificates; may be left out where one CA issues leaves."),
+    Field("issuer", LABEL, "The CA that issues its certificates. Default: the only CA that issues leaves."),
     Field("subject", SUBJECT, "Its distinguished name.", default=MappingProxyType({})),
     Field("key", KEY, "The type of its key.", default=KEY_DEFAULT),
-    Field("lifetime", DURATION, "How long its certificates live.", LEAF_LIFETIME, "90d"),
-    Field("renew_before", RENEW, "When they are due: a share of the lifetime, or a duration.", RENEW_DEFAULT, "33%"),
+    Field("lifetime", DURATION, "The lifetime of its certificates.", LEAF_LIFETIME, "90d"),
+    Field(
+        "renew_before",
+        RENEW,
+        "How long before expiry they are renewed: a share of the lifetime, or a duration.",
+        RENEW_DEFAULT,
+        "33%",
+    ),
     Field("tls", PROFILE, "Mozilla's TLS profile, guideline 6.0.", default=TlsProfile.INTERMEDIATE),
     Field("names", SAN_LIST, "SANs: DNS, IP, email:, and one spiffe:// or uri:. Callers expect a server's first."),
     Field(
         "calls",
         CALLS,
-        "The servers it may call, and the roles it has there: whoever is not listed is refused.",
+        "The servers that it may call, and its roles there. Servers refuse callers that do not list them.",
         MappingProxyType({}),
     ),
     Field(
-        "check_revocation", CHECK, "What it demands to know of its peer's certificate.", default=RevocationCheck.NONE
+        "check_revocation",
+        CHECK,
+        "How it checks whether its peer's certificate is revoked.",
+        default=RevocationCheck.NONE,
     ),
-    Field("on_unavailable", UNAVAILABLE, "What it does when that cannot be had.", default=OnUnavailable.REFUSE),
+    Field(
+        "on_unavailable",
+        UNAVAILABLE,
+        "What it does if that cannot be checked: refuse or allow.",
+        default=OnUnavailable.REFUSE,
+    ),
     Field("pfx", PFX, "A PKCS#12 bundle beside the PEM files."),
-    Field("fault", FAULT, "A certificate that is broken on purpose."),
+    Field("fault", FAULT, "Breaks its certificate on purpose, for tests: see `scaffold faults`."),
     Field("vars", VARIABLES, "The template's own variables: see Variables.", default=MappingProxyType({})),
-    Field("existing", EXISTING_LEAF, "A certificate that somebody else issues and renews.", inherited=False),
+    Field("existing", EXISTING_LEAF, "A certificate that is issued and renewed elsewhere.", inherited=False),
     Field("csr", FilePath(), "A request (PKCS#10) over a key that is not here.", inherited=False),
-    Field("files", FILES, "How `tls/` is laid out, where the template is for files alone."),
-    Field("owner", OWNER, "Who answers for it, in your own words: `report` and `graph` go by it."),
+    Field("files", FILES, "The files of `tls/`, for templates that make files alone."),
+    Field("owner", OWNER, "The responsible team or person, for `report` and `graph`."),
 )
 
 SERVER_FIELDS = (
     *_LEAF_FIELDS,
-    Field("listen", ADDRESS, "Where it listens, host:port."),
-    Field("address", ADDRESS, "What callers dial, where it is not listen."),
-    Field("trusts", ListOf("CAs", LABEL, 1), "The CAs it accepts callers from; derived from its callers."),
-    Field("upstream", LABEL, "The server that it passes requests on to, which is under `calls` as well."),
+    Field("listen", ADDRESS, "The address it listens on, host:port."),
+    Field("address", ADDRESS, "The address that callers dial. Default: listen."),
+    Field("trusts", ListOf("CAs", LABEL, 1), "The CAs whose certificates it trusts. Default: those of its callers."),
+    Field("upstream", LABEL, "The server that it forwards requests to, which must also be under `calls`."),
     Field(
         "backend",
         Text("a backend", names.backend, names.BACKEND_PATTERN),
         "Your own app behind it, in plain HTTP: http://host:port or unix:/path. Not beside `upstream`.",
         inherited=False,
     ),
-    Field("app", APP, "That app itself, from a cookiecutter template, in the folder `app/`.", inherited=False),
+    Field("app", APP, "Makes that app, from a cookiecutter template, in the folder `app/`.", inherited=False),
     Field(
         "forward",
-        ListOf("headers", Choice("a way to tell the app who called", Forward)),
-        "How that app is told who called; [] for not at all, x-client where it is left out.",
+        ListOf("headers", Choice("a way to name the caller to the app", Forward)),
+        "How that app learns the caller's name; [] for not at all. Default: x-client.",
     ),
     Field("staple", Flag(), "It staples an OCSP response to its own certificate.", default=False),
     Field("must_staple", Flag(), "Its certificate demands that (RFC 7633).", default=False),
@@ -434,13 +455,13 @@ SERVER_FIELDS = (
     Field(
         "client",
         WordOr(SAME, SAME, CLIENT_SIDE),
-        "The certificate with which it calls: `same` as the one with which it serves, or what the second one is.",
+        "The certificate with which it calls: `same` for the one with which it serves, or the fields of a second one.",
         inherited=False,
     ),
     Field(
         "accepts",
         ListOf("CAs", LABEL, 1),
-        "Where it decides by chain alone: the CAs of which every client's certificate may get in, listed or not.",
+        "For templates that decide by the chain alone: CAs of which every client certificate may get in.",
         inherited=False,
     ),
 )
@@ -450,11 +471,16 @@ CLIENT_FIELDS = (
     Field(
         "doors",
         Mapped("doors", LABEL, DOOR, "{api: 127.0.0.1:7001}"),
-        "Where programs of its machine that speak no TLS find each server that it calls, in plain.",
+        "For each server that it calls, a local plain address for programs without TLS.",
         MappingProxyType({}),
         inherited=False,
     ),
-    Field("external", EXTERNAL, "Allowed in, issued elsewhere: no project, no certificate.", inherited=False),
+    Field(
+        "external",
+        EXTERNAL,
+        "An allowed caller whose certificate is issued elsewhere: no project, no certificate here.",
+        inherited=False,
+    ),
 )
 
 REPRODUCIBLE = Table(
@@ -464,7 +490,7 @@ REPRODUCIBLE = Table(
         Field(
             "at",
             Text("a moment", moments.parse_moment, moments.PATTERN),
-            "When everything is issued, in UTC: 2026-01-01T00:00:00Z.",
+            "The time at which everything counts as issued, in UTC: 2026-01-01T00:00:00Z.",
             required=True,
         ),
     ),
@@ -477,7 +503,7 @@ CLIENT = Table("a client", CLIENT_FIELDS, ref="client")
 
 
 def _default_fields() -> tuple[Field, ...]:
-    """Every inherited field once, optional; a leaf's stands before a CA's of the same name."""
+    """Every inherited field once, optional; a leaf's is before a CA's of the same name."""
     found = {field.name: field for field in reversed((*SERVER_FIELDS, *CLIENT_FIELDS, *CA_FIELDS)) if field.inherited}
     return tuple(Field(field.name, field.type, field.doc) for field in reversed(found.values()))
 
@@ -491,35 +517,35 @@ TOPOLOGY = Table(
             "The language's version: 1.",
             required=True,
         ),
-        Field("name", LABEL, "What it is called; the output folder's default name.", required=True),
+        Field("name", LABEL, "Its name, and the default name of the output folder.", required=True),
         Field(
             "trust_domain",
             Text("a trust domain", names.trust_domain, names.TRUST_DOMAIN_PATTERN),
-            "The trust domain of the default identities (SPIFFE IDs); left out, the name.",
+            "The trust domain of the default identities (SPIFFE IDs). Default: the name.",
         ),
         Field(
             "publish",
             Text("a URL", names.publish_url, names.PUBLISH_PATTERN),
-            "Where CRLs, OCSP and CA certificates are published: http://host:port.",
+            "The address at which CRLs, OCSP and CA certificates are published: http://host:port.",
         ),
         Field(
             "reproducible",
             REPRODUCIBLE,
-            "A test environment that is the same wherever it is made; lifetimes are 50y unless they are given.",
+            "A test environment that is the same wherever it is made. Default lifetime: 50y.",
         ),
         Field(
             "defaults",
             Table("defaults", _default_fields()),
-            "Fields of CAs, servers and clients; what one of them says itself wins.",
+            "Default fields of CAs, servers and clients.",
         ),
         Field(
             "cas",
             Named("the CAs", CA, "root"),
-            "The certification authorities.",
+            "The certification authorities, by name.",
             required=True,
         ),
-        Field("servers", Named("the servers", SERVER, "api"), "What listens."),
-        Field("clients", Named("the clients", CLIENT, "cli"), "What only calls."),
+        Field("servers", Named("the servers", SERVER, "api"), "The servers, by name."),
+        Field("clients", Named("the clients", CLIENT, "cli"), "The clients, by name."),
     ),
 )
 

@@ -96,7 +96,7 @@ def read_text(path: Path) -> bytes:
 def _reading_hint(path: Path) -> str:
     if path.is_dir():
         return f"name the file in it: -f {path / 'topology.yaml'}"
-    return "name another file with -f, or have its rights changed"
+    return "give another file with -f, or change its rights"
 
 
 def loads(text: bytes, source: Path, suggest: Suggest = _any_template, values: Values | None = None) -> Topology:
@@ -263,10 +263,10 @@ class _Entities:
         for field in own:
             if field not in FIELDS_OF_EXISTING:
                 hint = f"leave it out: only {' and '.join(sorted(FIELDS_OF_EXISTING - {'existing'}))} go with existing"
-                message = f"{field} cannot be set for an existing CA: its certificate is what it is"
+                message = f"{field} cannot be set for an existing CA, which has its certificate already"
                 self._add(("cas", name), TopologyError(message, place=self._places[("cas", name, field)], hint=hint))
             elif field not in {"existing", "owner"} and existing.key is None:
-                hint = "add key to existing, where it is at hand, or leave this out"
+                hint = "add key to existing, or leave this out"
                 message = f"{field} is for a CA whose key is here"
                 self._add(("cas", name), TopologyError(message, place=self._places[("cas", name, field)], hint=hint))
         return Ca(
@@ -346,11 +346,11 @@ class _Entities:
         made_elsewhere = "its certificate is made elsewhere"
         self._leave_out(path, own, ("names", *OF_A_CALLER[1:], *OF_WHAT_IS_ISSUED), made_elsewhere)
         if existing.trust is not None:
-            message, hint = f"{name} has trust, and nobody calls a client", "leave it out: its issuer vouches for it"
+            message, hint = f"{name} has trust, which is for servers", "leave it out: it is verified by its issuer"
             self._add(path, TopologyError(message, place=self._places[(*path, "existing", "trust")], hint=hint))
-        issuer = self._needed(path, own, "issuer", next(iter(self.cas), ""), "the CA of cas that vouches for it")
+        issuer = self._needed(path, own, "issuer", next(iter(self.cas), ""), "the CA of cas that issued it")
         if existing.identity is None:
-            message = f"{name} needs an identity: nothing else says how the servers that it calls know it"
+            message = f"{name} needs an identity, by which servers know it"
             place, hint = self._places[(*path, "existing")], "existing: {identity: …}: a URI, dns:NAME or subject:NAME"
             self._add(path, TopologyError(message, place=place, hint=hint))
         return Client(
@@ -386,7 +386,7 @@ class _Entities:
             self._add(path, TopologyError(message, place=place, hint=hint))
         if values["calls"]:
             return self._issuer(path, values)
-        self._leave_out(path, own, OF_A_CALLER, "its certificate is made elsewhere, and it calls nobody with another")
+        self._leave_out(path, own, OF_A_CALLER, "its certificate is made elsewhere, and it makes no calls with another")
         return ""
 
     def server(self, name: str, issuers_of_callers: tuple[str, ...] | None, t: Topology) -> Server:
@@ -394,7 +394,7 @@ class _Entities:
         path = ("servers", name)
         template = self._template(path, "server", values)
         listen = self._needed(path, values, "listen", HostPort("127.0.0.1", 8_443), "where it listens")
-        self._needed(path, values, "names", "[localhost]", "what callers know it by")
+        self._needed(path, values, "names", "[localhost]", "the names that callers use")
         issuer = self._issuer_of_server(path, own, values)
         identity, sans = self._identity("server", name, values)
         self._check_app(path, own)
@@ -420,7 +420,7 @@ class _Entities:
 
     def _check_app(self, path: tuple[str, str], own: Values) -> None:
         if "app" in own and "backend" not in own and not self._may_have(path, "backend"):
-            message = f"{path[1]} has an app and no backend: nothing says where that app listens"
+            message = f"{path[1]} has an app and no backend, the address of the app"
             hint = "backend: http://127.0.0.1:5000   # or unix:/path"
             self._add(path, TopologyError(message, place=self._places[(*path, "app")], hint=hint))
 
@@ -430,7 +430,7 @@ class _Entities:
             forward: tuple[Forward, ...] = values.get("forward", language.FORWARD_DEFAULT)
             return forward
         if "forward" in own and not self._may_have(path, "backend"):
-            message = f"{path[1]} has no backend, and forward is how a backend is told who called"
+            message = f"{path[1]} has forward and no backend"
             hint = "backend: http://127.0.0.1:5000   # or leave forward out"
             self._add(path, TopologyError(message, place=self._places[(*path, "forward")], hint=hint))
         return ()
@@ -593,8 +593,8 @@ def _as_read(values: Values, fields: tuple[str, ...]) -> Values:
 def _wrong_of_existing_server(name: str, existing: ExistingLeaf) -> Iterator[tuple[str, str, str]]:
     """Field, message and hint of what is said of a server's certificate from elsewhere, and should not be, or not."""
     if existing.trust is None:
-        hint = "trust: roots.pem is a file of the roots that vouch for it; its callers then trust these for it alone"
-        yield "certificate", f"{name} does not say which roots vouch for its certificate", hint
+        hint = "add trust: roots.pem, a file with its roots, which its callers then use for it alone"
+        yield "certificate", f"{name} has no trust, the roots of its certificate", hint
     if existing.identity is not None:
         hint = "leave it out: it is known by its names, and calls with a certificate of its issuer"
         yield "identity", f"{name} is a server, and identity is how a client is known", hint

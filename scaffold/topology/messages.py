@@ -11,7 +11,7 @@ NAMED = 8
 
 
 class Invalid(ValueError):
-    """A piece of text that is not what its field takes. Whoever knows where it stands makes a `TopologyError` of it."""
+    """A piece of text that is not what its field takes. Whoever knows where it is makes a `TopologyError` of it."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)

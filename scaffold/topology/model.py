@@ -581,9 +581,9 @@ class Reproducible:
 
 @dataclass(frozen=True)
 class Topology:
-    """The whole file. `places` says where a value stands, by paths such as `("servers", "accounts", "names", 0)`.
+    """The whole file. `places` says where a value is, by paths such as `("servers", "accounts", "names", 0)`.
 
-    `text` is what stands in it. `trust_domain` is that of default identities.
+    `text` is what is in it. `trust_domain` is that of default identities.
     """
 
     name: str
@@ -621,14 +621,14 @@ class Topology:
         return ca
 
     def calls_place(self, party: Party, called: str) -> Place | None:
-        """Where an edge stands: at the caller, or in the defaults that it was taken from, or else the caller."""
+        """Where an edge is: at the caller, or in the defaults that it was taken from, or else the caller."""
         own = (party.address.role.section, party.name)
         steps = (called, party.calls.index(called))
         known = (self.places.get((*path, "calls", step)) for path in (own, ("defaults",)) for step in steps)
         return next((place for place in known if place is not None), None) or self.place(*own, "calls")
 
     def place(self, *path: str | int) -> Place | None:
-        """Where the value at `path` stands, or the nearest thing around it that was written."""
+        """Where the value at `path` is, or the nearest thing around it that was written."""
         for end in range(len(path), 0, -1):
             if (found := self.places.get(path[:end])) is not None:
                 return found

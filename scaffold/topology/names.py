@@ -49,7 +49,7 @@ def label(text: str) -> str:
 
 
 def role(text: str) -> str:
-    """What a caller may be at a server. It stands between commas in a header, so it holds nothing to be escaped."""
+    """What a caller may be at a server. It is between commas in a header, so it holds nothing to be escaped."""
     if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
         return text
     if len(text) > 64:
@@ -75,12 +75,12 @@ def text_without_controls(text: str) -> str:
     for character in text:
         if unicodedata.category(character) in {"Cc", "Cs", "Cn", "Co", "Zl", "Zp"} or character in _BIDI_CONTROLS:
             code = f"U+{ord(character):04X}"
-            hint = _ESCAPED if unicodedata.category(character) == "Cc" else "take it out"
+            hint = _ESCAPED if unicodedata.category(character) == "Cc" else "remove it"
             raise Invalid(f"{shown(text)} holds the control character {code}", hint)
     return text
 
 
-_ESCAPED = "take it out; of a path in double quotes, \\t and \\n are a tab and a line end: use single quotes, or /"
+_ESCAPED = "remove it; of a path in double quotes, \\t and \\n are a tab and a line end: use single quotes, or /"
 
 
 def path_text(text: str) -> str:
@@ -138,14 +138,14 @@ def chown(text: str) -> Chown:
     found = re.fullmatch(CHOWN_PATTERN[1:-1], text)
     if found is None or not text.strip(":"):
         hint = "postgres:postgres, postgres, :ssl-cert, or numbers: 999:999"
-        raise Invalid(f"{shown(text)} is no user and group", hint)
+        raise Invalid(f"{shown(text)} is not a user and group", hint)
     return Chown(found[1], found[3])
 
 
 def mode(text: str) -> int:
     """The rights of a file with a secret, in octal: its owner reads it, perhaps its group, and nobody else."""
     if not re.fullmatch(MODE_PATTERN[1:-1], text):
-        hint = "0600, 0640, 0440 or 0400: a private key is nobody's but its owner's, and perhaps a group's"
+        hint = "use 0600, 0640, 0440 or 0400: only the owner, and perhaps a group, may read a private key"
         raise Invalid(f"{shown(text)} are not the rights of a private key", hint)
     return int(text, 8)
 
@@ -153,7 +153,7 @@ def mode(text: str) -> int:
 def file_name(text: str) -> str:
     """The name of a file, without a folder."""
     if not re.fullmatch(FILE_NAME_PATTERN[1:-1], text):
-        hint = "a name in tls/ has letters, digits, `.`, `-` and `_`, and begins with no dot: server.crt"
+        hint = "use letters, digits, `.`, `-` and `_`, and no dot at the beginning: server.crt"
         raise Invalid(f"{shown(text)} is not a file's name", hint)
     return text
 
@@ -282,8 +282,8 @@ def _likely_address(text: str) -> str:
 def publish_url(text: str) -> str:
     """`http://host[:port]`, canonical. Not https: RFC 5280 8 warns of needing a certificate to check a certificate."""
     if text.lower().startswith("https://"):
-        hint = "CRLs, OCSP responses and CA certificates are signed themselves (RFC 5280 8): write http://"
-        raise Invalid("what is published is fetched over plain HTTP", hint)
+        hint = "write http://: CRLs, OCSP responses and CA certificates are signed themselves (RFC 5280 8)"
+        raise Invalid("publish must be plain HTTP", hint)
     found = re.fullmatch(r"(?i:http)://([^/?#@]+)/?", text)
     if found is None:
         raise Invalid(f"{shown(text)} is not the URL of a publisher", _publish_hint(text))
@@ -308,13 +308,16 @@ def backend(text: str) -> Backend:
         hint = "the app speaks plain HTTP on loopback: http://127.0.0.1:5000; a server that speaks TLS is an `upstream`"
         raise Invalid("a backend is an app that speaks plain HTTP, and this is an https URL", hint)
     if "@" in text:
-        raise Invalid("a backend has no user and no password", "who may call it is decided by the front alone")
+        raise Invalid(
+            "a backend has no user and no password",
+            "leave both out: only the server in front of it decides which callers are allowed",
+        )
     found = re.fullmatch(r"(?i:http)://([^/?#]+)/?", text)
     if found is None:
         raise Invalid(f"{shown(text)} is not the address of a backend", _backend_hint(text))
     authority = found[1]
     if not re.search(r"\]:\d+$" if authority.startswith("[") else r":\d+$", authority):
-        raise Invalid(f"{shown(text)} says no port", f"write http://{authority.rstrip(':')[:60]}:5000, or which it is")
+        raise Invalid(f"{shown(text)} has no port", f"add its port: http://{authority.rstrip(':')[:60]}:5000")
     address = host_port(authority)
     if is_every_address(address.host):
         raise Invalid(f"nobody can call {address.host}", f"write http://127.0.0.1:{address.port}")
@@ -345,7 +348,7 @@ def door(text: str) -> Backend:
         hint = (
             f"127.0.0.1:{address.port} is for programs of this machine alone, and unix:/path for those of one account"
         )
-        raise Invalid(f"a door on {address.host} would let others than this machine call as this client", hint)
+        raise Invalid(f"a door on {address.host} would let other machines call as this client", hint)
     return address
 
 
@@ -374,13 +377,13 @@ LONGEST_SOCKET_PATH = 107
 
 
 def _unix_socket(text: str) -> UnixSocket:
-    """Its path stands in configurations: what any of them would have to quote is refused."""
+    """Its path is in configurations: what any of them would have to quote is refused."""
     path = text.removeprefix("unix:")
     if not path.startswith("/") or path.endswith("/"):
         raise Invalid(f"{shown(text)} is not a Unix socket", "an absolute path: unix:/run/app/app.sock")
     if not re.fullmatch(r"[A-Za-z0-9/._+@~=-]+", path) or any(part in {"", ".", ".."} for part in path[1:].split("/")):
         hint = "letters, digits and . _ - + @ ~ = between single slashes: unix:/run/app/app.sock"
-        raise Invalid(f"{shown(text)} has a path that not every front can be given", hint)
+        raise Invalid(f"{shown(text)} has a path that not every server supports", hint)
     if len(path) > LONGEST_SOCKET_PATH:
         hint = "choose a shorter folder, such as /run/app"
         raise Invalid(f"the path of a Unix socket has {LONGEST_SOCKET_PATH} bytes at most (unix(7))", hint)
@@ -419,7 +422,7 @@ def spiffe_id(text: str) -> str:
 def uri(text: str) -> str:
     """An absolute URI in ASCII (RFC 5280 4.2.1.6, RFC 3986 3); where its scheme is spiffe, a SPIFFE ID."""
     if text.lower().startswith(("dns:", "subject:")):
-        raise Invalid(f"{shown(text)} is no identity of a certificate that is made here", "take another scheme")
+        raise Invalid(f"{shown(text)} cannot be an identity in a certificate made here", "use another scheme")
     if text.lower().startswith("spiffe:"):
         if not text.startswith("spiffe://"):
             raise Invalid(f"{shown(text)} is not a SPIFFE ID", "spiffe://trust-domain/path")
@@ -521,7 +524,7 @@ def default_identity(trust_domain: str, role: str, name: str) -> str:
 
 
 def wrong_identity(identity: str) -> str:
-    """What a certificate with `fault: wrong-name` says instead of the drawn identity."""
+    """What a certificate with `fault: wrong-name` says instead of the allowed identity."""
     return f"{identity}/wrong-name"
 
 

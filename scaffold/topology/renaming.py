@@ -51,7 +51,7 @@ def rename(text: bytes, source: Path, old: Address, name: str) -> bytes:
     if old.name not in members:
         raise no_such(old, before)
     if name in members:
-        raise TopologyError(f"there is {Address(old.role, name)} already", hint="choose another name")
+        raise TopologyError(f"{Address(old.role, name)} exists already", hint="choose another name")
     written = as_written(text)
     named = [_key(written, old), *_references(written, old)]
     after = spliced(text, written, [_renamed(written, one, name) for one in named])

@@ -15,7 +15,7 @@ def seed_is_given(t: Topology) -> Iterator[TopologyError]:
     """The seed comes from outside: another machine cannot know one that was made up here."""
     if t.reproducible is not None and isinstance(t.reproducible.seed, GeneratedSecret):
         place = t.place("reproducible", "seed")
-        message = "a seed that is generated here is known to no other machine, which would make other keys"
+        message = "a seed that is generated here is not known to other machines, which would make other keys"
         yield TopologyError(message, place=place, hint="seed: {env: SEED}, or {file: PATH}")
 
 

@@ -151,12 +151,12 @@ def _path(entity: Ca | Party) -> tuple[str, str]:
 
 
 def _where(t: Topology, entity: Ca | Party, *field: str | int) -> Place | None:
-    """Where an entity's field stands: at the entity, or in the defaults that it was taken from, or else the entity."""
+    """Where an entity's field is: at the entity, or in the defaults that it was taken from, or else the entity."""
     return _written(t, entity, *field) or t.place(*_path(entity), *field)
 
 
 def _written(t: Topology, entity: Ca | Party, *field: str | int) -> Place | None:
-    """Where an entity's field stands, at the entity or in the defaults; None for what is derived."""
+    """Where an entity's field is, at the entity or in the defaults; None for what is derived."""
     if (own := t.places.get((*_path(entity), *field))) is not None:
         return own
     return t.places.get(("defaults", *field)) if field else None
@@ -180,7 +180,7 @@ def _issuer_of_ca_is_known(t: Topology, ca: Ca) -> Iterator[TopologyError]:
         return
     place = t.place("cas", ca.name, "issuer")
     if ca.issuer == ca.name:
-        yield TopologyError(f"{ca.name} names itself as its issuer", place=place, hint="self-signed: leave issuer out")
+        yield TopologyError(f"{ca.name} is its own issuer", place=place, hint="leave issuer out to make it self-signed")
     else:
         yield _unknown("CA", ca.issuer, (name for name in t.cas if name != ca.name), place)
 
@@ -209,7 +209,7 @@ def _no_circle(t: Topology, circle: Sequence[Ca]) -> TopologyError:
 def _issuer_has_its_key(t: Topology, entity: Ca | Party, issuer: str | None) -> Iterator[TopologyError]:
     if issuer is None or t.cas[issuer].issues_here:
         return
-    message = f"{issuer} issues nothing here, as its key is not here"
+    message = f"{issuer} cannot issue here, since its key is not here"
     hint = f"add key to {issuer}'s existing, or choose another issuer"
     yield TopologyError(message, place=_where(t, entity, "issuer"), hint=hint)
 
@@ -234,7 +234,7 @@ def _requests_ask_for_no_key(t: Topology) -> Iterator[TopologyError]:
                 message = f"{field} cannot be set for {party.name}: it has a csr, and its key is not here"
                 yield TopologyError(message, place=_where(t, party, field), hint=f"leave {field} out, or csr")
         if party.has_second:
-            message = f"{party.name} has a csr, and calls: its second certificate would need another request"
+            message = f"{party.name} has a csr and makes calls, and its second certificate would need another request"
             hint = "client: same calls with the one for the request; or leave calls out, or csr"
             yield TopologyError(message, place=_where(t, party, "calls"), hint=hint)
 
@@ -267,7 +267,7 @@ def _lifetime_place(t: Topology, entity: Ca | Party) -> Place | None:
 
 def _pointers_have_a_publisher(t: Topology, ca: Ca) -> Iterator[TopologyError]:
     if t.publish is None and ca.revocation != Revocation():
-        hint = "publish: http://host:port says where CRLs and OCSP responses are to be found"
+        hint = "add publish: http://host:port, the address of CRLs and OCSP responses"
         message = f"certificates of {ca.name} cannot point to a CRL or responder while publish is not set"
         yield TopologyError(message, place=_where(t, ca, "revocation"), hint=hint)
 
@@ -280,7 +280,8 @@ def _one_of_two_kinds_of_crls(t: Topology, ca: Ca) -> Iterator[TopologyError]:
     place = t.place("cas", ca.name, "existing", "chain_crl")
     if existing.crl is not None:
         message = (
-            f"{ca.name} has crl and chain_crl: the one says that its CRL is signed elsewhere, the other that it is not"
+            f"{ca.name} has crl and chain_crl: crl is for a CRL that is signed elsewhere, chain_crl for one "
+            "that is signed here"
         )
         yield TopologyError(message, place=place, hint="keep crl, with all CRLs of the chain, or chain_crl")
     elif existing.key is None:
@@ -288,14 +289,14 @@ def _one_of_two_kinds_of_crls(t: Topology, ca: Ca) -> Iterator[TopologyError]:
         yield TopologyError(message, place=place, hint="crl: FILE, with its own CRL and those above it in one file")
     elif existing.chain is None:
         message = f"{ca.name} has chain_crl and no chain"
-        yield TopologyError(message, place=place, hint="chain: FILE names the certificates up to its root")
+        yield TopologyError(message, place=place, hint="add chain: FILE, the certificates up to its root")
 
 
 def _responder_key_is_open(t: Topology, ca: Ca) -> Iterator[TopologyError]:
     """An OCSP responder signs all day: a password has no business in a network process."""
     if ca.revocation.ocsp is not None and ca.key_password is not None:
         message = f"{ca.name} cannot answer by OCSP: its key is encrypted, and a responder signs without being asked"
-        hint = "leave ocsp out of its revocation, or issue from a CA below it whose key is open"
+        hint = "leave ocsp out of its revocation, or issue from a CA below it whose key is not encrypted"
         yield TopologyError(message, place=_where(t, ca, "revocation"), hint=hint)
 
 
@@ -303,9 +304,9 @@ def _no_two_cas_of_one_name(t: Topology) -> Iterator[TopologyError]:
     """Who sees only names could not tell them apart, and chain building could take the wrong one."""
     seen: dict[tuple[str, ...], Ca] = {}
     for ca in t.cas.values():
-        # What an existing CA is called stands in its certificate.
+        # What an existing CA is called is in its certificate.
         if ca.existing is None and (other := seen.setdefault(comparable(ca.subject), ca)) is not ca:
-            message = f"{ca.name} and {other.name} have the same subject, so one would be mistaken for the other"
+            message = f"{ca.name} and {other.name} have the same subject, so verifiers would confuse them"
             place = _where(t, ca, "subject")
             yield TopologyError(message, place=place, hint="give each its own subject: {common_name: …}")
 
@@ -344,10 +345,10 @@ def _calls_are_known(t: Topology, party: Party) -> Iterator[TopologyError]:
             continue
         place = t.calls_place(party, called)
         if called in t.servers:
-            yield TopologyError(f"{party.name} calls itself", place=place, hint="take it off the list")
+            yield TopologyError(f"{party.name} calls itself", place=place, hint="remove it from the list")
         elif called in t.clients:
-            hint = "only servers are called: make it a server with calls of its own, or take it off the list"
-            yield TopologyError(f"{called} is a client, which nobody can call", place=place, hint=hint)
+            hint = "make it a server (a server can have calls too), or remove it from the list"
+            yield TopologyError(f"{called} is a client, and only servers can be called", place=place, hint=hint)
         else:
             others = (name for name in t.servers if name != party.name or isinstance(party, Client))
             yield _unknown("server", called, others, place)
@@ -361,7 +362,7 @@ def _upstream_is_known(t: Topology, server: Server) -> Iterator[TopologyError]:
     if upstream not in t.servers:
         yield _unknown("server", upstream, (name for name in t.servers if name != server.name), place)
     elif upstream == server.name:
-        hint = "name the server behind it, or leave upstream out"
+        hint = "give the server behind it, or leave upstream out"
         yield TopologyError(f"{server.name} is its own upstream", place=place, hint=hint)
 
 
@@ -373,7 +374,7 @@ def _upstream_is_called(t: Topology, server: Server) -> Iterator[TopologyError]:
 
 def _backend_or_upstream(t: Topology, server: Server) -> Iterator[TopologyError]:
     if server.backend is not None and server.upstream is not None:
-        message = f"{server.name} cannot pass requests on to both its upstream {server.upstream} and its backend"
+        message = f"{server.name} cannot forward requests to both its upstream {server.upstream} and its backend"
         hint = "upstream: a server of this topology, over mutual TLS; backend: your own app in plain HTTP. Keep one"
         yield TopologyError(message, place=_where(t, server, "backend"), hint=hint)
 
@@ -388,9 +389,9 @@ def _backend_is_no_server(t: Topology, server: Server) -> Iterator[TopologyError
         }:
             continue
         if other is server:
-            message, hint = f"{server.name} would pass requests on to itself", "backend: the port of the app behind it"
+            message, hint = f"{server.name} would forward requests to itself", "backend: the port of the app behind it"
         else:
-            message = f"the backend of {server.name} is where the server {other.name} listens, with TLS"
+            message = f"the backend of {server.name} is the address of the server {other.name}, which speaks TLS"
             hint = f"upstream: {other.name}, and {_calling(server, other.name)}"
         yield TopologyError(message, place=_where(t, server, "backend"), hint=hint)
 
@@ -460,7 +461,7 @@ def _names_and_places(t: Topology, party: Party) -> Iterator[tuple[San, Callable
 
 
 def _place_of_name(t: Topology, party: Party, index: int) -> Place | None:
-    """Where a name stands: the one at `index` once the identity, wherever it is on the list, is taken as the last."""
+    """Where a name is: the one at `index` once the identity, wherever it is on the list, is taken as the last."""
     path = _path(party) if (*_path(party), "names") in t.places else ("defaults",)
     found: list[Place] = []
     while (place := t.places.get((*path, "names", len(found)))) is not None:
@@ -478,23 +479,25 @@ def _first_name_can_be_dialled(t: Topology, server: Server) -> Iterator[Topology
     first = server.names[0] if server.names else None
     if first is not None and first.type in {SanType.DNS, SanType.IP} and not first.value.startswith("*."):
         return
-    found = f"{shown(first.value)}, which no host is called" if first else "an identity alone"
-    message = f"the names of {server.name} begin with {found}"
+    found = f"{shown(first.value)}, which is not a host name" if first else "an identity alone"
+    message = f"the first of the names of {server.name} is {found}"
     yield TopologyError(
-        message, place=_where(t, server, "names"), hint="callers expect the first: a DNS name or an IP address"
+        message, place=_where(t, server, "names"), hint="put a DNS name or an IP address first, which callers expect"
     )
 
 
 def _second_leaf_is_used(t: Topology, server: Server) -> Iterator[TopologyError]:
     if server.calling is not None and not server.calls:
-        message = f"client says what the second certificate of {server.name} is, and it calls nobody with one"
-        hint = "calls: [SERVER] says whom it calls; client: same puts both purposes into its one certificate"
+        message = f"{server.name} has client, the fields of its second certificate, and makes no calls with one"
+        hint = "add calls: [SERVER], or use client: same to put both purposes into one certificate"
         yield TopologyError(message, place=_where(t, server, "client"), hint=hint)
     for index, name in enumerate(server.calling.names if server.calling is not None else ()):
         if name.type is SanType.URI:
-            message = f"{shown(name.value)} cannot be a name of the second certificate: it says who {server.name} is"
+            message = (
+                f"{shown(name.value)} cannot be a name of the second certificate: it is the identity of {server.name}"
+            )
             place = _where(t, server, "client", "names", index)
-            hint = f"one identity is in both: put it among names of {server.name}"
+            hint = f"put it into names of {server.name}: both certificates have the same identity"
             yield TopologyError(message, place=place, hint=hint)
 
 
@@ -504,10 +507,10 @@ def _one_leaf_is_sound(t: Topology, server: Server) -> Iterator[TopologyError]:
         return
     if server.existing is not None:
         message = f"client: same cannot be set for {server.name}: its certificate is made elsewhere"
-        hint = "leave client out: what it calls with is issued here"
+        hint = "leave client out: the certificate with which it calls is issued here"
         yield TopologyError(message, place=_where(t, server, "client"), hint=hint)
     if server.fault is not None:
-        message = f"{server.name} serves and calls with one certificate, and a fault would be one of both sides"
+        message = f"{server.name} serves and calls with one certificate, so a fault would affect both"
         yield TopologyError(message, place=_where(t, server, "fault"), hint="leave fault out, or client: same")
 
 
@@ -520,21 +523,21 @@ def _accepted_cas_are_known(t: Topology, server: Server) -> Iterator[TopologyErr
 def _promised_staple_is_kept(t: Topology, server: Server) -> Iterator[TopologyError]:
     """RFC 7633 4.2.2: a client refuses a certificate with must-staple that comes without a response."""
     if server.must_staple and not server.staple:
-        message = f"{server.name} promises a staple by must_staple, and staples nothing"
+        message = f"{server.name} has must_staple and does not staple"
         yield TopologyError(message, place=_where(t, server, "must_staple"), hint="staple: true")
 
 
 def _staple_has_a_responder(t: Topology, server: Server) -> Iterator[TopologyError]:
     if server.staple and t.cas[server.issuer].revocation.ocsp is None:
-        message = f"{server.name} cannot staple: its issuer {server.issuer} gives no OCSP responses"
+        message = f"{server.name} cannot staple: its issuer {server.issuer} has no OCSP responder"
         hint = f"give {server.issuer} `revocation: {{ocsp: 1h}}`, and the topology `publish:` where it has none"
         yield TopologyError(message, place=_where(t, server, "staple"), hint=hint)
 
 
 def _callers_can_dial(t: Topology, server: Server) -> Iterator[TopologyError]:
     if graph.callers(t, server.name) and names.is_every_address(server.dial.host):
-        message = f"nobody can dial {server.dial.host}, where {server.name} listens"
-        hint = f"address: {server.names[0]}:{server.dial.port} says what its callers dial"
+        message = f"callers cannot dial {server.dial.host}, where {server.name} listens"
+        hint = f"add address: {server.names[0]}:{server.dial.port}, which its callers dial"
         place = t.places.get(("servers", server.name, "address")) or _where(t, server, "listen")
         yield TopologyError(message, place=place, hint=hint)
 
@@ -544,7 +547,7 @@ def _doors_lead_to_callees(t: Topology, party: Party) -> Iterator[TopologyError]
         if name not in party.calls:
             message = f"{party.name} has a door to {shown(name)}, which it does not call"
             called = ", ".join(party.calls) or "nobody"
-            hint = f"it calls {called}: list {name} under its `calls` too, or take the door away"
+            hint = f"it calls {called}: list {name} under its `calls` too, or remove the door"
             yield TopologyError(message, place=_where(t, party, "doors", name), hint=hint)
 
 
@@ -563,7 +566,7 @@ def _no_two_on_one_port(t: Topology) -> Iterator[TopologyError]:
             machine = _machine(server.dial.host if names.is_every_address(socket.host) else socket.host)
             what = f"{server.name}'s {field}"
             if (other := taken.setdefault((machine, socket.port), what)) is not what:
-                message = f"{what} takes {socket}, which is {other}"
+                message = f"{what} uses {socket}, which is {other}"
                 yield TopologyError(message, place=_where(t, server, field), hint="give each its own port")
     yield from _no_two_at_one_door(t, taken)
 
@@ -579,7 +582,7 @@ def _no_two_at_one_door(t: Topology, taken: dict[tuple[str, int], str]) -> Itera
             else:
                 other = sockets.setdefault(door.path, what)
             if other is not what:
-                message = f"{what} takes {door}, which is {other}"
+                message = f"{what} uses {door}, which is {other}"
                 yield TopologyError(message, place=_where(t, client, "doors", name), hint="give each its own")
 
 
@@ -629,7 +632,7 @@ def _no_identity_that_is_another_name(t: Topology) -> Iterator[TopologyError]:
             continue
         name = San(SanType.DNS, client.identity.removeprefix("dns:"))
         if (other := of_clients.get((client.issuer, name))) is not None:
-            message = f"{client.name} is known by {client.identity}, which is also a name of {other.name}"
+            message = f"{client.name} has the identity {client.identity}, which is also a name of {other.name}"
             hint = "give one of them another name: both are issued by the same CA"
             yield TopologyError(message, place=_where(t, client, *_field_of_identity(client)), hint=hint)
 
@@ -664,7 +667,7 @@ def _wrong_names_are_nobodys(t: Topology) -> Iterator[TopologyError]:
     identities = {party.identity: party for party in graph.parties(t)}
     for party in graph.parties(t):
         if party.fault is Fault.WRONG_NAME and (other := identities.get(names.wrong_identity(party.identity))):
-            message = f"the wrong name of {party.name} would be the identity of {other.name}"
+            message = f"the wrong name that the fault gives {party.name} would be the identity of {other.name}"
             yield TopologyError(message, place=_where(t, other, "names"), hint="rename one of them")
 
 
@@ -676,14 +679,18 @@ def _fault_is_seen(t: Topology, party: Party, fault: Fault) -> Iterator[Topology
     """
     place = _where(t, party, "fault")
     if isinstance(party, Client) and not party.calls:
-        hint = "let it call a server, or take the fault away"
-        yield TopologyError(f"nobody sees the fault of {party.name}, as it calls no server", place=place, hint=hint)
+        hint = "let it call a server, or remove the fault"
+        yield TopologyError(
+            f"the fault of {party.name} has no effect, since it calls no server", place=place, hint=hint
+        )
     if isinstance(party, Server) and not any(_is_ours(caller) for caller in graph.callers(t, party.name)):
-        hint = "let a client call it, or take the fault away"
-        yield TopologyError(f"nobody sees the fault of {party.name}, as nobody here calls it", place=place, hint=hint)
+        hint = "let a client call it, or remove the fault"
+        yield TopologyError(
+            f"the fault of {party.name} has no effect, since no client or server calls it", place=place, hint=hint
+        )
     if isinstance(party, Server) and fault in _WITHOUT_SAN and _common_name_stands_in(party):
-        message = f"without a SAN, callers of {party.name} take its common name for its name, and let it pass"
-        yield TopologyError(message, place=place, hint="give it a common_name that is none of its names")
+        message = f"without a SAN, callers of {party.name} use its common name, and accept it"
+        yield TopologyError(message, place=place, hint="give it a common_name that is not one of its names")
 
 
 _WITHOUT_SAN = frozenset({Fault.NO_SAN, Fault.VERSION_1})

@@ -8,7 +8,7 @@ from typing import Final
 
 _ESCAPE = "in double quotes a backslash begins an escape: write the path in single quotes, or with / instead"
 _BRACKET = "a [ or { is not closed, or a comma is missing between two values; a text with `: ` in it needs quotes"
-_INDENT = "this line is indented otherwise than those it belongs to: keys of one mapping begin in one column"
+_INDENT = "this line is not indented like the others: keys of one mapping begin in one column"
 
 
 def _cannot_begin(text: str) -> str:
@@ -26,9 +26,7 @@ def _anchored(text: str) -> str:
 
 def _undefined(text: str) -> str:
     name = re.split(r"[\s,\]}]", text, maxsplit=1)[0]
-    return (
-        f"an anchor stands before its alias: `&{name[1:61]}` is nowhere above; a text that begins with * needs quotes"
-    )
+    return f"there is no anchor `&{name[1:61]}` above its alias; text that begins with * needs quotes"
 
 
 def _colon(text: str) -> str:

@@ -85,14 +85,14 @@ class Written:
                 break
             children.append(self._value(inner, events))
         if event.flow_style:
-            # An anchor or a tag stands before the bracket, and the mark is at it.
+            # An anchor or a tag is before the bracket, and the mark is at it.
             bracket = self._offset(event.end_mark) - 1
             return Value(kind, "flow", bracket, self._offset(inner.end_mark), children=children)
         end = max((child.end for child in children), default=start)
         return Value(kind, "block", self._start_of_block(kind, start, children), end, children=children)
 
     def _start_of_block(self, kind: str, start: int, children: Sequence[Value]) -> int:
-        """Where the first key or hyphen stands: an anchor may be a line above it."""
+        """Where the first key or hyphen is: an anchor may be a line above it."""
         if not children or kind == "mapping":
             return children[0].start if children else start
         line = self.line(children[0].start)
@@ -129,7 +129,7 @@ class Written:
         return self.line_start(offset) + len(LINE_BREAK.sub("", line))
 
     def ends_line(self, offset: int) -> bool:
-        """Whether a line break stands before `offset`: the last line of a text may have none."""
+        """Whether a line break is before `offset`: the last line of a text may have none."""
         return self.line_start(offset) == offset
 
     def line(self, offset: int) -> str:

@@ -26,7 +26,7 @@ class Seen:
     unreadable: Obstacle | None = None
 
     def of(self, anchor: Anchor) -> tuple[Standing, tuple[Entry, ...]]:
-        """How a root stands in it."""
+        """The state of a root in it."""
         return (Standing.UNKNOWN, ()) if self.unreadable is not None else standing(anchor, self.entries)
 
 
@@ -133,7 +133,7 @@ def removals(
 ) -> tuple[tuple[Removal, ...], tuple[LeftOut, ...]]:
     """What is to be removed where: the entries that are ours.
 
-    `system` is how the system's store stands, where any other `has_copies` of it, also where nothing of it is asked
+    `system` is the state of the system's store, where any other `has_copies` of it, also where nothing of it is asked
     for: what others copy from it comes again as long as it is there.
     """
     to_do, left_out = [], []
@@ -173,8 +173,8 @@ def _distrusted(seen: Seen, anchors: Sequence[Anchor]) -> Obstacle | None:
         found, entries = seen.of(each)
         if found is Standing.DISTRUSTED:
             name = entries[0].name
-            hint = "whoever did so decides: remove it there first, or trust it there"
-            return Obstacle(f"{each.address} is there as {name!r}, and somebody has not trusted it", hint)
+            hint = "remove it there first, or trust it there"
+            return Obstacle(f"{each.address} is there as {name!r}, marked as not trusted", hint)
     return None
 
 
@@ -188,7 +188,7 @@ def install(change: Installation) -> Iterator[Anchor]:
         after = change.store.holds()
         _check_kept(change.store, before, after)
         if standing(anchor, after)[0] is not Standing.INSTALLED:
-            hint = "`scaffold trust list` says how it stands"
+            hint = "see `scaffold trust list`"
             raise TrustError(f"{change.store.place} does not trust {anchor.address} though it was added", hint=hint)
         yield anchor
 
@@ -215,7 +215,9 @@ def _check_kept(store: Store, before: Sequence[Entry], after: Sequence[Entry]) -
     """Nothing else may be gone: of what a bundle lists, only the certificate tells one from another."""
     kept = {entry.fingerprint for entry in after}
     if gone := [entry.name for entry in before if entry.fingerprint not in kept]:
-        raise TrustError(f"{store.place} has lost {', '.join(gone)} meanwhile", hint="look at it before you go on")
+        raise TrustError(
+            f"{store.place} has lost {', '.join(gone)} meanwhile", hint="check that store before you go on"
+        )
 
 
 Failed = tuple[Store, TrustError]

@@ -122,10 +122,10 @@ class JavaStore:
             yield beside
             _finish(beside, before)
             if (now := real.stat()).st_mtime_ns != before.st_mtime_ns or now.st_ino != before.st_ino:
-                raise TrustError(f"{self.place} was changed by another program meanwhile", hint="do this again")
+                raise TrustError(f"{self.place} was changed by another program meanwhile", hint="run this again")
             beside.replace(real)
         except OSError as error:
-            raise TrustError(f"cannot write {real}: {error.strerror}", hint="it is as before") from error
+            raise TrustError(f"cannot write {real}: {error.strerror}", hint="the store is unchanged") from error
         finally:
             with contextlib.suppress(OSError):
                 beside.unlink()
@@ -142,9 +142,9 @@ class JavaStore:
 
     def _failed(self, why: str) -> TrustError:
         if "password was incorrect" in why:
-            message = f"{self.place} is damaged, or has another password than Java gives it"
-            return TrustError(message, hint="add the root with keytool -importcert, or take that password back")
-        return TrustError(f"{self.place} cannot be used: {why}", hint="it is as before")
+            message = f"{self.place} is damaged, or has another password than the default"
+            return TrustError(message, hint="add the root with keytool -importcert, or set the default password again")
+        return TrustError(f"{self.place} cannot be used: {why}", hint="the store is unchanged")
 
 
 def _finish(copy: Path, original: os.stat_result) -> None:

@@ -112,7 +112,7 @@ class Store(Protocol):
 
 
 class Standing(enum.StrEnum):
-    """How a root stands in a store; the values are a contract of `trust list --json`."""
+    """The state of a root in a store; the values are a contract of `trust list --json`."""
 
     INSTALLED = "installed"
     """Scaffold has put it there, and it is trusted."""
@@ -128,7 +128,7 @@ class Standing(enum.StrEnum):
 
 
 def standing(anchor: Anchor, entries: Iterable[Entry]) -> tuple[Standing, tuple[Entry, ...]]:
-    """How a root stands among the entries of a store, and which of them hold it."""
+    """The state of a root among the entries of a store, and which of them hold it."""
     holding = tuple(entry for entry in entries if entry.fingerprint == anchor.fingerprint)
     ours = [entry for entry in holding if entry.mark is not None]
     theirs = [entry for entry in holding if entry.mark is None]

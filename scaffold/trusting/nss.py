@@ -105,7 +105,7 @@ class NssStore:
             if path.exists() and not os.access(path, os.W_OK):
                 return Obstacle(f"{path} cannot be written by this user", "run it as the user whose browser it is")
         if self._has_password():
-            hint = "add the root in the browser's settings, or take the primary password away meanwhile"
+            hint = "add the root in the browser's settings, or remove the primary password meanwhile"
             return Obstacle(f"{self.place} is guarded by a password", hint)
         return None
 
@@ -167,7 +167,7 @@ class NssStore:
 
     def _failed(self, why: str) -> TrustError:
         return TrustError(
-            f"{self.place} cannot be used: {why}", hint="close the browser whose it is, and try again; it is as before"
+            f"{self.place} cannot be used: {why}", hint="close that browser, and try again; the store is unchanged"
         )
 
 

@@ -22,8 +22,8 @@ def anchor(t: Topology, layout: Layout, ca: Ca) -> Anchor:
     """The root of one CA. Raises TrustError where it is none, is not there, or is not what was issued."""
     if ca.issuer is not None:
         above = t.cas[ca.issuer].address
-        hint = f"whoever trusts a root trusts what is below it: scaffold trust install {_root_above(t, ca).address}"
-        raise TrustError(f"{ca.address} is no root: {above} issued it", hint=hint)
+        hint = f"trust the root above it instead: scaffold trust install {_root_above(t, ca).address}"
+        raise TrustError(f"{ca.address} is not a root: {above} issued it", hint=hint)
     return Anchor(t.name, ca.address, _adopted(t, ca) if ca.existing is not None else _made(layout, ca))
 
 
@@ -94,8 +94,8 @@ def _adopted(t: Topology, ca: Ca) -> x509.Certificate:
     if found.above:
         root = rfc2253(found.above[-1].subject)
         raise TrustError(
-            f"{ca.address} is no root: it was made elsewhere, below {root}",
-            hint=f"whether {root} is to be trusted is for its owner to say, and how",
+            f"{ca.address} is not a root: it was made elsewhere, below {root}",
+            hint=f"ask the owner of {root} how to trust it",
         )
     return found.certificate
 
@@ -134,7 +134,7 @@ def scope(certificate: x509.Certificate) -> Scope:
     """What its name constraints say (RFC 5280 4.2.1.10): a sort of name that has no `permitted` there is free."""
     constraints = permits.constraints_of(certificate)
     if not constraints.permitted and not constraints.excluded:
-        return Scope(("every name there is: it has no name constraints",), everything=True, unbounded=True)
+        return Scope(("every name: it has no name constraints",), everything=True, unbounded=True)
     words = tuple(_words(constraints, kind) for kind in _KINDS)
     bounded = all(_is_bounded(constraints, kind) for kind in (SanType.DNS, SanType.IP))
     return Scope(words, everything=not bounded)

@@ -129,12 +129,12 @@ class SystemStore:
         return dict.fromkeys(_fingerprints(self.distribution.bundle))
 
     def _refresh(self, removed: Sequence[str]) -> None:
-        """Make the bundle anew; `removed` is told to the program, which else leaves links to them behind."""
+        """Make the bundle again; `removed` is told to the program, which else leaves links to them behind."""
         with self._chosen(removed) as options:
             done = attempt([*self.distribution.refresh, *options])
         if done.returncode != 0:
             by_hand = " ".join(self.distribution.refresh)
-            raise TrustError(f"{by_hand} failed: {said(done)}", hint=f"run {by_hand} by hand, then this again")
+            raise TrustError(f"{by_hand} failed: {said(done)}", hint=f"run {by_hand} by hand, then run this again")
 
     @contextlib.contextmanager
     def _chosen(self, removed: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -68,7 +68,7 @@ class Case:
     probe: Probe
     expected: Expected
     why: str = ""
-    """Why a call that is drawn is to be refused, or a false server to be believed."""
+    """Why a call that is allowed is to be refused, or a false server to be believed."""
 
     def concluded(self, finding: Finding) -> Check:
         """The verdict: what was expected passes, and nothing else does."""
@@ -93,13 +93,13 @@ class Case:
 
 
 Withdrawn = frozenset[Address]
-"""Addresses of certificates (`client.teller.certificate`) that stand in `tls/` and are revoked."""
+"""Addresses of certificates (`client.teller.certificate`) that are in `tls/` and are revoked."""
 
 
 def cases(
     t: Topology, kinds: Mapping[Address, Kind], only: Address | None = None, withdrawn: Withdrawn = frozenset()
 ) -> tuple[Case, ...]:
-    """All cases in the report's order: by server, first who gets in, then who does not, then who stands in its place.
+    """All cases in the report's order: by server, first who gets in, then who does not, then who takes its place.
 
     `only` is the address of a server or client, and leaves the cases in which it takes part.
     """
@@ -132,10 +132,10 @@ def _who_gets_in(t: Topology, server: Server, kinds: Mapping[Address, Kind], wit
 
 
 def _who_does_not(t: Topology, server: Server, kind: Kind) -> Iterator[Case]:
-    drawn = graph.callers(t, server.name)
+    allowed = graph.callers(t, server.name)
     yield Case(server, None, Probe.NO_CERTIFICATE, Expected.REFUSED)
     for party in graph.parties(t):
-        if has_client_certificate(party) and party not in drawn:
+        if has_client_certificate(party) and party not in allowed:
             yield Case(server, party, Probe.NOT_ALLOWED, Expected.REFUSED)
     for caller in imitations(t, server):
         if not _speaks_http(kind):
@@ -167,7 +167,7 @@ def _false_server(server: Server, caller: Party, probe: Probe, kind: Kind) -> Ca
     """A caller must refuse it, unless its template declares that it takes such a common name for a host's name."""
     if kind.capabilities.supports.isdisjoint(TAKING_COMMON_NAMES.get(probe, ())):
         return Case(server, caller, probe, Expected.REFUSED)
-    why = f'template "{kind.name}" takes common names for host names, so plan lets nobody else have this one'
+    why = f'template "{kind.name}" accepts common names as host names, so plan refuses a second server with this one'
     return Case(server, caller, probe, Expected.ALLOWED, why)
 
 
@@ -182,7 +182,7 @@ def _who_is_looked_up(t: Topology, server: Server, caller: Client, kind: Kind) -
 
 
 def imitations(t: Topology, server: Server) -> Iterator[Party]:
-    """One drawn caller for each CA that issues to callers: whose identity the rogues of that CA bear.
+    """One allowed caller for each CA that issues to callers: whose identity the rogues of that CA have.
 
     One whose own certificate is sound is preferred, and a client to a gateway, whose word on others is believed.
     """
@@ -237,7 +237,7 @@ def is_in_its_place(probe: Probe) -> bool:
 
 
 def checker_of(case: Case) -> Party:
-    """Who looks at the other's certificate: the server, or the client where somebody stands in the server's place."""
+    """Who looks at the other's certificate: the server, or the client where somebody takes the server's place."""
     return case.caller if is_in_its_place(case.probe) and case.caller is not None else case.server
 
 
@@ -276,7 +276,7 @@ def withdrawn_sides(
 def _refused_because(
     t: Topology, caller: Party, server: Server, kinds: Mapping[Address, Kind], withdrawn: Withdrawn
 ) -> str:
-    """Why a call that is drawn is refused; empty where it is not.
+    """Why a call that is allowed is refused; empty where it is not.
 
     A fault of either end, or of a server further behind, turns an allowed call into a refused one. So does a revocation
     that the other side looks up.
@@ -290,8 +290,8 @@ def _refused_because(
         return "broken on purpose"
     links = zip((server, *behind(t, server)), behind(t, server), strict=False)
     if any(any(withdrawn_sides(nearer, farther, kinds, withdrawn)) for nearer, farther in links):
-        return "a certificate further behind is revoked"
-    return "a server further behind is broken on purpose" if any(one.fault for one in behind(t, server)) else ""
+        return "the certificate of a server behind it is revoked"
+    return "a server behind it is broken on purpose" if any(one.fault for one in behind(t, server)) else ""
 
 
 def _applies(t: Topology, probe: Probe, server: Server, caller: Party, kind: Kind) -> bool:

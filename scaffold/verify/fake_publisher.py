@@ -12,7 +12,7 @@
 CA that it imitates gets a list whose signature is not its issuer's: OpenSSL says "CRL signature failure" (or finds no
 CRL in scope, where the names differ), .NET RevocationStatusUnknown, and the rogue is refused for a second fault.
 A distribution point that names another cRLIssuer (RFC 5280 4.2.1.13) is understood by neither. So each adopted CA is
-published under a name that no CA of a topology can bear. OCSP needs none of that, as a CertID names the issuer's key:
+published under a name that no CA of a topology can have. OCSP needs none of that, as a CertID names the issuer's key:
 `/ocsp/CA` answers for every CA that was adopted, whoever's pointer led there.
 
 A CA in between carries its issuer's pointers: `pointers("root")` for what a true root has signed. What the checker

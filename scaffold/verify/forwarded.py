@@ -93,7 +93,7 @@ class Told:
         They say so once, and in no other way than is asked for.
         """
         if lies := dict.fromkeys(name for name, value in reached if FORGERY in value):
-            return f"was told what the caller made up: {_some(lies)}"
+            return f"received headers that the caller forged: {_some(lies)}"
         told: dict[str, list[str]] = {}
         for name, value in reached:
             if _says_who(name):
@@ -101,12 +101,12 @@ class Told:
             elif name.lower() == "connection" and (
                 named := [each for each in re.split(r"[,\s]+", value) if _says_who(each)]
             ):
-                return f"was told to remove {_some(named)}"
+                return f"received a request to remove {_some(named)}"
         checks = {name: check for forward in self.forward for name, check in _CHECKS[forward](self.caller).items()}
         for name in dict.fromkeys((*checks, *told)):
             values = told.get(name, [])
             if name not in checks or len(values) > 1 or not checks[name](*values):
-                return f"was told {' and '.join(values)[:100] or 'nothing'} by {name}"
+                return f"received {' and '.join(values)[:100] or 'nothing'} in {name}"
         return None
 
 

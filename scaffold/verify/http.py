@@ -174,7 +174,7 @@ def _answer(target: Target, credentials: Credentials | None, newest: ssl.TLSVers
         try:
             connection.handshake()
         except TimeoutError:
-            return Stuck(Layer.TLS, f"no end of the handshake within {PATIENCE:g} s")
+            return Stuck(Layer.TLS, f"the handshake was not complete within {PATIENCE:g} s")
         except TlsError as error:
             return _refused_handshake(error)
         except OSError:
@@ -228,6 +228,6 @@ def _converse(connection: socket.socket | Connection, request: bytes) -> Answer:
     except (http.client.RemoteDisconnected, ConnectionError):
         return Closed(None, after_handshake=True)
     except http.client.HTTPException as error:
-        return Stuck(HTTP, f"the answer is no HTTP: {type(error).__name__}")
+        return Stuck(HTTP, f"the answer is not HTTP: {type(error).__name__}")
     finally:
         response.close()

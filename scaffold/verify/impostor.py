@@ -1,4 +1,4 @@
-"""A server of our own that stands where a caller expects another: it shows a certificate and writes down who spoke.
+"""A server of our own that is where a caller expects another: it shows a certificate and writes down who spoke.
 
 A caller that checks its callee never sends a request to a false one. The true twin answers as a rendered server does,
 where it speaks HTTP; in another protocol it hears the beginning of a request, and hangs up.
@@ -84,7 +84,7 @@ class SilentRole:
             while len(heard) < len(exchange.receive) and (more := plain.recv(len(exchange.receive) - len(heard))):
                 heard += more
             if heard != exchange.receive:
-                raise ConnectionError("not what the protocol says before TLS")
+                raise ConnectionError("not as in the protocol before TLS")
             plain.sendall(exchange.send)
 
     def hear(self, secured: Connection) -> str:

@@ -137,7 +137,7 @@ def _trust(layer: str, refused: bool, connections: int, requests: int, words: st
     if requests:
         return Finding(Observed.ALLOWED, layer, f"it sent its request{f', and then: {words}' if refused else ''}")
     if connections == 0:
-        return Finding(Observed.UNREACHABLE, Layer.TCP, f"it never connected: {words}")
+        return Finding(Observed.UNREACHABLE, Layer.TCP, f"it did not connect: {words}")
     if refused:
         return Finding(Observed.REFUSED, Layer.TLS, words)
     return Finding(Observed.BROKEN, None, words)
@@ -164,7 +164,7 @@ def _with_app(finding: Finding, reached: Headers | None, welcome: Welcome) -> Fi
         return finding
     if (wrong := welcome.told.wrong(reached)) is not None:
         return replace(finding, observed=Observed.BROKEN, detail=f"the app behind it {wrong}")
-    return replace(finding, detail=f"{finding.detail}; its app was told by {by_name(welcome.told.forward)}")
+    return replace(finding, detail=f"{finding.detail}; its app received it by {by_name(welcome.told.forward)}")
 
 
 def misnamed(answer: Mapping[str, object], welcome: Welcome) -> str | None:
@@ -183,7 +183,7 @@ def misnamed(answer: Mapping[str, object], welcome: Welcome) -> str | None:
     }
     for field, value in wanted.items():
         if said.get(field) != value:
-            return f"says {field} {json.dumps(said.get(field))}, and it is {json.dumps(value)}"
+            return f"has {field} {json.dumps(said.get(field))} instead of {json.dumps(value)}"
     return None
 
 
@@ -192,7 +192,7 @@ def _with_roles(who: str, roles: tuple[str, ...]) -> str:
 
 
 def json_object(body: bytes) -> dict[str, object] | None:
-    """The JSON object in an answer, whatever stands around it; None where there is none."""
+    """The JSON object in an answer, whatever is around it; None where there is none."""
     text = body.decode("utf-8", "replace")
     start, end = text.find("{"), text.rfind("}")
     try:

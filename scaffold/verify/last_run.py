@@ -86,7 +86,7 @@ def folders_tried(t: Topology, layout: Layout, records: Records, report: Report)
 def folder_digest(layout: Layout, records: Records, party: Party) -> str:
     """SHA-256 over the files of a server or client that decide what it does: its project, certificates and trust.
 
-    Keys go with their certificates. CRLs and staples are fetched anew all the time, and are not looked at. Raises
+    Keys go with their certificates. CRLs and staples are fetched again all the time, and are not looked at. Raises
     StoreError.
     """
     paths = party_paths(party.address.role, party.name)

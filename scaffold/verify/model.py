@@ -17,7 +17,7 @@ class Probe(enum.StrEnum):
     CONTROL = "control"
     """A certificate made like the rogues', without their fault: it must get in, or their refusal proves nothing."""
     NOT_ALLOWED = "not-allowed"
-    """A party that is not drawn, with its real certificate."""
+    """A party that is not allowed, with its real certificate."""
     OTHER_SUBJECT = "other-subject"
     """A sound certificate for a name that nobody has, by a caller who says that it is one of those allowed."""
     NO_CERTIFICATE = "no-certificate"
@@ -70,7 +70,7 @@ _TITLES = {
     Probe.EDGE: "allowed call",
     Probe.CONTROL: "fresh certificate without a fault",
     Probe.NOT_ALLOWED: "not allowed, real certificate",
-    Probe.OTHER_SUBJECT: "another subject, in an allowed caller's name",
+    Probe.OTHER_SUBJECT: "another subject, with an allowed caller's name",
     Probe.NO_CERTIFICATE: "no certificate",
     Probe.FOREIGN_CA: "foreign CA with the issuer's name",
     Probe.SIBLING_CA: "sibling CA under the same root",
@@ -85,8 +85,8 @@ _TITLES = {
     Probe.REVOKED: "revoked",
     Probe.REVOKED_CA: "its CA is revoked",
     Probe.EXPIRED_CRL: "the CRLs have expired",
-    Probe.RESPONDER_DOWN: "nobody answers for revocation",
-    Probe.RESPONDER_UNKNOWN: "OCSP does not know it",
+    Probe.RESPONDER_DOWN: "revocation status unavailable",
+    Probe.RESPONDER_UNKNOWN: "unknown to OCSP",
     Probe.STALE_OCSP: "the OCSP answer has expired",
     Probe.STAPLE: "staples a good OCSP answer",
     Probe.FORGED_HEADERS: "forged identity headers",
@@ -101,8 +101,8 @@ _TITLES = {
     Probe.FALSE_REVOKED: "false server: revoked",
     Probe.SERVER_REVOKED_CA: "true server, its CA is revoked",
     Probe.SERVER_EXPIRED_CRL: "true server, the CRLs have expired",
-    Probe.SERVER_RESPONDER_DOWN: "true server, nobody answers for revocation",
-    Probe.SERVER_RESPONDER_UNKNOWN: "true server, OCSP does not know it",
+    Probe.SERVER_RESPONDER_DOWN: "true server, revocation status unavailable",
+    Probe.SERVER_RESPONDER_UNKNOWN: "true server, unknown to OCSP",
     Probe.SERVER_STALE_OCSP: "true server, the OCSP answer has expired",
     Probe.SERVER_NO_STAPLE: "true server without a staple",
 }
@@ -191,7 +191,7 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether any probe went the wrong way, anything had drifted, or nothing was tried: that proves nothing."""
+        """Whether any probe failed, anything had drifted, or nothing was tried: that proves nothing."""
         return self.summary[Result.FAILED] > 0 or not self.tried
 
     @property

@@ -221,7 +221,7 @@ class ProbeRunner:
         """For a program that nobody here can run; whom that trusts is its own."""
         by_server, by_caller = withdrawn_sides(caller, case.server, self._kinds, self._withdrawn)
         if case.server.fault or by_caller:
-            raise Untried(f"it is for the program of {caller.address} to refuse {case.server.address}")
+            raise Untried(f"{caller.address} is your own program, which must refuse {case.server.address} itself")
         outcome = self._call(case, self._target(case), self._real(caller))
         if case.expected is Expected.REFUSED and not (is_faulty(caller) or by_server):
             return self._behind_refuses(outcome)
@@ -281,9 +281,9 @@ class ProbeRunner:
     def _forged_headers(self, case: Case) -> Finding:
         caller = _caller(case)
         if is_gateway_of(caller, case.server):
-            raise Untried(f"only {caller.address} calls it, and what that says of others is believed")
+            raise Untried(f"only {caller.address} calls it, and may name other callers")
         if any(one.fault for one in behind(self._t, case.server)):
-            raise Untried("a server behind it is faulty on purpose, so nobody says what reached it")
+            raise Untried("a server behind it is broken on purpose, so the headers that reach it are not known")
         shown = self._rogue(case, Probe.CONTROL)
         outcome = http.meaning(http.call(self._target(case), shown, headers=FORGED.items()))
         finding = judge.admission(outcome, self._welcome(case.server, caller, shown))
@@ -308,7 +308,7 @@ class ProbeRunner:
         trailers = [(name, value) for name, value in forged() if name != "Connection"]
         for reached in protocol.reached_by_trailers(self._target(case), shown, trailers):
             if (wrong := welcome.told.wrong(reached)) is not None:
-                return Finding(Observed.BROKEN, http.HTTP, f"by trailers the app behind it {wrong}")
+                return Finding(Observed.BROKEN, http.HTTP, f"by trailers, the app behind it {wrong}")
         return finding
 
     def _forged_before_its_app(self, case: Case, shown: Credentials) -> Finding:
@@ -319,13 +319,15 @@ class ProbeRunner:
             return judge.admission(http.meaning(answer))
         said = answer.body.decode("utf-8", "replace").replace("\\/", "/")
         if lies := [value for _, value in forged() if value in said]:
-            return Finding(Observed.BROKEN, http.HTTP, f"its app answers with what the caller made up: {lies[0]}")
+            return Finding(
+                Observed.BROKEN, http.HTTP, f"its app answers with a header that the caller forged: {lies[0]}"
+            )
         if not told.caller.is_named_in(said):
             raise Untried(
-                f"only its app sees which headers reach it, and that does not say who called (GET /: HTTP "
-                f"{answer.status}): `scaffold verify` without --running puts one of its own there"
+                "only its app sees which headers reach it, and that app does not name the caller (GET /: HTTP "
+                f"{answer.status}): `scaffold verify` without --running starts an app of its own there"
             )
-        words = f"its app says that {told.caller.identity} called, and nothing that the caller made up"
+        words = f"its app names the caller {told.caller.identity}, and no forged header"
         return Finding(Observed.ALLOWED, http.HTTP, words)
 
     def _health(self, case: Case) -> Finding:
@@ -351,7 +353,7 @@ class ProbeRunner:
         )
 
     def _certificate_of(self, server: Server) -> bytes:
-        """What a server shows, as it stands on disk."""
+        """What a server shows, as it is on disk."""
         path = self._layout.path(party_paths(server.address.role, server.name).own.certificate)
         try:
             return path.read_bytes()
@@ -378,17 +380,17 @@ class ProbeRunner:
         """At the copy that has the CRLs of the rogue CAs: there their certificates have one fault alone."""
         target = self._running.copy_of(case.server)
         match self._call(case, target, self._rogue(case, Probe.CONTROL)):
-            case Admitted() | Failed(beyond=True):  # behind the copy of a gateway stands an impostor
+            case Admitted() | Failed(beyond=True):  # behind the copy of a gateway is an impostor
                 return self._shown(case, target)
             case outcome:
                 finding = judge.admission(outcome)
-                words = f"with CRLs made for the probe, not even the control gets in: {finding.detail}"
+                words = f"with CRLs made for the probe, even the control is refused: {finding.detail}"
                 return Finding(Observed.BROKEN, finding.layer, words)
 
     # --- False servers -------------------------------------------------------------------------------------------
 
     def _in_its_place(self, case: Case) -> Finding:
-        """Somebody else stands where the caller looks for the server."""
+        """Somebody else is where the caller looks for the server."""
         caller = _caller(case)
         profile = functools.partial(profiles.for_server, self._t, case.server)
         # What vouches for another server that is called vouches for nothing here.
@@ -436,7 +438,7 @@ class ProbeRunner:
                 visits = impostor.show(credentials)
                 outcome = http.meaning(http.call(target, asker, path, FORGED.items() if path == CALLER else ()))
             if told := _told_of_forged(visits):
-                yield Finding(Observed.BROKEN, http.HTTP, f"it passed forged headers on: {told}")
+                yield Finding(Observed.BROKEN, http.HTTP, f"it forwarded forged headers: {told}")
             yield judge.trust_of_server(outcome, visits.connections, len(visits.requests))
 
     # --- Certificates --------------------------------------------------------------------------------------------
@@ -446,7 +448,7 @@ class ProbeRunner:
 
     def _imitating(self, party: Party, server: Server, probe: Probe) -> tuple[Credentials, ...]:
         if not party.has_issued and form_of(party.identity) is IdentityForm.SUBJECT:
-            raise Untried(f"{party.address} is known by its subject, and nobody here can make a certificate with that")
+            raise Untried(f"{party.address} is known by its subject, with which no certificate can be made here")
         profile = functools.partial(profiles.for_client_side, self._t, party)
         return self._made(probe, profile, party.calling_issuer, server.trusts)
 
@@ -467,16 +469,16 @@ class ProbeRunner:
         """What each CA of the topology could make: none of them vouches for a certificate from elsewhere."""
         if case.probe is not Probe.FALSE_ROOT:
             raise Untried(
-                f"the certificate of {case.server.address} is issued elsewhere: none like it can be made here"
+                f"the certificate of {case.server.address} is issued elsewhere, so a similar one cannot be made here"
             )
         return make_by_all_cas(self._t, self._authorities, replace(profile(FIRST), fault=None))
 
     def _real(self, party: Party) -> Credentials:
-        """The certificate with which a party calls, as it stands on disk."""
+        """The certificate with which a party calls, as it is on disk."""
         if is_external(party):
             raise Untried(f"{party.address} is external: its certificate is not here")
         if not has_key_here(party):
-            raise Untried(f"{party.address} has its key on its own host: nobody here can show its certificate")
+            raise Untried(f"{party.address} has its key on its own host, so its certificate cannot be used here")
         return shown_by(self._layout, party)
 
     def _asker(self, server: Server) -> Credentials:
@@ -487,7 +489,7 @@ class ProbeRunner:
             if has_key_here(caller) and not is_faulty(caller) and not revoked:
                 return self._real(caller)
         if not callers:
-            raise Untried(f"nobody may call {server.address}, so nobody can ask it to call")
+            raise Untried(f"no caller is allowed at {server.address}, so it cannot be asked to call")
         return self._imitating(callers[0], server, Probe.CONTROL)[0]
 
     def _welcome(self, server: Server, caller: Party, shown: Credentials | None = None) -> Welcome:
@@ -559,5 +561,5 @@ def _told_of_forged(visits: Visits) -> str:
 
 def _caller(case: Case) -> Party:
     if case.caller is None:
-        raise VerifyError(f"{case.probe} at {case.server.address} is nobody's call")
+        raise VerifyError(f"{case.probe} at {case.server.address} has no caller")
     return case.caller

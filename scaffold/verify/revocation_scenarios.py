@@ -202,7 +202,7 @@ def _key_facts(ca: Address, certificate: x509.Certificate) -> KeyFacts:
 def _crl_file(
     t: Topology, checker: Party, scenario: RevocationScenario, current: bytes, authorities: Authorities
 ) -> bytes:
-    """What stands in `tls/crl.pem` of a checker in a scenario, in PEM. `current` is its file as it is.
+    """What is in `tls/crl.pem` of a checker in a scenario, in PEM. `current` is its file as it is.
 
     Lists whose CA's key is not at hand stay as they are. In the sound scenario the rogue CAs' own are added.
     """
@@ -236,7 +236,7 @@ def _crl(
 
 
 def _serials_below(t: Topology, ca: Address, authorities: Authorities) -> Iterator[int]:
-    """Of the CAs that stand directly below this one."""
+    """Of the CAs that are directly below this one."""
     below = (one.name for one in t.cas.values() if one.issuer == ca.name)
     return (authorities.certificate(one).serial_number for name in below for one in authorities.trusted(name))
 

@@ -14,7 +14,7 @@ no EKU               right     right  right          right          right     no
 issued by a leaf     right     right  a leaf's       a leaf's       right     clientAuth  the leaf is no CA
 revoked              right     right  right          right          right     clientAuth  its serial, see `doomed`
 
-The false servers are made by the same table's honest, foreign CA, expired, wrong-EKU and revoked rows, and with a wrong
+The false servers are made by this table's control, foreign CA, expired, wrong-EKU and revoked rows, and with a wrong
 name: also with the right one as the common name, beside the wrong ones and alone.
 Their foreign root is one that nobody knows, and then every root of the topology that does not vouch for the server,
 whether or not the caller believes it of another.
@@ -147,7 +147,7 @@ class Authorities:
         return found
 
     def certificate(self, ca: Address) -> x509.Certificate:
-        """The CA's certificate as it stands on disk."""
+        """The CA's certificate as it is on disk."""
         return self._chain(ca)[0]
 
     def intermediates(self, ca: Address) -> tuple[x509.Certificate, ...]:
@@ -210,10 +210,10 @@ class Authorities:
         for name, known in self._chains.items():
             if keys.spki_sha256(known[0]) == above:
                 return self.issuing(name)
-        raise NotAtHand(f"{ca} was adopted, and the key above it is not here")
+        raise NotAtHand(f"{ca} was made elsewhere, and the key of the CA above it is not here")
 
     def other_roots(self, ca: Address) -> tuple[str, ...]:
-        """The roots of the topology that do not stand over this CA."""
+        """The roots of the topology that do not be over this CA."""
         own = self.root_of(ca.name)
         return tuple(dict.fromkeys(root for root in map(self.root_of, self._t.cas) if root != own))
 
@@ -248,16 +248,16 @@ class Authorities:
             return (bundles.load_certificates(path.read_bytes())[0], *above)
         except (OSError, PkiError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            hint = "`scaffold plan` says what is missing"
+            hint = "see `scaffold plan`"
             raise VerifyError(f"the certificate of {ca} cannot be read: {path}: {why}", hint=hint) from error
 
     def _open(self, ca: Address) -> Issuer | NotAtHand:
         if not self._t.cas[ca.name].issues_here:
-            return NotAtHand(f"{ca} was adopted without its key")
+            return NotAtHand(f"{ca} was made elsewhere, and its key is not here")
         try:
             return self._keyring.issuer(ca, self.certificate(ca))
         except SecretError:
-            return NotAtHand(f"the key of {ca} is encrypted, and its password is not at hand")
+            return NotAtHand(f"the key of {ca} is encrypted, and its password is not available")
         except (KeyNotHere, StoreError) as error:
             return NotAtHand(f"the key of {ca} cannot be read: {error}")
         except PkiError as error:
@@ -304,7 +304,7 @@ class Forge:
         randomness = self.authorities.randomness
         return broken.rogue(profile, issuer, self.now, fault=fault, chain=chain, serial=serial, randomness=randomness)
 
-    def honest(self) -> broken.Rogue:
+    def control(self) -> broken.Rogue:
         return self._vouched_for(self.profile)
 
     def faulty(self, fault: Fault) -> broken.Rogue:
@@ -353,7 +353,7 @@ class Forge:
 
     def of_namesake_cas(self) -> Iterator[broken.Rogue]:
         if not (others := self.authorities.other_roots(self.ca)):
-            raise NotAtHand(f"no other root is in the topology: all CAs stand below that of {self.ca}")
+            raise NotAtHand(f"the topology has no other root: all CAs are below that of {self.ca}")
         yield from map(self._of_namesake_ca, others)
 
     def of_untrusted_roots(self) -> Iterator[broken.Rogue]:
@@ -403,7 +403,7 @@ def _faulty(fault: Fault) -> Maker:
 
 
 MAKERS: Final[Mapping[Probe, Maker]] = {
-    Probe.CONTROL: _one(Forge.honest),
+    Probe.CONTROL: _one(Forge.control),
     Probe.OTHER_SUBJECT: _one(Forge.another),
     Probe.FOREIGN_CA: _one(Forge.of_foreign_ca),
     Probe.SIBLING_CA: _one(Forge.of_sibling_ca),
@@ -414,9 +414,9 @@ MAKERS: Final[Mapping[Probe, Maker]] = {
     Probe.SERVER_CERTIFICATE: _faulty(Fault.WRONG_EKU),
     Probe.NO_EKU: _faulty(Fault.NO_EKU),
     Probe.ISSUED_BY_LEAF: _one(Forge.of_another_leaf),
-    Probe.OLD_TLS: _one(Forge.honest),
+    Probe.OLD_TLS: _one(Forge.control),
     Probe.REVOKED: _one(Forge.revoked),
-    Probe.TRUE_SERVER: _one(Forge.honest),
+    Probe.TRUE_SERVER: _one(Forge.control),
     Probe.FALSE_NAME: _faulty(Fault.WRONG_NAME),
     Probe.FALSE_COMMON_NAME: _one(Forge.named_in_subject),
     Probe.FALSE_LONE_COMMON_NAME: _one(Forge.named_in_subject_alone),

@@ -58,7 +58,7 @@ from scaffold.verify.running_topology import Copy, RunningTopology, project_fold
 from scaffold.verify.tls import cannot_probe
 
 _OF_THE_SERVER_ALONE = frozenset({Probe.HEALTH, Probe.STAPLE})
-"""Whoever stands behind it has no part in these."""
+"""Whoever is behind it has no part in these."""
 
 AT_ONCE = 4 * (os.cpu_count() or 1)
 """Cases tried at the same time. Most of each is waiting for a server or a client."""
@@ -284,7 +284,7 @@ def _publishing(t: Topology, layout: Layout, authorities: Authorities, *, needed
 
 
 def withdrawn_certificates(t: Topology, layout: Layout, elsewhere: Collection[Pair]) -> Withdrawn:
-    """The certificates that still stand in `tls/` although the ledger, or somebody else, says that they are revoked."""
+    """The certificates that still are in `tls/` although the ledger, or somebody else, says that they are revoked."""
     revoked = {*ledger.load(layout).revoked, *elsewhere}
     return frozenset(address for address, pair in _on_disk(t, layout) if pair in revoked) if revoked else frozenset()
 
@@ -343,8 +343,8 @@ class _Reasons:
         kind = self._kinds[caller.address]
         if case.probe is Probe.FALSE_REVOKED and not looks_up_callees(caller, kind):
             return (
-                f'template "{kind.name}" looks up callers alone by {caller.check_revocation}: {caller.address} goes on '
-                f"accepting a revoked {case.server.address}"
+                f'template "{kind.name}" checks revocation of callers alone ({caller.check_revocation}): '
+                f"{caller.address} still accepts a revoked {case.server.address}"
             )
         return cannot_probe(caller)
 
@@ -353,7 +353,8 @@ class _Reasons:
             spoken = self._kinds[case.caller.address].capabilities.protocol
             if spoken != HTTP and not self._kinds[case.server.address].capabilities.runs:
                 return (
-                    f"nobody here can stand in the place of {case.server.address}: it is not known how {spoken} begins"
+                    f"{case.server.address} cannot be replaced by a false server: the template does not "
+                    f"declare how {spoken} begins"
                 )
             return self._of_calling(case, case.caller) if isinstance(case.caller, Server) else None
         if (reason := blind_to_issuers(case, self._kinds[case.server.address])) is not None:

@@ -28,7 +28,7 @@ from scaffold.verify.protocol import Target
 from scaffold.verify.revocation_scenarios import RevocationScenario
 from scaffold.verify.stand_in import StandIn
 
-_OUTPUT: Final = "do what its own output says; `scaffold up --only {}` shows all of it"
+_OUTPUT: Final = "see its own output; `scaffold up --only {}` shows all of it"
 
 _ALL_STARTED: Final[Mapping[str, Unstarted]] = MappingProxyType({})
 
@@ -88,7 +88,7 @@ class RunningTopology:
         return self._folders[party.address, scenario]
 
     def impostor(self, caller: Server, callee: Server) -> Impostor:
-        """Who stands in the place of `callee` for the copy of `caller`."""
+        """Who takes the place of `callee` for the copy of `caller`."""
         return self._impostors[caller.name, callee.name]
 
     def unstarted(self, server: Server) -> Unstarted | None:
@@ -168,7 +168,7 @@ def _check_any_left(wanted: Iterable[str], failed: Mapping[str, VerifyError]) ->
 def _keyless(layout: Layout, servers: Iterable[Server]) -> Mapping[str, VerifyError]:
     """Why not, for each whose private key is not here, as in a clone: its own program would say it in its own words."""
     missing = {server.name: _missing_keys(layout, server) for server in servers}
-    hint = "git keeps no keys, and a clone has none: `scaffold plan` says what is made anew, `scaffold apply` makes it"
+    hint = "a git clone has no keys: `scaffold plan` shows what is missing, `scaffold apply` makes it"
     return {
         name: VerifyError(f"{Address.server(name)} has no private key here: {', '.join(paths)} is missing", hint=hint)
         for name, paths in missing.items()
@@ -239,7 +239,7 @@ def _copy_name(party: Party, scenario: RevocationScenario) -> str:
 
 
 def _copy(layout: Layout, copy: Copy, root: Path) -> Path:
-    """The copied folder. Its name says what it is, and stands in errors as the server's."""
+    """The copied folder. Its name says what it is, and is in errors as the server's."""
     project = project_folder(layout, copy.party)
     to = root / copy.party.address.role / _copy_name(copy.party, copy.scenario)
     try:

@@ -17,7 +17,7 @@ from scaffold.verify.loopback import LoopbackServer, json_response, received_hea
 from scaffold.verify.protocol import Admitted, Failed, Outcome, Target
 
 _HEAD_LIMIT = 1 << 20
-_ANSWER = json_response({"app": "stands in for the one behind the front"})
+_ANSWER = json_response({"app": "replaces the app behind the server"})
 
 
 class StandIn(LoopbackServer):
@@ -114,11 +114,11 @@ def _both(answer: Outcome, asked: Outcome, reached: tuple[Headers, ...]) -> Outc
             return replace(answer, reached=headers)
         case Admitted(), Admitted() | Failed(), _:
             times = f"{len(reached)} times" if reached else "never"
-            return Failed(HTTP, f"the front lets it in, and its request reached the app {times}: {asked.words}")
+            return Failed(HTTP, f"the server lets it in, and its request reached the app {times}: {asked.words}")
         case Admitted(), _, _:
             return asked
         case _, _, [headers, *_]:
-            return Admitted(HTTP, "its request reached the app behind the front", b"", reached=headers)
+            return Admitted(HTTP, "its request reached the app behind the server", b"", reached=headers)
         case _, Admitted(), _:
             return asked
         case _:

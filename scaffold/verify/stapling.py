@@ -37,7 +37,7 @@ def stapled(target: Target, certificate: x509.Certificate, ca: x509.Certificate,
             with contextlib.suppress(TlsError, ConnectionError):
                 tls.connecting(context, plain, target.server_name, staple=True).handshake()
         except TimeoutError:
-            return Finding(Observed.BROKEN, Layer.TLS, f"no end of the handshake within {PATIENCE:g} s")
+            return Finding(Observed.BROKEN, Layer.TLS, f"the handshake was not complete within {PATIENCE:g} s")
     return _judged(b"".join(received), certificate, ca, now)
 
 
@@ -47,11 +47,11 @@ def _judged(response: bytes, certificate: x509.Certificate, ca: x509.Certificate
     try:
         said = staples.read(response, certificate, ca, now)
     except Unreadable as error:
-        return _broken(f"it staples what no client believes: {error}")
+        return _broken(f"it staples a response that no client accepts: {error}")
     if said.revoked is not None:
         return _broken(f"the stapled response calls it revoked ({said.revoked})")
     if said.next_update <= now:
-        return _broken(f"the stapled response ended {said.next_update:%Y-%m-%d %H:%M:%S} UTC")
+        return _broken(f"the stapled response expired {said.next_update:%Y-%m-%d %H:%M:%S} UTC")
     return Finding(Observed.ALLOWED, Layer.TLS, f"good, until {said.next_update:%Y-%m-%d %H:%M:%S} UTC")
 
 

@@ -96,7 +96,7 @@ def library() -> str:
 def cannot_probe(server: Server) -> str | None:
     """Why this library cannot talk to a server: it knows no signature of the server's key."""
     if server.key in ML_DSA and not knows_ml_dsa():
-        return f"{library()} under this Python knows no {server.key}: {server.address} cannot be probed"
+        return f"{library()} under this Python does not support {server.key}: {server.address} cannot be probed"
     return None
 
 

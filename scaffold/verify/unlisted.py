@@ -32,14 +32,14 @@ def attempt(layout: Layout, kind: Kind, caller: Party, server: Server, at: HostP
             return _of_http(target, credentials, path)
         return judge.admission(protocol_of(kind, Clients()).call(target, credentials, claimed=caller.name))
     except CannotOffer as error:
-        raise VerifyError(f"the certificate of {caller.address} cannot be shown from here: {error}") from error
+        raise VerifyError(f"the certificate of {caller.address} cannot be used here: {error}") from error
 
 
 def _credentials(layout: Layout, caller: Party) -> Credentials:
     if cases.is_external(caller):
-        raise VerifyError(f"{caller.address} is external: its certificate is not here, and nobody can show it")
+        raise VerifyError(f"{caller.address} is external: its certificate is not here")
     if not cases.has_key_here(caller):
-        raise VerifyError(f"{caller.address} has its key on its own host: nobody here can show its certificate")
+        raise VerifyError(f"{caller.address} has its key on its own host, so its certificate cannot be used here")
     return shown_by(layout, caller)
 
 

@@ -192,14 +192,14 @@ def _why_silent(address: HostPort) -> str | None:
     try:
         tls.dial(address, PATIENCE).close()
     except OSError as error:
-        return f"nobody answers at {address} ({error.strerror or error})"
+        return f"no answer at {address} ({error.strerror or error})"
     return None
 
 
 def _of_silent(case: Case, silent: Mapping[str, str]) -> Finding | None:
     for name in _dialled(case):
         if name in silent:
-            who = "" if name == case.server.name else f"{Address.server(name)}, which is to call it: "
+            who = "" if name == case.server.name else f"{Address.server(name)}, its caller: "
             return Finding(Observed.UNREACHABLE, Layer.TCP, f"{who}{silent[name]}")
     return None
 
@@ -240,12 +240,12 @@ class _Reasons:
 
     def _of_calling(self, caller: Server) -> str | None:
         if (reason := nothing_to_start(caller, self._kinds[caller.address])) is not None:
-            return f"{reason}: nobody can ask it to call"
+            return f"{reason}, so it cannot be asked to call"
         askers = graph.callers(self._t, caller.name)
         if caller.check_revocation is RevocationCheck.OCSP and not any(map(_has_sound_certificate, askers)):
             return (
-                f"nobody with a sound certificate here may call {caller.address}, and one made to ask it is unknown to "
-                "its OCSP responder"
+                f"no allowed caller of {caller.address} has a valid certificate here, and a new one is unknown to "
+                "the OCSP responder"
             )
         return None
 
@@ -278,12 +278,12 @@ def _of_revocation(case: Case) -> str | None:
         )
     if check is RevocationCheck.OCSP and case.probe in _BY_THE_ISSUER | _BY_OTHERS:
         return (
-            f"{case.server.address} asks by OCSP, where a certificate that is made for a probe is unknown: it would be "
+            f"{case.server.address} checks by OCSP, where a certificate made for a probe is unknown and would be "
             "refused for that"
         )
     if check is RevocationCheck.CRL and case.probe in _BY_OTHERS:
         return (
-            f"{case.server.address} demands a CRL of each CA, and nobody has one of a CA that is made for a probe: it "
+            f"{case.server.address} demands a CRL of each CA, and there is none of a CA made for a probe, which "
             "would be refused for that"
         )
     return None

@@ -1,4 +1,4 @@
-"""What a check of verify that went the wrong way means, and what to do about it."""
+"""What a check of verify that failed means, and what to do about it."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from scaffold.topology.address import Address
 from scaffold.verify.model import Check, Observed, Probe
 
 _RESTORE: Final = (
-    "`scaffold plan` says whether a file was edited, and `scaffold apply` restores it. Where nothing differs, it is "
-    "the template: `scaffold templates check` tries all that it must do."
+    "`scaffold plan` shows whether a file was edited, and `scaffold apply` restores it. If nothing differs, the "
+    "template is wrong: `scaffold templates check` tests it."
 )
 
-_LETS_IN_STRANGER: Final = "{server} lets in {client}, which may not call it: its allow list"
+_LETS_IN_STRANGER: Final = "{server} lets in {client}, which is not allowed: its allow list"
 
 _LETS_IN: Final[Mapping[Probe, str]] = {
     Probe.EDGE: "{server} lets in {client}, whose certificate is broken on purpose or revoked.",
     Probe.NOT_ALLOWED: f"{_LETS_IN_STRANGER} is not asked.",
-    Probe.OTHER_SUBJECT: "{server} believes what a caller says of itself, and not its certificate.",
-    Probe.NO_CERTIFICATE: "{server} demands no certificate: whoever reaches its port gets in.",
-    Probe.FOREIGN_CA: "{server} trusts a CA by its name alone: anybody can make a CA of that name.",
-    Probe.SIBLING_CA: "{server} does not look at which CA below its root has signed.",
-    Probe.SAME_NAME_CA: "{server} tells CAs apart by their names alone, and two have the same.",
-    Probe.SELF_SIGNED: "{server} does not verify who has signed a certificate.",
-    Probe.EXPIRED: "{server} does not look at the end of a certificate.",
-    Probe.NOT_YET_VALID: "{server} does not look at the beginning of a certificate.",
-    Probe.SERVER_CERTIFICATE: "{server} does not look at the purpose: a server's certificate gets in as a client's.",
-    Probe.NO_EKU: "{server} takes a certificate without any purpose for a client's.",
-    Probe.ISSUED_BY_LEAF: "{server} lets a leaf sign others: whoever has any certificate can make more.",
+    Probe.OTHER_SUBJECT: "{server} trusts the headers of a caller instead of its certificate.",
+    Probe.NO_CERTIFICATE: "{server} demands no certificate: everybody who reaches its port gets in.",
+    Probe.FOREIGN_CA: "{server} trusts a CA by its name alone, and anybody can make a CA of that name.",
+    Probe.SIBLING_CA: "{server} does not check which CA below its root has signed.",
+    Probe.SAME_NAME_CA: "{server} distinguishes CAs by their names alone, and two have the same name.",
+    Probe.SELF_SIGNED: "{server} does not verify the signature of a certificate.",
+    Probe.EXPIRED: "{server} does not check when a certificate expires.",
+    Probe.NOT_YET_VALID: "{server} does not check from when a certificate is valid.",
+    Probe.SERVER_CERTIFICATE: "{server} does not check the extended key usage: a server's certificate gets in.",
+    Probe.NO_EKU: "{server} accepts a certificate without extended key usage as a client's.",
+    Probe.ISSUED_BY_LEAF: "{server} accepts certificates signed by a leaf: everybody with a certificate can make more.",
     Probe.OLD_TLS: "{server} speaks a version of TLS below the profile that the topology asks for.",
-    Probe.REVOKED: "{server} does not look up revocation: a revoked certificate gets in until it ends.",
-    Probe.REVOKED_CA: "{server} does not look up whether a CA of the chain is revoked.",
+    Probe.REVOKED: "{server} does not check revocation: a revoked certificate gets in until it expires.",
+    Probe.REVOKED_CA: "{server} does not check whether a CA of the chain is revoked.",
     Probe.FALSE_NAME: "{client} does not compare the server's name: any server below the root can pose as {server}.",
     Probe.FALSE_COMMON_NAME: (
-        "{client} takes a common name for a host's name: any server below the root whose common name is that of "
+        "{client} accepts a common name as a host name: every server below the root with the common name of "
         "{server} can pose as it."
     ),
     Probe.FALSE_LONE_COMMON_NAME: (
-        "{client} takes a common name for a host's name where there is no other: whoever has a certificate with that "
+        "{client} accepts a common name as a host name if there is no other: every server with the common name "
         "of {server} can pose as it."
     ),
-    Probe.FALSE_EXPIRED: "{client} does not look at the end of a server's certificate.",
+    Probe.FALSE_EXPIRED: "{client} does not check when a server's certificate expires.",
     Probe.FALSE_ROOT: "{client} trusts a root that is not the topology's: anybody can pose as {server}.",
-    Probe.FALSE_EKU: "{client} does not look at the purpose: any client can pose as {server}.",
-    Probe.FALSE_REVOKED: "{client} does not look up whether {server} is revoked.",
+    Probe.FALSE_EKU: "{client} does not check the extended key usage: any client can pose as {server}.",
+    Probe.FALSE_REVOKED: "{client} does not check whether {server} is revoked.",
 }
 """Of what gets in, or is believed, although it must not be."""
 
 _LETS_IN_UNCHECKED: Final = (
-    "Nobody could say whether the certificate is revoked, and it was let in: `on_unavailable: refuse` forbids that."
+    "The revocation status was not available, and the certificate was let in: `on_unavailable: refuse` forbids that."
 )
 
 _TAKES_NO_COMMON_NAME: Final = (
-    "{client} is stricter than its template declares: it takes no common name for a host's name."
+    "{client} is stricter than its template declares: it does not accept a common name as a host name."
 )
 
 _REFUSES: Final[Mapping[Probe, str]] = {
@@ -70,18 +70,18 @@ _REFUSES: Final[Mapping[Probe, str]] = {
 }
 """Of what is refused although it must not be, where `expected` and `seen` do not say all."""
 
-_EXPLAIN: Final = "`scaffold explain {client} {server}` goes through each check with the file and line that makes it."
+_EXPLAIN: Final = "`scaffold explain {client} {server}` shows each check, and the file and line that makes it."
 
-_OUTPUT: Final = "`scaffold up --only {address}` shows what the server prints meanwhile."
+_OUTPUT: Final = "`scaffold up --only {address}` shows the output of the server."
 
 _RESTORE_THERE: Final = (
-    "What runs there is not what `scaffold apply` has made: bring the folder of {address} to its host again, and "
-    "start it again. `scaffold verify` without --running says whether the folder itself is right."
+    "The server that runs there differs from what `scaffold apply` made: copy the folder of {address} to its "
+    "host again, and restart it. `scaffold verify` without --running checks the folder itself."
 )
 
-_REACH: Final = "Start {address} there, or correct its `address` in the topology; a firewall may stand between."
+_REACH: Final = "Start {address} there, or correct its `address` in the topology; or a firewall may be between."
 
-_OUTPUT_THERE: Final = "Look at what {address} prints where it runs."
+_OUTPUT_THERE: Final = "See the output of {address} on its host."
 
 
 def meaning(check: Check, drift: Collection[Change] = ()) -> str | None:
@@ -91,15 +91,15 @@ def meaning(check: Check, drift: Collection[Change] = ()) -> str | None:
     """
     match check.observed:
         case Observed.UNREACHABLE:
-            return "Nobody answered."
+            return "There was no answer."
         case Observed.ALLOWED:
             said: str | None = _LETS_IN.get(check.probe, _LETS_IN_UNCHECKED)
             if check.probe is Probe.NOT_ALLOWED and (files := _changed(check.server, drift)):
-                said = f"{_LETS_IN_STRANGER} is not as the topology says ({files})."
+                said = f"{_LETS_IN_STRANGER} differs from the topology ({files})."
         case Observed.REFUSED:
             said = _REFUSES.get(check.probe)
         case _:
-            said = "That is neither a welcome nor a refusal, so it proves nothing."
+            said = "That is neither an answer nor a refusal, so it proves nothing."
     return said.format(client=check.client, server=check.server) if said is not None else None
 
 

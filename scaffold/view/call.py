@@ -17,7 +17,7 @@ _MARKS: Final = {Observed.REFUSED: ("✓", "green"), Observed.ALLOWED: ("✗", "
 
 def not_listed(caller: Party, called: Server, columns: int | None) -> Iterator[Line]:
     """What is said before it is tried."""
-    said = f"{caller.address} does not list {called.address} under `calls`: trying it with the certificate it has."
+    said = f"{caller.address} does not list {called.address} under `calls`: trying the call with its own certificate."
     yield from map(plain, fitted(said, columns, 0, _LEAST))
 
 
@@ -45,8 +45,11 @@ def _outcome(caller: Party, called: Server, observed: Observed) -> str:
 def _next(caller: Party, called: Server, observed: Observed) -> str:
     match observed:
         case Observed.REFUSED:
-            return f"By which line: `scaffold explain {caller.address} {called.address}`"
+            return f"For the line that refuses: `scaffold explain {caller.address} {called.address}`"
         case Observed.ALLOWED:
-            return f"What else gets in: `scaffold verify --only {called.address}`; what was changed: `scaffold plan`"
+            return (
+                f"To see which other callers get in: `scaffold verify --only {called.address}`; to see edited "
+                "files: `scaffold plan`"
+            )
         case _:
             return f"`scaffold up --only {called.address}` shows what the server prints meanwhile."

@@ -1,4 +1,4 @@
-"""An error as a person reads it: what is wrong, where it stands, and what to do about it."""
+"""An error as a person reads it: what is wrong, where it is, and what to do about it."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def _place_lines(place: Place) -> list[str]:
 
 
 def _columns(text: str) -> int:
-    """How wide `text` stands on a terminal: East Asian wide characters take two columns, combining marks none."""
+    """How wide `text` is on a terminal: East Asian wide characters take two columns, combining marks none."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -23,7 +23,7 @@ NOT_VERIFIED: Final = "`scaffold verify` has not tried this yet"
 
 DIFFERS: Final = "`scaffold plan --diff` shows what differs, and `scaffold apply` restores it."
 
-WRONG: Final = "verify saw that this check is not made"
+WRONG: Final = "verify saw that this check is missing"
 
 
 def handshake_lines(told: Handshake, columns: int | None = None) -> Iterator[Line]:
@@ -37,14 +37,14 @@ def handshake_lines(told: Handshake, columns: int | None = None) -> Iterator[Lin
         yield from _step_lines(number, step, told, columns)
         if (failed := step.failed) is not None:
             yield plain("")
-            yield from _indented("", f"It ends here: {refusal(step, failed, told)}", "bold red", columns)
+            yield from _indented("", f"The call fails here: {refusal(step, failed, told)}", "bold red", columns)
             yield from _when_seen(told, columns)
             return
     yield plain("")
     if told.is_open:
-        ending = "Whether the request is answered cannot be said."
+        ending = "It is not known whether the request is answered."
     else:
-        ending = "Both know each other, and the request is answered."
+        ending = "Both sides accept each other: the request is answered."
     yield [(f"{len(told.steps) + 1}. {ending}", "bold")]
     yield from _indented("   ", _welcome(told), "dim", columns)
     yield from _when_seen(told, columns)
@@ -53,9 +53,12 @@ def handshake_lines(told: Handshake, columns: int | None = None) -> Iterator[Lin
 def _when_seen(told: Handshake, columns: int | None) -> Iterator[Line]:
     """From when what is told of answers is: certificates may have been replaced since."""
     moments = [seen.at for step in told.steps for check in step.checks for seen in check.seen]
-    said = "What is answered otherwise is told once `scaffold verify` has seen it."
+    said = "Run `scaffold verify` to see here what is answered if a check fails."
     if moments:
-        said = f"What is answered otherwise is what `scaffold verify` saw, last on {max(moments):%Y-%m-%d %H:%M} UTC."
+        said = (
+            "The answers after `otherwise:` are those that `scaffold verify` saw, last on "
+            f"{max(moments):%Y-%m-%d %H:%M} UTC."
+        )
     yield plain("")
     yield from _indented("", said, "dim", columns)
 
@@ -65,12 +68,12 @@ def verdict(told: Handshake) -> str:
     caller, server = told.caller, told.server
     if told.is_open:
         files = _not_as_it_says(told.changed)
-        return f"Whether {caller} gets in at {server} cannot be said: {files}."
+        return f"It is not known whether {caller} gets in at {server}: {files}."
     if (step := told.ends_at) is None:
-        return f"{caller} may call {server}, and gets in."
+        return f"{caller} is allowed to call {server}, and gets in."
     if not told.listed:
-        return f"{caller} may not call {server}: {step.by} refuses it."
-    return f"{caller} may call {server}, and {step.by} refuses it today."
+        return f"{caller} is not allowed to call {server}: {step.by} refuses it."
+    return f"{caller} is allowed to call {server}, but {step.by} refuses it today."
 
 
 def refusal(step: Step, check: Check, told: Handshake) -> str:
@@ -89,13 +92,13 @@ def title(step: Step, told: Handshake) -> str:
         case Doing.SHOWS_SERVER:
             return f"{server} shows its certificate, and asks for one."
         case Doing.CHECKS_SERVER:
-            return f"{caller} checks {server}." if step.checks else f"{caller} is external: what it checks is not here."
+            return f"{caller} checks {server}." if step.checks else f"{caller} is external: its checks are not known."
         case Doing.SHOWS_CLIENT:
             return f"{caller} shows its certificate."
         case Doing.CHECKS_CLIENT:
             return f"{server} checks {caller}."
         case Doing.DECIDES:
-            return f"{server} looks whether {caller} may call."
+            return f"{server} checks whether {caller} is allowed."
 
 
 def sentence(check: Check) -> str:
@@ -110,9 +113,9 @@ _HOLDS: Final[Mapping[About, str]] = {
     About.TLS_VERSION: "{wanted} is spoken, nothing older",
     About.DEMANDED: "a certificate is demanded",
     About.CHAIN: "it leads to a root in {wanted}: {found}",
-    About.NAME: "it bears the name {wanted}",
+    About.NAME: "it has the name {wanted}",
     About.VALIDITY: "it is valid {found}, its chain included",
-    About.PURPOSE: "its purpose is {wanted}",
+    About.PURPOSE: "its extended key usage is {wanted}",
     About.REVOCATION: "it is not revoked, by {wanted}",
     About.FAULT: "{found}",
     About.ALLOWED: "it is on the allow list: {wanted}",
@@ -122,9 +125,9 @@ _FAILS: Final[Mapping[About, str]] = {
     About.TLS_VERSION: "{wanted} is not spoken",
     About.DEMANDED: "no certificate is shown",
     About.CHAIN: "it leads to no root in {wanted}: signed by {found}",
-    About.NAME: "it does not bear the name {wanted}, but {found}",
+    About.NAME: "it does not have the name {wanted}, but {found}",
     About.VALIDITY: "it is not valid now ({wanted}): {found}",
-    About.PURPOSE: "its purpose is not {wanted}, but {found}",
+    About.PURPOSE: "its extended key usage is not {wanted}, but {found}",
     About.REVOCATION: "{found}",
     About.FAULT: "it is broken on purpose: {found}",
     About.ALLOWED: "it is not on the allow list: {found}",
@@ -140,7 +143,7 @@ _BY_THE_TOPOLOGY: Final[Mapping[bool | None, str]] = {
     True: "the topology has it on the allow list: {wanted}",
     False: "the topology does not have it on the allow list: {found}",
 }
-"""Of an allow list that is not as the topology says."""
+"""Of an allow list that differs from the topology."""
 
 _WORDS: Final = {True: _HOLDS, False: _FAILS, None: _UNKNOWN}
 
@@ -161,14 +164,14 @@ def _step_lines(number: int, step: Step, told: Handshake, columns: int | None) -
         for file, text in check.absent:
             yield from _indented("     ", f"{file} has no line with {one_line(text.strip())}", "yellow", columns)
         if not check.lines and not check.absent and check.about is not About.FAULT:
-            yield plain("     the template does not say which line makes this check")
+            yield plain("     the template does not declare the line of this check")
         if check.holds is not False and not check.changed:
             for said in _otherwise(check):
                 yield from _indented("     ", said, "dim", columns)
 
 
 def _not_as_it_says(files: Sequence[str]) -> str:
-    return f"{', '.join(files)} {'is' if len(files) == 1 else 'are'} not as the topology says"
+    return f"{', '.join(files)} {'differs' if len(files) == 1 else 'differ'} from the topology"
 
 
 def _certificate(one: Shown) -> str:
@@ -207,7 +210,7 @@ def _answer(seen: Seen) -> str:
 
 
 def _wrong(check: VerifyCheck) -> str:
-    """What is to be said of a check of verify that went the wrong way, before what was seen."""
+    """What is to be said of a check of verify that failed, before what was seen."""
     match check.observed:
         case Observed.ALLOWED if check.probe in (Probe.EDGE, Probe.NOT_ALLOWED):
             return f"verify saw {check.client} let in all the same"
@@ -216,9 +219,9 @@ def _wrong(check: VerifyCheck) -> str:
         case Observed.REFUSED if is_in_its_place(check.probe):
             return f"verify saw {check.client} refuse it"
         case Observed.REFUSED:
-            return f"verify saw {check.client} refused, who must get in"
+            return f"verify saw {check.client} refused, which must get in"
         case _:
-            return "verify saw neither a welcome nor a refusal"
+            return "verify saw neither an answer nor a refusal"
 
 
 def _welcome(told: Handshake) -> str:
@@ -233,16 +236,17 @@ def _welcome(told: Handshake) -> str:
 def overview_lines(told: Overview, columns: int | None = None) -> Iterator[Line]:
     """Who may call, why, and until when; then whom it may call itself."""
     if told.address.role is Role.SERVER:
-        yield [(f"Who may call {told.address}:" if told.callers else f"Nobody may call {told.address}.", "bold")]
+        heading = f"Allowed to call {told.address}:" if told.callers else f"No caller is allowed at {told.address}."
+        yield [(heading, "bold")]
         for edge in told.callers:
             yield from _edge_lines(edge, edge.caller, columns)
         yield plain("")
         if told.changed:
-            said = f"Whether whoever else calls is refused cannot be said: {_not_as_it_says(told.changed)}."
+            said = f"It is not known whether all other callers are refused: {_not_as_it_says(told.changed)}."
             yield from _indented("", said, "bold yellow", columns)
             yield from _indented("", DIFFERS, "", columns)
         else:
-            yield [("Whoever else calls is refused:", "bold")]
+            yield [("All other callers are refused:", "bold")]
         yield from _source_lines(told.lines, "  ", columns)
         for said in _of_others(told.others):
             yield from _indented("  ", said, "dim", columns)
@@ -251,15 +255,16 @@ def overview_lines(told: Overview, columns: int | None = None) -> Iterator[Line]
     if told.callees or told.address.role is Role.CLIENT:
         if told.address.role is Role.SERVER:
             yield plain("")
-        yield [(f"Whom {told.address} may call:" if told.callees else f"{told.address} may call nobody.", "bold")]
+        may = "is allowed to call:" if told.callees else "is not allowed to call any server."
+        yield [(f"{told.address} {may}", "bold")]
         for edge in told.callees:
             yield from _edge_lines(edge, edge.server, columns)
     yield plain("")
-    yield [("`scaffold explain CALLER SERVER` goes through one call step by step.", "dim")]
+    yield [("`scaffold explain CALLER SERVER` explains one call step by step.", "dim")]
 
 
 def _of_others(seen: Iterable[Seen]) -> Iterator[str]:
-    """Of each probe one answer, as good as any; and whatever went the wrong way."""
+    """Of each probe one answer, as good as any; and whatever failed."""
     told: set[Probe] = set()
     for one in seen:
         probe = one.check.probe
@@ -279,7 +284,7 @@ def _edge_lines(edge: Edge, other: Address, columns: int | None) -> Iterator[Lin
         written = SourceLine(edge.place.file, edge.place.line, edge.place.text.strip())
         yield from _source_lines((written,), "      ", columns)
     if edge.changed:
-        said = f"whether it gets in cannot be said: {_not_as_it_says(edge.changed)}"
+        said = f"it is not known whether it gets in: {_not_as_it_says(edge.changed)}"
         yield from _indented("      ", said, "yellow", columns)
     if edge.refusal is not None:
         yield from _indented("      ", f"{edge.refused_by} refuses it today: {sentence(edge.refusal)}", "red", columns)

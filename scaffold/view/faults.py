@@ -9,7 +9,7 @@ from scaffold.topology.faults import About, AnyFault
 from scaffold.view.terminal import Line, plain
 
 _IN_TOPOLOGY = "`fault: NAME` of a server or client in a topology:"
-_FILES_ALONE = "Files alone, by `broken(client, NAME)` of the pytest plugin:"
+_FILES_ALONE = "Only as files, by `broken(client, NAME)` of the pytest plugin:"
 
 
 def fault_lines(about: Mapping[AnyFault, About]) -> Iterator[Line]:

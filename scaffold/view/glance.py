@@ -43,13 +43,13 @@ _SHORT: Final[Mapping[Probe, str]] = {
     Probe.EXPIRED: "expired",
     Probe.NOT_YET_VALID: "not yet valid",
     Probe.SERVER_CERTIFICATE: "server's certificate",
-    Probe.NO_EKU: "no purpose",
+    Probe.NO_EKU: "no extended key usage",
     Probe.ISSUED_BY_LEAF: "issued by a leaf",
     Probe.OLD_TLS: "old TLS",
     Probe.REVOKED: "revoked",
     Probe.REVOKED_CA: "revoked CA",
     Probe.EXPIRED_CRL: "expired CRL",
-    Probe.RESPONDER_DOWN: "nobody answers for revocation",
+    Probe.RESPONDER_DOWN: "revocation status unavailable",
     Probe.RESPONDER_UNKNOWN: "unknown to OCSP",
     Probe.STALE_OCSP: "expired OCSP answer",
     Probe.STAPLE: "stapled OCSP answer",
@@ -71,7 +71,7 @@ class _Told:
 def glance_lines(report: Report, kinds: Mapping[str, str] | None = None, columns: int | None = None) -> Iterator[Line]:
     """The report as text that fits `columns`. `kinds` is as for `report_lines`.
 
-    Where `columns` is None, as in a pipe, what was seen and what to do stand in one line each, to be searched.
+    Where `columns` is None, as in a pipe, what was seen and what to do are in one line each, to be searched.
     """
     width = max(min(columns or WIDTH, WIDTH), NARROWEST)
     groups = by_server(report.checks)
@@ -227,7 +227,7 @@ def _recalled(report: Report) -> Iterator[Line]:
     every = [check for check in report.checks if check.result is Result.FAILED]
     if not every:
         return
-    yield [("Went the wrong way (above, with what to do):", "bold red")]
+    yield [("Failed (see above for what to do):", "bold red")]
     for unstarted, count in Counter(check.unstarted for check in every if check.unstarted is not None).items():
         yield [(f"  {unstarted.who} did not start: {count:,} checks could not be tried", "red")]
     failed = [check for check in every if check.unstarted is None]

@@ -1,4 +1,4 @@
-"""The topology and how it stands as a drawing: one page that needs nothing else, or one SVG."""
+"""The topology and its state as a drawing: one page that needs nothing else, or one SVG."""
 
 from __future__ import annotations
 

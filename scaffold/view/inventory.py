@@ -22,10 +22,10 @@ ATTENTION = frozenset(State) - {State.VALID, State.FAULT}
 
 BROKEN = frozenset({State.NOT_YET_VALID, State.EXPIRED, State.REVOKED, State.UNREADABLE})
 
-NOBODY = "nobody is named"
+NOBODY = "no owner"
 """Who answers for what has no `owner`."""
 
-NEVER_VERIFIED = "Never: `scaffold verify` tries who gets in."
+NEVER_VERIFIED = "Never: run `scaffold verify` to test which callers get in."
 
 
 def moment(at: datetime) -> str:
@@ -58,11 +58,11 @@ def applied_words(inventory: Inventory) -> str | None:
     pending = ", ".join(f"{count:,} {action}" for action, count in inventory.pending.items())
     match inventory.applied:
         case Applied.NEVER:
-            return "Nothing was applied yet: what follows is what the topology asks for. `scaffold apply` makes it."
+            return "Nothing was applied yet: this is what the topology asks for. `scaffold apply` makes it."
         case Applied.PARTLY:
-            return f"Not all of it is there: `scaffold apply` has more to do ({pending or 'see `scaffold plan`'})."
+            return f"It is not complete: `scaffold apply` has more to do ({pending or 'see `scaffold plan`'})."
         case Applied.BEHIND:
-            return f"The folder is not what the topology says: `scaffold plan` says why ({pending})."
+            return f"The folder differs from the topology: see `scaffold plan` ({pending})."
         case Applied.WHOLE:
             return None
 
@@ -70,7 +70,7 @@ def applied_words(inventory: Inventory) -> str | None:
 def warnings(inventory: Inventory) -> Iterator[str]:
     """What has to be known before anything else is read."""
     if inventory.is_test_only:
-        yield "Reproducible, for tests alone: whoever knows the seed has every key."
+        yield "Reproducible, for tests alone: everybody with the seed has every key."
     if (said := applied_words(inventory)) is not None:
         yield said
     yield from (f"{note[0].upper()}{note[1:]}" for note in inventory.notes)
@@ -121,11 +121,11 @@ def remarks(inventory: Inventory) -> Iterator[Remark]:
     if verified is not None:
         failed = Counter(one.check.server for one in verified.seen if one.check.result is Result.FAILED)
         for server, count in failed.items():
-            yield Remark(str(Address.server(server)), f"verify saw {counted(count, 'probe')} go the wrong way")
+            yield Remark(str(Address.server(server)), f"in verify, {counted(count, 'probe')} failed")
 
 
 def _drift(inventory: Inventory) -> Iterator[Remark]:
-    """What is not as the topology says, apart from certificates whose state says so already."""
+    """What differs from the topology, apart from certificates whose state says so already."""
     states = tuple(_states(inventory))
     told = {one.about for one in states}
     not_made = tuple(one.about for one in states if one.state is State.MISSING)
@@ -134,7 +134,7 @@ def _drift(inventory: Inventory) -> Iterator[Remark]:
         if str(change.address) not in told and not any(about.startswith(of_it) for about in not_made):
             said = "; ".join(map(str, shortly(change)))
             where = "" if "`plan --diff`" in said else "; `scaffold plan` shows it"
-            yield Remark(str(change.address), f"not as the topology says: {said}{where}")
+            yield Remark(str(change.address), f"differs from the topology: {said}{where}")
 
 
 def _states(inventory: Inventory) -> Iterator[Remark]:
@@ -153,7 +153,7 @@ def ends_words(at: datetime | None, now: datetime) -> str:
     if at is None:
         return ""
     left = remaining(at, now)
-    return f"until {moment(at)} ({left})" if at > now else f"ended {moment(at)} ({left.removeprefix('-')} ago)"
+    return f"until {moment(at)} ({left})" if at > now else f"expired {moment(at)} ({left.removeprefix('-')} ago)"
 
 
 def left_words(at: datetime, now: datetime) -> str:
@@ -251,7 +251,7 @@ def passes_on_words(party: PartyEntry) -> str | None:
     if party.passes_on is None:
         return None
     in_plain = "" if isinstance(party.passes_on, Address) else " in plain HTTP"
-    return f"passes requests on to {party.passes_on}{in_plain}"
+    return f"forwards requests to {party.passes_on}{in_plain}"
 
 
 def accepts_words(party: PartyEntry) -> str:
@@ -287,13 +287,13 @@ def revoked_name(one: RevokedStatus) -> str:
 def listed_words(one: RevokedStatus, now: datetime) -> str:
     """Until when its CRL has it: an entry stays until the first CRL after its end (RFC 5280 3.3)."""
     if one.issued is None:
-        return "its end is not known"
+        return "its expiry date is not known"
     end = one.issued.not_after
-    return f"on the CRL until it ends, {day(end)}" if end > now else f"ended {day(end)}"
+    return f"on the CRL until it expires, {day(end)}" if end > now else f"expired {day(end)}"
 
 
 def refusers_words(one: RevokedStatus) -> str:
-    return reach_words(one.reach) if one.reach is not None else "nobody can use it any more"
+    return reach_words(one.reach) if one.reach is not None else "it can no longer be used"
 
 
 def results(verified: Verified) -> dict[Result, int]:
@@ -313,9 +313,9 @@ def verified_words(inventory: Inventory) -> Iterator[str]:
         when = f"{when}, in part already on {day(verified.earliest)}"
     yield f"{when}: {counts[Result.PASSED]:,} passed, {counts[Result.FAILED]:,} failed."
     if verified.changed:
-        yield f"Changed since, so that it says less of them: {named(verified.changed)}."
+        yield f"Changed since, and not verified again: {named(verified.changed)}."
     if verified.unknown:
-        yield f"Not tried by it, or not known whether they have changed since: {named(verified.unknown)}."
+        yield f"Not verified, or perhaps changed since: {named(verified.unknown)}."
     if not verified.changed and not verified.unknown:
         yield "No project, certificate or trust file has changed since."
 

@@ -25,7 +25,7 @@ _BEND = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """In units of one layer and one place in it. `nodes` is where each stands, `paths` by which points each edge goes.
+    """In units of one layer and one place in it. `nodes` is where each is, `paths` by which points each edge goes.
 
     `layers` and `places` are how much room there is.
     """
@@ -37,7 +37,7 @@ class Layout:
 
 
 def layered(count: int, edges: Sequence[Edge], across: int = 6) -> Layout:
-    """Lays out the nodes 0 … count-1. What has no edge stands below the others, `across` side by side.
+    """Lays out the nodes 0 … count-1. What has no edge is below the others, `across` side by side.
 
     Raises NotInstalled where the library is not there.
     """
@@ -75,8 +75,8 @@ def _components(edges: Sequence[Edge]) -> Iterator[tuple[Mapping[int, Point], Se
     try:
         from fast_sugiyama import from_edges
     except ImportError as error:
-        hint = "pip install 'mtls-scaffold[graph]'; --format mermaid and dot need nothing"
-        raise NotInstalled("this picture needs the extra `graph`, which is not installed", hint=hint) from error
+        hint = "pip install 'mtls-scaffold[graph]'; --format mermaid and dot work without it"
+        raise NotInstalled("svg and html need the extra `graph`, which is not installed", hint=hint) from error
 
     found = from_edges(
         edges,

@@ -10,13 +10,13 @@ from scaffold.verify.model import Check, Expected, Probe, Result
 from scaffold.view.terminal import Line, Span, plain, wrapped
 
 WIDEST_NAME = 24
-"""Of a caller; a longer one is cut, since each cell must stand below its server."""
+"""Of a caller; a longer one is cut, since each cell must be below its server."""
 
 ALIKE = 3
 """So many callers with the same row are shown as one."""
 
 TOGETHER = 5
-"""Of cells below numbers so many stand side by side before a gap."""
+"""Of cells below numbers so many are side by side before a gap."""
 
 ANYBODY = "any forged certificate"
 NO_CERTIFICATE = "no certificate"
@@ -31,7 +31,7 @@ WRONG: Span = ("✗", "bold red")
 UNTRIED: Span = ("-", "yellow")
 NOTHING: Span = (" ", "")
 
-_LEGEND = "✓ gets in   · refused, as it must be   ✗ went the wrong way   - not tried"
+_LEGEND = "✓ gets in   · refused, as it must be   ✗ failed   - not tried"
 
 _BY_WEIGHT = (WRONG, GETS_IN, REFUSED, UNTRIED)
 """Of several checks in one cell, the first of these is shown."""
@@ -72,7 +72,7 @@ def matrix_lines(checks: Sequence[Check], width: int) -> Iterator[Line]:
     callers = _callers(checks)
     if not callers:
         return
-    yield [("Who gets in where", "bold")]
+    yield [("Callers and servers", "bold")]
     yield [(f"  {_LEGEND}", "dim")]
     rows = _rows(callers, servers)
     if 2 + _widest(rows) + sum(2 + len(server) for server in servers) <= width:
@@ -153,7 +153,7 @@ def _rows(callers: _Callers, servers: Sequence[str]) -> Sequence[Row]:
 
 
 def _caller(check: Check) -> str:
-    """Whose row a check belongs to: what bears a caller's name without its certificate is nobody's."""
+    """Whose row a check belongs to: what has a caller's name without its certificate is nobody's."""
     if check.probe is Probe.NO_CERTIFICATE:
         return NO_CERTIFICATE
     real = check.probe in (Probe.EDGE, Probe.NOT_ALLOWED) or is_in_its_place(check.probe)

@@ -232,7 +232,7 @@ def _party_box(party: PartyEntry) -> Labelled:
 
 
 def _told(role: str, what: str, state: State | None) -> str:
-    """What stands below a name: its state comes first where there is something to look at."""
+    """What is below a name: its state comes first where there is something to look at."""
     trouble = state.value if state in words.ATTENTION and state is not None else ""
     return " · ".join(part for part in (trouble, role, what) if part)
 

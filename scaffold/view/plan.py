@@ -46,13 +46,13 @@ SHOWN_ALIKE = 4
 the same."""
 
 NAMED_ALIKE = 3
-"""So many of those for which one line stands are named in it."""
+"""So many of those for which one line is are named in it."""
 
 WIDEST_ADDRESS = 48
 """A longer address does not push the reasons of all others to the right."""
 
 NARROWEST_REASON = 40
-"""Where the terminal leaves less beside the addresses, the reasons stand below them."""
+"""Where the terminal leaves less beside the addresses, the reasons are below them."""
 
 
 def plan_lines(plan: Plan, *, all_changes: bool = False) -> Iterator[Line]:
@@ -89,7 +89,7 @@ def note_lines(notes: Iterable[str]) -> Iterator[Line]:
 def summary_line(plan: Plan) -> str:
     """`Plan: 12 to create, 1 to update.`"""
     if not plan.changes:
-        return f"Nothing to do: {plan.topology} is as the topology says."
+        return f"Nothing to do: {plan.topology} is up to date."
     return "Plan: " + counted(plan.summary) + "."
 
 
@@ -139,10 +139,10 @@ def outcome_lines(plan: Plan, outcome: Outcome, out: Path, idle: str | None = No
 
 def _what_stays(change: Change) -> str:
     if change.address.part is not Part.APP:
-        return "your edit stays, and so does its project"
+        return "your edit is kept, and its project is not changed"
     if _is_in_the_way(change):
-        return "what is there stays"
-    return "your edit stays; the rest of the app is merged"
+        return "the files there are kept"
+    return "your edit is kept; the rest of the app is merged"
 
 
 def _is_in_the_way(change: Change) -> bool:
@@ -154,11 +154,11 @@ def _how_to_resolve(change: Change) -> Iterator[str]:
     whose = change.address if change.address.part is Part.APP else change.address.entity
     resolve = f"    scaffold resolve {whose}"
     if _is_in_the_way(change):
-        yield "    Move it away, or leave `app` out of the topology: then it is yours to start."
+        yield "    Move it away, or remove `app` from the topology, and start the app yourself."
         return
     if any(reason.wanted for reason in change.reasons if reason.path in change.paths):
         yield f"{resolve}   once you have merged both texts in there;"
-        yield "    with --mine or --theirs, yours or the template's is taken whole."
+        yield "    or --mine or --theirs, to take your text or the template's whole."
     elif any(isinstance(one, SeenFile) and one.sha256 == NO_FILE for one in change.seen):
         yield f"{resolve} --theirs   takes the template's, unless you move away what is there."
     else:
@@ -174,7 +174,7 @@ def _to_resolve(change: Change) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A change that is shown; for `alike`, the names of all for which it stands; after it, how many are left out."""
+    """A change that is shown; for `alike`, the names of all for which it is; after it, how many are left out."""
 
     change: Change
     alike: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 WIDEST = 40
-"""Of what is said to be done; the bar, the count and the time that is left stand beside it in 80 columns."""
+"""Of what is said to be done; the bar, the count and the time that is left are beside it in 80 columns."""
 
 
 class Steps(Protocol):

@@ -19,7 +19,7 @@ def reach_lines(reaches: Sequence[Reach]) -> Iterator[Line]:
             yield [(f"  {text}", "bold yellow" if accepted else "")]
     if any(reach.refused_by for reach in reaches):
         yield plain(
-            "  The files here are updated at once; those on other hosts when they are brought or fetched there."
+            "  The files here are updated at once; those on other hosts when you copy them or they are fetched."
         )
     if reaches:
         yield plain("")
@@ -65,15 +65,15 @@ def _said(reach: Reach) -> Iterator[tuple[bool, str]]:
         names = ", ".join(map(str, reach.behind))
         yield (
             True,
-            f"check_revocation is not in force at {names} until `scaffold apply` has brought the project up to date",
+            f"check_revocation is not in force at {names} until `scaffold apply` has updated the project",
         )
     yield from _said_of_open(reach)
     for refusal in reach.refused_by:
         yield False, f"refused by {refusal.address}{_from(refusal)}"
     if reach.unknown:
-        yield True, f"not known of {', '.join(map(str, reach.unknown))}: external"
+        yield True, f"not known for {', '.join(map(str, reach.unknown))}: external"
     if not (reach.accepted_by or reach.refused_by or reach.unknown):
-        yield False, "nobody in the topology accepts it anyway"
+        yield False, "no server or client of the topology accepts it"
 
 
 def _said_of_open(reach: Reach) -> Iterator[tuple[bool, str]]:

@@ -13,14 +13,14 @@ from scaffold.store.layout import FOLDERS
 from scaffold.topology.durations import format_duration
 
 _ANOTHER_CA: Final = (
-    "another key makes {of} another CA: each certificate that it has signed is refused until a new one is in its "
-    "place; put the key back from a backup to keep them"
+    "with another key {of} is another CA: every certificate that it signed is refused until it is replaced; to "
+    "keep them, restore the key from a backup"
 )
 
 _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.MISSING: ("{path} is not there",),
     ReasonCode.CONTENT: ("{path} differs (see `plan --diff`)",),
-    ReasonCode.STALE: ("{path} is not needed any more",),
+    ReasonCode.STALE: ("{path} is no longer needed",),
     ReasonCode.UNREADABLE: ("{path} is not {wanted}, or a damaged one",),
     ReasonCode.INCOMPREHENSIBLE: ("{path} cannot be understood: {found}",),
     ReasonCode.KEY_MISSING: ("{path} is not there",),
@@ -35,8 +35,8 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.KEY_TYPE_UNKNOWN: ("the key is of a type that is not used here: {found}",),
     ReasonCode.REVOKED: ("it was revoked on {found}: {of}",),
     ReasonCode.KEY_OF_REVOKED: ("{path} is the key of a certificate that was revoked",),
-    ReasonCode.KEY_ENCRYPTED: ("{path} is encrypted", "the topology says it is not"),
-    ReasonCode.KEY_NOT_ENCRYPTED: ("{path} is not encrypted", "the topology says it is"),
+    ReasonCode.KEY_ENCRYPTED: ("{path} is encrypted", "the topology says that it is not encrypted"),
+    ReasonCode.KEY_NOT_ENCRYPTED: ("{path} is not encrypted", "the topology says that it is encrypted"),
     ReasonCode.RIGHTS: ("{path} has the rights {found}, a private key has {wanted}",),
     ReasonCode.RIGHTS_OF_FOLDER: ("{path} has the rights {found}, a folder of secrets has {wanted}",),
     ReasonCode.RIGHTS_OF_FILE: ("{path} has the rights {found}, a file with a secret has {wanted}",),
@@ -44,9 +44,9 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.ISSUER: ("the issuer is {found}", "that of {of} is {wanted}"),
     ReasonCode.SIGNATURE: ("it is not signed by the key that {of} has today",),
     ReasonCode.NOT_SELF_SIGNED: ("it is not self-signed",),
-    ReasonCode.CHAIN: ("the certificates that are sent along are not those of today",),
-    ReasonCode.CHAIN_PENDING: ("a new certificate of {of} is sent along",),
-    ReasonCode.EXISTING: ("it is adopted from {found}",),
+    ReasonCode.CHAIN: ("the intermediate certificates have changed",),
+    ReasonCode.CHAIN_PENDING: ("the intermediate certificate of {of} is new",),
+    ReasonCode.EXISTING: ("it is taken from {found}",),
     ReasonCode.SOURCE: ("{found} has the certificate with serial {of}, valid until {wanted}",),
     ReasonCode.SOURCE_KEY: ("{found} has a new key, under the certificate with serial {of}, valid until {wanted}",),
     ReasonCode.SUBJECT: ("the subject is {found}", "the topology says {wanted}"),
@@ -62,45 +62,45 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.MUST_STAPLE: ("the demand to staple is {found}", "the topology says {wanted}"),
     ReasonCode.OCSP_NOCHECK: ("the exemption from OCSP is {found}", "the topology says {wanted}"),
     ReasonCode.EXTENSION: ("extension {of} is {found}", "the topology says {wanted}"),
-    ReasonCode.FAULT: ("it does not show the fault that is asked for: {wanted}",),
+    ReasonCode.FAULT: ("it does not have the fault of the topology: {wanted}",),
     ReasonCode.ON_PURPOSE: ("broken on purpose: {wanted}",),
-    ReasonCode.NOT_YET_VALID: ("it begins on {found}",),
-    ReasonCode.OUTLIVES_ISSUER: ("it ends on {found}, after its issuer {of} does, on {wanted}",),
-    ReasonCode.LIFETIME: ("it ends on {found}", "later than the {wanted} that the topology gives it"),
+    ReasonCode.NOT_YET_VALID: ("it is valid from {found}",),
+    ReasonCode.OUTLIVES_ISSUER: ("it expires on {found}, after its issuer {of}, on {wanted}",),
+    ReasonCode.LIFETIME: ("it expires on {found}", "later than the {wanted} that the topology gives it"),
     ReasonCode.EXPIRED: ("it expired on {found}",),
-    ReasonCode.DUE: ("it ends on {found} and is due since {wanted}",),
-    ReasonCode.MOMENT: ("it begins on {found}", "by the topology’s `at` on {wanted}"),
-    ReasonCode.RENEWAL_ASKED: ("its renewal is asked for",),
+    ReasonCode.DUE: ("it expires on {found} and is due since {wanted}",),
+    ReasonCode.MOMENT: ("it is valid from {found}", "by the topology’s `at` from {wanted}"),
+    ReasonCode.RENEWAL_ASKED: ("its renewal was requested",),
     ReasonCode.REVOCATION_ASKED: ("revoked for {wanted}: serial {of} (valid until {found})",),
     ReasonCode.RELEASE_ASKED: ("the hold on serial {of} (valid until {found}) is lifted",),
     ReasonCode.CRL_KEY: ("{of} gets a new key",),
-    ReasonCode.CRL_NAME: ("{of} has another name now",),
+    ReasonCode.CRL_NAME: ("{of} has a new name",),
     ReasonCode.CRL_CERTIFICATE: ("{of} gets a new certificate",),
     ReasonCode.ENTRIES_MISSING: ("revoked here, and not listed yet: {found}",),
-    ReasonCode.ENTRIES_IN_COPY: ("{path} is a newer copy", "and revokes what is not known here: {found}"),
+    ReasonCode.ENTRIES_IN_COPY: ("{path} is a newer copy", "and lists revocations that are not known here: {found}"),
     ReasonCode.ENTRIES_LIFTED: ("it lists {found}, whose hold is lifted",),
     ReasonCode.CRL_LIFE: ("it is valid for {found}", "the topology says {wanted}"),
-    ReasonCode.CRL_ENDLESS: ("it is not valid any more",),
+    ReasonCode.CRL_ENDLESS: ("it is no longer valid",),
     ReasonCode.CRL_NOT_YET_VALID: (
-        "it begins on {found}",
-        "it was signed by a clock that ran ahead, or this one is late",
+        "it is valid from {found}",
+        "the clock that signed it was ahead, or this one is behind",
     ),
-    ReasonCode.CRL_DUE: ("it ends on {found} and is past half of its life",),
+    ReasonCode.CRL_DUE: ("it expires on {found}, and half of its lifetime has passed",),
     ReasonCode.BUNDLE_CERTIFICATE: ("its certificate is reissued",),
-    ReasonCode.BUNDLE_INPUTS: ("it was made of another certificate, chain or key, or otherwise protected",),
-    ReasonCode.BUNDLE_FOREIGN: ("{path} is not what scaffold wrote",),
+    ReasonCode.BUNDLE_INPUTS: ("it was made from another certificate, chain or key, or with another protection",),
+    ReasonCode.BUNDLE_FOREIGN: ("{path} differs from what scaffold wrote",),
     ReasonCode.BUNDLE_PASSWORD: ("{path} is not the password in {wanted}",),
-    ReasonCode.BUNDLE_ASKED: ("{path} is made again, as asked",),
+    ReasonCode.BUNDLE_ASKED: ("{path} is made again, as requested",),
     ReasonCode.STAPLE_STATUS: ("{path} says {found}, the state says {wanted}",),
-    ReasonCode.STAPLE_NOT_YET_VALID: ("{path} begins on {found}",),
+    ReasonCode.STAPLE_NOT_YET_VALID: ("{path} is valid from {found}",),
     ReasonCode.STAPLE_EXPIRED: ("{path} expired on {found}",),
-    ReasonCode.STAPLE_DUE: ("{path} ends on {found} and is past half of its life",),
+    ReasonCode.STAPLE_DUE: ("{path} expires on {found}, and half of its lifetime has passed",),
     ReasonCode.NO_PROJECT: ("{path} has no project yet",),
-    ReasonCode.OVERWRITE: ("{path} is overwritten by the template's text, as asked",),
-    ReasonCode.NO_APP: ("{path} is not there", "and is made of {wanted}"),
-    ReasonCode.NOT_ITS_TEMPLATES: ("{path} is there", "and was not made of a template"),
+    ReasonCode.OVERWRITE: ("{path} is overwritten by the template's text, as requested",),
+    ReasonCode.NO_APP: ("{path} is not there", "and is made from {wanted}"),
+    ReasonCode.NOT_ITS_TEMPLATES: ("{path} is there", "and was not made from a template"),
     ReasonCode.NEWER_TEMPLATE: ("the template is at {wanted}", "it was made at {found}"),
-    ReasonCode.OTHER_ANSWERS: ("it was made of another template, or with other answers",),
+    ReasonCode.OTHER_ANSWERS: ("it was made from another template, or with other answers",),
     ReasonCode.CHECK_NOT_IN_FORCE: (
         "check_revocation: {wanted} is not in force until then: it is {found}, as before",
     ),
@@ -111,19 +111,19 @@ _SENTENCES: Final[Mapping[ReasonCode, tuple[str, ...]]] = {
     ReasonCode.NOT_LET_IN: ("not let in until then: {of}",),
     ReasonCode.ROLES_GIVEN: ("roles are given: {of}",),
     ReasonCode.ROLES_TAKEN: ("roles are taken away: {of}",),
-    ReasonCode.ROLES_NOT_IN_FORCE: ("roles that are not in force until then: {of}",),
+    ReasonCode.ROLES_NOT_IN_FORCE: ("not in force until then, roles: {of}",),
     ReasonCode.STILL_LET_IN: ("still let in until then: {of}",),
-    ReasonCode.NOT_RENDERED: ("{path} is not rendered any more",),
+    ReasonCode.NOT_RENDERED: ("{path} is no longer rendered",),
     ReasonCode.GONE: ("{of} is not in the topology any more",),
     ReasonCode.GONE_WITH_KEY: (
         "{of} is not in the topology any more, and its private key is deleted for good",
     ),
-    ReasonCode.CALLS_NOBODY: ("{of} calls nobody",),
-    ReasonCode.NO_PFX: ("{of} asks for no PFX",),
-    ReasonCode.NO_FILES: ("{of} asks for no such files",),
+    ReasonCode.CALLS_NOBODY: ("{of} makes no calls",),
+    ReasonCode.NO_PFX: ("{of} has no pfx",),
+    ReasonCode.NO_FILES: ("{of} has no such files",),
     ReasonCode.OWNER: ("{path} belongs to {found}", "the topology says {wanted}"),
 }  # fmt: skip
-"""In one piece, or in two that stand on lines of their own where they are long."""
+"""In one piece, or in two that are on lines of their own where they are long."""
 
 _OF_FILES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.STAPLE_CERTIFICATE: "its certificate is reissued",
@@ -133,36 +133,36 @@ _OF_FILES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.CRL_PENDING: "a CRL is signed again",
     ReasonCode.CRL_PENDING_DUE: "a CRL is signed again, because it is due",
     ReasonCode.CRL_SUPERSEDED: "a CRL was signed again, and the one that is there is still valid",
-    ReasonCode.FOLLOWS: "what it is made of changes",
-    ReasonCode.NOT_ITS_SOURCES: "it is not what it is to be made of",
-    ReasonCode.TEMPLATE: "what is rendered has changed",
-    ReasonCode.EDITED: "your edit and a change of the template do not fit; both are laid beside it as {wanted}",
+    ReasonCode.FOLLOWS: "its contents change",
+    ReasonCode.NOT_ITS_SOURCES: "its contents differ",
+    ReasonCode.TEMPLATE: "the rendered text has changed",
+    ReasonCode.EDITED: "your edit and a change of the template conflict; both are written to {wanted}",
     ReasonCode.NO_BASE: (
-        "it was edited, a template has changed, and the text that it was rendered from is not kept; "
-        "both texts are laid beside it as {wanted}"
+        "it was edited, a template has changed, and the text that was rendered before is not kept; both texts "
+        "are written to {wanted}"
     ),
-    ReasonCode.BESIDE_TAKEN: "your edit and a change of the template do not fit; {wanted} stays as you left it",
+    ReasonCode.BESIDE_TAKEN: "your edit and a change of the template conflict; {wanted} is not changed",
     ReasonCode.NO_TEXT: "it was edited, a template has changed, and they cannot be merged, since one is not UTF-8 text",
     ReasonCode.NO_FILE: "it is not a regular file: move it away",
-    ReasonCode.MERGED: "what is rendered has changed, and is merged into your edit",
-    ReasonCode.MERGED_BEFORE: "what is rendered has changed, and is in it already",
-    ReasonCode.DRIFTED: "it is not what it should be; your text is kept beside it as {wanted}",
+    ReasonCode.MERGED: "the rendered text has changed, and is merged into your edit",
+    ReasonCode.MERGED_BEFORE: "the rendered text has changed, and your edit has that change already",
+    ReasonCode.DRIFTED: "it differs (see --diff); your text is kept in {wanted}",
     ReasonCode.DRIFT_STAYS: (
-        "it is not what it should be, and what was last rendered is not kept: it stays so until the conflict ends"
+        "it differs, and the text that was rendered before is not kept: it is not changed until you settle the conflict"
     ),
-    ReasonCode.RESOLVED: "what you made of {wanted} takes its place",
-    ReasonCode.RESOLVED_MINE: "your text stays, as you decided",
-    ReasonCode.WITHDRAWN: "the template does not ask for its change any more; your text stays",
-    ReasonCode.NOT_EXECUTABLE: "it is made executable again, as asked",
+    ReasonCode.RESOLVED: "it is replaced by your merge in {wanted}",
+    ReasonCode.RESOLVED_MINE: "your text is kept, as you decided",
+    ReasonCode.WITHDRAWN: "the template no longer has that change; your text is kept",
+    ReasonCode.NOT_EXECUTABLE: "it is made executable again, as requested",
     ReasonCode.HELD: "waits until then",
-    ReasonCode.NOT_OURS: "it was there before; its text and the template's are laid beside it as {wanted}",
+    ReasonCode.NOT_OURS: "it existed before; its text and the template's are written to {wanted}",
 }
 """What is said after the file's path: where it is the same of several files, they are named once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What is said, in pieces between which a comma stands, and of which files."""
+    """What is said, in pieces between which a comma is, and of which files."""
 
     pieces: tuple[str, ...]
     paths: tuple[str, ...] = ()

@@ -139,7 +139,7 @@ def _ends(inventory: Inventory, width: int) -> Iterator[Line]:
     days = words.by_day(inventory.ends)
     if not days:
         return
-    yield [("What ends when", "bold")]
+    yield [("Expiry dates", "bold")]
     for group in days[:MOST_DAYS]:
         left = remaining(group.ends[0].at, inventory.at)
         first, *others = fitted(one_line(words.named(end.address for end in group.ends)), width, 24, 20)

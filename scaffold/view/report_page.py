@@ -19,7 +19,7 @@ from scaffold.view.pages import page
 
 SECTIONS = (
     ("attention", "Needs attention"), ("cas", "CAs"), ("servers", "Servers"), ("clients", "Clients"),
-    ("owners", "By owner"), ("revoked", "Revoked"), ("verified", "Last verify"), ("ends", "What ends when"),
+    ("owners", "By owner"), ("revoked", "Revoked"), ("verified", "Last verify"), ("ends", "Expiry dates"),
 )  # fmt: skip
 
 WIDEST_MATRIX = 40
@@ -36,7 +36,7 @@ _TALLEST = 80
 _CELLS = {
     GETS_IN: ("✓", "good", "gets in"),
     REFUSED: ("·", "none", "refused, as it must be"),
-    WRONG: ("✗", "bad", "went the wrong way"),
+    WRONG: ("✗", "bad", "failed"),
     UNTRIED: ("-", "due", "not tried"),
     NOTHING: ("", "none", "nothing to try"),
 }

@@ -17,13 +17,16 @@ def test_keys_lines(t: Topology, now: datetime) -> Iterator[Line]:
     """Nothing, where a topology is not reproducible."""
     if t.reproducible is None:
         return
-    yield [(f"{t.name} is reproducible: its keys are for tests. Whoever knows the seed has every one of them.", _RED)]
+    yield [(f"{t.name} is reproducible: its keys are for tests. Everybody with the seed has every one of them.", _RED)]
     if now < t.reproducible.at:
         at = f"{t.reproducible.at:%Y-%m-%d %H:%M} UTC"
-        yield [(f"This machine’s clock is before `at`, {at}: until then nothing that is issued is valid.", _RED)]
+        yield [(f"This machine’s clock is before `at`, {at}: no certificate is valid until then.", _RED)]
     if ended := list(_ended(t, t.reproducible.at, now)):
         more = f" and {len(ended) - 1:,} more" if len(ended) > 1 else ""
-        told = f"What follows from `at` has ended, of {ended[0]}{more}: move `at` on, or give a longer lifetime."
+        told = (
+            f"Certificates that follow from `at` have expired, of {ended[0]}{more}: set a later `at`, or a longer "
+            "lifetime."
+        )
         yield [(told, _RED)]
     yield plain("")
 

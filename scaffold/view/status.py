@@ -50,7 +50,7 @@ def status_lines(status: Status, now: datetime) -> Iterator[Line]:
     yield from note_lines(map(str, (*status.lost, *status.unrecorded)))
     counts = Counter(row.state for row in certificates)
     words = ", ".join(f"{counts[state]:,} {state.value}" for state in State if counts[state])
-    lost = "; the ledger was lost" if status.lost else ""
+    lost = "; the state was lost" if status.lost else ""
     yield [(f"Status: {words or 'no certificates'}{_of_crls(crls)}{lost}.", "bold" if status.fine else "bold yellow")]
     if not status.fine:
         yield from map(plain, _hints(status))
@@ -66,24 +66,29 @@ def _hints(status: Status) -> Iterator[str]:
     if not states <= FINE:
         yield _what_to_do(states)
     if status.ended_from_at:
-        yield "What has ended follows from `at`: move that on in the topology, or give a longer lifetime, and apply."
+        yield (
+            "The expired certificates follow from `at`: set a later `at` or a longer lifetime in the topology, "
+            "and apply."
+        )
     early = [one.address.entity for one in status.certificates if one.address in status.due_by_within]
     if early:
-        yield f"`scaffold renew` leaves what only --within makes due; `scaffold renew {early[0]}` renews it now."
+        yield f"`scaffold renew` does not renew those that only --within makes due; `scaffold renew {early[0]}` does."
     for one in status.crls:
         if one.brought and one.state not in FINE:
-            yield f"{one.address} is signed elsewhere: bring a newer one from who signs it."
+            yield f"{one.address} is signed elsewhere: get a newer one from its signer."
 
 
 def _what_to_do(states: Set[State]) -> str:
     """The verb that mends it: what is only due is renewed, all else is planned first."""
     if states <= {State.MISSING}:
-        return "Nothing has been made yet: `scaffold apply` makes it."
+        return "Nothing has been made yet: run `scaffold apply`."
     if states <= FINE | {State.DUE}:
-        return "`scaffold renew` renews what is due."
+        return "`scaffold renew` renews all that are due."
     if states <= FINE | {State.DUE, State.REVOKED}:
-        return "`scaffold renew ADDRESS` replaces what was revoked, `scaffold revoke ADDRESS --release` lifts a hold."
-    return "`scaffold plan` says why and what would be done, `scaffold apply` does it."
+        return (
+            "`scaffold renew ADDRESS` replaces a revoked certificate, `scaffold revoke ADDRESS --release` lifts a hold."
+        )
+    return "`scaffold plan` shows why and what would change, `scaffold apply` changes it."
 
 
 MOST_REVOKED = 20

@@ -46,11 +46,11 @@ def declared(kind: Kind) -> dict[str, str]:
         "needs": _commands(can) or "nothing",
         "variables": ", ".join(f"{name}: {default!r}" for name, default in kind.defaults.items()) or "none",
         **_can(kind),
-        "cannot": ", ".join(_cannot(kind)) or "nothing that is left out",
+        "cannot": ", ".join(_cannot(kind)) or "every variable has a default",
         "yours": ", ".join(can.owners.yours) or "no file",
         "merged": ", ".join(can.owners.merged) or "no file",
         "scaffold's": "every other file, and tls/",
-        "breaks, and is caught": "; ".join(mutation.breaks for mutation in can.mutations) or "it declares no mutations",
+        "fails, and is caught": "; ".join(mutation.breaks for mutation in can.mutations) or "it declares no mutations",
     }
 
 
@@ -69,7 +69,7 @@ def sum_lines(report: ContractReport) -> Iterator[Line]:
     """How many checks ended in each way."""
     counts = ", ".join(f"{count:,} {result.value}" for result, count in report.summary.items())
     if report.summary[Result.PASSED] == 0:
-        yield [("Nothing was shown: the reasons are above.", "bold red")]
+        yield [("Nothing was tested: the reasons are above.", "bold red")]
     yield [(f"Check: {counts}.", "bold red" if report.failed else "bold green")]
 
 
@@ -77,21 +77,21 @@ def _can(kind: Kind) -> dict[str, str]:
     can = kind.capabilities
     rows = {
         "TLS": f"{_all(can.tls)}, by {can.tls_library}",
-        "check_revocation": f"{_all(can.check_revocation)}; when nobody can say: {_all(can.on_unavailable)}",
+        "check_revocation": f"{_all(can.check_revocation)}; if unavailable: {_all(can.on_unavailable)}",
         "own keys": _versions(can.keys.items()),
         "peers' keys": _versions(can.peer_keys.items()),
         "supports": _all(can.supports) or "nothing more",
         "knows servers by": _all(can.checks_names),
     }
     if kind.role == "server" and can.decides_by_chain:
-        rows["lets in"] = "whoever has a certificate below what it trusts"
+        rows["lets in"] = "every certificate below the CAs that it trusts"
     elif kind.role == "server":
         rows["knows issuers by"] = f"their {can.sees_issuer_by}"
     if kind.role == "server" and can.runs:
         rows["refuses in"] = can.refuses_in
         rows["tells an app by"] = _all(can.forward) or "nothing: it takes no backend"
     if not can.runs:
-        rows["runs"] = "nothing: it is for a program of your own"
+        rows["runs"] = "nothing: it makes files for a program of your own"
     return rows
 
 

@@ -53,15 +53,19 @@ def root_lines(
         yield from _labelled("may sign for" if number == 0 else "", words, columns, style)
     unheeded = not limits.unbounded and StoreKind.JAVA in kinds
     if unheeded:  # RFC 5280 6.1.1 d: a trust anchor is a name and a key, and its extensions are nobody's duty
-        text = "Java does not look at the name constraints of a root: there it may sign for every name."
+        text = "Java does not check the name constraints of a root: there it may sign for every name."
         yield from _labelled("", text, columns, "bold yellow")
     if limits.everything or unheeded:
-        whose = f"Whoever gets its key ({key})" if key is not None else "Whoever has its key, which is not here,"
+        whose = (
+            f"Everybody who gets its key ({key})"
+            if key is not None
+            else "Everybody who has its key, which is not here,"
+        )
         site = "any site" if limits.unbounded else "any such site"
         text = f"{whose} can pose as {site} to every program that uses these stores."
         yield from _indented(text, columns, "bold yellow")
     if t.reproducible is not None:
-        text = "It is reproducible: whoever knows the seed has that key."
+        text = "It is reproducible: everybody with the seed has that key."
         yield from _indented(text, columns, "bold red")
 
 
@@ -97,7 +101,7 @@ def theirs_lines(anchors: Sequence[Anchor], seen: Sequence[Seen], columns: int |
             if found in (Standing.THEIRS, Standing.DISTRUSTED):
                 names = ", ".join(one_line(entry.name) for entry in entries)
                 yield _store_line(one, ("!", "yellow"))
-                text = f"holds {anchor.address} as {names}: somebody else put it there, and it stays"
+                text = f"holds {anchor.address} as {names}: it was not put there by scaffold, and stays"
                 yield from (plain(f"      {line}") for line in fitted(text, columns, 6, 20))
 
 
@@ -174,9 +178,7 @@ def _former_lines(former: Sequence[Former]) -> Iterator[Line]:
 def unknown_lines(former: Sequence[Former], topology: str, columns: int | None) -> Iterator[Line]:
     """What was installed for a topology of this name, and nothing here knows of; it stays unless that is asked for."""
     if unknown := [each for each in former if not each.known]:
-        text = (
-            f"For a topology called {topology} as well, but not from this folder: of one that is gone, or of another."
-        )
+        text = f"Installed for a topology called {topology}, but not from this folder."
         yield from _indented(text, columns, "bold", indent=0)
         yield from _entry_lines(unknown)
         yield plain("  → scaffold trust uninstall --unknown removes them too")

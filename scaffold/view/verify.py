@@ -65,8 +65,8 @@ def summary_line(report: Report) -> str:
 
 def _nothing_tried(report: Report) -> str:
     if not report.checks:
-        return "Nothing was tried: the topology has no server, or --only names something that has no checks."
-    return "Nothing was tried, so nothing is proved: the reasons are above."
+        return "Nothing was tried: the topology has no server, or the entry that --only names has no checks."
+    return "Nothing was tried: the reasons are above."
 
 
 def _summary(report: Report) -> Line:
@@ -137,7 +137,7 @@ def drift_lines(report: Report) -> Iterator[Line]:
     """What was not as the topology says; nothing where all was."""
     if not report.drift:
         return
-    yield [("Not as the topology says, whatever the probes found:", "bold red")]
+    yield [("Files that differ from the topology, whatever the probes found:", "bold red")]
     for change in report.drift:
         reasons = one_line(sentences(change))
         yield [(f"  {SYMBOLS[change.action]} {change.address}  {reasons}", "red")]
@@ -149,7 +149,7 @@ def _failure_lines(report: Report) -> Iterator[Line]:
     failed = [check for check in report.checks if check.result is Result.FAILED]
     if not failed:
         return
-    yield [("Went the wrong way:", "bold red")]
+    yield [("Failed:", "bold red")]
     for check in failed:
         detail = f": {one_line(check.detail)}" if check.detail else ""
         words = f"  {check.client} at {check.server}, {check.probe.words}: expected {check.expected.value}, "

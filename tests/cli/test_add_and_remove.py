@@ -90,9 +90,9 @@ def test_the_plan_is_for_programs_too(shop: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("add", "server", "billing"), ("--template, --listen and --names", "no terminal")),
-        (("add", "client", "web", "--calls", "api"), ("--template", "no terminal")),
-        (("add", "server", "api", *BILLING), ("there is server.api already",)),
+        (("add", "server", "billing"), ("--template, --listen and --names", "nothing was written")),
+        (("add", "client", "web", "--calls", "api"), ("--template", "nothing was written")),
+        (("add", "server", "api", *BILLING), ("server.api exists already",)),
         (("add", "server", "Billing", *BILLING), ("Billing",)),
         (("add", "server", "billing", *BILLING[:4], "--names", "not a name"), ("not a name",)),
         (("add", "server", "billing", *BILLING, "--issuer", "rot"), ("rot", "root")),
@@ -126,7 +126,7 @@ def test_a_service_keeps_what_is_yours_under_another_name(shop: Path) -> None:
     assert shown.code == 0, shown.err
     assert "~ server.orders.certificate" in shown.out
     assert "Plan: 4 to update." in shown.out, "nothing is created anew, and nothing deleted"
-    assert "servers/api is servers/orders now" in shown.err
+    assert "servers/api is now servers/orders" in shown.err
     assert "edit" not in shown.out, "nobody has edited what is rendered with the name"
     assert text_of(shop) == TOPOLOGY.replace("  api:", "  orders:").replace("[api]      #", "[orders]   #")
     assert in_process("apply", cwd=shop).code == 0
@@ -257,7 +257,7 @@ def test_a_client_with_doors_is_asked_where_each_is(shop: Path) -> None:
         shop, "add", "client", "legacy", answers=["connector", "api", "unix:/run/legacy/api", "", ""]
     )
     assert code == 0, shown
-    assert "Where do programs that speak no TLS find api [127.0.0.1:7001]" in shown
+    assert "At which address do programs without TLS reach api [127.0.0.1:7001]" in shown
     text = (shop / "topology.yaml").read_text(encoding="utf-8")
     assert "doors: {api: unix:/run/legacy/api}" in text.replace("'", "").replace('"', "")
 

@@ -22,7 +22,7 @@ clients:
   sensor: {template: files, calls: [broker, api]}
   cli: {template: python, calls: [broker]}
 """
-NOTHING = 'has nothing that is started here: template "files" is for a program of your own'
+NOTHING = 'has no program to start: template "files" makes files for a program of your own'
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_up_without_any_other_has_nothing_to_do(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text(alone.replace(", api]", "]"))
     ended = scaffold("up", cwd=tmp_path)
     assert ended.code == 1
-    assert f"Passed over: server.broker {NOTHING}." in ended.err
+    assert f"Not started: server.broker {NOTHING}." in ended.err
     assert "error: shop has no servers that up could start" in ended.err
 
 
@@ -100,5 +100,5 @@ def test_a_server_is_added_with_what_it_needs_and_an_uninvited_client_is_not(sho
     assert "client: same" in (tmp_path / "topology.yaml").read_text()
     before = (tmp_path / "topology.yaml").read_text()
     refused = scaffold("add", "client", "x", "--template", "files", cwd=tmp_path)
-    refused.assert_clear_error("server.broker would let in client.x, which does not call it")
+    refused.assert_clear_error("server.broker would let in client.x, though not allowed")
     assert (tmp_path / "topology.yaml").read_text() == before

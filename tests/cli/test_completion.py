@@ -118,7 +118,7 @@ def test_each_verb_is_offered_with_its_line_and_none_is_imported(folder: Path) -
         [sys.executable, "-c", script], cwd=folder, env={VARIABLE: "1", "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
-    assert "verify\tProve by real handshakes who gets in and who does not.\n" in done.stdout
+    assert "verify\tProve by real handshakes which callers get in and which are refused.\n" in done.stdout
     assert done.stderr == "[]\n"
 
 

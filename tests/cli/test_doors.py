@@ -52,28 +52,28 @@ def asked(door: str) -> str:
 
 
 def test_up_opens_doors_beside_the_servers(shop: Path, door: str) -> None:
-    with up(shop, until=f"ready: {door} leads to legacy, as legacy") as lines:
+    with up(shop, until=f"ready: {door} forwards to legacy, as legacy") as lines:
         assert any(line.startswith("client.legacy | ready: ") for line in lines)
         assert '"caller": "spiffe://shop/client/legacy"' in asked(door)
 
 
 def test_up_moves_doors_with_the_servers(shop: Path, door: str) -> None:
-    with up(shop, "--ports", "auto", until=" leads to legacy, as legacy") as lines:
-        (ready,) = (line for line in lines if " leads to " in line)
+    with up(shop, "--ports", "auto", until=" forwards to legacy, as legacy") as lines:
+        (ready,) = (line for line in lines if " forwards to " in line)
         moved = ready.split("ready: ")[1].split()[0]
         assert moved != door
         assert '"caller": "spiffe://shop/client/legacy"' in asked(moved)
 
 
 def test_one_alone_is_opened_by_its_address(shop: Path, door: str) -> None:
-    with up(shop, "--only", "client.legacy", until=" leads to legacy") as lines:
+    with up(shop, "--only", "client.legacy", until=" forwards to legacy") as lines:
         assert not [line for line in lines if line.startswith("legacy")]
         assert subprocess.run(["curl", "-q", "--silent", "--noproxy", "*", f"http://{door}/"], check=False).returncode
 
 
 def test_a_client_without_doors_is_run_by_nobody(shop: Path) -> None:
     scaffold("up", "--only", "client.web", cwd=shop).assert_clear_error(
-        "client.web is no server", "up runs nothing else"
+        "client.web is neither a server nor", "a client with doors"
     )
 
 
@@ -99,8 +99,8 @@ def test_a_client_with_doors_is_added_by_the_command(shop: Path, tmp_path: Path)
     scaffold(
         "add", "client", "two", "--template", "connector", "--calls", "legacy", "--doors", "{legacy: 0.0.0.0:7001}",
         cwd=tmp_path,
-    ).assert_clear_error("would let others than this machine call as this client")  # fmt: skip
+    ).assert_clear_error("would let other machines call as this client")  # fmt: skip
     scaffold("add", "client", "two", "--template", "connector", "--calls", "legacy", cwd=tmp_path).assert_clear_error(
-        "reaches legacy by a door alone", "doors: {legacy: 127.0.0.1:7001}"
+        "calls legacy only through a door", "doors: {legacy: 127.0.0.1:7001}"
     )
     assert (tmp_path / "topology.yaml").read_bytes() == before

@@ -14,7 +14,7 @@ def test_every_fault_is_listed_with_what_is_wrong_who_notices_and_the_rule(tmp_p
     for fault, about in ABOUT.items():
         for text in (fault, about.wrong, about.noticed_by, about.rule, about.only_a_file or ""):
             assert text in done.out
-    assert done.out.index("revoked") < done.out.index("Files alone") < done.out.index("weak-key")
+    assert done.out.index("revoked") < done.out.index("Only as files") < done.out.index("weak-key")
 
 
 def test_programs_read_the_same(tmp_path: Path) -> None:

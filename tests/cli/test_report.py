@@ -107,7 +107,7 @@ def test_it_exits_with_0_though_something_is_broken(made: Path, tmp_path: Path) 
     (tmp_path / "shop/clients/cli/tls/cert.pem").unlink()
     ended = scaffold("report", cwd=tmp_path)
     assert ended.code == 0
-    assert "Not all of it is there" in ended.out
+    assert "It is not complete" in ended.out
     assert "  client.cli.certificate: missing\n" in ended.out
     assert scaffold("status", cwd=tmp_path).code == 3
 

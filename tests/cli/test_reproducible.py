@@ -212,7 +212,7 @@ def test_what_has_ended_is_told(lab: Path) -> None:
     assert scaffold("apply", cwd=lab, env=SEED).code == 0
     for verb in ("plan", "apply", "status"):
         said = scaffold(verb, cwd=lab, env=SEED).out
-        assert "What follows from `at` has ended, of server.plain: move `at` on" in said, said
+        assert "Certificates that follow from `at` have expired, of server.plain: set a later `at`" in said, said
     (lab / "topology.yaml").write_text(LAB)
     assert "has ended" not in scaffold("plan", cwd=lab).out
 
@@ -251,7 +251,7 @@ def test_the_seed_is_nowhere_in_what_is_written_or_said(lab: Path) -> None:
 def test_renew_says_that_at_decides(lab: Path) -> None:
     assert scaffold("apply", cwd=lab, env=SEED).code == 0
     for arguments in ((), ("client.web",), ("--watch",)):
-        scaffold("renew", *arguments, cwd=lab).assert_clear_error("follows from its `at`", "scaffold apply")
+        scaffold("renew", *arguments, cwd=lab).assert_clear_error("follow from its `at`", "scaffold apply")
 
 
 def test_what_has_ended_and_follows_from_at_is_not_left_to_apply(tmp_path: Path) -> None:
@@ -269,8 +269,10 @@ servers:
     assert scaffold("apply", cwd=tmp_path, env=SEED).code == 0
     ended = scaffold("status", cwd=tmp_path)
     assert "of the CRLs 2 expired" in ended.out
-    assert ended.out.splitlines()[-1].startswith("What has ended follows from `at`: move that on in the topology")
+    assert ended.out.splitlines()[-1].startswith(
+        "The expired certificates follow from `at`: set a later `at` or a longer lifetime in the topology"
+    )
     (tmp_path / "topology.yaml").write_text(text.replace("crl: 7d", "crl: 400d"))
-    assert scaffold("status", cwd=tmp_path).out.splitlines()[-1].startswith("`scaffold plan` says why")
+    assert scaffold("status", cwd=tmp_path).out.splitlines()[-1].startswith("`scaffold plan` shows why")
     assert scaffold("apply", cwd=tmp_path, env=SEED).code == 0
     assert scaffold("status", cwd=tmp_path).code == 0

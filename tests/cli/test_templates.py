@@ -35,7 +35,7 @@ def test_what_a_template_declares_and_what_it_cannot_do(tmp_path: Path) -> None:
     assert "check_revocation: ocsp" in shown["cannot"]
     assert "README.md" in shown["merged"]
     assert "run.sh" not in shown["merged"]
-    assert "who is not allowed is let in" in shown["breaks, and is caught"]
+    assert "who is not allowed is let in" in shown["fails, and is caught"]
     assert "ocsp" in scaffold("templates", "show", "nginx", cwd=tmp_path).out.partition("cannot")[0]
 
 
@@ -54,7 +54,7 @@ def test_a_template_of_ones_own_is_shown_by_its_folder(tmp_path: Path) -> None:
     (shown,) = scaffold("templates", "show", "mine", "--json", cwd=tmp_path).json["templates"]
     assert (shown["role"], shown["builtin"]) == ("client", False)
     wrong = scaffold("templates", "check", "mine", "--role", "server", cwd=tmp_path)
-    wrong.assert_clear_error("is for a client, not for a server")
+    wrong.assert_clear_error("is for clients, not for servers")
 
 
 def test_what_is_checked_can_be_chosen(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_no_check_waits_for_a_server_for_longer_than_is_said(silent: Path) -> No
     assert ended.code == 5, ended.err
     for line in ended.out.splitlines()[: len(names)]:
         assert line.startswith("✗")
-        assert "did not say that it is ready" in line
+        assert "did not report that it is ready" in line
 
 
 def test_what_cannot_be_copied_is_a_check_that_fails(silent: Path) -> None:
@@ -137,8 +137,8 @@ def wrong_mutation(values: dict[str, object]) -> None:
     [
         (no_block, "has no _scaffold block"),
         (owned_twice, "names run.sh twice"),
-        (owned_by_nobody, 'names "READYOU.md", and no file of the template is called so'),
-        (wrong_mutation, "_scaffold.mutations must have in each"),
+        (owned_by_nobody, 'names "READYOU.md", and the template has no such file'),
+        (wrong_mutation, '_scaffold.mutations must have "breaks", "change" and optionally "caught_by" in each'),
     ],
 )
 def test_what_is_no_template_is_one_clear_error(break_it, said: str, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_what_is_no_template_is_one_clear_error(break_it, said: str, tmp_path: P
         (["show", "ngnix"], 'did you mean "nginx"?'),
         (["show", "dotnett"], "there are"),
         (["new", "mine", "--from", "ngnix"], 'did you mean "nginx"?'),
-        (["new", "file"], "is there already"),
+        (["new", "file"], "exists already"),
         (["new", "file/mine"], "cannot be written"),
         (["show", "empty"], "has no"),
     ],

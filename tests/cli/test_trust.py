@@ -70,7 +70,7 @@ def test_a_root_goes_in_and_out(folder: Path, store: NssStore) -> None:
     assert "ca.root of shop: CN=root" in ended.out
     assert "DNS names in shop.internal, localhost" in ended.out
     assert "any IP address" in ended.out
-    assert f"Whoever gets its key ({Path('shop/pki/root/ca.key')}) can pose as any such site" in ended.out
+    assert f"Everybody who gets its key ({Path('shop/pki/root/ca.key')}) can pose as any such site" in ended.out
     (label,) = labels(store)
     assert label.startswith("scaffold.shop.root.")
     again = trust(folder, "install", "--yes")
@@ -194,7 +194,7 @@ def test_what_others_put_there_stays(folder: Path, store: NssStore) -> None:
     assert "as by hand" in listed.out
     ended = trust(folder, "uninstall", "--yes")
     assert ended.code == 0
-    assert "somebody else put it there, and it stays" in ended.out
+    assert "it was not put there by scaffold, and stays" in ended.out
     assert store.holds() == before
 
 
@@ -204,13 +204,13 @@ def test_a_root_that_somebody_distrusts_is_left_so(folder: Path, store: NssStore
     before = store.holds()
     ended = trust(folder, "install", "--yes")
     assert ended.code == 1
-    assert "somebody has not trusted it" in " ".join(ended.err.split())
+    assert "marked as not trusted" in " ".join(ended.err.split())
     assert store.holds() == before
 
 
 def test_roots_alone_are_installed(folder: Path, store: NssStore) -> None:
     trust(folder, "install", "ca.issuing", "--yes").assert_clear_error(
-        "ca.issuing is no root: ca.root issued it", "trust install ca.root"
+        "ca.issuing is not a root: ca.root issued it", "trust install ca.root"
     )
     trust(folder, "install", "ca.below", "--yes").assert_clear_error("it was made elsewhere, below CN=Partner Root")
     trust(folder, "install", "server.api", "--yes").assert_clear_error("server.api is no CA")
@@ -223,8 +223,8 @@ def test_a_root_that_was_made_elsewhere_is_trusted_where_it_is_named(folder: Pat
     assert [label.split(".")[2] for label in labels(store)] == ["root"]
     ended = trust(folder, "install", "partner", "--yes")
     assert ended.code == 0, ended.err
-    assert "every name there is" in ended.out
-    assert "Whoever has its key, which is not here, can pose" in ended.out
+    assert "every name: it has no name constraints" in ended.out
+    assert "Everybody who has its key, which is not here, can pose" in ended.out
     assert trust(folder, "uninstall", "ca.partner", "--yes").code == 0
     assert [label.split(".")[2] for label in labels(store)] == ["root"]
 
@@ -323,7 +323,7 @@ def test_a_root_from_a_seed_is_said_to_be_one(tmp_path: Path) -> None:
     ended = in_process("apply", "--yes", cwd=tmp_path)
     assert ended.code == 0, ended.err
     database(tmp_path / ".pki" / "nssdb")
-    assert "whoever knows the seed has that key" in trust(tmp_path, "install").out
+    assert "everybody with the seed has that key" in trust(tmp_path, "install").out
 
 
 def test_where_there_is_no_store_it_says_what_makes_one(folder: Path) -> None:
@@ -349,6 +349,6 @@ def test_java_is_said_not_to_look_at_the_constraints_of_a_root(
     security.mkdir(parents=True)
     (security / "cacerts").touch()
     monkeypatch.setenv("JAVA_HOME", str(folder))
-    words = "Java does not look at the name constraints of a root"
+    words = "Java does not check the name constraints of a root"
     assert words not in trust(folder, "install").out
     assert words in trust(folder, "install", "--store", "java").out

@@ -152,7 +152,7 @@ def test_init_drafts_from_certificates_what_can_be_planned(applied: Path, tmp_pa
     for arguments, words in {
         ("--from", "empty"): "there is no certificate in empty",
         ("--from", "nope"): "nope is no folder",
-        ("--from", "empty", "--example", "minimal"): "two beginnings",
+        ("--from", "empty", "--example", "minimal"): "exclude each other",
     }.items():
         scaffold("init", "-f", "other.yaml", *arguments, cwd=tmp_path).assert_clear_error(words)
         assert not (tmp_path / "other.yaml").exists()
@@ -188,7 +188,7 @@ def test_a_draft_from_a_plain_openssl_ca_can_be_planned_or_says_what_cannot(tmp_
     assert drafted.code == 0, drafted.err
     text = (tmp_path / "topology.yaml").read_text("utf-8")
     assert "names: [api.acme.example]" in text
-    assert "# not python: it refuses what is below CN=Acme CA has no key usage (RFC 5280 4.2.1.3)" in text
+    assert "# not python: it refuses certificates below CN=Acme CA has no key usage (RFC 5280 4.2.1.3)" in text
     (tmp_path / "topology.yaml").write_text(text.replace("calls: []", "calls: [api-acme-example]"), "utf-8")
     planned = scaffold("plan", cwd=tmp_path)
     if not elsewhere:
@@ -230,7 +230,9 @@ def test_init_takes_clients_that_speak_what_the_servers_speak(tmp_path: Path) ->
     assert scaffold("plan", cwd=tmp_path).code == 0
     curl = (tmp_path / "topology.yaml").read_text().replace("template: psql", "template: curl")
     (tmp_path / "topology.yaml").write_text(curl)
-    scaffold("plan", cwd=tmp_path).assert_clear_error("curl", "speaks http", "clients that speak postgresql: psql")
+    scaffold("plan", cwd=tmp_path).assert_clear_error(
+        "curl", "speaks http", "templates of clients that speak postgresql: psql"
+    )
 
 
 # plan
@@ -305,7 +307,7 @@ def test_a_saved_plan_is_applied_once(tmp_path: Path) -> None:
     assert scaffold("apply", "it.plan", cwd=tmp_path).code == 0
     before = snapshot(tmp_path)
     again = scaffold("apply", "it.plan", cwd=tmp_path)
-    again.assert_clear_error("this plan was applied on 20", "UTC; nothing is to do now")
+    again.assert_clear_error("this plan was applied on 20", "UTC; there is nothing to do now")
     assert snapshot(tmp_path) == before
 
 
@@ -322,7 +324,7 @@ def test_a_saved_plan_of_garbage_is_refused(content: bytes, tmp_path: Path) -> N
 def test_apply_twice_does_nothing_and_says_so(applied: Path) -> None:
     before = snapshot(applied)
     ended = scaffold("apply", cwd=applied)
-    assert (ended.code, ended.out) == (0, "Nothing to do: shop is as the topology says.\n")
+    assert (ended.code, ended.out) == (0, "Nothing to do: shop is up to date.\n")
     assert snapshot(applied) == before
 
 
@@ -429,9 +431,9 @@ def test_verify_says_that_what_it_starts_has_another_clock(applied: Path) -> Non
     command = [*command_at("-365d"), sys.executable, "-m", "scaffold", "verify", "--ports", "auto"]
     ended = subprocess.run(command, cwd=applied, capture_output=True, text=True, check=False, timeout=120)
     year = (datetime.now(UTC) - timedelta(days=365)).year
-    assert f"note: here it is {year}-" in ended.stderr
-    assert "UTC for the servers and clients that are started" in ended.stderr
-    assert "note: here it is" not in scaffold("verify", "--ports", "auto", cwd=applied).err
+    assert f"note: the clock of this process says {year}-" in ended.stderr
+    assert "and that of the servers and clients which it starts" in ended.stderr
+    assert "note: the clock of this process" not in scaffold("verify", "--ports", "auto", cwd=applied).err
 
 
 def test_verify_before_apply_is_a_clear_error(tmp_path: Path) -> None:
@@ -465,7 +467,7 @@ def test_a_verification_that_tried_nothing_is_no_success(applied: Path) -> None:
         pytest.skip("python3 lies where servers do, and cannot be hidden")
     ended = spawned("verify", "--ports", "auto", cwd=applied, env={"PATH": str(applied / "bin")})
     assert ended.code == 5, ended.out + ended.err
-    assert "Nothing was tried, so nothing is proved" in ended.out
+    assert "Nothing was tried: the reasons are above" in ended.out
     assert "needs python3" in ended.out
     said = spawned("verify", "--ports", "auto", "--json", cwd=applied, env={"PATH": str(applied / "bin")})
     assert (said.code, said.json["summary"]["passed"]) == (5, 0)
@@ -566,7 +568,7 @@ def test_publish_beside_up_says_that_up_publishes(tmp_path: Path) -> None:
     assert scaffold("apply", cwd=tmp_path).code == 0
     with up(tmp_path, "--ports", "auto"):
         scaffold("publish", cwd=tmp_path).assert_clear_error(
-            f"the publisher cannot listen on {published}", "hint: `scaffold up` runs here, and publishes as well"
+            f"the publisher cannot listen on {published}", "hint: `scaffold up` runs here and publishes already"
         )
 
 
@@ -588,7 +590,9 @@ def test_a_server_whose_settings_were_edited_to_listen_elsewhere_is_named(made: 
     settings.write_text(edited)
     for verb in ("up", "verify"):
         ended = scaffold(verb, cwd=edited_one)
-        ended.assert_clear_error("server.api is ready, but nobody listens on 127.0.0.1:", "change `listen`")
+        ended.assert_clear_error(
+            "server.api reports that it is ready, but does not listen on 127.0.0.1:", "change `listen`"
+        )
         assert f"ready: api on https://{other}" in ended.err
 
 
@@ -625,7 +629,9 @@ clients:"""
         with up(tmp_path, "--only", "server.other") as lines:
             assert [line for line in lines if "api" in line] == []
         scaffold("up", cwd=tmp_path).assert_clear_error("server.api cannot listen")
-    scaffold("up", "--only", "client.cli", cwd=tmp_path).assert_clear_error("is no server", "server.api, server.other")
+    scaffold("up", "--only", "client.cli", cwd=tmp_path).assert_clear_error(
+        "is neither a server nor a client with doors", "server.api, server.other"
+    )
     scaffold("up", "--only", "server.othr", cwd=tmp_path).assert_clear_error("there is no server.othr", "server.other")
 
 
@@ -638,7 +644,7 @@ def test_up_says_where_the_app_behind_a_front_is_to_be_started(tmp_path: Path) -
     file.write_text(moved)
     assert scaffold("apply", cwd=tmp_path).code == 0
     with up(tmp_path) as lines:
-        assert any(f"shop | passes requests on to {backend}: start your app there" in line for line in lines)
+        assert any(f"shop | forwards requests to {backend}: start your app there" in line for line in lines)
         nobody = spawned("call", "teller", "shop", cwd=tmp_path)
         assert nobody.code == 1
         assert "502" in nobody.err
@@ -688,7 +694,9 @@ clients:"""
 
 def test_call_knows_the_names(made: Path) -> None:
     scaffold("call", "clj", "api", cwd=made).assert_clear_error('"clj"', 'did you mean "cli"')
-    scaffold("call", "api", "api", cwd=made).assert_clear_error("api is a server that calls nobody", "calls: [SERVER]")
+    scaffold("call", "api", "api", cwd=made).assert_clear_error(
+        "api is a server that makes no calls", "calls: [SERVER]"
+    )
     scaffold("call", "cli", "apu", cwd=made).assert_clear_error('"apu"', 'did you mean "api"')
 
 
@@ -761,7 +769,7 @@ clients:
     nobody.assert_clear_error("server.front is not reachable", "scaffold up")
     scaffold("call", "front", "back", "/x", cwd=tmp_path).assert_clear_error("server.front", "takes no path", "clients")
     scaffold("call", "back", "front", cwd=tmp_path).assert_clear_error(
-        "back is a server that calls nobody", "topology.yaml:"
+        "back is a server that makes no calls", "topology.yaml:"
     )
     with up(tmp_path, "--ports", "auto"):
         answered = scaffold("call", "front", "back", cwd=tmp_path)
@@ -841,16 +849,16 @@ def test_doctor_exits_with_1_where_a_program_is_missing(applied: Path) -> None:
 def test_explain_tells_a_call_as_verify_has_seen_it(applied: Path) -> None:
     before = scaffold("explain", "cli", "api", cwd=applied)
     assert before.code == 0, before.err
-    assert before.out.startswith("client.cli may call server.api, and gets in.\n")
-    assert "What is answered otherwise is told once `scaffold verify` has seen it." in before.out
+    assert before.out.startswith("client.cli is allowed to call server.api, and gets in.\n")
+    assert "Run `scaffold verify` to see here what is answered if a check fails." in before.out
     assert "otherwise:" not in before.out
     assert scaffold("verify", "--ports", "auto", cwd=applied).code == 0
     after = scaffold("explain", "client.cli", "server.api", cwd=applied)
-    assert "told once" not in after.out
+    assert "Run `scaffold verify` to see here" not in after.out
     assert "otherwise: alert certificate required  (no certificate)" in after.out
     assert re.search(r"servers/api/tls\.py:\d+  context\.verify_mode = ssl\.CERT_REQUIRED", after.out)
     late = scaffold("explain", "late", "api", cwd=applied)
-    assert late.out.startswith("client.late may call server.api, and server.api refuses it today.\n")
+    assert late.out.startswith("client.late is allowed to call server.api, but server.api refuses it today.\n")
     assert re.search(r"server\.api answers: (?!`scaffold verify`)\S", late.out)  # in the words of this run
     assert scaffold("plan", "--check", cwd=applied).code == 0  # what verify kept is no difference
 
@@ -861,7 +869,7 @@ def test_explain_says_nothing_of_a_call_that_an_edited_file_decides(made: Path, 
     path.write_text('{"allowed": []}')
     ended = scaffold("explain", "cli", "api", cwd=tmp_path)
     assert ended.out.startswith(
-        "Whether client.cli gets in at server.api cannot be said: servers/api/tls/allowed.json "
+        "It is not known whether client.cli gets in at server.api: servers/api/tls/allowed.json "
     )
     assert scaffold("explain", "cli", "api", "--json", cwd=tmp_path).json["succeeds"] is None
     attention = scaffold("report", "--json", cwd=tmp_path).json["attention"]
@@ -886,8 +894,8 @@ def test_explain_prints_json_and_a_diagram(made: Path) -> None:
 
 def test_explain_of_whom_there_is_not_names_the_nearest(made: Path, tmp_path: Path) -> None:
     scaffold("explain", "clu", "api", cwd=made).assert_clear_error("there is no server or client clu", "cli")
-    scaffold("explain", "root", cwd=made).assert_clear_error("root is a CA, and calls nobody")
-    scaffold("explain", "api", "cli", cwd=made).assert_clear_error("client.cli is no server")
+    scaffold("explain", "root", cwd=made).assert_clear_error("root is a CA, which makes no calls")
+    scaffold("explain", "api", "cli", cwd=made).assert_clear_error("client.cli is a client, and clients are not called")
     (tmp_path / "topology.yaml").write_text(GOOD.replace("  late:", "  api: {template: python}\n  late:"))
     scaffold("explain", "api", cwd=tmp_path).assert_clear_error("server.api and client.api", "ROLE.NAME")
     scaffold("explain", "cli", "server.api", cwd=tmp_path).assert_clear_error("has no project", "scaffold apply")

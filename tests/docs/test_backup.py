@@ -84,7 +84,7 @@ def test_an_archive_that_is_not_there_is_told_until_an_apply_goes_on_without(tmp
     for command in (("plan", "--check"), ("status",)):
         ended = scaffold(*command, cwd=tmp_path)
         assert ended.code == 3
-        assert "ledger.archive.jsonl is not there" in ended.out
+        assert "ledger.archive.jsonl is missing" in ended.out
     assert scaffold("apply", cwd=tmp_path).code == 0
     for command in (("plan", "--check"), ("status",)):
         assert scaffold(*command, cwd=tmp_path).code == 0

@@ -13,7 +13,7 @@ class AddVerbs(LazyVerbs):
     package = "scaffold.cli.add"
     verbs = {  # noqa: RUF012 - ClassVar by its base
         "ca": "Add a CA to the topology, and show the plan.",
-        "server": "Add a server to the topology, its callers' edges included, and show the plan.",
+        "server": "Add a server to the topology and to the `calls` of its callers, and show the plan.",
         "client": "Add a client to the topology, and show the plan.",
     }
 
@@ -31,7 +31,7 @@ class AddVerbs(LazyVerbs):
 group = group_of(
     AddVerbs,
     name="add",
-    does="Add a CA, server or client to the topology: what else stands in the file stays as it is.",
+    does="Add a CA, server or client to the topology; the rest of the file is not changed.",
     usage="ROLE NAME [OPTIONS]",
-    example="A service on a terminal, by questions: scaffold add server billing",
+    example="Without options it asks, on a terminal: scaffold add server billing",
 )

@@ -84,8 +84,8 @@ def _unanswered(new: Address, missing: Sequence[str]) -> TopologyError:
     named = [options.option_name(field) for field in missing]
     listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
     return TopologyError(
-        f"{new} needs {listed}, and there is no terminal to ask on",
-        hint=f"give the option; `scaffold add {new.role} --help` says what each means. Nothing was written",
+        f"{new} needs {listed}",
+        hint=f"give these as options (see `scaffold add {new.role} --help`); nothing was written",
     )
 
 
@@ -100,6 +100,6 @@ def _caller(text: str, known: Sequence[Address]) -> Address:
     if len(found) == 1:
         return found[0]
     if found:
-        raise AddressError(f"{shown(text)} is a server and a client", hint=" or ".join(map(str, found)))
+        raise AddressError(f"{shown(text)} is the name of a server and of a client", hint=" or ".join(map(str, found)))
     hint = nearest(text, [address.name for address in known])
-    raise AddressError(f"there is no server or client {shown(text)} that could call", hint=hint)
+    raise AddressError(f"there is no server or client {shown(text)}", hint=hint)

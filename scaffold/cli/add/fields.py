@@ -65,7 +65,7 @@ def _given(field: Field, option: str, value: Any) -> Given:
 
 
 def items(text: str) -> tuple[str, ...]:
-    """What stands between commas."""
+    """What is between commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 

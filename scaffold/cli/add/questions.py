@@ -46,7 +46,11 @@ def ask(
             found[field] = items(answer) if field in {"names", "calls"} else answer
     if wanted is not None:
         return replace(answers, fields=found)
-    called_by = items(_prompt("Who calls it (names, separated by commas)", "")) if new.role is Role.SERVER else ()
+    called_by = (
+        items(_prompt("Which servers and clients call it (names, separated by commas)", ""))
+        if new.role is Role.SERVER
+        else ()
+    )
     found |= _doors(new, values, found, file)
     found |= _backend(new, values, found, file)
     return Answers(found | _variables(new, values, found, file), called_by)
@@ -63,14 +67,14 @@ def _questions(new: Address, values: Mapping[str, Any]) -> list[tuple[str, str, 
         return [("issuer", "Which CA signs it (- for none: it signs itself)", first)]
     from scaffold.kinds.catalogue import builtin_names, suggested
 
-    kinds = f"What is it rendered as: {' or '.join(builtin_names(new.role.value))}, or a template of your own"
+    kinds = f"Which template: {' or '.join(builtin_names(new.role.value))}, or one of your own"
     template = ("template", kinds, suggested(new.role.value))
     if new.role is Role.CLIENT:
         return [template, ("calls", "Which servers does it call (names, separated by commas)", "")]
     return [
         template,
-        ("listen", "Where does it listen", f"127.0.0.1:{_free_port(values)}"),
-        ("names", "By which names do its callers know it", "localhost, 127.0.0.1"),
+        ("listen", "Which address does it listen on", f"127.0.0.1:{_free_port(values)}"),
+        ("names", "Which names do its callers use", "localhost, 127.0.0.1"),
     ]
 
 
@@ -94,7 +98,7 @@ def _doors(new: Address, values: Mapping[str, Any], found: Mapping[str, Given], 
     taken = [str(door) for client in values.get("clients", {}).values() for door in client.get("doors", {}).values()]
     free = (f"127.0.0.1:{port}" for port in range(_FIRST_DOOR, 65_536) if f"127.0.0.1:{port}" not in taken)
     doors = [
-        f"{name}: {scalar(_prompt(f'Where do programs that speak no TLS find {name}', door))}"
+        f"{name}: {scalar(_prompt(f'At which address do programs without TLS reach {name}', door))}"
         for name, door in zip(calls, free, strict=False)
     ]
     return {"doors": Braces(mapped(doors))} if doors else {}
@@ -112,10 +116,10 @@ def _backend(new: Address, values: Mapping[str, Any], found: Mapping[str, Given]
 
     if "backend" not in find(template, new.role.value, file.absolute().parent).capabilities.supports:
         return {}
-    said = "At which URL does your own app listen behind it, such as http://127.0.0.1:5000"
+    said = "The URL of your own app behind it, such as http://127.0.0.1:5000"
     if (backend := _prompt(f"{said} ({_NONE} for none)", _NONE)) in ("", _NONE):
         return {}
-    said = f"Of which cookiecutter template is that app made ({_NONE} for none: it is there)"
+    said = f"The cookiecutter template to make that app from ({_NONE} for none, if the app exists)"
     if (made_of := _prompt(said, _NONE)) in ("", _NONE):
         return {"backend": backend}
     return {"backend": backend, "app": Braces(mapped([f"template: {flow(made_of)}", *_start()]))}
@@ -123,11 +127,11 @@ def _backend(new: Address, values: Mapping[str, Any], found: Mapping[str, Given]
 
 def _start() -> list[str]:
     """How an app is started, and when it is ready."""
-    command = _prompt(f"With which command does `up` start it, in its folder ({_NONE} for none: you do)", _NONE)
+    command = _prompt(f"The command with which `up` starts it, in its folder ({_NONE} for none: you start it)", _NONE)
     if command in ("", _NONE):
         return []
     run = f"run: {flow(_words(command))}"
-    path = _prompt(f"Which path answers 200 once it is ready ({_NONE} for none: once it listens)", _NONE)
+    path = _prompt(f"The path that answers 200 when it is ready ({_NONE} for none: when it listens)", _NONE)
     return [run] if path in ("", _NONE) else [run, f"ready: {flow(path)}"]
 
 

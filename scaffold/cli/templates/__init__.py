@@ -10,10 +10,10 @@ class TemplateVerbs(LazyVerbs):
 
     package = "scaffold.cli.templates"
     verbs = {  # noqa: RUF012 - ClassVar by its base
-        "list": "List the built-in templates: role, what they need, what they are.",
-        "show": "Show what a template declares: variables, what it can do and cannot, whose its files are.",
+        "list": "List the built-in templates: role, requirements, description.",
+        "show": "Show what a template declares: variables, capabilities, owners of its files.",
         "new": "Write a template to start from, which passes its check.",
-        "check": "Try the whole contract of a template on its real server.",
+        "check": "Check a template against its whole contract, on its real server.",
     }
 
 

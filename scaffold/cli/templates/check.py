@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def run(
     template: Template,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="CHECK", help="This check alone; may be given again.")
+        list[str] | None, typer.Option("--only", metavar="CHECK", help="Run this check alone; repeatable.")
     ] = None,
     within: Annotated[
         float,
@@ -31,7 +31,7 @@ def run(
             "--within",
             metavar="SECONDS",
             min=0.1,
-            help="How long servers may take to be ready.",
+            help="How long a server may take to become ready.",
         ),
     ] = 120.0,
     role: Role = None,

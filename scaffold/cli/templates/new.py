@@ -12,7 +12,7 @@ from scaffold.cli.templates.options import Role
 
 
 def run(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet, or is empty.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
     from_: Annotated[
         str | None,
         typer.Option(

@@ -26,5 +26,5 @@ Template = Annotated[
     ),
 ]
 Role = Annotated[
-    RoleName | None, typer.Option("--role", help="Which of the two, where a server and a client have the same name.")
+    RoleName | None, typer.Option("--role", help="The role, if a server and a client template have the same name.")
 ]

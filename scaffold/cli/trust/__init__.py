@@ -10,16 +10,16 @@ class TrustVerbs(LazyVerbs):
 
     package = "scaffold.cli.trust"
     verbs = {  # noqa: RUF012 - ClassVar by its base
-        "install": "Have the system, browsers and Java of this machine trust the topology's root.",
-        "uninstall": "Take the roots of this topology out of these stores, and nothing else.",
-        "list": "Say which of these stores trust the topology's roots.",
+        "install": "Make the system, browsers and Java of this machine trust the topology's root.",
+        "uninstall": "Remove the roots of this topology, and nothing else, from these stores.",
+        "list": "Show which of these stores trust the topology's roots.",
     }
 
 
 group = group_of(
     TrustVerbs,
     name="trust",
-    does="Have this machine's programs trust a root, and undo it: the system's store, NSS (browsers), Java.",
+    does="Make this machine's programs trust a root, or undo that: the system's store, NSS (browsers), Java.",
     usage="VERB [ca.NAME] [OPTIONS]",
-    example="What it would mean: scaffold trust install, which shows what the root may sign for, and asks",
+    example="Start with: scaffold trust install, which shows the names that the root may sign for, and asks",
 )

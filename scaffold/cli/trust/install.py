@@ -22,7 +22,7 @@ def run(
     store: Stores = None,
     file: File = DEFAULT_FILE,
     out: Out = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: what the root may sign for is known.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Show what the root may sign for and where it would be added, ask, and add it; exit with 1 where a store stays."""
     from scaffold.trusting import changes
@@ -61,7 +61,7 @@ def _wanted(project: Opened, text: str | None) -> tuple[Anchor, ...]:
     cas = (project.ca(text),) if text is not None else roots.own_roots(topology)
     if not cas:
         named = ", ".join(str(ca.address) for ca in roots.brought_roots(topology))
-        hint = f"one that was made elsewhere is trusted where you name it: {named}" if named else None
+        hint = f"to trust a root that was made elsewhere, name it: {named}" if named else None
         raise TrustError(f"{topology.name} makes no root of its own", hint=hint)
     anchors = tuple(roots.anchor(topology, project.layout, ca) for ca in cas)
     for anchor in anchors:

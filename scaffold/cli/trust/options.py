@@ -30,12 +30,12 @@ Root = Annotated[
     typer.Argument(
         metavar="[ca.NAME]",
         autocompletion=completing.cas,
-        help="Which root.  [default: those that the topology makes]",
+        help="The root.  [default: all that the topology makes]",
     ),
 ]
 Stores = Annotated[
     list[StoreKind] | None,
-    typer.Option("--store", help="This sort of store alone; may be given again.  [default: all that are there]"),
+    typer.Option("--store", help="This type of store alone; repeatable.  [default: all that are there]"),
 ]
 
 

@@ -21,7 +21,7 @@ def run(
         bool,
         typer.Option(
             "--unknown",
-            help="Also what was installed for this topology's name from elsewhere: a folder that is gone, or another.",
+            help="Also remove roots of this topology's name that were installed from another folder.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

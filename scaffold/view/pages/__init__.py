@@ -51,7 +51,7 @@ def _environment() -> Environment:
 
 
 def _with_code(text: str) -> Markup:
-    """What stands between backticks as code."""
+    """What is between backticks as code."""
     parts = one_line(text).split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)

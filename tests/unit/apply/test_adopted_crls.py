@@ -133,7 +133,7 @@ def test_a_list_with_the_highest_number_is_gone_on_from_by_nobody(adopting):
     for act in (adopting.plan, lambda: revoke(adopting.household)):
         with pytest.raises(PlanError, match=r"ca\.partner can sign no further CRL") as caught:
             act()
-        assert "`crl` in its `existing:`" in (caught.value.hint or "")
+        assert "`crl` to its `existing:`" in (caught.value.hint or "")
     assert (adopting.household.out / ".scaffold/ledger.jsonl").read_bytes() == before
 
 
@@ -193,8 +193,11 @@ def test_a_list_of_users_alone_does_not_cover_a_ca_of_ours(adopting):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"begins": timedelta(days=2)}, "begins on"),
-        ({"begins": timedelta(days=-9), "ends": timedelta(days=-2)}, "so that who checks it refuses everyone"),
+        ({"begins": timedelta(days=2)}, "is valid from"),
+        (
+            {"begins": timedelta(days=-9), "ends": timedelta(days=-2)},
+            "every server and client that checks it refuses everyone",
+        ),
     ],
 )
 def test_a_crl_of_another_time_is_a_note(adopting, more, said):
@@ -255,7 +258,7 @@ def test_where_their_list_is_lost_its_number_goes_on_from_a_copy(root_of_theirs)
 
 def test_a_newer_list_with_fewer_entries_is_a_note(root_of_theirs):
     root_of_theirs.bring(ROOT, [], [crl(ROOT, 0x1001, [7002])])
-    assert any("does not list 1 of what the one before did (1b59)" in note for note in root_of_theirs.notes())
+    assert any("without 1 entries of the one before (1b59)" in note for note in root_of_theirs.notes())
     root_of_theirs.apply()
     assert not any("does not list" in note for note in root_of_theirs.notes())
 
@@ -271,7 +274,7 @@ def test_a_newer_list_with_more_entries_is_none(root_of_theirs):
 
 def test_an_older_list_does_not_take_the_place_of_a_newer(root_of_theirs):
     root_of_theirs.bring(ROOT, [], [crl(ROOT, 5)])
-    assert any("with the number 5, older than" in note for note in root_of_theirs.notes())
+    assert any("with number 5, older than" in note for note in root_of_theirs.notes())
     root_of_theirs.apply()
     root_of_theirs.ask(brought="")
     root_of_theirs.apply()
@@ -290,7 +293,7 @@ def test_a_list_that_we_signed_is_not_lost_when_one_is_brought_and_taken_out_aga
 
 def test_where_nothing_is_known_of_the_past_plan_says_so_once(adopting):
     adopting.bring(ROOT)
-    assert any("signed here for the first time, with the number 1" in note for note in adopting.notes())
+    assert any("signed here for the first time, with number 1" in note for note in adopting.notes())
     adopting.apply()
     assert not any("for the first time" in note for note in adopting.notes())
 

@@ -80,7 +80,7 @@ def test_an_archive_that_was_lost_is_told_until_an_apply_goes_on_without(bank):
     assert lost() == []
     away = (bank.out / ARCHIVE).rename(bank.folder / "away")
     (said,) = lost()
-    assert said.startswith(f"{ARCHIVE} is not there: it was lost")
+    assert said.startswith(f"{ARCHIVE} is missing: the record of expired certificates and their revocations was lost")
     away.rename(bank.out / ARCHIVE)
     assert lost() == []
     (bank.out / ARCHIVE).unlink()
@@ -214,7 +214,7 @@ def test_what_has_ended_and_is_archived_cannot_be_revoked_and_the_answer_says_wh
     assert old.fingerprint_sha256 not in known(bank).issued
     ended = f"{old.not_after:%Y-%m-%d %H:%M}"
     for address in (None, CLIENT):
-        with pytest.raises(PlanError, match=f"nothing to revoke: .* ended on {ended}"):
+        with pytest.raises(PlanError, match=f"nothing to revoke: .* expired on {ended}"):
             planned(bank, Revoke(address, crls.Reason.SUPERSEDED, serial=old.serial))
     with pytest.raises(PlanError, match="no certificate with the serial"):
         planned(bank, Revoke(None, crls.Reason.SUPERSEDED, serial="abcdef"))
@@ -227,7 +227,7 @@ def test_who_left_long_ago_is_still_known_by_name(bank):
     fill(bank)
     sign(bank)
     assert Address.parse(TELLER) not in known(bank).by_address
-    with pytest.raises(PlanError, match=r"the last certificate of client\.teller ended on"):
+    with pytest.raises(PlanError, match=r"the last certificate of client\.teller expired on"):
         planned(bank, Revoke(CLIENT, crls.Reason.SUPERSEDED))
     with pytest.raises(PlanError, match="not in the topology any more"):
         planned(bank, Renew(CLIENT))

@@ -115,7 +115,7 @@ def test_it_is_made_once_and_then_a_persons(shop: Shop) -> None:
 def test_plan_says_that_the_app_of_a_server_that_left_stays(shop: Shop) -> None:
     shop.make({"app.py": "one\n"})
     shop.text = SHOP[: SHOP.index("servers:")]
-    said = "server.shop.app stays in servers/shop/app: it is yours, and you delete it yourself"
+    said = "server.shop.app stays in servers/shop/app: it is yours; delete it yourself if you do not need it"
     assert said in shop.notes()
     shop.apply()
     assert (shop.app / "app.py").read_text() == "one\n"
@@ -171,7 +171,7 @@ def test_what_is_there_and_is_no_templates_stays(shop: Shop) -> None:
 
 def test_an_app_that_a_removed_server_has_left_is_told_of(shop: Shop) -> None:
     shop.make({"app.py": "one\n"})
-    assert "lies there from a server that was removed" not in shop.notes()
+    assert "is left from a server that was removed" not in shop.notes()
     shop.text = WITHOUT
     apply(shop.prepare(), Secrets({}))
     assert (shop.app / "app.py").read_text() == "one\n"
@@ -182,12 +182,13 @@ def test_an_app_that_a_removed_server_has_left_is_told_of(shop: Shop) -> None:
     shop.text = SHOP
 
     assert (
-        "server.shop.app servers/shop/app lies there from a server that was removed, and is taken as it is: "
-        "nothing is made of ./service. For a new app, move it away first; `scaffold apply --update server.shop` merges"
+        "server.shop.app servers/shop/app is left from a server that was removed, and is used as it is: "
+        "./service is not rendered. For a new app, move it away first; `scaffold apply --update server.shop` "
+        "merges"
     ) in shop.notes()
     assert str(APP) not in shop.planned()
     apply(shop.prepare(), Secrets({}))
-    assert "lies there from" not in shop.notes()  # it is this server's from then on
+    assert "is left from" not in shop.notes()  # it is this server's from then on
 
 
 def test_an_app_whose_template_was_not_rendered_changes_nothing(shop: Shop) -> None:
@@ -437,7 +438,7 @@ def test_other_answers_are_told_of(shop: Shop) -> None:
     [
         ("./nothing}", 'server.shop: the template "./nothing" is not a folder'),
         ("./service, vars: {sluk: x}}", 'has no variable "sluk"'),
-        (".}", 'there is no cookiecutter.json in the template "."'),
+        (".}", 'the template has no cookiecutter.json "."'),
     ],
 )
 def test_what_cannot_be_a_template_is_known_to_plan(said: str, message: str, shop: Shop) -> None:
@@ -484,7 +485,7 @@ def elsewhere(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def test_somebody_elses_template_runs_only_where_it_is_trusted(shop: Shop, elsewhere: Path, tmp_path: Path) -> None:
     planned = with_trust_notes(shop.prepare())
-    assert "server.shop.app is made by a program of somebody else’s: apply needs --trust ../elsewhere" in "\n".join(
+    assert "server.shop.app is made by somebody else’s program: apply needs --trust ../elsewhere" in "\n".join(
         map(str, planned.plan.notes)
     )
     with pytest.raises(KindError) as caught:
@@ -506,7 +507,7 @@ def test_another_version_of_it_is_not_trusted(shop: Shop, elsewhere: Path) -> No
     Apps([str(elsewhere)]).of_plan(planned.plan, planned.basis.topology)
     (elsewhere / "hooks" / "pre_gen_project.py").write_text("import this\n")
 
-    with pytest.raises(KindError, match="is a program of somebody else’s"):
+    with pytest.raises(KindError, match="is somebody else’s program"):
         Apps().of_plan(planned.plan, planned.basis.topology)
     assert "--trust" in "\n".join(map(str, with_trust_notes(shop.prepare()).plan.notes))
 
@@ -566,7 +567,7 @@ def test_a_link_in_the_topologys_folder_makes_nothing_ones_own(shop: Shop, elsew
     shop.text = SHOP.replace("./service", "./linked")
     planned = shop.prepare()
 
-    with pytest.raises(KindError, match="is a program of somebody else’s"):
+    with pytest.raises(KindError, match="is somebody else’s program"):
         Apps().of_plan(planned.plan, planned.basis.topology)
 
 

@@ -149,7 +149,7 @@ def test_roles_leave_the_allow_list_and_none_come_in(household: Household) -> No
     edit(household)
     household.text = with_roles(topology("crl"), "approver, admin")
     assert reasons(household, "not-in-force")[1:] == [
-        "roles that are not in force until then: spiffe://bank/client/teller (admin)"
+        "not in force until then, roles: spiffe://bank/client/teller (admin)"
     ]
     household.apply()
     assert roles(household) == {"teller": ["approver"]}

@@ -84,7 +84,7 @@ def test_nothing_is_written_over_a_folder(tiny: Household) -> None:
 @pytest.mark.parametrize("put", NO_FILES.values(), ids=NO_FILES)
 def test_it_holds_no_text_that_could_stay(tiny: Household, put) -> None:
     replaced(tiny, "servers/accounts/README.md", put)
-    with pytest.raises(PlanError, match="holds no text of yours"):
+    with pytest.raises(PlanError, match="and has no text to keep"):
         tiny.resolve(PROJECT, Resolution.MINE)
 
 

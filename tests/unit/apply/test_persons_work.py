@@ -31,7 +31,7 @@ def test_a_script_that_cannot_be_run_any_more_is_a_note_and_mended_on_demand(tin
     assert not tiny.plan().notes
     script.chmod(0o644)
     (note,) = tiny.plan().notes
-    assert str(note).startswith("servers/accounts/run.sh is not executable any more")
+    assert str(note).startswith("servers/accounts/run.sh is no longer executable")
     tiny.apply()
     assert script.stat().st_mode & 0o111 == 0
     tiny.apply(overwrite=[PROJECT])
@@ -48,7 +48,7 @@ def test_a_folder_in_the_place_of_a_file_is_theirs(tiny: Household, readme: Path
     assert tiny.planned()[PROJECT] == (Action.CONFLICT, "edited")
     tiny.apply()
     assert not readme.with_name("README.md.merge").exists()
-    with pytest.raises(PlanError, match=r"README\.md is a folder, and nothing is written over it"):
+    with pytest.raises(PlanError, match=r"README\.md is a folder, and is not overwritten"):
         tiny.apply(overwrite=[PROJECT])
     assert (readme / "precious").read_text() == "mine\n"
 
@@ -61,7 +61,7 @@ def test_a_file_of_theirs_where_the_new_text_would_go_stays_and_that_is_said(
     beside.write_text("mine too\n")
     change_kind(SECOND)
     reason = tiny.plan().changes[-1].reasons[0]
-    assert sentence(reason).endswith("README.md.merge stays as you left it")
+    assert sentence(reason).endswith("README.md.merge is not changed")
     tiny.apply()
     assert (readme.read_text(), beside.read_text()) == ("mine\n", "mine too\n")
     beside.unlink()  # which is no sign that they have seen a text that was never laid there

@@ -232,4 +232,4 @@ def test_an_apply_with_nothing_to_do_says_that_the_ledger_was_lost(household, ca
     carry_out(household.open(), lambda project, overtaken: household.prepare(), yes=True, json=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert "note: ca.root.certificate is not in the state (.scaffold/): that was lost" in shown
-    assert shown.endswith("Nothing to do: bank is as the topology says.")
+    assert shown.endswith("Nothing to do: bank is up to date.")

@@ -66,7 +66,7 @@ def test_who_is_not_drawn_and_has_a_certificate_below_the_root_is_refused() -> N
     """An unlisted kubelet read etcd's secrets."""
     error = refused(topology(clients=KUBELET))
     assert error.message == (
-        "server.etcd would let in client.kubelet, which does not call it: it decides by chain alone "
+        "server.etcd would let in client.kubelet, though not allowed by `calls`: it decides by the chain alone "
         '(template "files"), and trusts ca.root'
     )
     assert "accepts: [issuing]" in str(error.hint)
@@ -76,13 +76,13 @@ def test_of_very_many_the_first_are_named_and_the_others_counted() -> None:
     many = "\n".join(f"  k{number}: {{template: files, issuer: issuing}}" for number in range(1200))
     error = refused(topology(clients=many))
     assert "would let in client.k0, client.k1, " in error.message
-    assert "client.k7 and 1,192 more, which do not call it" in error.message
+    assert "client.k7 and 1,192 more, though not allowed" in error.message
     assert len(error.message) < 400
 
 
 def test_all_of_them_are_named_at_once() -> None:
     error = refused(topology(clients=f"{KUBELET}\n  cron: {{template: curl, issuer: issuing}}"))
-    assert "client.kubelet, client.cron, which do not call it" in error.message
+    assert "client.kubelet, client.cron, though not allowed" in error.message
 
 
 def test_another_root_lets_nobody_in() -> None:
@@ -96,7 +96,7 @@ def test_a_server_with_an_allow_list_needs_none_of_this() -> None:
 def test_what_accepts_names_may_come_in_and_is_noted() -> None:
     said = notes(topology(etcd=", accepts: [issuing]", clients=KUBELET))
     assert said == [
-        "server.etcd lets in everybody with a client's certificate that ca.issuing has issued, listed or not"
+        "server.etcd lets in every client certificate that ca.issuing has issued, listed under `calls` or not"
     ]
 
 
@@ -108,13 +108,13 @@ def test_accepts_means_what_a_ca_has_issued_itself() -> None:
 
 def test_accepts_is_for_those_who_decide_by_chain() -> None:
     error = refused(topology(template="python", etcd=", accepts: [issuing]"))
-    assert "lets in those alone who are listed" in error.message
+    assert "lets in only callers that list it under `calls`" in error.message
 
 
 def test_a_sibling_ca_is_refused_though_it_has_issued_to_nobody() -> None:
     """A leaf of dev reached prod under a shared root: whoever that CA issues to tomorrow would get in."""
     error = refused(topology(cas="  dev: {issuer: root}"))
-    assert "whomever dev issues a client's certificate to" in error.message
+    assert "every client certificate issued by dev" in error.message
     assert "root of its own" in str(error.hint)
 
 
@@ -170,7 +170,7 @@ def test_a_ca_that_is_made_elsewhere_lets_in_whom_it_likes_which_is_noted() -> N
     partner = "  partner: {existing: {certificate: partner.pem}}"
     client = "  theirs: {external: {issuer: partner, identity: 'spiffe://x/y'}, calls: [etcd]}"
     assert notes(topology(cas=partner, clients=client)) == [
-        "server.etcd decides by chain alone: whomever ca.partner lets have a client's certificate gets in"
+        "server.etcd decides by the chain alone: every client certificate issued under ca.partner gets in"
     ]
 
 

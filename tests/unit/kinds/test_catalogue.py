@@ -57,7 +57,7 @@ def test_compiled_python_is_no_part_of_a_kind(tmp_path):
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     make(tmp_path / "mine")
     os.mkfifo(tmp_path / "mine" / "{{cookiecutter.name}}" / "pipe")
-    with pytest.raises(KindError, match="neither file nor folder"):
+    with pytest.raises(KindError, match="neither a file nor a folder"):
         catalogue.find("./mine", "server", tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_an_unknown_name(tmp_path, template, role, hint):
 
 def test_the_other_role_is_refused(tmp_path):
     make(tmp_path / "mine")
-    with pytest.raises(KindError, match="for a server, not for a client"):
+    with pytest.raises(KindError, match="for servers, not for clients"):
         catalogue.find("./mine", "client", tmp_path)
 
 
@@ -213,12 +213,12 @@ LDAP = {"protocol": "ldap", "refuses_in": "ldap"}
     [
         ({"role": "proxy"}, '_scaffold.role is "proxy"'),
         ({"summary": None}, "_scaffold.summary is missing"),
-        ({"ready": "("}, "_scaffold.ready is no regular expression"),
+        ({"ready": "("}, "_scaffold.ready is not a regular expression"),
         ({"ready": "(a+)+$"}, "_scaffold.ready repeats a group"),
         ({"keys": {"ec-p257": "1.1.1"}}, '_scaffold.keys names "ec-p257"'),
         ({"tries": {"the module": "test -f it"}}, "_scaffold.tries must map names to commands"),
         ({"tries": ["sh"]}, "_scaffold.tries must map names to commands"),
-        ({"keys": {"ec-p256": "new"}}, "_scaffold.keys must map names to least versions"),
+        ({"keys": {"ec-p256": "new"}}, "_scaffold.keys must map names to minimum versions"),
         ({"keys": ["ec-p256"]}, "_scaffold.keys must map"),
         ({"requires": "nginx"}, "_scaffold.requires must be a list"),
         ({"requires": [[]]}, "_scaffold.requires must be a list"),
@@ -241,9 +241,9 @@ LDAP = {"protocol": "ldap", "refuses_in": "ldap"}
             {**LDAP, "conversation": "x.sh", "before_tls": [{"receive": "0g", "send": ""}]},
             "_scaffold.before_tls must be",
         ),
-        ({"supports": ["backend"]}, "_scaffold.forward says not enough"),
-        ({"supports": ["backend"], "forward": ["rfc9440"]}, "_scaffold.forward says not enough"),
-        ({"forward": ["x-client"]}, "_scaffold.forward is for those that support backend"),
+        ({"supports": ["backend"]}, "_scaffold.forward names too few ways"),
+        ({"supports": ["backend"], "forward": ["rfc9440"]}, "_scaffold.forward names too few ways"),
+        ({"forward": ["x-client"]}, "_scaffold.forward is only for templates that support backend"),
         ({"supports": ["backend"], "forward": ["x-client", "smoke"]}, '_scaffold.forward names "smoke"'),
         ({"refuses_in": "postgresql"}, '_scaffold.refuses_in is "postgresql"'),
     ],
@@ -309,7 +309,7 @@ def speaking(folder: Path) -> Path:
 
 def test_the_program_of_a_protocol_is_a_file_of_the_template(tmp_path):
     folder = speaking(tmp_path / "ldap")
-    with pytest.raises(KindError, match="which is no file of it"):
+    with pytest.raises(KindError, match="and the template has no such file"):
         catalogue.load(folder, "ldap")
     (folder / "ask.sh").write_text("#!/bin/sh\n")
     with pytest.raises(KindError, match="is not executable") as caught:
@@ -326,7 +326,7 @@ def test_a_program_from_elsewhere_is_not_run(tmp_path, program):
     (tmp_path / "ask.sh").chmod(0o755)
     (folder / "link.sh").symlink_to(tmp_path / "ask.sh")
     (folder / "cookiecutter.json").write_text(json.dumps({"_scaffold": {**SPEAKS, "conversation": program}}))
-    with pytest.raises(KindError, match="which is no file of it"):
+    with pytest.raises(KindError, match="and the template has no such file"):
         catalogue.load(folder, "ldap")
 
 
@@ -364,11 +364,11 @@ def test_of_a_kind_that_declares_no_owners_all_is_merged_but_tls(tmp_path):
 @pytest.mark.parametrize(
     ("owners", "said", "hint"),
     [
-        ({"yours": ["Ap.cs"]}, 'names "Ap.cs", and no file', 'did you mean "App.cs"'),
-        ({"merged": ["docs/*"]}, 'names "docs/\\*", and no file', ""),
+        ({"yours": ["Ap.cs"]}, 'names "Ap.cs", and the template has no such file', 'did you mean "App.cs"'),
+        ({"merged": ["docs/*"]}, 'names "docs/\\*", and the template has no such file', ""),
         ({"yours": ["App.cs"], "merged": ["*.cs"]}, "App.cs twice", "one owner"),
         ({"yours": ["App.cs", "App.cs"]}, "App.cs twice", "one owner"),
-        ({"merged": ["*.json"]}, "tls/allowed.json: all of tls/ is scaffold's", "narrow"),
+        ({"merged": ["*.json"]}, "tls/allowed.json, and all of tls/ belongs to scaffold", "narrow"),
         ({"mine": ["App.cs"]}, "must be", ""),
         ({"yours": "App.cs"}, "lists of patterns", ""),
     ],

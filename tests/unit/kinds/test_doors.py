@@ -71,16 +71,16 @@ def test_a_door_is_a_port_on_loopback_or_a_socket() -> None:
 @pytest.mark.parametrize(
     ("door", "words", "hint"),
     [
-        ("0.0.0.0:7001", "a door on 0.0.0.0 would let others than this machine call as this client", "127.0.0.1:7001"),
-        ("192.0.2.7:7001", "would let others than this machine", "unix:/path"),
-        ('"[::]:7001"', "would let others than this machine", "127.0.0.1:7001"),
-        ("api.internal:7001", "would let others than this machine", "127.0.0.1:7001"),
+        ("0.0.0.0:7001", "a door on 0.0.0.0 would let other machines call as this client", "127.0.0.1:7001"),
+        ("192.0.2.7:7001", "would let other machines call", "unix:/path"),
+        ('"[::]:7001"', "would let other machines call", "127.0.0.1:7001"),
+        ("api.internal:7001", "would let other machines call", "127.0.0.1:7001"),
         ("7001", "is not an address", "127.0.0.1:7001"),
         ("http://127.0.0.1:7001", "is not an address", "127.0.0.1:7001"),
         ("/run/legacy/api", "is not an address", "unix:/run/legacy/api"),
         ("unix:run/api", "is not a Unix socket", "absolute"),
         (f"unix:/{'x' * 107}", "107 bytes at most", "shorter"),
-        ("unix:/run/legacy/store", '"unix:/run/legacy/store" is taken already', "give each another"),
+        ("unix:/run/legacy/store", '"unix:/run/legacy/store" is in use already', "give each its own"),
     ],
 )
 def test_a_door_that_may_not_be_there_is_one_error_at_its_place(door: str, words: str, hint: str) -> None:
@@ -98,7 +98,7 @@ def test_a_door_that_may_not_be_there_is_one_error_at_its_place(door: str, words
 )
 def test_no_door_takes_the_port_of_a_server(taken: str, by: str) -> None:
     error = refused("127.0.0.1:7001", taken)
-    assert error.message == f"legacy's door to api takes {taken}, which is {by}"
+    assert error.message == f"legacy's door to api uses {taken}, which is {by}"
 
 
 @pytest.mark.parametrize("door", ["127.0.0.1:7001", "unix:/run/legacy/store"])
@@ -119,7 +119,7 @@ def test_a_door_leads_to_a_server_that_is_called() -> None:
 
 def test_a_server_that_is_called_has_a_door() -> None:
     error = refused("      store: unix:/run/legacy/store\n", "")
-    assert error.message == 'client.legacy: template "connector" reaches store by a door alone, and there is none'
+    assert error.message == 'client.legacy: template "connector" calls store only through a door, and has none'
     assert error.hint == "doors: {api: 127.0.0.1:7001, store: 127.0.0.1:7001}, or unix:/path"
 
 
@@ -144,7 +144,10 @@ def test_plan_says_who_calls_by_a_port_and_nothing_of_a_socket() -> None:
     (note,) = notes(shop())
     assert (note.about, note.text) == (
         Address.client("legacy"),
-        "lets whoever reaches 127.0.0.1:7001 on its machine call as it: a door unix:/path is for one account alone",
+        (
+            "lets every program that reaches 127.0.0.1:7001 on its machine call as this client; a door "
+            "unix:/path admits one account alone"
+        ),
     )
     assert notes(shop("api: 127.0.0.1:7001", "api: unix:/run/legacy/api")) == ()
 

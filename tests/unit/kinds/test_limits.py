@@ -97,11 +97,11 @@ def test_what_all_can_do_passes_without_notes():
         ("    health: 127.0.0.1:8081", {"supports": frozenset()}, "has no health port"),
         ("    calls: [vault]", {"supports": frozenset()}, "calls no other server"),
         ("    calls: [vault]\n    upstream: vault", {}, "forwards to no upstream"),
-        ("    backend: http://127.0.0.1:5000", {}, "passes requests on to no app behind it"),
+        ("    backend: http://127.0.0.1:5000", {}, "does not forward requests to an app"),
         (
             "    backend: unix:/run/app.sock\n    forward: [x-client, arr]",
             {"supports": frozenset({"backend"}), "forward": frozenset({Forward.X_CLIENT})},
-            "cannot tell its backend who called by arr",
+            "cannot name the caller to its backend by arr",
         ),
         ("    post_quantum: true", {}, "cannot put the group X25519MLKEM768 first"),
         ("    key: ed25519", {"keys": MappingProxyType({KeyType.EC_P256: "1"})}, "cannot use a ed25519 key of its own"),
@@ -116,10 +116,10 @@ def test_what_a_kind_cannot_do_is_refused_where_it_is_asked_for(server, changes,
 
 def test_templates_that_can_pass_on_are_named():
     error = refused(topology(server="    backend: http://127.0.0.1:5000"))
-    assert error.hint == "take a template that does, such as haproxy or nginx"
+    assert error.hint == "choose a template that does, such as haproxy or nginx"
     can = {"supports": frozenset({"backend"}), "forward": frozenset({Forward.X_CLIENT})}
     error = refused(topology(server="    backend: http://127.0.0.1:5000\n    forward: [rfc9440]"), **can)
-    assert error.hint == "it takes x-client; or take another template, such as haproxy"
+    assert error.hint == "it takes x-client; or choose another template, such as haproxy"
 
 
 @pytest.mark.parametrize("forward", ["", "\n    forward: []", "\n    forward: [x-client]"])
@@ -173,7 +173,7 @@ def test_an_unknown_variable_is_refused_at_its_place():
 
 
 def test_a_variable_of_the_wrong_type_is_refused():
-    assert "must be a text" in refused(topology(server="    vars: {greeting: 8443}")).message
+    assert "must be text" in refused(topology(server="    vars: {greeting: 8443}")).message
 
 
 # --- Kinds that see names alone --------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_by_name_callers_from_two_roots_are_refused():
     }
     error = refused(topology(**parts), **BY_NAME)
     assert "its callers come from several roots: root, other" in error.message
-    assert error.hint.endswith("take a template that sees the issuer’s key, such as asgi, kestrel or python")
+    assert error.hint.endswith("choose a template that sees the issuer’s key, such as asgi, kestrel or python")
     t = topology(**parts)
     assert check(t, kinds_of(t)) == ()
 
@@ -209,8 +209,8 @@ def test_by_name_a_second_root_that_is_only_trusted_is_refused():
 def test_without_an_issuer_an_external_caller_is_refused_in_whole_sentences():
     outside = '  auditor: {external: {issuer: issuing, identity: "spiffe://x/y"}, calls: [desk]}'
     error = refused(topology(clients=outside), **NO_ISSUER, sees_callers_by=frozenset())
-    assert "knows no caller whose certificate comes from elsewhere, as that of client.auditor does" in error.message
-    assert error.hint == "take a template that sees the URI (SAN) for this server, such as asgi, kestrel or python"
+    assert "cannot identify callers whose certificates are issued elsewhere, such as client.auditor" in error.message
+    assert error.hint == "choose a template that sees the URI (SAN) for this server, such as asgi, kestrel or python"
 
 
 def test_by_name_an_external_caller_is_refused():
@@ -219,7 +219,7 @@ def test_by_name_an_external_caller_is_refused():
     error = refused(t, **BY_NAME)
     assert "is not known here" in error.message
     assert error.hint.endswith(
-        "take a template that sees the URI (SAN) for this server, such as asgi, kestrel or python"
+        "choose a template that sees the URI (SAN) for this server, such as asgi, kestrel or python"
     )
     assert check(t, kinds_of(t)) == ()
 
@@ -323,7 +323,7 @@ def test_without_an_issuer_a_root_of_others_is_noted():
     text = text.format(cas=adopted, server="    trusts: [theirs]", **parts)
     t = loads(text.encode(), Path("topology.yaml"))
     (note,) = check(t, kinds_of(t, **NO_ISSUER))
-    assert str(note).startswith("server.desk sees no issuer: whichever CA ca.theirs or its root lets issue")
+    assert str(note).startswith("server.desk sees no issuer: every CA that ca.theirs or its root certifies")
 
 
 # --- Protocols -------------------------------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ def test_a_caller_speaks_what_its_callee_speaks():
     assert "curl or dotnet or python" in (caught.value.hint or "")
     with pytest.raises(TopologyError) as caught:
         check(t, speaking(t, desk="ldap"))
-    assert caught.value.hint == "clients that speak ldap: none is built in"
+    assert caught.value.hint == "templates of clients that speak ldap: none is built in"
 
 
 # --- Declared faults -------------------------------------------------------------------------------------------------
@@ -357,7 +357,7 @@ def test_a_caller_speaks_what_its_callee_speaks():
 @pytest.mark.parametrize(("fault", "blind"), [("no-san", BY_NAME), ("no-eku", {"supports": frozenset({"health"})})])
 def test_a_fault_that_the_other_end_cannot_see_is_refused(fault, blind):
     t = topology(client=f"    fault: {fault}")
-    assert f"cannot see the fault of client.teller: {fault}" in refused(t, **blind).message
+    assert f"cannot detect the fault of client.teller: {fault}" in refused(t, **blind).message
     assert check(t, kinds_of(t)) == ()
 
 
@@ -391,9 +391,9 @@ def test_a_bundle_of_its_own_is_refused_where_the_kind_reads_none():
 def test_no_template_sees_a_password_of_the_environment():
     t = topology(issuing=", key_password: {env: DEMO_PASSWORD}", client="    pfx: {password: {env: OTHER}}")
     error = refused(t, environment=("DEMO_*",), supports=frozenset({"pfx", "calls"}))
-    assert "asks for DEMO_* of the environment, and would see the password in DEMO_PASSWORD" in str(error)
+    assert "reads DEMO_* from the environment, and would see the password in DEMO_PASSWORD" in str(error)
     assert "desk" in str(error)
-    assert error.hint == "put that password into a variable of another name"
+    assert error.hint == "use a variable with another name for that password"
     assert "would see the password in OTHER" in str(refused(t, environment=("OTHER",)))
 
 
@@ -463,9 +463,9 @@ def topology_text() -> str:
 @pytest.mark.parametrize(
     ("asked", "out"),
     [
-        ("pfx: {password: {generate: true}}", "leave pfx out, or take a template that can, such as kestrel"),
-        ("csr: desk.csr", "leave csr out, or take a template that can, and none that speaks http is built in"),
-        ("post_quantum: true", "leave post_quantum out, or take a template that can, such as haproxy or nginx"),
+        ("pfx: {password: {generate: true}}", "leave pfx out, or choose a template that can, such as kestrel"),
+        ("csr: desk.csr", "leave csr out, or choose a template that can, and none that speaks http is built in"),
+        ("post_quantum: true", "leave post_quantum out, or choose a template that can, such as haproxy or nginx"),
     ],
 )
 def test_the_way_out_names_templates_that_can(asked: str, out: str) -> None:

@@ -43,11 +43,11 @@ def test_a_declaration_maps_points_to_files_and_texts() -> None:
     [
         ([], "must map checks to files and texts"),
         ({"caller-chian": {"a": "b"}}, 'names "caller-chian", and it may name'),
-        ({"caller-chain": {}}, 'must say of "caller-chain" in which file'),
-        ({"caller-chain": "a.conf"}, 'must say of "caller-chain" in which file'),
-        ({"caller-chain": {"a.conf": ""}}, "what stands in the line of a.conf"),
-        ({"caller-chain": {"a.conf": []}}, "what stands in the line of a.conf"),
-        ({"caller-chain": {"a.conf": ["x", 1]}}, "what stands in the line of a.conf"),
+        ({"caller-chain": {}}, 'must give for "caller-chain" a file'),
+        ({"caller-chain": "a.conf"}, 'must give for "caller-chain" a file'),
+        ({"caller-chain": {"a.conf": ""}}, "the text of the line of a.conf"),
+        ({"caller-chain": {"a.conf": []}}, "the text of the line of a.conf"),
+        ({"caller-chain": {"a.conf": ["x", 1]}}, "the text of the line of a.conf"),
         ({"caller-chain": {"a.conf": "x\ny"}}, "one line of a.conf"),
     ],
 )

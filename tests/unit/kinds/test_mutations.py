@@ -29,8 +29,8 @@ def test_what_is_declared_is_read() -> None:
         (["a"], "number 1 has not"),
         ([SOUND, {**SOUND, "breaks": "more", "more": 1}], "number 2 has not"),
         ([{"breaks": "the check"}], "number 1 has not"),
-        ([{**SOUND, "breaks": ""}], "number 1 breaks"),
-        ([{**SOUND, "change": {}}], "number 1 breaks"),
+        ([{**SOUND, "breaks": ""}], "in number 1"),
+        ([{**SOUND, "change": {}}], "in number 1"),
         ([{**SOUND, "change": {"a.conf": {}}}], 'texts of a.conf to others in "change" of "the check"'),
         ([{**SOUND, "change": {"a.conf": {"on;": 1}}}], "texts of a.conf"),
         ([{**SOUND, "change": {"a.conf": {"on;": "on;"}}}], "changes nothing in a.conf"),
@@ -46,7 +46,9 @@ def test_what_is_wrong_is_said(value: object, said: str) -> None:
 
 def test_the_error_names_the_template_and_the_field() -> None:
     block = {"summary": "x", "role": "client", "tls_library": "OpenSSL", "mutations": [{}]}
-    with pytest.raises(KindError, match=r"mine: _scaffold\.mutations must have in each"):
+    with pytest.raises(
+        KindError, match=r'mine: _scaffold\.mutations must have "breaks", "change" and optionally "caught_by" in each'
+    ):
         parse_block(block, "mine")
 
 

@@ -145,7 +145,7 @@ def test_a_fault_in_names_that_the_common_name_hides_is_refused(
     servers = FRONT.replace("nginx", kind)
     t = bank(name=name, names="x", servers=servers, clients="  nobody: {template: python, issuer: root}")
     if is_hidden:
-        assert f"cannot see the fault of server.shop: {fault}" in refused(t).message
+        assert f"cannot detect the fault of server.shop: {fault}" in refused(t).message
     else:
         judged(t)
 

@@ -98,10 +98,10 @@ def test_what_is_undefined_is_an_error_and_shows_no_context(tmp_path, builtin):
 @pytest.mark.parametrize(
     ("text", "words", "hint"),
     [
-        ("one\n\n{{ cookiecutter.greetin }}", 'line 3: there is nothing called "greetin"', 'did you mean "greeting"?'),
+        ("one\n\n{{ cookiecutter.greetin }}", 'line 3: there is no variable "greetin"', 'did you mean "greeting"?'),
         ("{% for one in cookiecutter.calls %}\n{{ one.nmae }}{% endfor %}", "line 2: ", 'did you mean "name"?'),
-        ("\n{{ cokiecutter.name }}", 'line 2: there is nothing called "cokiecutter"', 'did you mean "cookiecutter"?'),
-        ("\n{{ cookiecutter.zzz }}", "line 2: ", "docs/templates.md says what a template can print"),
+        ("\n{{ cokiecutter.name }}", 'line 2: there is no variable "cokiecutter"', 'did you mean "cookiecutter"?'),
+        ("\n{{ cookiecutter.zzz }}", "line 2: ", "see docs/templates.md for the variables of a template"),
         ("\n\n\n{{ 1 / 0 }}", "line 4: division by zero", None),
     ],
 )
@@ -308,7 +308,7 @@ def test_a_part_that_rendering_chooses(tmp_path, parts):
 @both
 def test_a_part_that_is_not_there(tmp_path, parts, builtin):
     made = kind(tmp_path, {"a.txt": '{% include "shared/prat.txt" %}'}, builtin)
-    with pytest.raises(KindError, match=r'there is no part "shared/prat\.txt" to draw in') as caught:
+    with pytest.raises(KindError, match=r'there is no shared part "shared/prat\.txt"') as caught:
         rendered(made)
     assert caught.value.hint == 'did you mean "shared/part.txt"?'
 

@@ -72,7 +72,7 @@ def test_a_private_key_shows_its_public_half_alone(kind: KeyType) -> None:
 
 def test_an_encrypted_key_with_and_without_its_password() -> None:
     sealed = encrypted_pem(new_key(KeyType.ED25519), b"secret")
-    assert facts(only(sealed))["key"] == "not to be seen without the password"
+    assert facts(only(sealed))["key"] == "not visible without the password"
     assert facts(only(sealed, b"secret"))["key"] == "ed25519"
     with pytest.raises(WrongPassword):
         only(sealed, b"wrong")
@@ -93,7 +93,7 @@ def test_a_request_a_public_key_and_a_pfx() -> None:
     name = profiles.subject_name(client().subject)
     request = x509.CertificateSigningRequestBuilder(name).sign(one.key, one.hash)
     for encoding in (serialization.Encoding.PEM, serialization.Encoding.DER):
-        assert facts(only(request.public_bytes(encoding)))["signature"] == "by the key it names"
+        assert facts(only(request.public_bytes(encoding)))["signature"] == "by the key in it"
     assert only(keys.spki(one.certificate)).kind == "public key"
     data = bundles.pfx("teller", one.key, one.certificate, [lab().issuing.certificate], b"secret")
     description = only(data, b"secret")

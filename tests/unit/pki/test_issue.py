@@ -161,7 +161,7 @@ def test_validity_is_backdated_and_cut_to_the_issuers_end() -> None:
     assert validity(day, NOW) == (NOW - BACKDATE, NOW + day)
     assert validity(day, NOW, NOW + 2 * day) == (NOW - BACKDATE, NOW + day)
     assert validity(2 * day, NOW, NOW + day) == (NOW - BACKDATE, NOW + day)
-    with pytest.raises(PkiError, match="ended"):
+    with pytest.raises(PkiError, match="expired on"):
         validity(day, NOW, NOW - day)
 
 

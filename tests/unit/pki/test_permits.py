@@ -31,10 +31,10 @@ def certificate(*says: x509.ExtensionType) -> x509.Certificate:
     [
         ([x509.ExtendedKeyUsage([SERVER_AUTH])], []),
         ([x509.ExtendedKeyUsage([SERVER_AUTH, CLIENT_AUTH]), key_usage("digital_signature", "key_agreement")], []),
-        ([x509.ExtendedKeyUsage([SERVER_AUTH]), key_usage("key_agreement")], ["may sign no handshake"]),
+        ([x509.ExtendedKeyUsage([SERVER_AUTH]), key_usage("key_agreement")], ["may not sign handshakes"]),
         ([x509.ExtendedKeyUsage([CLIENT_AUTH])], ["is not for serverAuth"]),
         ([], ["does not say that it is for serverAuth"]),
-        ([key_usage("key_encipherment")], ["does not say that it is for serverAuth", "may sign no handshake"]),
+        ([key_usage("key_encipherment")], ["does not say that it is for serverAuth", "may not sign handshakes"]),
     ],
     ids=str,
 )
@@ -58,7 +58,7 @@ def test_a_path_length_allows_as_many_cas_below_as_it_says(length, between, fits
         ([x509.BasicConstraints(ca=True, path_length=None), key_usage("key_cert_sign", "crl_sign")], []),
         (
             [x509.BasicConstraints(ca=True, path_length=None), key_usage("crl_sign")],
-            ["may sign no certificates: its key usage has no keyCertSign (RFC 5280 4.2.1.3)"],
+            ["may not sign certificates: its key usage has no keyCertSign (RFC 5280 4.2.1.3)"],
         ),
         ([x509.BasicConstraints(ca=False, path_length=None)], ["is not the certificate of a CA (RFC 5280 4.2.1.9)"]),
         ([key_usage("key_cert_sign")], ["is not the certificate of a CA (RFC 5280 4.2.1.9)"]),

@@ -150,8 +150,8 @@ def test_of_a_brought_list_that_begins_later_plan_says_so(bank, tmp_path):
     (tmp_path / "partner.crl").write_bytes(crls.to_pem(later))
     brought = "  partner: {existing: {certificate: partner.crt, crl: partner.crl}}\n"
     bank.text = CHECKING.replace("servers:", f"{brought}servers:")
-    (note,) = (one for one in bank.plan().notes if "partner" in str(one) and "bring a newer one" in str(one))
-    assert "begins on" in str(note)
+    (note,) = (one for one in bank.plan().notes if "partner" in str(one) and "provide a newer one" in str(one))
+    assert "is valid from" in str(note)
 
 
 # --- A clock that lies before what was done -------------------------------------------------------------------------

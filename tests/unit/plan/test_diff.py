@@ -289,7 +289,7 @@ def test_a_leaf_is_cut_to_its_issuers_end_and_plan_says_so(household):
     household.later(days=30)
     household.text = household.text.replace("names: [localhost]", "names: [localhost, bank.test]")
     plan = household.plan()
-    assert any("cut to the end of ca.issuing" in str(note) for note in plan.notes)
+    assert any("shortened to expire with ca.issuing" in str(note) for note in plan.notes)
     converges(household)
     ends = household.certificate("pki/issuing/ca.crt").not_valid_after_utc
     assert household.certificate("servers/accounts/tls/cert.pem").not_valid_after_utc == ends
@@ -317,7 +317,7 @@ def test_a_ca_from_elsewhere_that_has_ended_issues_nothing(household, tmp_path):
     )
     household.apply()
     household.later(days=366 * 5)
-    with pytest.raises(TopologyError, match=r"cannot be issued: ca\.issuing ended"):
+    with pytest.raises(TopologyError, match=r"cannot be issued: ca\.issuing expired"):
         household.plan()
 
 
@@ -431,6 +431,6 @@ def test_a_lost_ledger_is_not_passed_over_in_silence(applied):
     (applied.out / ".scaffold" / "ledger.jsonl").unlink()
     notes = applied.plan().notes
     assert [str(note).split(":")[0] for note in notes] == [
-        "ca.root.certificate is not in the state (.scaffold/)",
-        "ca.issuing.certificate is not in the state (.scaffold/)",
+        "ca.root.certificate is not in the state (.scaffold/), which was lost",
+        "ca.issuing.certificate is not in the state (.scaffold/), which was lost",
     ]

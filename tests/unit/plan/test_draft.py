@@ -100,7 +100,7 @@ def test_what_no_template_of_the_draft_takes_is_told(folder: Path, ca: Elsewhere
     strict = [kind for kind in CHOICE.servers if "strict_x509" in kind.capabilities.supports]
     made = draft(found.look(folder), folder.parent, Choice("shop", strict, strict), NOW)
     told = [note for note in made.notes if note.startswith("template")]
-    assert "template python: it refuses what is below CN=Plain R1 has no key usage (RFC 5280 4.2.1.3)" in told
+    assert "template python: it refuses certificates below CN=Plain R1 has no key usage (RFC 5280 4.2.1.3)" in told
     assert all("Plain" in note for note in told), "no client is there whose template could refuse anything"
 
 
@@ -116,7 +116,7 @@ def test_a_server_without_other_names_has_its_common_name_and_a_client_its_own(f
     }
     assert list(t.clients) == ["web", "a-b-c-d"]
     assert (
-        "CN=api.acme.example says no name that callers could expect: `names` has api.acme.example for now" in made.notes
+        "CN=api.acme.example has no name that callers could expect: `names` has api.acme.example for now" in made.notes
     )
 
 
@@ -127,8 +127,8 @@ def test_a_certificate_that_plan_will_refuse_is_marked(folder: Path, ca: Elsewhe
     put(folder, {"ca.pem": pem([ca.intermediate, ca.root])})
     marked = [line.strip() for line in drafted(folder)[1].text.splitlines() if "plan refuses" in line]
     no_purpose = "does not say that it is for clientAuth: it has no extended key usage"
-    said = ("says no name that callers could expect", no_purpose)
-    assert marked == [f"# plan refuses this certificate: it {words}; have it issued anew" for words in said]
+    said = ("has no name that callers could expect", no_purpose)
+    assert marked == [f"# plan refuses this certificate: it {words}; have a new one issued" for words in said]
 
 
 def test_of_several_for_one_holder_the_one_that_ends_last_counts_and_none_that_has_ended(
@@ -144,7 +144,7 @@ def test_of_several_for_one_holder_the_one_that_ends_last_counts_and_none_that_h
     existing = t.servers["api"].existing
     assert existing is not None
     assert existing.certificate.name == "1.pem"
-    assert any("CN=old was left out: it ended on" in note for note in made.notes)
+    assert any("CN=old was left out: it expired on" in note for note in made.notes)
 
 
 def test_two_of_one_name_get_two(folder: Path, ca: Elsewhere) -> None:
@@ -171,9 +171,9 @@ def test_what_cannot_be_used_is_told(folder: Path, ca: Elsewhere) -> None:
     said = "\n".join(made.notes)
     for words in (
         "CN=stranger was left out: the certificate of its CA was not found",
-        "CN=keyless was left out: neither its key was found nor that of its CA",
+        "CN=keyless was left out: neither its key nor that of its CA was found",
         "CN=mail was left out: it is neither for a server nor for a client",
-        "pki/lone.key is a key of which no certificate was found",
+        "pki/lone.key is a key, and no certificate for it was found",
         "pki/locked.key is encrypted",
         "pki/broken.der is not a certificate",
     ):
@@ -201,7 +201,7 @@ def test_a_crl_that_was_found_goes_along(folder: Path, ca: Elsewhere) -> None:
     existing = t.cas["acme-r1"].existing
     assert existing is not None
     assert existing.crl == folder.parent / "pki/r1.crl"
-    assert made.notes == ("acme-r1: its CRL is signed elsewhere as long as `crl` is named; without it, here",)
+    assert made.notes == ("acme-r1: its CRL is signed elsewhere while `crl` is given, and here without it",)
 
 
 def test_names_that_would_break_the_file_are_written_so_that_they_do_not(folder: Path, ca: Elsewhere) -> None:
@@ -227,8 +227,8 @@ def test_one_odd_certificate_or_file_does_not_cost_the_whole_draft(folder: Path)
     assert (list(t.cas), list(t.clients)) == (["null"], ["c3"])
     said = "\n".join(made.notes)
     assert said.count("was left out") == 4
-    assert "another certificate of null says spiffe://acme/teller as well" in said
-    assert "is not in UTF-8" in said
+    assert "another certificate of null has spiffe://acme/teller too" in said
+    assert "is not UTF-8" in said
 
 
 def test_files_that_cannot_be_read_and_folders_of_git_are_passed_over(folder: Path, ca: Elsewhere) -> None:

@@ -214,7 +214,7 @@ def test_who_takes_the_name_of_one_that_was_renamed_is_refused(household: Househ
 def test_who_was_renamed_itself_goes_on(household: Household) -> None:
     renamed(house(household, G))
     plan = then(household, H.replace("}", ", calls: [desk]}")).plan()
-    assert not [note for note in plan.notes if "comes back" in note.text]
+    assert not [note for note in plan.notes if "was in the topology before" in note.text]
 
 
 def test_an_external_caller_takes_no_name_that_is_still_in_a_certificate_of_somebody_else(
@@ -261,7 +261,7 @@ def test_a_new_key_and_a_new_certificate_are_the_same_caller_s(household: Househ
     (household.out / "clients/g/tls/key.pem").unlink()
     household.apply()
     assert len([one for one in known(household).issued.values() if "spiffe://bank/client/g" in one.names]) == 3
-    assert not [note for note in household.plan().notes if "comes back" in note.text]
+    assert not [note for note in household.plan().notes if "was in the topology before" in note.text]
 
 
 def test_the_revoked_certificate_of_who_was_renamed_is_nobody_s_where_that_is_checked(household: Household) -> None:
@@ -290,12 +290,12 @@ def test_who_comes_back_is_let_in_with_a_word_on_its_certificate_of_before(house
     house(household, G + H)
     then(household, H).apply()
     plan = then(household, CALLING_G + H).plan()
-    (said,) = [note for note in plan.notes if "comes back" in note.text]
+    (said,) = [note for note in plan.notes if "was in the topology before" in note.text]
     assert str(said.about) == "client.g"
     assert "will be let in by server.desk" in said.text
     assert "scaffold revoke --serial" in said.text
     household.apply()
-    assert not [note for note in household.plan().notes if "comes back" in note.text]
+    assert not [note for note in household.plan().notes if "was in the topology before" in note.text]
 
 
 def test_where_names_alone_are_seen_an_external_caller_is_told_from_who_left_too(household: Household) -> None:
@@ -371,7 +371,7 @@ def test_who_is_renamed_and_renamed_back_goes_on(household: Household) -> None:
     then(household, H.replace("}", ", calls: [desk]}")).apply(overwrite=["client.h"])
     rename(household, "h", "g")
     plan = then(household, CALLING_G).plan()
-    assert not [note for note in plan.notes if "comes back" in note.text]
+    assert not [note for note in plan.notes if "was in the topology before" in note.text]
 
 
 def test_who_left_may_come_back_once_the_other_has_its_own_name_again(household: Household) -> None:
@@ -380,7 +380,7 @@ def test_who_left_may_come_back_once_the_other_has_its_own_name_again(household:
     rename(household, "h", "g")
     rename(household, "g", "h")
     plan = then(household, CALLING_G + H).plan()
-    assert [str(note.about) for note in plan.notes if "comes back" in note.text] == ["client.g"]
+    assert [str(note.about) for note in plan.notes if "was in the topology before" in note.text] == ["client.g"]
 
 
 def test_who_was_renamed_passes_for_nobody_who_is_renamed_to_its_former_name(household: Household) -> None:

@@ -198,15 +198,17 @@ def test_plan_warns_of_a_crl_that_others_sign(household, tmp_path):
     assert household.plan().notes == ()
     assert not household.plan().awaits
     household.later(days=46)
-    assert any("ca.root brings a CRL in " in str(note) and "ends on" in str(note) for note in household.plan().notes)
+    assert any("ca.root has a CRL in " in str(note) and "expires on" in str(note) for note in household.plan().notes)
     assert not household.plan().awaits
     household.later(days=46)
-    assert any("who checks it refuses everyone" in str(note) for note in household.plan().notes)
+    assert any(
+        "every server and client that checks it refuses everyone" in str(note) for note in household.plan().notes
+    )
     assert household.plan().awaits  # apply cannot mend it, and `plan --check` says that something is wrong
     said = "\n".join(
         "".join(part for part, _ in line) for line in status_lines(status(household.prepare()), household.now)
     )
-    assert "ca.root.crl is signed elsewhere: bring a newer one from who signs it." in said
+    assert "ca.root.crl is signed elsewhere: get a newer one from its signer." in said
 
 
 def test_what_within_alone_makes_due_is_told_from_what_renew_renews(bank):
@@ -215,8 +217,10 @@ def test_what_within_alone_makes_due_is_told_from_what_renew_renews(bank):
         return "\n".join("".join(part for part, _ in line) for line in status_lines(found, bank.now))
 
     assert "renew" not in said(None)
-    assert "`scaffold renew` leaves what only --within makes due; `scaffold renew " in said(timedelta(days=100))
-    assert "`scaffold renew` renews what is due." not in said(timedelta(days=91))
+    assert "`scaffold renew` does not renew those that only --within makes due; `scaffold renew " in said(
+        timedelta(days=100)
+    )
+    assert "`scaffold renew` renews all that are due." not in said(timedelta(days=91))
     bank.later(days=61)
     early = map(str, status(bank.prepare(), timedelta(days=30000)).due_by_within)
     assert {"ca.root.certificate", "client.teller.certificate"}.intersection(early) == {"ca.root.certificate"}
@@ -336,7 +340,7 @@ def test_a_ledger_that_was_lost_takes_nothing_off_a_crl(bank):
     (bank.out / ".scaffold/ledger.jsonl").write_bytes(before)  # an old backup
     assert "ca.issuing.crl" not in bank.planned()
     assert any(
-        "ca.issuing.crl lists 1 that the state (.scaffold/) does not know" in str(note) for note in bank.plan().notes
+        "ca.issuing.crl lists 1 that are not in the state (.scaffold/)" in str(note) for note in bank.plan().notes
     )
     bank.later(hours=13)
     bank.apply()

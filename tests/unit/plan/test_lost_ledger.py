@@ -95,7 +95,7 @@ def test_plan_says_what_is_taken_from_its_folder(bank: Household) -> None:
     for intent in (Renew(address), Revoke(address, crls.Reason.SUPERSEDED)):
         (said,) = notes_on(bank, intent)
         assert said.startswith(f"{TELLER} has serial {serial(bank)} (valid until")
-        assert said.endswith("which the state (.scaffold/) does not know: it is taken from its folder")
+        assert said.endswith("which is not in the state (.scaffold/): it is read from the folder")
 
 
 def test_a_serial_is_found_in_a_folder_or_the_loss_is_named(bank: Household) -> None:
@@ -115,7 +115,7 @@ def test_what_another_key_has_signed_is_nothing_of_todays_ca(bank: Household) ->
     lose(bank)
     there = bank.out / "clients/teller/tls/cert.pem"
     there.write_bytes((other.out / "clients/teller/tls/cert.pem").read_bytes())
-    with pytest.raises(PlanError, match=r"clients/teller/tls/cert\.pem is of no CA of today"):
+    with pytest.raises(PlanError, match=r"clients/teller/tls/cert\.pem is not from a present CA"):
         revoke(bank)
 
 
@@ -220,9 +220,9 @@ def test_plan_and_status_say_that_it_was_lost(bank: Household) -> None:
     lose(bank)
     said = list(map(str, status(bank.prepare()).lost))
     assert [text.split(":")[0] for text in said] == [
-        "ca.root.certificate is not in the state (.scaffold/)",
-        "ca.issuing.certificate is not in the state (.scaffold/)",
-        "ca.issuing.crl lists 1 that the state (.scaffold/) does not know, and goes on listing them",
+        "ca.root.certificate is not in the state (.scaffold/), which was lost",
+        "ca.issuing.certificate is not in the state (.scaffold/), which was lost",
+        "ca.issuing.crl lists 1 that are not in the state (.scaffold/)",
     ]
     assert [str(note) for note in bank.plan().notes[:3]] == said
 
@@ -253,7 +253,7 @@ def test_a_ledger_that_was_lost_in_part_is_told_of(bank: Household, prepare: Cal
     without(bank, TELLER)
     planned = prepare(bank)
     (said,) = map(str, status(planned).lost)
-    assert said.startswith(f"{TELLER} is not in the state (.scaffold/): a part of that was lost")
+    assert said.startswith(f"{TELLER} is not in the state (.scaffold/), which was lost in part")
     assert said in map(str, planned.plan.notes)
     assert not status(planned).fine
     without(bank, ACCOUNTS, "server.front.client-certificate")

@@ -313,7 +313,7 @@ def test_who_is_not_root_takes_nothing_back(household: Household, monkeypatch: p
     bank(household, ", files: {chown: '4711:4712'}").apply()
     before = tls(household, "cert.pem").read_bytes()
     as_somebody(monkeypatch)
-    with pytest.raises(StoreError, match=r"belongs to 4711:4712, who could not read what this user would write"):
+    with pytest.raises(StoreError, match=r"belongs to 4711:4712, and this user cannot give a new file to that user"):
         renew(household, "server.db")
     assert tls(household, "cert.pem").read_bytes() == before
 
@@ -327,22 +327,22 @@ def test_who_is_not_root_takes_nothing_back(household: Household, monkeypatch: p
         ("{mode: '0644'}", "are not the rights of a private key"),
         ("{mode: '0000'}", "are not the rights of a private key"),
         ("{mode: 'rw-'}", "are not the rights of a private key"),
-        ("{chown: 'a b'}", "is no user and group"),
-        ("{chown: ':'}", "is no user and group"),
+        ("{chown: 'a b'}", "is not a user and group"),
+        ("{chown: ':'}", "is not a user and group"),
         ("{names: {cert.pem: ../x}}", "is not a file's name"),
         ("{names: {cert.pem: .x}}", "is not a file's name"),
         ("{names: {cert.pem: x/y}}", "is not a file's name"),
-        ("{names: {cert.pem: a, key.pem: A}}", "is taken already"),
-        ("{names: {cert.pem: key.pem}}", "is what scaffold calls a file of its own"),
-        ("{names: {cert.pem: Key.pem}}", "is what scaffold calls a file of its own"),
-        ("{names: {cert.pem: allowed.x}}", "is what scaffold calls a file of its own"),
-        ("{names: {cert.pem: ca.web.pem}}", "is what scaffold calls a file of its own"),
-        ("{names: {crl.pem: x}}", "there is no crl.pem in its tls/"),
-        ("{names: {certs.pem: x}}", "there is no certs.pem in its tls/"),
-        ("{names: {bundle.pfx: x}}", "there is no bundle.pfx in its tls/"),
-        ("{client_combined: true}", "there is no second certificate"),
-        ("{client_truststore: true}", "there is no server that it calls"),
-        ("{anchor: leaf}", "is not what a trust file holds"),
+        ("{names: {cert.pem: a, key.pem: A}}", "is in use already"),
+        ("{names: {cert.pem: key.pem}}", "for a file of its own"),
+        ("{names: {cert.pem: Key.pem}}", "for a file of its own"),
+        ("{names: {cert.pem: allowed.x}}", "for a file of its own"),
+        ("{names: {cert.pem: ca.web.pem}}", "for a file of its own"),
+        ("{names: {crl.pem: x}}", "files.names has crl.pem, and its tls/ has no such file"),
+        ("{names: {certs.pem: x}}", "files.names has certs.pem, and its tls/ has no such file"),
+        ("{names: {bundle.pfx: x}}", "files.names has bundle.pfx, and its tls/ has no such file"),
+        ("{client_combined: true}", "needs a second certificate, and there is none"),
+        ("{client_truststore: true}", "needs a server that it calls, and there is none"),
+        ("{anchor: leaf}", "is not the content of a trust file"),
         ("{owner: x}", "unknown key"),
     ],
 )
@@ -357,7 +357,7 @@ def test_a_template_that_names_its_files_itself_takes_none_of_it(household: Hous
     bank(household)
     household.text = household.text.replace("db:\n    {template: files", "db:\n    {template: python")
     household.text = household.text.replace("api: {template: files", "api: {template: python")
-    with pytest.raises(TopologyError, match='template "python" says itself what its files are called'):
+    with pytest.raises(TopologyError, match='template "python" sets the names and rights of its files itself'):
         household.plan()
 
 
@@ -445,8 +445,8 @@ def test_the_second_certificate_can_be_another_cas_with_names_and_a_key_of_its_o
         ("both", "is neither same nor a second certificate"),
         ("{}", "a second certificate is empty"),
         ("{issuer: nobody}", "no such CA"),
-        ("{names: ['spiffe://x/y']}", "it says who a is"),
-        ("same, fault: expired", "a fault would be one of both sides"),
+        ("{names: ['spiffe://x/y']}", "it is the identity of a"),
+        ("same, fault: expired", "a fault would affect both"),
         ("{lifetime: 1d}", "unknown key"),
     ],
 )
@@ -458,13 +458,13 @@ def test_what_a_second_certificate_cannot_be(household: Household, client: str, 
 
 def test_one_leaf_is_for_templates_that_can_call_with_it(household: Household) -> None:
     household.text = CALLING.format(a=", client: same").replace("a: {template: files", "a: {template: python")
-    with pytest.raises(TopologyError, match="calls with a second certificate, never with its own"):
+    with pytest.raises(TopologyError, match="calls with a second certificate alone"):
         household.plan()
 
 
 def test_who_calls_nobody_has_no_second_certificate_to_speak_of(household: Household) -> None:
     household.text = CALLING.format(a=", client: {key: ec-p384}").replace(", calls: [b]", "")
-    with pytest.raises(TopologyError, match="calls nobody with one"):
+    with pytest.raises(TopologyError, match="makes no calls with one"):
         household.plan()
 
 
@@ -485,7 +485,7 @@ def test_a_certificate_for_a_request_needs_no_key_here(household: Household) -> 
 def test_without_a_key_nothing_can_hold_one(household: Household) -> None:
     require_command("openssl")
     OpenSslCa.made(household.folder / "host", "Host").request("db", "/CN=db")
-    with pytest.raises(TopologyError, match="there is no private key that"):
+    with pytest.raises(TopologyError, match="needs a private key, and there is none"):
         bank(household, ", csr: host/db.csr, files: {combined: true}").plan()
 
 

@@ -26,7 +26,7 @@ def named_alike(household: Household) -> Adopting:
 def test_the_folder_of_a_ca_does_not_become_the_output_folder(named_alike: Adopting) -> None:
     with pytest.raises(TopologyErrors) as caught:
         named_alike.household.plan()
-    told = [(error.message.split(" lies in ")[0].rpartition("/")[2], error.place) for error in caught.value.errors]
+    told = [(error.message.split(" is in ")[0].rpartition("/")[2], error.place) for error in caught.value.errors]
     assert [file for file, _ in told] == ["ca.pem", "ca.key", "ca.crl"]
     assert all(place is not None and "partner:" in place.text for _, place in told)
     assert all("--out" in (error.hint or "") for error in caught.value.errors)
@@ -43,15 +43,15 @@ def test_one_that_is_reached_by_a_link_is_no_other(named_alike: Adopting) -> Non
 def test_in_one_that_is_in_use_it_is_a_note(named_alike: Adopting) -> None:
     (named_alike.household.out / ".scaffold").mkdir()
     named_alike.household.apply()
-    notes = [str(note) for note in named_alike.household.plan().notes if "lies in the output folder" in str(note)]
-    assert [note.split(" lies in ")[0].rpartition("/")[2] for note in notes] == ["ca.pem", "ca.key", "ca.crl"]
+    notes = [str(note) for note in named_alike.household.plan().notes if "is in the output folder" in str(note)]
+    assert [note.split(" is in ")[0].rpartition("/")[2] for note in notes] == ["ca.pem", "ca.key", "ca.crl"]
 
 
 def test_beside_it_is_fine(household: Household) -> None:
     adopting = Adopting(household)
     adopting.bring(make(Spec()))
     adopting.apply()
-    assert not any("lies in the output folder" in note for note in adopting.notes())
+    assert not any("is in the output folder" in note for note in adopting.notes())
 
 
 def test_a_request_and_a_leaf_are_looked_for_as_well(household: Household) -> None:

@@ -48,10 +48,10 @@ def test_what_mozilla_recommends_is_no_note(household: Household, server: str) -
 @pytest.mark.parametrize(
     ("backend", "said"),
     [
-        ("http://127.0.0.1:5000", ["any user of this host reaches that port"]),
-        ("http://127.8.0.1:5000", ["any user of this host reaches that port"]),
-        ("'http://[::1]:5000'", ["any user of this host reaches that port"]),
-        ("http://localhost:5000", ["any user of this host reaches that port"]),
+        ("http://127.0.0.1:5000", ["any user of this host can connect to the backend of server.accounts"]),
+        ("http://127.8.0.1:5000", ["any user of this host can connect to the backend of server.accounts"]),
+        ("'http://[::1]:5000'", ["any user of this host can connect to the backend of server.accounts"]),
+        ("http://localhost:5000", ["any user of this host can connect to the backend of server.accounts"]),
         ("http://10.0.0.1:5000", ["in plain HTTP to 10.0.0.1:5000, which is not on this host"]),
         ("http://app.example:5000", ["in plain HTTP to app.example:5000, which is not on this host"]),
         ("unix:/run/app.sock", []),

@@ -131,14 +131,14 @@ def test_a_password_that_git_would_commit_is_noted_until_it_is_ignored(guarded: 
     assert for_git(guarded) == []  # in no repository
     git(guarded.folder, "init", "--quiet")
     root, bundle = (guarded.folder / name for name in ("root", "bundle"))
-    said = "holds a password, and git would commit it: name it in a .gitignore, or keep it elsewhere"
+    said = "holds a password, and git would commit it: add it to a .gitignore, or keep it elsewhere"
     assert for_git(guarded) == [f"{root} {said}", f"{bundle} {said}"]
     (guarded.folder / ".gitignore").write_text("/root\n")
     assert for_git(guarded) == [f"{bundle} {said}"]
     git(guarded.folder, "add", "--force", "root")
     taken_out = f"git -C {guarded.folder} rm --cached -- root"
-    has = f"{root} holds a password, and git has it: `{taken_out}`, and a line in a .gitignore, end that; what was "
-    assert for_git(guarded) == [has + "committed stays in the history: replace it", f"{bundle} {said}"]
+    has = f"{root} holds a password, and is in git: run `{taken_out}` and add it to a .gitignore; "
+    assert for_git(guarded) == [has + "it stays in the history, so replace the secret", f"{bundle} {said}"]
     git(guarded.folder.parent, *taken_out.split()[1:])
     assert for_git(guarded) == [f"{bundle} {said}"]  # which no line ignores
 
@@ -179,7 +179,7 @@ servers:
     for name in ("ca.key", "web.key", "ca.pem"):
         (tmp_path / name).write_text("it is not read\n")
     git(tmp_path, "init", "--quiet")
-    said = "holds a private key, and git would commit it: name it in a .gitignore, or keep it elsewhere"
+    said = "holds a private key, and git would commit it: add it to a .gitignore, or keep it elsewhere"
     assert list(map(str, passwords.for_git(t))) == [f"{tmp_path / name} {said}" for name in ("ca.key", "web.key")]
     (tmp_path / ".gitignore").write_text("*.key\n")
     assert list(passwords.for_git(t)) == []

@@ -165,7 +165,7 @@ def test_once_it_is_revoked_it_takes_another_key(vault: Household) -> None:
     before = vault.certificate("servers/vault/tls/cert.pem")
     vault.carry_out(plan_intents(vault.look(), [Revoke(VAULT.entity, Reason.KEY_COMPROMISE)]))
     assert vault.plan().changes == ()
-    assert any("over the same key" in str(note) for note in vault.plan().notes)
+    assert any("has the same key" in str(note) for note in vault.plan().notes)
     assert vault.certificate("servers/vault/tls/cert.pem") == before
     put(vault, request(key=ec.generate_private_key(ec.SECP256R1())))
     vault.apply()
@@ -213,7 +213,7 @@ WRONG = {
         asking(key=ed25519.Ed25519PrivateKey.generate()), "of type ed25519, and the topology says ec-p256", "csr",
     ),
     "a weak key": (asking(key=rsa.generate_private_key(65537, 1024)), "RSA key of 1024 bits, which is too weak", "csr"),
-    "an unusual curve": (asking(key=ec.generate_private_key(ec.SECP256K1())), "of a type that is not used here", "csr"),
+    "an unusual curve": (asking(key=ec.generate_private_key(ec.SECP256K1())), "type that is not supported here", "csr"),
     "a broken signature": (broken, "is not signed by its own key", "csr"),
     "no file": (missing, "is not there", "csr"),
     "a link to itself": (link_to_itself, "cannot be read", "csr"),
@@ -246,7 +246,7 @@ def test_the_key_of_a_ca_is_certified_for_nobody_else(vault: Household, name: st
     with pytest.raises(TopologyError) as caught:
         vault.plan()
     error = caught.value
-    assert f"is over the key of ca.{name}" in error.message
+    assert f"has the key of ca.{name}" in error.message
     assert error.place is not None
     assert "csr:" in error.place.text
 
@@ -262,7 +262,7 @@ def test_nor_is_that_of_an_existing_ca_or_of_one_above_it(vault: Household) -> N
     vault.text = vault.text.replace("issuing: {issuer: root}", existing)
     for made in (root, issuing):
         put(vault, request(key=made.key))
-        assert "is over the key of ca.issuing" in refused(vault).message
+        assert "has the key of ca.issuing" in refused(vault).message
     put(vault, request())
     vault.apply()
 
@@ -274,7 +274,7 @@ def test_a_hash_that_proves_nothing_is_told() -> None:
         signature_hash_algorithm = hashes.SHA1()
         is_signature_valid = True
 
-    assert list(requests._signature(Old())) == [("csr", "is signed with SHA1, which proves nothing any more")]  # type: ignore[arg-type]
+    assert list(requests._signature(Old())) == [("csr", "is signed with SHA1, which is broken")]  # type: ignore[arg-type]
 
 
 def test_a_request_that_will_not_do_keeps_nobody_else_from_being_renewed(vault: Household) -> None:
@@ -284,7 +284,7 @@ def test_a_request_that_will_not_do_keeps_nobody_else_from_being_renewed(vault: 
     due = plan_due(vault.look()).planned.plan
     assert "client.teller.certificate" in {str(one.address) for one in due.changes}
     assert str(VAULT) not in {str(one.address) for one in due.changes}
-    assert any("stays as it stands" in str(note) for note in due.notes)
+    assert any("is not changed" in str(note) for note in due.notes)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_request_that_will_not_do_keeps_nobody_else_from_being_renewed(vault: 
         ((BANK % "").replace("./kind", "nginx"), 'template "nginx" needs the private key'),
         (BANK % "pfx: {password: {generate: true}}", "pfx cannot be set for vault"),
         (BANK % "fault: expired", "fault cannot be set for vault"),
-        (BANK % "calls: [other]", "has a csr, and calls"),
+        (BANK % "calls: [other]", "has a csr and makes calls"),
     ],
     ids=["template", "pfx", "fault", "calls"],
 )

@@ -127,7 +127,7 @@ def test_a_hold_ends_with_the_list_that_does_not_have_it_and_until_then_nothing_
     with pytest.raises(PlanError, match=r"the hold on client\.teller\.certificate is lifted there"):
         release(adopting.household)
     (note,) = [note for note in adopting.notes() if TELLER in note]
-    assert "the next CRL of ca.partner that does not list it lifts it" in note
+    assert "the next CRL of ca.partner that does not list it lifts the hold" in note
     revoke(adopting, 3)
     adopting.household.apply()
     assert state(adopting) is State.VALID
@@ -284,7 +284,7 @@ def test_a_client_from_elsewhere_that_is_on_hold_is_told_as_such(household, clie
 
 
 def test_where_an_external_certificate_points_to_is_told_of_once(household, client):
-    assert len([note for note in household.plan().notes if "points to is not known here" in str(note)]) == 1
+    assert len([note for note in household.plan().notes if "are not known here" in str(note)]) == 1
 
 
 def test_explain_knows_of_a_client_from_elsewhere_that_is_revoked(household, client):

@@ -67,21 +67,23 @@ def test_rights_that_are_too_wide_are_drift(path: str, meant: int, address: str,
 @pytest.mark.parametrize("path", [".scaffold", ".scaffold/ledger.jsonl", ".scaffold/projects.jsonl"])
 def test_records_that_everybody_may_write_to_are_a_note(path: str, bank: Household) -> None:
     (bank.out / path).chmod(0o777)
-    (note,) = [str(note) for note in bank.plan().notes if "everybody" in str(note)]
-    assert note.startswith(f"{path} may be written to by everybody, who can so decide what counts as revoked")
+    (note,) = [str(note) for note in bank.plan().notes if "writable for every user" in str(note)]
+    assert note.startswith(
+        f"{path} is writable for every user, who can then change which certificates count as revoked"
+    )
     assert note.endswith(f"chmod -R o-w {bank.out / '.scaffold'}")
     assert bank.planned() == {}
     (bank.out / path).chmod(0o700)
-    assert not [note for note in bank.plan().notes if "everybody" in str(note)]
+    assert not [note for note in bank.plan().notes if "writable for every user" in str(note)]
 
 
 @pytest.mark.parametrize("path", ["", "pki", "servers", "servers/accounts"])
 def test_a_folder_that_everybody_may_write_to_is_a_note(path: str, bank: Household) -> None:
-    assert not [note for note in bank.plan().notes if "everybody" in str(note)]
+    assert not [note for note in bank.plan().notes if "writable for every user" in str(note)]
     (bank.out / path).chmod(0o777)
     where = path or str(bank.out)
-    (note,) = [str(note) for note in bank.plan().notes if "everybody" in str(note)]
-    assert note.startswith(f"{where} may be written to by everybody")
+    (note,) = [str(note) for note in bank.plan().notes if "writable for every user" in str(note)]
+    assert note.startswith(f"{where} is writable for every user")
     assert note.endswith(f"chmod o-w {where}")
     assert bank.planned() == {}
 
@@ -111,6 +113,6 @@ def test_of_a_folder_of_secrets_that_is_open_to_all_it_is_not_told_as_well_that_
     """The plan closes it."""
     (bank.out / TLS).chmod(0o707)
     assert bank.planned() == {TRUST: (Action.UPDATE, "rights")}
-    assert not any("written to by everybody" in note.text for note in bank.plan().notes)
+    assert not any("writable for every user" in note.text for note in bank.plan().notes)
     (bank.out / "servers/accounts").chmod(0o757)
-    assert [note.text for note in bank.plan().notes if "written to by everybody" in note.text] != []
+    assert [note.text for note in bank.plan().notes if "writable for every user" in note.text] != []

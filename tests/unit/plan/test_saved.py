@@ -115,7 +115,7 @@ def test_a_plan_is_for_the_cas_that_were_brought_alone(household, tmp_path):
     save_plan(household.prepare(), file)
     check_same(load_plan(file), household.prepare())
     adopting.bring(make(Spec(serial=0x4321)))
-    assert refused(household, file) == "what ca.partner brings has changed since the plan was saved"
+    assert refused(household, file) == "`existing` of ca.partner has changed since the plan was saved"
 
 
 KEYS = ["format", "topology", "out", "sources", "changes", "state_serial"]
@@ -159,7 +159,7 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_a_file_that_is_no_saved_plan_is_not_overwritten(household, tmp_path, content):
     planned, file = household.prepare(), tmp_path / "topology.yaml"
     file.write_bytes(content)
-    with pytest.raises(PlanError, match="no saved plan"):
+    with pytest.raises(PlanError, match="not a saved plan"):
         save_plan(planned, file)
     assert file.read_bytes() == content
 
@@ -168,7 +168,7 @@ def test_a_saved_plan_is_overwritten_and_a_device_is_not(household, tmp_path):
     planned = household.prepare()
     for _ in range(2):
         save_plan(planned, tmp_path / "plan.json")
-    with pytest.raises(PlanError, match="no saved plan"):
+    with pytest.raises(PlanError, match="not a saved plan"):
         save_plan(planned, Path("/dev/null"))
 
 
@@ -178,10 +178,10 @@ def test_a_plan_that_was_applied_is_told_as_that(household, tmp_path):
     saved = load_plan(file)
     apply(household.prepare(), Secrets(), saved=saved.digest)
     at = f"{household.now:%Y-%m-%d %H:%M} UTC"
-    with pytest.raises(PlanError, match=rf"was applied on {at}; nothing is to do now"):
+    with pytest.raises(PlanError, match=rf"was applied on {at}; there is nothing to do now"):
         check_same(saved, household.prepare())
     household.text = household.text.replace("[localhost]", "[localhost, bank.test]")
-    with pytest.raises(PlanError, match=rf"was applied on {at}; what is to do now is another plan"):
+    with pytest.raises(PlanError, match=rf"was applied on {at}; the changes to make now are different"):
         check_same(saved, household.prepare())
     save_plan(household.prepare(), file)
     check_same(load_plan(file), household.prepare())  # the twin: another plan was not applied

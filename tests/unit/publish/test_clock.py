@@ -1,4 +1,4 @@
-"""A publisher whose clock is put back or forward: it stays up, and signs nothing under a clock that cannot be right.
+"""A publisher whose clock is restore or forward: it stays up, and signs nothing under a clock that cannot be right.
 
 Where a clock lies before what was last done, it is wrong or was then, and nobody is there to say which: a person does,
 by an apply. From then on what is served is right by the clock of now.
@@ -50,7 +50,7 @@ def is_sane(household, state: State) -> None:
 def in_doubt(household, state: State) -> bool:
     """Whether the clock is a problem, for people who ask for its health too."""
     health = request(Publisher(state, lambda: household.now, state.problems).application(), "/healthz")
-    said = [str(one) for one in state.problems() if "this machine’s clock lies before that" in one.why]
+    said = [str(one) for one in state.problems() if "this machine’s clock is earlier" in one.why]
     return bool(said) and health.status == 503 and said[0] in health.text
 
 
@@ -252,7 +252,7 @@ def test_health_says_that_a_list_has_not_begun(bank):
     health = request(Publisher(state, lambda: bank.now, state.problems).application(), "/healthz")
     begins = crl_on_disk(bank, "root").last_update_utc
     assert health.status == 503
-    assert f"the CRL of ca.root begins on {begins:%Y-%m-%d %H:%M:%S} UTC\n" in health.text
+    assert f"the CRL of ca.root is valid from {begins:%Y-%m-%d %H:%M:%S} UTC\n" in health.text
     assert in_doubt(bank, state)
 
 

@@ -92,7 +92,7 @@ def test_one_that_ends_or_never_is_ready(backend: HostPort, tmp_path: Path) -> N
     with pytest.raises(VerifyError) as caught:
         started(ends, backend, tmp_path)
     assert "server.shop.app ended with exit status 3; its last lines:\n  no database" in caught.value.message
-    assert caught.value.hint == "do what its own output says"
+    assert caught.value.hint == "see its own output"
 
 
 def test_what_it_printed_before_it_ended_is_shown_however_late_it_is_read(backend: HostPort, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_place_that_is_taken(backend: HostPort, tmp_path: Path) -> None:
     with socket.create_server((backend.host, backend.port)), pytest.raises(VerifyError) as caught:
         launch_app(SERVER, app, backend, tmp_path)
     assert f"server.shop.app cannot listen on {backend}" in caught.value.message
-    assert "leave `run` out" in str(caught.value.hint)
+    assert "remove `run` from the topology" in str(caught.value.hint)
 
 
 def test_what_is_not_there(backend: HostPort, tmp_path: Path) -> None:

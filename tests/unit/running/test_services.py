@@ -108,9 +108,9 @@ def test_one_that_does_not_start_is_told_and_the_others_run(project: Callable[..
 @pytest.mark.parametrize(
     ("script", "hint"),
     [
-        ("echo it runs already; exit 1", "do what its own output says"),
-        ("seq 9; exit 1", "do what its own output says; its run.sh, run by hand, shows all of it"),
-        ("exit 1", "run its run.sh by hand to see what it does"),
+        ("echo it runs already; exit 1", "see its own output"),
+        ("seq 9; exit 1", "see its own output; run its run.sh by hand to see all of it"),
+        ("exit 1", "run its run.sh by hand to see its output"),
     ],
 )
 def test_what_is_not_shown_in_full_is_seen_by_hand(script: str, hint: str, project: Callable[..., Launch]) -> None:
@@ -129,11 +129,11 @@ def test_one_that_dies_is_named_with_its_last_lines(project: Callable[..., Launc
 def test_one_that_stays_silent_is_named_and_stopped(project: Callable[..., Launch]) -> None:
     thinking = threading.Event()
     with Services(lambda name, line: thinking.set()) as services:
-        with pytest.raises(VerifyError, match="did not say that it is ready"):
+        with pytest.raises(VerifyError, match="did not report that it is ready"):
             services.start([project("echo thinking; exec sleep 60")], within=0.01)
         (service,) = services
         assert thinking.wait(60)
-        assert "did not say that it is ready; its last lines:\n  thinking" in service.epitaph()
+        assert "did not report that it is ready; its last lines:\n  thinking" in service.epitaph()
     assert gone(service.pid)
 
 
@@ -151,7 +151,7 @@ def test_one_that_takes_its_time_is_told_and_then_ready(
         services.start(
             [project(f"until test -e {goes_on}; do sleep 0.01; done; echo ready on x; exec sleep 60")], on_wait=on_wait
         )
-    assert said[0].startswith("accounts not ready yet: waiting for its run.sh to say that it is ready, ")
+    assert said[0].startswith("accounts not ready yet: waiting for its run.sh to report that it is ready, ")
 
 
 LISTENING = """
@@ -170,7 +170,7 @@ def test_one_that_is_ready_and_listens_elsewhere_is_named(project: Callable[...,
     launch = project(LISTENING.format(python=sys.executable, port=edited.port))
     with pytest.raises(VerifyError) as raised, Services() as services:
         services.start([replace(launch, listens=(wanted,))])
-    assert f"server.accounts is ready, but nobody listens on {wanted}" in raised.value.message
+    assert f"server.accounts reports that it is ready, but does not listen on {wanted}" in raised.value.message
     assert f"ready on {edited.port}" in raised.value.message
     assert "`listen`" in (raised.value.hint or "")
     with Services() as services:

@@ -108,7 +108,7 @@ def test_it_respects_the_lock(bank):
         free.set()
         thread.join()
     assert [event["event"] for event in events] == ["watching", "error", "ended"], events
-    assert "another scaffold works" in events[1]["error"]
+    assert "another scaffold is working" in events[1]["error"]
     events, _ = run(bank, 1)
     assert ("renewed", "client.teller.certificate") in done(events)
 
@@ -168,7 +168,7 @@ def test_under_a_clock_that_lies_before_what_was_done_here_nothing_is_signed(hou
     household.later(days=-400)
     events, slept = run(household, 3)
     assert [event["event"] for event in events] == ["watching", "error", "ended"], events
-    assert "the clock is wrong, or was then; nothing is signed" in events[1]["error"]
+    assert "it is wrong now, or was then; nothing is signed" in events[1]["error"]
     assert set(slept) == {TRY_AGAIN.total_seconds()}
     assert household.files() == before
 

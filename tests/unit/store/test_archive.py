@@ -234,7 +234,7 @@ def test_the_archive_is_read_for_nothing_else(layout):
     tidy(layout)
     layout.path(ARCHIVE).write_bytes(b"\xff\n")
     assert ledger.load(layout).topology == "bank"
-    with pytest.raises(StoreError, match=r"ledger\.archive\.jsonl, line 1, is not what scaffold wrote"):
+    with pytest.raises(StoreError, match=r"ledger\.archive\.jsonl, line 1, cannot be read"):
         archive.mentioning(layout, "")
 
 
@@ -246,7 +246,7 @@ def test_a_revocation_in_the_archive_that_cannot_be_is_not_passed_over(layout, s
     layout.path(ARCHIVE).write_text(json.dumps({**event, "serial": "a1"}) + "\n")
     assert ("issuing", "a1") in archive.revoked_ever(layout, ledger.load(layout)).revoked
     layout.path(ARCHIVE).write_text(json.dumps({**event, "serial": serial}) + "\n")
-    with pytest.raises(StoreError, match=r"ledger\.archive\.jsonl, line 1, is not what scaffold wrote"):
+    with pytest.raises(StoreError, match=r"ledger\.archive\.jsonl, line 1, cannot be read"):
         archive.revoked_ever(layout, ledger.load(layout))
 
 

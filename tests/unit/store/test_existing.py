@@ -39,7 +39,7 @@ clients:
 
 @pytest.fixture
 def brought(tmp_path):
-    """Writes files, and reads what the CA `partner` brings."""
+    """Writes files, and reads `existing` of the CA `partner`."""
 
     def read(fields: str = ", chain: chain.pem", issuer: str = "own", **contents: bytes) -> existing.ExistingCa:
         for name, content in {"ca": CA.pem, "chain": ROOT.pem, **contents}.items():
@@ -132,7 +132,7 @@ def test_keys_come_in_many_forms(brought, style):
 def test_a_key_that_signs_nothing_here_is_for_trust_alone(brought, tmp_path):
     root = make(Spec("Old DSA", kind="dsa-2048"))
     (tmp_path / "ca.key").write_bytes(key_pem(root))
-    refused(brought, "is a DSA key, which signs nothing here", ", key: ca.key", ca=root.pem)
+    refused(brought, "is a DSA key, which is not supported for signing here", ", key: ca.key", ca=root.pem)
     assert brought("", ca=root.pem).certificate == root.certificate
 
 

@@ -1,4 +1,4 @@
-"""The append-only files: what is torn is not there, and what is there stays."""
+"""The append-only files: what is torn is not there, and the files there are kept."""
 
 from __future__ import annotations
 

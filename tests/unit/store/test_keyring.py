@@ -71,7 +71,7 @@ def test_a_ca_that_was_adopted_without_its_key_has_none(t, layout, tmp_path):
     put(layout, keys.to_pem(new_key(KeyType.EC_P256)))
     keyring = Keyring(replace(t, cas={"root": adopted}), layout, Secrets())
     keyring.unlock(ROOT)
-    with pytest.raises(KeyNotHere, match="adopted without its key"):
+    with pytest.raises(KeyNotHere, match="its key is not in the topology"):
         keyring.key(ROOT)
 
 

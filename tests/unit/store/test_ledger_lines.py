@@ -1,4 +1,4 @@
-"""The ledger: what it says depends on no order of its lines, and what cannot be is an error with its place."""
+"""The ledger: what it says depexpires on no order of its lines, and what cannot be is an error with its place."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_what_is_not_known_and_is_said_of_a_ca_is_not_passed_over(tmp_path, name
     """It may be a revocation: nothing is signed by that CA, and no other CA is held up."""
     about = {"event": name, "at": "2026-03-01T00:00:00+00:00", "ca": "issuing", "serial": "a1", "reason": "superseded"}
     known = ledger.load(folder(tmp_path, [json.dumps(about).encode()]))
-    with pytest.raises(StoreError, match=r"ledger\.jsonl, line 1, .* a newer one may have written it"):
+    with pytest.raises(StoreError, match=r"ledger\.jsonl, line 1, .* a newer version may have written it"):
         known.check("issuing")
     known.check("root")
 
@@ -214,7 +214,7 @@ def test_sound_lines_are_read(tmp_path, name):
 )  # fmt: skip
 def test_what_cannot_be_is_an_error_with_its_line(tmp_path, name, changed):
     layout = folder(tmp_path, [line("topology"), line(name, **changed), line("crl")])
-    with pytest.raises(StoreError, match=r"ledger\.jsonl, line 2, is not what scaffold wrote: ") as caught:
+    with pytest.raises(StoreError, match=r"ledger\.jsonl, line 2, cannot be read: ") as caught:
         ledger.load(layout).check()
     assert caught.value.hint is not None
 
@@ -237,5 +237,5 @@ def test_a_line_of_ten_thousand_brackets_is_an_error(tmp_path):
 def test_a_revocation_that_no_crl_can_date_is_a_damaged_line(tmp_path):
     said = {"event": "revoked", "at": "1900-01-01T00:00:00+00:00", "ca": "root", "serial": "aa", "reason": "superseded"}
     known = ledger.load(folder(tmp_path, [json.dumps(said).encode()]))
-    with pytest.raises(StoreError, match="no CRL can say 1900-01-01"):
+    with pytest.raises(StoreError, match="1900-01-01 cannot be written into a CRL"):
         known.check("root")

@@ -39,7 +39,7 @@ def test_who_comes_second_is_told_who_was_first(tmp_path: Path) -> None:
         other.stdin.close()
     with lock.hold(Layout(tmp_path), NOW):
         assert "since 2026-01-02T03:04:05+00:00" in lock.holder(Layout(tmp_path))
-    assert lock.holder(Layout(tmp_path)) == "a process that has not said its name"
+    assert lock.holder(Layout(tmp_path)) == "an unknown process"
 
 
 def test_the_lock_is_its_owners_alone(tmp_path: Path) -> None:

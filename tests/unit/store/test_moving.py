@@ -85,10 +85,12 @@ def test_until_it_is_finished_nothing_else_is_made_of_it(
 ) -> None:
     move_killed_before(layout, monkeypatch, step)
     known = ledger.load(layout)
-    with pytest.raises(StoreError, match=r"server\.api is called server\.orders in the output folder") as refused:
+    with pytest.raises(
+        StoreError, match=r"server\.api has an unfinished rename: it is server\.orders in the output folder"
+    ) as refused:
         moving.check_finished(layout, known, {OLD})
     assert "`scaffold rename server.api orders`" in str(refused.value.hint)
-    with pytest.raises(StoreError, match=r"server\.api is called server\.orders"):
+    with pytest.raises(StoreError, match=r"server\.api has an unfinished rename: it is server\.orders"):
         moving.move(layout, OLD, Address.server("billing"), NOW)
     moving.check_finished(layout, known, {NEW})
     moving.move(layout, OLD, NEW, NOW)

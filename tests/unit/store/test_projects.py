@@ -177,7 +177,7 @@ def die_at(nth: int) -> None:
 )
 def test_what_cannot_be_is_an_error_with_its_line(tmp_path, said):
     layout = folder(tmp_path, [b'{"address":"server.a","gone":true}', b"{%b}" % said])
-    with pytest.raises(StoreError, match=r"projects\.jsonl, line 2, is not what scaffold wrote"):
+    with pytest.raises(StoreError, match=r"projects\.jsonl, line 2, is damaged"):
         projects.load(layout)
 
 
@@ -190,5 +190,5 @@ def test_a_path_outside_of_the_project_is_a_damaged_line(tmp_path, field, path):
     (tmp_path / ".scaffold").mkdir()
     event = {"address": "client.teller", "at": "2026-01-01T00:00:00+00:00", "inputs": None, field: {path: "0" * 64}}
     (tmp_path / PROJECTS).write_text(json.dumps(event) + "\n")
-    with pytest.raises(StoreError, match=r"line 1, is not what scaffold wrote"):
+    with pytest.raises(StoreError, match=r"line 1, cannot be read"):
         projects.load(Layout(tmp_path))

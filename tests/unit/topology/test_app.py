@@ -122,7 +122,7 @@ def test_what_cannot_be(said: str, message: str, hint: str | None) -> None:
 def test_an_app_without_a_backend_is_an_error() -> None:
     error = refusal("app: {template: ./service}")
 
-    assert error.message == "shop has an app and no backend: nothing says where that app listens"
+    assert error.message == "shop has an app and no backend, the address of the app"
     assert error.hint is not None
     assert "backend: http://127.0.0.1:5000" in error.hint
 

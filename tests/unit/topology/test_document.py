@@ -80,8 +80,8 @@ def test_an_alias_bomb_is_refused_before_it_is_followed() -> None:
 
 
 def test_an_alias_of_itself_is_refused() -> None:
-    refused("a: &a [*a]\n", "inside what it is an alias of")
-    refused("a: &a {<<: *a}\n", "inside what it is an alias of")
+    refused("a: &a [*a]\n", "inside its own anchor")
+    refused("a: &a {<<: *a}\n", "inside its own anchor")
 
 
 def test_a_long_chain_of_aliases_is_refused() -> None:

@@ -95,7 +95,7 @@ SYNTAX = [
     ("template: nginx", "template: @nginx", '"@nginx"', 'template: "@nginx"'),
     ("{common_name: Shop Root}", "{common_name: `Shop Root`}", '"`Shop Root`"', '{common_name: "`Shop Root`"}'),
     ("{common_name: Shop Root}", "{common_name: %Shop}", '"%Shop"', '{common_name: "%Shop"}'),
-    (CALLS, "    calls: *everything\n", "`&everything` is nowhere above", CALLS),
+    (CALLS, "    calls: *everything\n", "there is no anchor `&everything` above", CALLS),
     ("{certificate: partner.pem}", '{certificate: "C:\\ca\\partner.pem"}', "single quotes", "{certificate: 'C:\\ca\\partner.pem'}"),
     ("{certificate: partner.pem}", '{certificate: "C:\\Users\\x.pem"}', "with / instead", '{certificate: "C:/Users/x.pem"}'),
     ("{certificate: partner.pem}", '{certificate: "C:\\temp\\x.pem"}', "single quotes", "{certificate: 'C:\\temp\\x.pem'}"),

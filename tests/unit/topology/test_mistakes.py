@@ -62,7 +62,7 @@ def test_all_mistakes_of_a_file_are_told_at_once_and_in_order() -> None:
         (18, 'no such CA "isuing"'),
         (19, 'no such server "gatewy"'),
         (23, 'no such server "gatway"'),
-        (24, "a secret is not written into the topology itself"),
+        (24, "a secret may not be in the topology itself"),
         (25, "robot needs template"),
     ]
 

@@ -104,8 +104,8 @@ def test_what_stands_behind_an_anchor_is_renamed_once_for_all() -> None:
     ("old", "name", "words"),
     [
         (Address.server("apy"), "orders", "no server.apy"),
-        (Address.server("api"), "gate", "there is server.gate already"),
-        (Address.server("api"), "api", "there is server.api already"),
+        (Address.server("api"), "gate", "server.gate exists already"),
+        (Address.server("api"), "api", "server.api exists already"),
         (Address.server("api"), "Orders", "is not a name"),
         (Address.server("api"), "a: b", "is not a name"),
         (Address.server("api"), "o" * 64, "longer than 63"),
@@ -119,7 +119,7 @@ def test_what_cannot_be_renamed_is_refused(old: Address, name: str, words: str) 
 
 def test_what_is_merged_in_cannot_be_renamed_in_its_place() -> None:
     text = BANK.replace("clients:\n", "clients:\n  <<: {extra: {template: curl}}\n")
-    with pytest.raises(TopologyError, match="not written in its own place"):
+    with pytest.raises(TopologyError, match="comes from a merge"):
         renamed(text, Address.client("extra"), "web")
 
 

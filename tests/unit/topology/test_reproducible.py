@@ -88,7 +88,7 @@ def test_what_is_no_moment_is_refused(text):
         ("root: {}", "root: {key: ml-dsa-65}", "signatures differ each time", 7),
         ("root: {}", "root: {key_password: {env: PW}, revocation: {crl: 1d}}", "cannot be encrypted", 7),
         ("calls: [api]", "calls: [api], key: ml-dsa-44, fault: self-signed", "signatures differ each time", 12),
-        ("{env: SEED}", "{generate: true}", "known to no other machine", 5),
+        ("{env: SEED}", "{generate: true}", "not known to other machines", 5),
     ],
 )
 def test_what_cannot_be_reproduced_is_refused_where_it_stands(was, becomes, message, line):

@@ -104,7 +104,7 @@ def test_a_backend_is_a_place_for_plain_http(text: str, backend: object) -> None
         ("http://127.0.0.1:65536", "1 to 65535"),
         ("http://127.0.0.1:5000/api", "without a path"),
         ("http://127.0.0.1:5000?a", "without a path"),
-        ("http://user:secret@127.0.0.1:5000", "by the front alone"),
+        ("http://user:secret@127.0.0.1:5000", "only the server in front of it decides"),
         ("http://0.0.0.0:5000", "http://127.0.0.1:5000"),
         ("http://[::]:5000", "http://127.0.0.1:5000"),
         ("http://[::ffff:0.0.0.0]:5000", "http://127.0.0.1:5000"),

@@ -61,10 +61,10 @@ EXISTING_SERVER = "    existing: {certificate: a.pem, key: a.key, trust: r.pem}\
 BROKEN = [
     # backends
     (GATEWAY, GATEWAY + BACKEND, "both its upstream api and its backend", "http://127.0.0.1:5000", "Keep one"),
-    (API, API + "    backend: http://127.0.0.1:8443\n", "pass requests on to itself", "http", "the app behind it"),
-    (API, API + "    backend: http://localhost:9443\n", "where the server gateway listens", "http", "upstream:"),
-    (API, API + "    forward: [x-client]\n", "api has no backend", "forward", "backend: http://127.0.0.1:5000"),
-    (API, API + BACKEND + "    forward: [xclient]\n", "not a way to tell the app", "xclient", '"x-client"'),
+    (API, API + "    backend: http://127.0.0.1:8443\n", "forward requests to itself", "http", "the app behind it"),
+    (API, API + "    backend: http://localhost:9443\n", "the address of the server gateway", "http", "upstream:"),
+    (API, API + "    forward: [x-client]\n", "api has forward and no backend", "forward", "backend: http://127.0.0.1:5000"),
+    (API, API + BACKEND + "    forward: [xclient]\n", "a way to name the caller to the app", "xclient", '"x-client"'),
     (API, API + BACKEND + "    forward: [arr, arr]\n", "on the list twice", "arr]", "leave one"),
     (API, API + "    backend:\n", "backend has no value", "backend", "leave the key out"),
     (CLI, CLI + "    backend: http://127.0.0.1:5000\n", 'unknown key "backend" in a client', "backend", ""),
@@ -107,9 +107,9 @@ BROKEN = [
     ("publish: http://127.0.0.1:9080", "publish: https://pki", "plain HTTP", "https", "http://"),
     # CAs
     ("issuer: root\n", "issuer: rot\n", 'no such CA "rot"', "rot", '"root"'),
-    ("issuer: root\n", "issuer: issuing\n", "itself", "issuing", "leave issuer out"),
+    ("issuer: root\n", "issuer: issuing\n", "its own issuer", "issuing", "leave issuer out"),
     ("    subject: {common_name: Shop Root}\n", "    issuer: issuing\n", "in a circle: ", "issuing", "a root"),
-    ("issuer: root\n", "issuer: partner\n", "issues nothing here", "partner", "add key"),
+    ("issuer: root\n", "issuer: partner\n", "cannot issue here", "partner", "add key"),
     (ISSUING, "  root2: {path_length: 0}\n  middle: {issuer: root2}\n" + ISSUING, "no CA below it", "root2", "to 1"),
     (ISSUING, ISSUING + "    lifetime: 11y\n", "longer than its issuer root", "11y", "10y"),
     (CLI, CLI + "    lifetime: 6y\n", "longer than its issuer issuing", "6y", "5y"),
@@ -148,8 +148,8 @@ BROKEN = [
     (CLI, CLI + "    subject: {common_name: cli.evil.org}\n", "name_constraints", "cli.evil.org", ""),
     # with a DNS name of its own, which the certificate with which it calls does not bear
     ("    upstream: api\n", "    subject: {common_name: gw.evil.org}\n", "name_constraints", "gw.evil.org", ""),
-    ("[localhost, api.shop", "['*.shop.internal', api.shop", "no host is called", "names", "the first"),
-    ("[localhost, api.shop", "['email:a@b.org', api.shop", "no host is called", "names", ""),
+    ("[localhost, api.shop", "['*.shop.internal', api.shop", "is not a host name", "names", "put a DNS name"),
+    ("[localhost, api.shop", "['email:a@b.org', api.shop", "is not a host name", "names", ""),
     ("names: [localhost]", "names: ['spiffe://a/b']", "an identity alone", "names", ""),
     ("names: [localhost]", "names: []", "an identity alone", "names", ""),
     ("names: [localhost]", "names: [localhost, LOCALHOST]", "on the list twice", "LOCALHOST", "leave one"),
@@ -181,7 +181,7 @@ BROKEN = [
         f"    calls: {{api: [{', '.join(f'r{number}' for number in range(33))}]}}",
         "the list of roles has 33 entries",
         "[r0",
-        "32 at most",
+        "at most 32",
     ),
     (
         "    calls: [api]\n    upstream: api",
@@ -202,12 +202,12 @@ BROKEN = [
     (API, API + "    trusts: [issuing, partnr]\n", 'no such CA "partnr"', "partnr", '"partner"'),
     (API, API + "    trusts: []\n", "is empty", "[]", ""),
     (API, API + "    issuer: isuing\n", 'no such CA "isuing"', "isuing", 'did you mean "issuing"?'),
-    (API, API + "    issuer: partner\n", "issues nothing here", "partner", ""),
+    (API, API + "    issuer: partner\n", "cannot issue here", "partner", ""),
     ("issuer: partner,", "issuer: prtner,", 'no such CA "prtner"', "prtner", '"partner"'),
     # addresses
-    (API, "    listen: 0.0.0.0:8443\n", "nobody can dial", "0.0.0.0", "address: localhost:8443"),
-    (API, "    listen: '[::ffff:0.0.0.0]:8443'\n", "nobody can dial", "'[::ffff", "address: localhost:8443"),
-    (API, API + "    health: 127.0.0.1:8443\n", "takes 127.0.0.1:8443", "127", "own port"),
+    (API, "    listen: 0.0.0.0:8443\n", "callers cannot dial", "0.0.0.0", "address: localhost:8443"),
+    (API, "    listen: '[::ffff:0.0.0.0]:8443'\n", "callers cannot dial", "'[::ffff", "address: localhost:8443"),
+    (API, API + "    health: 127.0.0.1:8443\n", "uses 127.0.0.1:8443", "127", "own port"),
     (GATEWAY, "    listen: localhost:8443\n", "which is api's listen", "localhost", ""),
     (GATEWAY, "    listen: 127.0.0.1:9080\n", "where publish is", "127", ""),
     # identity
@@ -218,7 +218,7 @@ BROKEN = [
     ("    external: {", "    template: curl\n    external: {", "cannot be set for an external", "curl", "calls"),
     # certificates and keys from elsewhere
     (API, API + EXISTING_SERVER, "csr cannot be set for api", "a.csr", "leave csr out"),
-    (API, API + NAMELESS, "does not say which roots", None, "trust:"),
+    (API, API + NAMELESS, "has no trust, the roots", None, "trust:"),
     (CLI, CLI + EXISTING, "cli needs issuer", None, "issuer: root"),
     (CLI, CLI + "    issuer: issuing\n" + EXISTING, "issuing is made here", "issuing", "existing of its own"),
     (CLI, CLI + ADOPTED + "    key: rsa-2048\n" + EXISTING, "key cannot be set for cli", "rsa", "leave key out"),
@@ -228,22 +228,22 @@ BROKEN = [
     ("spiffe://partner.example/robot", "dns:a_b", "neither a DNS name", '"dns', "underscores"),
     ("spiffe://partner.example/robot", "CN=robot", "not an absolute URI", '"CN', "subject:CN=robot"),
     # faults
-    ("    calls: [api, gateway]", "    fault: expired", "as it calls no server", "expired", ""),
+    ("    calls: [api, gateway]", "    fault: expired", "since it calls no server", "expired", ""),
     (
         "    template: python\n    calls: [api, gateway]",
         NAMED_AS_WRONG,
-        "the wrong name of cli",
+        "the wrong name that the fault gives cli",
         "names",
         "",
     ),
-    (API, API + "    fault: no-san\n    subject: {common_name: LOCALHOST}\n", "common name for its name", "no-san", ""),
+    (API, API + "    fault: no-san\n    subject: {common_name: LOCALHOST}\n", "use its common name", "no-san", ""),
 ]  # fmt: skip
 
 
 def test_a_dns_name_that_a_client_of_the_same_ca_has_is_nobody_elses_identity() -> None:
     named = changed(CLI, CLI + "    names: [gw.shop.internal]\n").replace("issuer: partner,", "issuer: issuing,")
     text = named.replace("spiffe://partner.example/robot", "dns:gw.shop.internal")
-    refused(text, "robot is known by dns:gw.shop.internal, which is also a name of cli", '"dns')
+    refused(text, "robot has the identity dns:gw.shop.internal, which is also a name of cli", '"dns')
     read(text.replace("dns:gw", "dns:other"))
     read(text.replace("issuer: issuing,", "issuer: partner,"))
 
@@ -299,7 +299,7 @@ def test_revocation_pointers_need_a_publisher() -> None:
 def test_a_fault_of_a_server_that_only_external_clients_call_is_seen_by_nobody_here() -> None:
     text = changed(GATEWAY, GATEWAY + "    fault: expired\n")
     read(text)
-    refused(text.replace("calls: [api, gateway]", "calls: [api]"), "nobody here calls it", "expired")
+    refused(text.replace("calls: [api, gateway]", "calls: [api]"), "no client or server calls it", "expired")
 
 
 def test_an_inherited_value_is_pointed_at_where_it_stands() -> None:
@@ -315,7 +315,7 @@ def test_an_inherited_value_is_pointed_at_where_it_stands() -> None:
 )
 def test_who_promises_a_staple_staples(old: str, new: str) -> None:
     text = changed(old, new)
-    refused(text, "promises a staple by must_staple, and staples nothing", "true", "staple: true")
+    refused(text, "has must_staple and does not staple", "true", "staple: true")
     read(
         text.replace(
             "must_staple: true",
@@ -342,7 +342,7 @@ def test_what_is_available_is_read(line: str) -> None:
 
 def test_who_staples_has_an_issuer_that_answers_by_ocsp() -> None:
     silent = changed(ISSUING, ISSUING + "    revocation: {crl: 1d}\n").replace(API, API + "    staple: true\n")
-    refused(silent, "cannot staple: its issuer issuing gives no OCSP responses", "true", "ocsp: 1h")
+    refused(silent, "cannot staple: its issuer issuing has no OCSP responder", "true", "ocsp: 1h")
 
 
 def test_a_responder_has_a_key_that_is_open() -> None:

@@ -87,7 +87,7 @@ def test_a_store_that_cannot_be_changed_is_left_out(store: Memory, why: Obstacle
     if why is not None:
         assert found.why == why
     else:
-        assert "somebody has not trusted it" in found.why.message
+        assert "marked as not trusted" in found.why.message
 
 
 def test_what_a_store_has_copied_meanwhile_is_not_added_again() -> None:

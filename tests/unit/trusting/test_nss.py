@@ -142,7 +142,7 @@ def test_one_that_is_damaged_or_locked_is_said(tmp_path: Path) -> None:
         locked.install(shared())
     connection.execute("ROLLBACK")
     connection.close()
-    assert "close the browser" in str(caught.value.hint)
+    assert "close that browser" in str(caught.value.hint)
     assert locked.holds() == ()
 
 

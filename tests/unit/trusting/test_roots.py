@@ -66,7 +66,7 @@ def test_without_name_constraints_it_may_sign_for_everything() -> None:
     found = scope(root())
     assert found.everything
     assert found.unbounded
-    assert found.words == ("every name there is: it has no name constraints",)
+    assert found.words == ("every name: it has no name constraints",)
 
 
 # --- Which certificates are roots ------------------------------------------------------------------------------------

@@ -228,9 +228,9 @@ def test_a_drawn_call_that_is_refused_says_why() -> None:
     assert whys(loaded(checking), revoked)["accounts", "teller"] == "its own certificate is revoked"
     assert ("gateway", "teller") not in whys(loaded(checking), revoked)
     gateway = frozenset({Address.parse("server.gateway.client-certificate")})
-    assert whys(loaded(checking), gateway)["gateway", "teller"] == "a certificate further behind is revoked"
+    assert whys(loaded(checking), gateway)["gateway", "teller"] == "the certificate of a server behind it is revoked"
     faulty = TOPOLOGY.replace(b'health: "127.0.0.1:3"', b"fault: wrong-name")
-    assert whys(loaded(faulty))["gateway", "teller"] == "a server further behind is broken on purpose"
+    assert whys(loaded(faulty))["gateway", "teller"] == "a server behind it is broken on purpose"
 
 
 def test_why_stands_before_what_was_seen() -> None:

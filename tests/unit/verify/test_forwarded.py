@@ -74,8 +74,8 @@ def wrong(headers: Headers, *forward: Forward, shown: Shown = SHOWN) -> str | No
 )
 def test_each_way_is_right_as_it_is_asked_for_and_wrong_where_it_is_not(headers: Headers, forward: Forward) -> None:
     assert wrong(headers, forward) is None
-    assert wrong(headers) == f"was told {headers[0][1][:100]} by {headers[0][0].lower()}"
-    assert wrong((), forward) == f"was told nothing by {headers[0][0].lower()}"
+    assert wrong(headers) == f"received {headers[0][1][:100]} in {headers[0][0].lower()}"
+    assert wrong((), forward) == f"received nothing in {headers[0][0].lower()}"
 
 
 def test_several_ways_stand_beside_each_other() -> None:
@@ -86,7 +86,7 @@ def test_several_ways_stand_beside_each_other() -> None:
 def test_who_has_no_role_is_told_none_and_a_root_signs_without_a_chain() -> None:
     plain = Shown(TELLER, (), LEAF, CA.certificate, ())
     assert wrong(X_CLIENT[:3], Forward.X_CLIENT, shown=plain) is None
-    assert wrong(X_CLIENT, Forward.X_CLIENT, shown=plain) == "was told reader,x.y by x-client-roles"
+    assert wrong(X_CLIENT, Forward.X_CLIENT, shown=plain) == "received reader,x.y in x-client-roles"
     assert wrong(RFC9440[:1], Forward.RFC9440, shown=plain) is None
     assert wrong(RFC9440, Forward.RFC9440, shown=plain) is not None
 
@@ -161,8 +161,11 @@ def test_forgeries_come_in_every_spelling() -> None:
         assert name in spelled
     assert spelled.count("Client-Cert") > 1
     assert dict(forged())["Connection"].startswith("close, X-Client-Identity, ")
-    assert wrong((*X_CLIENT, *forged()[:1]), Forward.X_CLIENT) == "was told what the caller made up: X-Client-Identity"
+    assert (
+        wrong((*X_CLIENT, *forged()[:1]), Forward.X_CLIENT)
+        == "received headers that the caller forged: X-Client-Identity"
+    )
     assert wrong(forged()) == (
-        "was told what the caller made up: X-Client-Identity, x-client-identity, X-CLIENT-IDENTITY, X_Client_Identity "
-        f"and {len({name for name, value in forged() if 'forged' in value}) - 4} more"
+        "received headers that the caller forged: X-Client-Identity, x-client-identity, X-CLIENT-IDENTITY, "
+        f"X_Client_Identity and {len({name for name, value in forged() if 'forged' in value}) - 4} more"
     )

@@ -178,7 +178,7 @@ def test_an_encrypted_key_is_opened_where_its_password_is_at_hand(tmp_path: Path
     lab = applied(text, tmp_path, Secrets(passwords))
     assert keys.is_encrypted(lab.path(ca_paths("root").key).read_bytes())
     assert make(Probe.SIBLING_CA, forge(lab.topology, lab.layout, passwords))
-    for wrong, words in (({}, "its password is not at hand"), ({"ROOT_PASSWORD": "x"}, "cannot be used")):
+    for wrong, words in (({}, "its password is not available"), ({"ROOT_PASSWORD": "x"}, "cannot be used")):
         with pytest.raises(NotAtHand, match=words):
             make(Probe.SIBLING_CA, forge(lab.topology, lab.layout, wrong))
 
@@ -212,7 +212,7 @@ clients:
     authorities = Authorities(t, Layout(tmp_path), Secrets(), NOW)
     one = Forge(authorities, profile, Address.ca("issuing"), frozenset({"issuing"}))
     for probe in (Probe.EXPIRED, Probe.SIBLING_CA):
-        with pytest.raises(NotAtHand, match="adopted"):
+        with pytest.raises(NotAtHand, match="made elsewhere"):
             make(probe, one)
     assert make(Probe.FOREIGN_CA, one)
 
@@ -254,7 +254,7 @@ def test_the_root_of_an_adopted_ca_is_found_among_the_others_by_its_key(
     one = adopted(tmp_path, bank[1], ROOT, ISSUING)
     assert one.authorities.root_of("issuing") == "root"
     assert one.authorities.other_roots(Address.ca("issuing")) == ()
-    with pytest.raises(NotAtHand, match="no other root is in the topology"):
+    with pytest.raises(NotAtHand, match="the topology has no other root"):
         make(Probe.SAME_NAME_CA, one)
     (foreign,) = make(Probe.FALSE_ROOT, one)
     leaf, issuer = bundles.load_certificates(foreign.certificates)
@@ -271,9 +271,9 @@ def test_beside_an_adopted_ca_stands_a_sibling_where_its_root_is_adopted_too(
 
 
 def test_without_the_root_or_its_key_no_sibling_is_made(tmp_path: Path, bank: tuple[Topology, Layout]) -> None:
-    with pytest.raises(NotAtHand, match="the key above it is not here"):
+    with pytest.raises(NotAtHand, match="the key of the CA above it is not here"):
         make(Probe.SIBLING_CA, adopted(tmp_path, bank[1], ISSUING, PARTNER))
-    with pytest.raises(NotAtHand, match=r"ca\.root was adopted without its key"):
+    with pytest.raises(NotAtHand, match=r"ca\.root was made elsewhere, and its key is not here"):
         make(Probe.SIBLING_CA, adopted(tmp_path, bank[1], ISSUING, WITHOUT_KEY))
 
 

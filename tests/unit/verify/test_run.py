@@ -161,7 +161,7 @@ def test_in_its_place_somebody_false_can_stand_for_a_client_that_speaks_http(mon
     skipped = reasons_of()
     assert ("db", "web", Probe.FALSE_ROOT) not in skipped
     assert "how postgresql begins" in skipped["db", "app", Probe.FALSE_ROOT]
-    assert skipped["db", "cron", Probe.FALSE_ROOT].startswith("client.cron has nothing that is started here")
+    assert skipped["db", "cron", Probe.FALSE_ROOT].startswith("client.cron has no program to start")
 
 
 def test_a_client_that_is_not_started_is_shown_to_others_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

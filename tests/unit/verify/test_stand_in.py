@@ -95,7 +95,7 @@ class _Said:
 @pytest.mark.parametrize(
     ("wrong", "observed", "detail"),
     [
-        (None, Observed.ALLOWED, "as spiffe://a/b; its app was told by nothing"),
+        (None, Observed.ALLOWED, "as spiffe://a/b; its app received it by nothing"),
         ("was told a lie", Observed.BROKEN, "the app behind it was told a lie"),
     ],
 )

@@ -23,7 +23,7 @@ def test_each_probe_that_must_be_refused_says_what_is_missing(probe: Probe) -> N
     wrong = gone_wrong(check("api", "web", probe, Expected.REFUSED), Observed.ALLOWED)
     said = meaning(wrong)
     assert said is not None
-    assert ("nobody could say" in said.lower()) is (probe in UNAVAILABLE)
+    assert ("revocation status was not available" in said.lower()) is (probe in UNAVAILABLE)
     assert "{" not in said + remedy(wrong)
     if probe not in UNAVAILABLE:
         assert ("web" if is_in_its_place(probe) else "api") in said

@@ -60,18 +60,18 @@ TOLD = Handshake(
 )  # fmt: skip
 
 TEXT = """\
-client.web may call server.api, and gets in.
+client.web is allowed to call server.api, and gets in.
 
 1. web connects to api at 127.0.0.1:8443.
    • TLS 1.3 is spoken, nothing older
-     the template does not say which line makes this check
+     the template does not declare the line of this check
 
 2. api shows its certificate, and asks for one.
    servers/api/tls/cert.pem
      CN=api, serial 5f0c, until 2030-04-02 03:04 UTC
 
 3. web checks api.
-   ✓ it bears the name localhost
+   ✓ it has the name localhost
      servers/api/nginx.conf:12  ssl_client_certificate tls/ca.pem;
 
 4. web shows its certificate.
@@ -83,15 +83,15 @@ client.web may call server.api, and gets in.
      servers/api/nginx.conf:12  ssl_client_certificate tls/ca.pem;
      otherwise: alert unknown ca  (foreign CA with the issuer's name; self-signed copy)
 
-6. api looks whether web may call.
+6. api checks whether web is allowed.
    ✓ it is on the allow list: spiffe://shop/client/web, issued by issuing
      servers/api/tls/allowed.conf:3  "spiffe://shop/client/web";
      otherwise: HTTP 403: not among the callers  (not allowed, real certificate)
 
-7. Both know each other, and the request is answered.
+7. Both sides accept each other: the request is answered.
    verify saw it on 2030-01-02 03:04 UTC: as spiffe://shop/client/web
 
-What is answered otherwise is what `scaffold verify` saw, last on 2030-01-02 03:04 UTC.
+The answers after `otherwise:` are those that `scaffold verify` saw, last on 2030-01-02 03:04 UTC.
 """
 
 
@@ -123,15 +123,13 @@ def test_a_call_is_told_step_by_step() -> None:
 
 def test_it_ends_where_a_check_does_not_hold_with_what_that_call_was_answered() -> None:
     shown = text(UNLISTED)
-    assert shown.startswith("client.web may not call server.api: server.api refuses it.\n")
+    assert shown.startswith("client.web is not allowed to call server.api: server.api refuses it.\n")
     assert shown.endswith(
         "   ✗ it is not on the allow list: spiffe://shop/client/web\n"
-        "     servers/api/tls/allowed.conf has no line with spiffe://shop/client/web\n"
-        "\n"
-        "It ends here: it is not on the allow list: spiffe://shop/client/web. "
-        "server.api answers: HTTP 403: web is not among the callers.\n"
-        "\n"
-        "What is answered otherwise is what `scaffold verify` saw, last on 2030-01-02 03:04 UTC.\n"
+        "     servers/api/tls/allowed.conf has no line with spiffe://shop/client/web\n\n"
+        "The call fails here: it is not on the allow list: spiffe://shop/client/web. server.api answers: HTTP "
+        "403: web is not among the callers.\n\n"
+        "The answers after `otherwise:` are those that `scaffold verify` saw, last on 2030-01-02 03:04 UTC.\n"
     )
 
 
@@ -159,13 +157,13 @@ def test_before_verify_nothing_is_known_of_answers() -> None:
     unseen = tuple(replace(step, checks=tuple(replace(one, seen=()) for one in step.checks)) for step in TOLD.steps)
     shown = text(replace(TOLD, steps=unseen, called=None))
     assert "otherwise:" not in shown
-    assert shown.endswith("\nWhat is answered otherwise is told once `scaffold verify` has seen it.\n")
+    assert shown.endswith("\nRun `scaffold verify` to see here what is answered if a check fails.\n")
 
 
 def test_what_fails_early_hides_what_does_not_come_to_pass() -> None:
     early = with_step(UNLISTED, Doing.CHECKS_SERVER, Check(About.NAME, False, "localhost", "other"))
     shown = text(replace(early, listed=True))
-    assert "client.web may call server.api, and client.web refuses it today." in shown
+    assert "client.web is allowed to call server.api, but client.web refuses it today." in shown
     assert "4. " not in shown
 
 
@@ -175,11 +173,11 @@ def test_where_a_file_was_changed_the_headline_says_that_it_cannot_be_said() -> 
         allowed = replace(told.steps[5].checks[0], changed=(path,))
         changed = replace(with_step(told, Doing.DECIDES, allowed), changed=(path,))
         shown = text(changed)
-        who = f"Whether {told.caller} gets in at server.api cannot be said: {path} is not as the topology says."
+        who = f"It is not known whether {told.caller} gets in at server.api: {path} differs from the topology."
         assert shown.startswith(f"{who}\n`scaffold plan --diff` shows what differs")
         assert f"   • the topology {listed} the allow list: " in shown
-        assert "7. Whether the request is answered cannot be said." in shown
-        assert not re.search("gets in[.]$|It ends here|✗", shown, re.M)
+        assert "7. It is not known whether the request is answered." in shown
+        assert not re.search("gets in[.]$|The call fails here|✗", shown, re.M)
         value = json.loads(handshake_json(changed))
         assert (value["succeeds"], value["refused_by"], value["changed"]) == (None, None, [path])
         assert value["steps"][5]["checks"][0]["holds"] is None
@@ -189,17 +187,17 @@ def test_where_a_file_was_changed_the_headline_says_that_it_cannot_be_said() -> 
 def test_that_verify_saw_the_check_fail_is_no_answer() -> None:
     wrong = Seen(gone_wrong(check("api", "web", Probe.FOREIGN_CA), Observed.ALLOWED, "as web"), AT)
     shown = text(with_step(TOLD, Doing.CHECKS_CLIENT, replace(CHAIN, seen=(wrong,))))
-    assert "otherwise: verify saw that this check is not made, allowed (http): as web" in shown
+    assert "otherwise: verify saw that this check is missing, allowed (http): as web" in shown
 
 
 @pytest.mark.parametrize(
     ("probe", "observed", "said"),
     [
         (Probe.NOT_ALLOWED, Observed.ALLOWED, "verify saw web let in all the same, allowed (http): x"),
-        (Probe.EXPIRED, Observed.ALLOWED, "verify saw that this check is not made, allowed (http): x"),
-        (Probe.CONTROL, Observed.REFUSED, "verify saw web refused, who must get in, refused (tls): x"),
+        (Probe.EXPIRED, Observed.ALLOWED, "verify saw that this check is missing, allowed (http): x"),
+        (Probe.CONTROL, Observed.REFUSED, "verify saw web refused, which must get in, refused (tls): x"),
         (Probe.FALSE_LONE_COMMON_NAME, Observed.REFUSED, "verify saw web refuse it, refused (tls): x"),
-        (Probe.EXPIRED, Observed.UNREACHABLE, "verify saw neither a welcome nor a refusal, unreachable (tcp): x"),
+        (Probe.EXPIRED, Observed.UNREACHABLE, "verify saw neither an answer nor a refusal, unreachable (tcp): x"),
     ],
 )
 def test_what_went_the_wrong_way_is_told_by_what_was_seen(probe: Probe, observed: Observed, said: str) -> None:
@@ -257,7 +255,7 @@ BROKEN = replace(
 )  # fmt: skip
 
 OVERVIEW = """\
-Who may call server.api:
+Allowed to call server.api:
   ✓ client.web  as reader  until 2030-01-02 03:04 UTC
       known as spiffe://shop/client/web
       topology.yaml:9  calls: {api: [reader]}
@@ -266,11 +264,11 @@ Who may call server.api:
       topology.yaml:9  calls: {api: [reader]}
       server.api refuses it today: it is not valid now (2030-01-02 03:04 UTC): ended 2029-01-01 00:00 UTC
 
-Whoever else calls is refused:
+All other callers are refused:
   servers/api/nginx.conf:12  ssl_client_certificate tls/ca.pem;
   not allowed, real certificate: HTTP 403: no
 
-`scaffold explain CALLER SERVER` goes through one call step by step.
+`scaffold explain CALLER SERVER` explains one call step by step.
 """
 
 
@@ -283,7 +281,7 @@ def overview(told: Overview) -> str:
 def test_who_may_call_a_server_why_and_until_when() -> None:
     others = (seen(Probe.NOT_ALLOWED, "HTTP 403: no"), seen(Probe.NOT_ALLOWED, "HTTP 403: no", "ops"))
     assert overview(Overview(API, (EDGE, BROKEN), (), CHAIN.lines, others)) == OVERVIEW
-    assert "Nobody may call server.api." in overview(Overview(API, (), ()))
+    assert "No caller is allowed at server.api." in overview(Overview(API, (), ()))
     assert "`scaffold verify` has not tried this yet" in overview(Overview(API, (), ()))
 
 
@@ -294,13 +292,13 @@ def test_what_is_not_known_of_a_call_is_left_out() -> None:
 
 def test_whom_a_server_may_call_stands_below_its_callers() -> None:
     shown = overview(Overview(API, (EDGE,), (replace(EDGE, server=Address.server("store")),)))
-    assert "\n\nWhom server.api may call:\n  ✓ server.store  as reader" in shown
+    assert "\n\nserver.api is allowed to call:\n  ✓ server.store  as reader" in shown
 
 
 def test_whom_a_client_may_call() -> None:
     shown = overview(Overview(WEB, (), (EDGE,)))
-    assert shown.startswith("Whom client.web may call:\n  ✓ server.api  as reader")
-    assert overview(Overview(WEB, (), ())).startswith("client.web may call nobody.\n")
+    assert shown.startswith("client.web is allowed to call:\n  ✓ server.api  as reader")
+    assert overview(Overview(WEB, (), ())).startswith("client.web is not allowed to call any server.\n")
 
 
 def test_json_has_each_check_with_its_lines_and_what_was_seen() -> None:

@@ -46,8 +46,8 @@ ALL_IS_WELL = """\
   refuses   web, late: not allowed
             1 forged: no certificate
 
-Who gets in where
-  ✓ gets in   · refused, as it must be   ✗ went the wrong way   - not tried
+Callers and servers
+  ✓ gets in   · refused, as it must be   ✗ failed   - not tried
                           api  store
   web                     ✓    ·
   late                    ·    ·
@@ -73,10 +73,10 @@ FAILED = """\
   callers   accept the true server, refuse 2 false ones
   ✗ web, expired
     expected refused, seen allowed (http): what was seen
-    api does not look at the end of a certificate.
-  → `scaffold plan` says whether a file was edited, and `scaffold apply`
-    restores it. Where nothing differs, it is the template: `scaffold templates
-    check` tries all that it must do.
+    api does not check when a certificate expires.
+  → `scaffold plan` shows whether a file was edited, and `scaffold apply`
+    restores it. If nothing differs, the template is wrong: `scaffold templates
+    check` tests it.
 """
 
 
@@ -85,10 +85,7 @@ def test_a_failure_is_told_in_full_with_what_to_do_and_once_more_at_the_end() ->
     assert shown.startswith(FAILED)
     assert "  any forged certificate  ✗    -\n" in shown
     assert shown.endswith(
-        "Went the wrong way (above, with what to do):\n"
-        "  web at api, expired\n"
-        "\n"
-        "Verify: 16 passed, 1 failed, 0 skipped.\n"
+        "Failed (see above for what to do):\n  web at api, expired\n\nVerify: 16 passed, 1 failed, 0 skipped.\n"
     )
 
 
@@ -109,16 +106,16 @@ def test_failures_that_say_the_same_are_one_and_what_to_do_stands_once() -> None
 
 def test_of_many_failures_ten_are_named_again_and_the_others_counted() -> None:
     shown = text(*(gone_wrong(one, Observed.ALLOWED) for one in many(4) if one.probe is Probe.NOT_ALLOWED))
-    again = shown[shown.index("Went the wrong way") :]
+    again = shown[shown.index("Failed (see above") :]
     assert again.count(" at service-") == 10
     assert again.splitlines()[11] == "  … and 2 more"
     ten = [gone_wrong(one, Observed.ALLOWED) for one in many(4) if one.probe is Probe.NOT_ALLOWED][:10]
-    assert "more\n" not in text(*ten)[text(*ten).index("Went the wrong way") :]
+    assert "more\n" not in text(*ten)[text(*ten).index("Failed (see above") :]
 
 
 def test_where_expected_and_seen_say_all_nothing_else_is_said() -> None:
     shown = text(gone_wrong(check("api", "web", Probe.EDGE), Observed.REFUSED, "alert unknown ca"))
-    assert "seen refused (http): alert unknown ca\n  → `scaffold explain web api` goes" in shown
+    assert "seen refused (http): alert unknown ca\n  → `scaffold explain web api` shows" in shown
 
 
 def test_callers_that_were_shown_false_servers_alone_are_told_too() -> None:
@@ -141,14 +138,14 @@ def test_what_was_skipped_is_counted_by_reason() -> None:
     shown = text(*(skipped(one, "server.api needs a thing") for one in shop() if one.server == "api"))
     assert shown.startswith("- api  curious  13 skipped\n  - 13 skipped: server.api needs a thing\n")
     assert "  web (and 2 more)        -\n" in shown
-    assert "Nothing was tried, so nothing is proved" in shown
+    assert "Nothing was tried: the reasons are above" in shown
 
 
 def test_a_stranger_that_an_edited_allow_list_lets_in_is_told_so() -> None:
     let_in = gone_wrong(check("api", "intern", Probe.NOT_ALLOWED), Observed.ALLOWED, "HTTP 200")
     reason = Reason(ReasonCode.CONTENT, "servers/api/tls/allowed.json")
     drift = Change(Address.parse("server.api.trust"), Action.UPDATE, (reason,))
-    said = "its allow list is not as the topology says (tls/allowed.json differs)."
+    said = "its allow list differs from the topology (tls/allowed.json differs)."
     assert said in text(let_in, drift=(drift,), columns=None)
     elsewhere = replace(drift, address=Address.parse("server.store.trust"))
     for shown in (text(let_in, columns=None), text(let_in, drift=(elsewhere,), columns=None)):
@@ -159,7 +156,7 @@ def test_drift_is_told() -> None:
     reason = Reason(ReasonCode.CONTENT, "servers/api/tls/ca.pem")
     drift = Change(Address.parse("server.api.trust"), Action.UPDATE, (reason,))
     shown = text(*shop(), drift=(drift,))
-    assert "Not as the topology says, whatever the probes found:\n  ~ server.api.trust" in shown
+    assert "Files that differ from the topology, whatever the probes found:\n  ~ server.api.trust" in shown
     assert "17 passed, 1 failed" in shown
 
 
@@ -194,7 +191,7 @@ def test_fifty_servers_where_all_is_well_take_a_line_each_and_those_that_failed_
         f"✓ service-{number}.of.a.long.name{' ' if number < 10 else ''}  1 let in, 49 refused, 50 checks passed"
         for number in range(50)
     ]
-    assert text(*checks).splitlines()[50:52] == ["", "Who gets in where"]
+    assert text(*checks).splitlines()[50:52] == ["", "Callers and servers"]
     checks[7] = gone_wrong(checks[7], Observed.ALLOWED)
     shown = text(*checks)
     assert shown.count("1 let in, 49 refused") == 49
@@ -224,7 +221,7 @@ def test_it_fits_the_terminal_and_a_block_never_needs_more_than_eighty_columns(c
     lines = text(*checks, columns=columns).splitlines()
     block = [line for line in lines if line.startswith(("  lets in", "  refuses", "    "))]
     assert max(map(len, block)) <= columns
-    matrix = lines[lines.index("Who gets in where") + 2 :]
+    matrix = lines[lines.index("Callers and servers") + 2 :]
     assert max(len(line) for line in matrix if "·" in line) <= max(columns, 48)
 
 

@@ -46,17 +46,15 @@ def test_symbols_are_aligned_and_every_reason_is_kept() -> None:
         "  -/+ ca.root.certificate          the key is rsa-2048, the topology says ec-p256\n"
         "    ~ server.accounts.certificate  the names are DNS:a, the topology says DNS:b\n"
         "                                   its issuer ca.root gets a new key\n"
-        "    ! server.accounts.project      README.md: your edit and a change of the template do not fit; "
-        "both are laid beside it as README.md.merge\n"
-        "\n"
-        "note: the root's key is 2,048 bits\n"
-        "\n"
+        "    ! server.accounts.project      README.md: your edit and a change of the template conflict; both are "
+        "written to README.md.merge\n\n"
+        "note: the root's key is 2,048 bits\n\n"
         "Plan: 1 to update, 1 to replace, 1 in conflict.\n"
     )
 
 
 def test_nothing_to_do_is_one_line() -> None:
-    assert text(Plan("bank")) == "Nothing to do: bank is as the topology says.\n"
+    assert text(Plan("bank")) == "Nothing to do: bank is up to date.\n"
 
 
 def test_a_thousand_alike_are_counted_unless_all_are_asked_for() -> None:

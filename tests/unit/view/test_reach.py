@@ -21,10 +21,11 @@ def test_what_goes_on_is_said_with_its_end_and_its_reason() -> None:
     reach = Reach(WEB, "a1", LATE, (Refusal(API, By.CRL, EARLY),), (SHOP,), (PARTNER,))
     assert text(reach_lines([reach])) == (
         "client.web.certificate (serial a1), once it is revoked:\n"
-        "  still accepted by server.shop until 2030-02-01 00:00 UTC: checks no revocation (check_revocation: none)\n"
+        "  still accepted by server.shop until 2030-02-01 00:00 UTC: checks no revocation (check_revocation: "
+        "none)\n"
         "  refused by server.api as soon as it has the new CRL, at the latest from 2030-01-01 00:00 UTC\n"
-        "  not known of client.partner: external\n"
-        "  The files here are updated at once; those on other hosts when they are brought or fetched there.\n"
+        "  not known for client.partner: external\n"
+        "  The files here are updated at once; those on other hosts when you copy them or they are fetched.\n"
     )
     assert reach_words(reach).endswith("; refused by server.api (crl)")
 
@@ -41,7 +42,7 @@ def test_the_twin_that_everybody_refuses_goes_on_nowhere() -> None:
     assert text(accepted_lines([refused])) == ""
     assert "accepted" not in text(reach_lines([refused]))
     assert "as soon as it has the new OCSP response\n" in text(reach_lines([refused]))
-    assert reach_words(Reach(WEB, "a1", LATE)) == "nobody in the topology accepts it anyway"
+    assert reach_words(Reach(WEB, "a1", LATE)) == "no server or client of the topology accepts it"
     assert text(reach_lines([])) == ""
 
 
@@ -53,8 +54,9 @@ def test_who_accepts_while_there_is_no_answer_is_said_to() -> None:
         "  accepted by server.api while it can get no valid OCSP response, until 2030-02-01 00:00 UTC at most "
         "(on_unavailable: allow)\n"
         "  refused by server.api as soon as it has the new OCSP response\n"
-        "  refused by server.shop as soon as it has the new OCSP response, at the latest from 2030-01-01 00:00 UTC\n"
-        "  The files here are updated at once; those on other hosts when they are brought or fetched there.\n"
+        "  refused by server.shop as soon as it has the new OCSP response, at the latest from 2030-01-01 00:00 "
+        "UTC\n"
+        "  The files here are updated at once; those on other hosts when you copy them or they are fetched.\n"
     )
     assert text(accepted_lines([reach])).startswith(
         "client.web.certificate is revoked, and accepted by server.api while"

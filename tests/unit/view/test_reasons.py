@@ -48,7 +48,7 @@ def test_every_aspect_of_a_certificate_has_a_code(aspect: Aspect) -> None:
 def test_values_are_written_as_people_read_them() -> None:
     day = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert sentence(Reason(ReasonCode.DUE, found=day, wanted=day - timedelta(days=1))) == (
-        "it ends on 2030-01-02 03:04 UTC and is due since 2030-01-01 03:04 UTC"
+        "it expires on 2030-01-02 03:04 UTC and is due since 2030-01-01 03:04 UTC"
     )
     assert sentence(Reason(ReasonCode.CRL_LIFE, found=timedelta(days=2), wanted=timedelta(hours=1))) == (
         "it is valid for 2d, the topology says 1h"
@@ -57,7 +57,7 @@ def test_values_are_written_as_people_read_them() -> None:
         "revoked here, and not listed yet: 1,200 certificates"
     )
     assert sentence(Reason(ReasonCode.CHAIN_PENDING, of=(Address.ca("a"), Address.ca("b")))) == (
-        "a new certificate of ca.a, ca.b is sent along"
+        "the intermediate certificate of ca.a, ca.b is new"
     )
     assert sentence(Reason(ReasonCode.MUST_STAPLE, wanted="status_request")) == (
         "the demand to staple is absent, the topology says status_request"
@@ -73,5 +73,5 @@ def test_braces_in_a_value_are_text() -> None:
 def test_a_path_is_whole_for_programs_and_short_for_people() -> None:
     reason = Reason(ReasonCode.TEMPLATE, "clients/teller/run.sh")
     change = Change(Address.client("teller", Part.PROJECT), Action.UPDATE, (reason, reason))
-    assert sentences(change) == "; ".join(["clients/teller/run.sh: what is rendered has changed"] * 2)
-    assert list(map(str, shortly(change))) == ["run.sh, run.sh: what is rendered has changed"]
+    assert sentences(change) == "; ".join(["clients/teller/run.sh: the rendered text has changed"] * 2)
+    assert list(map(str, shortly(change))) == ["run.sh, run.sh: the rendered text has changed"]

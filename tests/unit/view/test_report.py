@@ -32,7 +32,7 @@ Needs attention
   client.web.certificate: due, until 2030-01-05 03:04 UTC (3d)
   client.web.certificate: revoked, and still accepted by server.store
   server.store: lets in every client's certificate of ca.issuing, listed or not
-  server.store: verify saw 1 probe go the wrong way
+  server.store: in verify, 1 probe failed
 
 """
 
@@ -53,7 +53,7 @@ DRIFT = Change(Address.parse("server.api.trust"), Action.UPDATE, (LIST,))
 
 def test_what_drifted_needs_attention_in_every_form() -> None:
     shown = replace(inventory(), drift=(DRIFT,))
-    said = "not as the topology says: tls/allowed.json differs (see `plan --diff`)"
+    said = "differs from the topology: tls/allowed.json differs (see `plan --diff`)"
     assert f"  server.api.trust: {said}" in " ".join(text(shown, 1000).splitlines())
     remark = {"address": "server.api.trust", "state": None, "message": said}
     assert remark in json.loads(report_json(shown))["attention"]
@@ -64,8 +64,8 @@ def test_what_drifted_needs_attention_in_every_form() -> None:
 def test_of_what_was_not_made_yet_its_trust_is_not_told_apart() -> None:
     absent = replace(inventory().parties[0], certificates=(inventories.certificate(inventories.API, State.MISSING),))
     shown = replace(inventory(), drift=(DRIFT,), parties=(absent,))
-    assert "server.api.trust: not as" not in text(shown)
-    assert "server.api.trust: not as" in text(replace(inventory(), drift=(DRIFT,)))
+    assert "server.api.trust: differs from" not in text(shown)
+    assert "server.api.trust: differs from" in text(replace(inventory(), drift=(DRIFT,)))
 
 
 def test_an_identity_is_broken_between_its_parts() -> None:
@@ -91,7 +91,7 @@ def test_of_each_server_who_may_call_it_as_what_and_how_it_checks_revocation() -
     assert "    may call: server.store\n" in shown
     assert "    revocation of peers: by CRL; refuses where none can be had\n" in shown
     assert (
-        "    passes requests on to 127.0.0.1:5000 in plain HTTP\n"
+        "    forwards requests to 127.0.0.1:5000 in plain HTTP\n"
         "    lets in every client's certificate of ca.issuing, listed or not\n"
         "    revocation of peers: by OCSP; lets in where none can be had, but not in\n"
         "    force: the project checks none\n"
@@ -101,14 +101,14 @@ def test_of_each_server_who_may_call_it_as_what_and_how_it_checks_revocation() -
 def test_whom_a_gateway_passes_requests_on_to() -> None:
     front = replace(inventory().parties[0], passes_on=inventories.STORE)
     shown = text(replace(inventory(), parties=(front,)))
-    assert "    passes requests on to server.store\n" in shown
+    assert "    forwards requests to server.store\n" in shown
     assert "in plain HTTP" not in shown
 
 
 def test_what_was_revoked_when_why_and_who_refuses_it() -> None:
     assert (
         "  client.web.certificate, serial beef\n"
-        "    2030-01-01 03:04 UTC, keyCompromise; on the CRL until it ends, 2030-01-11\n"
+        "    2030-01-01 03:04 UTC, keyCompromise; on the CRL until it expires, 2030-01-11\n"
         "    still accepted by server.store until 2030-01-11 03:04 UTC: checks no\n"
     ) in text(inventory())
     assert "Nothing was revoked.\n" in text(replace(inventory(), revoked=()))
@@ -117,16 +117,16 @@ def test_what_was_revoked_when_why_and_who_refuses_it() -> None:
 def test_the_last_verify_with_what_has_changed_since() -> None:
     shown = text(inventory())
     assert "  2029-12-31 03:04 UTC: 17 passed, 1 failed.\n" in shown
-    assert "  Changed since, so that it says less of them: server.api.\n" in shown
-    assert "  Not tried by it, or not known whether they have changed since: client.ops.\n" in shown
-    assert "Who gets in where\n" in shown
+    assert "  Changed since, and not verified again: server.api.\n" in shown
+    assert "  Not verified, or perhaps changed since: client.ops.\n" in shown
+    assert "Callers and servers\n" in shown
     fresh = replace(inventory(), verified=replace(inventory().verified, changed=(), unknown=()))
     assert "No project, certificate or trust file has changed since." in text(fresh)
-    assert "Never: `scaffold verify` tries who gets in." in text(replace(inventory(), verified=None))
+    assert "Never: run `scaffold verify` to test which callers get in." in text(replace(inventory(), verified=None))
 
 
 def test_the_ends_come_in_their_order_by_day() -> None:
-    days = re.findall(r"^  (\d{4}-\d\d-\d\d) ", text(inventory()).partition("What ends when\n")[2], re.MULTILINE)
+    days = re.findall(r"^  (\d{4}-\d\d-\d\d) ", text(inventory()).partition("Expiry dates\n")[2], re.MULTILINE)
     assert days == sorted(days)
     assert days[0] == "2030-01-01"
 
@@ -135,8 +135,8 @@ def test_the_ends_come_in_their_order_by_day() -> None:
     ("applied", "said"),
     [
         (Applied.NEVER, "Nothing was applied yet"),
-        (Applied.PARTLY, "Not all of it is there"),
-        (Applied.BEHIND, "The folder is not what the topology says"),
+        (Applied.PARTLY, "It is not complete"),
+        (Applied.BEHIND, "The folder differs from the topology"),
     ],
 )
 def test_what_is_not_applied_is_said_first(applied: Applied, said: str) -> None:
@@ -147,10 +147,10 @@ def test_what_is_not_applied_is_said_first(applied: Applied, said: str) -> None:
 
 
 def test_a_lost_state_and_keys_for_tests_are_said() -> None:
-    shown = replace(inventory(), notes=("the ledger was lost",), is_test_only=True)
-    assert "The ledger was lost\n" in text(shown)
-    assert "whoever knows the seed has every key" in text(shown)
-    assert "whoever knows the seed has every key" in report_page(shown)
+    shown = replace(inventory(), notes=("the state was lost",), is_test_only=True)
+    assert "The state was lost\n" in text(shown)
+    assert "everybody with the seed has every key" in text(shown)
+    assert "everybody with the seed has every key" in report_page(shown)
 
 
 @pytest.mark.parametrize("columns", [None, 80])
@@ -270,8 +270,8 @@ def test_a_state_is_told_by_word_and_mark() -> None:
 def test_the_matrix_says_each_cell_in_words() -> None:
     page = report_page(inventory())
     assert page.count('<span class="unseen">gets in</span>') == 2
-    assert page.count('<span class="unseen">went the wrong way</span>') == 1
-    assert "What went the wrong way" in page
+    assert page.count('<span class="unseen">failed</span>') == 1
+    assert "Failed checks" in page
 
 
 def test_of_many_servers_each_is_a_row_and_checks_are_not_listed() -> None:

@@ -14,13 +14,13 @@ def last(household) -> str:
 
 
 def test_the_verb_that_mends_it_is_named(household):
-    assert last(household) == "Nothing has been made yet: `scaffold apply` makes it."
+    assert last(household) == "Nothing has been made yet: run `scaffold apply`."
     household.apply()
     assert last(household).startswith("Status: ")  # the twin: nothing is to be mended
     household.later(days=61)
-    assert last(household) == "`scaffold renew` renews what is due."
+    assert last(household) == "`scaffold renew` renews all that are due."
     household.text = household.text.replace("names: [localhost]", "names: [localhost, bank.test]")
-    assert last(household).startswith("`scaffold plan` says why")
+    assert last(household).startswith("`scaffold plan` shows why")
 
 
 def test_a_ledger_that_was_lost_is_told_to_people_and_programs(household):
