@@ -51,7 +51,7 @@ docs: $(BIN)/.installed
 test: needs-test $(BIN)/.installed
 	$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile
 
-test-long: needs-test $(BIN)/.installed
+test-long: needs-test-long $(BIN)/.installed
 	$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile -m long
 
 bench: needs-demo $(BIN)/.installed

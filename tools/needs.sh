@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what this machine lacks for `make check`, `make demo` or `make test`, where it can: with apt-get, as root.
+# Installs what this machine lacks for `make check`, `demo`, `test` or `test-long`, where it can: with apt-get, as root.
 #
-#     sh tools/needs.sh check|demo|test
+#     sh tools/needs.sh check|demo|test|test-long
 #
 # What is missing otherwise is named. Without Python nothing can run, and without its servers there is no demo; a test
 # that lacks a program is skipped with the reason.
@@ -25,17 +25,18 @@ main() {
         demo_needs
         must_have
         ;;
-    test)
+    test | test-long)
         python_needs
         must_have
         demo_needs
         test_needs
+        [ "$1" = test ] || long_needs
         may_have
         mermaid
         express
         ;;
     *)
-        echo "usage: sh tools/needs.sh check|demo|test" >&2
+        echo "usage: sh tools/needs.sh check|demo|test|test-long" >&2
         exit 2
         ;;
     esac
@@ -90,6 +91,11 @@ test_needs() {
     need fish fish
     # The browser in which pages are looked at, and which trusts roots.
     need chromium chromium
+}
+
+# Firefox, which trusts roots too, is large.
+long_needs() {
+    command -v firefox >/dev/null 2>&1 || need firefox-esr firefox-esr
 }
 
 need() { # COMMAND PACKAGE

@@ -28,6 +28,7 @@ from scaffold.trusting.model import Anchor
 from scaffold.trusting.nss import NssStore
 from tests.cli.harness import scaffold, up
 from tests.fresh import new_key, new_serial
+from tests.handshake.firefox import firefox, profile
 from tests.handshake.nginx_lab import Authority, now, server
 from tests.handshake.trust_lab import Machine, machine
 from tests.requirements import require, require_command, which
@@ -219,6 +220,29 @@ def answering(issuer: Authority, host: str, folder: Path) -> Iterator[str]:
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.long
+def test_firefox_reaches_the_server_with_the_certificate_of_a_caller(site: Site, tmp_path: Path) -> None:
+    """A profile of its own. The page that is shown says whom the server saw."""
+    require_command("certutil", "pk12util")
+    home, file = {"HOME": str(tmp_path)}, ("--yes", "--store", "nss", *site.file)
+    with firefox(tmp_path) as browser:
+        assert browser.open(site.url) == "insecure certificate"
+        assert CALLER not in browser.page()
+    with_its_key = ["-W", (site.tls / "pfx-password").read_text().strip(), "-d", f"sql:{profile(tmp_path)}", "-K", ""]
+    run("pk12util", "-i", site.tls / "bundle.pfx", *with_its_key, cwd=tmp_path).check_returncode()
+    # With the key comes its root, which nobody trusts by that.
+    with firefox(tmp_path) as browser:
+        assert browser.open(site.url) == "insecure certificate"
+    installed = scaffold("trust", "install", *file, cwd=tmp_path, env=home)
+    assert installed.code == 0, installed.err
+    with firefox(tmp_path) as browser:
+        assert browser.open(site.url) is None
+        assert CALLER in browser.page()
+    assert scaffold("trust", "uninstall", *file, cwd=tmp_path, env=home).code == 0
+    with firefox(tmp_path) as browser:
+        assert browser.open(site.url) == "insecure certificate"
 
 
 def test_chromium_reaches_the_server(site: Site, tmp_path: Path) -> None:
