@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scaffold.inventory.model import CaEntry, Call, Inventory, PartyEntry, worst_of
 from scaffold.plan.status import State
@@ -31,8 +31,15 @@ LARGEST = 100
 THICKEST = 2
 """Arrows for each group; where there are more they are left out, and shown within each group."""
 
-_LONGEST, _LONGEST_DETAIL = 21, 27
-"""Characters of a name in a box, and of what is below it; all of both is in its details."""
+_LONGEST, _LONGEST_DETAIL, _LONGEST_ROLES = 21, 27, 12
+"""Characters of a name in a box, of what is below it, and of the roles at an arrow; all of them is in the details."""
+
+_LETTER, _LINE = 6, 14
+"""How much room a letter of the roles takes across, and their line down."""
+_TIP = 8
+"""How far roles keep from a box, so that the tip of the arrow is seen."""
+_ALONG = (0.5, 0.42, 0.58, 0.34, 0.66)
+"""Where along a curve the roles are tried, the best place first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +60,18 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """From one box to another, by their links; `kind` is issues, call or refused. `path` is SVG's."""
+    """From one box to another, by their links; `kind` is issues, call or refused. `path` is SVG's.
+
+    `roles` are those of the caller, all of them; `label` is as much of them as there is room for at `at`.
+    """
 
     source: str
     target: str
     kind: str
     path: str
+    roles: str = ""
+    label: str = ""
+    at: Point = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,14 @@ class View:
     title: str
     picture: Picture
     groups: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What an arrow is, and the roles of a caller."""
+
+    kind: str
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +175,7 @@ def _grouped(inventory: Inventory, title: str, groups: _Groups) -> Iterator[View
     ids = {name: f"{title}-{number}" for number, name in enumerate(groups, 1)}
     group_of = {party.address: ids[name] for name, members in groups.items() for party in members}
     boxes = [_group_box(ids[name], name, members) for name, members in groups.items()]
-    between = {(group_of[call.caller], group_of[call.server]): "call" for call in inventory.calls}
+    between = {(group_of[call.caller], group_of[call.server]): Edge("call") for call in inventory.calls}
     edges = {edge: kind for edge, kind in between.items() if edge[0] != edge[1]}
     heading = _CALLS
     if len(edges) > THICKEST * len(groups):
@@ -195,15 +216,19 @@ def _group_box(id_: str, name: str, members: Sequence[PartyEntry]) -> Labelled:
 
 def _drawn(cas: Iterable[CaEntry], parties: Iterable[PartyEntry], calls: Iterable[Call]) -> Picture:
     ca_boxes, signed = _ca_boxes(cas)
-    edges = {(str(call.caller), str(call.server)): "refused" if call.faults else "call" for call in calls}
+    edges = {
+        (str(call.caller), str(call.server)): Edge("refused" if call.faults else "call", call.roles) for call in calls
+    }
     return _picture(ca_boxes, signed, [_party_box(party) for party in parties], edges, _CALLS)
 
 
-def _ca_boxes(cas: Iterable[CaEntry]) -> tuple[list[Labelled], dict[tuple[str, str], str]]:
+def _ca_boxes(cas: Iterable[CaEntry]) -> tuple[list[Labelled], dict[tuple[str, str], Edge]]:
     shown = list(cas)
     there = {ca.address for ca in shown}
     edges = {
-        (str(ca.issuer), str(ca.address)): "issues" for ca in shown if ca.issuer is not None and ca.issuer in there
+        (str(ca.issuer), str(ca.address)): Edge("issues")
+        for ca in shown
+        if ca.issuer is not None and ca.issuer in there
     }
     return [_ca_box(ca) for ca in shown], edges
 
@@ -237,8 +262,8 @@ def _told(role: str, what: str, state: State | None) -> str:
     return " · ".join(part for part in (trouble, role, what) if part)
 
 
-_Edges = Mapping[tuple[str, str], str]
-"""What each arrow is, by the links of its ends."""
+_Edges = Mapping[tuple[str, str], Edge]
+"""Each arrow by the links of its ends."""
 
 
 def _picture(
@@ -280,25 +305,93 @@ def _at(point: Point, top: float) -> Point:
 
 
 def _arrows(edges: _Edges, drawn: Sequence[tuple[int, int]], laid: Layout, top: float) -> Iterator[Arrow]:
-    for ((source, target), kind), edge in zip(edges.items(), drawn, strict=True):
-        if edge in laid.paths:
-            yield Arrow(source, target, kind, _path([_at(point, top) for point in laid.paths[edge]]))
+    taken = Taken()
+    for ((source, target), edge), ends in zip(edges.items(), drawn, strict=True):
+        if ends not in laid.paths:
+            continue
+        curves = tuple(_curves([_at(point, top) for point in laid.paths[ends]]))
+        arrow = Arrow(source, target, edge.kind, _path(curves), ", ".join(edge.roles))
+        room = _room_for(label := _cut(arrow.roles, _LONGEST_ROLES), curves, taken) if edge.roles else None
+        if room is None:
+            yield arrow
+        else:
+            taken.add(room)
+            yield replace(arrow, label=label, at=(room.x, room.y))
 
 
-def _path(points: Sequence[Point]) -> str:
-    """A curve that leaves a box at one side, enters another at the facing one, and passes between the others."""
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One that leaves and arrives level, in the middle between two layers."""
+
+    start: Point
+    end: Point
+
+    def at(self, t: float) -> Point:
+        """The point there, from 0 at its start to 1 at its end: a cubic Bézier curve."""
+        half = (self.start[0] + self.end[0]) / 2
+        early, late = (1 - t) ** 2 * (1 + 2 * t), t**2 * (3 - 2 * t)
+        x = (1 - t) ** 3 * self.start[0] + 3 * t * (1 - t) * half + t**3 * self.end[0]
+        return round(x, 1), round(early * self.start[1] + late * self.end[1], 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where roles stand: the middle of their line, and how wide that is."""
+
+    x: float
+    y: float
+    width: float
+
+    def meets(self, other: Room) -> bool:
+        return abs(self.x - other.x) < (self.width + other.width) / 2 and abs(self.y - other.y) < _LINE
+
+
+class Taken:
+    """The rooms that are taken, by the line that they stand on: only those of the lines about can meet another."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, list[Room]] = {}
+
+    def add(self, room: Room) -> None:
+        self._lines.setdefault(int(room.y // _LINE), []).append(room)
+
+    def meets(self, room: Room) -> bool:
+        line = int(room.y // _LINE)
+        about = (other for near in (line - 1, line, line + 1) for other in self._lines.get(near, ()))
+        return any(map(room.meets, about))
+
+
+def _room_for(label: str, curves: Sequence[Curve], taken: Taken) -> Room | None:
+    """A place on the arrow, beside its boxes and all other roles; None where there is no such place."""
+    width = _LETTER * len(label)
+    for t in _ALONG:
+        for curve in curves:
+            x, y = curve.at(t)
+            room = Room(x, y, width)
+            beside = min(abs(x - curve.start[0]), abs(x - curve.end[0])) >= width / 2 + _TIP
+            if beside and not taken.meets(room):
+                return room
+    return None
+
+
+def _curves(points: Sequence[Point]) -> Iterator[Curve]:
+    """From where an arrow leaves a box at one side, to where it enters another at the facing one, past the others."""
     onwards = points[-1][0] >= points[0][0]
     leave, enter = (WIDTH, -5) if onwards else (0, WIDTH + 5)
     middle = HEIGHT / 2
-    x, y = points[0][0] + leave, points[0][1] + middle
-    said = [f"M{x:g} {y:g}"]
+    start = points[0][0] + leave, points[0][1] + middle
     for number, (left, up) in enumerate(points[1:], 1):
         last = number == len(points) - 1
-        to_x, to_y = (left + enter if last else left), up + middle
+        yield Curve(start, (left + enter if last else left, up + middle))
+        start = left + WIDTH if onwards else left, up + middle
+
+
+def _path(curves: Sequence[Curve]) -> str:
+    """Curves, and the straight lines past the boxes between them."""
+    said: list[str] = []
+    for curve in curves:
+        (x, y), (to_x, to_y) = curve.start, curve.end
         half = (x + to_x) / 2
+        said.append(f"H{x:g}" if said else f"M{x:g} {y:g}")
         said.append(f"C{half:g} {y:g} {half:g} {to_y:g} {to_x:g} {to_y:g}")
-        x, y = to_x, to_y
-        if not last:
-            x = left + WIDTH if onwards else left - 0
-            said.append(f"H{x:g}")
     return "".join(said)

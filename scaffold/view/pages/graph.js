@@ -80,7 +80,7 @@
     for (const node of nodes(view)) {
       if (searching && node.dataset.about.split(" ").some(found)) lit.add(idOf(node));
     }
-    const paths = all("g path", view);
+    const paths = all("g [data-from]", view);
     if (!searching && chosen) {
       lit.add(chosen);
       const issuer = (articles.get(chosen) || { dataset: {} }).dataset.issuers || "";

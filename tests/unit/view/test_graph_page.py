@@ -10,8 +10,9 @@ from itertools import pairwise
 import pytest
 
 from scaffold.errors import TopologyError
-from scaffold.inventory.model import Applied
+from scaffold.inventory.model import Applied, Inventory, PartyEntry
 from scaffold.plan.status import State
+from scaffold.topology.address import Address
 from scaffold.view.graph_page import graph_page, graph_svg
 from scaffold.view.picture import HEIGHT, TOGETHER, WIDTH, Picture, views, whole
 from tests.unit.view import inventories
@@ -55,6 +56,50 @@ def test_boxes_are_within_the_picture_and_apart() -> None:
         places = sorted((box.x, box.y) for box in picture.boxes)
         for (ax, ay), (bx, by) in pairwise(places):
             assert ax != bx or by - ay > HEIGHT
+
+
+def with_roles(shown: Inventory, *roles: str) -> Inventory:
+    def given(one: PartyEntry) -> PartyEntry:
+        return replace(one, callees=tuple(replace(call, roles=roles) for call in one.callees))
+
+    return replace(shown, parties=tuple(map(given, shown.parties)))
+
+
+def test_the_roles_of_a_caller_stand_at_its_arrow() -> None:
+    told = {(arrow.source, arrow.target): (arrow.roles, arrow.label) for arrow in whole(inventory()).arrows}
+    assert told["client.web", "server.api"] == ("reader", "reader")
+    assert told["client.ops", "server.store"] == told["ca.root", "ca.issuing"] == ("", "")
+    many = whole(with_roles(inventory(), "reader", "writer", "administrator"))
+    assert {arrow.label for arrow in many.arrows if arrow.label} == {"reader, wri…"}
+    for page in (graph_svg(inventory()), graph_page(inventory())):
+        assert page.count('class="roles"') == 1
+        assert ">reader</text>" in page
+        assert "<title>client.web calls server.api as reader</title>" in page
+    assert ">as</span> reader" in graph_page(inventory()), "all of them are in the details"
+
+
+def test_roles_meet_neither_each_other_nor_a_box_and_are_left_out_where_they_would() -> None:
+    crowd = [Address.server(f"s{number}") for number in range(30)]
+    each_other = {
+        one: tuple(inventories.call(one, other, "reader", "writer") for other in crowd[number + 1 : number + 9])
+        for number, one in enumerate(crowd)
+    }
+    parties = tuple(inventories.party(one, callees=calls) for one, calls in each_other.items())
+    crowded = replace(inventory(), parties=parties)
+    for shown in (with_roles(inventories.estate(), "reader", "writer"), crowded):
+        picture = whole(shown)
+        places = [(*arrow.at, 6 * len(arrow.label)) for arrow in picture.arrows if arrow.label]
+        assert places
+        for number, (x, y, width) in enumerate(places):
+            for other_x, other_y, other_width in places[:number]:
+                assert abs(y - other_y) >= 14 or abs(x - other_x) >= (width + other_width) / 2
+            for box in picture.boxes:
+                across = box.x - width / 2 < x < box.x + WIDTH + width / 2
+                assert not (across and box.y - 7 < y < box.y + HEIGHT + 7)
+    assert len(places) < len(crowded.calls)
+    assert all(arrow.roles for arrow in picture.arrows if arrow.kind == "call"), (
+        "they are told where they are pointed at"
+    )
 
 
 def arrow_ends(picture: Picture) -> set[str]:
