@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,11 +32,12 @@ LARGEST = 100
 THICKEST = 2
 """Arrows for each group; where there are more they are left out, and shown within each group."""
 
-_LONGEST, _LONGEST_DETAIL, _LONGEST_ROLES = 21, 27, 12
-"""Characters of a name in a box, of what is below it, and of the roles at an arrow; all of them is in the details."""
+_LONGEST, _LONGEST_DETAIL, _LONGEST_ROLES = 19, 23, 11
+"""Letters of a name in a box, of what is below it, and of the roles at an arrow; all of them is in the details."""
 
-_LETTER, _LINE = 6, 14
+_LETTER, _LINE = 7, 14
 """How much room a letter of the roles takes across, and their line down."""
+_NARROW, _WIDE = frozenset("fijlrtI.,:;'|!-·() /"), frozenset("mwMW@%&")
 _TIP = 8
 """How far roles keep from a box, so that the tip of the arrow is seen."""
 _ALONG = (0.5, 0.42, 0.58, 0.34, 0.66)
@@ -297,7 +299,28 @@ def _box(one: Labelled, point: Point, top: float) -> Box:
 
 
 def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    """As much of it as fits where there is room for so many letters."""
+    if _letters(text) <= longest:
+        return text
+    kept = len(text)
+    while _letters(text[:kept]) > longest - 1:
+        kept -= 1
+    return f"{text[:kept]}…"
+
+
+def _letters(text: str) -> float:
+    """How many letters are as wide. Fonts differ, so that this is what is usual."""
+    return sum(map(_letter, text))
+
+
+def _letter(character: str) -> float:
+    if character in _NARROW:
+        return 0.6
+    if character in _WIDE:
+        return 1.7
+    if unicodedata.east_asian_width(character) in ("W", "F"):
+        return 1.7
+    return 1.15 if character.isupper() else 1.0
 
 
 def _at(point: Point, top: float) -> Point:
@@ -363,7 +386,7 @@ class Taken:
 
 def _room_for(label: str, curves: Sequence[Curve], taken: Taken) -> Room | None:
     """A place on the arrow, beside its boxes and all other roles; None where there is no such place."""
-    width = _LETTER * len(label)
+    width = _LETTER * _letters(label)
     for t in _ALONG:
         for curve in curves:
             x, y = curve.at(t)

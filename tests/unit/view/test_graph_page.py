@@ -70,7 +70,7 @@ def test_the_roles_of_a_caller_stand_at_its_arrow() -> None:
     assert told["client.web", "server.api"] == ("reader", "reader")
     assert told["client.ops", "server.store"] == told["ca.root", "ca.issuing"] == ("", "")
     many = whole(with_roles(inventory(), "reader", "writer", "administrator"))
-    assert {arrow.label for arrow in many.arrows if arrow.label} == {"reader, wri…"}
+    assert {arrow.label for arrow in many.arrows if arrow.label} == {"reader, writ…"}
     for page in (graph_svg(inventory()), graph_page(inventory())):
         assert page.count('class="roles"') == 1
         assert ">reader</text>" in page
@@ -100,6 +100,18 @@ def test_roles_meet_neither_each_other_nor_a_box_and_are_left_out_where_they_wou
     assert all(arrow.roles for arrow in picture.arrows if arrow.kind == "call"), (
         "they are told where they are pointed at"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a" * 19, "a" * 19), ("a" * 20, "a" * 18 + "…"), ("m" * 40, "m" * 10 + "…"), ("i" * 40, "i" * 30 + "…"),
+        ("accounts-of-the-north-east", "accounts-of-the-north…"),
+    ],
+)  # fmt: skip
+def test_a_name_is_cut_where_its_box_ends(name: str, shown: str) -> None:
+    wide = inventories.party(Address.server(name))
+    assert whole(replace(inventory(), parties=(wide,))).boxes[-1].name == shown
 
 
 def arrow_ends(picture: Picture) -> set[str]:
