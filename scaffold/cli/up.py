@@ -69,6 +69,7 @@ def run(
     from scaffold.running.doors import open_at
     from scaffold.running.placement import place
     from scaffold.running.services import Services, termination_as_exception
+    from scaffold.view.progress import say
 
     project = open_project(file, out)
     servers, clients = _chosen(project, only or ())
@@ -83,6 +84,7 @@ def run(
     on_line = _printer(
         [*(one.name for one in apps), *folders, *([PUBLISHER] if project.topology.publish is not None else [])]
     )
+    say(f"Starting {_counted(len(servers), len(apps), len(opened))}.")
     with termination_as_exception(), _publisher(project, on_line), Services(on_line) as services:
         try:
             _say_of_apps(placements, backends, ports.value, on_line)
@@ -91,6 +93,14 @@ def run(
             typer.echo("\nStopping.", err=True)
             return
         raise VerifyError(ended.epitaph())
+
+
+def _counted(servers: int, apps: int, clients: int) -> str:
+    """`5 servers, 1 app`: of each that there is."""
+    from scaffold.view.inventory import counted
+
+    counts = ((servers, "server"), (apps, "app"), (clients, "client"))
+    return ", ".join(counted(number, noun) for number, noun in counts if number)
 
 
 OnLine = Callable[[str, str], None]

@@ -55,7 +55,7 @@ def summary(inventory: Inventory) -> str:
 
 def applied_words(inventory: Inventory) -> str | None:
     """What is to be said where the folder is not what the topology says; None where it is."""
-    pending = ", ".join(f"{count:,} {action}" for action, count in inventory.pending.items())
+    pending = ", ".join(f"{count:,} to {action}" for action, count in inventory.pending.items())
     match inventory.applied:
         case Applied.NEVER:
             return "Nothing was applied yet: this is what the topology asks for. `scaffold apply` makes it."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +62,7 @@ def plan_lines(plan: Plan, *, all_changes: bool = False) -> Iterator[Line]:
     shown = tuple(_Shown(change) for change in plan.changes) if all_changes else _few_of_each(plan.changes)
     width = min(max((len(one.address) for one in shown), default=0), WIDEST_ADDRESS)
     symbol_width = max((len(SYMBOLS[one.change.action]) for one in shown), default=1)
+    yield from _legend({one.change.action for one in shown})
     for one in shown:
         yield from _change_lines(one, symbol_width, width)
         if one.left_out:
@@ -73,6 +74,13 @@ def plan_lines(plan: Plan, *, all_changes: bool = False) -> Iterator[Line]:
         yield plain("")
     yield from note_lines(map(str, plan.notes) if all_changes else _notes_of_many(plan.notes))
     yield [(summary_line(plan), "bold")]
+
+
+def _legend(actions: Collection[Action]) -> Iterator[Line]:
+    """What the symbols mean that occur; of one alone the last line says it."""
+    if len(actions) > 1:
+        said = (f"{SYMBOLS[action]} {action.value}" for action in Action if action in actions)
+        yield [(f"  {'   '.join(said)}", "dim")]
 
 
 def note_lines(notes: Iterable[str]) -> Iterator[Line]:

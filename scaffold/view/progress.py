@@ -65,6 +65,12 @@ class _Bar:
         )
 
 
+def say(what: str) -> None:
+    """A line that stays, of what others show the progress of. Nothing elsewhere either."""
+    if is_terminal(sys.stderr):
+        print(what, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Steps]:
     """Show `what` is being done and how far it is while the block runs; the bar is gone afterwards."""

@@ -43,6 +43,7 @@ def test_symbols_are_aligned_and_every_reason_is_kept() -> None:
         notes=(Note(None, "the root's key is 2,048 bits"),),
     )
     assert text(plan) == (
+        "  ~ update   -/+ replace   ! conflict\n"
         "  -/+ ca.root.certificate          the key is rsa-2048, the topology says ec-p256\n"
         "    ~ server.accounts.certificate  the names are DNS:a, the topology says DNS:b\n"
         "                                   its issuer ca.root gets a new key\n"
@@ -51,6 +52,12 @@ def test_symbols_are_aligned_and_every_reason_is_kept() -> None:
         "note: the root's key is 2,048 bits\n\n"
         "Plan: 1 to update, 1 to replace, 1 in conflict.\n"
     )
+
+
+def test_of_one_symbol_the_last_line_says_what_it_means() -> None:
+    assert text(Plan("bank", (change("ca.root.certificate", Action.RENEW, SANS),))).splitlines() == [
+        "  ↻ ca.root.certificate  the names are DNS:a, the topology says DNS:b", "", "Plan: 1 to renew.",
+    ]  # fmt: skip
 
 
 def test_nothing_to_do_is_one_line() -> None:

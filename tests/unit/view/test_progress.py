@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from scaffold.view.progress import WIDEST, progress
+from scaffold.view.progress import WIDEST, progress, say
 
 
 class Terminal(io.StringIO):
@@ -32,6 +32,15 @@ def test_a_terminal_shows_what_is_done_and_of_how_many(monkeypatch: pytest.Monke
     assert "Planning" in stream.getvalue()
     assert "Trying: ops at api" in stream.getvalue()
     assert "2 of 1,300" in stream.getvalue()
+
+
+def test_a_line_that_stays_is_shown_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = terminal(monkeypatch)
+    say("Starting 5 servers.")
+    assert shown.getvalue() == "Starting 5 servers.\n"
+    monkeypatch.setattr("sys.stderr", pipe := io.StringIO())
+    say("Starting 5 servers.")
+    assert pipe.getvalue() == ""
 
 
 def test_what_nobody_can_count_is_shown_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
