@@ -133,5 +133,34 @@ def ends_well(command: tuple[str, ...], inherits: tuple[str, ...] = ()) -> bool:
     return done.returncode == 0
 
 
+def why_it_cannot_run(program: str, inherits: tuple[str, ...] = ()) -> str | None:
+    """What is said of a program that is there and does not start; None of one that does, whatever it then does.
+
+    It is asked for its `--version`, which not each knows. 126 and 127 are said of what cannot be run: by the shell
+    (POSIX.1-2017, XCU 2.8.2) of a script in which a command is missing, and by the loader of one whose library is.
+    """
+    try:
+        done = subprocess.run(
+            [program, "--version"], env=handed_on(inherits), stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=_STARTS_WITHIN, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None
+    except OSError as error:
+        return error.strerror or str(error)
+    if done.returncode < 0:
+        return f"it was ended by signal {-done.returncode}"
+    if done.returncode not in _NOT_RUN:
+        return None
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return said[-1] if said else f"it ends with {done.returncode}"
+
+
+_STARTS_WITHIN = 5.0
+"""Seconds after which a program has started: one that knows no `--version` may be a server."""
+
+_NOT_RUN = frozenset({126, 127})
+
+
 def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))

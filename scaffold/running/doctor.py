@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
-from scaffold.running.availability import Availability, ends_well, lacking, version_said_by
+from scaffold.running.availability import Availability, ends_well, lacking, version_said_by, why_it_cannot_run
 from scaffold.running.ports import check_free
 from scaffold.running.services import installed, where
 from scaffold.store.layout import Layout
@@ -66,10 +66,12 @@ def _commands(kind: Kind, of: tuple[Address, ...]) -> Iterator[Need]:
     for group in kind.capabilities.requires:
         named = " or ".join(dict.fromkeys(command.rpartition("/")[2] for command in group))
         found = next(filter(None, map(where, group)), None)
-        if found is not None:
-            yield Need(named, State.PRESENT, found, kind.name, of)
-        else:
+        if found is None:
             yield Need(named, State.MISSING, "not installed", kind.name, of, how_to_install(kind))
+        elif (why := why_it_cannot_run(found, kind.capabilities.environment)) is not None:
+            yield Need(named, State.MISSING, f"{found} does not run: {why}", kind.name, of, how_to_install(kind))
+        else:
+            yield Need(named, State.PRESENT, found, kind.name, of)
     for what, command in kind.capabilities.tries.items() if lacking(kind) is None else ():
         if ends_well(command, kind.capabilities.environment):
             yield Need(what, State.PRESENT, "there", kind.name, of)

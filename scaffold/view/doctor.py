@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from scaffold.running.doctor import Need, State
@@ -15,8 +16,8 @@ MARKS: Mapping[State, Span] = {
     State.NOTE: ("!", "yellow"),
 }
 
-NAMED = 3
-"""So many servers and clients of a template are named; the others are counted."""
+MOST_ALIKE, SHOWN_ALIKE = 12, 3
+"""Of more needs than the first, of which the same is found, as many as the second are shown."""
 
 
 def doctor_lines(needs: Sequence[Need], columns: int | None = None) -> Iterator[Line]:
@@ -27,13 +28,22 @@ def doctor_lines(needs: Sequence[Need], columns: int | None = None) -> Iterator[
     for heading, of_it in groups.items():
         yield [(heading, "bold")]
         width = max(len(need.what) for need in of_it)
-        for need in of_it:
-            mark, style = MARKS[need.state]
-            yield [(f"  {mark} ", style), (f"{one_line(need.what):<{width}}  ", ""), (one_line(need.found), "dim")]
-            if need.install is not None:
-                yield from _help(need.install, columns)
+        for found, alike in groupby(of_it, key=lambda need: (need.state, need.found)):
+            yield from _alike_lines(list(alike), found[0], width, columns)
         yield plain("")
     yield [(summary(needs), "bold red" if is_lacking(needs) else "bold green")]
+
+
+def _alike_lines(needs: Sequence[Need], state: State, width: int, columns: int | None) -> Iterator[Line]:
+    """Those of which the same is found; of many that are there, such as free ports, the first."""
+    shown = needs[:SHOWN_ALIKE] if state is State.PRESENT and len(needs) > MOST_ALIKE else needs
+    mark, style = MARKS[state]
+    for need in shown:
+        yield [(f"  {mark} ", style), (f"{one_line(need.what):<{width}}  ", ""), (one_line(need.found), "dim")]
+        if need.install is not None:
+            yield from _help(need.install, columns)
+    if left_out := len(needs) - len(shown):
+        yield [(f"    … and {left_out:,} more, {one_line(needs[0].found)}", "dim")]
 
 
 def is_lacking(needs: Sequence[Need]) -> bool:

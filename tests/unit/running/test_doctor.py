@@ -71,6 +71,34 @@ def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("#!/nowhere/sh\n", "No such file or directory"),
+        ("\x7fELF, and no more", "Exec format error"),
+        ("#!/bin/sh\necho 'loading libodd.so failed' >&2; exit 127\n", "loading libodd.so failed"),
+        ("#!/bin/sh\nexit 126\n", "it ends with 126"),
+        ("#!/bin/sh\nkill -9 $$\n", "it was ended by signal 9"),
+    ],
+)
+def test_a_program_that_does_not_start_is_missing_though_it_is_there(
+    place: Place, on_path: Path, text: str, why: str
+) -> None:
+    (on_path / "oddd").write_text(text)
+    (on_path / "oddd").chmod(0o755)
+    need = place.needs(requires=["oddd"], install={"otherwise": "get an odd one"})["oddd"]
+    assert (need.state, need.found) == (State.MISSING, f"{on_path / 'oddd'} does not run: {why}")
+    assert need.install == "get an odd one"
+
+
+def test_a_program_that_knows_no_version_and_goes_on_is_there(
+    place: Place, on_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaffold.running.availability._STARTS_WITHIN", 0.2)
+    program(on_path, "oddd", "exec sleep 60")
+    assert place.needs(requires=["oddd"])["oddd"].state is State.PRESENT
+
+
 def test_what_is_there_is_shown_with_its_path_and_version(place: Place, on_path: Path) -> None:
     program(on_path, "oddd", "exit 1")
     program(on_path, "odd-version", "echo Odd 4.5.6 of today")

@@ -46,6 +46,19 @@ def test_needs_stand_under_their_template_with_what_helps() -> None:
     assert text(*NEEDS) == TEXT
 
 
+def test_of_many_free_ports_the_first_are_shown_and_each_that_is_taken() -> None:
+    free = [
+        Need(f"127.0.0.1:{port} for server.s{port}", State.PRESENT, "free", of=(API,)) for port in range(9001, 9021)
+    ]
+    assert text(*free).splitlines()[:5] == [
+        "This machine", *(f"  ✓ 127.0.0.1:{port} for server.s{port}  free" for port in (9001, 9002, 9003)),
+        "    … and 17 more, free",
+    ]  # fmt: skip
+    assert "more" not in text(*free[:12])
+    taken = [Need(f"127.0.0.1:{port}", State.NOTE, "taken", of=(API,)) for port in range(9001, 9021)]
+    assert text(*taken).count("taken") == 20
+
+
 def test_a_note_lacks_nothing() -> None:
     assert is_lacking(NEEDS)
     assert not is_lacking((NEEDS[0], NEEDS[3]))
