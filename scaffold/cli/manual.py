@@ -231,7 +231,9 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     "report": Manual(
         "scaffold report --html report.html",
         json={
-            "topology": "its name; `at`: when the report was made; `applied`: `never`, `partly`, `behind` or `whole`",
+            "topology": "its name",
+            "at": "when the report was made",
+            "applied": "`never`, `partly`, `behind` or `whole`",
             "pending": "how many changes of each action there are beside renewals",
             "cas": "each generation: `address`, `owner`, `issuer`, `certificate`, `crl`, `name_constraints`, …",
             "servers": "`address`, `owner`, `source`, `template`, `issuers`, `identity`, `listens`, `certificates`, "

@@ -69,6 +69,7 @@ SAID = {
     "add client": ("add", "client", "fresh", "--template", "curl", "--json"),
     "status": ("status", "--json"),
     "explain": ("explain", "teller", "accounts", "--json"),
+    "report": ("report", "--json"),
     "verify": ("verify", "--json", "--ports", "auto", "--only", "client.teller"),
     "templates list": ("templates", "list", "--json"),
     "templates show": ("templates", "show", "nginx", "--json"),
