@@ -122,6 +122,18 @@ def test_a_root_that_was_replaced_since_is_found_again(folder: Path, store: NssS
     assert labels(store) == []
 
 
+def test_a_former_root_is_known_from_the_archive_too(folder: Path, store: NssStore) -> None:
+    assert trust(folder, "install", "--yes").code == 0
+    (root,) = (entry.fingerprint for entry in store.holds())
+    assert in_process("renew", "ca.root", "--yes", cwd=folder).code == 0
+    ledger = folder / "shop/.scaffold/ledger.jsonl"
+    lines = ledger.read_text().splitlines(keepends=True)
+    ledger.write_text("".join(line for line in lines if root not in line))
+    (folder / "shop/.scaffold/ledger.archive.jsonl").write_text("".join(line for line in lines if root in line))
+    assert trust(folder, "uninstall", "--yes").code == 0
+    assert labels(store) == []
+
+
 def test_another_topology_of_the_same_name_keeps_its_root(folder: Path, store: NssStore, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
