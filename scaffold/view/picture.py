@@ -334,7 +334,7 @@ def _arrows(edges: _Edges, drawn: Sequence[tuple[int, int]], laid: Layout, top: 
             continue
         curves = tuple(_curves([_at(point, top) for point in laid.paths[ends]]))
         arrow = Arrow(source, target, edge.kind, _path(curves), ", ".join(edge.roles))
-        room = _room_for(label := _cut(arrow.roles, _LONGEST_ROLES), curves, taken) if edge.roles else None
+        room = room_for(label := _cut(arrow.roles, _LONGEST_ROLES), curves, taken) if edge.roles else None
         if room is None:
             yield arrow
         else:
@@ -384,7 +384,7 @@ class Taken:
         return any(map(room.meets, about))
 
 
-def _room_for(label: str, curves: Sequence[Curve], taken: Taken) -> Room | None:
+def room_for(label: str, curves: Sequence[Curve], taken: Taken) -> Room | None:
     """A place on the arrow, beside its boxes and all other roles; None where there is no such place."""
     width = _LETTER * _letters(label)
     for t in _ALONG:

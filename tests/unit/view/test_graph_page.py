@@ -14,7 +14,7 @@ from scaffold.inventory.model import Applied, Inventory, PartyEntry
 from scaffold.plan.status import State
 from scaffold.topology.address import Address
 from scaffold.view.graph_page import graph_page, graph_svg
-from scaffold.view.picture import HEIGHT, TOGETHER, WIDTH, Picture, views, whole
+from scaffold.view.picture import HEIGHT, TOGETHER, WIDTH, Curve, Picture, Taken, room_for, views, whole
 from tests.unit.view import inventories
 from tests.unit.view.inventories import inventory
 from tests.unit.view.test_report import Read
@@ -94,12 +94,24 @@ def test_roles_meet_neither_each_other_nor_a_box_and_are_left_out_where_they_wou
             for other_x, other_y, other_width in places[:number]:
                 assert abs(y - other_y) >= 14 or abs(x - other_x) >= (width + other_width) / 2
             for box in picture.boxes:
-                across = box.x - width / 2 < x < box.x + WIDTH + width / 2
+                across = box.x - 4 < x + width / 2 and x - width / 2 < box.x + WIDTH + 4
                 assert not (across and box.y - 7 < y < box.y + HEIGHT + 7)
     assert len(places) < len(crowded.calls)
     assert all(arrow.roles for arrow in picture.arrows if arrow.kind == "call"), (
         "they are told where they are pointed at"
     )
+
+
+def test_roles_keep_from_the_tip_of_their_arrow() -> None:
+    steep, taken = Curve((190, 22), (285, 200)), Taken()
+    first = room_for("reader, writ…", [steep], taken)
+    assert first is not None
+    assert (first.x, first.y) == (237.5, 111)
+    taken.add(first)
+    assert room_for("reader, writ…", [steep], taken) is None
+    second = room_for("rw", [steep], taken)
+    assert second is not None
+    assert second.x - second.width / 2 > 190 + 8
 
 
 @pytest.mark.parametrize(
