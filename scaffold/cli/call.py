@@ -19,6 +19,7 @@ from scaffold.errors import TopologyError, VerifyError
 
 if TYPE_CHECKING:
     from scaffold.cli.project import Project
+    from scaffold.kinds.catalogue import Kind
     from scaffold.running.whereabouts import Whereabouts
     from scaffold.topology.model import Client, Party, Server, Topology
 
@@ -87,16 +88,21 @@ def _check_written(path: str) -> None:
 
 def _check_path(project: Project, caller: Party) -> None:
     """Raises TopologyError for one who asks for no path."""
-    from scaffold.kinds.capabilities import HTTP
     from scaffold.topology.model import Server
 
     if isinstance(caller, Server):
         hint = "leave the path out: it is for clients alone; a server is asked for /call/NAME, and calls /"
         raise TopologyError(f"{caller.address} is a server, which takes no path", hint=hint)
-    kind = project.kinds.get(caller.address)
-    if kind is not None and kind.capabilities.protocol != HTTP:
+    if (kind := project.kinds.get(caller.address)) is not None:
+        _check_has_paths(caller, kind)
+
+
+def _check_has_paths(party: Party, kind: Kind) -> None:
+    from scaffold.kinds.capabilities import HTTP
+
+    if kind.capabilities.protocol != HTTP:
         raise TopologyError(
-            f"{caller.address} speaks {kind.capabilities.protocol}, where there are no paths", hint="leave it out"
+            f"{party.address} speaks {kind.capabilities.protocol}, where there are no paths", hint="leave it out"
         )
 
 
@@ -111,6 +117,8 @@ def _be_refused(project: Project, caller: Party, called: Server, path: str | Non
     from scaffold.view.terminal import columns, show
 
     kind, there = project.kinds[called.address], running(project.layout)
+    if path is not None:
+        _check_has_paths(called, kind)
     show(not_listed(caller, called, columns()), sys.stderr)
     at = there.get(called.name, reachable(called.dial))
     finding = attempt(project.layout, kind, caller, called, at, path)

@@ -750,6 +750,18 @@ def test_a_call_that_is_not_listed_is_made_to_see_who_refuses_it(tmp_path: Path)
     assert "key.pem cannot be read" in gone.err
 
 
+def test_of_what_speaks_no_http_no_path_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "topology.yaml").write_text("""
+version: 1
+name: data
+cas: {root: {}}
+servers: {base: {template: postgresql, listen: "127.0.0.1:5432", names: [localhost]}}
+clients: {session: {template: psql, calls: [base]}, web: {template: curl}}
+""")
+    scaffold("call", "session", "base", "/x", cwd=tmp_path).assert_clear_error("client.session speaks postgresql")
+    scaffold("call", "web", "base", "/x", cwd=tmp_path).assert_clear_error("server.base speaks postgresql", "no paths")
+
+
 def test_a_server_that_calls_is_asked_to(tmp_path: Path) -> None:
     front, back = free_addresses(2)
     (tmp_path / "topology.yaml").write_text(
