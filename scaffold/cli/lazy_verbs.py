@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import typer
@@ -57,6 +58,14 @@ def _nothing() -> None:
     """What typer makes a group of."""
 
 
+@dataclass(frozen=True, slots=True)
+class OfferedVerb:
+    """What is read of a completion: typer has no type for it that each of its versions knows by one name."""
+
+    value: str
+    help: str
+
+
 class LazyVerbs(typer.core.TyperGroup):
     """A group of commands that knows its verbs by name.
 
@@ -88,11 +97,9 @@ class LazyVerbs(typer.core.TyperGroup):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """What a shell offers: each verb by its line in the help, so that none has to be imported; else options."""
-        from typer._completion_classes import CompletionItem  # type: ignore[attr-defined]
-
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        return [CompletionItem(verb, help=does) for verb, does in self.verbs.items() if verb.startswith(incomplete)]
+        return [OfferedVerb(verb, does) for verb, does in self.verbs.items() if verb.startswith(incomplete)]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in self.verbs:
