@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from scaffold.kinds import catalogue
 from scaffold.kinds.render import render_context
@@ -85,6 +87,20 @@ def test_a_caller_below_the_roots_of_today_stands(standing: ModuleType, tls: Pat
 def test_a_certificate_that_is_for_servers_alone_does_not(standing: ModuleType, tls: Path) -> None:
     accounts = bundles.der(leaf(profiles.for_server(TOPOLOGY, server()), lab().issuing).certificate)
     assert "no longer stands" in complaint(standing, tls, chain(accounts))
+
+
+def test_what_the_handshake_would_refuse_as_malformed_does_not(standing: ModuleType, tls: Path) -> None:
+    """RFC 5280 4.2.1.1: a certificate that a CA has issued names the key that signed it."""
+    one = leaf(profiles.for_client_side(TOPOLOGY, client()), lab().issuing)
+    builder = x509.CertificateBuilder(
+        one.certificate.issuer, one.certificate.subject, one.key.public_key(), one.certificate.serial_number,
+        one.certificate.not_valid_before_utc, one.certificate.not_valid_after_utc,
+    )  # fmt: skip
+    for extension in one.certificate.extensions:
+        if not isinstance(extension.value, x509.AuthorityKeyIdentifier):
+            builder = builder.add_extension(extension.value, extension.critical)
+    nameless = builder.sign(lab().issuing.key, hashes.SHA256())
+    assert "Missing Authority Key Identifier" in complaint(standing, tls, chain(bundles.der(nameless)))
 
 
 def test_no_root_of_the_system_has_a_say(
