@@ -38,6 +38,8 @@ _AT_ONCE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class _Made:
+    """A certificate that is issued, and in its place next."""
+
     asked: IssuedCertificate
     change: Change
     issuance: Issuance

@@ -35,6 +35,8 @@ _OF_PARTIES = frozenset({Work.FILL, Work.TRUST, Work.REFRESH, Work.RENDER, Work.
 
 @dataclass(frozen=True, slots=True)
 class _Rendered:
+    """A project as it is rendered, and what of it is written."""
+
     one: DesiredParty
     changes: Sequence[Change]
     inputs: str

@@ -179,6 +179,8 @@ def _name(path: str) -> str:
 
 @dataclass(slots=True)
 class _Merging:
+    """One app that is merged with a newer one, and what came of it so far."""
+
     server: Server
     observed: Observation
     record: Record
@@ -261,6 +263,8 @@ class _Merging:
 
 @dataclass(slots=True)
 class _Resolving:
+    """The conflicts of one app, and how they end."""
+
     server: Server
     observed: Observation
     record: Record

@@ -122,6 +122,8 @@ class _Drift:
 
 @dataclass(slots=True)
 class _Comparison:
+    """One project with what is rendered for it, and what differs so far."""
+
     one: DesiredParty
     record: Record
     observed: Observation

@@ -119,6 +119,8 @@ def diff(basis: Basis, asked: Asked) -> Difference:
 
 @dataclass(slots=True)
 class _Diff:
+    """One comparison at work: what is compared, and what was found so far."""
+
     desired: Desired
     observed: Observation
     existing: Mapping[str, ExistingCa]

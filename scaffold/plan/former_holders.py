@@ -96,6 +96,8 @@ def notes(found: Iterable[Mistaken]) -> Iterator[Note]:
 
 @dataclass(slots=True)
 class _Look:
+    """The names by which servers know callers, and who of before bears one of them."""
+
     t: Topology
     kinds: Mapping[Address, Kind]
     ledger: Ledger

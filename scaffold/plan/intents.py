@@ -117,6 +117,8 @@ def resolve(
 
 @dataclass(frozen=True, slots=True)
 class _Resolution:
+    """What is asked for, as it is worked out."""
+
     desired: Desired
     observed: Observation
     ledger: Ledger

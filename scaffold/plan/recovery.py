@@ -97,6 +97,8 @@ def notes_on(
 
 @dataclass(frozen=True, slots=True)
 class _Recovery:
+    """What the folder knows, and a ledger that was lost does not."""
+
     desired: Desired
     observed: Observation
     existing: Mapping[str, ExistingCa]
