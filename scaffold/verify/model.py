@@ -144,11 +144,15 @@ class Result(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unstarted:
-    """A server that did not start, as people know it; what it said last, in several lines; and what to do."""
+    """A server that did not start, as people know it; what it said last, in several lines; and what to do.
+
+    Likewise one that was to run already; `what` says which.
+    """
 
     who: str
     said: str
     hint: str
+    what: str = "did not start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,7 @@ class Check:
     why: str = ""
     """Why a call that the topology allows is to be refused all the same, or a false server to be believed."""
     unstarted: Unstarted | None = None
-    """The server that it needs and that did not start: nobody could be reached."""
+    """The server that it needs and that did not start, or does not answer: nobody could be reached."""
 
 
 @dataclass(frozen=True, slots=True)

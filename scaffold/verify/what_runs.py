@@ -32,7 +32,7 @@ from scaffold.verify.addresses import answering, rounds
 from scaffold.verify.cases import Case, blind_to_issuers, cases, is_external, is_faulty, is_in_its_place
 from scaffold.verify.judge import Finding
 from scaffold.verify.listener import NOBODY, Listener
-from scaffold.verify.model import Check, Layer, Observed, Probe, Report, Result
+from scaffold.verify.model import Check, Layer, Observed, Probe, Report, Result, Unstarted
 from scaffold.verify.probe_runner import ProbeRunner
 from scaffold.verify.protocol import PATIENCE
 from scaffold.verify.revocation_scenarios import OF_CALLERS
@@ -101,8 +101,8 @@ def verify_running(
             listener.probing(len(to_try))
             silent = _unreachable(pool, placements, to_try.values())
             for number, case in to_try.items():
-                if (finding := _of_silent(case, silent)) is not None:
-                    conclusions.add(number, case.concluded(finding))
+                if (check := _of_silent(case, silent)) is not None:
+                    conclusions.add(number, check)
             others = {number: case for number, case in to_try.items() if _of_silent(case, silent) is None}
             addresses = _addresses(pool, placements, others.values())
             seen: dict[int, Check] = {}
@@ -196,11 +196,15 @@ def _why_silent(address: HostPort) -> str | None:
     return None
 
 
-def _of_silent(case: Case, silent: Mapping[str, str]) -> Finding | None:
+def _of_silent(case: Case, silent: Mapping[str, str]) -> Check | None:
+    """The check of a case whose server, or the one that is to call it, does not answer."""
     for name in _dialled(case):
         if name in silent:
-            who = "" if name == case.server.name else f"{Address.server(name)}, its caller: "
-            return Finding(Observed.UNREACHABLE, Layer.TCP, f"{who}{silent[name]}")
+            address = Address.server(name)
+            who = "" if name == case.server.name else f"{address}, its caller: "
+            check = case.concluded(Finding(Observed.UNREACHABLE, Layer.TCP, f"{who}{silent[name]}"))
+            hint = f"start {address} there, or correct its `address` in the topology; a firewall may stand between"
+            return replace(check, unstarted=Unstarted(str(address), silent[name], hint, "does not answer"))
     return None
 
 

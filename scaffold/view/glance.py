@@ -189,10 +189,12 @@ def _failures(failed: Sequence[Check], told: _Told) -> Iterator[Line]:
 
 
 def _unstarted(failed: Iterable[Check], columns: int | None) -> Iterator[Line]:
-    """Which servers did not start, what each said last, and what to do."""
+    """Which servers did not start, or do not answer, what each said last, and what to do."""
     for unstarted, count in Counter(check.unstarted for check in failed if check.unstarted is not None).items():
         mark, style = MARKS[Result.FAILED]
-        yield from _marked(f"  {mark} ", f"{count:,} could not be tried: {unstarted.who} did not start", style, columns)
+        yield from _marked(
+            f"  {mark} ", f"{count:,} could not be tried: {unstarted.who} {unstarted.what}", style, columns
+        )
         first, *last = unstarted.said.splitlines()
         yield from _marked("    ", one_line(first), "red", columns)
         for line in last:
@@ -229,7 +231,7 @@ def _recalled(report: Report) -> Iterator[Line]:
         return
     yield [("Failed (see above for what to do):", "bold red")]
     for unstarted, count in Counter(check.unstarted for check in every if check.unstarted is not None).items():
-        yield [(f"  {unstarted.who} did not start: {count:,} checks could not be tried", "red")]
+        yield [(f"  {unstarted.who} {unstarted.what}: {count:,} checks could not be tried", "red")]
     failed = [check for check in every if check.unstarted is None]
     for check in failed[:RECALLED]:
         yield [(f"  {check.client} at {check.server}, {check.probe.words}", "red")]

@@ -155,5 +155,5 @@ def _failure_lines(report: Report) -> Iterator[Line]:
         words = f"  {check.client} at {check.server}, {check.probe.words}: expected {check.expected.value}, "
         yield [(words + f"seen {seen_where(check)}{detail}", "red")]
     for unstarted in dict.fromkeys(check.unstarted for check in failed if check.unstarted is not None):
-        yield [(f"→ {unstarted.who} did not start: {unstarted.hint}", "bold")]
+        yield [(f"→ {unstarted.who} {unstarted.what}: {unstarted.hint}", "bold")]
     yield plain("")

@@ -185,6 +185,9 @@ def test_one_that_is_stopped_is_said_so_and_what_to_do(fleet: Fleet, sound: Repo
     assert {one.observed for one in checks} == {Observed.UNREACHABLE}
     address = fleet.lab.topology.servers["asks"].dial
     assert all(f"no answer at {address} (Connection refused)" in one.detail for one in checks)
+    (cause,) = {one.unstarted for one in checks}
+    assert cause is not None
+    assert (cause.who, cause.what) == ("server.asks", "does not answer")
 
 
 def test_one_that_is_to_call_and_is_stopped_is_named_where_it_calls(fleet: Fleet) -> None:
@@ -193,6 +196,8 @@ def test_one_that_is_to_call_and_is_stopped_is_named_where_it_calls(fleet: Fleet
     (check,) = (one for one in report.checks if (one.server, one.client, one.probe) == ("store", "api", Probe.EDGE))
     assert check.observed is Observed.UNREACHABLE
     assert check.detail.startswith("server.api, its caller: nobody answers at 127.0.0.2:")
+    assert check.unstarted is not None
+    assert check.unstarted.who == "server.api"
 
 
 def test_one_that_lets_everybody_in_is_seen_where_it_runs(fleet: Fleet) -> None:

@@ -176,6 +176,17 @@ def test_a_server_that_did_not_start_is_told_once_with_its_last_words_and_what_t
     assert "  server.api did not start: 13 checks could not be tried\n\nVerify: 4 passed, 13 failed" in shown
 
 
+def test_one_that_was_to_run_and_does_not_answer_is_one_block_too() -> None:
+    silent = Unstarted("server.api", "nobody answers at 127.0.0.1:8443", "start it there", "does not answer")
+    shown = text(*(replace(gone_wrong(one, Observed.UNREACHABLE), unstarted=silent) for one in shop()[:3]))
+    assert (
+        "  ✗ 3 could not be tried: server.api does not answer\n"
+        "    nobody answers at 127.0.0.1:8443\n"
+        "  → start it there\n"
+    ) in shown
+    assert "  server.api does not answer: 3 checks could not be tried\n" in shown
+
+
 def many(servers: int) -> tuple[Check, ...]:
     names = [f"service-{number}.of.a.long.name" for number in range(servers)]
     return tuple(
