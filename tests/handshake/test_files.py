@@ -54,6 +54,22 @@ servers:
   java:
     {{template: files, listen: "{java}", names: [localhost], pfx: {{password: {{generate: true}}}},
      files: {{truststore: true, anchor: issuer}}}}
+  both:
+    template: files
+    listen: "{both}"
+    names: [localhost]
+    client: same
+    calls: [mosquitto, haproxy, java, postgresql]
+    accepts: [issuing]
+    files: {{combined: true}}
+  pair:
+    template: files
+    listen: "{pair}"
+    names: [localhost]
+    client: {{key: rsa-2048, names: [pair.internal]}}
+    calls: [mosquitto, haproxy, java, postgresql]
+    accepts: [issuing]
+    files: {{client_combined: true}}
 clients:
   sensor: {{template: files, calls: [mosquitto, haproxy, postgresql, java]}}
   thief: {{template: files, calls: [mosquitto, haproxy, postgresql, java]}}
@@ -73,6 +89,9 @@ class Fed:
     def client(self, name: str) -> Path:
         return self.household.out / f"clients/{name}/tls"
 
+    def server(self, name: str) -> Path:
+        return self.household.out / f"servers/{name}/tls"
+
     def serial(self, server: str) -> int:
         return self.household.certificate(f"servers/{server}/tls/cert.pem").serial_number
 
@@ -83,7 +102,8 @@ def fed() -> Iterator[Fed]:
         # Programs that give up root must get to their files: pytest's own folders are closed to others.
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scaffold-files-")))
         place.chmod(0o711)
-        at = dict(zip(KINDS, free_addresses(len(KINDS)), strict=True))
+        names = (*KINDS, "both", "pair")
+        at = dict(zip(names, free_addresses(len(names)), strict=True))
         owners = {name: account(user) for name, user in (("mosquitto", "mosquitto"), ("postgresql", "postgres"))}
         chown = {
             "mosquitto": f', files: {{chown: "{user}:{user}"}}' if (user := owners["mosquitto"]) else "",
@@ -124,6 +144,33 @@ def test_at_first_both_are_let_in(fed: Fed, name: str) -> None:
     """The twin of what follows: nothing but the revocation keeps one of them out."""
     assert fed.programs[name].lets_in(fed.client("sensor"))
     assert fed.programs[name].lets_in(fed.client("thief"))
+
+
+BY_CHAIN = ("mosquitto", "haproxy", "java")
+"""Those that ask nothing but the certificate."""
+
+
+@pytest.mark.parametrize("name", BY_CHAIN)
+def test_a_server_calls_with_the_leaf_with_which_it_serves(fed: Fed, name: str) -> None:
+    assert fed.programs[name].lets_in(fed.server("both"))
+
+
+def test_the_leaf_with_which_a_server_calls_serves_too(fed: Fed) -> None:
+    folder = fed.server("both")
+    (address,) = free_addresses(1)
+    with running(HaProxy, folder, fed.household.folder / "programs" / "both", address) as program:
+        assert program.served() == fed.serial("both")
+        assert program.lets_in(fed.client("sensor"))
+
+
+@pytest.mark.parametrize("name", BY_CHAIN)
+def test_a_second_certificate_calls_and_the_first_does_not(fed: Fed, name: str, tmp_path: Path) -> None:
+    """Both parts of a caller come from the one file that some programs want: key, certificate and chain."""
+    folder = fed.server("pair")
+    for file, source in (("cert.pem", "client-combined.pem"), ("key.pem", "client-combined.pem"), ("ca.pem", "ca.pem")):
+        (tmp_path / file).symlink_to(folder / source)
+    assert fed.programs[name].lets_in(tmp_path)
+    assert not fed.programs[name].lets_in(folder)
 
 
 def test_a_java_client_is_answered(fed: Fed) -> None:
