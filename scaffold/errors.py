@@ -161,5 +161,9 @@ class VerifyError(ScaffoldError):
     """A probe could not even be tried."""
 
 
+class PortTaken(VerifyError):
+    """Nobody can listen where a server is to, whatever its files say."""
+
+
 class NotInstalled(ScaffoldError):
     """What is asked for needs an extra of this package that is not installed."""

@@ -14,7 +14,7 @@ from scaffold.cli import completing, failures
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
 from scaffold.cli.running import Ports
-from scaffold.errors import StoreError, VerifyError
+from scaffold.errors import PortTaken, StoreError, VerifyError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -178,6 +178,8 @@ def _blaming_drift(plan: Plan) -> Iterator[None]:
 
     try:
         yield
+    except PortTaken:
+        raise
     except VerifyError as error:
         if not (drift := drift_in_tls(plan)):
             raise

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-from scaffold.errors import VerifyError
+from scaffold.errors import PortTaken, VerifyError
 from scaffold.running.listeners import who_listens
 from scaffold.topology.model import HostPort
 
@@ -84,13 +84,16 @@ def check_apart(wanted: Mapping[str, HostPort]) -> None:
 
 
 def check_free(wanted: Mapping[str, HostPort]) -> None:
-    """Raise VerifyError where an address (by what it is for, such as `server.accounts`) cannot be listened on."""
+    """Raise PortTaken where an address (by what it is for, such as `server.accounts`) cannot be listened on.
+
+    Raises VerifyError where two are one.
+    """
     check_apart(wanted)
     for use, address in wanted.items():
         if (reason := why_taken(address)) is not None:
             holder = who_listens(address)
             listens = f" ({holder} listens there)" if holder else ""
-            raise VerifyError(
+            raise PortTaken(
                 f"{use} cannot listen on {address}: {reason}{listens}",
                 hint=f"stop {holder or 'the program that uses it'}, or let `--ports auto` choose free ports",
             )

@@ -427,6 +427,17 @@ def test_a_server_that_does_not_start_for_what_drifted_is_told_so(applied: Path)
     ended.assert_clear_error("server.api ended", "hint: server.api.trust differs from the topology", "scaffold apply")
 
 
+def test_a_port_that_is_taken_is_no_fault_of_what_drifted(applied: Path) -> None:
+    (address,) = free_addresses(1)
+    file = applied / "topology.yaml"
+    file.write_text(file.read_text("utf-8").replace("listen: 127.0.0.1:8443", f"listen: {address}"), "utf-8")
+    (applied / "shop/servers/api/tls/ca.pem").write_bytes((applied / "shop/pki/issuing/ca.crt").read_bytes())
+    with socket.create_server((address.host, address.port)):
+        ended = scaffold("verify", cwd=applied)
+    ended.assert_clear_error(f"server.api cannot listen on {address}", "let `--ports auto` choose free ports")
+    assert "differs from the topology" not in ended.err
+
+
 def test_verify_says_that_what_it_starts_has_another_clock(applied: Path) -> None:
     command = [*command_at("-365d"), sys.executable, "-m", "scaffold", "verify", "--ports", "auto"]
     ended = subprocess.run(command, cwd=applied, capture_output=True, text=True, check=False, timeout=120)
