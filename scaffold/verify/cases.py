@@ -156,11 +156,20 @@ def _who_stands_in_its_place(t: Topology, server: Server, kinds: Mapping[Address
     for caller in graph.callers(t, server.name):
         if not is_external(caller):
             yield Case(server, caller, Probe.TRUE_SERVER, Expected.ALLOWED)
-            yield from (_false_server(server, caller, probe, kinds[caller.address]) for probe in FALSE_SERVERS)
+            yield from (
+                _false_server(server, caller, probe, kinds[caller.address])
+                for probe in FALSE_SERVERS
+                if probe not in TAKING_COMMON_NAMES or server is _first_callee(t, caller)
+            )
             if server.issued_here and caller.check_revocation is not RevocationCheck.NONE:
                 yield Case(server, caller, Probe.FALSE_REVOKED, Expected.REFUSED)
         if isinstance(caller, Client) and not is_external(caller):
             yield from _who_is_looked_up(t, server, caller, kinds[caller.address])
+
+
+def _first_callee(t: Topology, caller: Party) -> Server | None:
+    """Where it is tried whether a caller takes common names: it is the same program that calls all the others."""
+    return next((t.servers[name] for name in caller.calls if t.servers[name].issued_here), None)
 
 
 def _false_server(server: Server, caller: Party, probe: Probe, kind: Kind) -> Case:

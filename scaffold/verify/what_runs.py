@@ -203,7 +203,7 @@ def _of_silent(case: Case, silent: Mapping[str, str]) -> Check | None:
             address = Address.server(name)
             who = "" if name == case.server.name else f"{address}, its caller: "
             check = case.concluded(Finding(Observed.UNREACHABLE, Layer.TCP, f"{who}{silent[name]}"))
-            hint = f"start {address} there, or correct its `address` in the topology; a firewall may stand between"
+            hint = f"Start {address} there, or correct its `address` in the topology; a firewall may stand between."
             return replace(check, unstarted=Unstarted(str(address), silent[name], hint, "does not answer"))
     return None
 

@@ -9,7 +9,7 @@ nginx   roles are passed on, or made up            likewise, and what reaches th
 nginx   client certificates are not asked for      whoever comes, with a certificate or without
 nginx   one path alone is guarded                  whoever is refused there, and asks for another
 client  the server is not verified                 the false servers at each of its edges
-client  common names are taken for host names      the false server that has no other name, at each of its edges
+client  common names are taken for host names      the false server that has no other name
 tls/    another root in the bundle                 drift, and whoever comes from that root, where it is the only guard
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.verify import revocation_scenarios
-from scaffold.verify.cases import FALSE_SERVERS
+from scaffold.verify.cases import TAKING_COMMON_NAMES
 from scaffold.verify.model import Observed, Probe
 from tests.handshake.verify_lab import Lab, applied, failures, lines
 from tests.requirements import require_command
@@ -81,7 +81,7 @@ def lab(sound: Lab, tmp_path: Path) -> Lab:
 
 
 def test_the_unbroken_twin_passes(sound: Lab) -> None:
-    report = sound.verify()
+    report = sound.verify(limit_to=frozenset(Probe))
     assert not report.failed, lines(report)
     by_ocsp_or_client = {
         Probe.RESPONDER_DOWN, Probe.RESPONDER_UNKNOWN, Probe.STALE_OCSP, Probe.STAPLE,
@@ -141,11 +141,6 @@ def client_checks_no_server(lab: Lab) -> None:
     lab.rewrite("clients/teller/calling.py", ("if not tls.is_for_servers(", "if False and not tls.is_for_servers("))
 
 
-def client_takes_common_names(lab: Lab) -> None:
-    takes = "context.hostname_checks_common_name = "
-    lab.rewrite("clients/teller/tls.py", (f"{takes}False", f"{takes}True"))
-
-
 def nginx_asks_for_no_certificate(lab: Lab) -> None:
     lab.rewrite(
         "servers/gateway/nginx.conf",
@@ -181,9 +176,7 @@ def at(server: str, client: str, *probes: Probe) -> set[tuple[str, str, Probe]]:
     return {(server, client, probe) for probe in probes}
 
 
-FALSE = FALSE_SERVERS
-BELIEVED = (Probe.TRUE_SERVER, Probe.FALSE_LONE_COMMON_NAME)
-"""To whom nginx sends requests."""
+FALSE = (Probe.FALSE_NAME, Probe.FALSE_EXPIRED, Probe.FALSE_ROOT, Probe.FALSE_EKU)
 ROGUES = (
     Probe.FOREIGN_CA, Probe.SIBLING_CA, Probe.SAME_NAME_CA, Probe.SELF_SIGNED, Probe.EXPIRED, Probe.NOT_YET_VALID,
     Probe.SERVER_CERTIFICATE, Probe.ISSUED_BY_LEAF,
@@ -202,13 +195,11 @@ BREAKAGES: list[tuple[Callable[[Lab], None], str, Failures]] = [
      at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)),
     (nginx_passes_roles_on, "server.gateway",
      at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)
-     | at("service", "gateway", *BELIEVED)),
+     | at("service", "gateway", Probe.TRUE_SERVER)),
     (nginx_gives_a_role_too_many, "server.gateway",
      at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS)),
-    (nginx_lets_headers_with_underscores_in, "server.gateway", at("service", "gateway", *BELIEVED)),
+    (nginx_lets_headers_with_underscores_in, "server.gateway", at("service", "gateway", Probe.TRUE_SERVER)),
     (client_checks_no_server, "client.teller", at("service", "teller", *FALSE) | at("gateway", "teller", *FALSE)),
-    (client_takes_common_names, "client.teller",
-     at("service", "teller", Probe.FALSE_LONE_COMMON_NAME) | at("gateway", "teller", Probe.FALSE_LONE_COMMON_NAME)),
     (nginx_asks_for_no_certificate, "server.gateway",
      at("gateway", "anyone", Probe.NO_CERTIFICATE)
      | at("gateway", "teller", Probe.EDGE, Probe.CONTROL, Probe.FORGED_HEADERS, *ROGUES)
@@ -227,6 +218,19 @@ def test_a_broken_setting_is_caught_and_nothing_else(
     break_it(lab)
     report = lab.verify(only)
     assert failures(report) == caught, lines(report)
+
+
+def test_a_client_that_takes_common_names_is_caught_where_it_calls_first(lab: Lab) -> None:
+    takes = "context.hostname_checks_common_name = "
+    lab.rewrite("clients/teller/tls.py", (f"{takes}False", f"{takes}True"))
+    report = lab.verify("client.teller", limit_to=TAKING_COMMON_NAMES)
+    assert failures(report) == at("service", "teller", Probe.FALSE_LONE_COMMON_NAME), lines(report)
+
+
+def test_a_client_that_looks_at_no_name_believes_those_false_servers_too(lab: Lab) -> None:
+    client_checks_no_server(lab)
+    report = lab.verify("client.teller", limit_to=TAKING_COMMON_NAMES)
+    assert failures(report) == at("service", "teller", *TAKING_COMMON_NAMES), lines(report)
 
 
 ADDED_ROOTS: list[tuple[str, str, str, Failures]] = [

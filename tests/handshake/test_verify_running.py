@@ -195,7 +195,7 @@ def test_one_that_is_to_call_and_is_stopped_is_named_where_it_calls(fleet: Fleet
         report = fleet.verified("server.api")
     (check,) = (one for one in report.checks if (one.server, one.client, one.probe) == ("store", "api", Probe.EDGE))
     assert check.observed is Observed.UNREACHABLE
-    assert check.detail.startswith("server.api, its caller: nobody answers at 127.0.0.2:")
+    assert check.detail.startswith("server.api, its caller: no answer at 127.0.0.2:")
     assert check.unstarted is not None
     assert check.unstarted.who == "server.api"
 

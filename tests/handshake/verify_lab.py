@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +21,14 @@ from scaffold.topology.address import Address
 from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.load import load
 from scaffold.topology.model import Client, Server, Topology
+from scaffold.verify.cases import TAKING_COMMON_NAMES
 from scaffold.verify.listener import NOBODY, Listener
 from scaffold.verify.model import Probe, Report, Result
 from scaffold.verify.run import verify
 from tests.handshake.rewriting import rewrite
+
+MOST = frozenset(Probe) - TAKING_COMMON_NAMES.keys()
+"""All but the two false servers that tests of common names ask for: each costs a run of a client."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,19 @@ class Lab:
         """Carry out all that is planned as of now, and what is asked for."""
         apply(plan_all(self.look(), Asked(intents)), self.secrets)
 
-    def verify(self, only: str | None = None, ports: str = "auto", listener: Listener = NOBODY) -> Report:
+    def verify(
+        self,
+        only: str | None = None,
+        ports: str = "auto",
+        listener: Listener = NOBODY,
+        limit_to: Collection[Probe] = MOST,
+    ) -> Report:
         """A verification of the folder as it is now."""
         basis = self.look()
         return verify(
             self.topology, self.kinds, self.layout, basis.now, self.secrets, generations=self.generations,
             plan=plan_all(basis).plan, revoked=basis.ledger.revoked.keys(),
-            only=Address.parse(only) if only else None, ports=ports, listener=listener,  # type: ignore[arg-type]
+            only=Address.parse(only) if only else None, ports=ports, listener=listener, limit_to=limit_to,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def copied(self, to: Path) -> Lab:
