@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scaffold.apply.context import ApplyContext
 from scaffold.errors import KindError, Overtaken
 from scaffold.kinds.render import Rendered
 from scaffold.plan.apps import MadeApp
-from scaffold.plan.merging import MERGE, Merged, NotText, Outcome, Texts, number_of_markers
+from scaffold.plan.merging import LARGEST, MERGE, Merged, NotText, Outcome, Texts, number_of_markers
 from scaffold.plan.model import Change, Edit, Work
 from scaffold.store import bases, files
 from scaffold.store.files import TEMPORARY
@@ -78,7 +78,7 @@ def _place(context: ApplyContext, address: Address, made: MadeApp) -> None:
     hashes = _hashes(folder.app, made.rendered.files)
     try:
         shutil.copytree(made.rendered.folder, beside, symlinks=True)
-        bases.keep(context.layout, context.writer, (file.content for file in made.rendered.files.values()))
+        bases.keep(context.layout, context.writer, _to_be_merged_with(made.rendered.files.values()))
         context.projects.settled(address, made.origin.version, hashes, app=made.origin)
         context.projects.flush()
         os.rename(beside, place)  # noqa: PTH104 - Path.rename is the same, and does not say so
@@ -93,6 +93,10 @@ def _hashes(folder: str, rendered: Mapping[str, Rendered]) -> dict[str, str]:
     return {f"{folder}/{name}": digest(file.content) for name, file in rendered.items()}
 
 
+def _to_be_merged_with(rendered: Iterable[Rendered]) -> Iterator[bytes]:
+    return (file.content for file in rendered if len(file.content) <= LARGEST)
+
+
 def _merge(context: ApplyContext, address: Address, changes: Sequence[Change], made: MadeApp) -> None:
     folder, record = party_paths(address.role, address.name).app, context.observed.records.of(address)
     rendered = {f"{folder}/{name}": file for name, file in made.rendered.files.items()}
@@ -100,7 +104,8 @@ def _merge(context: ApplyContext, address: Address, changes: Sequence[Change], m
     conflicts = [path for change in changes if change.work is Work.OFFER_APP for path in change.paths]
     outcomes = {path: texts.merged(path, rendered[path].content) for path in conflicts}
     offers = {path: _offer(context, path, outcome, rendered[path].content) for path, outcome in outcomes.items()}
-    bases.keep(context.layout, context.writer, (file.content for file in rendered.values()))
+    of_conflicts = [rendered[path].content for path in outcomes]  # a person may decide for the template's
+    bases.keep(context.layout, context.writer, [*_to_be_merged_with(rendered.values()), *of_conflicts])
     hashes = {path: digest(file.content) for path, file in rendered.items()}
     context.projects.writing(address, hashes, offers)
     context.projects.flush()

@@ -56,11 +56,11 @@ def run(
     from scaffold.cli.plan_and_apply import carry_out
     from scaffold.cli.project import open_project
 
-    project = open_project(file, out)
+    project = open_project(file, out, trust or ())
     saved = _saved(plan_file, overwrite, update) if plan_file is not None else None
     given_up, newer = ([project.address(text) for text in texts or ()] for texts in (overwrite, update))
     apps = Apps(trust or ())
-    apps.check(project.topology)
+    apps.check(project.topology, project.kinds.values())
     planning = _Planning(now(), given_up, newer, apps, saved, refresh)
     digest = saved.digest if saved is not None else None
     carry_out(project, planning.make, yes=yes, json=json, saved=digest, apps=apps)

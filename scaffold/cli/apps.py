@@ -5,43 +5,26 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import typer
 
+from scaffold.cli.trusting import ADD_IT, Program, Trust
 from scaffold.errors import KindError, PlanError
 from scaffold.topology.address import Address, Part
 from scaffold.topology.messages import nearest
 from scaffold.topology.model import App, Server, Topology
 
 if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
-
     from scaffold.kinds.app_templates import Fetched
+    from scaffold.kinds.catalogue import Kind
+    from scaffold.kinds.places import Place
     from scaffold.plan.apps import MadeApp
     from scaffold.plan.make import Planned
     from scaffold.plan.model import Plan
-
-
-_AT_VERSION: Final = re.compile(r"(.+)@(sha256:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{64})")
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """A template that a person has said they trust, as they wrote it: at one version, or (None) as it is now."""
-
-    template: str
-    version: str | None = None
-
-    @classmethod
-    def read(cls, text: str) -> Trust:
-        """`TEMPLATE`, or `TEMPLATE@VERSION` with a whole commit or digest: a part of one could be made to fit."""
-        found = _AT_VERSION.fullmatch(text)
-        return cls(found[1], found[2]) if found is not None else cls(text)
 
 
 @dataclass
@@ -57,22 +40,14 @@ class Apps:
     _number: Iterator[int] = field(default_factory=itertools.count)
 
     @functools.cached_property
-    def _place(self) -> TemporaryDirectory[str]:
-        from tempfile import TemporaryDirectory
+    def _place(self) -> Place:
+        from scaffold.kinds.places import Place
 
-        return TemporaryDirectory(prefix="scaffold-apps-", ignore_cleanup_errors=True)
+        return Place()
 
-    def check(self, t: Topology) -> None:
-        """Raises PlanError where one of `trust` is the template of no app."""
-        for text in self.trust:
-            if not any(_means(Trust.read(text), app, t) for _, app in with_apps(t)):
-                known = [app.template for _, app in with_apps(t)]
-                hint = nearest(text, known) or f"apps are made of {', '.join(known) or 'none'}"
-                if text.rpartition("@")[0] in known:
-                    hint = (
-                        "a version is a whole commit, or sha256: and a whole digest; `apply` without --trust prints it"
-                    )
-                raise PlanError(f"no app of this topology is made of the template {text}", hint=hint)
+    def check(self, t: Topology, kinds: Iterable[Kind] = ()) -> None:
+        """Raises PlanError where one of `trust` is the template of no app, and none of `kinds`."""
+        check_meant(self.trust, [*(app.template for _, app in with_apps(t)), *_names(kinds)], t)
 
     def of_plan(self, plan: Plan, t: Topology) -> Mapping[Address, MadeApp]:
         """Those that a plan makes or merges, by the address of their server. Raises as `made` does."""
@@ -136,7 +111,7 @@ class Apps:
 
     def _fetched(self, app: App, t: Topology) -> Fetched:
         """A template is fetched once: what was asked is what is rendered."""
-        from scaffold.kinds.app_templates import check_declared, fetched
+        from scaffold.kinds.app_templates import check_answers, check_declared, fetched
 
         key = app.template, app.checkout
         if key not in self._templates:
@@ -145,32 +120,21 @@ class Apps:
         whole = self._templates[key]
         template = replace(whole, folder=whole.root / (app.directory or ""))
         check_declared(app, template.folder)
+        check_answers(app, template)
         return template
 
     def _empty(self, name: str) -> Path:
         """An empty folder of its own."""
-        place = Path(self._place.name) / str(next(self._number)) / name
+        place = self._place.path / str(next(self._number)) / name
         place.mkdir(parents=True)
         return place
 
     def _check_trusted(self, app: App, template: Fetched, t: Topology) -> None:
         """Templates are programs: somebody else's runs only where a person has said so."""
-        from scaffold.kinds.app_templates import is_ones_own, named
-        from scaffold.store import trusted
+        from scaffold.kinds.app_templates import is_ones_own
 
-        asked = [one for one in map(Trust.read, self.trust) if _means(one, app, t)]
-        agreed = any(one.version in (None, template.version) for one in asked)
-        if asked and not agreed:
-            raise _another_version(app, template)
-        if is_ones_own(app, _base(t)):
-            return
-        file, name = trusted.place(os.environ), named(app, _base(t))
-        if trusted.load(file).is_trusted(name, template.version):
-            return
-        if not agreed:
-            raise _not_trusted(app, template)
-        typer.echo(f"Trusted from now on: {_shown(app, template)}. It runs:{_listed(template)}", err=True)
-        trusted.trust(file, name, template.version)
+        program = Program(app.template, _base(t), template.version, template.would_run)
+        program.check_trusted(self.trust, ADD_IT, is_own=is_ones_own(app, _base(t)))
 
 
 def _not_asked(app: App) -> str:
@@ -180,36 +144,30 @@ def _not_asked(app: App) -> str:
     )
 
 
-def _not_trusted(app: App, template: Fetched) -> KindError:
-    return KindError(
-        f"{_shown(app, template)} is somebody else’s program, and you have not trusted it yet. It would "
-        f"run:{_listed(template)}",
-        hint=f"read it; to run it, {_how_to_trust(app, template)}. Nothing was changed",
-    )
+def check_trust_of_kinds(trust: Sequence[str], kinds: Iterable[Kind], t: Topology) -> None:
+    """Raises PlanError where one of `trust` is the template of no server or client: plan renders no apps."""
+    for text in trust:
+        said = Trust.read(text)
+        if any(said.means(app.template, _base(t)) for _, app in with_apps(t)):
+            hint = f"`scaffold apply --trust {text}` runs it; leave it out here"
+            raise PlanError(f"{said.template} is the template of an app, and plan runs none of these", hint=hint)
+    check_meant(trust, list(_names(kinds)), t)
 
 
-def _another_version(app: App, template: Fetched) -> KindError:
-    return KindError(
-        f"{_shown(app, template)} is not the version that --trust names. It would run:{_listed(template)}",
-        hint=f"read it again; to run it, {_how_to_trust(app, template)}. Nothing was changed",
-    )
+def check_meant(trust: Sequence[str], known: Sequence[str], t: Topology) -> None:
+    """Raises PlanError where one of `trust` means none of the templates that are `known`."""
+    for text in trust:
+        said = Trust.read(text)
+        if not any(said.means(template, _base(t)) for template in known):
+            listed = ", ".join(dict.fromkeys(known)) or "those that are built in"
+            hint = nearest(text, known) or f"it is made of {listed}"
+            if text.rpartition("@")[0] in known:
+                hint = "a version is a whole commit, or sha256: and a whole digest; `apply` without --trust prints it"
+            raise PlanError(f"nothing in this topology is made of the template {text}", hint=hint)
 
 
-def _shown(app: App, template: Fetched) -> str:
-    from scaffold.plan.apps import SHOWN_VERSION
-
-    return f'the template "{app.template}" (at {template.version[:SHOWN_VERSION]})'
-
-
-def _listed(template: Fetched) -> str:
-    """What it runs; no name in it can hide another from whoever reads it in a terminal."""
-    from scaffold.view.terminal import one_line
-
-    return "".join(f"\n  {one_line(one)}" for one in template.would_run)
-
-
-def _how_to_trust(app: App, template: Fetched) -> str:
-    return f"add --trust {app.template}@{template.version}"
+def _names(kinds: Iterable[Kind]) -> Iterator[str]:
+    return (kind.name for kind in kinds if not kind.builtin)
 
 
 def with_trust_notes(planned: Planned) -> Planned:
@@ -228,14 +186,6 @@ def with_trust_notes(planned: Planned) -> Planned:
 def with_apps(t: Topology) -> Iterator[tuple[Server, App]]:
     """The servers with an app of which the topology says how it is made."""
     return ((server, server.app) for server in t.servers.values() if server.app is not None)
-
-
-def _means(trust: Trust, app: App, t: Topology) -> bool:
-    """Whether a person means the template of an app: as the topology has it, or as its path."""
-    from scaffold.kinds.app_templates import named
-
-    written = trust.template
-    return written == app.template or named(replace(app, template=written), Path.cwd()) == named(app, _base(t))
 
 
 def _base(t: Topology) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,11 +52,12 @@ def finish(edit: Edit, out: Path | None, *, apply: bool, yes: bool, json: bool, 
     """Plan what the edit brings; then write the file, and carry the plan out where `apply` says so.
 
     Raises, and writes nothing, where the topology would be invalid or could not be planned, or where `apply` has to ask
-    and nobody consents. `apps` makes those of which the plan needs the templates.
+    and nobody consents. `apps` makes those of which the plan needs the templates; without it, no template can be
+    trusted on this verb.
     """
-    project, planned = _planned(edit, out)
+    project, planned = _planned(edit, out, apps.trust if apps is not None else None)
     apps = apps if apps is not None else Apps()
-    apps.check(project.topology)
+    apps.check(project.topology, project.kinds.values())
     if apply:
         with _told_of(edit):
             apps.of_plan(planned.plan, project.topology)  # what cannot be made leaves the topology as it is
@@ -67,11 +68,11 @@ def finish(edit: Edit, out: Path | None, *, apply: bool, yes: bool, json: bool, 
     typer.echo(f"{edit.done} in {edit.file}. Next: scaffold apply{_options(edit.file, out)}", err=json)
 
 
-def valid(edit: Edit, out: Path | None) -> Project:
-    """What the edited topology is. Raises, in the words of the edit, where it would not be valid."""
+def valid(edit: Edit, out: Path | None, trust: Sequence[str] | None = None) -> Project:
+    """What the edited topology is; `trust` as in `open_project`. Raises in the words of the edit."""
     with _told_of(edit):
         values = read_values(edit.after, edit.file)
-        return project_of(loads(edit.after, edit.file, suggested, values), edit.file, out)
+        return project_of(loads(edit.after, edit.file, suggested, values), edit.file, out, trust)
 
 
 def show_next(edit: Edit, project: Project, out: Path | None, *, apply: bool, yes: bool, json: bool) -> None:
@@ -86,8 +87,8 @@ def show_next(edit: Edit, project: Project, out: Path | None, *, apply: bool, ye
     typer.echo(f"Next: scaffold apply{_options(edit.file, out)}", err=json)
 
 
-def _planned(edit: Edit, out: Path | None) -> tuple[Project, Planned]:
-    project = valid(edit, out)
+def _planned(edit: Edit, out: Path | None, trust: Sequence[str] | None) -> tuple[Project, Planned]:
+    project = valid(edit, out, trust)
     with _told_of(edit):
         return project, _plan(project)
 

@@ -42,7 +42,7 @@ Trust = Annotated[
     typer.Option(
         "--trust",
         metavar="TEMPLATE[@VERSION]",
-        help="Allow the template of an app to run code, at this VERSION alone; remembered; repeatable.",
+        help="Allow a template of somebody else's to run code, at this VERSION alone; remembered; repeatable.",
     ),
 ]
 ApplyIt = Annotated[bool, typer.Option("--apply", help="Also apply the plan, as `scaffold apply` does.")]

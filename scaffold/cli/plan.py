@@ -9,7 +9,7 @@ import typer
 
 from scaffold.cli import failures
 from scaffold.cli.clock import now
-from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Refresh
+from scaffold.cli.options import DEFAULT_FILE, File, Json, Out, Refresh, Trust
 
 if TYPE_CHECKING:
     from scaffold.plan.make import Planned
@@ -28,18 +28,20 @@ def run(
     no_keys: Annotated[
         bool, typer.Option("--no-keys", help="Plan without the private keys: a missing key is not a change.")
     ] = False,
+    trust: Trust = None,
     refresh: Refresh = False,
 ) -> None:
     """Plan, print, and save where that is asked for."""
     if no_keys and save is not None:
         said = "cannot be saved, since apply needs the keys; save a plan where they are"
         raise typer.BadParameter(said, param_hint="--no-keys")
-    from scaffold.cli.apps import with_trust_notes
+    from scaffold.cli.apps import check_trust_of_kinds, with_trust_notes
     from scaffold.cli.project import open_project
     from scaffold.plan.make import look, plan_all, plan_as_it_stands
     from scaffold.view.progress import progress
 
-    project, moment = open_project(file, out), now()
+    project, moment = open_project(file, out, trust or ()), now()
+    check_trust_of_kinds(trust or (), project.kinds.values(), project.topology)
     known = project.remembered(refresh=refresh)
     with progress("Planning"):
         basis = look(project.topology, project.kinds, project.layout, moment, remembered=known, keys_away=no_keys)

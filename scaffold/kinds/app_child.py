@@ -106,6 +106,8 @@ def _outcome(order: Mapping[str, Any]) -> dict[str, object]:
         return {"error": "memory", "said": f"it takes more than {order['memory'] >> 20} MiB of memory"}
     except EOFError:
         return {"error": "unanswered", "said": "there is no more input"}
+    except UnicodeDecodeError as error:
+        return {"error": "template", "said": _not_text(Path(order["root"]), error)}
     except Exception as error:  # a template is code, which may raise anything
         return _failure(error)
 
@@ -149,6 +151,14 @@ def _failure(error: Exception) -> dict[str, object]:
         case _:
             said = f"{type(error).__name__}: {said}"
     return {"error": sort, "said": said}
+
+
+def _not_text(template: Path, error: UnicodeDecodeError) -> str:
+    """Cookiecutter reads every file as UTF-8 that has no NUL and is not told to be copied, and names none."""
+    for path in sorted(template.rglob("*")):
+        if path.is_file() and path.read_bytes() == error.object:
+            return f"{path.relative_to(template).as_posix()} is neither text in UTF-8 nor binary"
+    return f"one of its files is neither text in UTF-8 nor binary: {error}"
 
 
 def _within(choose: Callable[..., str], root: Path) -> Callable[..., str]:

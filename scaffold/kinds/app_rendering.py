@@ -6,6 +6,7 @@ So are its questions asked. Whoever calls it has been told that the template may
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import json
 import os
 import signal
@@ -15,13 +16,14 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from scaffold.errors import KindError
 from scaffold.kinds.app_templates import Fetched
 from scaffold.kinds.bounds import MEMORY, SECONDS
+from scaffold.kinds.fetching import is_text
 from scaffold.kinds.missing import Missing, Sort, missing
 from scaffold.kinds.render import Rendered
 from scaffold.topology.model import App
@@ -31,7 +33,9 @@ MADE_BY_MACHINES: Final = frozenset(
 )
 """Folders that hooks fill and nobody edits: they come along, and are not merged later."""
 
-_LARGEST_MERGED: Final = 1024 * 1024
+_NEVER_ALIKE: Final = MADE_BY_MACHINES - {".venv", "venv", "node_modules"}
+"""Histories and caches: of no two renderings are they the same, and that says nothing."""
+
 _SHOWN_LINES: Final = 20
 _KEPT_OCTETS: Final = 64 * 1024
 _COMMAND: Final = (sys.executable, "-P", "-B", "-m", "scaffold.kinds.app_child")
@@ -58,10 +62,36 @@ USUAL: Final = Bounds()
 
 @dataclass(frozen=True, slots=True)
 class RenderedApp:
-    """An app as its template makes it: `folder` is all of it, `files` are those that are merged with edits later."""
+    """An app as its template makes it: `folder` is all of it, `files` are those that are merged with edits later.
+
+    `links` are its symbolic links, and where each leads; they are not merged.
+    """
 
     folder: Path
     files: Mapping[str, Rendered]
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+def differing_folders(made: RenderedApp, app: str) -> Iterator[str]:
+    """The folders made by machines that the app in the folder `app` has otherwise than its template makes them now."""
+    for above, folders, _ in os.walk(made.folder):
+        machines = MADE_BY_MACHINES.intersection(folders)
+        for name in sorted(machines - _NEVER_ALIKE):
+            path = os.path.relpath(Path(above, name), made.folder)
+            if any(_differs(file, Path(app, path, inner)) for inner, file in _regular_files(Path(above, name))):
+                yield path
+        folders[:] = sorted(set(folders) - machines)
+
+
+def _regular_files(root: Path) -> Iterator[tuple[str, Path]]:
+    return ((name, path) for name, path, status in _tree(root) if stat.S_ISREG(status.st_mode))
+
+
+def _differs(file: Path, other: Path) -> bool:
+    try:
+        return not filecmp.cmp(file, other, shallow=False)
+    except OSError:
+        return True
 
 
 def render_app(app: App, template: Fetched, place: Path, bounds: Bounds = USUAL) -> RenderedApp:
@@ -82,7 +112,9 @@ def render_app(app: App, template: Fetched, place: Path, bounds: Bounds = USUAL)
     if "error" in outcome:
         raise _failed(app, outcome, said)
     folder = _root_folder(app, Path(outcome["project"]), Path(order["output"]))
-    return RenderedApp(folder, dict(_files(app, folder, bounds)))
+    files = dict(_files(app, folder, bounds))
+    _take_rights_away(folder)
+    return RenderedApp(folder, files, dict(_links(folder)))
 
 
 def ask_app(app: App, template: Fetched, place: Path, bounds: Bounds = USUAL) -> App:
@@ -270,14 +302,34 @@ def _files(app: App, folder: Path, bounds: Bounds) -> Iterator[tuple[str, Render
         if octets > bounds.octets or number > bounds.files:
             most = f"{bounds.octets >> 20:,} MiB, or {bounds.files:,} files"
             raise KindError(_of(app, f"it makes more than {most}"), hint=_MEND)
-        machines = not MADE_BY_MACHINES.isdisjoint(name.split("/"))
+        if not is_text(name):
+            raise KindError(_of(app, f"it makes a file whose name is not UTF-8: {name!a}"), hint=_MEND)
+        machines = _is_made_by_machines(name)
         if stat.S_ISLNK(status.st_mode):
             if not machines:
                 _check_link(app, folder, name, path)
         elif not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise KindError(_of(app, f"{name} is neither file nor folder"), hint=_MEND)
-        elif stat.S_ISREG(status.st_mode) and not machines and status.st_size <= _LARGEST_MERGED:
+        elif stat.S_ISREG(status.st_mode) and not machines:
             yield name, Rendered(path.read_bytes(), bool(status.st_mode & 0o100))
+
+
+def _is_made_by_machines(name: str) -> bool:
+    return not MADE_BY_MACHINES.isdisjoint(name.split("/"))
+
+
+def _links(folder: Path) -> Iterator[tuple[str, str]]:
+    for name, path, status in _tree(folder):
+        if stat.S_ISLNK(status.st_mode) and not _is_made_by_machines(name):
+            yield name, str(path.readlink())
+
+
+def _take_rights_away(folder: Path) -> None:
+    """What a hook has given to all: to write, and to run as another user than oneself."""
+    for path, status in ((folder, folder.lstat()), *((path, status) for _, path, status in _tree(folder))):
+        too_much = status.st_mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX | stat.S_IWOTH)
+        if too_much and not stat.S_ISLNK(status.st_mode):
+            path.chmod(stat.S_IMODE(status.st_mode) & ~too_much)
 
 
 def _tree(root: Path) -> Iterator[tuple[str, Path, os.stat_result]]:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
-import shutil
-import stat
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from scaffold.errors import KindError
-from scaffold.kinds.catalogue import fetch, is_repository, is_zip
+from scaffold.kinds import fetching
+from scaffold.kinds.fetching import A_TEMPLATE, DECLARATION, digest, is_repository
 from scaffold.topology.inputs import read_at_most
 from scaffold.topology.messages import nearest
 from scaffold.topology.model import App
 
-_DECLARATION: Final = "cookiecutter.json"
+_HOOKS: Final = ("pre_prompt", "pre_gen_project", "post_gen_project")
 _MOST_BYTES: Final = 16 * 1024 * 1024
-_NO_PART: Final = frozenset({".git", ".hg", "__pycache__"})
-"""What is no part of a template: no copy has it, and so nothing is rendered that has no part in the digest."""
-_HOOKS: Final = re.compile(r"(pre_prompt|pre_gen_project|post_gen_project)(\.\w+)?")
-_A_TEMPLATE: Final = "a template is a folder, zip file or repository with a cookiecutter.json: ./path or gh:owner/name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +38,49 @@ class Fetched:
         return self.root if {"template", "templates"} & declared(self.folder).keys() else self.folder
 
     @property
+    def declarations(self) -> tuple[tuple[Path, Mapping[str, object] | None], ...]:
+        """Each folder with a cookiecutter.json that may be meant, and what that says; None where it cannot be read."""
+        folders = sorted(file.parent for file in self._may_be_rendered.rglob(DECLARATION))
+        return tuple((folder, _declared_if_readable(folder)) for folder in folders)
+
+    @property
     def would_run(self) -> tuple[str, ...]:
         """What rendering it would run, in words."""
         hooks: list[str] = []
         extensions: list[str] = []
+        unknown: list[str] = []
         above = self._may_be_rendered
-        for declaration in sorted(above.rglob(_DECLARATION)):
-            folder = declaration.parent
-            names = sorted(one.name for one in folder.glob("hooks/*") if _HOOKS.fullmatch(one.name))
+        for folder, values in self.declarations:
+            names = sorted(one.name for one in folder.glob("hooks/*") if _is_hook(one.name))
             hooks += [(folder / "hooks" / name).relative_to(above).as_posix() for name in names]
-            listed = declared(folder).get("_extensions")
+            if values is None:
+                unknown.append(f"what {(folder / DECLARATION).relative_to(above).as_posix()} names: it cannot be read")
+                continue
+            listed = values.get("_extensions")
             extensions += map(str, listed) if isinstance(listed, list) else ()
         found = []
         if hooks:
             found.append(f"the hook{'s' * (len(hooks) > 1)} {', '.join(hooks)}")
         if extensions:
             found.append(f"the Jinja extension{'s' * (len(extensions) > 1)} {', '.join(dict.fromkeys(extensions))}")
-        return (*found, "the Jinja in its files, which can run any command")
+        return (*found, *unknown, "the Jinja in its files, which can run any command")
+
+
+def _is_hook(name: str) -> bool:
+    """By the rule of cookiecutter itself: what it runs and this list leaves out, nobody has agreed to."""
+    from cookiecutter.hooks import valid_hook
+
+    return any(valid_hook(name, when) for when in _HOOKS)
 
 
 def named(app: App, base: Path) -> str:
     """What a template is called, wherever it is asked for: a path is absolute, and follows every link."""
-    if is_repository(app.template) and not _is_local_zip(app.template, base):
-        return app.template
-    return os.path.realpath(_path(app.template, base))
+    return fetching.named(app.template, base)
 
 
 def is_ones_own(app: App, base: Path) -> bool:
     """Whether a template lies inside `base`, the topology's own folder: whoever wrote the one wrote the other."""
-    return Path(named(app, base)).is_relative_to(os.path.realpath(base)) and _path(app.template, base).exists()
+    return fetching.is_ones_own(app.template, base)
 
 
 def fetched(app: App, base: Path, place: Path) -> Fetched:
@@ -82,21 +88,27 @@ def fetched(app: App, base: Path, place: Path) -> Fetched:
 
     A repository is cloned; of a local one that is only where `checkout` asks for a commit.
     """
-    root, version = _root(app, base, place)
-    _drop_no_part(root)
+    root, version = fetching.copied(app.template, base, place, app.checkout, app.directory)
     folder = root / app.directory if app.directory is not None else root
-    _check_tree(root, app.template)
     check_declared(app, folder)
-    return Fetched(root, folder, version or digest(root))
+    found = Fetched(root, folder, version)
+    check_answers(app, found)
+    return found
+
+
+def check_answers(app: App, template: Fetched) -> None:
+    """Raises KindError for answers that would change what of a template is run, whichever of several is meant."""
+    for _, values in template.declarations:
+        _check_answers(app, values or {})
 
 
 def check_at_hand(app: App, base: Path) -> None:
     """What can be said of a template in a folder without a copy of it. Raises KindError."""
-    path = _path(app.template, base)
+    path = fetching.path_of(app.template, base)
     if is_repository(app.template) or app.checkout is not None:
         return
     if not path.is_dir():
-        raise KindError(f'the template "{app.template}" is not a folder: {path}', hint=_A_TEMPLATE)
+        raise KindError(f'the template "{app.template}" is not a folder: {path}', hint=A_TEMPLATE)
     check_declared(app, path / app.directory if app.directory is not None else path)
 
 
@@ -104,109 +116,29 @@ def version_at_hand(app: App, base: Path) -> str | None:
     """The version of a template in a folder; None for one that is to be fetched first."""
     if is_repository(app.template) or app.checkout is not None:
         return None
-    return digest(_path(app.template, base))
-
-
-def _root(app: App, base: Path, place: Path) -> tuple[Path, str | None]:
-    path = _path(app.template, base)
-    if _is_local_zip(app.template, base):
-        return fetch(str(path), place, None, app.directory), None
-    if is_repository(app.template):
-        root = fetch(app.template, place, app.checkout, app.directory)
-        return root, None if is_zip(app.template) else commit(root)
-    if not path.is_dir():
-        raise KindError(f'the template "{app.template}" is not a folder: {path}', hint=_A_TEMPLATE)
-    if app.checkout is not None:
-        root = fetch(f"git+file://{os.path.realpath(path)}", place, app.checkout, app.directory)
-        return root, commit(root)
-    copy = place / "template"
-    try:
-        shutil.copytree(path, copy, symlinks=True, ignore=shutil.ignore_patterns(*_NO_PART))
-    except (OSError, shutil.Error) as error:
-        raise KindError(f'the template "{app.template}" cannot be read: {error}', hint=_A_TEMPLATE) from error
-    return copy, None
-
-
-def _drop_no_part(root: Path) -> None:
-    for above, folders, files in os.walk(root):
-        for name in _NO_PART.intersection((*folders, *files)):
-            path = Path(above) / name
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        folders[:] = [name for name in folders if name not in _NO_PART]
-
-
-def _path(template: str, base: Path) -> Path:
-    return base / Path(template).expanduser()
-
-
-def _is_local_zip(template: str, base: Path) -> bool:
-    return template.endswith(".zip") and "://" not in template and _path(template, base).is_file()
-
-
-def commit(root: Path) -> str | None:
-    """The commit that is checked out in a clone; None for what is no git repository.
-
-    Of what was unpacked it is not to be asked: a `.git` that came along says what whoever packed it likes.
-    """
-    command = ["git", "-C", str(root), "rev-parse", "--verify", "HEAD"]
-    if not (root / ".git").is_dir() or (root / ".hg").exists():
-        return None
-    sees = {"PATH": os.environ.get("PATH", os.defpath)}
-    done = subprocess.run(command, env=sees, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def digest(root: Path) -> str:
-    """`sha256:` and the digest of all files of a template, by name, right to run, and content."""
-    sha256 = hashlib.sha256()
-    for name, path, status in _tree(root):
-        if stat.S_ISLNK(status.st_mode):
-            sha256.update(f"\0{name}\0link\0{path.readlink()}\0".encode())
-        elif stat.S_ISREG(status.st_mode):
-            sha256.update(f"\0{name}\0{bool(status.st_mode & 0o100)}\0{status.st_size}\0".encode())
-            with path.open("rb") as file:
-                while piece := file.read(1 << 20):
-                    sha256.update(piece)
-    return f"sha256:{sha256.hexdigest()}"
-
-
-def _tree(root: Path) -> Iterator[tuple[str, Path, os.stat_result]]:
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in _NO_PART)
-        for name in sorted((*folders, *(file for file in files if file not in _NO_PART))):
-            path = Path(folder) / name
-            yield path.relative_to(root).as_posix(), path, path.lstat()
-
-
-def _check_tree(root: Path, template: str) -> None:
-    """Raises KindError for a link that leads out of the template, and for what is neither file nor folder."""
-    real = os.path.realpath(root)
-    for name, path, status in _tree(root):
-        if stat.S_ISLNK(status.st_mode):
-            if not Path(os.path.realpath(path)).is_relative_to(real):
-                said = f'the template "{template}" has a symbolic link to a place outside it: {name}'
-                raise KindError(said, hint="replace the link by a copy of the file")
-        elif not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            said = f'the template "{template}" has an entry that is neither a file nor a folder: {name}'
-            raise KindError(said, hint="remove it")
+    return digest(fetching.path_of(app.template, base))
 
 
 def declared(folder: Path) -> Mapping[str, object]:
     """What the cookiecutter.json in a folder says. Raises KindError."""
-    file = folder / _DECLARATION
+    file = folder / DECLARATION
     try:
         values = json.loads(read_at_most(file, _MOST_BYTES))
     except FileNotFoundError:
-        raise KindError(f"the template has no {_DECLARATION}", hint=_A_TEMPLATE) from None
+        raise KindError(f"the template has no {DECLARATION}", hint=A_TEMPLATE) from None
     except (OSError, ValueError, RecursionError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
-        raise KindError(f"{_DECLARATION} of the template cannot be read: {said}", hint=_A_TEMPLATE) from error
+        raise KindError(f"{DECLARATION} of the template cannot be read: {said}", hint=A_TEMPLATE) from error
     if not isinstance(values, dict):
-        raise KindError(f"{_DECLARATION} of the template must hold an object", hint=_A_TEMPLATE)
+        raise KindError(f"{DECLARATION} of the template must hold an object", hint=A_TEMPLATE)
     return values
+
+
+def _declared_if_readable(folder: Path) -> Mapping[str, object] | None:
+    try:
+        return declared(folder)
+    except KindError:
+        return None  # a template of templates has some that are themselves rendered first
 
 
 def check_declared(app: App, folder: Path) -> None:
@@ -217,6 +149,7 @@ def check_declared(app: App, folder: Path) -> None:
         inside = f", directory {app.directory}" if app.directory is not None else ""
         said = error.message.replace("the template", f'the template "{app.template}"{inside}')
         raise KindError(said, hint=_elsewhere(folder, app) or error.hint) from None
+    _check_answers(app, values)
     if "templates" in values or "template" in values:
         return  # it chooses among several, which ask questions of their own
     for name, answer in app.vars.items():
@@ -229,6 +162,48 @@ def check_declared(app: App, folder: Path) -> None:
             raise KindError(f'the variable "{name}" cannot be {answer!r}', hint=hint)
 
 
+def _check_answers(app: App, values: Mapping[str, object]) -> None:
+    """Raises KindError for answers that would change what of the template is run.
+
+    Cookiecutter renders each answer: what a template has in place of `{{` and `{%` may stand in none of them either.
+    """
+    if decides := sorted(_DECIDES_WHAT_RUNS & app.vars.keys()):
+        said = f'"{decides[0]}" is the template\'s own, and no answer: it decides what of it is run'
+        raise KindError(said, hint="leave it out")
+    for name, answer in app.vars.items():
+        for begins in _that_begin_jinja(values):
+            if any(begins.search(text) for text in _texts(answer)):
+                said = f'the variable "{name}" holds what the template "{app.template}" takes for Jinja, and runs'
+                raise KindError(said, hint="leave out what its _jinja2_env_vars name")
+
+
+_DECIDES_WHAT_RUNS: Final = frozenset({"_extensions", "_jinja2_env_vars"})
+_DELIMITERS: Final = ("variable_start_string", "block_start_string", "comment_start_string")
+
+
+def _that_begin_jinja(values: Mapping[str, object]) -> Iterator[re.Pattern[str]]:
+    own = values.get("_jinja2_env_vars")
+    for name, said in own.items() if isinstance(own, Mapping) else ():
+        if name in _DELIMITERS:
+            yield re.compile(re.escape(str(said)))
+        elif name == "line_statement_prefix" and said:
+            yield re.compile(rf"^\s*{re.escape(str(said))}", re.MULTILINE)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text within an answer, the names in a mapping included."""
+    match value:
+        case Mapping():
+            for name, each in value.items():
+                yield str(name)
+                yield from _texts(each)
+        case tuple() | list():
+            for each in value:
+                yield from _texts(each)
+        case _:
+            yield str(value)
+
+
 def _is_among(answer: object, choices: list[object]) -> bool:
     """A list is taken for several of the choices."""
     wanted = answer if isinstance(answer, tuple | list) else (answer,)
@@ -239,5 +214,5 @@ def _elsewhere(folder: Path, app: App) -> str | None:
     """Where in a repository templates lie, when there is none where it was looked for."""
     if app.directory is not None or not folder.is_dir():
         return None
-    found = sorted(path.parent.name for path in folder.glob(f"*/{_DECLARATION}"))
+    found = sorted(path.parent.name for path in folder.glob(f"*/{DECLARATION}"))
     return f"name the folder of one: directory: {' or '.join(found)}" if found else None

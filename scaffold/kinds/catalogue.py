@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import atexit
 import difflib
 import fnmatch
 import functools
 import hashlib
 import json
-import os
 import re
 import shutil
 import stat
-import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from typing import Final, cast
 
 from scaffold.errors import KindError
 from scaffold.kinds.capabilities import HTTP, ROLES, Capabilities, Owners, parse
+from scaffold.kinds.fetching import copied, is_ones_own, is_repository, path_of
+from scaffold.kinds.places import Place
 from scaffold.settings.values import ClientSettings, ServerSettings
 from scaffold.topology.inputs import read_at_most
-
-_REPOSITORY = re.compile(r"((git|hg)\+)?(https?|git|ssh|file)://|^\w+@[\w.-]+:|^(gh|gl|bb):|\.zip$")
 
 _RESERVED = frozenset(field.name for value in (ServerSettings, ClientSettings) for field in fields(value)) | {"vars"}
 
@@ -35,7 +32,8 @@ class Kind:
 
     `project` is the name of its project folder, a template itself. `defaults` are the variables that a person may set,
     `private` cookiecutter's own (`_extensions` and the like). `digest` is the hex SHA-256 of all that rendering may
-    read, every shared part included.
+    read, every shared part included. `version` is that of somebody else's program, as `--trust` has it: the commit, or
+    `sha256:` and the digest of all files; None of what is built in, or lies in the topology's own folder.
     """
 
     name: str
@@ -47,6 +45,15 @@ class Kind:
     capabilities: Capabilities
     digest: str
     builtin: bool
+    version: str | None = None
+
+    @property
+    def would_run(self) -> tuple[str, ...]:
+        """What is run where it is used, in words. Of its hooks none is."""
+        listed = cast("list[str]", self.private.get("_extensions", []))
+        extensions = [f"the Jinja extension{'s' * (len(listed) > 1)} {', '.join(listed)}"] if listed else []
+        start = ("its run.sh",) if self.capabilities.runs else ()
+        return (*extensions, "the Jinja in its files", *start, "the commands that its cookiecutter.json names")
 
     @property
     def conversation(self) -> Path | None:
@@ -125,10 +132,8 @@ def find(template: str, role: str, base: Path) -> Kind:
 
     Raises KindError where there is none, where it is malformed, or where it is made for the other role.
     """
-    if _REPOSITORY.search(template):
-        kind = load(_fetch(template), template)
-    elif "/" in template or template.startswith("."):
-        kind = load(base / Path(template).expanduser(), template)
+    if is_repository(template) or "/" in template or template.startswith("."):
+        kind = _from_outside(template, base)
     elif template in builtin_names(role):
         kind = load(templates_folder() / f"{role}s" / template, template, builtin=True)
     else:
@@ -136,6 +141,27 @@ def find(template: str, role: str, base: Path) -> Kind:
     if kind.role != role:
         raise KindError(f'template "{template}" is for {kind.role}s, not for {role}s')
     return kind
+
+
+def _from_outside(template: str, base: Path) -> Kind:
+    """A template that is not built in. Somebody else's is copied: nobody changes it once it has been looked at."""
+    is_own = is_ones_own(template, base)
+    if not is_repository(template):
+        at_hand = load(path_of(template, base), template)  # what is no template is not copied
+        if is_own:
+            return at_hand
+    copy, version = _copy(template, base)
+    return replace(load(copy, template), version=None if is_own else version)
+
+
+def _copy(template: str, base: Path) -> tuple[Path, str]:
+    """A copy that lives as long as this process, and its version."""
+    place = Place()
+    _PLACES.append(place)
+    return copied(template, base, place.path)
+
+
+_PLACES: Final[list[Place]] = []
 
 
 def named(template: str, base: Path, role: str | None = None) -> tuple[Kind, ...]:
@@ -146,9 +172,9 @@ def named(template: str, base: Path, role: str | None = None) -> tuple[Kind, ...
     roles = (role,) if role is not None else ROLES
     if builtin := tuple(find(template, each, base) for each in roles if template in builtin_names(each)):
         return builtin
-    folder = base / Path(template).expanduser()
-    if _REPOSITORY.search(template):
-        kind = load(_fetch(template), template)
+    folder = path_of(template, base)
+    if is_repository(template):
+        kind = load(_copy(template, base)[0], template)
     elif "/" in template or folder.is_dir():
         kind = load(folder, template)
     else:
@@ -233,6 +259,11 @@ def template_files(project: Path) -> Iterator[tuple[str, Path]]:
     and for a file that is larger than a template's ever is.
     Without `__pycache__`: pip compiles every `.py` that it installs, and a template's is no part of it.
     """
+    return ((name, path) for name, path, is_file in _entries(project) if is_file)
+
+
+def _entries(project: Path) -> Iterator[tuple[str, Path, bool]]:
+    """The folders as well, and whether each is a file."""
     if project.is_symlink():
         raise _symbolic_link(project)
     for path in sorted(project.rglob("*")):
@@ -249,9 +280,9 @@ def template_files(project: Path) -> Iterator[tuple[str, Path]]:
         if stat.S_ISREG(status.st_mode):
             if status.st_size > _MOST_BYTES:
                 raise KindError(f"the template has a file of more than 16 MiB: {path}", hint="remove it")
-            yield name, path
         elif not stat.S_ISDIR(status.st_mode):
             raise KindError(f"the template has an entry that is neither a file nor a folder: {path}", hint="remove it")
+        yield name, path, stat.S_ISREG(status.st_mode)
 
 
 _MOST_BYTES = 16 * 1024 * 1024
@@ -372,121 +403,12 @@ def _digest(folder: Path, project: Path) -> str:
     digest = hashlib.sha256()
     digest.update((folder / "cookiecutter.json").read_bytes())
     for each in (project, own_parts(folder), shared_folder()):
-        for name, path in template_files(each):
+        for name, path, is_file in _entries(each):
+            if not is_file:  # its name is rendered, though it be empty
+                digest.update(f"\0{name}\0folder\0".encode())
+                continue
             content = path.read_bytes()
             digest.update(f"\0{name}\0{is_executable(path)}\0{len(content)}\0".encode())
             digest.update(content)
         digest.update(b"\0\0")
     return digest.hexdigest()
-
-
-def is_repository(template: str) -> bool:
-    """Whether a template is a repository or a zip file, and no folder of this machine."""
-    return _REPOSITORY.search(template) is not None
-
-
-def is_zip(template: str) -> bool:
-    """Whether cookiecutter unpacks a template, and clones no repository."""
-    from cookiecutter.config import BUILTIN_ABBREVIATIONS
-    from cookiecutter.repository import expand_abbreviations, is_zip_file
-
-    return bool(is_zip_file(expand_abbreviations(template, BUILTIN_ABBREVIATIONS)))
-
-
-def _fetch(template: str) -> Path:
-    """A repository or zip file, fetched into a folder that lives as long as this process."""
-    import tempfile
-
-    place = tempfile.mkdtemp(prefix="scaffold-template-")
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return fetch(template, Path(place))
-
-
-def fetch(template: str, place: Path, checkout: str | None = None, directory: str | None = None) -> Path:
-    """A repository or zip file, fetched by cookiecutter into `place`: the whole of it, of which `directory` is a part.
-
-    Raises KindError where it cannot be had, or holds no template.
-    """
-    import logging
-
-    from cookiecutter.config import BUILTIN_ABBREVIATIONS
-    from cookiecutter.exceptions import CookiecutterException
-    from cookiecutter.repository import determine_repo_dir
-    from requests import RequestException
-
-    # What git says is in the error; cookiecutter would print it with a traceback.
-    logging.getLogger("cookiecutter").addHandler(logging.NullHandler())
-    try:
-        folder, _ = determine_repo_dir(
-            template,
-            BUILTIN_ABBREVIATIONS,
-            str(place),
-            checkout=checkout,
-            no_input=True,
-            directory=directory,
-            password=os.environ.get(_UNLOCKS_ZIP) or None,
-        )
-    except (CookiecutterException, RequestException, OSError, subprocess.CalledProcessError) as error:
-        said = f'template "{template}" cannot be fetched: {_said(error)}'
-        raise KindError(said, hint=_what_helps(error, place)) from error
-    root = Path(folder).parents[directory.count("/")] if directory is not None else Path(folder)
-    return root if root.is_relative_to(place) else _moved(root, place)
-
-
-def _moved(unpacked: Path, place: Path) -> Path:
-    """A zip file is unpacked into a temporary folder of cookiecutter's own, which nobody would remove."""
-    import tempfile
-
-    above = unpacked.parent
-    if ".." in unpacked.parts or above.parent != Path(tempfile.gettempdir()):
-        raise KindError(f"the folder in the zip file has a name that points outside it: {unpacked}", hint=_HOW_TO_FETCH)
-    moved = place / "template"
-    shutil.move(unpacked, moved)
-    shutil.rmtree(above, ignore_errors=True)
-    return moved
-
-
-_HOW_TO_FETCH = "a repository is written git+https://host/path or gh:owner/name, a zip file with .zip, a folder ./path"
-
-
-_UNLOCKS_ZIP = "COOKIECUTTER_REPO_PASSWORD"
-"""In which variable of the environment cookiecutter's own command looks for the password of a zip file."""
-
-
-def _what_helps(error: Exception, place: Path) -> str:
-    from cookiecutter.exceptions import InvalidZipRepository, RepositoryNotFound, VCSNotInstalled
-
-    match error:
-        case VCSNotInstalled():
-            return "install that program, so that it is on PATH, or take a folder or a zip file"
-        case InvalidZipRepository() if "password" in str(error):
-            return f"its password is taken from {_UNLOCKS_ZIP} in the environment"
-        case RepositoryNotFound() if any(place.glob("*/.gitmodules")):
-            return "cookiecutter fetches no submodules of a repository: name the submodule's own repository"
-        case _:
-            return _HOW_TO_FETCH
-
-
-def _said(error: Exception) -> str:
-    """What went wrong in one line, without what only cookiecutter's or requests' developers understand."""
-    from cookiecutter.exceptions import RepositoryNotFound, UnknownRepoType
-    from requests import ConnectionError as NoConnection
-    from requests import Timeout
-
-    match error:
-        case UnknownRepoType():
-            return "it is neither a git repository nor a zip file"
-        case RepositoryNotFound():
-            return "it has no template"
-        case NoConnection() | Timeout():
-            url = error.request.url if error.request is not None else None
-            return f"no connection to {(urlsplit(str(url)).hostname if url else None) or 'its host'}"
-        case subprocess.CalledProcessError():
-            lines = [
-                line for line in bytes(error.output or b"").decode("utf-8", "replace").splitlines() if line.strip()
-            ]
-            told = [line for line in lines if line.startswith(("fatal:", "error:", "ssh:"))] or lines[-1:]
-            return told[0].strip()[:300] if told else f"{error.cmd[0]} failed"
-        case OSError():
-            return error.strerror or str(error)
-    return str(error).partition("\n")[0][:300].rstrip(":")

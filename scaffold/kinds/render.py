@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import hashlib
@@ -128,10 +129,11 @@ class _Compiled:
 @functools.lru_cache(maxsize=64)
 def _compiled(folder: Path, digest: str) -> tuple[_Compiled, ...]:
     """The templates of the project folder `folder`; `digest` names their content, so that a changed one is compiled."""
-    from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+    from jinja2 import FileSystemLoader, PrefixLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     # No autoescape: what is rendered is configuration and code, not HTML, and each template quotes for its own syntax.
-    environment = Environment(  # noqa: S701
+    environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         loader=PrefixLoader({shared_folder().name: FileSystemLoader(shared_folder())}),
@@ -349,26 +351,54 @@ def _inside(kind: str, source: str, path: str) -> str:
     return path
 
 
+def _sandboxed(context: Mapping[str, Any]) -> Environment:
+    """As cookiecutter's `create_env_with_context`, in Jinja's sandbox.
+
+    Who may be rendered is decided before. This is a second wall: no file of a template runs a command by its Jinja.
+    """
+    from cookiecutter.environment import StrictEnvironment
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Sandboxed(StrictEnvironment, ImmutableSandboxedEnvironment):  # type: ignore[misc]
+        pass
+
+    own = context["cookiecutter"].get("_jinja2_env_vars", {})
+    return cast("Environment", Sandboxed(context=context, keep_trailing_newline=True, **own))
+
+
 _COOKIECUTTER = threading.Lock()  # cookiecutter changes the working directory, which is the whole process's
+
+
+@contextlib.contextmanager
+def _cookiecutter_in_sandbox() -> Iterator[None]:
+    """Within, cookiecutter generates in the sandbox, and for nobody else."""
+    from cookiecutter import generate
+
+    with _COOKIECUTTER:
+        usual = generate.create_env_with_context
+        generate.create_env_with_context = _sandboxed
+        try:
+            yield
+        finally:
+            generate.create_env_with_context = usual
 
 
 def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]:
     """The kind by cookiecutter's own generation, without its hooks, in a temporary folder."""
     import tempfile
 
+    from cookiecutter import generate
     from cookiecutter.exceptions import UndefinedVariableInTemplate
-    from cookiecutter.generate import generate_files
-    from cookiecutter.utils import create_env_with_context
     from jinja2 import TemplateNotFound, TemplateSyntaxError
 
     full = {"cookiecutter": {**kind.private, **context["cookiecutter"]}}
     try:
-        with _COOKIECUTTER, bounded(), tempfile.TemporaryDirectory(prefix="scaffold-") as place:
-            environment = create_env_with_context(full)
+        with _cookiecutter_in_sandbox(), bounded(), tempfile.TemporaryDirectory(prefix="scaffold-") as place:
+            environment = _sandboxed(full)
             _derive_defaults(kind, environment, full["cookiecutter"])
             _refuse_bad_paths(kind, environment, full)
             folder = _with_shared_parts(kind, Path(place) / "template")
-            project = generate_files(str(folder), full, output_dir=Path(place) / "project", accept_hooks=False)
+            project = generate.generate_files(str(folder), full, output_dir=Path(place) / "project", accept_hooks=False)
             return {
                 path: Rendered(file.read_bytes(), is_executable(file)) for path, file in template_files(Path(project))
             }

@@ -7,11 +7,13 @@ laid beside as FILE.merge, the rest is merged; `resolve` ends it.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from scaffold.errors import KindError, PlanError
-from scaffold.kinds import app_templates
+from scaffold.kinds import app_rendering, app_templates
 from scaffold.kinds.app_rendering import RenderedApp
 from scaffold.plan.merging import MERGE, Merged, NotText, Texts, markers_left
 from scaffold.plan.model import Action, Change, Edit, Plan, Work
@@ -191,14 +193,46 @@ class _Merging:
     edits: list[tuple[str, Edit]] = field(default_factory=list)
     conflicts: dict[str, Reason] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    out_of_reach: dict[str, list[str]] = field(default_factory=dict)
 
     def run(self) -> Compared:
-        for name, file in self.newer.rendered.files.items():
-            self._file(f"{self.folder}/{name}", file.content)
+        rendered = self.newer.rendered.files
+        for name, file in rendered.items():
+            if self._is_in_reach(f"{self.folder}/{name}"):
+                self._file(f"{self.folder}/{name}", file.content)
         for path in self.record.files:
-            if path.removeprefix(f"{self.folder}/") not in self.newer.rendered.files:
+            if path.removeprefix(f"{self.folder}/") not in rendered and self._is_in_reach(path):
                 self._dropped(path)
-        return Compared(tuple(self._changes()), tuple(self.notes))
+        return Compared(tuple(self._changes()), (*self.notes, *self._left_out()))
+
+    def _is_in_reach(self, path: str) -> bool:
+        """Whether each folder above a file is one. Through a link nothing is written, wherever it leads."""
+        parts = path.split("/")
+        for depth in range(self.folder.count("/") + 1, len(parts)):
+            above = "/".join(parts[:depth])
+            try:
+                mode = os.lstat(self.observed.layout.at(above)).st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                return True
+            if not stat.S_ISDIR(mode):
+                self.out_of_reach.setdefault(above, []).append(path)
+                return False
+        return True
+
+    def _left_out(self) -> Iterator[Note]:
+        """What is not merged, by name: no version is said to be there of which something is missing."""
+        for above, paths in self.out_of_reach.items():
+            more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+            said = f"{above} is not a folder, and stays; nothing is written below it: {', '.join(paths[:_NAMED])}{more}"
+            yield Note(None, said)
+        app = self.observed.layout.at(self.folder)
+        for name, leads in self.newer.rendered.links.items():
+            path = f"{self.folder}/{name}"
+            if _leads(self.observed.layout.at(path)) != leads:
+                yield Note(None, f"{path} is left as it is: the template makes it a symbolic link to {leads}")
+        for name in app_rendering.differing_folders(self.newer.rendered, app):
+            said = f"{self.folder}/{name} is left as it is: the template makes another, and such folders are not merged"
+            yield Note(None, said)
 
     def _file(self, path: str, template: bytes) -> None:
         new, last = digest(template), self.record.files.get(path)
@@ -258,6 +292,16 @@ class _Merging:
             yield Reason(ReasonCode.MERGED_BEFORE, self.folder)
 
 
+_NAMED = 5
+
+
+def _leads(path: str) -> str | None:
+    try:
+        return os.readlink(path)  # noqa: PTH115
+    except OSError:
+        return None
+
+
 # --- How a conflict ends ---------------------------------------------------------------------------------------------
 
 
@@ -304,7 +348,7 @@ class _Resolving:
     def _check_merged(self, path: str) -> None:
         if not _is_text(self.record.merging[path]):
             raise PlanError(
-                f"{path} is not merged: one of the texts is not UTF-8 text",
+                f"{path} is not merged: one of the texts is not UTF-8 text, or has more than 1 MiB",
                 hint="--mine keeps yours, --theirs takes the template's: of every file in conflict",
             )
         made = self.observed.content(path + MERGE)

@@ -1,7 +1,7 @@
 """Merges a person's edit with a template's change, three ways, line by line.
 
 The base is the text that was last rendered. A person's text whose line ends are all CRLF, or all LF, keeps them,
-whatever the template has. What is no UTF-8 text is not merged.
+whatever the template has. What is no UTF-8 text, or too large, is not merged.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ MERGE: Final = ".merge"
 """How the name of the file ends in which a person resolves a conflict."""
 
 _YOURS, _BASE, _MIDDLE, _TEMPLATE = b"<<<<<<< yours", b"||||||| base", b"=======", b">>>>>>> template"
+LARGEST: Final = 1024 * 1024
+"""Octets of a text that is merged, and kept to be merged with: nobody edits a larger one line by line."""
+
 _UNMARKED: Final = 0
 _AS_GIT: Final = 1
 
@@ -43,7 +46,7 @@ class Conflicting:
 
 @dataclass(frozen=True, slots=True)
 class NotText:
-    """One of the texts is no UTF-8 text."""
+    """One of the texts is no UTF-8 text, or is too large to be merged."""
 
 
 Outcome = Merged | Conflicting | NotText
@@ -94,7 +97,7 @@ def _free_number(*texts: bytes) -> int:
 
 
 def _is_text(content: bytes) -> bool:
-    if b"\0" in content:
+    if len(content) > LARGEST or b"\0" in content:
         return False
     try:
         content.decode()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from scaffold.errors import TopologyError
 from scaffold.topology import names
@@ -551,6 +551,10 @@ def _plain(doc: str) -> str:
     return doc[0].lower() + doc[1:].rstrip(".")
 
 
+JINJA: Final = ("{{", "{%", "{#")
+"""What begins an expression, a statement or a comment of Jinja, unless a template says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variables:
     """What a template's cookiecutter.json declares: scalars or lists of them, typed as in YAML 1.2's core schema.
@@ -586,11 +590,22 @@ class Variables:
     def _mapping(self, node: Node, document: Document) -> Mapping[str, object]:
         mistakes = Mistakes()
         entries = document.entries(node, mistakes)
+        for name, (key, _) in entries.items():
+            self._check_no_jinja(name, key, document)
         mistakes.check()
         return MappingProxyType({name: self._value(child, document) for name, (_, child) in entries.items()})
 
+    def _check_no_jinja(self, text: str, node: Node, document: Document) -> None:
+        """Of cookiecutter's answers: it renders each of them, which a topology has nobody's leave for."""
+        found = [begins for begins in JINJA if begins in text]
+        if self.nested and found:
+            said = f"an answer may not hold {found[0]}: a template takes that for Jinja, and runs it"
+            hint = "answers are data; what follows from other answers is worked out in the template"
+            raise document.error(node, said, hint)
+
     def _scalar(self, node: Node, document: Document) -> object:
         text = _scalar(node, document, "text, a number, true or false")
+        self._check_no_jinja(text, node, document)
         if node.style:
             return text
         if text in {"true", "True", "TRUE", "false", "False", "FALSE"}:

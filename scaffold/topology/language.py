@@ -324,7 +324,12 @@ APP = Table(
             Text("a folder within the template", names.directory, names.DIRECTORY_PATTERN),
             "The folder of the template in it, if it has several.",
         ),
-        Field("vars", Variables(nested=True), "Answers to the template's questions.", default=MappingProxyType({})),
+        Field(
+            "vars",
+            Variables(nested=True),
+            "Answers to the template's questions; Jinja in them is an error.",
+            default=MappingProxyType({}),
+        ),
         Field(
             "run",
             ListOf("arguments of app.run", Text("an argument", names.argument), 1, repeats=True, separator=None),

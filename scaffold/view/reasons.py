@@ -142,7 +142,10 @@ _OF_FILES: Final[Mapping[ReasonCode, str]] = {
         "are written to {wanted}"
     ),
     ReasonCode.BESIDE_TAKEN: "your edit and a change of the template conflict; {wanted} is not changed",
-    ReasonCode.NO_TEXT: "it was edited, a template has changed, and they cannot be merged, since one is not UTF-8 text",
+    ReasonCode.NO_TEXT: (
+        "it was edited, a template has changed, and they cannot be merged, "
+        "since one is not UTF-8 text, or has more than 1 MiB"
+    ),
     ReasonCode.NO_FILE: "it is not a regular file: move it away",
     ReasonCode.MERGED: "the rendered text has changed, and is merged into your edit",
     ReasonCode.MERGED_BEFORE: "the rendered text has changed, and your edit has that change already",

@@ -299,7 +299,7 @@ def test_an_untrusted_template_is_named_and_nothing_is_changed(folder: Path, tmp
     scaffold("apply", cwd=folder, env=environment).assert_clear_error("server.web: the template", "--trust")
     assert not (folder / "shop").exists()
     wrong = scaffold("apply", "--trust", "gh:somebody/else", cwd=folder, env=environment)
-    wrong.assert_clear_error("no app of this topology is made of the template gh:somebody/else")
+    wrong.assert_clear_error("nothing in this topology is made of the template gh:somebody/else")
     applied = scaffold("apply", "--trust", f"{APPS}/small-service", cwd=folder, env=environment)
     assert applied.code == 0, applied.err
     assert (folder / "shop" / "servers" / "web" / "app" / "app.py").is_file()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scaffold.cli.options import DEFAULT_FILE, ApplyIt, File, Json, Out, Yes
+from scaffold.cli.options import DEFAULT_FILE, ApplyIt, File, Json, Out, Trust, Yes
 
 
 def run(
@@ -15,6 +15,7 @@ def run(
     file: File = DEFAULT_FILE,
     out: Out = None,
     apply: ApplyIt = False,
+    trust: Trust = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -22,4 +23,4 @@ def run(
     from scaffold.cli.add.entity import add_entity
     from scaffold.topology.address import Address
 
-    add_entity(Address.client(name), ctx, file, out, apply=apply, yes=yes, json=json)
+    add_entity(Address.client(name), ctx, file, out, apply=apply, yes=yes, json=json, trust=trust or ())

@@ -36,7 +36,7 @@ def add_entity(
     apply: bool,
     yes: bool,
     json: bool,
-    trust: Sequence[str] = (),
+    trust: Sequence[str] | None = None,
 ) -> None:
     """Edit, plan, write, and carry out where `apply` says so.
 
@@ -52,7 +52,7 @@ def add_entity(
     elif missing:
         raise _unanswered(new, missing)
     callers = _callers(answers.called_by, values)
-    apps = Apps(trust)
+    apps = Apps(trust or ())
 
     def edited(fields: Mapping[str, Given]) -> Edit:
         return Edit(file, text, edit.add(text, file, new, fields, callers), f"{new} is added")
@@ -60,12 +60,12 @@ def add_entity(
     done = edited(answers.fields)
     if sys.stdin.isatty() and not yes and "app" in answers.fields:
         done = edited({**answers.fields, "app": _asked(new, done, out, apps) or answers.fields["app"]})
-    finish(done, out, apply=apply, yes=yes, json=json, apps=apps)
+    finish(done, out, apply=apply, yes=yes, json=json, apps=apps if trust is not None else None)
 
 
 def _asked(new: Address, done: Edit, out: Path | None, apps: Apps) -> Braces | None:
     """The app of a new server as it is written with the answers to its template's questions; None without any."""
-    t = valid(done, out).topology
+    t = valid(done, out, apps.trust).topology
     server = t.servers[new.name]
     if server.app is None:
         return None

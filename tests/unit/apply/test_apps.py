@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -423,6 +424,109 @@ def test_an_update_that_was_killed_is_told_of_and_ends(shop: Shop, monkeypatch: 
 
     assert [(shop.app / name).read_text() for name in ("a.py", "b.py")] == ["a2\n", "b2\n"]
     assert "server.shop.app" not in shop.notes()
+
+
+LARGE = "x" * (2 << 20)
+
+
+def test_a_large_file_that_nobody_edited_is_replaced(shop: Shop) -> None:
+    shop.make({"app.py": "one\n", "large.txt": LARGE})
+    assert projects.digest(LARGE.encode()) not in [path.name for path in (shop.out / ".scaffold/bases").iterdir()]
+
+    outcome = shop.update({"app.py": "one\n", "large.txt": LARGE + "two"})
+
+    assert not outcome.undone
+    assert (shop.app / "large.txt").read_text() == LARGE + "two"
+    assert not shop.update({"app.py": "one\n"}).undone
+    assert not (shop.app / "large.txt").exists()
+
+
+@pytest.mark.parametrize(("resolution", "ends"), [(Resolution.MINE, "mine"), (Resolution.THEIRS, "two")])
+def test_a_large_file_that_was_edited_is_one_or_the_other(resolution: Resolution, ends: str, shop: Shop) -> None:
+    shop.make({"large.txt": LARGE})
+    (shop.app / "large.txt").write_text(LARGE + "mine")
+
+    undone = shop.update({"large.txt": LARGE + "two"}).undone
+
+    assert [reason.code for change in undone for reason in change.reasons] == [ReasonCode.NO_TEXT]
+    assert [path.name for path in shop.app.iterdir()] == ["large.txt"]
+    shop.resolve(str(APP), resolution)
+    assert (shop.app / "large.txt").read_text() == LARGE + ends
+    assert not shop.plan().changes
+
+
+def test_a_large_file_of_which_nothing_was_recorded_is_not_overwritten(shop: Shop) -> None:
+    """As those that earlier versions have left."""
+    shop.make({"app.py": "one\n"})
+    (shop.app / "large.txt").write_text(LARGE)
+
+    assert [change.work for change in shop.update({"app.py": "one\n", "large.txt": LARGE + "2"}).undone] == [
+        Work.OFFER_APP
+    ]
+    assert (shop.app / "large.txt").read_text() == LARGE
+
+
+def notes_of(planned: Planned) -> list[str]:
+    return [str(note) for note in planned.plan.notes]
+
+
+def test_what_is_not_merged_is_named(shop: Shop) -> None:
+    files = {"app.py": "one\n", "venv/bin/tool": "one", "node_modules/a/node_modules/b.js": "b", ".git/HEAD": "one"}
+    made = shop.made(files)
+    (made.rendered.folder / "start").symlink_to("app.py")
+    made = replace(made, rendered=RenderedApp(made.rendered.folder, {"app.py": made.rendered.files["app.py"]}))
+    apply(shop.prepare(), Secrets({}), made_apps={SERVER: made})
+
+    newer = shop.made({**files, "venv/bin/tool": "two", ".git/HEAD": "two"})
+    (newer.rendered.folder / "start").symlink_to("other.py")
+    rendered = RenderedApp(newer.rendered.folder, {"app.py": newer.rendered.files["app.py"]}, {"start": "other.py"})
+    planned = plan_all(shop.look(), Asked(newer_apps={SERVER: replace(newer, rendered=rendered)}))
+
+    assert notes_of(planned)[-2:] == [
+        "servers/shop/app/start is left as it is: the template makes it a symbolic link to other.py",
+        "servers/shop/app/venv is left as it is: the template makes another, and such folders are not merged",
+    ]
+    shutil.copytree(newer.rendered.folder, shop.app, dirs_exist_ok=True, symlinks=True, ignore=lambda *_: ["start"])
+    (shop.app / "start").unlink()
+    (shop.app / "start").symlink_to("other.py")
+    planned = plan_all(shop.look(), Asked(newer_apps={SERVER: replace(newer, rendered=rendered)}))
+    assert not [note for note in notes_of(planned) if "left as it is" in note]
+
+
+@pytest.mark.parametrize("way", ["a link", "a link to nowhere", "a file"])
+def test_nothing_is_written_through_what_is_no_folder(way: str, shop: Shop, tmp_path: Path) -> None:
+    shop.make({"app.py": "one\n", "static/a.css": "one\n", "static/old/b.css": "one\n"})
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(shop.app / "static", elsewhere)
+    if way == "a file":
+        (shop.app / "static").write_text("mine")
+    else:
+        (shop.app / "static").symlink_to(elsewhere if way == "a link" else tmp_path / "nowhere")
+    before = (elsewhere / "a.css").read_text()
+    files = {"app.py": "two\n", "static/a.css": "two\n"}
+
+    planned, made = shop.newer(files)
+    outcome = apply(planned, Secrets({}), made_apps={SERVER: made})
+
+    said = "servers/shop/app/static is not a folder, and stays; nothing is written below it: "
+    assert f"{said}servers/shop/app/static/a.css, servers/shop/app/static/old/b.css" in notes_of(planned)
+    assert not outcome.undone
+    assert (shop.app / "app.py").read_text() == "two\n"
+    assert (elsewhere / "a.css").read_text() == before
+    assert (elsewhere / "old" / "b.css").is_file()
+    assert not shop.plan().changes
+
+
+def test_a_link_in_place_of_the_app_itself(shop: Shop, tmp_path: Path) -> None:
+    shop.make({"app.py": "one\n"})
+    shutil.move(shop.app, tmp_path / "moved")
+    shop.app.symlink_to(tmp_path / "moved")
+
+    planned, made = shop.newer({"app.py": "two\n"})
+    apply(planned, Secrets({}), made_apps={SERVER: made})
+
+    assert any(note.startswith("servers/shop/app is not a folder, and stays") for note in notes_of(planned))
+    assert (shop.app / "app.py").read_text() == "one\n"
 
 
 def test_other_answers_are_told_of(shop: Shop) -> None:

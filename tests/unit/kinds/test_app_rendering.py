@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -533,6 +534,73 @@ def test_more_than_an_app_may_be(render: Render, tmp_path: Path) -> None:
     assert "it makes more than 16 MiB" in refusal(render, template, replace(USUAL, octets=16 << 20)).message
 
 
+@pytest.mark.parametrize(
+    ("own", "answer"),
+    [
+        ({"variable_start_string": "<<", "variable_end_string": ">>"}, "<< 7 * 7 >>"),
+        ({"block_start_string": "<%", "block_end_string": "%>"}, "<% if 1 %>x<% endif %>"),
+        ({"line_statement_prefix": "%%"}, "a\n  %% set x = 1"),
+        ({"variable_start_string": "<<", "variable_end_string": ">>"}, ["a", {"b": "<< 7 >>"}]),
+        ({"variable_start_string": "<<", "variable_end_string": ">>"}, {"<< 7 >>": "b"}),
+    ],
+)
+@pytest.mark.parametrize("chosen", [False, True], ids=["itself", "one among several"])
+def test_what_a_template_has_in_place_of_braces_is_no_answer_either(
+    own: Mapping[str, str], answer: object, chosen: bool, render: Render, tmp_path: Path
+) -> None:
+    template = write(tmp_path, {"slug": "x", "said": "hello", "_jinja2_env_vars": own}, {"a.txt": "a"})
+    begins, ends = own.get("variable_start_string", "{{"), own.get("variable_end_string", "}}")
+    (template / "{{cookiecutter.slug}}").rename(template / f"{begins}cookiecutter.slug{ends}")
+    if chosen:
+        template = template.rename(tmp_path / "inner")
+        template = Path(shutil.move(template, tmp_path / "template" / "inner")).parent
+        (template / "cookiecutter.json").write_text('{"template": ["x (inner)"]}')
+
+    assert 'the variable "said" holds what the template' in refusal(render, template, said=answer).message
+    render(App(str(template), vars={"said": "< < 7 > >, 100 %% and <"}))
+
+
+@pytest.mark.parametrize("name", ["_extensions", "_jinja2_env_vars"])
+def test_what_decides_what_is_run_is_no_answer(name: str, render: Render, tmp_path: Path) -> None:
+    template = write(tmp_path, {"slug": "x", name: [] if name == "_extensions" else {}}, {"a.txt": "a"})
+
+    said = refusal(render, template, **{name: ["jinja2.ext.do"]}).message
+    assert said == f'"{name}" is the template\'s own, and no answer: it decides what of it is run'
+
+
+def test_a_file_that_is_neither_text_nor_binary_is_named(render: Render, tmp_path: Path) -> None:
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "a"})
+    (template / "{{cookiecutter.slug}}" / "b.txt").write_bytes("café {{ 1 }}\n".encode("latin-1") * 40)
+
+    said = refusal(render, template).message
+    assert said.endswith("{{cookiecutter.slug}}/b.txt is neither text in UTF-8 nor binary")
+
+
+def test_a_name_that_is_not_utf8(render: Render, tmp_path: Path) -> None:
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "a"}, {"post": "open(b'caf\\xe9', 'w')\n"})
+    assert r"it makes a file whose name is not UTF-8: 'caf\udce9'" in refusal(render, template).message
+
+    (template / "{{cookiecutter.slug}}" / os.fsdecode(b"caf\xe9")).write_text("")
+    assert "holds a name that is not UTF-8" in refusal(render, template).message
+
+
+def test_rights_that_a_hook_gives_to_all_are_taken_away(render: Render, tmp_path: Path) -> None:
+    hook = (
+        "import os\nos.mkdir('shared')\nos.chmod('shared', 0o1777)\nopen('shared/b', 'w')\n"
+        "os.chmod('shared/b', 0o666)\nos.chmod('run.sh', 0o6777)\nos.symlink('run.sh', 'start')\nos.chmod('.', 0o777)\n"
+    )
+    made = render(App(str(write(tmp_path, {"slug": "x"}, {"run.sh": "x"}, {"post": hook}))))
+
+    modes = {name: (made.folder / name).stat().st_mode & 0o7777 for name in ("run.sh", "shared", "shared/b", ".")}
+    assert modes == {"run.sh": 0o775, "shared": 0o775, "shared/b": 0o664, ".": 0o775}
+
+
+def test_a_large_file_is_one_that_can_be_replaced_later(render: Render, tmp_path: Path) -> None:
+    made = render(App(str(write(tmp_path, {"slug": "x"}, {"large.txt": "x" * (2 << 20)}))))
+
+    assert len(made.files["large.txt"].content) == 2 << 20
+
+
 def test_a_variable_that_there_is_not_in_a_file(render: Render, tmp_path: Path) -> None:
     template = write(tmp_path, {"slug": "x"}, {"a.txt": "{{ cookiecutter.greting }}"})
 
@@ -576,3 +644,38 @@ def test_what_would_be_run(tmp_path: Path) -> None:
     assert said[0][0] == "the hooks hooks/post_gen_project.py, hooks/pre_gen_project.py"
     assert said[1][0].startswith("the Jinja extensions local_extensions.shout")
     assert said[2] == ("the Jinja in its files, which can run any command",)
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        ("post_gen_project.s-h", True),
+        ("post_gen_project.", True),
+        ("pre_prompt", True),
+        ("post_gen_project.py~", False),
+        ("post_gen_project.tar.gz", False),
+        ("my_post_gen_project.py", False),
+    ],
+)
+def test_each_hook_that_is_run_is_listed(name: str, runs: bool, render: Render, tmp_path: Path) -> None:
+    """By what cookiecutter really runs."""
+    template = write(tmp_path, {"slug": "x"}, {"a.txt": "a"})
+    (template / "hooks").mkdir()
+    (template / "hooks" / name).write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\n")
+    (tmp_path / "fetched").mkdir()
+
+    listed = fetched(App(str(template)), tmp_path, tmp_path / "fetched").would_run
+    assert (f"the hook hooks/{name}" in listed) is runs
+    with contextlib.suppress(KindError):
+        render(App(str(template)))
+    assert (tmp_path / "ran").exists() is runs
+
+
+def test_what_a_template_of_templates_renders_first_cannot_be_read_yet(tmp_path: Path, render: Render) -> None:
+    template = write(tmp_path, {"slug": "x"}, {"cookiecutter.json": '{"a": {{ 1 }}}'})
+    (tmp_path / "fetched").mkdir()
+
+    found = fetched(App(str(template)), tmp_path, tmp_path / "fetched")
+
+    assert found.would_run[0] == "what {{cookiecutter.slug}}/cookiecutter.json names: it cannot be read"
+    assert text(render(App(str(template))), "cookiecutter.json") == '{"a": 1}'

@@ -92,6 +92,22 @@ BROKEN: dict[str, tuple[Break, str]] = {
         with_file("x.txt", "caf\u00e9 {{ 1 }}".encode("latin-1")),
         "x.txt is neither UTF-8 text nor binary",
     ),
+    "a command": (
+        with_file("x.txt", "{{ cycler.__init__.__globals__.os.system('touch ran') }}"),
+        "x.txt, line 1: access to attribute '__init__' .* is unsafe",
+    ),
+    "a command in a name": (
+        with_file("{{ cycler.__init__.__globals__.os.system('touch ran') }}"),
+        "access to attribute '__init__' .* is unsafe",
+    ),
+    "a command in a default": (
+        with_values(a="{{ cycler.__init__.__globals__.os.system('touch ran') }}"),
+        "access to attribute '__init__' .* is unsafe",
+    ),
+    "a change of the settings": (
+        with_file("x.txt", "{{ cookiecutter.update(name='x') }}"),
+        "access to attribute 'update' of 'dict' object is unsafe",
+    ),
     "an error in it": (with_file("x.txt", "{{ 1 / 0 }}"), "division by zero"),
     "a variable that is not there": (with_file("x.txt", "{{ cookiecutter.nope }}"), 'x.txt, line 1: .*"nope"'),
     "a mistake in it": (with_file("x.txt", "{% if %}"), "Expected an expression"),
@@ -138,7 +154,7 @@ def test_none_of_this_is_said_of_a_template_that_is_as_it_should_be(tiny: Househ
 
 
 def test_a_template_without_end_is_given_up(tiny: Household, monkeypatch: pytest.MonkeyPatch) -> None:
-    endless = "{% for i in range(1000000000000) %}{% endfor %}"
+    endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     with_file("x.txt", endless)(tiny.folder / "kind")
     monkeypatch.setattr(render, "bounded", lambda: bounds.bounded(seconds=0.2))
     with pytest.raises(KindError, match="is not rendered after"):

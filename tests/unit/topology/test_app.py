@@ -108,6 +108,17 @@ def test_ready_by_a_line() -> None:
         ("{template: ./s, directory: /etc}", "is not a folder within the template", None),
         ("{template: ./s, runs: [x]}", 'unknown key "runs"', "run"),
         ("{template: ./s, vars: {a-b c: x}}", "is not the name of a template's variable", "project_slug"),
+        *(
+            (f"{{template: ./s, vars: {{a: {value}}}}}", f"an answer may not hold {begins}", "answers are data")
+            for value, begins in (
+                ("'{{ 7 * 7 }}'", "{{"),
+                ("'x {% if 1 %}'", "{%"),
+                ("'{# x'", "{#"),
+                ("[b, ['{{ x']]", "{{"),
+                ("{b: [{c: '{{ x'}]}", "{{"),
+                ("{b: {'{{ x': c}}", "{{"),
+            )
+        ),
     ],
 )
 def test_what_cannot_be(said: str, message: str, hint: str | None) -> None:
@@ -117,6 +128,10 @@ def test_what_cannot_be(said: str, message: str, hint: str | None) -> None:
     assert error.place is not None
     assert error.place.line == 12
     assert hint is None or hint in (error.hint or "")
+
+
+def test_braces_that_are_no_jinja_are_an_answer_like_any_other() -> None:
+    assert app("{template: ./s, vars: {a: '{x}} %} { {', b: {c: ['{}']}}}").vars["a"] == "{x}} %} { {"
 
 
 def test_an_app_without_a_backend_is_an_error() -> None:
