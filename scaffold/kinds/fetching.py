@@ -16,8 +16,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from scaffold.errors import KindError
-from scaffold.kinds import zips
-from scaffold.kinds.zips import CannotBeUnpacked, NotUnlocked
 
 _REPOSITORY: Final = re.compile(r"((git|hg)\+)?(https?|git|ssh|file)://|^\w+@[\w.-]+:|^(gh|gl|bb):|\.zip$")
 
@@ -100,6 +98,8 @@ def _root(
 
 def _check_size(path: Path, template: str) -> None:
     """Raises KindError where a folder is more than a template: it is copied whole."""
+    from scaffold.kinds import zips
+
     bounds, octets = zips.USUAL, 0
     for entries, (_, _, status) in enumerate(_tree(path), 1):
         octets += status.st_size
@@ -191,6 +191,8 @@ def _fetched(template: str, place: Path, checkout: str | None, directory: str | 
     from cookiecutter.exceptions import CookiecutterException
     from requests import RequestException
 
+    from scaffold.kinds.zips import CannotBeUnpacked
+
     url = _expanded(template)
     try:
         root = _unzipped(url, place) if _is_zip(url) else _cloned(url, place, checkout)
@@ -220,6 +222,8 @@ _UNLOCKS_ZIP: Final = "COOKIECUTTER_REPO_PASSWORD"
 def _what_helps(error: Exception) -> str:
     from cookiecutter.exceptions import VCSNotInstalled
 
+    from scaffold.kinds.zips import NotUnlocked
+
     match error:
         case VCSNotInstalled():
             return "install that program, so that it is on PATH, or take a folder or a zip file"
@@ -245,6 +249,8 @@ def _is_zip(url: str) -> bool:
 def _unzipped(url: str, place: Path) -> Path:
     from cookiecutter.repository import is_repo_url
 
+    from scaffold.kinds import zips
+
     file = Path(url)
     if is_repo_url(url):
         file = place / "template.zip"
@@ -255,12 +261,14 @@ def _unzipped(url: str, place: Path) -> Path:
 def _download(url: str, file: Path) -> None:
     import requests
 
+    from scaffold.kinds import zips
+
     most, octets = zips.USUAL.octets, 0
     with file.open("xb") as written:
         for piece in requests.get(url, stream=True, timeout=100).iter_content(chunk_size=1 << 16):
             octets += len(piece)
             if octets > most:
-                raise CannotBeUnpacked(f"it has more than {most >> 20} MiB")
+                raise zips.CannotBeUnpacked(f"it has more than {most >> 20} MiB")
             written.write(piece)
 
 

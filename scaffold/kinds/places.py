@@ -11,7 +11,6 @@ import fcntl
 import os
 import shutil
 import stat
-import tempfile
 import weakref
 from pathlib import Path
 from typing import Final
@@ -29,6 +28,8 @@ class Place:
 
 
 def _locked() -> tuple[Path, int]:
+    import tempfile
+
     while True:
         path = tempfile.mkdtemp(prefix=_PREFIX)
         with contextlib.suppress(FileNotFoundError):  # another process took it for one that was left
@@ -55,6 +56,8 @@ def _end(path: Path, descriptor: int) -> None:
 
 
 def _remove_what_is_left() -> None:
+    import tempfile
+
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -581,7 +581,7 @@ def test_a_name_that_is_not_utf8(render: Render, tmp_path: Path) -> None:
     assert r"it makes a file whose name is not UTF-8: 'caf\udce9'" in refusal(render, template).message
 
     (template / "{{cookiecutter.slug}}" / os.fsdecode(b"caf\xe9")).write_text("")
-    assert "holds a name that is not UTF-8" in refusal(render, template).message
+    assert "has a file name that is not UTF-8" in refusal(render, template).message
 
 
 def test_rights_that_a_hook_gives_to_all_are_taken_away(render: Render, tmp_path: Path) -> None:

@@ -189,5 +189,5 @@ def test_a_folder_that_is_more_than_a_template(
 def test_a_name_that_is_no_text(template: Path, tmp_path: Path, place: Path) -> None:
     (template / PROJECT / os.fsdecode(b"caf\xe9")).write_text("")
 
-    with pytest.raises(KindError, match=r"holds a name that is not UTF-8: .*caf\\udce9"):
+    with pytest.raises(KindError, match=r"has a file name that is not UTF-8: .*caf\\udce9"):
         copied("./template", tmp_path, place)
