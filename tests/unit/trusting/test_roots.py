@@ -98,7 +98,7 @@ def test_a_ca_that_was_made_elsewhere_below_another_is_none(household: Household
         (household.folder / name).write_bytes((household.out / "pki" / source / "ca.crt").read_bytes())
     brought = "partner: {existing: {certificate: partner.pem, chain: partner-root.pem}}"
     household.text = household.text.replace("  root: {}", f"  root: {{}}\n  {brought}")
-    with pytest.raises(TrustError, match=r"ca\.partner is no root: it was made elsewhere, below CN="):
+    with pytest.raises(TrustError, match="it was made elsewhere, below CN="):
         found_anchor(household, "partner")
 
 

@@ -103,7 +103,7 @@ def test_no_stranger_has_a_crl_and_the_issuers_has_one() -> None:
 
 def test_what_is_made_for_a_probe_is_unknown_to_a_responder() -> None:
     found = reasons("ocsp")
-    unknown = {probe for probe, reason in found.items() if "asks by OCSP" in reason}
+    unknown = {probe for probe, reason in found.items() if "by OCSP, where" in reason}
     assert unknown >= BY_STRANGERS | BY_THE_ISSUER
 
 
