@@ -20,7 +20,6 @@ from scaffold.errors import TopologyError, VerifyError
 if TYPE_CHECKING:
     from scaffold.cli.project import Project
     from scaffold.kinds.catalogue import Kind
-    from scaffold.running.whereabouts import Whereabouts
     from scaffold.topology.model import Client, Party, Server, Topology
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
@@ -59,7 +58,7 @@ def run(
     A call that the topology does not list is made with the caller's own certificate, to see that it is refused.
     """
     from scaffold.cli.project import open_project
-    from scaffold.topology.model import Server
+    from scaffold.topology.model import Client, Server
 
     project = open_project(file, out)
     caller = _caller(project.topology, client)
@@ -67,13 +66,42 @@ def run(
     if path is not None:
         _check_written(path)
     if called.name not in caller.calls:
+        _wait_for_up(project, called)
         _be_refused(project, caller, called, path)
     _check_can_call(project, caller)
     if path is not None:
         _check_path(project, caller)
+    if isinstance(caller, Client):
+        _check_applied(project, caller)
+    _wait_for_up(project, caller if isinstance(caller, Server) else called)
     succeeded = _ask(project, caller, called) if isinstance(caller, Server) else _run(project, caller, called, path)
     if not succeeded:
         raise typer.Exit(failures.ERROR)
+
+
+def _check_applied(project: Project, caller: Client) -> None:
+    """Raises VerifyError for a client that was not applied with all else: no `up` makes its project."""
+    from scaffold.cli.running import anything_applied, project_folder
+    from scaffold.running.whereabouts import ups
+
+    if caller.external is None and anything_applied(project) and not ups(project.layout):
+        project_folder(project, caller)
+
+
+def _wait_for_up(project: Project, server: Server) -> None:
+    """Return once an `up` that begins or starts has started `server`, or none has; say what is waited for."""
+    from scaffold.cli.running import anything_applied
+    from scaffold.running.availability import nothing_to_start
+    from scaffold.running.awaited import until_begun, until_started
+
+    if nothing_to_start(server, project.kinds[server.address]) is not None:
+        return
+
+    def say(what: str) -> None:
+        typer.echo(what, err=True)
+
+    until_begun(project.layout, server.dial, is_applied=anything_applied(project), say=say)
+    until_started(project.layout, say)
 
 
 def _check_written(path: str) -> None:
@@ -116,14 +144,14 @@ def _be_refused(project: Project, caller: Party, called: Server, path: str | Non
     from scaffold.view.call import attempt_lines, not_listed
     from scaffold.view.terminal import columns, show
 
-    kind, there = project.kinds[called.address], running(project.layout)
+    kind = project.kinds[called.address]
     if path is not None:
         _check_has_paths(called, kind)
     show(not_listed(caller, called, columns()), sys.stderr)
-    at = there.get(called.name, reachable(called.dial))
+    at = running(project.layout).get(called.name, reachable(called.dial))
     finding = attempt(project.layout, kind, caller, called, at, path)
     if finding.observed is Observed.UNREACHABLE:
-        hint = nothing_to_start(called, kind) or _why_nobody_answers(called, there)
+        hint = nothing_to_start(called, kind) or _why_nobody_answers(project, called)
         raise VerifyError(f"{called.address} is not reachable at {at}: {finding.detail}", hint=hint)
     show(attempt_lines(caller, called, finding, columns()))
     match finding.observed:
@@ -144,8 +172,7 @@ def _run(project: Project, caller: Client, called: Server, path: str | None) -> 
 
     if caller.external is not None:
         raise VerifyError(f"{caller.address} is external: it has no project here that could call")
-    there = running(project.layout)
-    at = there.get(called.name, called.dial)
+    at = running(project.layout).get(called.name, called.dial)
     moved = [url(project, called, at, path or "/")] if at != called.dial or path is not None else []
     command = [str(project_folder(project, caller) / "run.sh"), called.name, *moved]
     inherits = project.kinds[caller.address].capabilities.environment
@@ -157,7 +184,7 @@ def _run(project: Project, caller: Client, called: Server, path: str | None) -> 
             raise VerifyError(f"{command[0]} cannot be run: {error.strerror}", hint=hint) from error
     if done.returncode == NOT_REACHABLE:
         unstarted = nothing_to_start(called, project.kinds[called.address])
-        typer.echo(f"hint: {unstarted or _why_nobody_answers(called, there)}", err=True)
+        typer.echo(f"hint: {unstarted or _why_nobody_answers(project, called)}", err=True)
     return done.returncode == 0
 
 
@@ -170,12 +197,16 @@ def _check_can_call(project: Project, caller: Party) -> None:
         raise VerifyError(reason, hint="see its README.md for how to point the usual programs to its tls/")
 
 
-def _why_nobody_answers(called: Server, there: Whereabouts) -> str:
-    if not there:
+def _why_nobody_answers(project: Project, called: Server) -> str:
+    from scaffold.running.whereabouts import ups
+
+    all_up = ups(project.layout)
+    if not all_up:
         return "no `scaffold up` runs here, and nothing else listens there: `scaffold up` starts the servers"
-    if called.name not in there:
-        return f"the `scaffold up` that runs here was started without {called.address}: see its --only"
-    return f"`scaffold up` runs here, and its {called.address} does not answer: see its output"
+    if any(called.name in (up.servers or ()) for up in all_up):
+        return f"`scaffold up` runs here, and its {called.address} does not answer: see its output"
+    without = f"the `scaffold up` that runs here (process {all_up[0].process}) was started without {called.address}"
+    return f"{without}: stop it and start it again; where it has an --only, name {called.address} there as well"
 
 
 def _ask(project: Project, caller: Server, called: Server) -> bool:
@@ -183,9 +214,9 @@ def _ask(project: Project, caller: Server, called: Server) -> bool:
     from scaffold.running.calling import ask_to_call
     from scaffold.running.whereabouts import running
 
-    there = running(project.layout)
-    hint = _why_nobody_answers(caller, there)
-    answer = ask_to_call(project.topology, project.layout, caller, called, there.get(caller.name), hint)
+    hint = _why_nobody_answers(project, caller)
+    at = running(project.layout).get(caller.name)
+    answer = ask_to_call(project.topology, project.layout, caller, called, at, hint)
     typer.echo(answer.body.rstrip("\n"), err=answer.status != 200)
     return answer.status == 200
 

@@ -168,7 +168,8 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         },
         note="Give both by name (`scaffold call cli api`) or by address. It prints the body of the answer, and "
         "succeeds if the status is 200. A call that is not listed is tried with the caller's own "
-        "certificate, and the side that refuses it is printed.",
+        "certificate, and the side that refuses it is printed. It waits while `scaffold up` applies or starts the "
+        "servers. If none runs and nobody listens, it waits for one to begin: 3 seconds, or 15 if nothing was applied.",
         addresses=True,
     ),
     "publish": Manual(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
+import os
 import stat
 from pathlib import Path
 
 from scaffold.cli.project import Project
 from scaffold.errors import VerifyError
+from scaffold.topology import graph
+from scaffold.topology.address import Role
 from scaffold.topology.model import HostPort, Party, Server
 
 
@@ -29,6 +32,26 @@ def project_folder(project: Project, party: Party) -> Path:
     if missing is not None:
         raise VerifyError(missing, hint="install it, or extend PATH; `scaffold verify` skips what cannot run here")
     return folder
+
+
+def anything_applied(project: Project) -> bool:
+    """Whether anything that an apply makes is there: where some was lost, `apply` says what that costs, and asks."""
+    from scaffold.store.layout import FOLDERS, LEDGER, PROJECTS, party_paths
+
+    parties = (party for party in graph.parties(project.topology) if not party.is_external)
+    made = [LEDGER, PROJECTS, FOLDERS[Role.CA], *(party_paths(one.address.role, one.name).tls for one in parties)]
+    return any(_is_there(project.layout.at(place)) for place in made)
+
+
+def _is_there(path: str) -> bool:
+    """Whether it is, or may not be looked for."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def url(project: Project, server: Server, address: HostPort, path: str = "/") -> str:

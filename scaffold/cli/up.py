@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
     from scaffold.plan.make import Planned
     from scaffold.running.doors import Opened
     from scaffold.running.placement import Placements
-    from scaffold.running.services import Launch, Service, Services
+    from scaffold.running.services import Launch, Services
+    from scaffold.running.whereabouts import Tell
 
 PUBLISHER = "(publisher)"
 """Stands before the publisher's lines; no server can have that name."""
@@ -64,6 +64,20 @@ def run(
     `scaffold renew --watch` beside it keeps all of them fresh.
     """
     from scaffold.cli.project import open_project
+    from scaffold.cli.running import anything_applied
+    from scaffold.running.whereabouts import told
+
+    project = open_project(file, out)
+    servers, clients = _chosen(project, only or ())
+    is_applied = anything_applied(project)
+    with told(project.layout) as tell:
+        if not is_applied:
+            _apply(project)
+        _run(project, servers, clients, ports, tell)
+
+
+def _run(project: Project, servers: Sequence[Server], clients: Sequence[Client], ports: Ports, tell: Tell) -> None:
+    """Until it is interrupted. Raises VerifyError where one of them ends."""
     from scaffold.cli.running import project_folder
     from scaffold.running.apps import place_apps
     from scaffold.running.doors import open_at
@@ -71,10 +85,6 @@ def run(
     from scaffold.running.services import Services, termination_as_exception
     from scaffold.view.progress import say
 
-    project = open_project(file, out)
-    servers, clients = _chosen(project, only or ())
-    if _is_first(project):
-        _apply(project)
     folders = {server.name: project_folder(project, server) for server in servers}
     placements = place(servers, ports.value)
     backends = place_apps(servers, ports.value)
@@ -88,7 +98,10 @@ def run(
     with termination_as_exception(), _publisher(project, on_line), Services(on_line) as services:
         try:
             _say_of_apps(placements, backends, ports.value, on_line)
-            ended = _serve(project, services, placements, backends, opened, folders, apps, on_line)
+            _start(project, services, placements, backends, opened, folders, apps, on_line)
+            tell(placements)
+            _say_where(project, placements, opened, on_line)
+            ended = services.wait_for_an_end()
         except KeyboardInterrupt:
             typer.echo("\nStopping.", err=True)
             return
@@ -119,7 +132,7 @@ def _printer(names: Sequence[str]) -> OnLine:
     return on_line
 
 
-def _serve(
+def _start(
     project: Project,
     services: Services,
     placements: Placements,
@@ -128,12 +141,11 @@ def _serve(
     folders: Mapping[str, Path],
     apps: Sequence[Launch],
     on_line: OnLine,
-) -> Service:
-    """Start servers and the apps behind them, open the doors, say where they are, and return the first that ends."""
+) -> None:
+    """Start servers and the apps behind them, and open the doors; return once all are ready."""
     from scaffold.running import doors
     from scaffold.running.apps import moved_app
     from scaffold.running.placement import launch, moved_callees
-    from scaffold.running.whereabouts import told
 
     fronts = (
         launch(
@@ -150,9 +162,6 @@ def _serve(
     services.start(doors_of, on_wait=on_line)
     reloading = [*(name for name in placements if _reloads(project, name)), *(one.name for one in opened)]
     services.reload_on_change({name: folders[name] / "tls" for name in reloading})
-    with told(project.layout, placements):
-        _say_where(project, placements, opened, on_line)
-        return services.wait_for_an_end()
 
 
 def _say_where(project: Project, placements: Placements, opened: Sequence[Opened], on_line: OnLine) -> None:
@@ -169,15 +178,6 @@ def _say_where(project: Project, placements: Placements, opened: Sequence[Opened
     if any(placed.listen != placed.server.listen for placed in placements.values()):
         print(MOVED, file=sys.stderr)
     print("Press Ctrl-C to stop.", file=sys.stderr)
-
-
-def _is_first(project: Project) -> bool:
-    """Whether nothing that an apply makes is there: where some was lost, `apply` says what that costs, and asks."""
-    from scaffold.store.layout import FOLDERS, RECORDS, party_paths
-
-    parties = (party for party in graph.parties(project.topology) if not party.is_external)
-    made = [RECORDS, FOLDERS[Role.CA], *(party_paths(one.address.role, one.name).tls for one in parties)]
-    return not any(os.path.lexists(project.layout.at(place)) for place in made)
 
 
 def _apply(project: Project) -> None:

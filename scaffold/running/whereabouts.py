@@ -1,4 +1,4 @@
-"""Where the servers of a running `up` are: it says so while it runs, and whoever calls one of them looks there.
+"""That an `up` runs or starts, and where its servers are: it says so meanwhile, and whoever calls one looks there.
 
 Each `up` has a file in `.scaffold/` that it holds locked. The lock ends with the process, however that ends, so what a
 killed one has left behind is told from what is true. POSIX alone has such locks.
@@ -12,10 +12,13 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
+from scaffold.errors import StoreError
 from scaffold.running.placement import Placements
+from scaffold.store.files import Writer
 from scaffold.store.layout import Layout
 from scaffold.topology.messages import Invalid
 from scaffold.topology.model import HostPort
@@ -29,62 +32,97 @@ Whereabouts = Mapping[str, HostPort]
 """By a server's name, where callers on this machine find it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Up:
+    """What a running `up` says of itself. `servers` is None as long as it starts them, and applies before that."""
+
+    process: int
+    servers: Whereabouts | None
+
+
+Tell = Callable[[Placements], None]
+"""Called once the servers are ready, with where they are."""
+
+
 @contextlib.contextmanager
-def told(layout: Layout, placements: Placements) -> Iterator[None]:
-    """Says within where the servers are; in a folder that may not be written to, nobody is told."""
-    descriptor, path = _tell(layout, {name: str(placed.address) for name, placed in placements.items()})
+def told(layout: Layout) -> Iterator[Tell]:
+    """Says within that an `up` starts here, and where its servers are once the function that it gives is told of them.
+
+    In a folder that may not be written to, nobody is told.
+    """
+    with _records(layout), contextlib.ExitStack() as held:
+        _tell(layout, None, held)
+        # The first file stays locked until the end: whoever has opened it already must not take it for a dead one's.
+        yield lambda placements: _tell(layout, {name: str(placed.address) for name, placed in placements.items()}, held)
+
+
+@contextlib.contextmanager
+def _records(layout: Layout) -> Iterator[None]:
+    """The folder that the file is in. Where it was not there and nothing else came into it, it goes again."""
+    with contextlib.suppress(StoreError):
+        Writer(layout).prepare()
     try:
         yield
     finally:
-        if descriptor is not None:
+        for folder in (layout.at(_FOLDER), str(layout.out)):
             with contextlib.suppress(OSError):
-                os.unlink(path)  # noqa: PTH108
-            os.close(descriptor)
+                os.rmdir(folder)  # noqa: PTH106
 
 
-def _tell(layout: Layout, addresses: Mapping[str, str]) -> tuple[int | None, str]:
-    """The locked descriptor of the file, which is whole and locked before it has its name."""
+def _tell(layout: Layout, servers: Mapping[str, str] | None, held: contextlib.ExitStack) -> None:
+    """Put it into a file that is whole and locked before it has its name; `held` unlocks it and takes it away."""
     path = layout.at(f"{_FOLDER}/up-{os.getpid()}.json")
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=".up-", dir=layout.at(_FOLDER))
     except OSError:
-        return None, path
+        return
+    held.callback(os.close, descriptor)
+    held.callback(_unlink, path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, json.dumps(addresses).encode())
+        os.write(descriptor, json.dumps(servers).encode())
         os.replace(temporary, path)  # noqa: PTH105
     except OSError:
-        os.unlink(temporary)  # noqa: PTH108
-        os.close(descriptor)
-        return None, path
-    return descriptor, path
+        _unlink(temporary)
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)  # noqa: PTH108
+
+
+def ups(layout: Layout) -> tuple[Up, ...]:
+    """All that run; none where that cannot be read."""
+    try:
+        names = sorted(filter(_NAME.fullmatch, os.listdir(layout.at(_FOLDER))))  # noqa: PTH208
+    except OSError:
+        return ()
+    return tuple(up for name in names if (up := _said_by(layout, name)) is not None)
 
 
 def running(layout: Layout) -> Whereabouts:
-    """Where the servers of all that run are; none where nothing runs, or where that cannot be read."""
-    found: dict[str, HostPort] = {}
-    with contextlib.suppress(OSError):
-        for name in sorted(filter(_NAME.fullmatch, os.listdir(layout.at(_FOLDER)))):  # noqa: PTH208
-            found.update(_said_by(layout.at(f"{_FOLDER}/{name}")))
-    return found
+    """Where the servers of all that run are."""
+    return {name: address for up in ups(layout) for name, address in (up.servers or {}).items()}
 
 
-def _said_by(path: str) -> Iterator[tuple[str, HostPort]]:
+def _said_by(layout: Layout, name: str) -> Up | None:
+    """What one says of itself; a file that nobody holds any more is taken away."""
+    path = layout.at(f"{_FOLDER}/{name}")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return
+        return None
     try:
-        if _is_held(descriptor):
-            for name, address in json.loads(os.read(descriptor, _MOST_BYTES)).items():
-                yield name, host_port(address)
-        else:
-            with contextlib.suppress(OSError):
-                os.unlink(path)  # noqa: PTH108
+        if not _is_held(descriptor):
+            _unlink(path)
+            return None
+        said = json.loads(os.read(descriptor, _MOST_BYTES))
+        servers = None if said is None else {one: host_port(address) for one, address in said.items()}
     except (OSError, ValueError, AttributeError, TypeError, Invalid):
-        return  # it is no file of ours
+        return None  # it is no file of ours
     finally:
         os.close(descriptor)
+    return Up(int(name[len("up-") : -len(".json")]), servers)
 
 
 def _is_held(descriptor: int) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,24 +26,35 @@ clients:
 
 @pytest.fixture
 def applied(tmp_path: Path) -> Path:
-    (tmp_path / "topology.yaml").write_text(TOPOLOGY)
+    return apply(tmp_path, TOPOLOGY)
+
+
+@pytest.fixture
+def answered(tmp_path: Path) -> Iterator[Path]:
+    """The same where somebody listens, whoever it is: a call waits for nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield apply(tmp_path, TOPOLOGY.replace("8443", str(listener.getsockname()[1])))
+
+
+def apply(tmp_path: Path, topology: str) -> Path:
+    (tmp_path / "topology.yaml").write_text(topology)
     ended = scaffold("apply", cwd=tmp_path)
     assert ended.code == 0, ended.err
     return tmp_path
 
 
-def test_a_client_that_is_called_sees_no_password_of_the_environment(applied: Path) -> None:
-    script = applied / "shop" / "clients" / "cli" / "run.sh"
+def test_a_client_that_is_called_sees_no_password_of_the_environment(answered: Path) -> None:
+    script = answered / "shop" / "clients" / "cli" / "run.sh"
     script.write_text("#!/bin/sh\nenv\n")
-    ended = spawned("call", "cli", "api", cwd=applied, env={"ROOT_KEY_PASSWORD": "hunter2", "LANG": "C.UTF-8"})
+    ended = spawned("call", "cli", "api", cwd=answered, env={"ROOT_KEY_PASSWORD": "hunter2", "LANG": "C.UTF-8"})
     assert ended.code == 0, ended.err
     assert "hunter2" not in ended.out + ended.err
     assert "LANG=C.UTF-8" in ended.out
 
 
-def test_a_client_that_cannot_be_run_is_a_clear_error(applied: Path) -> None:
-    (applied / "shop" / "clients" / "cli" / "run.sh").chmod(0o644)
-    scaffold("call", "cli", "api", cwd=applied).assert_clear_error("run.sh cannot be run: Permission denied", "hint: ")
+def test_a_client_that_cannot_be_run_is_a_clear_error(answered: Path) -> None:
+    (answered / "shop" / "clients" / "cli" / "run.sh").chmod(0o644)
+    scaffold("call", "cli", "api", cwd=answered).assert_clear_error("run.sh cannot be run: Permission denied", "hint: ")
 
 
 @pytest.mark.parametrize("lost", ["pki/root", "pki/root/ca.key", "pki servers clients"])

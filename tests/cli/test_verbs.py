@@ -502,6 +502,27 @@ def test_up_serves_and_call_makes_one_call(running: Path) -> None:
     assert "refused" in refused.err
 
 
+def test_the_first_lines_of_the_readme_may_be_pasted_at_once(tmp_path: Path) -> None:
+    """`call` begins while `up` does, which applies first. The port alone is another than the example's."""
+    readme = Path(__file__).parents[2] / "README.md"
+    block = re.search(r"```console\n(\$ scaffold init(?:.*\n)+?)```", readme.read_text())
+    assert block is not None
+    init, up_, call = re.findall(r"(?m)^\$ (.*?) *(?:#.*)?$", block[1])
+    assert up_ == "scaffold up &"
+    moved = f"sed -i s/127.0.0.1:8443/{free_addresses(1)[0]}/ topology.yaml"
+    pasted = ["set -e", init, moved, "trap 'kill $!; wait $!' EXIT", f"{up_[:-1]} >up.log 2>&1 &", call]
+    ended = subprocess.run(
+        ["bash", "-c", "\n".join(pasted)],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "spiffe://minimal/client/caller" in ended.stdout, (ended.stderr, (tmp_path / "up.log").read_text())
+    assert "`scaffold up`" in ended.stderr, "it says what it waits for"
+
+
 def test_up_applies_where_nothing_was_applied_yet(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text(GOOD.replace("8443", str(free_addresses(1)[0].port)))
     with up(tmp_path) as lines:
@@ -622,9 +643,6 @@ def test_call_finds_what_up_has_moved(made: Path) -> None:
         ended = spawned("call", "cli", "api", cwd=made)
         assert ended.code == 0, ended.err
         assert "spiffe://shop/client/cli" in ended.out
-    ended = spawned("call", "cli", "api", cwd=made)
-    assert ended.code == 1
-    assert "hint: no `scaffold up` runs here" in ended.err
     assert list((made / "shop/.scaffold").glob("up-*")) == []
 
 
@@ -700,7 +718,13 @@ clients:"""
     with up(tmp_path, "--only", "server.other"):
         ended = spawned("call", "cli", "api", cwd=tmp_path)
         assert ended.code == 1
-        assert "was started without server.api" in ended.err
+        assert "was started without server.api: stop it and start it again" in ended.err
+
+
+def test_call_does_not_wait_where_an_apply_alone_helps(made: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(made, tmp_path / "copied")
+    (copied / "topology.yaml").open("a").write("  fresh: {template: python, issuer: issuing, calls: [api]}\n")
+    scaffold("call", "fresh", "api", cwd=copied).assert_clear_error("client.fresh has no project", "`scaffold apply`")
 
 
 def test_call_knows_the_names(made: Path) -> None:
@@ -789,7 +813,9 @@ clients:
     )
     assert scaffold("apply", cwd=tmp_path).code == 0
     nobody = scaffold("call", "front", "back", cwd=tmp_path)
-    nobody.assert_clear_error("server.front is not reachable", "scaffold up")
+    assert nobody.code == 1
+    assert "error: server.front is not reachable" in nobody.err
+    assert "hint: no `scaffold up` runs here" in nobody.err
     scaffold("call", "front", "back", "/x", cwd=tmp_path).assert_clear_error("server.front", "takes no path", "clients")
     scaffold("call", "back", "front", cwd=tmp_path).assert_clear_error(
         "back is a server that makes no calls", "topology.yaml:"

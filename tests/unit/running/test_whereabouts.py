@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -31,7 +32,8 @@ def said_files(layout: Layout) -> list[str]:
 def test_it_is_told_while_it_runs(project: Project) -> None:
     placements = place(project.topology.servers.values(), "auto")
     assert whereabouts.running(project.layout) == {}
-    with whereabouts.told(project.layout, placements):
+    with whereabouts.told(project.layout) as tell:
+        tell(placements)
         assert whereabouts.running(project.layout) == {"accounts": placements["accounts"].address}
         assert said_files(project.layout) == [f"up-{os.getpid()}.json"]
     assert whereabouts.running(project.layout) == {}
@@ -43,7 +45,8 @@ def test_what_a_killed_one_has_left_is_believed_by_nobody(project: Project) -> N
     ready, tell_ready = os.pipe()
     child = os.fork()
     if child == 0:
-        with whereabouts.told(project.layout, placements):
+        with whereabouts.told(project.layout) as tell:
+            tell(placements)
             os.write(tell_ready, b"x")
             signal.pause()
     os.read(ready, 1)
@@ -59,8 +62,6 @@ def test_what_a_killed_one_has_left_is_believed_by_nobody(project: Project) -> N
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"accounts": 7}', b'{"accounts": "nowhere"}', b"\xff"])
 def test_what_is_no_file_of_ours_is_passed_over(project: Project, content: bytes) -> None:
-    import fcntl
-
     path = project.layout.path(".scaffold/up-1.json")
     path.write_bytes(content)
     with path.open("rb") as held:
@@ -77,7 +78,32 @@ def test_a_pipe_or_a_link_is_not_followed(project: Project, tmp_path: Path) -> N
     assert (tmp_path / "topology.yaml").exists()
 
 
-def test_without_an_output_folder_nobody_is_told(household: Household) -> None:
+def test_where_no_folder_can_be_made_nobody_is_told(household: Household) -> None:
     opened = household.open()
-    with whereabouts.told(opened.layout, place(opened.topology.servers.values(), "auto")):
+    opened.layout.out.write_text("a file")
+    with whereabouts.told(opened.layout) as tell:
+        tell(place(opened.topology.servers.values(), "auto"))
+        assert whereabouts.ups(opened.layout) == ()
+    assert opened.layout.out.read_text() == "a file"
+
+
+def test_that_it_starts_is_told_from_its_first_moment(household: Household) -> None:
+    """Before there is an output folder, and without leaving one where it makes nothing else."""
+    opened = household.open()
+    placements = place(opened.topology.servers.values(), "auto")
+    with whereabouts.told(opened.layout) as tell:
+        assert whereabouts.ups(opened.layout) == (whereabouts.Up(os.getpid(), None),)
         assert whereabouts.running(opened.layout) == {}
+        tell(placements)
+        at = {"accounts": placements["accounts"].address}
+        assert whereabouts.ups(opened.layout) == (whereabouts.Up(os.getpid(), at),)
+    assert not opened.layout.out.exists()
+
+
+def test_what_was_read_before_the_servers_were_ready_stays_locked(project: Project) -> None:
+    """Or else a reader that has opened it would take the file that came in its place for a dead one's."""
+    path = project.layout.path(f".scaffold/up-{os.getpid()}.json")
+    with whereabouts.told(project.layout) as tell, path.open("rb") as early:
+        tell(place(project.topology.servers.values(), "auto"))
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(early, fcntl.LOCK_SH | fcntl.LOCK_NB)
