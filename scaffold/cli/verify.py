@@ -48,7 +48,10 @@ def run(
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Count a probe as failed if it is skipped because this machine lacks something."),
+        typer.Option(
+            "--strict",
+            help="Count a probe as failed if this machine lacks what it needs, or nobody may call the server.",
+        ),
     ] = False,
     all_checks: Annotated[
         bool, typer.Option("--all", help="Show each check in a row of its own, instead of one block for each server.")
@@ -189,13 +192,15 @@ def _blaming_drift(plan: Plan) -> Iterator[None]:
 
 
 def _lacks(project: Project, report: Report) -> bool:
-    """Whether a check was skipped for what this machine lacks; says what."""
+    """Whether a check was skipped for what this machine lacks, or for want of a caller; says what."""
     from scaffold.running.availability import Availability
+    from scaffold.verify.cases import nobody_may_call
     from scaffold.verify.model import Result
     from scaffold.verify.tls import cannot_probe
 
     reasons = {*Availability(project.topology, project.kinds).missing.values()}
     reasons |= {reason for server in project.topology.servers.values() if (reason := cannot_probe(server))}
+    reasons |= set(map(nobody_may_call, project.topology.servers.values()))
     skipped = dict.fromkeys(check.detail for check in report.checks if check.result is Result.SKIPPED)
     lacking = [reason for reason in skipped if reason in reasons]
     for reason in lacking:

@@ -121,8 +121,8 @@ def _who_gets_in(t: Topology, server: Server, kinds: Mapping[Address, Kind], wit
     for caller in graph.callers(t, server.name):
         why = _refused_because(t, caller, server, kinds, withdrawn)
         yield Case(server, caller, Probe.EDGE, Expected.REFUSED if why else Expected.ALLOWED, why)
-    for caller in imitations(t, server):
-        yield Case(server, caller, Probe.CONTROL, Expected.ALLOWED)
+    for imitated in tuple(imitations(t, server)) or (None,):
+        yield Case(server, imitated, Probe.CONTROL, Expected.ALLOWED)
     for caller in _forgers(t, server) if _speaks_http(kinds[server.address]) else ():
         yield Case(server, caller, Probe.FORGED_HEADERS, Expected.ALLOWED)
     if server.staple and not server.fault and server.address.with_part(Part.CERTIFICATE) not in withdrawn:
@@ -262,6 +262,19 @@ def blind_to_issuers(case: Case, kind: Kind) -> str | None:
     if case.probe is Probe.SIBLING_CA and kind.capabilities.sees_issuer_by == "none":
         return f"{case.server.address} sees no issuer: the plan holds its trusted root to one CA that issues leaves"
     return None
+
+
+def without_control(case: Case) -> str | None:
+    """Why a control is not tried, where nobody can be it; None for any other case."""
+    return nobody_may_call(case.server) if case.probe is Probe.CONTROL and case.caller is None else None
+
+
+def nobody_may_call(server: Server) -> str:
+    """What is not proved of a server without callers: its refusals are seen, and that it has a choice is not."""
+    return (
+        f"nobody may call {server.address}: no control shows that it lets anybody in, and there is no caller whose "
+        "certificate could be forged"
+    )
 
 
 def looks_up_callees(caller: Party, kind: Kind) -> bool:

@@ -40,6 +40,7 @@ from scaffold.verify.cases import (
     checker_of,
     is_in_its_place,
     looks_up_callees,
+    without_control,
 )
 from scaffold.verify.listener import NOBODY, Listener
 from scaffold.verify.model import Check, Expected, Probe, Report, Unstarted
@@ -357,6 +358,6 @@ class _Reasons:
                     f"declare how {spoken} begins"
                 )
             return self._of_calling(case, case.caller) if isinstance(case.caller, Server) else None
-        if (reason := blind_to_issuers(case, self._kinds[case.server.address])) is not None:
+        if (reason := without_control(case) or blind_to_issuers(case, self._kinds[case.server.address])) is not None:
             return reason
         return None if case.probe is Probe.HEALTH else cannot_probe(case.server)

@@ -29,7 +29,15 @@ from scaffold.topology.generations import ONE_EACH, Generations
 from scaffold.topology.model import Client, HostPort, Party, RevocationCheck, Server, Topology
 from scaffold.verify import tls
 from scaffold.verify.addresses import answering, rounds
-from scaffold.verify.cases import Case, blind_to_issuers, cases, is_external, is_faulty, is_in_its_place
+from scaffold.verify.cases import (
+    Case,
+    blind_to_issuers,
+    cases,
+    is_external,
+    is_faulty,
+    is_in_its_place,
+    without_control,
+)
 from scaffold.verify.judge import Finding
 from scaffold.verify.listener import NOBODY, Listener
 from scaffold.verify.model import Check, Layer, Observed, Probe, Report, Result, Unstarted
@@ -225,6 +233,8 @@ class _Reasons:
             return "a false server would have to be started in its place: `scaffold verify` without --running does that"
         if (reason := nothing_to_start(case.server, self._kinds[case.server.address])) is not None:
             return f"{reason}, and what it speaks is not known"
+        if (reason := without_control(case)) is not None:
+            return reason
         match case.probe:
             case Probe.EDGE:
                 return tls.cannot_probe(case.server) or self._of_edge(case)

@@ -484,6 +484,17 @@ def test_a_verification_that_tried_nothing_is_no_success(applied: Path) -> None:
     assert (said.code, said.json["summary"]["passed"]) == (5, 0)
 
 
+def test_a_server_that_nobody_may_call_proves_little_and_verify_says_so(tmp_path: Path) -> None:
+    """One that refuses everybody would look the same."""
+    (tmp_path / "topology.yaml").write_text(re.sub(r", calls: .*(?=})", "", GOOD))
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    verified = scaffold("verify", "--ports", "auto", "--strict", cwd=tmp_path)
+    said = " ".join(verified.out.split())
+    assert "- 1 skipped: nobody may call server.api: no control shows that it lets anybody in" in said
+    assert "0 failed, 1 skipped." in said
+    assert (verified.code, "strict: nobody may call server.api" in verified.err) == (5, True)
+
+
 # up, call
 
 

@@ -10,7 +10,7 @@ from scaffold.topology.address import Address
 from scaffold.topology.load import loads
 from scaffold.topology.model import Client, Server, Topology
 from scaffold.verify import revocation_scenarios
-from scaffold.verify.cases import FALSE_SERVERS, TAKING_COMMON_NAMES, Case, cases, imitations
+from scaffold.verify.cases import FALSE_SERVERS, TAKING_COMMON_NAMES, Case, cases, imitations, without_control
 from scaffold.verify.judge import Finding
 from scaffold.verify.model import Check, Expected, Layer, Observed, Probe, Result
 
@@ -87,7 +87,18 @@ def test_rogues_bear_the_name_of_a_sound_client_that_is_no_gateway() -> None:
 
 def test_a_server_that_nobody_calls_still_refuses_everybody() -> None:
     lonely = {key[2] for key in of(loaded()) if key[0] == "lonely"}
-    assert lonely == {Probe.NO_CERTIFICATE, Probe.NOT_ALLOWED}
+    assert lonely == {Probe.NO_CERTIFICATE, Probe.NOT_ALLOWED, Probe.CONTROL}
+
+
+def test_a_server_that_nobody_calls_has_no_control_and_that_is_said() -> None:
+    """It would look the same if it refused everybody."""
+    t = loaded()
+    missing = [Case(t.servers[name], None, Probe.CONTROL, Expected.ALLOWED) for name in ("lonely", "accounts")]
+    assert "nobody may call server.lonely: no control" in (without_control(missing[0]) or "")
+    assert ("lonely", "", Probe.CONTROL) in of(t)
+    assert ("accounts", "", Probe.CONTROL) not in of(t)
+    shown = Case(t.servers["accounts"], t.clients["teller"], Probe.CONTROL, Expected.ALLOWED)
+    assert without_control(shown) is None
 
 
 def test_every_rogue_that_applies_is_a_case() -> None:
