@@ -10,17 +10,19 @@ import codecs
 import functools
 import itertools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from scaffold.errors import TopologyError, TopologyErrors
+from scaffold.topology import names
 from scaffold.topology.address import Address, Role
 from scaffold.topology.document import Document
-from scaffold.topology.language import CA, CLIENT, SERVER
+from scaffold.topology.fields import Text
+from scaffold.topology.language import CA, CALLS, CLIENT, SERVER
 from scaffold.topology.load import values_of
-from scaffold.topology.messages import nearest, shown
+from scaffold.topology.messages import Invalid, nearest, shown
 from scaffold.topology.mistakes import Mistakes
 from scaffold.topology.model import App, ReadyLine
 from scaffold.topology.scalars import flow, listed, mapped, scalar
@@ -63,6 +65,8 @@ Given = str | tuple[str, ...] | Braces
 Values = dict[str, Any]
 Calls = Mapping[str, tuple[str, ...]]
 """Who is called, and in which roles."""
+Callers = Mapping[Address, tuple[str, ...]]
+"""Who calls, and in which roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +78,31 @@ class Splice:
     text: str
 
 
-def add(text: bytes, source: Path, new: Address, fields: Mapping[str, Given], callers: Sequence[Address]) -> bytes:
+def check_name(name: str) -> None:
+    """Raise TopologyError for what no CA, server or client can be called."""
+    try:
+        names.label(name)
+    except Invalid as error:
+        raise TopologyError(error.message, hint=error.hint) from None
+
+
+def add(text: bytes, source: Path, new: Address, fields: Mapping[str, Given], callers: Callers) -> bytes:
     """The text with one entity more, and with an edge to it from each of `callers`.
 
-    Raises TopologyError for a text that is no topology, where there is such an entity already, or no such caller, and
-    for what is written in a way that cannot be edited line by line.
+    Raises TopologyError for a text that is no topology, for what is no name, where there is such an entity already, or
+    no such caller, and for what is written in a way that cannot be edited line by line.
     """
+    check_name(new.name)
     before = read(text, source)
     if new.name in before.get(new.role.section, {}):
         raise TopologyError(f"{new} exists already", hint="choose another name, or edit the topology by hand")
     written = as_written(text)
     # Edges come first: the last entity of the section may be given its list where the new one then follows.
-    splices = [_edge(written, caller, new.name, _calls(before, caller)) for caller in callers]
+    splices = [
+        splice
+        for caller, roles in callers.items()
+        for splice in _edge(written, caller, new.name, roles, _calls(before, caller))
+    ]
     splices.append(_entity(written, new, fields))
     after = spliced(text, written, splices)
     meant = _meant_with(before, new, _values_of_new(new, fields, source), callers)
@@ -175,12 +192,12 @@ def checked(after: bytes, source: Path, meant: Values, refusal: str) -> bytes:
     return after
 
 
-def _meant_with(before: Values, new: Address, own: Values, callers: Sequence[Address]) -> Values:
+def _meant_with(before: Values, new: Address, own: Values, callers: Callers) -> Values:
     meant = copied(before)
     meant.setdefault(new.role.section, {})[new.name] = own
-    for caller in callers:
+    for caller, roles in callers.items():
         entity = meant[caller.role.section][caller.name]
-        entity["calls"] = {**_calls(before, caller), new.name: ()}
+        entity["calls"] = {**_calls(before, caller), new.name: roles}
     return meant
 
 
@@ -216,6 +233,18 @@ def _values_of_new(new: Address, fields: Mapping[str, Given], source: Path) -> V
     except TopologyError as error:
         raise _without_places(error) from None
     return read
+
+
+def callers_in_braces(text: str, source: Path) -> Calls:
+    """Roles by caller, as `calls` has them by server. Raises TopologyError, without a place, for anything else."""
+    document = Document(text.encode(), source)
+    try:
+        return replace(CALLS, item=_CALLER).read(document.root, document)
+    except TopologyError as error:
+        raise _without_places(error) from None
+
+
+_CALLER = Text("a server or client", str)
 
 
 def _without_places(error: TopologyError) -> TopologyError:
@@ -283,19 +312,51 @@ def _new_section(written: Written, section: str, name: str, fields: Mapping[str,
     return _as_lines(written, at, ["", f"{indent}{section}:", *manner.lines(name, fields)])
 
 
-def _edge(written: Written, caller: Address, name: str, calls: Calls) -> Splice:
+def _edge(written: Written, caller: Address, name: str, roles: tuple[str, ...], calls: Calls) -> Iterator[Splice]:
     _, entity = mapping_of(str(caller), section_of(written, caller)[1].entry(caller.name))
-    own = entity.value("calls")
-    if own is None:
-        return _new_list(written, entity, {**calls, name: ()})
+    found = entity.entry("calls")
+    if found is None:
+        yield _new_list(written, entity, {**calls, name: roles})
+        return
+    key, own = found
     if own.kind not in ("sequence", "mapping"):
-        return Splice(own.start, own.end, _written_calls({**calls, name: ()}))
+        yield Splice(own.start, own.end, _written_calls({**calls, name: roles}))
+    elif roles and own.kind == "sequence" and own.flow:
+        _check_on_one_line(written, caller, own)
+        yield aligned(written, Splice(own.start, own.end, _written_calls({**calls, name: roles})))
+    elif roles and own.kind == "sequence":
+        yield from _with_roles(written, key, own, f"{scalar(name)}: {listed([scalar(role) for role in roles])}")
+    else:
+        yield _one_more(written, own, name, roles)
+
+
+def _one_more(written: Written, own: Value, name: str, roles: tuple[str, ...]) -> Splice:
     style = own.children[-1].style if own.kind == "sequence" and own.children else ""
-    entry = f"{scalar(name)}: []" if own.kind == "mapping" else scalar(name, style if style in ("'", '"') else "")
+    with_roles = f"{scalar(name)}: {listed([scalar(role) for role in roles])}"
+    entry = with_roles if own.kind == "mapping" else scalar(name, style if style in ("'", '"') else "")
     if own.flow:
         return _into_flow(written, own, entry)
     line = " " * written.column(own.start) + ("" if own.kind == "mapping" else "- ") + entry
     return _as_lines(written, written.next_line(own.end), [line])
+
+
+def _with_roles(written: Written, key: Value, own: Value, entry: str) -> Iterator[Splice]:
+    """A list with a line for each name as a mapping, in which each may have roles, and with one more."""
+    indent = " " * (0 if written.column(own.start) > written.column(key.start) else 2)
+    for item in own.children:
+        dash = written.text.rindex("-", written.line_start(item.start), item.start)
+        yield aligned(written, Splice(dash, item.end, f"{indent}{written.text[item.start : item.end]}: []"))
+    line = " " * written.column(own.start) + indent + entry
+    yield _as_lines(written, written.next_line(own.end), [line])
+
+
+def _check_on_one_line(written: Written, caller: Address, own: Value) -> None:
+    """Raises TopologyError for a list in brackets over several lines: comments between them would be lost."""
+    if LINE_BREAK.search(written.text[own.start : own.end]):
+        raise TopologyError(
+            f"the calls of {caller} are a list over several lines, where nobody can have a role",
+            hint="write them as a mapping first, such as {accounts: [], billing: [reader]}",
+        )
 
 
 def _new_list(written: Written, entity: Value, calls: Calls) -> Splice:
@@ -331,7 +392,7 @@ def aligned(written: Written, splice: Splice) -> Splice:
     if LINE_BREAK.search(written.text[splice.start : splice.end]) or not (found := _COMMENT.match(rest)):
         return splice
     longer = len(splice.text) - (splice.end - splice.start)
-    spaces = " " * max(len(found[2]) - longer, 1)
+    spaces = " " * max(len(found[2]) - longer, 2)
     return Splice(splice.start, splice.end + len(found[0]), splice.text + found[1] + spaces)
 
 

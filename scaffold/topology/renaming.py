@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from scaffold.errors import TopologyError
-from scaffold.topology import names
 from scaffold.topology.address import Address, Role
 from scaffold.topology.edit import (
     SECTIONS,
@@ -16,6 +15,7 @@ from scaffold.topology.edit import (
     Values,
     aligned,
     as_written,
+    check_name,
     checked,
     copied,
     no_such,
@@ -23,7 +23,7 @@ from scaffold.topology.edit import (
     section_of,
     spliced,
 )
-from scaffold.topology.messages import Invalid, shown
+from scaffold.topology.messages import shown
 from scaffold.topology.scalars import scalar
 from scaffold.topology.written import Value, Written
 
@@ -45,7 +45,7 @@ def rename(text: bytes, source: Path, old: Address, name: str) -> bytes:
     Raises TopologyError for a text that is no topology, where there is no such entity or one of that name already, and
     for what is written in a way that cannot be edited in its place.
     """
-    _check_name(name)
+    check_name(name)
     before = read(text, source)
     members = before.get(old.role.section, {})
     if old.name not in members:
@@ -56,13 +56,6 @@ def rename(text: bytes, source: Path, old: Address, name: str) -> bytes:
     named = [_key(written, old), *_references(written, old)]
     after = spliced(text, written, [_renamed(written, one, name) for one in named])
     return checked(after, source, _meant(before, old, name), f"{old} cannot be renamed in this file line by line")
-
-
-def _check_name(name: str) -> None:
-    try:
-        names.label(name)
-    except Invalid as error:
-        raise TopologyError(error.message, hint=error.hint) from None
 
 
 def _key(written: Written, old: Address) -> Value:

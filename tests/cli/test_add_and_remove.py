@@ -51,7 +51,7 @@ def test_a_service_is_onboarded_and_taken_out_again(shop: Path) -> None:
         "\nclients:",
         "  billing:\n    template: python\n    listen: 127.0.0.1:8450\n"
         "    names: [localhost, billing.internal]\n\nclients:",
-    ).replace("calls: [api]      #", "calls: [api, billing] #")
+    ).replace("calls: [api]      #", "calls: [api, billing]  #")
     assert "billing" in (shop / "shop" / "clients" / "cli" / "settings.json").read_text()
     assert in_process("plan", "--check", cwd=shop).code == 0
 
@@ -64,7 +64,7 @@ def test_a_service_is_onboarded_and_taken_out_again(shop: Path) -> None:
     removed = in_process("remove", "server.billing", "--apply", "--yes", cwd=shop)
     assert removed.code == 0, removed.err
     assert "not called by client.cli any more" in removed.err
-    assert text_of(shop) == TOPOLOGY.replace("calls: [api]      #", "calls: [api] #")
+    assert text_of(shop) == TOPOLOGY.replace("calls: [api]      #", "calls: [api]           #"), "in the same column"
     assert not (shop / "shop" / "servers" / "billing").exists()
     assert in_process("plan", "--check", cwd=shop).code == 0
 
@@ -93,7 +93,18 @@ def test_the_plan_is_for_programs_too(shop: Path) -> None:
         (("add", "server", "billing"), ("--template, --listen and --names", "nothing was written")),
         (("add", "client", "web", "--calls", "api"), ("--template", "nothing was written")),
         (("add", "server", "api", *BILLING), ("server.api exists already",)),
-        (("add", "server", "Billing", *BILLING), ("Billing",)),
+        (
+            ("add", "server", "Billing", *BILLING),
+            ('"Billing" is not a name', "a name is a DNS label", "such as billing"),
+        ),
+        (("add", "client", "bad_name"), ('"bad_name" is not a name', "such as bad-name")),
+        (("add", "client", "a.b"), ('"a.b" is not a name', "such as a-b")),
+        (("add", "ca", "ü"), ('"ü" is not a name', "a name is a DNS label")),
+        (("add", "client", ""), ('"" is not a name',)),
+        (("add", "ca", "a" * 70), ("longer than 63 characters",)),
+        (("add", "server", "billing", *BILLING, "--called-by", "cli:reader"), ("--called-by '{cli: [reader]}'",)),
+        (("add", "server", "billing", *BILLING, "--called-by", "{clo: [reader]}"), ("clo", "cli")),
+        (("add", "server", "billing", *BILLING, "--called-by", "{cli: [a b]}"), ("is not a role",)),
         (("add", "server", "billing", *BILLING[:4], "--names", "not a name"), ("not a name",)),
         (("add", "server", "billing", *BILLING, "--issuer", "rot"), ("rot", "root")),
         (("add", "server", "billing", *BILLING, "--check-revocation", "clr"), ("clr", "crl")),
@@ -198,8 +209,8 @@ def test_a_name_that_two_have_must_be_an_address(shop: Path) -> None:
     assert in_process(*arguments, cwd=shop).code == 0
     ended = in_process("add", "server", "billing", *BILLING, "--called-by", "api", cwd=shop)
     ended.assert_clear_error("server.api or client.api")
-    assert in_process("add", "server", "billing", *BILLING, "--called-by", "client.api", cwd=shop).code == 0
-    assert "calls: [api, billing]" in text_of(shop).partition("  api:")[2]
+    assert in_process("add", "server", "billing", *BILLING, "--called-by", "{client.api: [reader]}", cwd=shop).code == 0
+    assert "calls: {api: [], billing: [reader]}" in text_of(shop).partition("  api:")[2]
 
 
 def test_on_a_terminal_it_asks_with_the_templates_own_questions(shop: Path) -> None:
@@ -212,7 +223,7 @@ def test_on_a_terminal_it_asks_with_the_templates_own_questions(shop: Path) -> N
         "\nclients:",
         "  billing:\n    template: python\n    listen: 127.0.0.1:8444\n    names: [localhost]\n"
         '    vars: {greeting: "Welcome: hello"}\n\nclients:',
-    ).replace("calls: [api]      #", "calls: [api, billing] #")
+    ).replace("calls: [api]      #", "calls: [api, billing]  #")
 
 
 def test_on_a_terminal_only_what_is_missing_is_asked_where_options_are_given(shop: Path) -> None:

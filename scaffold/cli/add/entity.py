@@ -42,9 +42,10 @@ def add_entity(
 
     Raises TopologyError where an answer is missing and there is no terminal to ask on: it names the options.
     """
+    edit.check_name(new.name)
     text = read_text(file)
     values = edit.read(text, file)
-    answers = Answers(options.given(ctx), options.items(called_by or ""))
+    answers = Answers(options.given(ctx), options.callers(called_by or "", file))
     missing = _missing(new, answers.fields, values)
     if sys.stdin.isatty() and (missing or not (answers.fields or answers.called_by)):
         wanted = missing if answers.fields or answers.called_by else None
@@ -89,17 +90,19 @@ def _unanswered(new: Address, missing: Sequence[str]) -> TopologyError:
     )
 
 
-def _callers(names: Sequence[str], values: Mapping[str, Any]) -> list[Address]:
-    """Who is meant by name or address. Raises TopologyError for nobody, and for what may be two."""
+def _callers(given: edit.Calls, values: Mapping[str, Any]) -> edit.Callers:
+    """Who is meant by name or address, and their roles. Raises TopologyError for nobody, and for what may be two."""
     known = [Address(role, name) for role in (Role.SERVER, Role.CLIENT) for name in values.get(role.section, {})]
-    return [_caller(name, known) for name in dict.fromkeys(names)]
+    return {_caller(name, roles, known): roles for name, roles in given.items()}
 
 
-def _caller(text: str, known: Sequence[Address]) -> Address:
+def _caller(text: str, roles: Sequence[str], known: Sequence[Address]) -> Address:
     found = [address for address in known if text in (address.name, str(address))]
     if len(found) == 1:
         return found[0]
     if found:
         raise AddressError(f"{shown(text)} is the name of a server and of a client", hint=" or ".join(map(str, found)))
-    hint = nearest(text, [address.name for address in known])
+    name, colon, role = map(str.strip, text.partition(":"))
+    as_roles = f"roles are given as in the YAML: --called-by '{{{name}: [{role}]}}'" if colon and not roles else None
+    hint = as_roles or nearest(text, [address.name for address in known])
     raise AddressError(f"there is no server or client {shown(text)}", hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -9,7 +10,7 @@ from typer.core import TyperOption
 
 from scaffold.cli import completing
 from scaffold.topology.address import Role
-from scaffold.topology.edit import TABLES, Braces, Given
+from scaffold.topology.edit import TABLES, Braces, Calls, Given, callers_in_braces
 from scaffold.topology.fields import Field, Flag, ListOf, Mapped, NamesWithLists, Table, Variables, WordOr
 from scaffold.topology.written import LINE_BREAK
 
@@ -58,10 +59,21 @@ def _given(field: Field, option: str, value: Any) -> Given:
         return str(value).lower()
     text = str(value).strip()
     if _is_mapping(field) or (isinstance(field.type, NamesWithLists | WordOr) and text.startswith("{")):
-        if not (text.startswith("{") and text.endswith("}")) or LINE_BREAK.search(text):
-            raise typer.BadParameter("write it as in the YAML, on one line: '{key: value}'", param_hint=option)
-        return Braces(text)
+        return _braces(text, option)
     return items(text) if isinstance(field.type, ListOf | NamesWithLists) else text
+
+
+def _braces(text: str, option: str) -> Braces:
+    if not (text.startswith("{") and text.endswith("}")) or LINE_BREAK.search(text):
+        raise typer.BadParameter("write it as in the YAML, on one line: '{key: value}'", param_hint=option)
+    return Braces(text)
+
+
+def callers(text: str, file: Path) -> Calls:
+    """Who calls: names between commas, or in braces with roles, as `calls` has them."""
+    if not text.strip().startswith("{"):
+        return dict.fromkeys(items(text), ())
+    return callers_in_braces(_braces(text.strip(), "--called-by").text, file)
 
 
 def items(text: str) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from typing import Any
 
 import typer
 
-from scaffold.cli.add.fields import items
+from scaffold.cli.add.fields import callers, items
 from scaffold.topology.address import Address, Role
-from scaffold.topology.edit import Braces, Given
+from scaffold.topology.edit import Braces, Calls, Given
 from scaffold.topology.scalars import flow, mapped, scalar
 
 FIRST_PORT = 8443
@@ -27,7 +27,7 @@ class Answers:
     """The fields of a new entity, and who calls it."""
 
     fields: dict[str, Given]
-    called_by: tuple[str, ...] = ()
+    called_by: Calls
 
 
 def ask(
@@ -47,9 +47,9 @@ def ask(
     if wanted is not None:
         return replace(answers, fields=found)
     called_by = (
-        items(_prompt("Which servers and clients call it (names, separated by commas)", ""))
+        callers(_prompt("Which servers and clients call it (names, separated by commas)", ""), file)
         if new.role is Role.SERVER
-        else ()
+        else {}
     )
     found |= _doors(new, values, found, file)
     found |= _backend(new, values, found, file)

@@ -19,7 +19,7 @@ def run(
             "--called-by",
             metavar="A,B",
             autocompletion=completing.party_names,
-            help="Servers and clients that may call it.",
+            help="Servers and clients that may call it; with roles: '{alice: [reader], bob: []}'.",
         ),
     ] = None,
     file: File = DEFAULT_FILE,

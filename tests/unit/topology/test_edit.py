@@ -49,7 +49,7 @@ def difference(before: bytes, after: bytes) -> tuple[list[str], list[str]]:
 
 
 def added(text: str, *callers: Address, fields: dict[str, Given] = FIELDS, new: Address = NEW) -> str:
-    return add(text.encode(), SOURCE, new, fields, callers).decode()
+    return add(text.encode(), SOURCE, new, fields, dict.fromkeys(callers, ())).decode()
 
 
 def removed(text: str, old: Address) -> str:
@@ -59,7 +59,7 @@ def removed(text: str, old: Address) -> str:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
 def test_an_add_to_an_example_only_adds_lines_and_a_remove_takes_them_back(path: Path) -> None:
     before = path.read_bytes()
-    after = add(before, path, NEW, FIELDS, [])
+    after = add(before, path, NEW, FIELDS, {})
     assert difference(before, after)[0] == []
     assert yaml.safe_load(after)["servers"]["billing"]["names"] == ["localhost", "billing.internal"]
     assert remove(after, path, NEW) == before
@@ -373,13 +373,13 @@ def styles(draw: st.DrawFn) -> str:
 def test_an_add_only_adds_lines_whatever_the_style(text: str, bom: bool, caller: str) -> None:
     before = (codecs.BOM_UTF8 if bom else b"") + text.encode()
     loads(before, SOURCE)
-    after = add(before, SOURCE, NEW, FIELDS, [])
+    after = add(before, SOURCE, NEW, FIELDS, {})
     assert difference(before, after)[0] == []
     assert after.startswith(before[:3])
     assert (b"\r\n" in after) == (b"\r\n" in before)
     assert b"\r\n" not in before or after.count(b"\n") == after.count(b"\r\n")
     assert read(after, SOURCE)["servers"]["billing"] == loads_values()
-    with_edge = add(before, SOURCE, NEW, FIELDS, [Address.client(caller)])
+    with_edge = add(before, SOURCE, NEW, FIELDS, {Address.client(caller): ()})
     assert len(difference(after, with_edge)[0]) <= 1
     assert remove(after, SOURCE, NEW) == before
     loads(remove(with_edge, SOURCE, NEW), SOURCE)
@@ -400,3 +400,45 @@ def test_a_remove_only_takes_lines_out_whatever_the_style(text: str) -> None:
     assert all("c0" not in line for line in gone)
     without = remove(before, SOURCE, Address.server("s0"))
     assert len(difference(before, without)[1]) <= 2
+
+
+@pytest.mark.parametrize(
+    ("calls", "written"),
+    [
+        ("calls: [api]", "calls: {api: [], billing: [reader]}"),
+        ("calls: [api]  # both", "calls: {api: [], billing: [reader]}  # both"),
+        ("calls: {api: [writer]}", "calls: {api: [writer], billing: [reader]}"),
+        ("calls:\n      - api  # this\n", "calls:\n      api: []  # this\n      billing: [reader]\n"),
+        ("calls:\n    - api\n    - other\n", "calls:\n      api: []\n      other: []\n      billing: [reader]\n"),
+        ("calls:\n      api: [writer]\n", "calls:\n      api: [writer]\n      billing: [reader]\n"),
+        ("owner: me", "owner: me\n    calls: {billing: [reader]}"),
+    ],
+)
+def test_a_caller_gets_a_role_in_whatever_way_its_calls_are_written(calls: str, written: str) -> None:
+    other = SHOP.replace(
+        "clients:", "  other: {template: python, listen: 127.0.0.1:8444, names: [localhost]}\nclients:"
+    )
+    before = other.replace("calls: [api]", calls)
+    after = add(before.encode(), SOURCE, NEW, FIELDS, {Address.client("cli"): ("reader",)}).decode()
+    assert written in after
+    assert loads(after.encode(), SOURCE).clients["cli"].roles["billing"] == ("reader",)
+
+
+def test_a_role_is_not_put_into_a_list_over_several_lines_whose_comments_it_would_cost() -> None:
+    before = SHOP.replace("calls: [api]", "calls: [\n      api,  # this\n    ]")
+    with pytest.raises(TopologyError, match="list over several lines") as error:
+        add(before.encode(), SOURCE, NEW, FIELDS, {Address.client("cli"): ("reader",)})
+    assert "mapping first" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("new", [Address.ca("bad_name"), Address.server("Billing"), Address.client("a" * 70)], ids=str)
+def test_what_is_no_name_is_not_added(new: Address) -> None:
+    with pytest.raises(TopologyError, match=r"is not a name|longer than 63") as error:
+        add(SHOP.encode(), SOURCE, new, {}, {})
+    assert "a name is a DNS label" in str(error.value.hint)
+
+
+def test_a_comment_that_loses_its_column_keeps_two_blanks_before_it() -> None:
+    assert "calls: [api, billing]  # mine" in added(
+        SHOP.replace("calls: [api]", "calls: [api]   # mine"), Address.client("cli")
+    )
