@@ -40,6 +40,8 @@ class Mistaken:
     sees_names_alone: bool
     certificates: dict[str, Issued] = field(default_factory=dict)
     """By serial."""
+    revoked: set[str] = field(default_factory=set)
+    """The serials of those that are revoked, which at least one of the servers does not look up."""
     servers: dict[Address, Server] = field(default_factory=dict)
 
     @property
@@ -159,6 +161,8 @@ class _Look:
             Mistaken(caller, name, former, is_itself, self._sees_names_alone(server)),
         )
         one.certificates[issued.serial] = issued
+        if (issued.ca, issued.serial) in self.ledger.revoked:
+            one.revoked.add(issued.serial)
         one.servers[server.address] = server
 
 
@@ -236,10 +240,17 @@ def _another_name(t: Topology, one: Mistaken) -> str:
 
 
 def _way_out(one: Mistaken) -> str:
-    """The commands after which these certificates are nobody's."""
-    blind = [server for server in one.servers.values() if server.check_revocation is RevocationCheck.NONE]
-    also = f", and check_revocation on {_list(server.address for server in blind)}" if blind else ""
-    commands = [f"`scaffold revoke --serial {serial} --reason superseded`" for serial in one.certificates]
+    """What remains to be done for these certificates to be nobody's."""
+    blind = [server.address for server in one.servers.values() if server.check_revocation is RevocationCheck.NONE]
+    commands = [
+        f"`scaffold revoke --serial {serial} --reason superseded`"
+        for serial in one.certificates
+        if serial not in one.revoked
+    ]
+    if not commands:
+        revoked = "it is revoked" if len(one.revoked) == 1 else "they are revoked"
+        return f"set check_revocation on {_list(blind)}, where nobody looks up that {revoked}"
+    also = f", and check_revocation on {_list(blind)}" if blind else ""
     return f"{' and '.join(commands)}{also}"
 
 

@@ -70,8 +70,24 @@ def test_a_revoked_one_is_somebody_where_that_is_not_checked(household: Househol
     bank(household)
     revoke(household, "client.web", "cessationOfOperation", replace=False)
     partner_takes_over(household)
-    with pytest.raises(TopologyError, match=r"would take client\.web"):
+    with pytest.raises(TopologyError, match=r"would take client\.web") as caught:
         household.plan()
+    only = "set check_revocation on server.desk, where nobody looks up that it is revoked; or "
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith(only), "to revoke it once more would not help"
+
+
+def test_of_several_those_alone_are_to_be_revoked_that_are_not(household: Household) -> None:
+    bank(household)
+    first = known(household).newest(Address.parse("client.web.certificate"))
+    assert first is not None
+    revoke(household, "client.web", "keyCompromise")
+    partner_takes_over(household)
+    with pytest.raises(TopologyError, match=r"would take client\.web") as caught:
+        household.plan()
+    assert (caught.value.hint or "").count("scaffold revoke --serial") == 1
+    assert first.serial not in (caught.value.hint or "")
+    assert ", and check_revocation on server.desk" in (caught.value.hint or "")
 
 
 # --- A server that sees no issuer ------------------------------------------------------------------------------------
