@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 PUBLISHER = "(publisher)"
 """Stands before the publisher's lines; no server can have that name."""
 
+_BESIDE_ANOTHER = "it runs here already: stop that first, or let `--ports auto` choose free ports"
+
 MOVED = (
     "These servers are on other ports than the topology says. `scaffold call` finds them while this runs. To "
     "call one from a client's folder, give the address that is shown here: `run.sh SERVER URL` (see its README "
@@ -83,10 +85,11 @@ def _run(project: Project, servers: Sequence[Server], clients: Sequence[Client],
     from scaffold.running.doors import open_at
     from scaffold.running.placement import place
     from scaffold.running.services import Services, termination_as_exception
+    from scaffold.running.whereabouts import holders
     from scaffold.view.progress import say
 
     folders = {server.name: project_folder(project, server) for server in servers}
-    placements = place(servers, ports.value)
+    placements = place(servers, ports.value, holders(project.layout, servers, _BESIDE_ANOTHER))
     backends = place_apps(servers, ports.value)
     apps = tuple(_apps(project, servers, backends))
     opened = open_at(clients, ports.value)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from scaffold.errors import VerifyError
 from scaffold.kinds.capabilities import Capabilities
-from scaffold.running.ports import check_apart, check_free, free_addresses, reachable
+from scaffold.running.ports import UNKNOWN, Holders, check_apart, check_free, free_addresses, reachable
 from scaffold.running.services import Launch
 from scaffold.topology.model import HostPort, Server
 
@@ -39,14 +39,16 @@ Placements = Mapping[str, Placed]
 """By the server's name."""
 
 
-def place(servers: Iterable[Server], ports: Ports) -> Placements:
+def place(servers: Iterable[Server], ports: Ports, holders: Holders = UNKNOWN) -> Placements:
     """Choose, and check that nobody else listens there. Raises VerifyError for an address that is taken."""
     placements = _chosen(servers, ports)
-    check_free(_wanted(placements.values()))
+    check_free(_wanted(placements.values()), holders)
     return placements
 
 
-def place_each(servers: Iterable[Server], ports: Ports) -> tuple[Placements, Mapping[str, VerifyError]]:
+def place_each(
+    servers: Iterable[Server], ports: Ports, holders: Holders = UNKNOWN
+) -> tuple[Placements, Mapping[str, VerifyError]]:
     """The same, where an address that is taken keeps none of the others: why, by the name of its server.
 
     Raises VerifyError for two of them that have one address.
@@ -56,7 +58,7 @@ def place_each(servers: Iterable[Server], ports: Ports) -> tuple[Placements, Map
     taken: dict[str, VerifyError] = {}
     for name, placed in placements.items():
         try:
-            check_free(_wanted([placed]))
+            check_free(_wanted([placed]), holders)
         except VerifyError as error:
             taken[name] = error
     return placements, taken

@@ -8,6 +8,8 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from scaffold.errors import PortTaken, VerifyError
@@ -83,14 +85,30 @@ def check_apart(wanted: Mapping[str, HostPort]) -> None:
             )
 
 
-def check_free(wanted: Mapping[str, HostPort]) -> None:
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who is known to listen where somebody else is to, in words, and what helps."""
+
+    who: str
+    hint: str
+
+
+Holders = Mapping[str, Holder]
+"""By what the address is for, such as `server.accounts`."""
+
+UNKNOWN: Final[Holders] = MappingProxyType({})
+
+
+def check_free(wanted: Mapping[str, HostPort], holders: Holders = UNKNOWN) -> None:
     """Raise PortTaken where an address (by what it is for, such as `server.accounts`) cannot be listened on.
 
-    Raises VerifyError where two are one.
+    Raises VerifyError where two are one. `holders` are those of whom more is known than which program listens there: it may be another's to stop.
     """
     check_apart(wanted)
     for use, address in wanted.items():
         if (reason := why_taken(address)) is not None:
+            if (known := holders.get(use)) is not None:
+                raise PortTaken(f"{use} cannot listen on {address}: {known.who} runs it there", hint=known.hint)
             holder = who_listens(address)
             listens = f" ({holder} listens there)" if holder else ""
             raise PortTaken(

@@ -12,16 +12,17 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from scaffold.errors import StoreError
 from scaffold.running.placement import Placements
+from scaffold.running.ports import Holder, Holders
 from scaffold.store.files import Writer
 from scaffold.store.layout import Layout
 from scaffold.topology.messages import Invalid
-from scaffold.topology.model import HostPort
+from scaffold.topology.model import HostPort, Server
 from scaffold.topology.names import host_port
 
 _FOLDER: Final = ".scaffold"
@@ -103,6 +104,19 @@ def ups(layout: Layout) -> tuple[Up, ...]:
 def running(layout: Layout) -> Whereabouts:
     """Where the servers of all that run are."""
     return {name: address for up in ups(layout) for name, address in (up.servers or {}).items()}
+
+
+def holders(layout: Layout, servers: Iterable[Server], hint: str) -> Holders:
+    """The `up` that runs each of these where the topology says: its children are not for others to stop.
+
+    `hint` is what helps whoever wants to run them as well.
+    """
+    found = {}
+    for up in ups(layout):
+        for server in servers:
+            if (up.servers or {}).get(server.name) == server.dial:
+                found[str(server.address)] = Holder(f"`scaffold up` (process {up.process})", hint)
+    return found
 
 
 def _said_by(layout: Layout, name: str) -> Up | None:

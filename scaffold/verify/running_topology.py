@@ -17,6 +17,7 @@ from scaffold.kinds.catalogue import Kind
 from scaffold.running.placement import Placed, Placements, Ports, launch, moved_callees, place_each
 from scaffold.running.ports import free_addresses
 from scaffold.running.services import READY_WITHIN, Launch, Service, Services
+from scaffold.running.whereabouts import holders
 from scaffold.settings.peers import server_name
 from scaffold.store.layout import Layout, party_paths
 from scaffold.topology.address import Address
@@ -29,6 +30,10 @@ from scaffold.verify.revocation_scenarios import RevocationScenario
 from scaffold.verify.stand_in import StandIn
 
 _OUTPUT: Final = "see its own output; `scaffold up --only {}` shows all of it"
+
+_BESIDE_UP: Final = (
+    "try what runs: `scaffold verify --running`; or let `--ports auto` choose free ports, or stop that `up` first"
+)
 
 _ALL_STARTED: Final[Mapping[str, Unstarted]] = MappingProxyType({})
 
@@ -124,7 +129,7 @@ def running(
     VerifyError is raised for the first.
     """
     chosen = tuple(servers)
-    placements, taken = place_each(chosen, ports)
+    placements, taken = place_each(chosen, ports, holders(layout, chosen, _BESIDE_UP))
     failed = {**taken, **_keyless(layout, chosen)}
     _check_any_left(placements, failed)
     with ExitStack() as stack:

@@ -615,12 +615,22 @@ def test_publish_beside_up_says_that_up_publishes(tmp_path: Path) -> None:
         )
 
 
-def test_a_port_that_is_taken_is_a_clear_error(running: Path) -> None:
-    for verb in ("up", "verify"):
+def test_beside_an_up_nobody_is_told_to_stop_what_that_has_started(running: Path) -> None:
+    for verb, way_out in (("up", "stop that first"), ("verify", "`scaffold verify --running`")):
         ended = scaffold(verb, cwd=running)
-        ended.assert_clear_error("server.api cannot listen on 127.0.0.1:", "hint: stop ", "`--ports auto`")
-        if sys.platform == "linux":
-            assert "(process " in ended.err
+        ended.assert_clear_error("server.api cannot listen on 127.0.0.1:", "`--ports auto`", way_out)
+        assert re.search(r"`scaffold up` \(process [0-9]+\) runs it there", ended.err)
+
+
+def test_a_port_that_is_taken_is_a_clear_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        (tmp_path / "topology.yaml").write_text(GOOD.replace("8443", str(listener.getsockname()[1])))
+        assert scaffold("apply", cwd=tmp_path).code == 0
+        for verb in ("up", "verify"):
+            ended = scaffold(verb, cwd=tmp_path)
+            ended.assert_clear_error("server.api cannot listen on 127.0.0.1:", "hint: stop ", "`--ports auto`")
+            if sys.platform == "linux":
+                assert f"(process {os.getpid()})" in ended.err
 
 
 def test_a_server_whose_settings_were_edited_to_listen_elsewhere_is_named(made: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from scaffold.cli.project import Project
 from scaffold.running import whereabouts
-from scaffold.running.placement import place
+from scaffold.running.placement import Placed, place
+from scaffold.running.ports import Holder
 from scaffold.store.files import Writer
 from scaffold.store.layout import Layout
 from tests.unit.conftest import Household
@@ -107,3 +108,16 @@ def test_what_was_read_before_the_servers_were_ready_stays_locked(project: Proje
         tell(place(project.topology.servers.values(), "auto"))
         with pytest.raises(BlockingIOError):
             fcntl.flock(early, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_it_is_known_which_servers_are_run_where_the_topology_says(project: Project) -> None:
+    servers = tuple(project.topology.servers.values())
+    (accounts,) = servers
+    there = {"accounts": Placed(accounts, accounts.listen, accounts.health)}
+    with whereabouts.told(project.layout) as tell:
+        assert whereabouts.holders(project.layout, servers, "stop it") == {}, "it is not known yet where they will be"
+        tell(place(servers, "auto"))
+        assert whereabouts.holders(project.layout, servers, "stop it") == {}, "elsewhere it is in nobody's way"
+        tell(there)
+        found = whereabouts.holders(project.layout, servers, "stop it")
+    assert found == {"server.accounts": Holder(f"`scaffold up` (process {os.getpid()})", "stop it")}
