@@ -11,7 +11,7 @@ from scaffold.issuers.port import Mounted
 from scaffold.kinds import limits
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import crl as crls
-from scaffold.plan import clock, named_files, passwords, recovery
+from scaffold.plan import clock, former_name, named_files, passwords, recovery
 from scaffold.plan.authorities import Authorities
 from scaffold.plan.basis import NOTHING_ASKED, Asked, Basis
 from scaffold.plan.desired import Desired, IssuedCertificate, desire
@@ -74,7 +74,8 @@ def look(
     desired = desire(t, mounted, generations)
     adopted, said = _check(desired, kinds, observed, now)
     brought = _brought(desired, adopted, kinds, observed, now)
-    notes_, recovered = (*said, *brought.notes), recovery.recover(desired, observed, adopted)
+    of_name = former_name.notes(t, layout)
+    notes_, recovered = (*of_name, *said, *brought.notes), recovery.recover(desired, observed, adopted)
     given = rights.of_topology(t, with_owners=not keys_away)
     return Basis(desired, observed, adopted, kinds, now, notes_, mounted, remembered, brought, recovered, given)
 
