@@ -82,7 +82,10 @@ def run(
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
     where = "" if file == DEFAULT_FILE else f" -f {file}"
-    typer.echo(f"{file} is written. Next: scaffold plan{where}, or scaffold up{where} to run it at once")
+    if source is not None:
+        typer.echo(f"{file} is written. Next: fill in `calls`, see to its comments, then scaffold plan{where}")
+    else:
+        typer.echo(f"{file} is written. Next: scaffold plan{where}, or scaffold up{where} to run it at once")
 
 
 def _example(name: str) -> str:

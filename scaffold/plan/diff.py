@@ -6,6 +6,7 @@ reaches each of them with its own reason.
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -321,7 +322,7 @@ class _Diff:
         if isinstance(one, AdoptedCa):
             if reasons or open_to_others:
                 action = Action.UPDATE if self.observed.exists(one.paths.certificate) else Action.CREATE
-                adopted = Reason(ReasonCode.EXISTING, found=str(one.existing.certificate))
+                adopted = Reason(ReasonCode.EXISTING, found=os.path.normpath(one.existing.certificate))
                 why = (adopted,) if reasons else tuple(open_to_others.values())
                 self._change(address, Verdict(action, Work.ADOPT, why), (*wanted, *open_to_others))
             return

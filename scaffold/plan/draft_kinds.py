@@ -9,6 +9,7 @@ from typing import Final
 from scaffold.kinds.catalogue import Kind
 from scaffold.pki import permits
 from scaffold.pki.chains import Path
+from scaffold.pki.names import rfc2253
 from scaffold.topology.model import IdentityForm
 from scaffold.topology.names import form_of
 
@@ -53,8 +54,11 @@ def _objections(kind: Kind, paths: Sequence[Path], callers: Sequence[Caller]) ->
     """What a kind refuses of what was found, by what it declares, each as a sentence goes on after its name."""
     can = kind.capabilities
     if "strict_x509" in can.supports:
-        findings = (f"it refuses certificates below {one}" for path in paths for one in permits.strict_refusals(path))
-        yield from dict.fromkeys(findings)
+        findings = (one for path in paths for one in permits.strict_refusals(path))
+        yield from dict.fromkeys(
+            f"it refuses certificates below {rfc2253(one.certificate.subject) or 'a CA'}, which {one.words}"
+            for one in findings
+        )
     for caller in callers:
         if not any(form_of(one) in can.sees_callers_by for one in caller.identities):
             yield f"it cannot identify {caller.who} by its {_FORMS[form_of(caller.identities[0])]}"

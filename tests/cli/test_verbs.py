@@ -184,16 +184,20 @@ def test_a_draft_from_a_plain_openssl_ca_can_be_planned_or_says_what_cannot(tmp_
     if elsewhere:
         (tmp_path / "pki" / "ca.key").unlink()
         (tmp_path / "pki" / "web.key").unlink()
-    drafted = scaffold("init", "--from", "pki", cwd=tmp_path)
+    work = tmp_path / "work"
+    work.mkdir()
+    drafted = scaffold("init", "--from", "../pki", cwd=work)
     assert drafted.code == 0, drafted.err
-    text = (tmp_path / "topology.yaml").read_text("utf-8")
+    assert drafted.out == "topology.yaml is written. Next: fill in `calls`, see to its comments, then scaffold plan\n"
+    text = (work / "topology.yaml").read_text("utf-8")
     assert "names: [api.acme.example]" in text
-    assert "# not python: it refuses certificates below CN=Acme CA has no key usage (RFC 5280 4.2.1.3)" in text
-    (tmp_path / "topology.yaml").write_text(text.replace("calls: []", "calls: [api-acme-example]"), "utf-8")
-    planned = scaffold("plan", cwd=tmp_path)
+    assert "# not python: it refuses certificates below CN=Acme CA, which has no key usage (RFC 5280 4.2.1.3)" in text
+    (work / "topology.yaml").write_text(text.replace("calls: []", "calls: [api-acme-example]"), "utf-8")
+    planned = scaffold("plan", cwd=work)
     if not elsewhere:
         assert planned.code == 0, planned.err
         assert "client.web.certificate" in planned.out
+        assert f"it is adopted from {tmp_path}/pki/ca.pem" in " ".join(planned.out.split())
         return
     planned.assert_clear_error("does not say that it is for serverAuth: it has no extended key usage")
     assert "# plan refuses this certificate: it does not say that it is for serverAuth" in text

@@ -100,7 +100,9 @@ def test_what_no_template_of_the_draft_takes_is_told(folder: Path, ca: Elsewhere
     strict = [kind for kind in CHOICE.servers if "strict_x509" in kind.capabilities.supports]
     made = draft(found.look(folder), folder.parent, Choice("shop", strict, strict), NOW)
     told = [note for note in made.notes if note.startswith("template")]
-    assert "template python: it refuses certificates below CN=Plain R1 has no key usage (RFC 5280 4.2.1.3)" in told
+    assert (
+        "template python: it refuses certificates below CN=Plain R1, which has no key usage (RFC 5280 4.2.1.3)" in told
+    )
     assert all("Plain" in note for note in told), "no client is there whose template could refuse anything"
 
 

@@ -29,7 +29,8 @@ def test_where_a_ca_is_not_by_the_letter_none_that_is_strict_is_taken(plain: Els
         found = fitting(kinds, [(plain.intermediate, plain.root), (plain.root,)])
         assert "strict_x509" not in found.kind.capabilities.supports
         assert (
-            found.instead == "not python: it refuses certificates below CN=Plain R1 has no key usage (RFC 5280 4.2.1.3)"
+            found.instead
+            == "not python: it refuses certificates below CN=Plain R1, which has no key usage (RFC 5280 4.2.1.3)"
         )
         assert found.objections == ()
 
@@ -51,7 +52,9 @@ def test_a_caller_that_says_no_purpose_needs_a_server_that_asks_for_none() -> No
 def test_what_none_takes_is_said(plain: Elsewhere) -> None:
     strict = [kind for kind in CLIENTS if "strict_x509" in kind.capabilities.supports]
     found = fitting(strict, [(plain.root,)])
-    assert found.objections == ("it refuses certificates below CN=Plain Root has no key usage (RFC 5280 4.2.1.3)",)
+    assert found.objections == (
+        "it refuses certificates below CN=Plain Root, which has no key usage (RFC 5280 4.2.1.3)",
+    )
     both = [Caller("CN=a", (URI,), True), Caller("CN=b", (SUBJECT,), True), Caller("CN=c", (SUBJECT,), True)]
     found = fitting(SERVERS, [], both)
     assert found.objections == ("it cannot identify CN=a by its URI",), "of several the one that objects to fewest"
