@@ -723,6 +723,7 @@ def test_up_finds_what_verify_finds(tmp_path: Path) -> None:
     assert (verified.code, "needs nginx" in verified.out) == (0, False), verified.err
     with up(tmp_path, env=path) as lines:
         assert "ready: https://" in lines[-1]
+        assert not [line for line in lines if "[notice]" in line], "among which that line would be lost"
         assert spawned("call", "cli", "api", cwd=tmp_path, env=path).code == 0
 
 

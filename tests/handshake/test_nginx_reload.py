@@ -223,7 +223,7 @@ def test_a_shell_that_does_not_wait_again_loses_what_came_of_a_reload(
     script = made.folder / "run.sh"
     slow = script.read_text().replace("check() {\n", "check() {\n    sleep 0.5 || return\n")
     hasty = slow.replace("load &\n", "load\n").replace("while kill -0 $! ", "while false ")
-    for text, seen in ((slow, "reconfiguring"), (hasty, "not reloaded")):
+    for text, seen in ((slow, "reads its configuration"), (hasty, "not reloaded")):
         script.write_text(text)
         lines: list[str] = []
         with started([require_command("dash"), script], lines, {}) as process:

@@ -448,7 +448,7 @@ def test_a_new_crl_and_a_new_staple_are_fetched_and_loaded(
 def test_what_is_the_latest_already_is_left_and_nothing_is_reloaded(fresh: Project, published: Published) -> None:
     with running(fresh):
         assert refresh(fresh).returncode == 0  # takes the newer staple
-        until(lambda: any("reconfiguring" in line for line in fresh.lines))
+        until(lambda: any("reads its configuration" in line for line in fresh.lines))
     alone = replace(fresh.settings, staple=False, files=Files(crl="tls/crl.pem"))
     made = replace(fresh, settings=alone, lines=[]).write()
     before = (made.tls / "crl.pem").stat()
@@ -456,7 +456,7 @@ def test_what_is_the_latest_already_is_left_and_nothing_is_reloaded(fresh: Proje
         assert refresh(made).returncode == 0
     after = (made.tls / "crl.pem").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert not any("reconfiguring" in line for line in made.lines)
+    assert not any("reads its configuration" in line for line in made.lines)
 
 
 def test_what_somebody_else_has_put_there_is_loaded_too(fresh: Project, ca: Authority, published: Published) -> None:

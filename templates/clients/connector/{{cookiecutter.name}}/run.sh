@@ -72,6 +72,7 @@ check_door() { # what for, address
 load() {
     if true >"$state/loading" && configure && check && put_in_place; then
         kill -HUP "$nginx" 2>/dev/null || :
+        say 'reads its configuration and tls/ again'
     else
         say 'not reloaded; the old configuration stays'
     fi

@@ -47,6 +47,7 @@ check_address() {
 load() {
     if true >"$state/loading" && configure && check && put_in_place; then
         kill -HUP "$nginx"{% if inner %} "$inner"{% endif %} 2>/dev/null || :
+        say 'reads its configuration and tls/ again'
     else
         say 'not reloaded; the old configuration stays'
     fi
