@@ -6,7 +6,12 @@ python=$1
 demo=$2
 PATH="$PATH:/usr/sbin:/sbin"
 
-say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then    # https://no-color.org
+    bold=$(printf '\033[1m') plain=$(printf '\033[0m')
+fi
+
+say() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"; }
 run() { say "$@"; "$@"; }
 
 mkdir -p "$demo"

@@ -44,12 +44,29 @@ VERBS = {
 }
 """Every verb with its line in the help. Each is the function `run` of the module of its name."""
 
+CALLED_ELSEWHERE = {
+    "check": "validate",
+    "create": "init",
+    "delete": "remove",
+    "diff": "plan",
+    "list": "status",
+    "new": "init",
+    "rotate": "renew",
+    "run": "up",
+    "serve": "up",
+    "show": "status",
+    "start": "up",
+    "test": "verify",
+}
+"""Words of other tools, and the verb that does that here."""
+
 
 class Verbs(LazyVerbs):
     """All of them."""
 
     package = "scaffold.cli"
     verbs = VERBS
+    called_elsewhere = CALLED_ELSEWHERE
 
 
 app = typer.Typer(

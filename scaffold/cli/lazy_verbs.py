@@ -75,6 +75,8 @@ class LazyVerbs(typer.core.TyperGroup):
     package: ClassVar[str]
     verbs: ClassVar[Mapping[str, str]]
     """Every verb with its line in the help."""
+    called_elsewhere: ClassVar[Mapping[str, str]] = {}
+    """The verb that does what another word does in other tools."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.verbs)
@@ -105,6 +107,7 @@ class LazyVerbs(typer.core.TyperGroup):
         if args[0] not in self.verbs:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], self.verbs)
-            ctx.fail(f"no such verb {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+            near = get_close_matches(args[0], [*self.verbs, *self.called_elsewhere], n=1)
+            meant = [self.called_elsewhere.get(word, word) for word in near]
+            ctx.fail(f"no such verb {args[0]!r}." + (f" Did you mean {meant[0]!r}?" if meant else ""))
         return super().resolve_command(ctx, args)

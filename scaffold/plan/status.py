@@ -23,7 +23,7 @@ from scaffold.plan.standing_projects import address_of, has_lost_record, lost_re
 from scaffold.settings.peers import needs_crls
 from scaffold.store.archive import revoked_ever
 from scaffold.store.existing_leaf import ends_soon
-from scaffold.store.ledger import Issued, Revoked
+from scaffold.store.ledger import HOLD, Issued, Revoked
 from scaffold.topology import graph
 from scaffold.topology.address import Address, Part
 from scaffold.topology.model import Ca, Fault, Party, Topology
@@ -65,6 +65,11 @@ class CertificateStatus:
     reason: str | None = None
     """Why it was revoked: a CRLReason by its name in RFC 5280 5.3.1."""
     revoked_at: datetime | None = None
+
+    @property
+    def is_on_hold(self) -> bool:
+        """Whether its revocation may be lifted again."""
+        return self.reason == HOLD
 
 
 @dataclass(frozen=True, slots=True)

@@ -352,7 +352,8 @@ class Named:
 class Table:
     """A mapping with known keys. `build` makes a value of the keys that are written.
 
-    `ref`: the table's name among the definitions of the schema. `alone`: exactly one of its keys is written.
+    `ref`: the table's name among the definitions of the schema. `alone`: exactly one of its keys is written. `hints`:
+    keys that are no field of it and may be written by mistake, each with what helps.
     """
 
     what: str
@@ -361,6 +362,7 @@ class Table:
     ref: str | None = None
     alone: bool = False
     least: int = 0
+    hints: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def _known(self) -> dict[str, Field]:
@@ -400,7 +402,7 @@ class Table:
         message = f"unknown key {shown(name)} in {self.what}"
         if self.alone:
             return document.error_at_secret(key, message, f"use {_one_of(self.fields)}")
-        return document.error(key, message, _key_hint(name, self._known))
+        return document.error(key, message, dict(self.hints).get(name) or _key_hint(name, self._known))
 
     def _no_mapping(self, node: Node, document: Document) -> None:
         if self.alone and not (node.tag or document.is_null(node)):

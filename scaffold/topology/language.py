@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scaffold.topology import durations, moments, names
+from scaffold.topology.address import Role
 from scaffold.topology.faults import ABOUT
 from scaffold.topology.fields import (
     Choice,
@@ -507,6 +508,9 @@ SERVER = Table("a server", SERVER_FIELDS, ref="server")
 CLIENT = Table("a client", CLIENT_FIELDS, ref="client")
 
 
+_FOR_ALL = "defaults are for CAs, servers and clients alike: write the fields themselves, as in {lifetime: 30d}"
+
+
 def _default_fields() -> tuple[Field, ...]:
     """Every inherited field once, optional; a leaf's is before a CA's of the same name."""
     found = {field.name: field for field in reversed((*SERVER_FIELDS, *CLIENT_FIELDS, *CA_FIELDS)) if field.inherited}
@@ -540,7 +544,7 @@ TOPOLOGY = Table(
         ),
         Field(
             "defaults",
-            Table("defaults", _default_fields()),
+            Table("defaults", _default_fields(), hints=tuple((role.section, _FOR_ALL) for role in Role)),
             "Default fields of CAs, servers and clients.",
         ),
         Field(

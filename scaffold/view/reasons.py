@@ -10,6 +10,7 @@ from typing import Final
 from scaffold.plan.model import Change
 from scaffold.plan.reasons import Reason, ReasonCode, Value
 from scaffold.store.layout import FOLDERS
+from scaffold.topology.address import Part
 from scaffold.topology.durations import format_duration
 
 _ANOTHER_CA: Final = (
@@ -185,11 +186,32 @@ def sentences(change: Change) -> str:
     return "; ".join(map(sentence, change.reasons))
 
 
+NAMED_FILES: Final = 5
+"""So many files of a project are named for a reason that can be counted; more are counted."""
+
+_COUNTED: Final[Mapping[ReasonCode, str]] = {
+    ReasonCode.MISSING: "the project is there in part: {count} of its files are not",
+}
+
+
+def _counted(change: Change) -> Mapping[str, list[Reason]]:
+    """The reasons of a project's files that are counted, by what is said of their number."""
+    if change.address.part is not Part.PROJECT:
+        return {}
+    alike: dict[str, list[Reason]] = {}
+    for reason in change.reasons:
+        alike.setdefault(_COUNTED.get(reason.code, ""), []).append(reason)
+    return {words: of_it for words, of_it in alike.items() if words and len(of_it) > NAMED_FILES}
+
+
 def shortly(change: Change) -> Iterator[Said]:
     """The reasons of a change: paths relative to the entity's own folder, what is the same of several files once."""
     folder = f"{FOLDERS[change.address.role]}/{change.address.name}/"
     files: dict[tuple[str, ...], list[str]] = {}
-    for reason in change.reasons:
+    counted = _counted(change)
+    yield from (Said((words.format(count=len(of_it)),)) for words, of_it in counted.items())
+    told = [reason for of_it in counted.values() for reason in of_it]
+    for reason in (one for one in change.reasons if one not in told):
         said = _said(reason, (reason.path or "").removeprefix(folder))
         files.setdefault(said.pieces, []).extend(said.paths)
     for pieces, paths in files.items():

@@ -64,7 +64,7 @@ def _hints(status: Status) -> Iterator[str]:
     states = {one.state for one in status.certificates if one.address not in by_no_plan}
     states |= {one.state for one in status.crls if not one.brought and one.address not in by_no_plan}
     if not states <= FINE:
-        yield _what_to_do(states)
+        yield _what_to_do(states, on_hold=[one.address for one in status.certificates if one.is_on_hold])
     if status.ended_from_at:
         yield (
             "The expired certificates follow from `at`: set a later `at` or a longer lifetime in the topology, "
@@ -78,16 +78,15 @@ def _hints(status: Status) -> Iterator[str]:
             yield f"{one.address} is signed elsewhere: get a newer one from its signer."
 
 
-def _what_to_do(states: Set[State]) -> str:
+def _what_to_do(states: Set[State], on_hold: Sequence[Address]) -> str:
     """The verb that mends it: what is only due is renewed, all else is planned first."""
     if states <= {State.MISSING}:
         return "Nothing has been made yet: run `scaffold apply`."
     if states <= FINE | {State.DUE}:
         return "`scaffold renew` renews all that are due."
     if states <= FINE | {State.DUE, State.REVOKED}:
-        return (
-            "`scaffold renew ADDRESS` replaces a revoked certificate, `scaffold revoke ADDRESS --release` lifts a hold."
-        )
+        lifts = f", `scaffold revoke {on_hold[0].entity} --release` lifts a hold" if on_hold else ""
+        return f"`scaffold renew ADDRESS` replaces a revoked certificate{lifts}."
     return "`scaffold plan` shows why and what would change, `scaffold apply` changes it."
 
 

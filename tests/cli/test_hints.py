@@ -21,6 +21,8 @@ clients:
 
 MISTAKES: dict[str, tuple[list[str], int, tuple[str, ...]]] = {
     "a verb": (["plam"], 2, ("Did you mean 'plan'?",)),
+    "a verb of other tools": (["lst"], 2, ("Did you mean 'status'?",)),
+    "another such verb": (["rnu"], 2, ("Did you mean 'up'?",)),
     "an option": (["plan", "--jsn"], 2, ("--json",)),
     "the topology as an argument": (["plan", "topology.yaml"], 2, ("scaffold plan -f topology.yaml",)),
     "the topology as a plan": (["apply", "topology.yaml"], 1, ("hint:", "scaffold apply -f topology.yaml")),

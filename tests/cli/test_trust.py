@@ -295,6 +295,14 @@ def test_a_store_that_cannot_be_changed_is_named_and_the_others_are(folder: Path
     assert labels(guarded) == []
 
 
+def test_stores_that_had_nothing_to_lose_are_not_counted(folder: Path, store: NssStore) -> None:
+    assert trust(folder, "install", "--yes").code == 0
+    database(folder / ".mozilla" / "firefox" / "x.default")
+    ended = trust(folder, "uninstall", "--yes")
+    assert ended.code == 0
+    assert ended.out.endswith("Removed from 1 store.\n")
+
+
 def test_one_that_is_damaged_is_said_by_each_verb(folder: Path, store: NssStore) -> None:
     (store.folder / "cert9.db").write_bytes(b"damaged" * 999)
     before = snapshot(store.folder)

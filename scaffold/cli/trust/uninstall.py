@@ -53,7 +53,8 @@ def run(
     show(view.failed_lines(failed, columns()), sys.stderr)
     done = len(to_do) - len(failed)
     if done:
-        show([plain(f"Removed from {done} of {len(seen)} stores.")])
+        of_those = f"{done} of {len(to_do) + len(left_out)}" if failed or left_out else f"{done}"
+        show([plain(f"Removed from {of_those} store{'s' if len(to_do) + len(left_out) > 1 else ''}.")])
     elif not left_out and not failed:
         show([plain(f"Nothing to do: no root that was installed for {project.topology.name} is there.")])
     if left_out or failed:

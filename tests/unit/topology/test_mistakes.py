@@ -185,3 +185,12 @@ def test_a_password_in_the_topology_is_not_shown(written: str) -> None:
     assert "{env: NAME}, {file: PATH} or {generate: true}" in (error.hint or "")
     assert error.place is not None
     assert error.place.text.startswith("    pfx: {password: ")
+
+
+@pytest.mark.parametrize("section", ["cas", "servers", "clients"])
+def test_defaults_have_no_section_for_each_role(section: str) -> None:
+    """Nor is `listen` what was meant, which is the word most like `clients`."""
+    found = mistakes(f"{GOOD}defaults: {{{section}: {{lifetime: 30d}}}}\n")
+    (one,) = [error for error in found if f'unknown key "{section}" in defaults' in error.message]
+    assert one.hint is not None
+    assert one.hint.startswith("defaults are for CAs, servers and clients alike: write the fields themselves")

@@ -75,3 +75,20 @@ def test_a_path_is_whole_for_programs_and_short_for_people() -> None:
     change = Change(Address.client("teller", Part.PROJECT), Action.UPDATE, (reason, reason))
     assert sentences(change) == "; ".join(["clients/teller/run.sh: the rendered text has changed"] * 2)
     assert list(map(str, shortly(change))) == ["run.sh, run.sh: the rendered text has changed"]
+
+
+def missing(count: int, part: Part) -> Change:
+    address = Address.client("teller").with_part(part)
+    reasons = tuple(Reason(ReasonCode.MISSING, f"clients/teller/{number}.cs") for number in range(count))
+    edited = Reason(ReasonCode.TEMPLATE, "clients/teller/run.sh")
+    return Change(address, Action.UPDATE, (*reasons, edited))
+
+
+def test_many_files_of_a_project_that_are_not_there_are_counted() -> None:
+    """Somebody's two files are there before anything was applied."""
+    first, second = map(str, shortly(missing(30, Part.PROJECT)))
+    assert first == "the project is there in part: 30 of its files are not"
+    assert second == "run.sh: the rendered text has changed"
+    assert sentences(missing(30, Part.PROJECT)).count("is not there") == 30, "a program and a log have each of them"
+    assert sum("is not there" in str(said) for said in shortly(missing(5, Part.PROJECT))) == 5
+    assert sum("is not there" in str(said) for said in shortly(missing(30, Part.TRUST))) == 30

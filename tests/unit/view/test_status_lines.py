@@ -6,6 +6,7 @@ import json
 
 from scaffold.plan.status import status
 from scaffold.view.status import status_json, status_lines
+from tests.unit.revoking import revoke
 
 
 def last(household) -> str:
@@ -21,6 +22,23 @@ def test_the_verb_that_mends_it_is_named(household):
     assert last(household) == "`scaffold renew` renews all that are due."
     household.text = household.text.replace("names: [localhost]", "names: [localhost, bank.test]")
     assert last(household).startswith("`scaffold plan` shows why")
+
+
+def test_a_hold_is_offered_to_be_lifted_where_there_is_one(household):
+    household.apply()
+    revoke(household, "client.teller", "keyCompromise", replace=False)
+    assert last_of_all(household) == "`scaffold renew ADDRESS` replaces a revoked certificate."
+    revoke(household, "server.accounts", "certificateHold", replace=False)
+    lifts = "`scaffold revoke server.accounts --release` lifts a hold"
+    assert last_of_all(household) == f"`scaffold renew ADDRESS` replaces a revoked certificate, {lifts}."
+
+
+def last_of_all(household) -> str:
+    """What helps: the one line with a verb in it."""
+    found = status(household.prepare())
+    lines = ["".join(part for part, _ in line) for line in status_lines(found, household.now)]
+    (helps,) = [line for line in lines if line.startswith("`scaffold renew")]
+    return helps
 
 
 def test_a_ledger_that_was_lost_is_told_to_people_and_programs(household):
