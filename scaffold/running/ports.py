@@ -102,7 +102,8 @@ UNKNOWN: Final[Holders] = MappingProxyType({})
 def check_free(wanted: Mapping[str, HostPort], holders: Holders = UNKNOWN) -> None:
     """Raise PortTaken where an address (by what it is for, such as `server.accounts`) cannot be listened on.
 
-    Raises VerifyError where two are one. `holders` are those of whom more is known than which program listens there: it may be another's to stop.
+    Raises VerifyError where two are one. `holders` are those of whom more is known than which program listens there:
+    it may be another's to stop.
     """
     check_apart(wanted)
     for use, address in wanted.items():
