@@ -174,7 +174,7 @@ def test_why_a_false_server_is_to_be_believed_is_said() -> None:
     ]
     check = case.concluded(Finding(Observed.ALLOWED, Layer.TLS, "it sent its request"))
     assert check.result is Result.PASSED
-    assert check.detail.startswith('template "nginx" takes common names for host names')
+    assert check.detail.startswith('template "nginx" accepts common names as host names')
     assert case.concluded(Finding(Observed.REFUSED, Layer.TLS, "no")).result is Result.FAILED
 
 
