@@ -188,7 +188,7 @@ def test_what_an_adopted_ca_brings_is_looked_at_after_the_answer(household, monk
     assert apply_by_command(household) == 0
     assert len(asked) == 2
     assert household.certificate("pki/partner/ca.crt").serial_number == 0x4321
-    assert "What ca.partner brings has changed meanwhile" in capsys.readouterr().err
+    assert "`existing` of ca.partner has changed meanwhile" in capsys.readouterr().err
 
 
 def test_nothing_is_planned_anew_where_nothing_has_changed(asking, monkeypatch, capsys):
@@ -231,5 +231,5 @@ def test_an_apply_with_nothing_to_do_says_that_the_ledger_was_lost(household, ca
     (household.out / ".scaffold/ledger.jsonl").unlink()
     carry_out(household.open(), lambda project, overtaken: household.prepare(), yes=True, json=False)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "note: ca.root.certificate is not in the state (.scaffold/): that was lost" in shown
+    assert "note: ca.root.certificate is not in the state (.scaffold/), which was lost" in shown
     assert shown.endswith("Nothing to do: bank is up to date.")
