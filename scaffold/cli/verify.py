@@ -178,6 +178,7 @@ def _warn_of_another_clock(moment: datetime) -> None:
 def _blaming_drift(plan: Plan) -> Iterator[None]:
     """What differs from the topology is the likeliest reason that a server does not come up."""
     from scaffold.plan.drift import drift_in_tls
+    from scaffold.topology.messages import listed
 
     try:
         yield
@@ -186,8 +187,8 @@ def _blaming_drift(plan: Plan) -> Iterator[None]:
     except VerifyError as error:
         if not (drift := drift_in_tls(plan)):
             raise
-        names = ", ".join(str(change.address) for change in drift[:5])
-        hint = f"{names} differs from the topology: `scaffold plan --diff` shows it, `scaffold apply` restores it"
+        differ = f"{listed([change.address for change in drift])} {'differs' if len(drift) == 1 else 'differ'}"
+        hint = f"{differ} from the topology: `scaffold plan --diff` shows it, `scaffold apply` restores it"
         raise VerifyError(error.message, place=error.place, hint=hint) from error
 
 

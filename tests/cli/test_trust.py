@@ -145,7 +145,7 @@ def test_another_topology_of_the_same_name_keeps_its_root(folder: Path, store: N
     assert trust(other, "install", "--yes").code == 0
     assert len(labels(store)) == 2
     listed = trust(other, "list")
-    assert "For a topology called shop as well, but not from this folder" in " ".join(listed.out.split())
+    assert "Installed for a topology called shop, but not from this folder" in " ".join(listed.out.split())
     ended = trust(other, "uninstall", "--yes")
     assert ended.code == 0
     assert "scaffold trust uninstall --unknown removes them too" in ended.out

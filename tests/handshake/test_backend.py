@@ -738,7 +738,7 @@ def test_an_app_that_does_not_say_who_called_proves_nothing(front: Front, lab: L
     says(at_root, lambda _: {"hello": "world"})
     check = forged_headers_probed(lab, front)
     assert check.result is Result.SKIPPED
-    assert "does not say who called (GET /: HTTP 200)" in check.detail
+    assert "does not name the caller (GET /: HTTP 200)" in check.detail
 
 
 def test_a_running_front_that_lets_forged_headers_through_is_seen(lab: Lab, at_root: App, tmp_path: Path) -> None:

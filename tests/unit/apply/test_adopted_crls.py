@@ -76,9 +76,9 @@ def test_with_the_crls_of_the_chain_openssl_lets_the_leaves_in(adopting, lists, 
             [crl(OTHER)],
             "no CRL of CN=Partner Root; in .* there is a CRL of CN=Other CA, which is no CA of this",
         ),
-        ([crl(CA), crl(ROOT, scope=FROM_USERS)], "that of CN=Partner Root says nothing of CAs"),
-        ([crl(CA, scope=FROM_CAS), crl(ROOT)], "that of CN=Partner CA says nothing of those below it"),
-        ([crl(CA, scope=ELSEWHERE), crl(ROOT)], "that of CN=Partner CA says nothing of those below it"),
+        ([crl(CA), crl(ROOT, scope=FROM_USERS)], "that of CN=Partner Root does not cover CAs"),
+        ([crl(CA, scope=FROM_CAS), crl(ROOT)], "that of CN=Partner CA does not cover those below it"),
+        ([crl(CA, scope=ELSEWHERE), crl(ROOT)], "that of CN=Partner CA does not cover those below it"),
         ([crl(CA, scope=scope(indirect_crl=True)), crl(ROOT)], "no CRL of CN=Partner CA; in .*indirect"),
         ([crl(CA, more=[(x509.DeltaCRLIndicator(1), True)]), crl(ROOT)], "no CRL of CN=Partner CA; in .*delta"),
     ],
@@ -184,7 +184,7 @@ def test_lists_from_above_alone_are_not_enough_where_the_own_is_not_signed_here(
 def test_a_list_of_users_alone_does_not_cover_a_ca_of_ours(adopting):
     adopting.ask(cas="  sub: {issuer: partner}", issuer="sub")
     adopting.bring(CA, [ROOT], [crl(CA, scope=FROM_USERS), crl(ROOT)])
-    assert "that of CN=Partner CA says nothing of CAs" in str(adopting.refusal())
+    assert "that of CN=Partner CA does not cover CAs" in str(adopting.refusal())
     adopting.bring(CA, [ROOT], [crl(CA), crl(ROOT)])
     adopting.apply()
     assert adopting.judged() == []

@@ -197,7 +197,7 @@ def test_plan_and_openssl_agree(adopting, case, place):
         (Spec("Partner Root", index=1, names=only(dns("corp.example"))), 'CN=Partner Root does not permit "localhost"'),
         (Spec("Partner Root", index=1, purposes=(SERVER,)), "CN=Partner Root permits no clientAuth"),
         (Spec("Partner Root", index=1, constraints=(True, 0, True)), "CN=Partner Root permits no CA below it"),
-        (Spec("Partner Root", index=1, usages=("crl_sign",)), "CN=Partner Root may sign no certificates"),
+        (Spec("Partner Root", index=1, usages=("crl_sign",)), "CN=Partner Root may not sign certificates"),
         (Spec("Partner Root", index=1, kind="rsa-1024"), "CN=Partner Root has an RSA key"),
         (Spec("Partner Root", index=1, more=((UNKNOWN, True),)), "CN=Partner Root has a critical extension"),
         (Spec("Partner Root", index=1, usages=None), None),

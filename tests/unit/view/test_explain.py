@@ -208,7 +208,7 @@ def test_what_went_the_wrong_way_is_told_by_what_was_seen(probe: Probe, observed
 
 
 def test_of_a_false_server_that_is_believed_as_declared_it_is_said_why() -> None:
-    why = 'template "nginx" takes common names'
+    why = 'template "nginx" accepts common names'
     believed = replace(check("api", "web", Probe.FALSE_LONE_COMMON_NAME, Expected.ALLOWED), why=why)
     told = with_step(TOLD, Doing.CHECKS_CLIENT, replace(CHAIN, seen=(Seen(believed, AT),)))
     assert f"     otherwise: believed: {why}" in text(told)
