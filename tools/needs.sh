@@ -78,6 +78,7 @@ test_needs() {
     need faketime faketime
     need git git
     need haproxy haproxy
+    need hg mercurial
     need mosquitto mosquitto
     # Debian keeps it out of PATH.
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages="$packages postgresql"

@@ -305,6 +305,7 @@ _HANDED_ON: Final = re.compile(
 )
 """How a repository is reached, and by whom. All else is of the person's own repository."""
 
+_NO_SETTINGS: Final = "HGRCSKIPREPO"
 _ENVIRONMENT: Final = threading.Lock()
 
 
@@ -313,14 +314,17 @@ def _outside_of_repositories() -> Iterator[None]:
     """Within, git and Mercurial work in the folder that they are started in.
 
     A hook that starts scaffold has GIT_DIR and its kin set: with them a clone is checked out in the person's own
-    repository (git(1), ENVIRONMENT VARIABLES). Cookiecutter hands on what this process has.
+    repository (git(1), ENVIRONMENT VARIABLES). Cookiecutter hands on what this process has. Of a repository on this
+    machine Mercurial would read the settings that came with it, which name programs (hg help environment).
     """
     with _ENVIRONMENT:
         theirs = [name for name in os.environ if re.match(r"GIT_|HG", name) and not _HANDED_ON.fullmatch(name)]
         taken = {name: os.environ.pop(name) for name in theirs}
+        os.environ[_NO_SETTINGS] = "1"
         try:
             yield
         finally:
+            del os.environ[_NO_SETTINGS]
             os.environ.update(taken)
 
 

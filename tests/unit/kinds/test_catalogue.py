@@ -61,6 +61,14 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
         catalogue.find("./mine", "server", tmp_path)
 
 
+def test_an_empty_folder_is_part_of_the_digest(tmp_path):
+    """Its name is rendered, as that of any other."""
+    before = catalogue.load(make(tmp_path / "mine"), "mine")
+    (tmp_path / "mine/{{cookiecutter.name}}/{{ 1 }}").mkdir()
+    assert catalogue.load(tmp_path / "mine", "mine").digest != before.digest
+    assert catalogue.digest_now(before) != before.digest
+
+
 def test_a_kind_is_found_once(tmp_path):
     assert catalogue.find("python", "server", tmp_path) is catalogue.find("python", "server", tmp_path)
 

@@ -14,6 +14,7 @@ from scaffold.errors import KindError
 from scaffold.kinds import zips
 from scaffold.kinds.fetching import copied, digest, is_ones_own, named
 from scaffold.kinds.zips import Bounds
+from tests.requirements import require_command
 
 PROJECT = "{{cookiecutter.slug}}"
 
@@ -131,6 +132,19 @@ def test_how_a_repository_is_reached_is_handed_on(tmp_path: Path, place: Path, m
     assert "GIT_CONFIG_GLOBAL=/dev/null" in seen
     assert "GIT_OBJECT_DIRECTORY" not in seen
     assert "HGPLAIN" not in seen
+
+
+def test_settings_in_a_mercurial_repository_run_nothing(template: Path, tmp_path: Path, place: Path) -> None:
+    """Those of whoever packed a folder are the person's own, once it is unpacked: Mercurial takes them for trusted."""
+    require_command("hg")
+    for arguments in (("init",), ("add", "-q"), ("commit", "-q", "-u", "t", "-m", "one")):
+        subprocess.run(["hg", *arguments], cwd=template, check=True)
+    (template / ".hg" / "hgrc").write_text(f"[hooks]\npreoutgoing = touch '{tmp_path}/ran'\n")
+
+    root, _ = copied(f"hg+file://{template}", tmp_path, place)
+
+    assert (root / PROJECT / "a.txt").is_file()
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("end", ["..", ".", "..//", "../.git", ".git", "x:.."])
