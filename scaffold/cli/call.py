@@ -66,6 +66,8 @@ def run(
     if path is not None:
         _check_written(path)
     if called.name not in caller.calls:
+        if path is not None:
+            _check_has_paths(called, project.kinds[called.address])
         _wait_for_up(project, called)
         _be_refused(project, caller, called, path)
     _check_can_call(project, caller)
@@ -145,8 +147,6 @@ def _be_refused(project: Project, caller: Party, called: Server, path: str | Non
     from scaffold.view.terminal import columns, show
 
     kind = project.kinds[called.address]
-    if path is not None:
-        _check_has_paths(called, kind)
     show(not_listed(caller, called, columns()), sys.stderr)
     at = running(project.layout).get(called.name, reachable(called.dial))
     finding = attempt(project.layout, kind, caller, called, at, path)
@@ -231,7 +231,7 @@ def _caller(t: Topology, name: str) -> Party:
     silent = next((one for one in t.servers.values() if name in (one.name, str(one.address))), None)
     if silent is not None:
         place = t.place("servers", silent.name)
-        raise TopologyError(f"{name} is a server that calls nobody", place=place, hint="`calls: [SERVER]` lets it call")
+        raise TopologyError(f"{name} is a server that makes no calls", place=place, hint="`calls: [SERVER]` lets it call")
     raise _unknown(name, "client", [*t.clients, *(one.name for one in t.servers.values() if one.calls)])
 
 

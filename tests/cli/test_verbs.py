@@ -197,7 +197,7 @@ def test_a_draft_from_a_plain_openssl_ca_can_be_planned_or_says_what_cannot(tmp_
     if not elsewhere:
         assert planned.code == 0, planned.err
         assert "client.web.certificate" in planned.out
-        assert f"it is adopted from {tmp_path}/pki/ca.pem" in " ".join(planned.out.split())
+        assert f"it is taken from {tmp_path}/pki/ca.pem" in " ".join(planned.out.split())
         return
     planned.assert_clear_error("does not say that it is for serverAuth: it has no extended key usage")
     assert "# plan refuses this certificate: it does not say that it is for serverAuth" in text

@@ -354,7 +354,7 @@ def test_who_was_revoked_since_the_handshake_has_no_answer(checking, root, ca, t
     other = client(ca, "teller")
     refused, answered = first_answers(checking, root, ca, teller, teller, other)
     assert refused.startswith("403 ")
-    assert "no longer stands: certificate revoked" in refused
+    assert "is no longer valid: certificate revoked" in refused
     assert answered.startswith("200 ")
 
 
@@ -368,7 +368,7 @@ def test_without_the_openssl_command_whoever_was_judged_before_connects_anew(che
     checking.rewrite("standing.py", ('command = ["openssl"', 'command = ["no-such-openssl"'))
     (refused,) = first_answers(checking, root, ca, client(ca, "teller"), teller)
     assert refused.startswith("403 ")
-    assert "connect anew" in refused
+    assert "connect again" in refused
     with checking.running():
         assert checking.ask(teller).status == 200
 

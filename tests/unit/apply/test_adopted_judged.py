@@ -114,7 +114,7 @@ CASES = {
     "permits another organization": (
         Spec(names=only(x509.DirectoryName(in_organization("Corp")))),
         {},
-        "does not permit the subject CN=accounts.*begins with O=Corp",
+        "does not permit the subject CN=accounts.*begin with O=Corp",
     ),
     "excludes our subject": (
         Spec(names=but(x509.DirectoryName(name("ACCOUNTS")))),

@@ -162,7 +162,7 @@ def test_what_no_server_starts_with_is_refused_with_the_reason(household: Househ
 def test_nginx_sees_no_names_and_is_not_asked_to(household: Household, fault: str) -> None:
     of(household, fault)
     household.text = household.text.replace("{template: python", "{template: nginx", 1)
-    with pytest.raises(TopologyError, match=r"template \"nginx\"\) cannot see the fault"):
+    with pytest.raises(TopologyError, match=r"template \"nginx\"\) cannot detect the fault"):
         household.plan()
 
 

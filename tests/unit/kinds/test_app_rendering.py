@@ -134,7 +134,7 @@ def test_an_extension_that_is_not_there_says_what_to_install(render: Render, tmp
         ("pre_prompt.py", "import nobody\n", "-m pip install nobody"),
         ("pre_prompt.sh", "#!/bin/sh\necho it needs docker\nexit 1\n", "do what its hook says"),
         ("post_gen_project.py", "import os\nos.remove('Dockerfile')\n", "do what its hook says"),
-        ("post_gen_project.py", "raise SystemExit(1)\n", "mend the template, or take another one"),
+        ("post_gen_project.py", "raise SystemExit(1)\n", "fix the template, or choose another"),
     ],
 )
 def test_what_a_hook_lacks_is_what_to_install(name: str, hook: str, hint: str, render: Render, tmp_path: Path) -> None:

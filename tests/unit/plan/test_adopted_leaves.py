@@ -480,8 +480,8 @@ def test_what_is_inherited_is_for_what_is_issued_here(household: Household, sour
         ("staple: true", "staple cannot be set for web: its certificate is made elsewhere", "staple"),
         ("fault: expired", "fault cannot be set for web: its certificate is made elsewhere", "fault"),
         ("csr: web.csr", "csr cannot be set for web: its certificate is made elsewhere", "csr"),
-        ("lifetime: 5d", "lifetime cannot be set for web: its certificate is made elsewhere, and it calls", "lifetime"),
-        ("issuer: issuing", "issuer cannot be set for web: its certificate is made elsewhere, and it calls", "issuer"),
+        ("lifetime: 5d", "lifetime cannot be set for web: its certificate is made elsewhere, and it makes no calls", "lifetime"),
+        ("issuer: issuing", "issuer cannot be set for web: its certificate is made elsewhere, and it makes no calls", "issuer"),
     ],
 )
 def test_what_is_for_others_to_say_is_refused(household, source, own, words, field) -> None:
@@ -571,7 +571,7 @@ def test_a_root_that_its_own_file_brings_vouches_for_nothing(household: Househol
     source.put(issued)
     (source.folder / "fullchain.pem").write_bytes(issued.full_chain() + pem([PARTNER.root]))
     error = refused(household)
-    assert "its chain ends at CN=Partner Root, which is not in" in error.message
+    assert "its chain leads to CN=Partner Root, which is not in" in error.message
     assert "trust" in error.place.text
 
 
