@@ -231,7 +231,9 @@ def _caller(t: Topology, name: str) -> Party:
     silent = next((one for one in t.servers.values() if name in (one.name, str(one.address))), None)
     if silent is not None:
         place = t.place("servers", silent.name)
-        raise TopologyError(f"{name} is a server that makes no calls", place=place, hint="`calls: [SERVER]` lets it call")
+        raise TopologyError(
+            f"{name} is a server that makes no calls", place=place, hint="`calls: [SERVER]` lets it call"
+        )
     raise _unknown(name, "client", [*t.clients, *(one.name for one in t.servers.values() if one.calls)])
 
 

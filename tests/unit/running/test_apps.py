@@ -229,6 +229,6 @@ def test_one_that_prints_its_line_and_listens_elsewhere(
 ) -> None:
     monkeypatch.setattr("scaffold.running.services._LISTENS_WITHIN", 0.1)
     elsewhere = "import time; print('ready', flush=True); time.sleep(600)"
-    with pytest.raises(VerifyError, match=rf"nobody listens on {backend}") as caught:
+    with pytest.raises(VerifyError, match=rf"does not listen on {backend}") as caught:
         started(App("./x", run=python(elsewhere), ready=ReadyLine("^ready$")), backend, tmp_path)
     assert "HOST and PORT in its environment" in str(caught.value.hint)
