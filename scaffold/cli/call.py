@@ -66,9 +66,6 @@ def run(
     if path is not None:
         _check_written(path)
     if called.name not in caller.calls:
-        if path is not None:
-            _check_has_paths(called, project.kinds[called.address])
-        _wait_for_up(project, called)
         _be_refused(project, caller, called, path)
     _check_can_call(project, caller)
     if path is not None:
@@ -147,7 +144,10 @@ def _be_refused(project: Project, caller: Party, called: Server, path: str | Non
     from scaffold.view.terminal import columns, show
 
     kind = project.kinds[called.address]
+    if path is not None:
+        _check_has_paths(called, kind)
     show(not_listed(caller, called, columns()), sys.stderr)
+    _wait_for_up(project, called)
     at = running(project.layout).get(called.name, reachable(called.dial))
     finding = attempt(project.layout, kind, caller, called, at, path)
     if finding.observed is Observed.UNREACHABLE:

@@ -216,7 +216,9 @@ def test_ports_auto_moves_an_app_and_what_is_waited_for_is_said(tmp_path: Path, 
         up(tmp_path, "--ports", "auto", env=environment, on_line=begin) as lines,
     ):
         printed = "".join(lines)
-        (place,) = re.findall(r"^moved\.app +\| is to listen on 127\.0\.0\.1:(\d+), as PORT", printed, re.MULTILINE)
+        (place,) = re.findall(
+            r"^moved\.app +\| must listen on 127\.0\.0\.1:(\d+), the PORT in its environment", printed, re.MULTILINE
+        )
         waits = f"not ready yet: waiting for 200 from /healthz at {named} (nobody listens there), "
         assert re.search(rf"^stays\.app +\| stays on {named}: `run` names that port", printed, re.MULTILINE)
         assert re.search(rf"^stays\.app +\| {re.escape(waits)}\d+ s more at most$", printed, re.MULTILINE)
