@@ -95,7 +95,7 @@ def test_a_new_template_of_less_than_forty_lines_and_no_python_passes(mine: Path
 
 def test_nothing_that_is_there_is_overwritten(mine: Path) -> None:
     (mine / "README.md").write_text("mine\n")
-    scaffold("templates", "new", "mine", cwd=mine.parent).assert_clear_error("is there already", "hint: ")
+    scaffold("templates", "new", "mine", cwd=mine.parent).assert_clear_error("exists already", "hint: ")
     assert (mine / "README.md").read_text() == "mine\n"
 
 
@@ -199,7 +199,7 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
     "TERM unheard": ("term", started_by(f"trap '' TERM; {HAPROXY} & wait\n"), "still runs"),
     "TERM leaves it behind": ("term", started_by(f"{HAPROXY} & trap exit TERM; wait\n"), "still listens"),
     "a home": ("no-home", changed(RUN, "cd -- ", 'cd -- "$HOME"; cd -- '), "ended with exit status"),
-    "bound to its place": ("copied", changed(RUN, "export", BOUND), "with a key that is not"),
+    "bound to its place": ("copied", changed(RUN, "export", BOUND), "with a key that does not match"),
     "whoever is valid": ("verify", changed(CONFIG, DECISION, "if ended"), "not-allowed"),
     "no mutations": ("mutations", declared("mutations", []), "no mutations"),
     "a probe that there is not": ("mutations", declared("mutations", [MISSPELT]), 'did you mean "revoked"'),

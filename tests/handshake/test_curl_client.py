@@ -47,4 +47,4 @@ class TestCurl(ClientCases):
 def test_a_client_that_calls_nobody_says_so(tmp_path, root, teller):
     done = call(client_folder("curl", tmp_path / "teller", teller, root))
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "teller makes no calls: no server is listed under its `calls` in the topology\n"
+    assert done.stderr == "teller calls nobody: no server is listed under its `calls` in the topology\n"

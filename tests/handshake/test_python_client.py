@@ -52,7 +52,7 @@ def test_a_client_that_calls_nobody_says_so(tmp_path, root, teller):
     folder = client_folder("python", tmp_path / "teller", teller, root)
     done = call(folder)
     assert (done.returncode, done.stdout) == (0, "")
-    assert "teller makes no calls: no server is listed under its `calls`" in done.stderr
+    assert "teller calls nobody: no server is listed under its `calls`" in done.stderr
     done = call(folder, "desk", "https://localhost:1")
     assert (done.returncode, done.stderr) == (1, "desk: teller calls no such server: it makes no calls\n")
 

@@ -278,7 +278,7 @@ def test_what_cannot_be_revoked(bank, tmp_path, address, reason, message, hint):
 
 def test_nothing_is_revoked_twice_or_after_its_end(bank):
     revoke(bank, replace=False)
-    with pytest.raises(PlanError, match=r"revoked already, on .*: keyCompromise"):
+    with pytest.raises(PlanError, match=r"revoked already, since .*: keyCompromise"):
         revoke(bank)
     with pytest.raises(PlanError, match="for good") as caught:
         release(bank)

@@ -418,7 +418,7 @@ def test_an_update_that_was_killed_is_told_of_and_ends(shop: Shop, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         apply(planned, Secrets({}), made_apps={SERVER: made})
     monkeypatch.undo()
-    assert "`scaffold apply --update server.shop` ends it" in shop.notes()
+    assert "`scaffold apply --update server.shop` completes it" in shop.notes()
 
     apply(plan_all(shop.look(), Asked(newer_apps={SERVER: made})), Secrets({}), made_apps={SERVER: made})
 

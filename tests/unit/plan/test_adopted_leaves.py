@@ -480,8 +480,16 @@ def test_what_is_inherited_is_for_what_is_issued_here(household: Household, sour
         ("staple: true", "staple cannot be set for web: its certificate is made elsewhere", "staple"),
         ("fault: expired", "fault cannot be set for web: its certificate is made elsewhere", "fault"),
         ("csr: web.csr", "csr cannot be set for web: its certificate is made elsewhere", "csr"),
-        ("lifetime: 5d", "lifetime cannot be set for web: its certificate is made elsewhere, and it makes no calls", "lifetime"),
-        ("issuer: issuing", "issuer cannot be set for web: its certificate is made elsewhere, and it makes no calls", "issuer"),
+        (
+            "lifetime: 5d",
+            "lifetime cannot be set for web: its certificate is made elsewhere, and it makes no calls",
+            "lifetime",
+        ),
+        (
+            "issuer: issuing",
+            "issuer cannot be set for web: its certificate is made elsewhere, and it makes no calls",
+            "issuer",
+        ),
     ],
 )
 def test_what_is_for_others_to_say_is_refused(household, source, own, words, field) -> None:

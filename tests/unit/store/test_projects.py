@@ -177,7 +177,7 @@ def die_at(nth: int) -> None:
 )
 def test_what_cannot_be_is_an_error_with_its_line(tmp_path, said):
     layout = folder(tmp_path, [b'{"address":"server.a","gone":true}', b"{%b}" % said])
-    with pytest.raises(StoreError, match=r"projects\.jsonl, line 2, is damaged"):
+    with pytest.raises(StoreError, match=r"projects\.jsonl, line 2, cannot be read"):
         projects.load(layout)
 
 

@@ -119,7 +119,7 @@ def test_what_cannot_be_renamed_is_refused(old: Address, name: str, words: str) 
 
 def test_what_is_merged_in_cannot_be_renamed_in_its_place() -> None:
     text = BANK.replace("clients:\n", "clients:\n  <<: {extra: {template: curl}}\n")
-    with pytest.raises(TopologyError, match="comes from a merge"):
+    with pytest.raises(TopologyError, match="is not written in its own place"):
         renamed(text, Address.client("extra"), "web")
 
 
