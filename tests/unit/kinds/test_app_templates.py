@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import KindError
-from scaffold.kinds import app_child, app_rendering, app_templates
-from scaffold.kinds.app_rendering import USUAL
+from scaffold.kinds import app_child, app_templates, fetching
 from scaffold.topology.model import App
 from tests.requirements import require_command
 
@@ -33,7 +32,7 @@ def test_a_link_in_the_place_of_what_is_no_part_goes_and_what_it_leads_to_stays(
     template = tmp_path / "template"
     template.mkdir()
     (template / "__pycache__").symlink_to(tmp_path / "elsewhere")
-    app_templates._drop_no_part(template)
+    fetching._drop_no_part(template)
     assert list(template.iterdir()) == []
     assert (tmp_path / "elsewhere" / "kept.txt").read_text() == "kept"
 
@@ -44,9 +43,9 @@ def test_beside_another_systems_folder_git_is_not_asked(tmp_path: Path) -> None:
     for arguments in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "One"]):
         named = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
         subprocess.run(["git", *named, *arguments], cwd=tmp_path, check=True)
-    assert app_templates.commit(tmp_path) is not None
+    assert fetching.commit(tmp_path) is not None
     (tmp_path / ".hg").mkdir()
-    assert app_templates.commit(tmp_path) is None
+    assert fetching.commit(tmp_path) is None
 
 
 @pytest.mark.parametrize(("answer", "is_one"), [("a", True), (("a", "b"), True), ("c", False), (("a", "c"), False)])
@@ -97,12 +96,3 @@ def test_a_hook_takes_what_memory_it_takes_and_the_bound_is_there_again_after_it
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert seen == [before[1]]
     assert after == bound
-
-
-def test_a_file_that_is_too_large_is_part_of_the_app_and_is_not_merged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app_rendering, "_LARGEST_MERGED", 10)
-    (tmp_path / "small.txt").write_text("ten octets")
-    (tmp_path / "large.txt").write_text("more than ten")
-    assert [name for name, _ in app_rendering._files(App("./template"), tmp_path, USUAL)] == ["small.txt"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scaffold.plan.merging import Conflicting, Merged, NotText, markers_left, merge, number_of_markers
+from scaffold.plan.merging import LARGEST, Conflicting, Merged, NotText, markers_left, merge, number_of_markers
 
 BASE = b"a\nb\nc\nd\n"
 
@@ -149,3 +149,10 @@ def test_where_one_side_changed_nothing_it_is_the_other(base, changed):
 
 def st_lf(text: bytes) -> bytes:
     return text.replace(b"\r", b"")
+
+
+def test_a_text_that_is_too_large_is_not_merged() -> None:
+    whole = b"a" * (LARGEST - 1) + b"\n"
+    assert merge(whole, whole, whole) == Merged(whole)
+    for base, yours, template in ((whole + b"b", b"b", b"c"), (b"a", whole + b"b", b"c"), (b"a", b"b", whole + b"c")):
+        assert merge(base, yours, template) == NotText()
