@@ -11,17 +11,19 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, cast
+from typing import TYPE_CHECKING, cast
 
 from scaffold.errors import KindError
 from scaffold.kinds.capabilities import HTTP, ROLES, Capabilities, Owners, parse
 from scaffold.kinds.fetching import copied, is_ones_own, is_repository, path_of
-from scaffold.kinds.places import Place
 from scaffold.settings.values import ClientSettings, ServerSettings
 from scaffold.topology.inputs import read_at_most
+
+if TYPE_CHECKING:
+    from scaffold.kinds.places import Place
 
 _RESERVED = frozenset(field.name for value in (ServerSettings, ClientSettings) for field in fields(value)) | {"vars"}
 
@@ -46,6 +48,8 @@ class Kind:
     digest: str
     builtin: bool
     version: str | None = None
+    place: Place | None = field(default=None, compare=False, repr=False)
+    """Where the copy lies: it is kept for as long as this value is."""
 
     @property
     def would_run(self) -> tuple[str, ...]:
@@ -150,18 +154,16 @@ def _from_outside(template: str, base: Path) -> Kind:
         at_hand = load(path_of(template, base), template)  # what is no template is not copied
         if is_own:
             return at_hand
-    copy, version = _copy(template, base)
-    return replace(load(copy, template), version=None if is_own else version)
+    kind = _of_a_copy(template, base)
+    return replace(kind, version=None) if is_own else kind
 
 
-def _copy(template: str, base: Path) -> tuple[Path, str]:
-    """A copy that lives as long as this process, and its version."""
+def _of_a_copy(template: str, base: Path) -> Kind:
+    from scaffold.kinds.places import Place
+
     place = Place()
-    _PLACES.append(place)
-    return copied(template, base, place.path)
-
-
-_PLACES: Final[list[Place]] = []
+    copy, version = copied(template, base, place.path)
+    return replace(load(copy, template), version=version, place=place)
 
 
 def named(template: str, base: Path, role: str | None = None) -> tuple[Kind, ...]:
@@ -174,7 +176,7 @@ def named(template: str, base: Path, role: str | None = None) -> tuple[Kind, ...
         return builtin
     folder = path_of(template, base)
     if is_repository(template):
-        kind = load(_copy(template, base)[0], template)
+        kind = _of_a_copy(template, base)
     elif "/" in template or folder.is_dir():
         kind = load(folder, template)
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import stat
@@ -19,12 +20,23 @@ _PREFIX: Final = "scaffold-templates-"
 
 
 class Place:
-    """An empty folder at `path`, readable for this user alone. It goes with this object, or with the process."""
+    """An empty folder at `path`, readable for this user alone.
+
+    It goes with the block that it is made for, with this object, or with the process.
+    """
 
     def __init__(self) -> None:
-        _remove_what_is_left()
+        import tempfile
+
+        _remove_what_is_left(Path(tempfile.gettempdir()))
         self.path, descriptor = _locked()
-        weakref.finalize(self, _end, self.path, descriptor)
+        self._end = weakref.finalize(self, _end, self.path, descriptor)
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
 
 
 def _locked() -> tuple[Path, int]:
@@ -55,10 +67,10 @@ def _end(path: Path, descriptor: int) -> None:
     os.close(descriptor)
 
 
-def _remove_what_is_left() -> None:
-    import tempfile
-
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+@functools.cache
+def _remove_what_is_left(temporary: Path) -> None:
+    """Once is enough for a process."""
+    for path in temporary.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:

@@ -385,20 +385,20 @@ def _cookiecutter_in_sandbox() -> Iterator[None]:
 
 def _render_by_cookiecutter(kind: Kind, context: Context) -> dict[str, Rendered]:
     """The kind by cookiecutter's own generation, without its hooks, in a temporary folder."""
-    import tempfile
-
     from cookiecutter import generate
     from cookiecutter.exceptions import UndefinedVariableInTemplate
     from jinja2 import TemplateNotFound, TemplateSyntaxError
 
+    from scaffold.kinds.places import Place
+
     full = {"cookiecutter": {**kind.private, **context["cookiecutter"]}}
     try:
-        with _cookiecutter_in_sandbox(), bounded(), tempfile.TemporaryDirectory(prefix="scaffold-") as place:
+        with _cookiecutter_in_sandbox(), bounded(), Place() as place:
             environment = _sandboxed(full)
             _derive_defaults(kind, environment, full["cookiecutter"])
             _refuse_bad_paths(kind, environment, full)
-            folder = _with_shared_parts(kind, Path(place) / "template")
-            project = generate.generate_files(str(folder), full, output_dir=Path(place) / "project", accept_hooks=False)
+            folder = _with_shared_parts(kind, place / "template")
+            project = generate.generate_files(str(folder), full, output_dir=place / "project", accept_hooks=False)
             return {
                 path: Rendered(file.read_bytes(), is_executable(file)) for path, file in template_files(Path(project))
             }

@@ -165,6 +165,16 @@ def test_what_was_looked_at_is_what_is_used(folder: Path, template: Path, config
     assert catalogue.digest_now(found) == found.digest
 
 
+def test_a_copy_is_kept_for_as_long_as_it_is_used(folder: Path) -> None:
+    catalogue.find.cache_clear()
+    found = catalogue.find("../sent", "server", folder)
+    place = found.folder
+    catalogue.find.cache_clear()
+    assert (place / "cookiecutter.json").is_file()
+    del found
+    assert not place.exists()
+
+
 def test_a_repository_by_its_commit(folder: Path, template: Path) -> None:
     known = ("-c", "user.name=t", "-c", "user.email=t@example.com")
     for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "one")):

@@ -52,6 +52,12 @@ def test_it_goes_with_its_object(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+def test_it_goes_with_its_block(temporary: Path) -> None:
+    with Place() as path:
+        (path / "file.txt").write_text("x")
+    assert list(temporary.iterdir()) == []
+
+
 def test_it_goes_with_the_process(temporary: Path) -> None:
     process, path = another()
     assert path.is_dir()
