@@ -542,7 +542,7 @@ def test_other_answers_are_told_of(shop: Shop) -> None:
     [
         ("./nothing}", 'server.shop: the template "./nothing" is not a folder'),
         ("./service, vars: {sluk: x}}", 'has no variable "sluk"'),
-        (".}", 'the template has no cookiecutter.json "."'),
+        (".}", 'the template "." has no cookiecutter.json'),
     ],
 )
 def test_what_cannot_be_a_template_is_known_to_plan(said: str, message: str, shop: Shop) -> None:
