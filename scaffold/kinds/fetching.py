@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from scaffold.errors import KindError
 
 _REPOSITORY: Final = re.compile(r"((git|hg)\+)?(https?|git|ssh|file)://|^\w+@[\w.-]+:|^(gh|gl|bb):|\.zip$")
+_LOCAL_ZIP: Final = re.compile(r"(?!\w+:|\w+@[\w.-]+:|\w+\+\w+:).+\.zip")
 
 DECLARATION: Final = "cookiecutter.json"
 A_TEMPLATE: Final = "a template is a folder, zip file or repository with a cookiecutter.json: ./path or gh:owner/name"
@@ -35,7 +36,7 @@ def is_repository(template: str) -> bool:
 
 def named(template: str, base: Path) -> str:
     """What a template is called, wherever it is asked for: a path is absolute, and follows every link."""
-    if is_repository(template) and not _is_local_zip(template, base):
+    if is_repository(template) and not _is_local_zip(template):
         return template
     return os.path.realpath(path_of(template, base))
 
@@ -51,8 +52,8 @@ def path_of(template: str, base: Path) -> Path:
     return base / Path(template).expanduser()
 
 
-def _is_local_zip(template: str, base: Path) -> bool:
-    return template.endswith(".zip") and "://" not in template and path_of(template, base).is_file()
+def _is_local_zip(template: str) -> bool:
+    return _LOCAL_ZIP.fullmatch(template) is not None
 
 
 # --- A copy ----------------------------------------------------------------------------------------------------------
@@ -77,7 +78,7 @@ def _root(
     template: str, base: Path, place: Path, checkout: str | None, directory: str | None
 ) -> tuple[Path, str | None]:
     path = path_of(template, base)
-    if _is_local_zip(template, base):
+    if _is_local_zip(template):
         return _fetched(str(path), place, None, directory), None
     if is_repository(template):
         root = _fetched(template, place, checkout, directory)

@@ -177,6 +177,18 @@ def test_a_zip_file_is_looked_for_beside_the_topology(
     assert named("./packed.zip", tmp_path) == str(tmp_path / "packed.zip")
 
 
+def test_a_zip_file_in_the_current_folder_alone_is_none(
+    template: Path, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "current").mkdir()
+    shutil.make_archive(str(tmp_path / "current" / "packed"), "zip", tmp_path, "template")
+    monkeypatch.chdir(tmp_path / "current")
+
+    with pytest.raises(KindError, match="cannot be fetched: No such file"):
+        copied("./packed.zip", tmp_path, place)
+    assert not is_ones_own("./packed.zip", tmp_path)
+
+
 def test_of_a_zip_file_that_is_too_large_nothing_stays(
     template: Path, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
