@@ -675,6 +675,22 @@ def test_a_link_in_the_topologys_folder_makes_nothing_ones_own(shop: Shop, elsew
         Apps().of_plan(planned.plan, planned.basis.topology)
 
 
+def test_answers_are_looked_at_for_each_app_of_a_template(shop: Shop) -> None:
+    """It is fetched once; what another server answers is another matter."""
+    inner = shop.folder / "service" / "inner"
+    (inner / "<<cookiecutter.slug>>").mkdir(parents=True)
+    own = {"variable_start_string": "<<", "variable_end_string": ">>"}
+    (inner / "cookiecutter.json").write_text(json.dumps({"slug": "shop", "said": "", "_jinja2_env_vars": own}))
+    (shop.folder / "service" / "cookiecutter.json").write_text('{"template": ["x (inner)"]}')
+    t, apps = shop.open().topology, Apps()
+    server = t.servers["shop"]
+    assert server.app is not None
+    apps.made(server, server.app, t)
+
+    with pytest.raises(KindError, match=r'the variable "said" holds what the template "./service" takes for Jinja'):
+        apps.made(server, replace(server.app, vars={"said": "<< 7 * 7 >>"}), t)
+
+
 def test_trust_in_what_no_app_is_made_of(shop: Shop) -> None:
     with pytest.raises(PlanError) as caught:
         Apps(["./servise"]).check(shop.open().topology)
