@@ -190,7 +190,7 @@ def test_a_clone_is_planned_without_keys(applied: Path, tmp_path: Path) -> None:
     assert list(clone.rglob("*.key")) == []
     without = scaffold("plan", "--no-keys", "--check", "--out", "clone", cwd=tmp_path)
     assert without.code == 0, without.out + without.err
-    assert "note: private keys are away (--no-keys)" in without.out
+    assert "note: private keys are not checked (--no-keys)" in without.out
     assert "apply needs" not in without.out
     assert scaffold("plan", "--check", "--out", "clone", cwd=tmp_path).code == 3  # the twin: a lost key is a change
     (tmp_path / "topology.yaml").write_text(topology(tmp_path).replace("own.internal", "other.internal"))

@@ -206,8 +206,8 @@ def test_what_cannot_be_made_here_is_skipped_with_its_reason(tmp_path: Path, sou
     assert not report.failed, lines(report)
     skipped = {(check.client, check.probe): check.detail for check in report.checks if check.result is Result.SKIPPED}
     assert "external" in skipped["auditor", Probe.EDGE]
-    assert "without its key" in skipped["auditor", Probe.EXPIRED]
-    assert "without its key" in skipped["own", Probe.SAME_NAME_CA]
+    assert "its key is not here" in skipped["auditor", Probe.EXPIRED]
+    assert "its key is not here" in skipped["own", Probe.SAME_NAME_CA]
     assert find(report.checks, "api", "auditor", Probe.FOREIGN_CA).result is Result.PASSED
     assert find(report.checks, "api", "own", Probe.EDGE).result is Result.PASSED
 

@@ -198,7 +198,7 @@ def test_a_publisher_whose_address_is_taken_is_a_clear_error(sound: Lab) -> None
     with contextlib.closing(socket.create_server((host, int(port)))):
         with pytest.raises(PublishError, match=f"the publisher cannot listen on {publish}") as raised:
             sound.verify("server.asks")
-        assert "cannot move" in str(raised.value.hint)
+        assert "this port cannot change" in str(raised.value.hint)
 
 
 def test_who_reads_files_alone_needs_no_publisher(tmp_path: Path) -> None:

@@ -151,9 +151,7 @@ BREAKAGES: list[tuple[Callable[[Lab], None], str, set[tuple[str, str, Probe]]]] 
      at("haproxy", "teller", Probe.FORGED_HEADERS) | at("haproxy", "auditor", Probe.FORGED_HEADERS)),
     # The teller's roles are set over what it sent; whoever has none brings its own.
     (gateway_passes_roles_on, "server.before-python", at("before-python", "auditor", Probe.FORGED_HEADERS)),
-    # HAProxy takes common names for host names, and so sends those servers what it sends the true one.
-    (gateway_passes_underscores_on, "server.before-python",
-     at("python", "before-python", Probe.TRUE_SERVER, Probe.FALSE_COMMON_NAME, Probe.FALSE_LONE_COMMON_NAME)),
+    (gateway_passes_underscores_on, "server.before-python", at("python", "before-python", Probe.TRUE_SERVER)),
     (gateway_tells_no_roles, "server.before-python", at("before-python", "teller", *CALLS)),
 ]  # fmt: skip
 

@@ -114,9 +114,9 @@ def test_where_the_template_changed_together_with_the_edit_it_is_named_and_stays
     guard = project / "guard.conf"
     guard.write_text(text) if text is not None else guard.unlink()
     change_kind(LATER, OWNERS)
-    said = f"{GUARD}: it is not what it should be, and what was last rendered is not kept: it stays so until"
+    said = f"{GUARD}: it differs, and the text that was rendered before is not kept: it is not changed until"
     for _ in range(2):
-        assert drift(tiny) == [f"{said} the conflict ends"]
+        assert drift(tiny) == [f"{said} you settle the conflict"]
         assert len(tiny.apply().undone) == 1
         assert (guard.read_text() if guard.exists() else None) == text
     tiny.resolve(PROJECT, Resolution.THEIRS)
@@ -156,7 +156,7 @@ def test_a_file_that_is_not_rendered_any_more_is_named_and_left(
     change_kind({path: text for path, text in LATER.items() if path != "guard.conf"}, OWNERS)
     assert drift(tiny) == []
     (held / "guard.conf").write_text("allow\n")
-    assert any(said.startswith(f"{GUARD}: it is not what it should be") for said in drift(tiny))
+    assert any(said.startswith(f"{GUARD}: it differs") for said in drift(tiny))
     tiny.apply()
     assert (held / "guard.conf").read_text() == "allow\n"
 

@@ -79,7 +79,7 @@ def test_an_edit_of_what_is_not_rendered_any_more_stays_beside_the_update(
     extra.write_text("mine\n")
     (tiny.folder / "kind" / "{{cookiecutter.name}}" / "extra.txt").unlink()
     change_kind(SECOND)
-    assert any("extra.txt was edited" in str(note) for note in tiny.plan().notes)
+    assert any("extra.txt is no longer rendered; it was edited" in str(note) for note in tiny.plan().notes)
     tiny.apply()
     assert (extra.read_text(), readme.read_text()) == ("mine\n", "two\n")
 

@@ -70,7 +70,7 @@ def test_a_lost_key_is_a_replaced_ca_that_asks(paths: list[str], lost: set[str],
     found = cas(bank)
     assert {address for address, change in found.items() if change == (Action.REPLACE, True, "key-missing")} == lost
     reason = next(change.reasons[0] for change in bank.plan().changes if str(change.address) in lost)
-    assert "makes ca." in sentence(reason)
+    assert "is another CA" in sentence(reason)
     assert "every certificate that it signed is refused until it is replaced" in sentence(reason)
     assert "backup" in sentence(reason)
     bank.apply()
