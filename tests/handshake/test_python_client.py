@@ -54,7 +54,7 @@ def test_a_client_that_calls_nobody_says_so(tmp_path, root, teller):
     assert (done.returncode, done.stdout) == (0, "")
     assert "teller calls nobody: no server is listed under its `calls`" in done.stderr
     done = call(folder, "desk", "https://localhost:1")
-    assert (done.returncode, done.stderr) == (1, "desk: teller calls no such server: it makes no calls\n")
+    assert (done.returncode, done.stderr) == (1, "desk: teller calls no such server: it calls nobody\n")
 
 
 def test_a_server_that_it_does_not_call_is_told_with_those_that_it_does(tmp_path, root, teller):

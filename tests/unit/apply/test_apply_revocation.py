@@ -286,7 +286,7 @@ def test_nothing_is_revoked_twice_or_after_its_end(bank):
     with pytest.raises(PlanError, match="is not on hold"):
         release(bank, "server.accounts")
     bank.later(days=91)
-    with pytest.raises(PlanError, match="ended on"):
+    with pytest.raises(PlanError, match="expired on"):
         revoke(bank, "server.accounts")
 
 

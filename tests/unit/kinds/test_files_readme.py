@@ -33,7 +33,7 @@ def readme(household: Household, issuer_of_web: str, more: str = "") -> str:
 
 
 def commands(text: str) -> list[str]:
-    rows = text[text.index("## Which file goes where") :].splitlines()
+    rows = text[text.index("## Configuration of common programs") :].splitlines()
     return [row for row in rows if row.startswith("| ") and not row.startswith("| program")]
 
 
