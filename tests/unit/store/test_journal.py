@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scaffold.errors import StoreError
 from scaffold.store import journal
 
-events = st.dictionaries(st.text(), st.text() | st.integers(), max_size=3)
+# By `at` they are ordered: what says nothing of its time stays where it was written.
+events = st.dictionaries(st.text().filter(lambda name: name != "at"), st.text() | st.integers(), max_size=3)
 
 
 @given(before=st.lists(events, min_size=1), after=st.lists(events), cut=st.integers(1, 400))
