@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scaffold.errors import TopologyError
-from scaffold.topology import graph, language, names, rules
+from scaffold.topology import language, names, rules
 from scaffold.topology.constraints import forbidden_by
 from scaffold.topology.document import MOST_BYTES, Document, Places
 from scaffold.topology.durations import format_duration
@@ -437,9 +437,9 @@ class _Entities:
 
     @staticmethod
     def _trusted(values: Values, of_callers: tuple[str, ...] | None, issuer: str, t: Topology) -> tuple[str, ...]:
-        """The CAs that it accepts callers from; the root above it where nobody calls it."""
+        """The CAs that it accepts callers from; its own issuer where nobody calls it."""
         accepted = (*(of_callers or ()), *values.get("accepts", ()))
-        return tuple(dict.fromkeys(accepted)) or _root(t, issuer or next(iter(t.cas), ""))
+        return tuple(dict.fromkeys(accepted)) or _known(t, issuer or next(iter(t.cas), ""))
 
     def _calling_leaf(self, name: str, values: Values, issuer: str) -> CallingLeaf | None:
         """What its second certificate is, where that differs from its first."""
@@ -613,6 +613,6 @@ def _always_has_dns_name(role: str, values: Values) -> bool:
     return not calls_too and any(name.type is SanType.DNS for name in values.get("names", ()))
 
 
-def _root(t: Topology, issuer: str) -> tuple[str, ...]:
-    """The root above `issuer`; nothing where there is no such CA, or one with a mistake, which is said elsewhere."""
-    return (graph.root_of(t, issuer).name,) if issuer in t.cas else ()
+def _known(t: Topology, issuer: str) -> tuple[str, ...]:
+    """The CA `issuer`; nothing where there is none, or one with a mistake, which is said elsewhere."""
+    return (issuer,) if issuer in t.cas else ()

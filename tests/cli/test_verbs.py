@@ -808,6 +808,25 @@ def test_a_call_that_is_not_listed_is_made_to_see_who_refuses_it(tmp_path: Path)
     assert "key.pem cannot be read" in gone.err
 
 
+def test_where_nobody_is_allowed_the_allow_list_refuses(tmp_path: Path) -> None:
+    """As `explain` says: a chain that is as long as the server's own is not too long."""
+    require_command("nginx")
+    (tmp_path / "topology.yaml").write_text(f"""
+version: 1
+name: idle
+cas: {{root: {{}}, issuing: {{issuer: root}}}}
+defaults: {{issuer: issuing}}
+servers: {{api: {{template: nginx, listen: "{free_addresses(1)[0]}", names: [localhost]}}}}
+clients: {{web: {{template: curl}}}}
+""")
+    assert scaffold("apply", cwd=tmp_path).code == 0
+    with up(tmp_path):
+        refused = scaffold("call", "web", "api", cwd=tmp_path)
+    assert refused.code == 6
+    assert refused.out.startswith("✓ server.api refuses client.web (http): HTTP 403"), refused.out
+    assert "✗ it is not on the allow list" in scaffold("explain", "web", "api", cwd=tmp_path).out
+
+
 def test_of_what_speaks_no_http_no_path_is_asked(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text("""
 version: 1

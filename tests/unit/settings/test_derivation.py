@@ -100,6 +100,12 @@ def test_depth_counts_the_intermediates(t):
     assert client_settings(t, t.clients["teller"], longer).verify_depth == 3
 
 
+def test_where_nobody_calls_it_chains_may_be_as_long_as_its_own():
+    t = loads(TOPOLOGY.replace("issuer: root\n    listen", "issuer: deep\n    listen").encode(), Path("topology.yaml"))
+    idle = server_settings(t, t.servers["idle"], FACTS)
+    assert (idle.verify_depth, idle.anchors) == (2, ("root",))
+
+
 def test_nobody_calls_it_so_nobody_is_allowed(t):
     idle = server_settings(t, t.servers["idle"], FACTS)
     assert idle.allowed == ()

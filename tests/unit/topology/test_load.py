@@ -108,11 +108,11 @@ def test_a_root_that_a_leaf_names_issues_leaves_too() -> None:
     assert t.servers["api"].trusts == ("issuing", "root", "partner")
 
 
-def test_trusts_are_the_issuers_of_the_callers_or_the_own_root() -> None:
+def test_trusts_are_the_issuers_of_the_callers_or_the_own_issuer() -> None:
     t = read(GOOD)
     assert t.servers["api"].trusts == ("issuing", "partner")
     assert t.servers["gateway"].trusts == ("issuing",)
-    assert read(changed("    calls: [api, gateway]", "    calls: [api]")).servers["gateway"].trusts == ("root",)
+    assert read(changed("    calls: [api, gateway]", "    calls: [api]")).servers["gateway"].trusts == ("issuing",)
 
 
 def test_an_existing_ca_takes_nothing_from_defaults() -> None:
