@@ -256,8 +256,9 @@ class Authorities:
             return NotAtHand(f"{ca} was made elsewhere, and its key is not here")
         try:
             return self._keyring.issuer(ca, self.certificate(ca))
-        except SecretError:
-            return NotAtHand(f"the key of {ca} is encrypted, and its password is not available")
+        except SecretError as error:
+            hint = f": {error.hint}" if error.hint is not None else ""
+            return NotAtHand(f"the key of {ca} is encrypted, and its password is not available{hint}")
         except (KeyNotHere, StoreError) as error:
             return NotAtHand(f"the key of {ca} cannot be read: {error}")
         except PkiError as error:

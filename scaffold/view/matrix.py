@@ -28,10 +28,12 @@ what must get in for those to prove anything, where it does not."""
 GETS_IN: Span = ("✓", "green")
 REFUSED: Span = ("·", "dim")
 WRONG: Span = ("✗", "bold red")
+IN_PART: Span = ("~", "yellow")
 UNTRIED: Span = ("-", "yellow")
 NOTHING: Span = (" ", "")
 
 _LEGEND = "✓ gets in   · refused, as it must be   ✗ failed   - not tried"
+_LEGEND_IN_PART = "✓ gets in   · refused, as it must be   ✗ failed   - not tried   ~ only in part"
 
 _BY_WEIGHT = (WRONG, GETS_IN, REFUSED, UNTRIED)
 """Of several checks in one cell, the first of these is shown."""
@@ -73,8 +75,9 @@ def matrix_lines(checks: Sequence[Check], width: int) -> Iterator[Line]:
     if not callers:
         return
     yield [("Callers and servers", "bold")]
-    yield [(f"  {_LEGEND}", "dim")]
     rows = _rows(callers, servers)
+    in_part = any(IN_PART in row.cells for row in rows)
+    yield [(f"  {_LEGEND_IN_PART if in_part else _LEGEND}", "dim")]
     if 2 + _widest(rows) + sum(2 + len(server) for server in servers) <= width:
         yield from _named(rows, servers)
     else:
@@ -172,10 +175,13 @@ def _is_against_anybody(check: Check) -> bool:
 def _cell(checks: Sequence[Check], untold: Span) -> Span:
     """What was seen of these checks, and `untold` where there are none.
 
-    That a caller accepts the true server says nothing of its own being let in.
+    That a caller accepts the true server says nothing of its own being let in. Refusals prove nothing of those that
+    were not tried.
     """
     calls = [check for check in checks if not is_in_its_place(check.probe)]
     shown = {_seen(check) for check in checks if check in calls or check.result is Result.FAILED}
+    if shown == {REFUSED, UNTRIED}:
+        return IN_PART
     return next((span for span in _BY_WEIGHT if span in shown), untold)
 
 

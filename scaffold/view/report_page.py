@@ -14,7 +14,7 @@ from scaffold.verify.last_run import Seen
 from scaffold.verify.model import Expected, Probe, Result
 from scaffold.view import inventory as words
 from scaffold.view.looks import LOOKS
-from scaffold.view.matrix import GETS_IN, NOTHING, REFUSED, UNTRIED, WRONG, Matrix, matrix
+from scaffold.view.matrix import GETS_IN, IN_PART, NOTHING, REFUSED, UNTRIED, WRONG, Matrix, matrix
 from scaffold.view.pages import page
 
 SECTIONS = (
@@ -38,6 +38,7 @@ _CELLS = {
     REFUSED: ("·", "none", "refused, as it must be"),
     WRONG: ("✗", "bad", "failed"),
     UNTRIED: ("-", "due", "not tried"),
+    IN_PART: ("~", "due", "refused, and tried only in part"),
     NOTHING: ("", "none", "nothing to try"),
 }
 
@@ -53,7 +54,7 @@ def report_page(inventory: Inventory) -> str:
         "sections": SECTIONS,
         "remarks": tuple(words.remarks(inventory)),
         "matrix": shown,
-        "legend": tuple(_CELLS[cell] for cell in (GETS_IN, REFUSED, WRONG, UNTRIED)),
+        "legend": tuple(_CELLS[cell] for cell in (GETS_IN, REFUSED, WRONG, UNTRIED, IN_PART)),
         "by_server": () if shown is not None or verified is None else tuple(_by_server(verified)),
         "failed": [seen for seen in verified.seen if seen.check.result is Result.FAILED] if verified else [],
         "all_checks": verified.seen if verified is not None and len(verified.seen) <= MOST_CHECKS else (),

@@ -178,7 +178,10 @@ def test_an_encrypted_key_is_opened_where_its_password_is_at_hand(tmp_path: Path
     lab = applied(text, tmp_path, Secrets(passwords))
     assert keys.is_encrypted(lab.path(ca_paths("root").key).read_bytes())
     assert make(Probe.SIBLING_CA, forge(lab.topology, lab.layout, passwords))
-    for wrong, words in (({}, "its password is not available"), ({"ROOT_PASSWORD": "x"}, "cannot be used")):
+    for wrong, words in (
+        ({}, "its password is not available: set ROOT_PASSWORD"),
+        ({"ROOT_PASSWORD": "x"}, "cannot be used"),
+    ):
         with pytest.raises(NotAtHand, match=words):
             make(Probe.SIBLING_CA, forge(lab.topology, lab.layout, wrong))
 

@@ -50,6 +50,21 @@ def test_what_was_not_tried_is_no_refusal() -> None:
     assert rows(skipped(check("api", "web", Probe.NOT_ALLOWED), "no"))[1] == "  web  -"
 
 
+def legend(*checks: Check) -> str:
+    return "".join(text for text, _ in list(matrix_lines(checks, 80))[1])
+
+
+def test_refusals_beside_what_was_not_tried_are_told_as_a_part() -> None:
+    edge, foreign, expired = (check("api", "web", probe) for probe in (Probe.EDGE, Probe.FOREIGN_CA, Probe.EXPIRED))
+    in_part = (edge, foreign, skipped(expired, "no key"))
+    assert rows(*in_part)[2] == "  any forged certificate  ~"
+    assert "~ only in part" in legend(*in_part)
+    assert "~" not in legend(edge, foreign, expired)
+    assert len(legend(*in_part)) <= 80
+    failed = gone_wrong(foreign, Observed.ALLOWED)
+    assert rows(edge, failed, skipped(expired, "no key"))[2] == "  any forged certificate  ✗"
+
+
 def test_health_and_staple_are_nobodys_call() -> None:
     assert rows(check("api", "anyone", Probe.HEALTH), check("api", "anyone", Probe.STAPLE)) == []
 
