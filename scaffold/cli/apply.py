@@ -35,7 +35,7 @@ def run(
             "--overwrite",
             metavar="ADDRESS",
             autocompletion=completing.parties,
-            help="Take the template's text in conflicts, restore deleted files, or make a PFX again; repeatable.",
+            help="Take the template's text in conflicts, write deleted files again, or make a PFX again; repeatable.",
         ),
     ] = None,
     update: Annotated[

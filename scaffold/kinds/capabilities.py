@@ -94,7 +94,7 @@ class Owner(enum.Enum):
     SCAFFOLD = "scaffold"
     """It decides who gets in and how: an edit is drift, and is put right."""
     YOURS = "yours"
-    """Written once and never looked at again."""
+    """Written once and never read again; where it was deleted, that is noted."""
     MERGED = "merged"
     """An edit and a template's change are both kept where they fit."""
 

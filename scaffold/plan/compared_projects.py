@@ -1,7 +1,7 @@
 """A rendered project against what is there. Each of its files has one of three owners, as its kind declares.
 
 - scaffold's: what differs is drift. It is put right, and a person's text is kept beside as FILE.edited.
-- yours: written once and never looked at again.
+- yours: written once, and never read again. Of one that is deleted a note tells, and `--overwrite` writes it again.
 - merged:
 
 A merged file             the template's text is unchanged    it changed
@@ -182,8 +182,8 @@ class _Comparison:
             case Owner.SCAFFOLD:
                 self._scaffolds(path, rendered_digest(file))
             case Owner.YOURS:
-                if path not in self.record.files and not self.observed.exists(path):
-                    self.updates[path] = Reason(ReasonCode.MISSING, path)
+                if not self.observed.exists(path):
+                    self._absent(path, changed=path not in self.record.files)
             case Owner.MERGED:
                 self._merged(path, file)
 
@@ -234,6 +234,7 @@ class _Comparison:
         self.edits.append((path, Edit.FOLLOW))
 
     def _absent(self, path: str, *, changed: bool) -> None:
+        """Nothing is there; `changed`: nothing was rendered there before, or another text than today's."""
         if changed or self.restore:
             self.updates[path] = Reason(ReasonCode.MISSING, path)
         else:

@@ -60,11 +60,10 @@ def as_rendered(one: DesiredParty, source: Project, record: Record, observed: Ob
         if owner is _SCAFFOLD:
             if not observed.has_digest(path, sha256):
                 return None
-        elif owner is _MERGED:
-            if not observed.is_file_or_missing(path):
-                return None
-            if not observed.exists(path):
-                notes.append(deleted_note(one, path))
+        elif not observed.exists(path):
+            notes.append(deleted_note(one, path))
+        elif owner is _MERGED and not observed.is_file_or_missing(path):
+            return None
     notes.extend(executable_notes(one, record, observed))
     return Compared((), tuple(notes), dict(tls_reasons(tls, observed)), frozenset(tls))
 
@@ -131,8 +130,9 @@ def tls_reasons(wanted: Mapping[str, str], observed: Observation) -> Iterator[tu
 
 
 def deleted_note(one: DesiredParty, path: str) -> Note:
-    """What is told of a merged file that a person has deleted."""
-    return Note(None, f"{path} was deleted, and is not made again; --overwrite {address_of(one)} restores it")
+    """What is told of a file that a person has deleted, and that is not scaffold's: it may be meant so."""
+    restores = f"`scaffold apply --overwrite {one.party.address}` writes the template's file again"
+    return Note(None, f"{path} was deleted, and stays so; {restores}")
 
 
 def executable_notes(one: DesiredParty, record: Record, observed: Observation) -> Iterator[Note]:

@@ -1,4 +1,4 @@
-"""Three owners of a file: scaffold's is put right, yours is never looked at again, merged is in `test_apply_merges`."""
+"""Three owners of a file: scaffold's is put right, yours is never read again, merged is in `test_apply_merges`."""
 
 from __future__ import annotations
 
@@ -193,17 +193,37 @@ def test_a_folder_of_the_last_version_whose_files_were_all_a_persons(tiny: House
 # --- Yours -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["mine\n", None])
-def test_yours_is_never_looked_at_again(tiny: Household, project: Path, change_kind: Change, text: str | None) -> None:
+def test_yours_is_never_read_again(tiny: Household, project: Path, change_kind: Change) -> None:
     app = project / "app.conf"
-    app.write_text(text) if text is not None else app.unlink()
+    app.write_text("mine\n")
     assert tiny.planned() == {}
     assert tiny.plan().notes == ()
     change_kind(FIRST | {"app.conf": "new\n", "README.md": "two\n"}, OWNERS)
     for options in ({}, {"overwrite": [PROJECT]}):
         tiny.apply(**options)
-        assert (app.read_text() if app.exists() else None) == text
+        assert app.read_text() == "mine\n"
     assert tiny.planned() == {}
+
+
+@pytest.mark.parametrize("readme", ["one\n", "two\n"])
+def test_yours_that_was_deleted_stays_so_with_a_note_until_it_is_asked_for(
+    tiny: Household, project: Path, change_kind: Change, readme: str
+) -> None:
+    app = project / "app.conf"
+    app.unlink()
+    deleted = (
+        "servers/accounts/app.conf was deleted, and stays so; "
+        "`scaffold apply --overwrite server.accounts` writes the template's file again"
+    )
+    assert tiny.planned() == {}
+    assert list(map(str, tiny.plan().notes)) == [deleted]
+    change_kind(FIRST | {"app.conf": "new\n", "README.md": readme}, OWNERS)
+    tiny.apply()
+    assert not app.exists()
+    assert list(map(str, tiny.plan().notes)) == [deleted]
+    tiny.apply(overwrite=["server.accounts"])
+    assert app.read_text() == "new\n"
+    assert (tiny.planned(), tiny.plan().notes) == ({}, ())
 
 
 def test_yours_that_nobody_edited_stays_too(tiny: Household, project: Path, change_kind: Change) -> None:
