@@ -35,8 +35,8 @@ _PLAN: Final[Mapping[str, str]] = MappingProxyType({
 
 _ADDED: Final = (
     "On a terminal it asks for each required option that is missing; elsewhere that is an error that names them. "
-    "Write a mapping as in the topology: '{key: value}'. With --json and --apply it prints the same JSON as "
-    "`apply --json`."
+    "Write a mapping as in the topology: '{key: value}', and a list (A,B) with commas, or in several options. "
+    "With --json and --apply it prints the same JSON as `apply --json`."
 )
 
 _OUTCOME: Final[Mapping[str, str]] = MappingProxyType({

@@ -204,6 +204,38 @@ def test_a_mistake_that_was_there_before_is_shown_where_it_stands(shop: Path) ->
     ended.assert_clear_error("topology.yaml:17:13", "apy")
 
 
+SEVERAL_CALLERS = """
+clients:
+  cli: {template: curl, calls: []}
+  web: {template: curl, calls: []}
+  teller: {template: curl, calls: []}
+"""
+
+
+def test_a_list_can_be_given_in_several_options(shop: Path) -> None:
+    (shop / "topology.yaml").write_text(TOPOLOGY.partition("\nclients:")[0] + SEVERAL_CALLERS)
+    callers = ("cli,web", "teller", "{web: [reader]}", "{client.web: [writer]}")
+    arguments = [*BILLING, "--names", "another", "--calls", "api", *(f"--called-by={one}" for one in callers)]
+    ended = in_process("add", "server", "billing", *arguments, cwd=shop)
+    assert ended.code == 0, ended.err
+    text = text_of(shop)
+    assert "names: [localhost, billing.internal, another]" in text
+    assert "  cli: {template: curl, calls: [billing]}" in text
+    assert "  web: {template: curl, calls: {billing: [reader, writer]}}" in text
+    assert "  teller: {template: curl, calls: [billing]}" in text
+    ended = in_process("add", "client", "both", "--template", "curl", "--calls", "api", "--calls", "billing", cwd=shop)
+    assert ended.code == 0, ended.err
+    assert "calls: [api, billing]" in text_of(shop)
+
+
+def test_a_mapping_from_names_to_lists_is_given_once(shop: Path) -> None:
+    calls = ("--calls", "{api: [reader]}", "--calls", "billing")
+    ended = in_process("add", "client", "both", "--template", "curl", *calls, cwd=shop)
+    assert ended.code == 2
+    assert "'{key: value, …}'" in ended.err
+    assert text_of(shop) == TOPOLOGY
+
+
 def test_a_name_that_two_have_must_be_an_address(shop: Path) -> None:
     arguments = ("add", "client", "api", "--template", "curl", "--calls", "api")
     assert in_process(*arguments, cwd=shop).code == 0

@@ -32,7 +32,7 @@ def add_entity(
     file: Path,
     out: Path | None,
     *,
-    called_by: str | None = None,
+    called_by: Sequence[str] = (),
     apply: bool,
     yes: bool,
     json: bool,
@@ -45,7 +45,7 @@ def add_entity(
     edit.check_name(new.name)
     text = read_text(file)
     values = edit.read(text, file)
-    answers = Answers(options.given(ctx), options.callers(called_by or "", file))
+    answers = Answers(options.given(ctx), options.callers(called_by, file))
     missing = _missing(new, answers.fields, values)
     if sys.stdin.isatty() and (missing or not (answers.fields or answers.called_by)):
         wanted = missing if answers.fields or answers.called_by else None
@@ -93,7 +93,7 @@ def _unanswered(new: Address, missing: Sequence[str]) -> TopologyError:
 def _callers(given: edit.Calls, values: Mapping[str, Any]) -> edit.Callers:
     """Who is meant by name or address, and their roles. Raises TopologyError for nobody, and for what may be two."""
     known = [Address(role, name) for role in (Role.SERVER, Role.CLIENT) for name in values.get(role.section, {})]
-    return {_caller(name, roles, known): roles for name, roles in given.items()}
+    return options.together((_caller(name, roles, known), roles) for name, roles in given.items())
 
 
 def _caller(text: str, roles: Sequence[str], known: Sequence[Address]) -> Address:

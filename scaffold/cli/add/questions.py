@@ -47,7 +47,7 @@ def ask(
     if wanted is not None:
         return replace(answers, fields=found)
     called_by = (
-        callers(_prompt("Which servers and clients call it (names, separated by commas)", ""), file)
+        callers([_prompt("Which servers and clients call it (names, separated by commas)", "")], file)
         if new.role is Role.SERVER
         else {}
     )

@@ -14,12 +14,12 @@ def run(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, a DNS label.")],
     called_by: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--called-by",
             metavar="A,B",
             autocompletion=completing.party_names,
-            help="Servers and clients that may call it; with roles: '{alice: [reader], bob: []}'.",
+            help="Servers and clients that may call it; with roles: '{alice: [reader], bob: []}'; repeatable.",
         ),
     ] = None,
     file: File = DEFAULT_FILE,
@@ -34,5 +34,13 @@ def run(
     from scaffold.topology.address import Address
 
     add_entity(
-        Address.server(name), ctx, file, out, called_by=called_by, apply=apply, yes=yes, json=json, trust=trust or ()
+        Address.server(name),
+        ctx,
+        file,
+        out,
+        called_by=called_by or (),
+        apply=apply,
+        yes=yes,
+        json=json,
+        trust=trust or (),
     )
