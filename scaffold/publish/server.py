@@ -20,6 +20,7 @@ from scaffold.errors import AddressTaken, PublishError, ScaffoldError
 from scaffold.publish.app import LARGEST_BODY, Clock, JsonLines, Publisher
 from scaffold.publish.state import Source, State
 from scaffold.running.listeners import who_listens
+from scaffold.running.ports import NO_SUCH_ADDRESS, is_elsewhere
 from scaffold.topology.model import HostPort
 
 LOOK_EVERY: Final = 1.0
@@ -69,6 +70,11 @@ def listening(where: HostPort) -> socket.socket:
             listener.close()
             raise
     except OSError as error:
+        if is_elsewhere(error):
+            raise AddressTaken(
+                f"the publisher cannot listen on {where}: {NO_SUCH_ADDRESS}",
+                hint="`ip addr` shows those that it has; `scaffold publish --listen HOST:PORT` listens on one of them",
+            ) from error
         holder = who_listens(where)
         raise AddressTaken(
             f"the publisher cannot listen on {where}: {error.strerror or error}"

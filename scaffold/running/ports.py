@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import socket
@@ -63,6 +64,11 @@ def _hold(port: int) -> bool:
 
 def why_taken(address: HostPort) -> str | None:
     """Why nobody can listen on `address` now, in the system's words; None where one can."""
+    error = _refused(address)
+    return None if error is None else error.strerror or str(error)
+
+
+def _refused(address: HostPort) -> OSError | None:
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -70,8 +76,13 @@ def why_taken(address: HostPort) -> str | None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
     except OSError as error:
-        return error.strerror or str(error)
+        return error
     return None
+
+
+def is_elsewhere(error: OSError) -> bool:
+    """Whether an address could not be listened on because this machine has none like it (bind(2))."""
+    return error.errno == errno.EADDRNOTAVAIL
 
 
 def check_apart(wanted: Mapping[str, HostPort]) -> None:
@@ -99,23 +110,48 @@ Holders = Mapping[str, Holder]
 UNKNOWN: Final[Holders] = MappingProxyType({})
 
 
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why nobody can listen on an address, and what helps."""
+
+    why: str
+    hint: str
+
+
+NO_SUCH_ADDRESS: Final = "this machine has no such address"
+
+_ONE_OF_ITS_OWN: Final = "give one of its own (see `ip addr`), or let `--ports auto` listen on 127.0.0.1 instead"
+
+
+def obstacle(address: HostPort, known: Holder | None = None) -> Obstacle | None:
+    """What keeps a server from listening on `address` now; None where nothing does.
+
+    `known`: of whoever may listen there more is known than which program it is: it may be another's to stop.
+    """
+    error = _refused(address)
+    if error is None:
+        return None
+    if is_elsewhere(error):
+        return Obstacle(NO_SUCH_ADDRESS, _ONE_OF_ITS_OWN)
+    if known is not None:
+        return Obstacle(f"{known.who} runs it there", known.hint)
+    holder = who_listens(address)
+    listens = f" ({holder} listens there)" if holder else ""
+    return Obstacle(
+        f"{error.strerror or error}{listens}",
+        f"stop {holder or 'the program that uses it'}, or let `--ports auto` choose free ports",
+    )
+
+
 def check_free(wanted: Mapping[str, HostPort], holders: Holders = UNKNOWN) -> None:
     """Raise PortTaken where an address (by what it is for, such as `server.accounts`) cannot be listened on.
 
-    Raises VerifyError where two are one. `holders` are those of whom more is known than which program listens there:
-    it may be another's to stop.
+    Raises VerifyError where two are one.
     """
     check_apart(wanted)
     for use, address in wanted.items():
-        if (reason := why_taken(address)) is not None:
-            if (known := holders.get(use)) is not None:
-                raise PortTaken(f"{use} cannot listen on {address}: {known.who} runs it there", hint=known.hint)
-            holder = who_listens(address)
-            listens = f" ({holder} listens there)" if holder else ""
-            raise PortTaken(
-                f"{use} cannot listen on {address}: {reason}{listens}",
-                hint=f"stop {holder or 'the program that uses it'}, or let `--ports auto` choose free ports",
-            )
+        if (found := obstacle(address, holders.get(use))) is not None:
+            raise PortTaken(f"{use} cannot listen on {address}: {found.why}", hint=found.hint)
 
 
 def reachable(listen: HostPort) -> HostPort:

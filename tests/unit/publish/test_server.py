@@ -155,6 +155,13 @@ def test_it_listens_on_loopback_unless_it_is_told_otherwise(publish, where):
     assert str(server.address(publish)) == where
 
 
+def test_an_address_of_another_machine_is_an_error_with_a_hint_of_its_own():
+    with pytest.raises(PublishError, match="this machine has no such address") as caught:
+        server.listening(HostPort("192.0.2.1", 9080))
+    assert "--listen" in caught.value.hint
+    assert "stop" not in caught.value.hint
+
+
 def test_a_taken_address_is_an_error_with_a_hint():
     with socket.create_server(("127.0.0.1", 0)) as other:
         where = HostPort("127.0.0.1", other.getsockname()[1])
