@@ -52,7 +52,8 @@ def page() -> str:
 def _verbs() -> Iterator[str]:
     yield "| verb | what it does | example |\n|---|---|---|"
     for verb, does in VERBS.items():
-        yield f"| `{verb}` | {does} | `{MANUALS[verb].example}` |"
+        examples = "<br>".join(f"`{command}`" for command in MANUALS[verb].commands)
+        yield f"| `{verb}` | {does} | {examples} |"
     yield "\nNotes:\n"
     for verb in VERBS:
         if (note := MANUALS[verb].note) is not None:

@@ -19,7 +19,10 @@ class Verb(typer.core.TyperCommand):
         from scaffold.cli.manual import ADDRESS, MANUALS
 
         manual = MANUALS[ctx.command_path.partition(" ")[2]]
-        texts = {"Example": manual.example, "Note": manual.note, "ADDRESS": ADDRESS if manual.addresses else None}
+        with formatter.section("Example"):
+            for line in manual.example.splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        texts = {"Note": manual.note, "ADDRESS": ADDRESS if manual.addresses else None}
         for heading, text in texts.items():
             if text is not None:
                 with formatter.section(heading):

@@ -58,6 +58,7 @@ _TEMPLATES: Final[Mapping[str, str]] = MappingProxyType(
 class Manual:
     """Of one verb: an example, its exit codes beyond those of every verb, and the fields that `--json` prints.
 
+    `example`: the lines that a shell is given, printed as they are; a long command goes on after a backslash.
     `addresses`: whether it takes addresses, which are explained then. `note`: what else there is to know.
     """
 
@@ -72,6 +73,11 @@ class Manual:
         """All of them, in order."""
         return dict(sorted({**EVERYWHERE, **self.exits}.items()))
 
+    @property
+    def commands(self) -> list[str]:
+        """The commands of the example, each on one line."""
+        return self.example.replace(" \\\n    ", " ").splitlines()
+
 
 MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     "init": Manual(
@@ -83,7 +89,8 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         "scaffold add ca issuing --issuer root --path-length 0", dict([_LEFT_UNDONE_BY_APPLY]), _PLAN, note=_ADDED
     ),
     "add server": Manual(
-        "scaffold add server billing --listen 127.0.0.1:8450 --names localhost,billing.internal --called-by web,cli",
+        "scaffold add server billing --template nginx --listen 127.0.0.1:8450 \\\n"
+        "    --names localhost,billing.internal --called-by web,cli",
         dict([_LEFT_UNDONE_BY_APPLY]),
         _PLAN,
         note=f"{_ADDED} A server in front of an app from a cookiecutter template: --backend http://127.0.0.1:5000 "
@@ -91,7 +98,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         "--yes takes the template's own answers.",
     ),
     "add client": Manual(
-        "scaffold add client teller --calls accounts,billing --apply",
+        "scaffold add client teller --template curl --calls accounts,billing --apply",
         dict([_LEFT_UNDONE_BY_APPLY]),
         _PLAN,
         note=_ADDED,
@@ -161,7 +168,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         "learns its port from PORT and `run` does not name the port.",
     ),
     "call": Manual(
-        "scaffold call client.cli server.api /orders",
+        "scaffold call client.cli server.api",
         {
             failures.PROBE_FAILED: "the call is not listed in the topology, and the server let the caller in",
             failures.NOT_LET_IN: "the call is not listed in the topology, and the server refused it",
@@ -174,7 +181,8 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
     ),
     "publish": Manual(
         "scaffold publish --listen 0.0.0.0:9080",
-        note="`scaffold up` publishes as well, at the same address: run one of them.",
+        note="The topology needs `publish`, the URL of what it serves. `scaffold up` publishes as "
+        "well, at the same address: run one of them.",
     ),
     "status": Manual(
         "scaffold status --within 14d",
@@ -290,9 +298,11 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         json={"faults": "each fault: `fault`, `wrong`, `noticed_by`, `rule`, `only_a_file`"},
     ),
     "completion": Manual(
+        "mkdir -p ~/.local/share/bash-completion/completions\n"
         "scaffold completion bash > ~/.local/share/bash-completion/completions/scaffold",
         note=(
-            "For zsh, save it as _scaffold in a folder of $fpath; for fish, as "
+            "For the bash that is running, and for one without the package bash-completion: "
+            "`. <(scaffold completion bash)`. For zsh, save it as _scaffold in a folder of $fpath; for fish, as "
             "~/.config/fish/completions/scaffold.fish."
         ),
     ),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import runpy
+import shlex
+import subprocess
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -89,10 +92,35 @@ def test_json_has_the_fields_that_are_documented(verb: str, bank: Path) -> None:
     assert list(ended.json) == list(MANUALS[verb].json)
 
 
+PRINTED_ALONE = "scaffold() { printf 'scaffold %s\\n' \"$*\" >&2; }\n"
+"""In the place of the command, in a shell: it says what it was given."""
+
+
+@pytest.mark.parametrize("verb", MANUALS)
+def test_an_example_works_in_a_shell_as_it_is_printed(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pasted from a terminal of 80 columns, into a home that has nothing."""
+    monkeypatch.setenv("COLUMNS", "80")
+    told = in_process(*verb.split(), "--help", cwd=tmp_path).out
+    printed = told.partition("\nExample:\n")[2].partition("\n\n")[0] + "\n"
+    assert all(len(line) <= 80 for line in printed.splitlines())
+    shell = ["bash", "--noprofile", "--norc", "-e", "-c", PRINTED_ALONE + printed]
+    done = subprocess.run(
+        shell, cwd=tmp_path, env={"HOME": str(tmp_path), "PATH": os.defpath}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    [ours] = [command for command in MANUALS[verb].commands if command.startswith("scaffold ")]
+    assert ours.startswith(f"scaffold {verb}")
+    words = shlex.split(ours.partition(" > ")[0])
+    assert done.stderr == " ".join(words) + "\n"
+
+
 @pytest.mark.parametrize("verb", MANUALS)
 def test_an_example_is_a_command_line_that_the_verb_takes(verb: str, bank: Path) -> None:
-    """What it says may not be there; that it is misused is never the error."""
-    words = MANUALS[verb].example.partition(">")[0].split()
-    assert " ".join(words).startswith(f"scaffold {verb}")
+    """What it says may not be there; that it is misused is never the error, nor that an option is missing."""
+    [ours] = [command for command in MANUALS[verb].commands if command.startswith("scaffold ")]
     if verb not in ("publish", "up", "templates new"):
-        assert in_process(*words[1:], cwd=bank).code != 2
+        ended = in_process(*shlex.split(ours.partition(" > ")[0])[1:], cwd=bank)
+        assert ended.code != 2
+        assert " needs --" not in ended.err
