@@ -6,6 +6,7 @@ graphs without circles, so that circles are opened before it is asked, and close
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -75,8 +76,8 @@ def _components(edges: Sequence[Edge]) -> Iterator[tuple[Mapping[int, Point], Se
     try:
         from fast_sugiyama import from_edges
     except ImportError as error:
-        hint = "pip install 'mtls-scaffold[graph]'; --format mermaid and dot work without it"
-        raise NotInstalled("svg and html need the extra `graph`, which is not installed", hint=hint) from error
+        hint = f"--format mermaid and dot work without it; to install it: {sys.executable} -m pip install fast-sugiyama"
+        raise NotInstalled("a graph as svg or html needs the layout library fast-sugiyama", hint=hint) from error
 
     found = from_edges(
         edges,

@@ -136,6 +136,6 @@ def test_without_the_extra_a_hint_says_what_to_install(made: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "fast_sugiyama", None)
     for form in ("html", "svg"):
         ended = scaffold("graph", "--format", form, cwd=made)
-        ended.assert_clear_error("graph", "hint: ", "mtls-scaffold[graph]")
+        ended.assert_clear_error("graph", "hint: ", "-m pip install fast-sugiyama\n")
     assert scaffold("graph", "--format", "mermaid", cwd=made).code == 0
     assert scaffold("report", "--html", "-", cwd=made).code == 0

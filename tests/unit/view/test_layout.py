@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import sys
+import tomllib
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -73,4 +75,7 @@ def test_without_the_library_a_hint_says_what_to_install(monkeypatch: pytest.Mon
     with pytest.raises(NotInstalled) as caught:
         layered(2, [(0, 1)])
     assert caught.value.hint is not None
-    assert "mtls-scaffold[graph]" in caught.value.hint
+    command = caught.value.hint.partition("install it: ")[2].split()
+    assert command == [sys.executable, "-m", "pip", "install", "fast-sugiyama"]
+    extra = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert extra["optional-dependencies"]["graph"][0].startswith(command[-1])
