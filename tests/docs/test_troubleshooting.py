@@ -6,9 +6,12 @@ import json
 import re
 import socket
 import ssl
+import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -32,9 +35,10 @@ servers:
   early: {template: python, issuer: issuing, listen: 127.0.0.1:9004, names: [localhost], fault: not-yet-valid}
   misnamed: {template: python, issuer: issuing, listen: 127.0.0.1:9005, names: [localhost], fault: wrong-name}
   short: {template: python, issuer: issuing, listen: 127.0.0.1:9006, names: [localhost], fault: missing-intermediate}
+  proxy: {template: haproxy, issuer: issuing, listen: 127.0.0.1:9008, names: [localhost]}
   aclient: {template: python, issuer: issuing, listen: 127.0.0.1:9007, names: [localhost], fault: wrong-eku}
 clients:
-  web: {template: python, issuer: issuing, calls: [alerts, answers, ended, early, misnamed, short, aclient]}
+  web: {template: python, issuer: issuing, calls: [alerts, answers, ended, early, misnamed, short, aclient, proxy]}
   other: {template: python, issuer: issuing}
 """
 
@@ -84,9 +88,10 @@ def test_an_alert_means_what_the_page_says(environment: Environment, fault: str)
     trying.maximum_version = ssl.TLSVersion.TLSv1_2
     with environment.start("alerts"), pytest.raises(ssl.SSLError) as raised:
         shake_hands(environment.url("alerts"), trying)
-    said = re.search(r"alert [a-z ]+[a-z]", str(raised.value))
+    said = re.search(r"(\S+ alert) ([a-z ]+[a-z])", str(raised.value).lower())
     assert said is not None
-    assert MEANS[fault] in row("The server refuses you", f"`{said[0]}`")
+    assert MEANS[fault] in row("The server refuses you", f"`alert {said[2]}`")
+    assert f"`{said[1]}`" in PAGE
 
 
 @pytest.mark.parametrize("fault", MEANS)
@@ -116,6 +121,54 @@ def test_the_words_for_a_false_server_mean_what_the_page_says(environment: Envir
         shake_hands(environment.url(server), environment.ssl_context("web"))
     said = raised.value.verify_message.partition(",")[0]
     assert FALSE[server] in row("You refuse the server", f"`{said}`")
+
+
+@pytest.mark.parametrize(("server", "program"), [("alerts", "curl"), ("answers", "nginx"), ("proxy", "haproxy")])
+def test_plain_http_at_a_tls_port_is_answered_as_the_page_says(
+    environment: Environment, server: str, program: str
+) -> None:
+    require_command(program)
+    with environment.start(server):
+        done = curl(environment.url(server).replace("https:", "http:"))
+    said = json.loads(done.stdout)["error"] if done.stdout else done.stderr.partition(") ")[2].strip()
+    assert "you called a TLS port with `http://`" in row("There is no handshake", f"`{said}`")
+
+
+def test_tls_at_a_plain_port_is_answered_as_the_page_says(environment: Environment) -> None:
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as plain:
+        answering = threading.Thread(target=plain.handle_request)
+        answering.start()
+        with pytest.raises(ssl.SSLError) as raised:
+            shake_hands(f"https://127.0.0.1:{plain.server_port}/", environment.ssl_context("web"))
+        answering.join()
+    said = re.search(r"[a-z ]+[a-z]", str(raised.value).rpartition("]")[2])
+    assert said is not None
+    assert "the port answers in plain HTTP" in row("There is no handshake", f"`{said[0].strip()}`")
+
+
+def test_a_key_that_does_not_fit_is_answered_as_the_page_says(environment: Environment) -> None:
+    require_command("curl")
+    web, other = environment.files("web"), environment.files("other")
+    with environment.start("alerts"):
+        pair = ("--cert", web.certificate, "--key", other.key)
+        refused = curl(environment.url("alerts"), "--cacert", web.trust, *pair)
+        untrusting = curl(environment.url("alerts"), "--cacert", web.trust.with_name("none.pem"))
+    assert "the key does not fit" in row("There is no handshake", f"`{curls_words(refused)}`")
+    assert "is not there" in row("There is no handshake", f"`{curls_words(untrusting)}`")
+    with pytest.raises(ssl.SSLError) as raised:
+        ssl.create_default_context().load_cert_chain(web.certificate, other.key)
+    said = str(raised.value).rpartition("] ")[2].partition(" (")[0]
+    assert "the key does not fit" in row("There is no handshake", f"`{said}`")
+
+
+def curl(url: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
+    command = ["curl", "--silent", "--show-error", "--noproxy", "*", *map(str, options), url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def curls_words(done: subprocess.CompletedProcess[str]) -> str:
+    """Its number and its words, without the file that follows them."""
+    return done.stderr.partition("curl: ")[2].partition(":")[0].strip()
 
 
 def shake_hands(url: str, trying: ssl.SSLContext) -> None:
