@@ -31,9 +31,9 @@ def notes(t: Topology, layout: Layout) -> Iterator[Note]:
         if _is_like(t, folder) and folder.name not in _named_beside(t.source.absolute()):
             yield Note(
                 None,
-                f"{folder.name}/ beside {t.source.name} has keys of CAs of the same names. If this topology was called "
-                f"{folder.name} before, it does not find them under its new name: it makes new CAs, and whoever trusts "
-                f"those of before does not trust them. `name: {folder.name}` takes them back",
+                f"{folder.name}/ beside {t.source.name} has keys of CAs with the same names. If this topology was "
+                f"called {folder.name} before: under its new name it does not find them, and makes new CAs, which "
+                f"nobody trusts yet. `name: {folder.name}` takes them back",
             )
 
 

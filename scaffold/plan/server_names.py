@@ -68,7 +68,7 @@ def _of_others(t: Topology, called: _Called) -> Iterator[Note]:
             if callee is not other and callers and _is_vouched_for(t, other.issuer, callee):
                 yield Note(
                     other.address,
-                    f"has the name of {callee.address}, {server_name(callee)}: it passes for that at {listed(callers)}",
+                    f"has the name of {callee.address}, {server_name(callee)}: it can pose as it at {listed(callers)}",
                 )
 
 
@@ -89,7 +89,7 @@ def _of_former(
         yield Note(
             callee_address,
             f"is called by a name that {who} had a certificate for, valid until {one.not_after:%Y-%m-%d %H:%M} UTC: "
-            f"whoever has its key passes for {callee_address} at {listed(callers)}; {_way_out(one, ledger)}",
+            f"the holder of its key can pose as {callee_address} at {listed(callers)}; {_way_out(one, ledger)}",
         )
 
 
@@ -128,7 +128,7 @@ def _is_vouched_for(t: Topology, ca: str, callee: Server) -> bool:
 
 
 def _way_out(one: Issued, ledger: Ledger) -> str:
-    checks = "have these look up whom they call (check_revocation)"
+    checks = "set check_revocation on the callers"
     if (one.ca, one.serial) in ledger.revoked:
         return checks
     return f"`scaffold revoke --serial {one.serial} --reason superseded`, and {checks}"

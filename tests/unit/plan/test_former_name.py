@@ -25,7 +25,7 @@ def test_the_folder_of_the_former_name_is_named(household: Household) -> None:
     assert household.out.name == "bank"
     (said,) = notes_of(household, OTHER)
     assert said.startswith(
-        "bank/ beside topology.yaml has keys of CAs of the same names. If this topology was called bank before"
+        "bank/ beside topology.yaml has keys of CAs with the same names. If this topology was called bank before"
     )
     assert said.endswith("`name: bank` takes them back")
 

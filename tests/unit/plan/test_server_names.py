@@ -24,7 +24,7 @@ clients:
 
 
 def said(household: Household) -> list[str]:
-    return [str(note) for note in household.prepare().plan.notes if " passes for " in str(note)]
+    return [str(note) for note in household.prepare().plan.notes if " can pose as " in str(note)]
 
 
 def test_servers_with_names_of_their_own_are_told_apart(household: Household) -> None:
@@ -38,7 +38,7 @@ def test_another_server_with_the_name_is_named(household: Household, name: str) 
     household.text = BANK.replace("[b.internal]", f"[b.internal, {name}]")
     household.apply()
     assert said(household) == [
-        "server.two has the name of server.one, a.internal: it passes for that at client.web",
+        "server.two has the name of server.one, a.internal: it can pose as it at client.web",
     ]
 
 
@@ -72,7 +72,7 @@ def test_the_former_holder_of_a_name_is_named_until_its_certificate_has_ended(ho
     takes_over(household)
     (note,) = said(household)
     assert note.startswith("server.two is called by a name that server.one had a certificate for, valid until ")
-    assert "passes for server.two at client.web; `scaffold revoke --serial " in note
+    assert "can pose as server.two at client.web; `scaffold revoke --serial " in note
     household.apply()
     assert said(household) == [note]
     household.later(days=91)
