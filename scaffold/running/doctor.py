@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from scaffold.errors import VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.running.availability import Availability, ends_well, lacking, version_said_by, why_it_cannot_run
-from scaffold.running.ports import check_free
+from scaffold.running.placement import health_of
+from scaffold.running.ports import LOOPBACK, Holder, obstacle
 from scaffold.running.services import installed, where
+from scaffold.running.whereabouts import holders, publishes
 from scaffold.store.layout import Layout
 from scaffold.topology import graph
 from scaffold.topology.address import Address
@@ -43,7 +44,7 @@ class Need:
 
 def examine(t: Topology, kinds: Mapping[Address, Kind], layout: Layout) -> tuple[Need, ...]:
     """Every need of the topology, with what was found when it was tried. Nothing is left behind."""
-    return (*_of_kinds(t, kinds), *_of_ports(t), _of_folder(layout))
+    return (*_of_kinds(t, kinds), *_of_ports(t, layout), _of_folder(layout))
 
 
 def _of_kinds(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Need]:
@@ -106,27 +107,32 @@ def _too_old(available: Availability, kind: Kind, of: Iterable[Address]) -> Iter
             yield Need(kind.capabilities.tls_library, State.MISSING, reason, kind.name, (address,))
 
 
-def _of_ports(t: Topology) -> Iterator[Need]:
+def _of_ports(t: Topology, layout: Layout) -> Iterator[Need]:
     """Whether each port is free now, by listening there for a moment."""
+    known = holders(layout, t.servers.values(), _BESIDE_UP)
     for server in t.servers.values():
         if server.csr is None:
-            yield _port(str(server.address), server.listen, server.address)
+            yield _port(str(server.address), server.listen, server.address, known=known.get(str(server.address)))
             if server.health is not None:
-                yield _port(f"health of {server.address}", server.health, server.address)
+                health = health_of(server)
+                yield _port(health, server.health, server.address, known=known.get(health))
     for client in t.clients.values():
         for name, door in client.doors.items():
             if isinstance(door, HostPort):
                 yield _port(f"the door of {client.address} to {name}", door, client.address)
     if t.publish is not None and (parts := urlsplit(t.publish)).hostname is not None:
-        yield _port("publish", HostPort(parts.hostname, parts.port or 80))
+        publisher = HostPort(parts.hostname if parts.hostname == "::1" else LOOPBACK, parts.port or 80)
+        yield _port("publish", publisher, known=publishes(layout, publisher, _BESIDE_UP))
 
 
-def _port(use: str, listen: HostPort, *of: Address) -> Need:
-    try:
-        check_free({use: listen})
-    except VerifyError as error:
-        return Need(f"{listen} for {use}", State.NOTE, error.message, of=of, install=error.hint)
-    return Need(f"{listen} for {use}", State.PRESENT, "free", of=of)
+_BESIDE_UP = "nothing, as long as it runs; for a second one, `--ports auto` chooses free ports"
+
+
+def _port(use: str, listen: HostPort, *of: Address, known: Holder | None = None) -> Need:
+    found = obstacle(listen, known)
+    if found is None:
+        return Need(f"{listen} for {use}", State.PRESENT, "free", of=of)
+    return Need(f"{listen} for {use}", State.NOTE, found.why, of=of, install=found.hint)
 
 
 def _of_folder(layout: Layout) -> Need:

@@ -18,14 +18,25 @@ def who_listens(address: HostPort, proc: Path = _PROC) -> str | None:
 
     The name of the program alone: a command line may hold a password. Another user's processes are not shown.
     """
+    for process in _listeners(address, proc):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return f"{(process / 'comm').read_text('utf-8').strip()} (process {process.name})"
+    return None
+
+
+def listens(process: int, address: HostPort, proc: Path = _PROC) -> bool:
+    """Whether a process is seen to listen on the port of `address`."""
+    return any(listener.name == str(process) for listener in _listeners(address, proc))
+
+
+def _listeners(address: HostPort, proc: Path) -> Iterator[Path]:
+    """The folders of the processes that listen on the port, the first of them first."""
     sockets = set(_listening(address.port, proc))
     if not sockets:
-        return None
+        return
     for process in sorted((path for path in proc.iterdir() if path.name.isdigit()), key=lambda path: int(path.name)):
         if sockets & set(_open(process)):
-            with contextlib.suppress(OSError, UnicodeDecodeError):
-                return f"{(process / 'comm').read_text('utf-8').strip()} (process {process.name})"
-    return None
+            yield process
 
 
 def _listening(port: int, proc: Path) -> Iterator[str]:

@@ -76,7 +76,12 @@ def _wanted(every: Iterable[Placed]) -> dict[str, HostPort]:
     """Each address by what it is for."""
     placed = tuple(every)
     wanted = {str(one.server.address): one.listen for one in placed}
-    return wanted | {f"{one.server.address}'s health port": one.health for one in placed if one.health}
+    return wanted | {health_of(one.server): one.health for one in placed if one.health}
+
+
+def health_of(server: Server) -> str:
+    """What its second port is for, in words."""
+    return f"{server.address}'s health port"
 
 
 def launch(

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from scaffold.errors import StoreError
-from scaffold.running.placement import Placements
+from scaffold.running.listeners import listens
+from scaffold.running.placement import Placements, health_of
 from scaffold.running.ports import Holder, Holders
 from scaffold.store.files import Writer
 from scaffold.store.layout import Layout
@@ -111,12 +112,22 @@ def holders(layout: Layout, servers: Iterable[Server], hint: str) -> Holders:
 
     `hint` is what helps whoever wants to run them as well.
     """
-    found = {}
+    found: dict[str, Holder] = {}
     for up in ups(layout):
         for server in servers:
             if (up.servers or {}).get(server.name) == server.dial:
-                found[str(server.address)] = Holder(f"`scaffold up` (process {up.process})", hint)
+                uses = (str(server.address), *([health_of(server)] if server.health is not None else []))
+                found |= dict.fromkeys(uses, _holder(up, hint))
     return found
+
+
+def publishes(layout: Layout, where: HostPort, hint: str) -> Holder | None:
+    """The `up` that publishes there, which it does in its own process; None where none is seen to."""
+    return next((_holder(up, hint) for up in ups(layout) if listens(up.process, where)), None)
+
+
+def _holder(up: Up, hint: str) -> Holder:
+    return Holder(f"`scaffold up` (process {up.process})", hint)
 
 
 def _said_by(layout: Layout, name: str) -> Up | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -27,23 +28,39 @@ def doctor_lines(needs: Sequence[Need], columns: int | None = None) -> Iterator[
         groups.setdefault(_heading(need), []).append(need)
     for heading, of_it in groups.items():
         yield [(heading, "bold")]
-        width = max(len(need.what) for need in of_it)
-        for found, alike in groupby(of_it, key=lambda need: (need.state, need.found)):
+        width = _width(of_it, columns)
+        for found, alike in groupby(of_it, key=lambda need: (need.state, need.found, need.install)):
             yield from _alike_lines(list(alike), found[0], width, columns)
         yield plain("")
     yield [(summary(needs), "bold red" if is_lacking(needs) else "bold green")]
 
 
+def _width(needs: Sequence[Need], columns: int | None) -> int:
+    """How wide the column of what is needed is; more than half a terminal is left to what was found."""
+    return min(max(len(one_line(need.what)) for need in needs), columns // 2 if columns is not None else sys.maxsize)
+
+
 def _alike_lines(needs: Sequence[Need], state: State, width: int, columns: int | None) -> Iterator[Line]:
-    """Those of which the same is found; of many that are there, such as free ports, the first."""
+    """Those of which the same is found, then what helps all; of many that are there, such as free ports, the first."""
     shown = needs[:SHOWN_ALIKE] if state is State.PRESENT and len(needs) > MOST_ALIKE else needs
-    mark, style = MARKS[state]
     for need in shown:
-        yield [(f"  {mark} ", style), (f"{one_line(need.what):<{width}}  ", ""), (one_line(need.found), "dim")]
-        if need.install is not None:
-            yield from _help(need.install, columns)
+        yield from _need_lines(need, width, columns)
+    if needs[0].install is not None:
+        yield from _help(needs[0].install, columns)
     if left_out := len(needs) - len(shown):
         yield [(f"    … and {left_out:,} more, {one_line(needs[0].found)}", "dim")]
+
+
+def _need_lines(need: Need, width: int, columns: int | None) -> Iterator[Line]:
+    """What is needed, and what was found in a column beside it, or below where it is too long for that."""
+    mark, style = MARKS[need.state]
+    what, found = one_line(need.what), fitted(one_line(need.found), columns, width + 6, 20)
+    if len(what) > width:
+        yield [(f"  {mark} ", style), (what, "")]
+    else:
+        yield [(f"  {mark} ", style), (f"{what:<{width}}  ", ""), (found.pop(0), "dim")]
+    for more in found:
+        yield [(" " * (width + 6), ""), (more, "dim")]
 
 
 def is_lacking(needs: Sequence[Need]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from scaffold.kinds import catalogue
+from scaffold.running import whereabouts
 from scaffold.running.availability import version_said_by
 from scaffold.running.doctor import Need, State, examine
+from scaffold.running.placement import Placed
 from scaffold.running.ports import free_addresses
 from tests.requirements import require_command
 from tests.unit.conftest import Household, write_kind
@@ -161,6 +164,36 @@ def test_a_port_that_is_taken_is_a_note(place: Place) -> None:
         assert need.install is not None
         assert "--ports auto" in need.install
         assert needs[f"127.0.0.1:{place.other} for server.other"].state is State.PRESENT
+
+
+def test_what_an_up_runs_is_not_for_others_to_stop(place: Place) -> None:
+    health, publish = free_addresses(2)
+    place.more = f', health: "{health}"'
+    place.clients = f"publish: http://ca.internal:{publish.port}\n"
+    assert all(need.state is State.PRESENT for what, need in place.needs().items() if " for " in what)
+    project = place.household.open()
+    api = project.topology.servers["api"]
+    with contextlib.ExitStack() as listening, whereabouts.told(project.layout) as tell:
+        for port in (place.port, health.port, place.other, publish.port):
+            listening.enter_context(socket.create_server(("127.0.0.1", port)))
+        assert [need.found for need in place.needs().values() if "`scaffold up`" in need.found] == [
+            f"`scaffold up` (process {os.getpid()}) runs it there"  # the publisher, which runs in its own process
+        ]
+        tell({"api": Placed(api, api.listen, api.health)})
+        needs = place.needs()
+    by_up = [what for what, need in needs.items() if need.found.startswith("`scaffold up`")]
+    assert by_up == [
+        f"127.0.0.1:{place.port} for server.api", f"{health} for server.api's health port", f"{publish} for publish",
+    ]  # fmt: skip
+    assert {needs[what].state for what in by_up} == {State.NOTE}
+    assert not any("stop" in (needs[what].install or "") for what in by_up)
+    assert "stop" in (needs[f"127.0.0.1:{place.other} for server.other"].install or "")
+
+
+def test_an_address_of_another_machine_is_said_to_be_one(place: Place) -> None:
+    place.more = ', health: "192.0.2.1:8080"'
+    need = place.needs()["192.0.2.1:8080 for server.api's health port"]
+    assert (need.state, need.found) == (State.NOTE, "this machine has no such address")
 
 
 def test_the_port_of_a_door_is_tried_and_a_socket_has_none(place: Place) -> None:

@@ -71,6 +71,29 @@ def test_what_helps_is_wrapped_and_what_was_found_cannot_move_the_cursor() -> No
     assert max(map(len, shown.splitlines())) <= 60
 
 
+def test_what_was_found_is_wrapped_beside_what_is_needed_or_below_it() -> None:
+    why, folder = "Address already in use (listener (process 4711) listens there)", "to write in /home/" + "x" * 40
+    needs = (
+        Need("127.0.0.1:8443 for server.api", State.NOTE, why, of=(API,)), Need(folder, State.PRESENT, "allowed"),
+    )  # fmt: skip
+    assert text(*needs, columns=80).splitlines()[1:5] == [
+        f"  ! {'127.0.0.1:8443 for server.api':<40}  Address already in use (listener",
+        f"{'':46}(process 4711) listens there)",
+        f"  ✓ {folder}",
+        f"{'':46}allowed",
+    ]
+    assert why in text(*needs), "a pipe gets whole lines"
+
+
+def test_what_helps_several_is_said_once() -> None:
+    taken = [Need(f"127.0.0.1:{port}", State.NOTE, "taken", of=(API,), install="stop it") for port in (9001, 9002)]
+    other = Need("127.0.0.1:9003", State.NOTE, "taken", of=(API,), install="stop the other")
+    assert text(*taken, other).splitlines()[1:6] == [
+        "  ! 127.0.0.1:9001  taken", "  ! 127.0.0.1:9002  taken", "    → stop it", "  ! 127.0.0.1:9003  taken",
+        "    → stop the other",
+    ]  # fmt: skip
+
+
 def test_json_has_each_need() -> None:
     value = json.loads(doctor_json(NEEDS))
     assert value["summary"] == {"present": 2, "missing": 1, "note": 1}
