@@ -52,6 +52,15 @@ class Kind:
     """Where the copy lies: it is kept for as long as this value is."""
 
     @property
+    def prompts(self) -> Mapping[str, str]:
+        """What its variables mean, as far as it says so: cookiecutter's `__prompts__`."""
+        said = self.private.get("__prompts__")
+        if not isinstance(said, dict):
+            return {}
+        texts = {name: text.get("__prompt__") if isinstance(text, dict) else text for name, text in said.items()}
+        return {name: text for name, text in texts.items() if isinstance(text, str)}
+
+    @property
     def would_run(self) -> tuple[str, ...]:
         """What is run where it is used, in words. Of its hooks none is."""
         listed = cast("list[str]", self.private.get("_extensions", []))

@@ -247,15 +247,31 @@ def test_a_name_that_two_have_must_be_an_address(shop: Path) -> None:
 
 def test_on_a_terminal_it_asks_with_the_templates_own_questions(shop: Path) -> None:
     code, shown = on_a_terminal(
-        shop, "add", "server", "billing", answers=["", "", "localhost", "cli", "Welcome: hello"]
+        shop, "add", "server", "billing", answers=["", "", "localhost", "cli", "y", "Welcome: hello"]
     )
     assert code == 0, shown
-    assert "greeting [hello]" in shown
+    assert "Change its settings (greeting)? [y/N]" in shown
+    assert "What GET / says (greeting) [hello]" in shown
     assert text_of(shop) == TOPOLOGY.replace(
         "\nclients:",
         "  billing:\n    template: python\n    listen: 127.0.0.1:8444\n    names: [localhost]\n"
         '    vars: {greeting: "Welcome: hello"}\n\nclients:',
     ).replace("calls: [api]      #", "calls: [api, billing]  #")
+
+
+@pytest.mark.parametrize(
+    ("backend", "offered"),
+    [("", "Change its settings (greeting, resolver, "), ("http://127.0.0.1:5000", "Change its settings (resolver, ")],
+)
+def test_on_a_terminal_settings_are_asked_only_of_who_wants_that(shop: Path, backend: str, offered: str) -> None:
+    """A server with an app behind it says nothing of its own, so that it has no greeting."""
+    made_of = [""] if backend else []
+    answers = ["nginx", "", "localhost", "cli", backend, *made_of, ""]
+    code, shown = on_a_terminal(shop, "add", "server", "billing", answers=answers)
+    assert code == 0, shown
+    assert offered in " ".join(shown.split())
+    assert "(resolver)" not in shown
+    assert "vars:" not in text_of(shop)
 
 
 def test_on_a_terminal_only_what_is_missing_is_asked_where_options_are_given(shop: Path) -> None:

@@ -50,7 +50,7 @@ def app_of(folder: Path) -> str:
 def test_without_options_all_of_it_is_asked(folder: Path, environment: dict[str, str]) -> None:
     front = ["nginx", "", "localhost", "cli"]
     behind = ["http://127.0.0.1:5000", "./small-service", "python3 'my app.py'", "/healthz"]
-    variables = ["7"] + [""] * 6
+    variables = ["y", "", "7"] + [""] * 4
     own = ["My shop", "", "2", "n", "8", "", '{"team": "web"}', '{"team": "web", "tier": "one"}']
 
     code, shown = on_a_terminal(
@@ -70,7 +70,7 @@ def test_without_options_all_of_it_is_asked(folder: Path, environment: dict[str,
         "{template: ./small-service, vars: {service_name: My shop, log_level: debug, answers_json: false, workers: 8, "
         "labels: {team: web, tier: one}}, run: [python3, my app.py], ready: /healthz}"
     )
-    assert '    vars: {greeting: "7"}\n' in (folder / "topology.yaml").read_text()
+    assert '    vars: {client_max_body_size: "7"}\n' in (folder / "topology.yaml").read_text()
     assert not (folder / "shop").exists()
 
 

@@ -152,11 +152,26 @@ def _variables(new: Address, values: Mapping[str, Any], found: Mapping[str, Give
     from scaffold.kinds.catalogue import find
 
     kind = find(template, new.role.value, file.absolute().parent)
+    behind = bool({"backend", "upstream"} & found.keys())
+    asked = {
+        name: default
+        for name, default in kind.defaults.items()
+        if isinstance(default, str | int | float) and not (behind and name == _ITS_OWN_ANSWER)
+    }
+    if not asked or not typer.confirm(f"Change its settings ({', '.join(asked)})?", default=False, err=True):
+        return {}
     chosen = []
-    for name, default in kind.defaults.items():
-        if isinstance(default, str | int | float):
-            written = str(default).lower() if isinstance(default, bool) else str(default)
-            answer = _prompt(name, written)
-            if answer != written:
-                chosen.append(f"{name}: {flow(answer) if isinstance(default, str) else scalar(answer)}")
+    for name, default in asked.items():
+        written = str(default).lower() if isinstance(default, bool) else str(default)
+        answer = _prompt(_described(name, kind.prompts), written)
+        if answer != written:
+            chosen.append(f"{name}: {flow(answer) if isinstance(default, str) else scalar(answer)}")
     return {"vars": Braces(mapped(chosen))} if chosen else {}
+
+
+_ITS_OWN_ANSWER = "greeting"
+"""The variable that a server with an app or another server behind it does not use: it gives no answer of its own."""
+
+
+def _described(name: str, prompts: Mapping[str, str]) -> str:
+    return f"{prompts[name]} ({name})" if name in prompts else name
