@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from scaffold.cli import completing, failures
+from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Out
-from scaffold.errors import TopologyError, VerifyError
+from scaffold.errors import ScaffoldError, TopologyError, VerifyError
 
 if TYPE_CHECKING:
     from scaffold.cli.project import Project
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 """A path and its query (RFC 3986 3.3, 3.4)."""
-
-NOT_REACHABLE = 5
-"""A rendered client's exit code where nobody answers."""
 
 
 def run(
@@ -61,8 +59,9 @@ def run(
     from scaffold.topology.model import Client, Server
 
     project = open_project(file, out)
-    caller = _caller(project.topology, client)
-    called = _called(project.topology, server)
+    swapped = _swapped(project.topology, client, server)
+    caller = _caller(project.topology, client, swapped)
+    called = _called(project.topology, server, swapped)
     if path is not None:
         _check_written(path)
     if called.name not in caller.calls:
@@ -93,14 +92,30 @@ def _wait_for_up(project: Project, server: Server) -> None:
     from scaffold.running.availability import nothing_to_start
     from scaffold.running.awaited import until_begun, until_started
 
+    is_applied = anything_applied(project)
+    if not is_applied:
+        _check_can_be_planned(project)
     if nothing_to_start(server, project.kinds[server.address]) is not None:
         return
 
     def say(what: str) -> None:
         typer.echo(what, err=True)
 
-    until_begun(project.layout, server.dial, is_applied=anything_applied(project), say=say)
+    until_begun(project.layout, server.dial, is_applied=is_applied, say=say)
     until_started(project.layout, say)
+
+
+def _check_can_be_planned(project: Project) -> None:
+    """Raises what `plan` says where nothing was applied, and nothing applies now: no `up` could begin."""
+    from scaffold.cli.running import anything_applied
+    from scaffold.plan.make import look
+    from scaffold.running.whereabouts import ups
+
+    try:
+        look(project.topology, project.kinds, project.layout, now())
+    except ScaffoldError:
+        if not anything_applied(project) and not ups(project.layout):
+            raise
 
 
 def _check_written(path: str) -> None:
@@ -135,6 +150,7 @@ def _check_has_paths(party: Party, kind: Kind) -> None:
 
 def _be_refused(project: Project, caller: Party, called: Server, path: str | None) -> NoReturn:
     """Make a call that is not listed, and exit by what the server does with it."""
+    from scaffold.cli.failed_call import another_program
     from scaffold.running.availability import nothing_to_start
     from scaffold.running.ports import reachable
     from scaffold.running.whereabouts import running
@@ -160,15 +176,20 @@ def _be_refused(project: Project, caller: Party, called: Server, path: str | Non
         case Observed.ALLOWED:
             raise typer.Exit(failures.PROBE_FAILED)
         case _:
+            if (other := another_program(project, called, at)) is not None:
+                typer.echo(f"hint: {other}", err=True)
             raise typer.Exit(failures.ERROR)
 
 
 def _run(project: Project, caller: Client, called: Server, path: str | None) -> bool:
-    """Whether the rendered client was answered."""
+    """Whether the rendered client was answered; where it was not, say what helps."""
+    from scaffold.cli.failed_call import say_why
     from scaffold.cli.running import project_folder, url
     from scaffold.running.availability import nothing_to_start
+    from scaffold.running.ports import reachable
     from scaffold.running.services import environment
     from scaffold.running.whereabouts import running
+    from scaffold.verify.judge import CANNOT_TRUST, NOT_REACHABLE, REFUSED
 
     if caller.external is not None:
         raise VerifyError(f"{caller.address} is external: it has no project here that could call")
@@ -185,6 +206,8 @@ def _run(project: Project, caller: Client, called: Server, path: str | None) -> 
     if done.returncode == NOT_REACHABLE:
         unstarted = nothing_to_start(called, project.kinds[called.address])
         typer.echo(f"hint: {unstarted or _why_nobody_answers(project, called)}", err=True)
+    if done.returncode in (CANNOT_TRUST, REFUSED):
+        say_why(project, caller, called, reachable(at))
     return done.returncode == 0
 
 
@@ -211,17 +234,35 @@ def _why_nobody_answers(project: Project, called: Server) -> str:
 
 def _ask(project: Project, caller: Server, called: Server) -> bool:
     """Whether the running server was answered; it says itself why not."""
+    from scaffold.cli.failed_call import another_program, say_why
     from scaffold.running.calling import ask_to_call
+    from scaffold.running.ports import reachable
     from scaffold.running.whereabouts import running
 
     hint = _why_nobody_answers(project, caller)
-    at = running(project.layout).get(caller.name)
-    answer = ask_to_call(project.topology, project.layout, caller, called, at, hint)
+    found = running(project.layout)
+    at = found.get(caller.name, reachable(caller.listen))
+    try:
+        answer = ask_to_call(project.topology, project.layout, caller, called, at, hint)
+    except VerifyError as error:
+        raise VerifyError(error.message, hint=error.hint or another_program(project, caller, at)) from error
     typer.echo(answer.body.rstrip("\n"), err=answer.status != 200)
+    if answer.status != 200:
+        say_why(project, caller, called, found.get(called.name, reachable(called.dial)))
     return answer.status == 200
 
 
-def _caller(t: Topology, name: str) -> Party:
+def _swapped(t: Topology, client: str, server: str) -> str | None:
+    """The hint for names that are swapped: the call the other way round is listed."""
+    from scaffold.topology import graph
+
+    called = next((one for one in t.servers.values() if client in (one.name, str(one.address))), None)
+    callers = graph.callers(t, called.name) if called is not None else ()
+    meant = any(server in (one.name, str(one.address)) for one in callers)
+    return f"did you mean `scaffold call {server} {client}`?" if meant else None
+
+
+def _caller(t: Topology, name: str, swapped: str | None) -> Party:
     """A client, or else a server that calls; `server.NAME` where both have that name."""
     servers = {one.name: one for one in t.servers.values() if one.calls}
     servers |= {str(one.address): one for one in servers.values()}
@@ -231,18 +272,19 @@ def _caller(t: Topology, name: str) -> Party:
     silent = next((one for one in t.servers.values() if name in (one.name, str(one.address))), None)
     if silent is not None:
         place = t.place("servers", silent.name)
-        raise TopologyError(
-            f"{name} is a server that makes no calls", place=place, hint="`calls: [SERVER]` lets it call"
-        )
+        hint = swapped or "`calls: [SERVER]` lets it call"
+        raise TopologyError(f"{name} is a server that makes no calls", place=place, hint=hint)
     raise _unknown(name, "client", [*t.clients, *(one.name for one in t.servers.values() if one.calls)])
 
 
-def _called(t: Topology, name: str) -> Server:
+def _called(t: Topology, name: str, swapped: str | None) -> Server:
     """A server, by its name or its address."""
     servers = {**t.servers, **{str(one.address): one for one in t.servers.values()}}
-    if name not in servers:
-        raise _unknown(name, "server", [*t.servers])
-    return servers[name]
+    if name in servers:
+        return servers[name]
+    if swapped is not None:
+        raise TopologyError(f"{name} is a client, and clients are not called", hint=swapped)
+    raise _unknown(name, "server", [*t.servers])
 
 
 def _unknown(name: str, role: str, known: Sequence[str]) -> TopologyError:

@@ -49,7 +49,12 @@ MISTAKES: dict[str, tuple[list[str], int, tuple[str, ...]]] = {
     "no PKI": (["inspect", "topology.yaml"], 1, ("is not a certificate", "hint: name a file of a PKI")),
     "no publisher": (["publish"], 1, ("has no `publish`", "hint: add `publish:")),
     "no caller": (["call", "cly", "api"], 1, ('hint: did you mean "cli"?',)),
-    "the wrong way round": (["call", "api", "cli"], 1, ("makes no calls", "hint: `calls: [SERVER]`")),
+    "the wrong way round": (
+        ["call", "api", "cli"],
+        1,
+        ("makes no calls", "hint: did you mean `scaffold call cli api`?"),
+    ),
+    "a server that calls nobody": (["call", "api", "api"], 1, ("makes no calls", "hint: `calls: [SERVER]`")),
     "no conflict": (["resolve", "server.api"], 1, ("no conflict", "hint: `scaffold plan`")),
     "what nothing overwrites": (["apply", "--overwrite", "ca.root"], 1, ("hint: use one of server.api",)),
     "a topology that is there": (["init"], 1, ("is there already", "hint: choose another place with -f")),

@@ -16,7 +16,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from scaffold.running.ports import free_addresses
+from scaffold.running.ports import free_addresses, why_taken
+from scaffold.topology.model import HostPort
 from tests.cli.harness import in_process as scaffold
 from tests.cli.harness import scaffold as spawned
 from tests.cli.harness import snapshot, up
@@ -515,6 +516,8 @@ def test_up_serves_and_call_makes_one_call(running: Path) -> None:
     refused = spawned("call", "late", "api", cwd=running)
     assert refused.code == 1
     assert "refused" in refused.err
+    assert "hint: clients/late/tls/cert.pem expired on " in refused.err
+    assert refused.err.endswith("→ scaffold explain client.late server.api\n")
 
 
 def test_the_first_lines_of_the_tutorial_may_be_pasted_at_once(tmp_path: Path) -> None:
@@ -588,6 +591,7 @@ def test_call_asks_for_a_path(running: Path) -> None:
     nothing = spawned("call", "cli", "api", "/nothing", cwd=running)
     assert nothing.code == 1
     assert "the server answered 404" in nothing.err
+    assert "scaffold explain" not in nothing.err, "it was let in"
 
 
 @pytest.mark.parametrize(
@@ -724,6 +728,30 @@ def test_up_finds_what_verify_finds(tmp_path: Path) -> None:
         assert spawned("call", "cli", "api", cwd=tmp_path, env=path).code == 0
 
 
+def test_where_another_program_speaks_no_tls_call_says_so(made: Path) -> None:
+    (port,) = re.findall(r"127\.0\.0\.1:([0-9]+)", (made / "topology.yaml").read_text())
+    command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=made / "shop") as other:
+        try:
+            until(lambda: why_taken(HostPort("127.0.0.1", int(port))) is not None)
+            ended = spawned("call", "cli", "api", cwd=made)
+        finally:
+            other.terminate()
+    assert ended.code == 1
+    hint = f"hint: what answers at 127.0.0.1:{port} speaks no TLS: is it another program than server.api?"
+    assert hint in ended.err
+    assert sys.platform != "linux" or f"(process {other.pid}) listens there" in ended.err
+    assert "scaffold explain" not in ended.err, "no certificate was looked at"
+
+
+def test_call_does_not_wait_for_an_up_that_cannot_begin(tmp_path: Path) -> None:
+    text = GOOD.replace("template: python, issuer: issuing, listen", "template: files, issuer: issuing, listen")
+    (tmp_path / "topology.yaml").write_text(text + "  uninvited: {template: curl, issuer: issuing}\n")
+    planned = scaffold("plan", cwd=tmp_path)
+    assert planned.code == 1
+    assert scaffold("call", "cli", "api", cwd=tmp_path) == planned
+
+
 def test_call_to_nobody_says_how_to_start_it(made: Path) -> None:
     ended = spawned("call", "cli", "api", cwd=made)
     assert ended.code == 1
@@ -752,6 +780,7 @@ def test_call_does_not_wait_where_an_apply_alone_helps(made: Path, tmp_path: Pat
 
 def test_call_knows_the_names(made: Path) -> None:
     scaffold("call", "clj", "api", cwd=made).assert_clear_error('"clj"', 'did you mean "cli"')
+    scaffold("call", "api", "cli", cwd=made).assert_clear_error("did you mean `scaffold call cli api`?")
     scaffold("call", "api", "api", cwd=made).assert_clear_error(
         "api is a server that makes no calls", "calls: [SERVER]"
     )
@@ -860,7 +889,10 @@ clients:
     assert "hint: no `scaffold up` runs here" in nobody.err
     scaffold("call", "front", "back", "/x", cwd=tmp_path).assert_clear_error("server.front", "takes no path", "clients")
     scaffold("call", "back", "front", cwd=tmp_path).assert_clear_error(
-        "back is a server that makes no calls", "topology.yaml:"
+        "back is a server that makes no calls", "topology.yaml:", "did you mean `scaffold call front back`?"
+    )
+    scaffold("call", "front", "cli", cwd=tmp_path).assert_clear_error(
+        "cli is a client, and clients are not called", "did you mean `scaffold call cli front`?"
     )
     with up(tmp_path, "--ports", "auto"):
         answered = scaffold("call", "front", "back", cwd=tmp_path)
@@ -877,6 +909,7 @@ clients:
         refused = scaffold("call", "front", "back", cwd=tmp_path)
         assert refused.code == 1
         assert "trust" in refused.err
+        assert refused.err.endswith("→ scaffold explain server.front server.back\n")
 
 
 # status, graph, inspect, schema
