@@ -19,6 +19,8 @@
     │   └── AddressTaken         the address is not free
     ├── TrustError               a store of trusted roots cannot be read or changed as it must be
     ├── VerifyError              a probe could not even be tried
+    │   ├── PortTaken            nobody can listen where a server is to
+    │   └── NotStarted           a server, or the app behind it, does not run
     └── NotInstalled             an optional part of this package is not installed
 
 `cli` prints `str(error)` and exits 1; a traceback that reaches a user is a defect.
@@ -163,6 +165,10 @@ class VerifyError(ScaffoldError):
 
 class PortTaken(VerifyError):
     """Nobody can listen where a server is to, whatever its files say."""
+
+
+class NotStarted(VerifyError):
+    """A server, or the app behind it, does not start, does not become ready, or has ended."""
 
 
 class NotInstalled(ScaffoldError):

@@ -14,7 +14,7 @@ from scaffold.cli import completing, failures
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
 from scaffold.cli.running import Ports
-from scaffold.errors import PortTaken, StoreError, VerifyError
+from scaffold.errors import NotStarted, StoreError, VerifyError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -176,16 +176,15 @@ def _warn_of_another_clock(moment: datetime) -> None:
 
 @contextlib.contextmanager
 def _blaming_drift(plan: Plan) -> Iterator[None]:
-    """What differs from the topology is the likeliest reason that a server does not come up."""
+    """What differs from the topology is the likeliest reason that a server does not start."""
     from scaffold.plan.drift import drift_in_tls
     from scaffold.topology.messages import listed
 
     try:
         yield
-    except PortTaken:
-        raise
     except VerifyError as error:
-        if not (drift := drift_in_tls(plan)):
+        has_a_reason = error.hint is not None and not isinstance(error, NotStarted)
+        if has_a_reason or not (drift := drift_in_tls(plan)):
             raise
         differ = f"{listed([change.address for change in drift])} {'differs' if len(drift) == 1 else 'differ'}"
         hint = f"{differ} from the topology: `scaffold plan --diff` shows it, `scaffold apply` restores it"

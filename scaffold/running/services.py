@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO
 
-from scaffold.errors import VerifyError
+from scaffold.errors import NotStarted, VerifyError
 from scaffold.kinds.missing import Missing, Sort, missing
 from scaffold.running.ports import why_taken
 from scaffold.topology.address import Address
@@ -190,7 +190,7 @@ class Service:
                 start_new_session=True,
             )
         except OSError as error:
-            raise VerifyError(
+            raise NotStarted(
                 f"{self._who} cannot be started: {command[0]}: {error.strerror}",
                 hint="run `scaffold plan` to see what is missing, `scaffold apply` to make it",
             ) from error
@@ -231,7 +231,7 @@ class Service:
     def wait_until_ready(self, deadline: float, on_wait: OnWait = _say_nothing) -> None:
         """Return once it has printed its ready line and listens; `deadline` is on the clock of time.monotonic().
 
-        Where that takes a while, `on_wait` is told its name and what is waited for. Raises VerifyError with its last
+        Where that takes a while, `on_wait` is told its name and what is waited for. Raises NotStarted with its last
         lines where it ends first, stays silent, or listens elsewhere.
         """
         began = time.monotonic()
@@ -241,7 +241,7 @@ class Service:
             told = time.monotonic() + TOLD_EVERY
         self._waited = time.monotonic() - began
         if not self._is_ready:
-            raise VerifyError(self.epitaph(), hint=self._what_helps())
+            raise NotStarted(self.epitaph(), hint=self._what_helps())
         for address in self._listens:
             self._check_listens(address)
 
@@ -267,9 +267,9 @@ class Service:
         deadline = time.monotonic() + _LISTENS_WITHIN
         while why_taken(address) is None:
             if not self.running:
-                raise VerifyError(self.epitaph(), hint="see its own output")
+                raise NotStarted(self.epitaph(), hint="see its own output")
             if time.monotonic() > deadline:
-                raise VerifyError(
+                raise NotStarted(
                     f"{self._who} reports that it is ready, but does not listen on {address} as in the topology; "
                     f"its last lines:{self._said()}",
                     hint=_WHERE_AN_APP_LISTENS if self._by_command else _WHERE_IT_LISTENS,
@@ -381,7 +381,7 @@ class Services:
     ) -> tuple[Service, ...]:
         """Start all of them side by side; return once every one is ready. `on_ready` is told each one's name.
 
-        `on_wait` is told of one that takes its time. Raises VerifyError for the first that ends or stays silent for
+        `on_wait` is told of one that takes its time. Raises NotStarted for the first that ends or stays silent for
         `within` seconds.
         """
         deadline = time.monotonic() + within

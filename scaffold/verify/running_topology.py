@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from scaffold.errors import VerifyError
+from scaffold.errors import NotStarted, VerifyError
 from scaffold.kinds.catalogue import Kind
 from scaffold.running.placement import Placed, Placements, Ports, launch, moved_callees, place_each
 from scaffold.running.ports import free_addresses
@@ -106,10 +106,10 @@ class RunningTopology:
         return copy and (self.unstarted(server) or copy)
 
     def check_alive(self) -> None:
-        """Raise VerifyError, with its last lines, for a server that ended while it was probed."""
+        """Raise NotStarted, with its last lines, for a server that ended while it was probed."""
         for service in self._services:
             if not service.running and service.name not in self._unstarted:
-                raise VerifyError(service.epitaph())
+                raise NotStarted(service.epitaph())
 
 
 @contextlib.contextmanager

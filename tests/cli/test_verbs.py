@@ -432,6 +432,14 @@ def test_a_server_that_does_not_start_for_what_drifted_is_told_so(applied: Path)
     ended.assert_clear_error("server.api ended", "hint: server.api.trust differs from the topology", "scaffold apply")
 
 
+def test_a_name_that_is_not_there_is_no_fault_of_what_drifted(applied: Path) -> None:
+    (applied / "shop/servers/api/tls/ca.pem").write_text("none")
+    for asked in ("ca.root", "server.apo"):
+        ended = scaffold("verify", "--only", asked, cwd=applied)
+        ended.assert_clear_error("server.api")
+        assert "differs from the topology" not in ended.err
+
+
 def test_a_port_that_is_taken_is_no_fault_of_what_drifted(applied: Path) -> None:
     (address,) = free_addresses(1)
     file = applied / "topology.yaml"
