@@ -1,17 +1,26 @@
-"""What it takes to run rendered projects: that they are there, and that this machine has what their templates need."""
+"""What it takes to run rendered projects: that they are there, and that this machine has what their templates need.
+
+Where one fails nevertheless, what differs from the topology is named.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scaffold.cli.project import Project
-from scaffold.errors import VerifyError
+from scaffold.errors import ScaffoldError, VerifyError
 from scaffold.topology import graph
 from scaffold.topology.address import Role
 from scaffold.topology.model import HostPort, Party, Server
+
+if TYPE_CHECKING:
+    from scaffold.plan.model import Plan
 
 
 class Ports(enum.StrEnum):
@@ -52,6 +61,38 @@ def _is_there(path: str) -> bool:
     except OSError:
         return True
     return True
+
+
+@contextlib.contextmanager
+def blaming_drift(plan: Callable[[], Plan]) -> Iterator[None]:
+    """What differs from the topology is the likeliest reason that a server does not come up.
+
+    `plan` is called once such an error is raised within: NotStarted, or one that says nothing of what helps. Where no
+    plan can be made, the error stays as it is.
+    """
+    try:
+        yield
+    except VerifyError as error:
+        has_a_reason = error.hint is not None and not isinstance(error, NotStarted)
+        if has_a_reason or (differ := _differing(plan)) is None:
+            raise
+        restore = f"{differ} from the topology: `scaffold plan --diff` shows it, `scaffold apply` restores it"
+        hint = f"{restore}; otherwise {error.hint}" if error.hint else restore
+        raise VerifyError(error.message, place=error.place, hint=hint) from error
+
+
+def _differing(plan: Callable[[], Plan]) -> str | None:
+    """`server.api.trust differs`: what of a plan is drift; None for nothing."""
+    from scaffold.plan.drift import drift_in_tls
+    from scaffold.topology.messages import listed
+
+    try:
+        drift = drift_in_tls(plan())
+    except ScaffoldError:
+        return None
+    if not drift:
+        return None
+    return f"{listed([change.address for change in drift])} {'differs' if len(drift) == 1 else 'differ'}"
 
 
 def url(project: Project, server: Server, address: HostPort, path: str = "/") -> str:

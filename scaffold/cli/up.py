@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -21,9 +21,11 @@ from scaffold.topology.messages import nearest
 from scaffold.topology.model import Backend, Client, HostPort, Server
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from scaffold.kinds.capabilities import Capabilities
+    from scaffold.kinds.catalogue import Kind
     from scaffold.plan.make import Planned
     from scaffold.running.doors import Opened
     from scaffold.running.placement import Placements
@@ -80,7 +82,7 @@ def run(
 
 def _run(project: Project, servers: Sequence[Server], clients: Sequence[Client], ports: Ports, tell: Tell) -> None:
     """Until it is interrupted. Raises VerifyError where one of them ends."""
-    from scaffold.cli.running import project_folder
+    from scaffold.cli.running import blaming_drift, project_folder
     from scaffold.running.apps import place_apps
     from scaffold.running.doors import open_at
     from scaffold.running.placement import place
@@ -98,7 +100,14 @@ def _run(project: Project, servers: Sequence[Server], clients: Sequence[Client],
         [*(one.name for one in apps), *folders, *([PUBLISHER] if project.topology.publish is not None else [])]
     )
     say(f"Starting {_counted(len(servers), len(apps), len(opened))}.")
-    with termination_as_exception(), _publisher(project, on_line), Services(on_line) as services:
+    ready_lines = [name for name, placed in placements.items() if _says_ready(project.kinds[placed.server.address])]
+    ready_lines += [one.name for one in opened if _says_ready(project.kinds[one.client.address])]
+    with (
+        blaming_drift(lambda: _plan(project, now()).plan),
+        termination_as_exception(),
+        _publisher(project, on_line),
+        Services(_but_for_ready_lines(ready_lines, on_line)) as services,
+    ):
         try:
             _say_of_apps(placements, backends, ports.value, on_line)
             _start(project, services, placements, backends, opened, folders, apps, on_line)
@@ -133,6 +142,27 @@ def _printer(names: Sequence[str]) -> OnLine:
         print(f"{name:<{width}} | {one_line(line)}", flush=True)
 
     return on_line
+
+
+def _says_ready(kind: Kind) -> bool:
+    """Whether the template's own line says `ready: …`, as `up` does once all are ready."""
+    return (kind.capabilities.ready or "").removeprefix("^").startswith(_READY)
+
+
+_READY: Final = "ready: "
+
+
+def _but_for_ready_lines(names: Collection[str], on_line: OnLine) -> OnLine:
+    """Passes on all but the first ready line of each of `names`: where it is, `up` says in a line of its own."""
+    unseen = set(names)
+
+    def pass_on(name: str, line: str) -> None:
+        if name in unseen and line.startswith(_READY):
+            unseen.discard(name)
+        else:
+            on_line(name, line)
+
+    return pass_on
 
 
 def _start(
@@ -174,10 +204,10 @@ def _say_where(project: Project, placements: Placements, opened: Sequence[Opened
     for name, placed in placements.items():
         if (backend := placed.server.backend) is not None and not has_command(placed.server):
             on_line(name, f"forwards requests to {backend}: start your app there")
-        on_line(name, f"ready: {url(project, placed.server, placed.listen)}")
+        on_line(name, f"{_READY}{url(project, placed.server, placed.listen)}")
     for one in opened:
         for name, door in one.doors.items():
-            on_line(one.name, f"ready: {door} forwards to {name}, as {one.client.name}")
+            on_line(one.name, f"{_READY}{door} forwards to {name}, as {one.client.name}")
     if any(placed.listen != placed.server.listen for placed in placements.values()):
         print(MOVED, file=sys.stderr)
     print("Press Ctrl-C to stop.", file=sys.stderr)
@@ -186,15 +216,20 @@ def _say_where(project: Project, placements: Placements, opened: Sequence[Opened
 def _apply(project: Project) -> None:
     """As `scaffold apply` does, with its plan and its questions."""
     from scaffold.cli.plan_and_apply import carry_out
-    from scaffold.plan.make import look, plan_all
 
     typer.echo("Nothing was applied yet: applying first.", err=True)
     moment = now()
 
     def make(project: Project, _: Overtaken | None) -> Planned:
-        return plan_all(look(project.topology, project.kinds, project.layout, moment))
+        return _plan(project, moment)
 
     carry_out(project, make, yes=False, json=False)
+
+
+def _plan(project: Project, moment: datetime) -> Planned:
+    from scaffold.plan.make import look, plan_all
+
+    return plan_all(look(project.topology, project.kinds, project.layout, moment))
 
 
 def _chosen(project: Project, only: Sequence[str]) -> tuple[tuple[Server, ...], tuple[Client, ...]]:
@@ -294,5 +329,5 @@ def _publisher(project: Project, on_line: OnLine) -> Iterator[None]:
     state = State(topology, project.layout, signing(topology, project.layout, OPERATING_SYSTEM))
     state.open(now())
     with running(state, now, address(topology.publish)):
-        on_line(PUBLISHER, f"ready: {topology.publish}/")
+        on_line(PUBLISHER, f"{_READY}{topology.publish}/")
         yield

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,15 +11,14 @@ import typer
 from scaffold.cli import completing, failures
 from scaffold.cli.clock import now
 from scaffold.cli.options import DEFAULT_FILE, File, Json, Out
-from scaffold.cli.running import Ports
-from scaffold.errors import NotStarted, StoreError, VerifyError
+from scaffold.cli.running import Ports, blaming_drift
+from scaffold.errors import StoreError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from scaffold.cli.project import Project
     from scaffold.plan.make import Planned
-    from scaffold.plan.model import Plan
     from scaffold.verify.model import Report
 
 _OF_JUNIT: Final = b'<testsuites name="scaffold verify '
@@ -132,7 +129,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
     moment = now()
     _warn_of_another_clock(moment)
     planned = _plan(project, moment)
-    with _blaming_drift(planned.plan), progress("Preparing") as steps:
+    with blaming_drift(lambda: planned.plan), progress("Preparing") as steps:
         return verify(
             project.topology,
             project.kinds,
@@ -172,23 +169,6 @@ def _warn_of_another_clock(moment: datetime) -> None:
             "for this process alone, as by faketime, is not passed on)",
             err=True,
         )
-
-
-@contextlib.contextmanager
-def _blaming_drift(plan: Plan) -> Iterator[None]:
-    """What differs from the topology is the likeliest reason that a server does not start."""
-    from scaffold.plan.drift import drift_in_tls
-    from scaffold.topology.messages import listed
-
-    try:
-        yield
-    except VerifyError as error:
-        has_a_reason = error.hint is not None and not isinstance(error, NotStarted)
-        if has_a_reason or not (drift := drift_in_tls(plan)):
-            raise
-        differ = f"{listed([change.address for change in drift])} {'differs' if len(drift) == 1 else 'differ'}"
-        hint = f"{differ} from the topology: `scaffold plan --diff` shows it, `scaffold apply` restores it"
-        raise VerifyError(error.message, place=error.place, hint=hint) from error
 
 
 def _lacks(project: Project, report: Report) -> bool:

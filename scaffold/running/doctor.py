@@ -125,7 +125,7 @@ def _of_ports(t: Topology, layout: Layout) -> Iterator[Need]:
         yield _port("publish", publisher, known=publishes(layout, publisher, _BESIDE_UP))
 
 
-_BESIDE_UP = "nothing, as long as it runs; for a second one, `--ports auto` chooses free ports"
+_BESIDE_UP = "leave it running; `scaffold up --ports auto` runs a second one beside it, on free ports"
 
 
 def _port(use: str, listen: HostPort, *of: Address, known: Holder | None = None) -> Need:

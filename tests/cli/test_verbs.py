@@ -428,8 +428,17 @@ def test_verify_fails_with_5_where_the_allow_list_drifted(applied: Path) -> None
 def test_a_server_that_does_not_start_for_what_drifted_is_told_so(applied: Path) -> None:
     with (applied / "shop/servers/api/tls/allowed.json").open("a") as file:
         file.write("x")
-    ended = scaffold("verify", "--ports", "auto", cwd=applied)
-    ended.assert_clear_error("server.api ended", "hint: server.api.trust differs from the topology", "scaffold apply")
+    for verb in ("verify", "up"):
+        ended = scaffold(verb, "--ports", "auto", cwd=applied)
+        ended.assert_clear_error(
+            "server.api ended", "hint: server.api.trust differs from the topology", "scaffold apply"
+        )
+
+
+def test_up_names_an_edited_run_sh_of_a_server_that_does_not_start(applied: Path) -> None:
+    (applied / "shop/servers/api/run.sh").write_text("#!/bin/sh\necho mine\nexit 3\n")
+    ended = scaffold("up", "--ports", "auto", cwd=applied)
+    ended.assert_clear_error("ended with exit status 3", "server.api.project differs", "; otherwise see its own output")
 
 
 def test_a_name_that_is_not_there_is_no_fault_of_what_drifted(applied: Path) -> None:
@@ -664,7 +673,7 @@ def test_a_server_whose_settings_were_edited_to_listen_elsewhere_is_named(made: 
 
 def test_the_hint_of_a_taken_port_works(running: Path) -> None:
     with up(running, "--ports", "auto") as lines:
-        (ready,) = (line for line in lines if "ready: https://" in line)
+        (ready,) = (line for line in lines if "ready: " in line)
         (address,) = re.findall(r"https://127\.0\.0\.1:([0-9]+)/", ready)
         assert address not in (running / "topology.yaml").read_text()
         run = [str(running / "shop/clients/cli/run.sh"), "api", f"https://127.0.0.1:{address}/"]
