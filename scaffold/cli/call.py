@@ -91,6 +91,8 @@ def _wait_for_up(project: Project, server: Server) -> None:
     from scaffold.cli.running import anything_applied
     from scaffold.running.availability import nothing_to_start
     from scaffold.running.awaited import until_begun, until_started
+    from scaffold.view.call import waiting
+    from scaffold.view.terminal import columns, show
 
     is_applied = anything_applied(project)
     if not is_applied:
@@ -99,7 +101,7 @@ def _wait_for_up(project: Project, server: Server) -> None:
         return
 
     def say(what: str) -> None:
-        typer.echo(what, err=True)
+        show(waiting(what, columns()), sys.stderr)
 
     until_begun(project.layout, server.dial, is_applied=is_applied, say=say)
     until_started(project.layout, say)

@@ -31,9 +31,9 @@ def run(
 ) -> None:
     """Describe WHAT; the topology and the output folder have no part in it."""
     from scaffold.view.inspect import description_lines
-    from scaffold.view.terminal import show
+    from scaffold.view.terminal import columns, show
 
-    show(description_lines(_describe(what, _read(what), password_file)))
+    show(description_lines(_describe(what, _read(what), password_file), columns()))
 
 
 def _describe(what: Path, data: bytes, password_file: Path | None) -> tuple[Description, ...]:

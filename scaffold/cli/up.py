@@ -200,6 +200,7 @@ def _start(
 def _say_where(project: Project, placements: Placements, opened: Sequence[Opened], on_line: OnLine) -> None:
     from scaffold.cli.running import url
     from scaffold.running.apps import has_command
+    from scaffold.view.terminal import columns, fitted, plain, show
 
     for name, placed in placements.items():
         if (backend := placed.server.backend) is not None and not has_command(placed.server):
@@ -209,7 +210,7 @@ def _say_where(project: Project, placements: Placements, opened: Sequence[Opened
         for name, door in one.doors.items():
             on_line(one.name, f"{_READY}{door} forwards to {name}, as {one.client.name}")
     if any(placed.listen != placed.server.listen for placed in placements.values()):
-        print(MOVED, file=sys.stderr)
+        show(map(plain, fitted(MOVED, columns(), 0, 40)), sys.stderr)
     print("Press Ctrl-C to stop.", file=sys.stderr)
 
 

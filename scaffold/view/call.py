@@ -21,6 +21,11 @@ def not_listed(caller: Party, called: Server, columns: int | None) -> Iterator[L
     yield from map(plain, fitted(said, columns, 0, _LEAST))
 
 
+def waiting(what: str, columns: int | None) -> Iterator[Line]:
+    """What is waited for."""
+    yield from map(plain, fitted(what, columns, 0, _LEAST))
+
+
 def attempt_lines(caller: Party, called: Server, finding: Finding, columns: int | None) -> Iterator[Line]:
     """Who refused, in which layer and in which words; or that nobody did. Then what says more."""
     mark, style = _MARKS.get(finding.observed, ("✗", "bold red"))

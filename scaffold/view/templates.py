@@ -9,34 +9,39 @@ from scaffold.kinds.capabilities import FEATURES, Capabilities
 from scaffold.kinds.catalogue import Kind
 from scaffold.topology.model import KeyType, OnUnavailable, RevocationCheck, TlsProfile
 from scaffold.verify.model import Result
-from scaffold.view.terminal import Line, one_line, plain
+from scaffold.view.terminal import Line, fitted, one_line, plain
 from scaffold.view.verify import MARKS
 
 _NAMES = 24
+_LEAST = 20
 
 
-def list_lines(kinds: Sequence[Kind]) -> Iterator[Line]:
-    """A line for each: its role, its name, what it must find on PATH, and what it is."""
+def list_lines(kinds: Sequence[Kind], columns: int | None = None) -> Iterator[Line]:
+    """A line for each: its role, its name, what it is, and what it must find on PATH; several in narrow `columns`."""
     width = max((len(kind.name) for kind in kinds), default=0)
     for kind in kinds:
-        needs = _commands(kind.capabilities)
-        yield [
-            (f"{kind.role}  ", "dim"),
-            (f"{kind.name:<{width}}  ", "bold"),
-            (one_line(kind.capabilities.summary), ""),
-            (f"  (needs {needs})" if needs else "", "dim"),
-        ]
+        indent = len(kind.role) + width + 4
+        needs = f"(needs {needed})" if (needed := _commands(kind.capabilities)) else ""
+        first, *more = fitted(one_line(kind.capabilities.summary), columns, indent, _LEAST)
+        line = [(f"{kind.role}  ", "dim"), (f"{kind.name:<{width}}  ", "bold"), (first, "")]
+        if more or (columns is not None and indent + len(f"{first}  {needs}") > columns):
+            yield line
+            yield from (plain(f"{'':{indent}}{text}") for text in more)
+            yield from ([(f"{'':{indent}}{text}", "dim")] for text in fitted(needs, columns, indent, _LEAST) if text)
+        else:
+            yield [*line, (f"  {needs}" if needs else "", "dim")]
 
 
-def show_lines(kind: Kind) -> Iterator[Line]:
+def show_lines(kind: Kind, columns: int | None = None) -> Iterator[Line]:
     """What a template declares, and what of the language it has not declared and plan therefore refuses."""
     yield [(kind.name, "bold"), (f"  {kind.role}, {'built in' if kind.builtin else kind.folder}", "dim")]
-    yield plain(one_line(kind.capabilities.summary))
+    yield from map(plain, fitted(one_line(kind.capabilities.summary), columns, 0, _LEAST))
     yield plain("")
     rows = declared(kind)
     width = max(map(len, rows))
     for name, value in rows.items():
-        yield [(f"  {name:<{width}}  ", "dim"), (one_line(value), "")]
+        for number, line in enumerate(fitted(one_line(value), columns, width + 4, _LEAST)):
+            yield [(f"  {name if number == 0 else '':<{width}}  ", "dim"), (line, "")]
 
 
 def declared(kind: Kind) -> dict[str, str]:

@@ -44,7 +44,7 @@ def root_lines(
 ) -> Iterator[Line]:
     """Whose root it is, and what it may sign for in stores of these kinds. `key` is where its private key is."""
     certificate = root.certificate
-    yield [(f"{root.address}", "bold"), (f" of {t.name}: {one_line(rfc2253(certificate.subject))}", "")]
+    yield from _whose(t, root, columns)
     yield from _labelled("SHA-256", root.fingerprint, columns)
     yield from _labelled("valid until", f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", columns)
     limits = scope(certificate)
@@ -142,18 +142,17 @@ def list_lines(
 ) -> Iterator[Line]:
     """Each root with every store; then what is there of former roots, and what cannot be read."""
     for anchor in anchors:
-        subject = one_line(rfc2253(anchor.certificate.subject))
-        yield [(f"{anchor.address}", "bold"), (f" of {t.name}: {subject}", "")]
+        yield from _whose(t, anchor, columns)
         yield from _labelled("SHA-256", anchor.fingerprint, columns)
         for one in seen:
             found, entries = one.of(anchor)
-            yield _store_line(one, _MARKS[found], _held(found, entries))
+            yield from _store_lines(one, _MARKS[found], _held(found, entries), columns)
             if found in (Standing.THEIRS, Standing.DISTRUSTED):
-                yield plain(f"      as {', '.join(one_line(entry.name) for entry in entries)}")
+                yield from _indented(f"as {', '.join(entry.name for entry in entries)}", columns, "", indent=6)
             if found is Standing.PARTIAL:
                 yield [("      → scaffold trust install completes it", "bold")]
-    yield from _problem_lines(problems)
-    yield from _former_lines(former)
+    yield from _problem_lines(problems, columns)
+    yield from _former_lines(former, columns)
     yield from unknown_lines(former, t.name, columns)
     for one in seen:
         if one.unreadable is not None:
@@ -161,17 +160,18 @@ def list_lines(
             yield from _told(one.unreadable.message, one.unreadable.hint, columns)
 
 
-def _problem_lines(problems: Sequence[ScaffoldError]) -> Iterator[Line]:
+def _problem_lines(problems: Sequence[ScaffoldError], columns: int | None) -> Iterator[Line]:
     for problem in problems:
-        yield [("! ", "yellow"), (one_line(problem.message), "")]
-        if problem.hint is not None:
-            yield [("  → ", "bold"), (one_line(problem.hint), "bold")]
+        for number, line in enumerate(fitted(one_line(problem.message), columns, 2, 20)):
+            yield [("! " if number == 0 else "  ", "yellow"), (line, "")]
+        for number, line in enumerate(fitted(one_line(problem.hint), columns, 4, 20) if problem.hint else ()):
+            yield [("  → " if number == 0 else "    ", "bold"), (line, "bold")]
 
 
-def _former_lines(former: Sequence[Former]) -> Iterator[Line]:
+def _former_lines(former: Sequence[Former], columns: int | None) -> Iterator[Line]:
     if known := [each for each in former if each.known]:
         yield [("Former roots of this topology:", "bold")]
-        yield from _entry_lines(known)
+        yield from _entry_lines(known, columns)
         yield plain("  → scaffold trust uninstall removes them, and today's")
 
 
@@ -180,14 +180,14 @@ def unknown_lines(former: Sequence[Former], topology: str, columns: int | None) 
     if unknown := [each for each in former if not each.known]:
         text = f"Installed for a topology called {topology}, but not from this folder."
         yield from _indented(text, columns, "bold", indent=0)
-        yield from _entry_lines(unknown)
+        yield from _entry_lines(unknown, columns)
         yield plain("  → scaffold trust uninstall --unknown removes them too")
 
 
-def _entry_lines(former: Sequence[Former]) -> Iterator[Line]:
+def _entry_lines(former: Sequence[Former], columns: int | None) -> Iterator[Line]:
     for each in former:
-        yield _store_line(each.seen, ("!", "yellow"))
-        yield plain(f"      {one_line(each.entry.name)}")
+        yield from _store_lines(each.seen, ("!", "yellow"), "", columns)
+        yield from _indented(each.entry.name, columns, "", indent=6)
 
 
 def list_json(anchors: Sequence[Anchor], seen: Sequence[Seen], former: Sequence[Former]) -> str:
@@ -244,6 +244,25 @@ def _store_line(seen: Seen, mark: Span, words: str = "") -> Line:
         (f"{words:<{_STATES}}  " if words else "", "dim"),
         (seen.store.place, ""),
     ]
+
+
+def _store_lines(seen: Seen, mark: Span, words: str, columns: int | None) -> Iterator[Line]:
+    """The same, with a place that does not fit into the line below it."""
+    *line, place = _store_line(seen, mark, words)
+    if columns is None or sum(len(text) for text, _ in (*line, place)) <= columns:
+        yield [*line, place]
+    else:
+        yield line
+        yield [("      ", ""), place]
+
+
+def _whose(t: Topology, anchor: Anchor, columns: int | None) -> Iterator[Line]:
+    """The address of a root, its topology and its subject."""
+    address = str(anchor.address)
+    subject = f"of {t.name}: {one_line(rfc2253(anchor.certificate.subject))}"
+    first, *more = fitted(subject, columns, len(address) + 1, 20)
+    yield [(address, "bold"), (f" {first}", "")]
+    yield from (plain(f"{'':{len(address) + 1}}{line}") for line in more)
 
 
 def _labelled(label: str, text: str, columns: int | None, style: str = "") -> Iterator[Line]:

@@ -13,10 +13,10 @@ def run(json: Json = False) -> None:
     from scaffold.kinds.capabilities import ROLES
     from scaffold.view import programs
     from scaffold.view.templates import list_lines
-    from scaffold.view.terminal import show
+    from scaffold.view.terminal import columns, show
 
     kinds = [kind for role in ROLES for kind in catalogue.builtins(role)]
     if json:
         typer.echo(programs.templates_json(kinds))
     else:
-        show(list_lines(kinds))
+        show(list_lines(kinds, columns()))

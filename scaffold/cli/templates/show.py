@@ -15,7 +15,7 @@ def run(template: Template, role: Role = None, json: Json = False) -> None:
     from scaffold.kinds import catalogue
     from scaffold.view import programs
     from scaffold.view.templates import show_lines
-    from scaffold.view.terminal import show
+    from scaffold.view.terminal import columns, show
 
     kinds = catalogue.named(template, Path.cwd(), role.value if role else None)
     if json:
@@ -24,4 +24,4 @@ def run(template: Template, role: Role = None, json: Json = False) -> None:
     for number, kind in enumerate(kinds):
         if number:
             typer.echo()
-        show(show_lines(kind))
+        show(show_lines(kind, columns()))

@@ -9,7 +9,7 @@ import pytest
 from scaffold.topology.load import loads
 from scaffold.verify.judge import Finding
 from scaffold.verify.model import Layer, Observed
-from scaffold.view.call import attempt_lines, not_listed
+from scaffold.view.call import attempt_lines, not_listed, waiting
 from scaffold.view.terminal import Line
 
 SHOP = loads(
@@ -47,7 +47,8 @@ def test_each_outcome_says_what_to_do_next(
 
 def test_it_fits_the_terminal() -> None:
     finding = Finding(Observed.REFUSED, "http", "HTTP 403: the certificate is valid, but its holder is not listed")
-    for lines in (attempt_lines(WEB, API, finding, 60), not_listed(WEB, API, 60)):
+    said = "Nobody listens on 127.0.0.1:8443, and no `scaffold up` runs here: waiting 3 seconds for one to begin …"
+    for lines in (attempt_lines(WEB, API, finding, 60), not_listed(WEB, API, 60), waiting(said, 60)):
         assert max(map(len, text([*lines]))) <= 60
 
 
