@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaffold.cli.project import Project
-from scaffold.errors import ScaffoldError, VerifyError
+from scaffold.errors import NotStarted, ScaffoldError, VerifyError
 from scaffold.topology import graph
 from scaffold.topology.address import Role
 from scaffold.topology.model import HostPort, Party, Server
