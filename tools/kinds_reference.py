@@ -19,8 +19,8 @@ OPENING = """\
 <!-- Written by tools/kinds_reference.py from what the templates declare; change it there. -->
 
 What each built-in template can do: look here before you choose one, or run `scaffold templates show NAME`, which prints
-the same. Where a topology asks for something that its template does not declare, `plan` refuses it. The row *breaks,
-and is caught* lists the settings that the tests break in a rendered project, one at a time; `verify` must notice each.
+the same. Where a topology asks for something that its template does not declare, `plan` refuses it. The row *verify
+notices if* lists what the tests break in a rendered project, one setting at a time: `verify` must notice each.
 [Writing a template](templates.md) explains the fields.
 """
 
@@ -41,7 +41,7 @@ def _section(kind: Kind) -> Iterator[str]:
     yield f"{kind.capabilities.summary[0].upper()}{kind.capabilities.summary[1:]}.\n"
     yield "| | |\n|---|---|"
     for about, what in declared(kind).items():
-        if what != "no file":
+        if what != "none":
             yield f"| {about} | {_cell(what)} |"
     yield ""
 

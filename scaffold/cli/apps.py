@@ -139,8 +139,8 @@ class Apps:
 
 def _not_asked(app: App) -> str:
     return (
-        f"The questions of {app.template} are not asked, since it is somebody else’s program: `--trust "
-        f"{app.template}` runs it and asks them; without it the template’s defaults are used."
+        f"The questions of {app.template} are not asked, since it is somebody else's program: `--trust "
+        f"{app.template}` runs it and asks them; without it the template's defaults are used."
     )
 
 

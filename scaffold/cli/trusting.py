@@ -67,7 +67,7 @@ class Program:
         if trusted.load(file).is_trusted(name, self.version):
             return
         if not agreed:
-            said = "is somebody else’s program, and you have not trusted it yet"
+            said = "is somebody else's program, and you have not trusted it yet"
             raise self._refusal(said, "read it", how_to)
         typer.echo(f"Trusted from now on: {self._shown}. It runs:{self._listed}", err=True)
         trusted.trust(file, name, self.version)
@@ -90,4 +90,4 @@ class Program:
         """What it runs; no name in it can hide another from whoever reads it in a terminal."""
         from scaffold.view.terminal import one_line
 
-        return "".join(f"\n  {one_line(one)}" for one in self.would_run)
+        return "".join(f"\n  - {one_line(one)}" for one in self.would_run)

@@ -410,7 +410,7 @@ def _takes(t: Topology, verifier: Party, kind: Kind, peer: Party, own: KeyType, 
     keys = (own, *(ca.key for ca in graph.chain(t, issuer)))
     if all(_is_taken_everywhere(kind, key) for key in keys):
         return
-    leaf = ((own, f"{peer.address}’s {own} key", (*_path(peer), "key")),) if peer.has_issued else ()
+    leaf = ((own, f"{peer.address}'s {own} key", (*_path(peer), "key")),) if peer.has_issued else ()
     chain = (
         (ca.key, f"the {ca.key} key of {ca.address}, which is above {peer.address}", ("cas", ca.name, "key"))
         for ca in graph.chain(t, issuer)
@@ -501,11 +501,11 @@ def _check_one_root(t: Topology, server: Server, kind: Kind, callers: Sequence[P
     roots = list(dict.fromkeys(graph.root_of(t, issuer).name for issuer in issuers))
     if len(roots) > 1:
         raise TopologyError(
-            f'{server.address}: template "{kind.name}" sees no issuer’s key, and its callers come from '
+            f'{server.address}: template "{kind.name}" sees no issuer\'s key, and its callers come from '
             f"several roots: {listed(roots)}",
             place=t.place(*_path(server)),
             hint="under another trusted root there could be a CA with the name of the issuer: choose a template that "
-            "sees the issuer’s key, " + _those_that(kind, lambda other: other.sees_issuer_by == "key"),
+            "sees the issuer's key, " + _those_that(kind, lambda other: other.sees_issuer_by == "key"),
         )
 
 
@@ -531,7 +531,7 @@ def _check_one_issuer(t: Topology, server: Server, kind: Kind) -> Iterator[Note]
             f'{server.address}: template "{kind.name}" sees no issuer of a certificate, and several CAs issue '
             f"certificates under {t.cas[root].address}: {listed(issuing)}",
             place=t.place(*_path(server)),
-            hint=f"any of them could issue a certificate with a caller’s subject: let one CA issue all certificates "
+            hint=f"any of them could issue a certificate with a caller's subject: let one CA issue all certificates "
             f"below {root}, and give the others a root of their own",
         )
     if t.cas[root].existing is not None:

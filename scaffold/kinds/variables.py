@@ -42,7 +42,8 @@ def _checked(name: str, value: object, default: object) -> object:
     expected = float if isinstance(default, float) else type(default)
     accepted = (int, float) if expected is float else (expected,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
-        raise VariableError(name, f'variable "{name}" must be {_WORDS.get(expected, "of the default’s type")}', None)
+        wanted = _WORDS.get(expected, "of the type of its default")
+        raise VariableError(name, f'variable "{name}" must be {wanted}', None)
     return value
 
 

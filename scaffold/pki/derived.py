@@ -1,6 +1,6 @@
 """Keys, serials and passwords derived from a seed: the same to whoever knows it, on any machine and on any day.
 
-    octets(address, purpose, n) = HKDF-SHA-256(IKM = seed, salt = topology’s name, info = address 00 purpose, L = n)
+    octets(address, purpose, n) = HKDF-SHA-256(IKM = seed, salt = topology's name, info = address 00 purpose, L = n)
 
 as RFC 5869 has it; all texts are UTF-8, and 00 is one zero octet. A key of the type T is made of the octets for the
 purpose `key T`: of EC by extra random bits (FIPS 186-5 A.2.1), of Ed25519 and ML-DSA as the seed that RFC 8032 5.1.5

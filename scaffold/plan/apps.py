@@ -169,7 +169,7 @@ def trust_notes(plan: Plan, t: Topology, trusted: Trusted) -> Iterator[Note]:
         name = app_templates.named(app, base)
         version = app_templates.version_at_hand(app, base)
         if not (trusted.knows(name) if version is None else trusted.is_trusted(name, version)):
-            yield Note(change.address, f"is made by somebody else’s program: apply needs --trust {app.template}")
+            yield Note(change.address, f"is made by somebody else's program: apply needs --trust {app.template}")
 
 
 def _name(path: str) -> str:

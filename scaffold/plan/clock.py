@@ -37,7 +37,7 @@ def is_late(now: datetime, latest: datetime | None) -> bool:
 def doubt(now: datetime, latest: datetime) -> str:
     """What is told of a clock that lies behind."""
     return (
-        f"this machine’s clock says {now:%Y-%m-%d %H:%M} UTC, and the last change here is dated "
+        f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC, and the last change here is dated "
         f"{latest:%Y-%m-%d %H:%M} UTC: the clock is wrong now, or was then"
     )
 
@@ -45,7 +45,7 @@ def doubt(now: datetime, latest: datetime) -> str:
 def refusal(latest: datetime) -> PlanError:
     """Why nothing is signed unattended; the same words for as long as it lasts, so that a log has them once."""
     return PlanError(
-        f"the last change here is dated {latest:%Y-%m-%d %H:%M} UTC, and this machine’s clock is earlier: it is "
+        f"the last change here is dated {latest:%Y-%m-%d %H:%M} UTC, and this machine's clock is earlier: it is "
         "wrong now, or was then; nothing is signed",
         hint="set the clock; if it is right, run `scaffold apply`, which asks",
     )

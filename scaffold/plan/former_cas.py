@@ -163,7 +163,7 @@ class FormerCas:
             yield f"`check_revocation: crl` on {server.address}, whose CRLs the former key has not signed"
         if kind.capabilities.sees_issuer_by == "name" and ca.existing is None:
             yield f"give {ca.address} another subject (`subject: {{common_name: …}}`) than before"
-        yield "choose a template that sees the issuer’s key"
+        yield "choose a template that sees the issuer's key"
 
 
 def look(

@@ -76,7 +76,7 @@ def minutes(t: Topology) -> Iterator[Note]:
 def _mozilla_key(server: Server) -> Iterator[Note]:
     advice = _ADVICE[server.tls]
     if server.key not in advice.keys:
-        said = f"has a key of type {server.key}: Mozilla’s profile {server.tls} asks for {advice.words}"
+        said = f"has a key of type {server.key}: Mozilla's profile {server.tls} asks for {advice.words}"
         yield Note(server.address, said)
 
 
@@ -84,7 +84,7 @@ def _mozilla_lifetime(server: Server) -> Iterator[Note]:
     advice = _ADVICE[server.tls]
     if server.lifetime > advice.longest:
         lives, longest = format_duration(server.lifetime), format_duration(advice.longest)
-        said = f"has a lifetime of {lives}: Mozilla’s profile {server.tls} gives {longest} at most"
+        said = f"has a lifetime of {lives}: Mozilla's profile {server.tls} gives {longest} at most"
         yield Note(server.address, said)
 
 

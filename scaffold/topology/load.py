@@ -486,7 +486,7 @@ class _Entities:
         place = self._places[path]
         if not self._issuers:
             foreign = next((name for name, own in self.cas.items() if "existing" in own), None)
-            hint = "add a CA under cas" + (f", or the key to {foreign}’s existing" if foreign is not None else "")
+            hint = "add a CA under cas" + (f", or the key to {foreign}'s existing" if foreign is not None else "")
             return TopologyError(f"no CA can issue the certificate of {path[1]}", place=place, hint=hint)
         hint = " or ".join(f"issuer: {name}" for name in self._issuers)
         message = f"{path[1]} must name its issuer, as more than one CA issues leaves"

@@ -69,11 +69,10 @@ def is_lacking(needs: Sequence[Need]) -> bool:
 
 
 def summary(needs: Sequence[Need]) -> str:
-    """`Doctor: 9 present, 1 missing, 0 to note.`"""
+    """`Doctor: 9 present, 1 missing, 0 notes.`"""
     counts = {state: sum(need.state is state for need in needs) for state in State}
-    return (
-        f"Doctor: {counts[State.PRESENT]:,} present, {counts[State.MISSING]:,} missing, {counts[State.NOTE]:,} to note."
-    )
+    notes = f"{counts[State.NOTE]:,} note{'s' * (counts[State.NOTE] != 1)}"
+    return f"Doctor: {counts[State.PRESENT]:,} present, {counts[State.MISSING]:,} missing, {notes}."
 
 
 def _heading(need: Need) -> str:

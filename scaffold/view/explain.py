@@ -19,7 +19,7 @@ HOLDS: Final[Mapping[bool | None, Span]] = {True: ("✓", "green"), False: ("✗
 
 NARROWEST: Final = 40
 
-NOT_VERIFIED: Final = "`scaffold verify` has not tried this yet"
+NOT_VERIFIED: Final = "`scaffold verify` has not been run for this call yet"
 
 DIFFERS: Final = "`scaffold plan --diff` shows what differs, and `scaffold apply` restores it."
 
@@ -53,7 +53,7 @@ def handshake_lines(told: Handshake, columns: int | None = None) -> Iterator[Lin
 def _when_seen(told: Handshake, columns: int | None) -> Iterator[Line]:
     """From when what is told of answers is: certificates may have been replaced since."""
     moments = [seen.at for step in told.steps for check in step.checks for seen in check.seen]
-    said = "Run `scaffold verify` to see here what is answered if a check fails."
+    said = "After `scaffold verify`, each check above also shows the answer to a caller that fails it."
     if moments:
         said = (
             "The answers after `otherwise:` are those that `scaffold verify` saw, last on "
@@ -80,7 +80,8 @@ def refusal(step: Step, check: Check, told: Handshake) -> str:
     """What does not hold of a step, and what verify saw of this very call, or else of others like it."""
     refused = told.called is not None and told.called.check.observed is Observed.REFUSED
     said = "; ".join(dict.fromkeys(_answer(seen) for seen in ((told.called,) if refused else check.seen) if seen))
-    return f"{sentence(check)}. {step.by} answers: {said or NOT_VERIFIED}."
+    answers = f"{step.by} answers: {said}." if said else f"What {step.by} answers is not known: {NOT_VERIFIED}."
+    return f"{sentence(check)}. {answers}"
 
 
 def title(step: Step, told: Handshake) -> str:
@@ -124,13 +125,13 @@ _HOLDS: Final[Mapping[About, str]] = {
 _FAILS: Final[Mapping[About, str]] = {
     About.TLS_VERSION: "{wanted} is not spoken",
     About.DEMANDED: "no certificate is shown",
-    About.CHAIN: "it leads to no root in {wanted}: signed by {found}",
-    About.NAME: "it does not have the name {wanted}, but {found}",
-    About.VALIDITY: "it is not valid now ({wanted}): {found}",
-    About.PURPOSE: "its extended key usage is not {wanted}, but {found}",
+    About.CHAIN: "the certificate leads to no root in {wanted}: signed by {found}",
+    About.NAME: "the certificate does not have the name {wanted}, but {found}",
+    About.VALIDITY: "the certificate is not valid now ({wanted}): {found}",
+    About.PURPOSE: "the extended key usage of the certificate is not {wanted}, but {found}",
     About.REVOCATION: "{found}",
-    About.FAULT: "it is broken on purpose: {found}",
-    About.ALLOWED: "it is not on the allow list: {found}",
+    About.FAULT: "the certificate is broken on purpose: {found}",
+    About.ALLOWED: "the caller is not on the allow list: {found}",
 }
 
 _UNKNOWN: Final[Mapping[About, str]] = {

@@ -133,7 +133,8 @@ def _said_of(passed: Sequence[Check]) -> Iterator[tuple[str, str]]:
         yield "refuses", f"{_listed(names)}: not allowed"
     for why in dict.fromkeys(check.why for check in refused if check.probe is Probe.EDGE):
         names = _callers((check for check in refused if check.why == why), Probe.EDGE)
-        yield "refuses", f"{_listed(names)}, though it is allowed: {why or 'broken on purpose, or revoked'}"
+        they_are = "it is" if len(names) == 1 else "they are"
+        yield "refuses", f"{_listed(names)}, though {they_are} allowed: {why or 'broken on purpose, or revoked'}"
     if forged := [check for check in refused if check.probe not in (Probe.EDGE, Probe.NOT_ALLOWED)]:
         yield "refuses", f"{len(forged):,} forged: {_probes(forged)}"
     if others := [check for check in let_in if check.probe is not Probe.EDGE]:

@@ -197,10 +197,10 @@ def signs_words(ca: CaEntry) -> str:
 
 
 def pointers_words(pointers: Revocation) -> str:
-    """What the certificates that a CA issues point to."""
+    """What the certificates that a CA issues point to, after `the certificates that it issues`."""
     kinds = (("CRL", pointers.crl), ("OCSP response", pointers.ocsp))
     said = [f"{name} ({format_duration(life)})" for name, life in kinds if life is not None]
-    return f"points to a {' and an '.join(said)}" if said else "points to no CRL or responder"
+    return f"name a {' and an '.join(said)}" if said else "name no CRL and no OCSP responder"
 
 
 def crl_words(ca: CaEntry, now: datetime) -> str | None:

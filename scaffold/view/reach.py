@@ -54,9 +54,9 @@ def _said(reach: Reach) -> Iterator[tuple[bool, str]]:
     """Each sentence, and whether it says that somebody goes on accepting the certificate."""
     until = f"until {_moment(reach.not_after)}" if reach.not_after else "until it expires"
     if unchecked := [one for one in reach.accepted_by if one not in reach.callers_only]:
-        check = "checks" if len(unchecked) == 1 else "check"
+        they_do = "it does" if len(unchecked) == 1 else "they do"
         names = ", ".join(map(str, unchecked))
-        yield True, f"still accepted by {names} {until}: {check} no revocation (check_revocation: none)"
+        yield True, f"still accepted by {names} {until}: {they_do} not check revocation (check_revocation: none)"
     if reach.callers_only:
         check = "its template checks" if len(reach.callers_only) == 1 else "their templates check"
         names = ", ".join(map(str, reach.callers_only))

@@ -71,7 +71,7 @@ def _ca(ca: CaEntry, inventory: Inventory, width: int) -> Iterator[Line]:
     facts = [
         f"{said}{generation}",
         f"may sign {words.constraints_words(ca.constraints)}; {words.depth_words(ca.path_length)}",
-        f"{words.signs_words(ca)}; what it issues {words.pointers_words(ca.pointers)}",
+        f"{words.signs_words(ca)}; certificates that it issues {words.pointers_words(ca.pointers)}",
     ]
     if (crl := words.crl_words(ca, inventory.at)) is not None:
         facts.append(crl)

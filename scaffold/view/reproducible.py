@@ -20,7 +20,7 @@ def test_keys_lines(t: Topology, now: datetime) -> Iterator[Line]:
     yield [(f"{t.name} is reproducible: its keys are for tests. Everybody with the seed has every one of them.", _RED)]
     if now < t.reproducible.at:
         at = f"{t.reproducible.at:%Y-%m-%d %H:%M} UTC"
-        yield [(f"This machine’s clock is before `at`, {at}: no certificate is valid until then.", _RED)]
+        yield [(f"This machine's clock is before `at`, {at}: no certificate is valid until then.", _RED)]
     if ended := list(_ended(t, t.reproducible.at, now)):
         more = f" and {len(ended) - 1:,} more" if len(ended) > 1 else ""
         told = (

@@ -52,10 +52,10 @@ def declared(kind: Kind) -> dict[str, str]:
         "variables": ", ".join(f"{name}: {default!r}" for name, default in kind.defaults.items()) or "none",
         **_can(kind),
         "cannot": ", ".join(_cannot(kind)) or "every variable has a default",
-        "yours": ", ".join(can.owners.yours) or "no file",
-        "merged": ", ".join(can.owners.merged) or "no file",
-        "scaffold's": "every other file, and tls/",
-        "fails, and is caught": "; ".join(mutation.breaks for mutation in can.mutations) or "it declares no mutations",
+        "files of yours": ", ".join(can.owners.yours) or "none",
+        "merged files": ", ".join(can.owners.merged) or "none",
+        "scaffold's files": "all others, and tls/",
+        "verify notices if": "; ".join(mutation.breaks for mutation in can.mutations) or "not tested: no mutations",
     }
 
 

@@ -112,7 +112,7 @@ def test_what_nobody_trusts_and_what_nobody_wants_to_be_asked(
 
     assert code == 0, shown
     assert "service_name" not in shown
-    assert ("since it is somebody else’s program" in re.sub(r"\s+", " ", shown)) == (not more)
+    assert ("since it is somebody else's program" in re.sub(r"\s+", " ", shown)) == (not more)
     assert app_of(folder) == f"{{template: {template}}}"
     assert not Path(environment["XDG_CONFIG_HOME"]).exists()
 

@@ -290,7 +290,7 @@ def test_an_untrusted_template_is_named_and_nothing_is_changed(folder: Path, tmp
     )
 
     refused = scaffold(*arguments, "--apply", cwd=folder, env=environment)
-    refused.assert_clear_error("server.web: the template", "somebody else’s program", "It would run:", "--trust")
+    refused.assert_clear_error("server.web: the template", "somebody else's program", "It would run:", "--trust")
     assert snapshot(folder) == before
 
     added = scaffold(*arguments, cwd=folder, env=environment)
@@ -316,7 +316,7 @@ def test_a_hook_that_fails_leaves_nothing_half_made(folder: Path, tmp_path: Path
 
     said, begins, error = failed.err.partition("error: ")
     assert said.startswith(f'Trusted from now on: the template "{APPS}/fastapi-service" (at sha256:')
-    assert "It runs:\n  the hooks hooks/post_gen_project.py, hooks/pre_gen_project.py\n" in said
+    assert "It runs:\n  - the hooks hooks/post_gen_project.py, hooks/pre_gen_project.py\n" in said
     Ended(failed.code, failed.out, begins + error).assert_clear_error(
         "Hook script failed", "it printed:", "ERROR: '9lives' is no name"
     )

@@ -85,7 +85,7 @@ def test_revoke_says_who_goes_on_accepting_it_and_until_when(applied: Path) -> N
     old = applied / "old"
     shutil.copytree(applied / "bank/clients/cli/tls", old)
     until = f"{leaf(applied).not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-    accepted = f"still accepted by server.open until {until}: checks no revocation"
+    accepted = f"still accepted by server.open until {until}: it does not check revocation"
     arguments = ("revoke", "client.cli", "--reason", "keyCompromise")
     asked = scaffold(*arguments, cwd=applied)
     assert (asked.code, accepted in asked.out) == (1, True)

@@ -33,9 +33,9 @@ def test_what_a_template_declares_and_what_it_cannot_do(tmp_path: Path) -> None:
     shown = dict(line.strip().split("  ", 1) for line in ended.out.splitlines() if line.startswith("  "))
     assert "greeting: 'hello'" in shown["variables"]
     assert "check_revocation: ocsp" in shown["cannot"]
-    assert "README.md" in shown["merged"]
-    assert "run.sh" not in shown["merged"]
-    assert "who is not allowed is let in" in shown["fails, and is caught"]
+    assert "README.md" in shown["merged files"]
+    assert "run.sh" not in shown["merged files"]
+    assert "who is not allowed is let in" in shown["verify notices if"]
     assert "ocsp" in scaffold("templates", "show", "nginx", cwd=tmp_path).out.partition("cannot")[0]
 
 

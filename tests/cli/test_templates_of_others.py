@@ -23,7 +23,7 @@ servers:
 clients:
   cli: {{template: curl, calls: [api]}}
 """
-SAID = ("is somebody else’s program, and you have not trusted it yet", "It would run:\n  the Jinja in its")
+SAID = ("is somebody else's program, and you have not trusted it yet", "It would run:\n  - the Jinja in its")
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_its_program_runs_once_it_is_trusted_and_not_before(
     (template / "cookiecutter.json").write_text(json.dumps({**values, "_extensions": ["sent_along.Own"]}))
 
     run(folder, "plan").assert_clear_error(
-        SAID[0], "It would run:\n  the Jinja extension sent_along.Own\n  the Jinja in"
+        SAID[0], "It would run:\n  - the Jinja extension sent_along.Own\n  - the Jinja in"
     )
     assert not ran.exists()
 
@@ -120,7 +120,9 @@ def test_the_hint_is_a_command_that_works_and_is_remembered(folder: Path, config
 
     assert done.code == 0, done.err
     assert done.err.startswith('Trusted from now on: the template "../sent" (at sha256:')
-    assert done.err.count("It runs:\n  the Jinja in its files\n  its run.sh\n  the commands that its cookiec") == 1
+    assert (
+        done.err.count("It runs:\n  - the Jinja in its files\n  - its run.sh\n  - the commands that its cookiec") == 1
+    )
     assert run(folder, "status").code == 3
     assert config.stat().st_mode & 0o777 == 0o600
     assert not list(folder.rglob("trusted.json"))

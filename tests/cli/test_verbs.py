@@ -991,11 +991,11 @@ def test_explain_tells_a_call_as_verify_has_seen_it(applied: Path) -> None:
     before = scaffold("explain", "cli", "api", cwd=applied)
     assert before.code == 0, before.err
     assert before.out.startswith("client.cli is allowed to call server.api, and gets in.\n")
-    assert "Run `scaffold verify` to see here what is answered if a check fails." in before.out
+    assert "After `scaffold verify`, each check above also shows the answer" in before.out
     assert "otherwise:" not in before.out
     assert scaffold("verify", "--ports", "auto", cwd=applied).code == 0
     after = scaffold("explain", "client.cli", "server.api", cwd=applied)
-    assert "Run `scaffold verify` to see here" not in after.out
+    assert "After `scaffold verify`, each check" not in after.out
     assert "otherwise: alert certificate required  (no certificate)" in after.out
     assert re.search(r"servers/api/tls\.py:\d+  context\.verify_mode = ssl\.CERT_REQUIRED", after.out)
     late = scaffold("explain", "late", "api", cwd=applied)

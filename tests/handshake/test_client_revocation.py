@@ -1,4 +1,4 @@
-"""Clients ask whether the server’s certificate is revoked: Python by OCSP and CRL, curl by CRL and by the staple."""
+"""Clients ask whether the server's certificate is revoked: Python by OCSP and CRL, curl by CRL and by the staple."""
 
 from __future__ import annotations
 

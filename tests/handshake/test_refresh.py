@@ -1,4 +1,4 @@
-"""refresh.sh keeps a project’s CRLs fresh, and lets in none that is false, old or broken."""
+"""refresh.sh keeps a project's CRLs fresh, and lets in none that is false, old or broken."""
 
 from __future__ import annotations
 

@@ -589,12 +589,12 @@ def elsewhere(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def test_somebody_elses_template_runs_only_where_it_is_trusted(shop: Shop, elsewhere: Path, tmp_path: Path) -> None:
     planned = with_trust_notes(shop.prepare())
-    assert "server.shop.app is made by somebody else’s program: apply needs --trust ../elsewhere" in "\n".join(
+    assert "server.shop.app is made by somebody else's program: apply needs --trust ../elsewhere" in "\n".join(
         map(str, planned.plan.notes)
     )
     with pytest.raises(KindError) as caught:
         Apps().of_plan(planned.plan, planned.basis.topology)
-    assert "It would run:\n  the hook hooks/post_gen_project.py\n  the Jinja in its files" in caught.value.message
+    assert "It would run:\n  - the hook hooks/post_gen_project.py\n  - the Jinja in its files" in caught.value.message
     assert f"add --trust ../elsewhere@{digest(elsewhere)}. Nothing was changed" in str(caught.value.hint)
     assert not (tmp_path / "ran").exists()
 
@@ -611,7 +611,7 @@ def test_another_version_of_it_is_not_trusted(shop: Shop, elsewhere: Path) -> No
     Apps([str(elsewhere)]).of_plan(planned.plan, planned.basis.topology)
     (elsewhere / "hooks" / "pre_gen_project.py").write_text("import this\n")
 
-    with pytest.raises(KindError, match="is somebody else’s program"):
+    with pytest.raises(KindError, match="is somebody else's program"):
         Apps().of_plan(planned.plan, planned.basis.topology)
     assert "--trust" in "\n".join(map(str, with_trust_notes(shop.prepare()).plan.notes))
 
@@ -632,7 +632,7 @@ def test_what_is_trusted_is_said_once_with_what_it_runs(
     said = capsys.readouterr().err
     begins = f'Trusted from now on: the template "../elsewhere" (at {digest(elsewhere)[:19]}). It runs:'
     assert said.count(begins) == 1
-    assert "\n  the hook hooks/post_gen_project.py\n" in said
+    assert "\n  - the hook hooks/post_gen_project.py\n" in said
 
 
 def test_trust_in_a_version_is_no_trust_in_another(shop: Shop, elsewhere: Path, tmp_path: Path) -> None:
@@ -671,7 +671,7 @@ def test_a_link_in_the_topologys_folder_makes_nothing_ones_own(shop: Shop, elsew
     shop.text = SHOP.replace("./service", "./linked")
     planned = shop.prepare()
 
-    with pytest.raises(KindError, match="is somebody else’s program"):
+    with pytest.raises(KindError, match="is somebody else's program"):
         Apps().of_plan(planned.plan, planned.basis.topology)
 
 

@@ -132,7 +132,7 @@ def test_what_a_front_can_tell_an_app_passes(forward):
 @pytest.mark.parametrize(
     ("parts", "who"),
     [
-        ({"client": "    key: ed25519"}, "client.teller’s ed25519 key"),
+        ({"client": "    key: ed25519"}, "client.teller's ed25519 key"),
         ({"issuing": ", key: ed25519"}, "the ed25519 key of ca.issuing, which is above client.teller"),
         ({"root": ", key: ed25519"}, "the ed25519 key of ca.root, which is above client.teller"),
     ],
@@ -193,7 +193,7 @@ def test_by_name_callers_from_two_roots_are_refused():
     }
     error = refused(topology(**parts), **BY_NAME)
     assert "its callers come from several roots: root, other" in error.message
-    assert error.hint.endswith("choose a template that sees the issuer’s key, such as asgi, kestrel or python")
+    assert error.hint.endswith("choose a template that sees the issuer's key, such as asgi, kestrel or python")
     t = topology(**parts)
     assert check(t, kinds_of(t)) == ()
 

@@ -163,7 +163,7 @@ def test_a_clock_that_is_a_year_late_is_asked_about_before_anything_is_signed(ba
     assert plan.changes
     assert all(change.asks for change in plan.changes)
     assert plan.clock_behind == bank.now + timedelta(days=365)
-    assert "this machine’s clock says" in str(plan.notes[0])
+    assert "this machine's clock says" in str(plan.notes[0])
 
 
 @pytest.mark.parametrize("seconds", [0, 60, 299])

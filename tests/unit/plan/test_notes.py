@@ -30,9 +30,9 @@ def with_fields(
 @pytest.mark.parametrize(
     ("server", "said"),
     [
-        ("tls: modern, lifetime: 91d", "lifetime of 91d: Mozilla’s profile modern gives 90d at most"),
-        ("tls: modern, key: rsa-3072", "rsa-3072: Mozilla’s profile modern asks for an ec-p256 or ec-p384 key"),
-        ("lifetime: 367d", "lifetime of 367d: Mozilla’s profile intermediate gives 366d at most"),
+        ("tls: modern, lifetime: 91d", "lifetime of 91d: Mozilla's profile modern gives 90d at most"),
+        ("tls: modern, key: rsa-3072", "rsa-3072: Mozilla's profile modern asks for an ec-p256 or ec-p384 key"),
+        ("lifetime: 367d", "lifetime of 367d: Mozilla's profile intermediate gives 366d at most"),
     ],
 )
 def test_what_mozilla_says_of_keys_and_lifetimes_is_a_note(household: Household, server: str, said: str) -> None:

@@ -50,7 +50,7 @@ def is_sane(household, state: State) -> None:
 def in_doubt(household, state: State) -> bool:
     """Whether the clock is a problem, for people who ask for its health too."""
     health = request(Publisher(state, lambda: household.now, state.problems).application(), "/healthz")
-    said = [str(one) for one in state.problems() if "this machine’s clock is earlier" in one.why]
+    said = [str(one) for one in state.problems() if "this machine's clock is earlier" in one.why]
     return bool(said) and health.status == 503 and said[0] in health.text
 
 

@@ -32,7 +32,7 @@ This machine
   ! 127.0.0.1:8443 for server.api  taken
     → stop it
 
-Doctor: 2 present, 1 missing, 1 to note.
+Doctor: 2 present, 1 missing, 1 note.
 """
 
 

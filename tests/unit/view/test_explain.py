@@ -125,9 +125,9 @@ def test_it_ends_where_a_check_does_not_hold_with_what_that_call_was_answered() 
     shown = text(UNLISTED)
     assert shown.startswith("client.web is not allowed to call server.api: server.api refuses it.\n")
     assert shown.endswith(
-        "   ✗ it is not on the allow list: spiffe://shop/client/web\n"
+        "   ✗ the caller is not on the allow list: spiffe://shop/client/web\n"
         "     servers/api/tls/allowed.conf has no line with spiffe://shop/client/web\n\n"
-        "The call fails here: it is not on the allow list: spiffe://shop/client/web. server.api answers: HTTP "
+        "The call fails here: the caller is not on the allow list: spiffe://shop/client/web. server.api answers: HTTP "
         "403: web is not among the callers.\n\n"
         "The answers after `otherwise:` are those that `scaffold verify` saw, last on 2030-01-02 03:04 UTC.\n"
     )
@@ -136,7 +136,7 @@ def test_it_ends_where_a_check_does_not_hold_with_what_that_call_was_answered() 
 def test_without_that_very_call_the_answer_is_that_to_others_like_it() -> None:
     assert "server.api answers: HTTP 403: not among the callers." in text(replace(UNLISTED, called=None))
     unseen = with_step(replace(UNLISTED, called=None), Doing.DECIDES, replace(ALLOWED, holds=False, seen=()))
-    assert "server.api answers: `scaffold verify` has not tried this yet." in text(unseen)
+    assert "What server.api answers is not known: `scaffold verify` has not been run for this call yet." in text(unseen)
 
 
 def test_an_answer_is_told_without_what_verify_expected_of_it() -> None:
@@ -157,7 +157,9 @@ def test_before_verify_nothing_is_known_of_answers() -> None:
     unseen = tuple(replace(step, checks=tuple(replace(one, seen=()) for one in step.checks)) for step in TOLD.steps)
     shown = text(replace(TOLD, steps=unseen, called=None))
     assert "otherwise:" not in shown
-    assert shown.endswith("\nRun `scaffold verify` to see here what is answered if a check fails.\n")
+    assert shown.endswith(
+        "\nAfter `scaffold verify`, each check above also shows the answer to a caller that fails it.\n"
+    )
 
 
 def test_what_fails_early_hides_what_does_not_come_to_pass() -> None:
@@ -225,7 +227,9 @@ def test_of_others_one_answer_a_probe_is_told_and_each_that_went_the_wrong_way()
 def test_that_verify_saw_the_call_end_otherwise_is_said() -> None:
     refused = Seen(gone_wrong(check("api", "web", Probe.EDGE), Observed.REFUSED, "alert unknown ca"), AT)
     assert "verify saw otherwise on 2030-01-02 03:04 UTC: alert unknown ca" in text(replace(TOLD, called=refused))
-    assert "   `scaffold verify` has not tried this yet" in text(replace(TOLD, called=None)).splitlines()[-3]
+    assert (
+        "   `scaffold verify` has not been run for this call yet" in text(replace(TOLD, called=None)).splitlines()[-3]
+    )
 
 
 @pytest.mark.parametrize("columns", [60, 80])
@@ -262,7 +266,7 @@ Allowed to call server.api:
   ✗ client.late  until 2030-01-02 03:04 UTC
       known as spiffe://shop/client/web
       topology.yaml:9  calls: {api: [reader]}
-      server.api refuses it today: it is not valid now (2030-01-02 03:04 UTC): ended 2029-01-01 00:00 UTC
+      server.api refuses it today: the certificate is not valid now (2030-01-02 03:04 UTC): ended 2029-01-01 00:00 UTC
 
 All other callers are refused:
   servers/api/nginx.conf:12  ssl_client_certificate tls/ca.pem;
@@ -282,7 +286,7 @@ def test_who_may_call_a_server_why_and_until_when() -> None:
     others = (seen(Probe.NOT_ALLOWED, "HTTP 403: no"), seen(Probe.NOT_ALLOWED, "HTTP 403: no", "ops"))
     assert overview(Overview(API, (EDGE, BROKEN), (), CHAIN.lines, others)) == OVERVIEW
     assert "No caller is allowed at server.api." in overview(Overview(API, (), ()))
-    assert "`scaffold verify` has not tried this yet" in overview(Overview(API, (), ()))
+    assert "`scaffold verify` has not been run for this call yet" in overview(Overview(API, (), ()))
 
 
 def test_what_is_not_known_of_a_call_is_left_out() -> None:

@@ -63,6 +63,11 @@ def test_a_block_a_server_says_who_gets_in_and_what_was_refused() -> None:
     assert text(*shop()) == ALL_IS_WELL
 
 
+def test_several_callers_that_are_refused_though_they_are_allowed_are_told_together() -> None:
+    [late] = [one for one in shop() if (one.probe, one.client, one.expected) == (Probe.EDGE, "late", Expected.REFUSED)]
+    assert "late, later, though they are allowed: " in text(*shop(), replace(late, client="later"))
+
+
 FAILED = """\
 ✗ api  curious  12 passed, 1 failed
   lets in   web

@@ -46,7 +46,7 @@ def test_symbols_are_aligned_and_every_reason_is_kept() -> None:
         "  ~ update   -/+ replace   ! conflict\n"
         "  -/+ ca.root.certificate          the key is rsa-2048, the topology says ec-p256\n"
         "    ~ server.accounts.certificate  the names are DNS:a, the topology says DNS:b\n"
-        "                                   its issuer ca.root gets a new key\n"
+        "                                   the key of its issuer ca.root is new\n"
         "    ! server.accounts.project      README.md: your edit and a change of the template conflict; both are "
         "written to README.md.merge\n\n"
         "note: the root's key is 2,048 bits\n\n"

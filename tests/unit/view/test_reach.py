@@ -21,7 +21,7 @@ def test_what_goes_on_is_said_with_its_end_and_its_reason() -> None:
     reach = Reach(WEB, "a1", LATE, (Refusal(API, By.CRL, EARLY),), (SHOP,), (PARTNER,))
     assert text(reach_lines([reach])) == (
         "client.web.certificate (serial a1), once it is revoked:\n"
-        "  still accepted by server.shop until 2030-02-01 00:00 UTC: checks no revocation (check_revocation: "
+        "  still accepted by server.shop until 2030-02-01 00:00 UTC: it does not check revocation (check_revocation: "
         "none)\n"
         "  refused by server.api as soon as it has the new CRL, at the latest from 2030-01-01 00:00 UTC\n"
         "  not known for client.partner: external\n"
@@ -69,7 +69,7 @@ def test_who_accepts_while_there_is_no_answer_is_said_to() -> None:
 def test_who_looks_up_callers_alone_is_told_apart() -> None:
     reach = Reach(WEB, "a1", LATE, (), (SHOP, API), callers_only=(API,))
     said = text(reach_lines([reach]))
-    assert "still accepted by server.shop until 2030-02-01 00:00 UTC: checks no revocation" in said
+    assert "still accepted by server.shop until 2030-02-01 00:00 UTC: it does not check revocation" in said
     assert (
         "still accepted by server.api until 2030-02-01 00:00 UTC: its template checks the revocation of callers" in said
     )

@@ -79,7 +79,7 @@ def test_of_each_ca_what_it_may_sign_and_until_when() -> None:
         "  ca.issuing  valid  until 2032-06-20 03:04 UTC (900d)\n"
         "    CN=issuing, ec-p256, issued by ca.root\n"
         "    may sign only dns shop.internal; never ip 10.0.0.0/8; no CA below it\n"
-        "    signs 3 servers and clients; what it issues points to a CRL (1d)\n"
+        "    signs 3 servers and clients; certificates that it issues name a CRL (1d)\n"
         "    CRL number 7, 1 entry, until 2030-01-03 03:04 UTC (1d)\n"
     ) in shown
     assert "    owner: PKI\n" in shown
@@ -109,7 +109,7 @@ def test_what_was_revoked_when_why_and_who_refuses_it() -> None:
     assert (
         "  client.web.certificate, serial beef\n"
         "    2030-01-01 03:04 UTC, keyCompromise; on the CRL until it expires, 2030-01-11\n"
-        "    still accepted by server.store until 2030-01-11 03:04 UTC: checks no\n"
+        "    still accepted by server.store until 2030-01-11 03:04 UTC: it does not check\n"
     ) in text(inventory())
     assert "Nothing was revoked.\n" in text(replace(inventory(), revoked=()))
 
