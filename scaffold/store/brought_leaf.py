@@ -99,8 +99,12 @@ def _leaf(
     """Which certificate is meant: the one over the key or, of an encrypted key, the only one that is no CA's."""
     leaves = [one for one in found if not chains.is_ca(one)]
     if not leaves:
-        hint = "give the file with the certificate of the server or client itself, such as fullchain.pem"
-        raise wrong(t, party, "certificate", f"{existing.certificate} has only certificates of CAs", hint)
+        hint = (
+            f"give the file with the certificate of the {party.address.role.value} itself, such as fullchain.pem; "
+            "`openssl req -x509` makes one with -addext basicConstraints=critical,CA:FALSE"
+        )
+        message = f"{existing.certificate} has only certificates of CAs (basicConstraints CA:TRUE)"
+        raise wrong(t, party, "certificate", message, hint)
     if keys.is_encrypted(pem):
         if existing.key_password is None:
             hint = "add its password beside `key`: `key_password: {env: NAME}` or `{file: PATH}`"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,18 +27,15 @@ def household(tmp_path: Path) -> Household:
     return Household(tmp_path)
 
 
-def with_public_ca(folder: Path) -> None:
-    ca = OpenSslCa.made(folder / "public", "Public")
-    ca.issue("web", "/CN=www.bank.example", "DNS:www.bank.example")
-    (folder / "live").mkdir()
-    shutil.copy(ca.folder / "web.pem", folder / "live/fullchain.pem")
-    shutil.copy(ca.folder / "web.key", folder / "live/privkey.pem")
-    shutil.copy(ca.folder / "root.pem", folder / "public-roots.pem")
+def as_the_page_has_it(name: str) -> Callable[[Path], None]:
+    """Makes the files by the commands that follow the topology of that name."""
+    commands = re.search(r"```sh\n(.*?)```", PAGE.partition(TOPOLOGIES[name])[2], re.S)
+    assert commands is not None
 
+    def make(folder: Path) -> None:
+        subprocess.run(["sh", "-e", "-c", commands[1]], cwd=folder, check=True, capture_output=True)
 
-def with_a_request(folder: Path) -> None:
-    OpenSslCa.made(folder / "host", "Host").request("vault", "/CN=vault")
-    shutil.copy(folder / "host/vault.csr", folder / "vault.csr")
+    return make
 
 
 def with_a_partner(folder: Path) -> None:
@@ -45,7 +44,7 @@ def with_a_partner(folder: Path) -> None:
     shutil.copy(ca.folder / "root.pem", folder / "partner-root.pem")
 
 
-PREPARED = {"shop": with_public_ca, "vaults": with_a_request, "desks": with_a_partner}
+PREPARED = {"shop": as_the_page_has_it("shop"), "vaults": as_the_page_has_it("vaults"), "desks": with_a_partner}
 
 
 @pytest.mark.parametrize("name", TOPOLOGIES)

@@ -321,7 +321,7 @@ WRONG = [
     (not_yet_valid, "CN=leaf is valid from", "certificate"),
     (for_clients, "is not for serverAuth", "certificate"),
     (for_nothing, "does not say that it is for serverAuth", "certificate"),
-    (of_a_ca, "has only certificates of CAs", "certificate"),
+    (of_a_ca, "has only certificates of CAs (basicConstraints CA:TRUE)", "certificate"),
     (of_another_root, "CN=Partner Root", "certificate"),
     (without_roots, "roots.pem holds no root", "trust"),
     (no_key, "privkey.pem is not there", "key"),
