@@ -20,7 +20,7 @@ class Verb(typer.core.TyperCommand):
 
         manual = MANUALS[ctx.command_path.partition(" ")[2]]
         with formatter.section("Example"):
-            for line in manual.example.splitlines():
+            for line in manual.printed.splitlines():
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         texts = {"Note": manual.note, "ADDRESS": ADDRESS if manual.addresses else None}
         for heading, text in texts.items():

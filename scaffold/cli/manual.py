@@ -58,7 +58,8 @@ _TEMPLATES: Final[Mapping[str, str]] = MappingProxyType(
 class Manual:
     """Of one verb: an example, its exit codes beyond those of every verb, and the fields that `--json` prints.
 
-    `example`: the lines that a shell is given, printed as they are; a long command goes on after a backslash.
+    `example`: the lines that a shell is given; a long command goes on after a backslash. `{template}` is one that
+    servers and clients have.
     `addresses`: whether it takes addresses, which are explained then. `note`: what else there is to know.
     """
 
@@ -74,9 +75,19 @@ class Manual:
         return dict(sorted({**EVERYWHERE, **self.exits}.items()))
 
     @property
+    def printed(self) -> str:
+        """The example with the name of a template in it: of those that are found, since none is known by name."""
+        if "{template}" not in self.example:
+            return self.example
+        from scaffold.kinds.catalogue import builtin_names
+
+        of_both = set(builtin_names("server")) & set(builtin_names("client"))
+        return self.example.replace("{template}", max(of_both))
+
+    @property
     def commands(self) -> list[str]:
         """The commands of the example, each on one line."""
-        return self.example.replace(" \\\n    ", " ").splitlines()
+        return self.printed.replace(" \\\n    ", " ").splitlines()
 
 
 MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
@@ -89,7 +100,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         "scaffold add ca issuing --issuer root --path-length 0", dict([_LEFT_UNDONE_BY_APPLY]), _PLAN, note=_ADDED
     ),
     "add server": Manual(
-        "scaffold add server billing --template nginx --listen 127.0.0.1:8450 \\\n"
+        "scaffold add server billing --template {template} --listen 127.0.0.1:8450 \\\n"
         "    --names localhost,billing.internal --called-by web,cli",
         dict([_LEFT_UNDONE_BY_APPLY]),
         _PLAN,
@@ -98,7 +109,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         "--yes takes the template's own answers.",
     ),
     "add client": Manual(
-        "scaffold add client teller --template curl --calls accounts,billing --apply",
+        "scaffold add client teller --template {template} --calls accounts,billing --apply",
         dict([_LEFT_UNDONE_BY_APPLY]),
         _PLAN,
         note=_ADDED,
