@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaffold.cli.running import blaming_drift
-from scaffold.errors import PortTaken, StoreError, VerifyError
+from scaffold.errors import NotStarted, PortTaken, StoreError, VerifyError
 from scaffold.plan.model import Plan
 from tests.unit.conftest import Household
 
@@ -32,7 +32,7 @@ def never() -> Plan:
 @pytest.mark.parametrize(("hint", "otherwise"), [(None, ""), ("see its own output", "; otherwise see its own output")])
 def test_what_differs_is_named_before_what_else_helps(drifted: Household, hint: str | None, otherwise: str) -> None:
     with pytest.raises(VerifyError) as raised, blaming_drift(drifted.plan):
-        raise VerifyError("it ended", hint=hint)
+        raise NotStarted("it ended", hint=hint)
     differ = "server.accounts.certificate, server.accounts.trust differ from the topology"
     assert (raised.value.message, raised.value.hint) == ("it ended", f"{differ}: {RESTORES}{otherwise}")
 
@@ -41,7 +41,7 @@ def test_where_nothing_differs_or_no_plan_can_be_made_the_error_stays(tiny: Hous
     tiny.apply()
     for plan in (tiny.plan, no_plan):
         with pytest.raises(VerifyError) as raised, blaming_drift(plan):
-            raise VerifyError("it ended", hint="see its own output")
+            raise NotStarted("it ended", hint="see its own output")
         assert raised.value.hint == "see its own output"
 
 
@@ -50,3 +50,5 @@ def test_nothing_is_planned_for_a_good_start_or_a_port_that_is_taken() -> None:
         pass
     with pytest.raises(PortTaken), blaming_drift(never):
         raise PortTaken("it is taken", hint="stop the program")
+    with pytest.raises(VerifyError), blaming_drift(never):
+        raise VerifyError("no such address", hint="known: server.api")
