@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from scaffold.cli.project import Project
     from scaffold.plan.make import Planned
+    from scaffold.topology.address import Address
     from scaffold.verify.model import Report
 
 _OF_JUNIT: Final = b'<testsuites name="scaffold verify '
@@ -29,7 +30,7 @@ def run(
     file: File = DEFAULT_FILE,
     out: Out = None,
     only: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--only", metavar="ADDRESS", autocompletion=completing.parties, help="One server or client alone."
         ),
@@ -63,6 +64,8 @@ def run(
     from scaffold.view.terminal import columns, show
     from scaffold.view.verify import report_lines
 
+    if only is not None and len(only) > 1:
+        raise typer.BadParameter("it takes one server or client; without it, all are tried", param_hint="--only")
     if running and ports is Ports.AUTO:
         raise typer.BadParameter(
             "it is for servers that are started here, and --running starts none", param_hint="--ports"
@@ -72,7 +75,8 @@ def run(
     if junit is not None:
         check_replaceable(junit, _OF_JUNIT, "--junit")
     project = open_project(file, out)
-    report = _probe_running(project, only) if running else _verify(project, only, ports)
+    one = project.address(only[0]) if only else None
+    report = _probe_running(project, one) if running else _verify(project, one, ports)
     _keep(project, report, started=not running)
     if junit is not None:
         write_document(junit, report_junit(report, project.topology.name, now()), _OF_JUNIT, "--junit")
@@ -86,7 +90,7 @@ def run(
         raise typer.Exit(failures.PROBE_FAILED)
 
 
-def _probe_running(project: Project, only: str | None) -> Report:
+def _probe_running(project: Project, only: Address | None) -> Report:
     from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.store.secrets import Secrets
     from scaffold.verify.what_runs import verify_running
@@ -105,7 +109,7 @@ def _probe_running(project: Project, only: str | None) -> Report:
             Secrets(os.environ),
             plan=planned.plan,
             revoked=planned.basis.ledger.revoked.keys(),
-            only=project.address(only) if only is not None else None,
+            only=only,
             listener=AsProgress(steps),
             randomness=OPERATING_SYSTEM,
         )
@@ -119,7 +123,7 @@ def _plan(project: Project, moment: datetime) -> Planned:
         return plan_all(look(project.topology, project.kinds, project.layout, moment))
 
 
-def _verify(project: Project, only: str | None, ports: Ports) -> Report:
+def _verify(project: Project, only: Address | None, ports: Ports) -> Report:
     from scaffold.pki.randomness import OPERATING_SYSTEM
     from scaffold.store.secrets import Secrets
     from scaffold.verify.run import verify
@@ -138,7 +142,7 @@ def _verify(project: Project, only: str | None, ports: Ports) -> Report:
             Secrets(os.environ),
             plan=planned.plan,
             revoked=planned.basis.ledger.revoked.keys(),
-            only=project.address(only) if only is not None else None,
+            only=only,
             ports=ports.value,
             listener=AsProgress(steps),
             randomness=OPERATING_SYSTEM,

@@ -32,6 +32,7 @@ MISTAKES: dict[str, tuple[list[str], int, tuple[str, ...]]] = {
     "no folder for the plan": (["plan", "--save", "nope/p"], 1, ("cannot save", "hint: give --save a file")),
     "a bare name": (["verify", "--only", "api"], 1, ('hint: did you mean "server.api"?',)),
     "a misspelt name": (["verify", "--only", "server.apo"], 1, ('hint: did you mean "server.api"?',)),
+    "two to verify": (["verify", "--only", "server.api", "--only", "client.cli"], 2, ("takes one server or client",)),
     "a CA to verify": (["verify", "--only", "ca.root"], 1, ("there is no server or client ca.root", "hint:")),
     "a topology as the report": (
         ["verify", "--junit", "topology.yaml"],

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -166,6 +167,7 @@ def test_a_port_that_is_taken_is_a_note(place: Place) -> None:
         assert needs[f"127.0.0.1:{place.other} for server.other"].state is State.PRESENT
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows who listens")
 def test_what_an_up_runs_is_not_for_others_to_stop(place: Place) -> None:
     health, publish = free_addresses(2)
     place.more = f', health: "{health}"'

@@ -6,6 +6,8 @@ import fcntl
 import json
 import os
 import signal
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from scaffold.cli.project import Project
 from scaffold.running import whereabouts
 from scaffold.running.placement import Placed, place
-from scaffold.running.ports import Holder
+from scaffold.running.ports import Holder, free_addresses
 from scaffold.store.files import Writer
 from scaffold.store.layout import Layout
 from tests.unit.conftest import Household
@@ -121,3 +123,15 @@ def test_it_is_known_which_servers_are_run_where_the_topology_says(project: Proj
         tell(there)
         found = whereabouts.holders(project.layout, servers, "stop it")
     assert found == {"server.accounts": Holder(f"`scaffold up` (process {os.getpid()})", "stop it")}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows who listens")
+def test_an_up_publishes_where_its_own_process_listens(project: Project) -> None:
+    (where,) = free_addresses(1)
+    with socket.create_server((where.host, where.port)):
+        assert whereabouts.publishes(project.layout, where, "leave it") is None, "no up runs"
+        with whereabouts.told(project.layout):
+            known = whereabouts.publishes(project.layout, where, "leave it")
+    assert known == Holder(f"`scaffold up` (process {os.getpid()})", "leave it")
+    with whereabouts.told(project.layout):
+        assert whereabouts.publishes(project.layout, where, "leave it") is None, "it is another's, or nobody's"
