@@ -18,7 +18,7 @@ _ACROSS, _DOWN = 290, 58
 _MARGIN = 16
 _HEADING = 34
 
-_CAS, _CALLS = "Who vouches: CAs", "Who calls whom"
+_CAS, _CALLS = "CAs", "Calls"
 
 TOGETHER = 60
 """Servers and clients; where there are more, a page begins with groups of them."""
