@@ -870,7 +870,7 @@ clients: {{web: {{template: curl}}}}
         refused = scaffold("call", "web", "api", cwd=tmp_path)
     assert refused.code == 6
     assert refused.out.startswith("✓ server.api refuses client.web (http): HTTP 403"), refused.out
-    assert "✗ it is not on the allow list" in scaffold("explain", "web", "api", cwd=tmp_path).out
+    assert "✗ the caller is not on the allow list" in scaffold("explain", "web", "api", cwd=tmp_path).out
 
 
 def test_of_what_speaks_no_http_no_path_is_asked(tmp_path: Path) -> None:
