@@ -228,6 +228,8 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
             "checks": "each check: `check`, `result`, `detail`",
             "summary": "how many there are of each result",
         },
+        note="It runs the template's own programs with your rights, and asks for no --trust: check only what you have "
+        "read.",
     ),
     "explain": Manual(
         "scaffold explain client.cli server.api",

@@ -92,7 +92,7 @@ def _root(
     try:
         _check_size(path, template)
         shutil.copytree(path, copy, symlinks=True, ignore=shutil.ignore_patterns(*NO_PART))
-    except (OSError, shutil.Error) as error:
+    except (OSError, shutil.Error, RecursionError) as error:
         raise KindError(f'the template "{template}" cannot be read: {error}', hint=A_TEMPLATE) from error
     return copy, None
 

@@ -37,6 +37,7 @@ class Bounds:
 
 
 USUAL: Final = Bounds()
+_DEEPEST: Final = 100
 
 
 def unpacked(file: Path, place: Path, bounds: Bounds = USUAL, *, password: str | None = None) -> Path:
@@ -104,4 +105,6 @@ def _inside(member: ZipInfo) -> list[str]:
     top, *parts = member.filename.removesuffix("/").split("/")
     if any(part in ("", ".", "..") for part in (top, *parts)):
         raise CannotBeUnpacked(f"it holds a name that points outside it: {member.filename!a}")
+    if len(parts) > _DEEPEST:
+        raise CannotBeUnpacked(f"it holds folders in each other, more than {_DEEPEST} deep")
     return parts

@@ -58,7 +58,8 @@ def _of_kinds(t: Topology, kinds: Mapping[Address, Kind]) -> Iterator[Need]:
         of = tuple(addresses)
         yield from _commands(kind, of)
         if lacking(kind) is None:
-            yield _library(kind, of)
+            if kind.capabilities.tls_version:
+                yield _library(kind, of)
             if available.untried(kind) is None:
                 yield from _too_old(available, kind, of)
 

@@ -143,7 +143,7 @@ def _said_by(layout: Layout, name: str) -> Up | None:
             return None
         said = json.loads(os.read(descriptor, _MOST_BYTES))
         servers = None if said is None else {one: host_port(address) for one, address in said.items()}
-    except (OSError, ValueError, AttributeError, TypeError, Invalid):
+    except (OSError, ValueError, RecursionError, AttributeError, TypeError, Invalid):
         return None  # it is no file of ours
     finally:
         os.close(descriptor)

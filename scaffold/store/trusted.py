@@ -50,7 +50,7 @@ def load(file: Path) -> Trusted:
         return Trusted({})
     except OSError as error:
         raise StoreError(f"cannot read {file}: {error.strerror}", hint=_HINT) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{file} is not a list of trusted templates", hint=_HINT) from error
 
 

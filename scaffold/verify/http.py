@@ -48,8 +48,9 @@ _INTERNAL_SERVER_ERROR = 500
 _FROM_BEHIND = frozenset({_BAD_GATEWAY, 504})
 """Statuses of a front that has passed the request on."""
 
-_OF_ANY_CALLER = frozenset({405, 408, 411, 413, 421, 429, 431})
-"""Statuses that a server may give before it looks at who calls."""
+_OF_ANY_CALLER = frozenset({405, 406, 408, 411, 413, 415, 421, 426, 429, 431})
+"""Statuses that a server may give before it looks at who calls. A redirection too says nothing: it may lead to where
+strangers log in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,9 @@ def _answered_elsewhere(
 
 def _has_passed(status: int) -> bool:
     """Whether a request that is answered so was let through: some methods and failures are told to everybody."""
-    return (status < _INTERNAL_SERVER_ERROR and status not in _OF_ANY_CALLER) or status in _FROM_BEHIND
+    is_redirection = 300 <= status < 400
+    answers = status < _INTERNAL_SERVER_ERROR and not is_redirection and status not in _OF_ANY_CALLER
+    return answers or status in _FROM_BEHIND
 
 
 def health(alive: Answer, elsewhere: Answer) -> Finding:

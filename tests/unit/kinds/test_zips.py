@@ -54,6 +54,13 @@ def test_more_than_a_template_may_be(bounds: Bounds, said: str, tmp_path: Path) 
     assert unpacked(file, tmp_path / "unpacked", Bounds(octets=4 * MIB, entries=3)).is_dir()
 
 
+@pytest.mark.parametrize("depth", [101, 3000])
+def test_folders_in_each_other_without_end(depth: int, tmp_path: Path) -> None:
+    file = packed(tmp_path, {"t/" + "d/" * depth + "a": b""})
+
+    assert refusal(file, tmp_path, Bounds()) == "it holds folders in each other, more than 100 deep"
+
+
 def test_a_size_that_is_a_lie_is_not_believed(tmp_path: Path) -> None:
     """Its directory says ten octets; sixteen megabytes come of it."""
     file = packed(tmp_path, {"t/a": bytes(16 * MIB)})

@@ -122,6 +122,11 @@ def test_what_is_missing_says_how_to_install_it_with_the_manager_that_is_there(p
     assert place.needs(requires=["oddd"])["oddd"].install is None
 
 
+def test_a_template_without_a_program_needs_no_library(place: Place) -> None:
+    place.clients = "clients: {mine: {template: files, calls: [api]}}\n"
+    assert place.needs()
+
+
 def test_one_of_a_group_is_enough(place: Place, on_path: Path) -> None:
     program(on_path, "odde", "")
     assert place.needs(requires=[["oddd", "odde"]])["oddd or odde"].found == str(on_path / "odde")

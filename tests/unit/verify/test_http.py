@@ -110,6 +110,7 @@ def answering_by_request(statuses: Mapping[bytes, int]) -> Callable[[socket.sock
         (403, 403, None),
         (403, 405, None),
         (401, 500, None),
+        (302, 415, None),
         (200, 403, "GET / is answered with HTTP 200"),
         (404, 403, "GET / is answered with HTTP 404"),
         (502, 403, "GET / is answered with HTTP 502"),
