@@ -14,8 +14,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
 PINS := tests/constraints.txt
-# One more than the cores of a small machine: much of a test is waiting for servers.
-WORKERS ?= 3
+# Twice the cores of a small machine: much of a test is waiting for servers.
+WORKERS ?= 4
 
 help:
 	@sed -n 's/^# make /make /p' Makefile

@@ -33,7 +33,7 @@ main() {
         [ "$1" = test ] || long_needs
         may_have
         mermaid
-        express
+        [ "$1" = test ] || express
         ;;
     *)
         echo "usage: sh tools/needs.sh check|demo|test|test-long" >&2

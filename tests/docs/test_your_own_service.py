@@ -164,11 +164,12 @@ MODULES = ROOT / "build" / "npm" / "node_modules"
 """Where tools/needs.sh lays express."""
 
 
+@pytest.mark.long
 def test_express(lab: Lab, tmp_path: Path) -> None:
     if not (MODULES / "express").is_dir():
         if shutil.which("npm") is None:
             pytest.skip("needs npm on PATH, which brings express")
-        require(False, "express: run `sh tools/needs.sh test`")
+        require(False, "express: run `sh tools/needs.sh test-long`")
     require_command("node")
     (address,) = free_addresses(1)
     (tmp_path / "server.mjs").write_text(code("Express", "js"))

@@ -24,9 +24,9 @@ from tests.cli.harness import in_process as scaffold
 from tests.handshake.rewriting import rewrite
 from tests.requirements import require, require_command, which
 
-LONG = ("kestrel", "dotnet", "asgi", "python")
+LONG = ("kestrel", "dotnet", "asgi", "python", "haproxy", "postgresql")
 """The projects of the first two are built, which takes minutes for all of them, and those of the third import a
-framework. The last is tried point for point by the tests of its own."""
+framework. The others are tried point for point by the tests of their own."""
 
 BUILT_IN = [
     pytest.param(name, role, id=f"{role}-{name}", marks=[pytest.mark.long] if name in LONG else [])
