@@ -163,6 +163,22 @@ def test_a_url_whose_end_is_no_name_removes_nothing(end: str, tmp_path: Path, pl
 # --- A copy ---
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "ext::sh -c touch% {made} git://host/git",
+        "--upload-pack=touch {made}; git+https://host/git",
+        "xhttps://host/git",
+    ],
+)
+def test_what_only_holds_a_url_is_none_and_git_is_not_asked(template: str, tmp_path: Path, place: Path) -> None:
+    """Git takes such a text for an option, or for a transport that runs a command (gitremote-helpers(7))."""
+    made = tmp_path / "made"
+    with pytest.raises(KindError, match=r"it is neither a git repository nor a zip file"):
+        copied(template.format(made=made), tmp_path, place)
+    assert not made.exists()
+
+
 def test_a_zip_file_is_looked_for_beside_the_topology(
     template: Path, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
