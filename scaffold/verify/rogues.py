@@ -213,7 +213,7 @@ class Authorities:
         raise NotAtHand(f"{ca} was made elsewhere, and the key of the CA above it is not here")
 
     def other_roots(self, ca: Address) -> tuple[str, ...]:
-        """The roots of the topology that do not be over this CA."""
+        """The roots of the topology that are not above this CA."""
         own = self.root_of(ca.name)
         return tuple(dict.fromkeys(root for root in map(self.root_of, self._t.cas) if root != own))
 

@@ -285,7 +285,7 @@ def _publishing(t: Topology, layout: Layout, authorities: Authorities, *, needed
 
 
 def withdrawn_certificates(t: Topology, layout: Layout, elsewhere: Collection[Pair]) -> Withdrawn:
-    """The certificates that still are in `tls/` although the ledger, or somebody else, says that they are revoked."""
+    """The certificates that are still in `tls/` although the ledger, or somebody else, says that they are revoked."""
     revoked = {*ledger.load(layout).revoked, *elsewhere}
     return frozenset(address for address, pair in _on_disk(t, layout) if pair in revoked) if revoked else frozenset()
 
