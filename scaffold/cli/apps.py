@@ -92,11 +92,11 @@ class Apps:
         does, typer.Abort where the terminal has no answer.
         """
         from scaffold.kinds.app_rendering import ask_app
-        from scaffold.kinds.app_templates import is_ones_own, named
+        from scaffold.kinds.fetching import is_ones_own, named
         from scaffold.store import trusted
 
-        name = named(app, _base(t))
-        if not (is_ones_own(app, _base(t)) or self.trust or trusted.load(trusted.place(os.environ)).knows(name)):
+        base, known = _base(t), trusted.load(trusted.place(os.environ))
+        if not (is_ones_own(app.template, base) or self.trust or known.knows(named(app.template, base))):
             typer.echo(_not_asked(app), err=True)
             return app
         try:
@@ -131,10 +131,10 @@ class Apps:
 
     def _check_trusted(self, app: App, template: Fetched, t: Topology) -> None:
         """Templates are programs: somebody else's runs only where a person has said so."""
-        from scaffold.kinds.app_templates import is_ones_own
+        from scaffold.kinds.fetching import is_ones_own
 
         program = Program(app.template, _base(t), template.version, template.would_run)
-        program.check_trusted(self.trust, ADD_IT, is_own=is_ones_own(app, _base(t)))
+        program.check_trusted(self.trust, ADD_IT, is_own=is_ones_own(app.template, _base(t)))
 
 
 def _not_asked(app: App) -> str:

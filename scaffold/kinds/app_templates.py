@@ -73,16 +73,6 @@ def _is_hook(name: str) -> bool:
     return any(valid_hook(name, when) for when in _HOOKS)
 
 
-def named(app: App, base: Path) -> str:
-    """What a template is called, wherever it is asked for: a path is absolute, and follows every link."""
-    return fetching.named(app.template, base)
-
-
-def is_ones_own(app: App, base: Path) -> bool:
-    """Whether a template lies inside `base`, the topology's own folder: whoever wrote the one wrote the other."""
-    return fetching.is_ones_own(app.template, base)
-
-
 def fetched(app: App, base: Path, place: Path) -> Fetched:
     """A copy of the template in `place`, an empty folder. Raises KindError where there is none, or one that cannot be.
 

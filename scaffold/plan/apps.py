@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from scaffold.errors import KindError, PlanError
 from scaffold.kinds import app_rendering, app_templates
 from scaffold.kinds.app_rendering import RenderedApp
+from scaffold.kinds.fetching import is_ones_own, named
 from scaffold.plan.merging import MERGE, Merged, NotText, Texts, markers_left
 from scaffold.plan.model import Action, Change, Edit, Plan, Work
 from scaffold.plan.projects import Resolution
@@ -164,9 +165,9 @@ def trust_notes(plan: Plan, t: Topology, trusted: Trusted) -> Iterator[Note]:
     base = t.source.absolute().parent
     for change in plan.changes:
         app = t.servers[change.address.name].app if change.work is Work.APP else None
-        if app is None or app_templates.is_ones_own(app, base):
+        if app is None or is_ones_own(app.template, base):
             continue
-        name = app_templates.named(app, base)
+        name = named(app.template, base)
         version = app_templates.version_at_hand(app, base)
         if not (trusted.knows(name) if version is None else trusted.is_trusted(name, version)):
             yield Note(change.address, f"is made by somebody else's program: apply needs --trust {app.template}")
