@@ -112,11 +112,26 @@ def on_a_terminal(
 
     `END_OF_INPUT` says that there are no more.
     """
+    left = list(answers)
+
+    def reply(shown: bytes) -> bytes:
+        if not left or not shown.endswith(b": "):
+            return b""
+        answer = left.pop(0)
+        return answer.encode() + (b"" if answer == END_OF_INPUT else b"\n")
+
+    return typing_on_a_terminal(folder, *arguments, reply=reply, env=env)
+
+
+def typing_on_a_terminal(
+    folder: Path, *arguments: str, reply: Callable[[bytes], bytes], env: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """The same for somebody who looks at all that was shown so far whenever there is more, and types the `reply`."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(folder)
         os.execve(sys.executable, [sys.executable, "-m", "scaffold", *arguments], {**os.environ, **(env or {})})
-    shown, left = b"", list(answers)
+    shown = b""
     while True:
         if not select.select([terminal], [], [], TIMEOUT)[0]:
             os.kill(child, signal.SIGKILL)
@@ -128,9 +143,8 @@ def on_a_terminal(
         if not piece:
             break
         shown += piece
-        if left and shown.endswith(b": "):
-            answer = left.pop(0)
-            os.write(terminal, answer.encode() + (b"" if answer == END_OF_INPUT else b"\n"))
+        if typed := reply(shown):
+            os.write(terminal, typed)
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     return os.waitstatus_to_exitcode(status), shown.decode()

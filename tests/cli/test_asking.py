@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import TIMEOUT, scaffold
+from tests.cli.harness import scaffold, typing_on_a_terminal
 
 TOPOLOGY = """\
 version: 1
@@ -32,30 +27,17 @@ QUESTION = b"Do it? [y/N]:"
 
 def apply_on_a_terminal(folder: Path, meanwhile: Callable[[], object]) -> tuple[int, str]:
     """The exit code, and what was shown; at the first question `meanwhile` happens, and every answer is yes."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(folder)
-        os.execv(sys.executable, [sys.executable, "-m", "scaffold", "apply"])
-    shown, asked = b"", 0
-    while True:
-        if not select.select([terminal], [], [], TIMEOUT)[0]:
-            os.kill(child, signal.SIGKILL)
-            pytest.fail(f"nothing was shown for {TIMEOUT} s after {shown.decode()}")
-        try:
-            piece = os.read(terminal, 4096)
-        except OSError:  # how Linux says that nobody has the other end open any more
-            break
-        if not piece:
-            break
-        shown += piece
-        while shown.count(QUESTION) > asked:
-            asked += 1
-            if asked == 1:
-                meanwhile()
-            os.write(terminal, b"y\n")
-    _, status = os.waitpid(child, 0)
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(status), shown.decode()
+    asked = 0
+
+    def reply(shown: bytes) -> bytes:
+        nonlocal asked
+        new = shown.count(QUESTION) - asked
+        if new and not asked:
+            meanwhile()
+        asked += new
+        return b"y\n" * new
+
+    return typing_on_a_terminal(folder, "apply", reply=reply)
 
 
 @pytest.fixture
