@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import Final
 
 from scaffold.errors import StoreError
+from scaffold.store import whole_file
 
 _LOOKED_AT: Final = 1024
 """Octets at the beginning of a file, in which a document of ours is known by its mark."""
@@ -43,21 +43,9 @@ def write_document(path: Path, content: bytes, mark: bytes, option: str) -> None
         if path.exists() and not path.is_file():
             path.write_bytes(content)
         else:
-            _replace(Path(os.path.realpath(path)), content)
+            whole_file.write(Path(os.path.realpath(path)), content, _mode_of(path))
     except OSError as error:
         raise _cannot_write(path, option, error) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), _mode_of(path))
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _mode_of(path: Path) -> int:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +19,7 @@ from scaffold.plan.make import Planned
 from scaffold.plan.model import Change, Plan, Revocation
 from scaffold.plan.reasons import Reason, Value
 from scaffold.plan.sources import Sources, sources
+from scaffold.store import whole_file
 from scaffold.store.seen import Seen, SeenFile, SeenFolder
 from scaffold.topology.address import Address
 from scaffold.topology.inputs import read_at_most
@@ -129,14 +128,7 @@ def save_plan(planned: Planned, path: Path) -> None:
     _check_free(path)
     text = json.dumps(to_value(planned.plan, sources(planned.basis)), indent=1, ensure_ascii=False) + "\n"
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(temporary).replace(path)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        whole_file.write(path, text.encode())
     except OSError as error:
         hint = "give --save a file in an existing folder"
         raise PlanError(f"cannot save the plan to {path}: {error.strerror or error}", hint=hint) from error

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from scaffold.errors import StoreError
+from scaffold.store import whole_file
 
 _NAME: Final = "trusted.json"
 _HINT: Final = "fix or remove it; --trust writes it again"
@@ -64,10 +63,7 @@ def trust(file: Path, template: str, version: str) -> None:
 def _write(file: Path, value: Any) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{_NAME}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as beside:
-            beside.write(json.dumps(value, indent=1) + "\n")
-        Path(temporary).replace(file)
+        whole_file.write(file, f"{json.dumps(value, indent=1)}\n".encode())
     except OSError as error:
         raise StoreError(
             f"cannot write {file}: {error.strerror}", hint="the trusted templates are stored there; make it writable"

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from scaffold.errors import StoreError
-from scaffold.store import files
+from scaffold.store import files, whole_file
 from scaffold.store.files import TEMPORARY
 from scaffold.store.layout import VERIFIED, Layout, party_paths
 from scaffold.store.projects import Records, digest
@@ -115,18 +112,7 @@ def save(layout: Layout, run: LastRun) -> None:
     value = {"checks": [_written(seen) for seen in run.seen], "folders": dict(run.folders)}
     said = json.dumps(value, ensure_ascii=False, indent=1)
     with suppress(OSError):
-        _replace(path, f"{said}\n".encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(suffix=TEMPORARY, prefix=".verify.json.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        whole_file.write(path, f"{said}\n".encode(), suffix=TEMPORARY)
 
 
 def load(layout: Layout) -> LastRun:
