@@ -148,7 +148,7 @@ MANUALS: Final[Mapping[str, Manual]] = MappingProxyType({
         _OUTCOME,
         addresses=True,
         note="Without a terminal, give --yes to confirm that a CA is replaced or that files are deleted. "
-        "--update merges a newer version of an app's template, or other answers to its questions, into the "
+        "--update ADDRESS merges a newer version of an app's template, or other answers to its questions, into the "
         "app.",
     ),
     "resolve": Manual("scaffold resolve server.api --mine", dict([_LEFT_UNDONE]), _OUTCOME, addresses=True),

@@ -141,19 +141,29 @@ class _Drafting:
         """One file with all that is above a CA; a note where there is none."""
         if chains.is_anchor(ca):
             return None
-        own = self._found.files[self._found.certificates[ca]]
         try:
             above = chains.up_to_root(ca, self._pool)[1:]
         except PkiError as error:
             self._notes.append(f"{rfc2253(ca.subject)}: {error}; `chain` must have the certificates above it")
             return None
-        if set(above) <= set(own):
+        return self._file_of(ca, above)
+
+    def _intermediates(self, leaf: x509.Certificate) -> Path | None:
+        """One file with the CAs between a server's certificate and its root; `_root` says where there is no root."""
+        try:
+            return self._file_of(leaf, chains.up_to_root(leaf, self._pool)[1:-1])
+        except PkiError:
+            return None
+
+    def _file_of(self, below: x509.Certificate, above: Sequence[x509.Certificate]) -> Path | None:
+        """One file with all of `above`, where that of `below` has not; a note where there is none."""
+        if set(above) <= set(self._found.files[self._found.certificates[below]]):
             return None
         whole = [path for path, held in self._found.files.items() if set(above) <= set(held)]
         if not whole:
             parts = " ".join(shlex.quote(self._path(self._found.certificates[one])) for one in above)
             self._notes.append(
-                f"{rfc2253(ca.subject)}: put the certificates above it into one file, its `chain`: cat {parts}"
+                f"{rfc2253(below.subject)}: put the certificates above it into one file, its `chain`: cat {parts}"
             )
         return whole[0] if whole else None
 
@@ -172,7 +182,12 @@ class _Drafting:
             if (issuer := self._issuer_here(leaf)) is not None:
                 yield f"    issuer: {scalar(issuer)}  # its key is here: apply issues a new certificate"
                 continue
-            files = {"certificate": self._found.certificates[leaf], "key": self._key(leaf), "trust": self._root(leaf)}
+            files = {
+                "certificate": self._found.certificates[leaf],
+                "key": self._key(leaf),
+                "chain": self._intermediates(leaf),
+                "trust": self._root(leaf),
+            }
             yield from self._refusal(leaf, "server")
             yield f"    existing: {self._files(files)}"
 

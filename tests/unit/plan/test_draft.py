@@ -90,6 +90,20 @@ def test_where_it_is_elsewhere_they_are_taken_over_as_they_are(folder: Path, ca:
     assert made.notes == ()
 
 
+@pytest.mark.parametrize("beside", ["int.pem", "all.pem", None])
+def test_the_chain_of_a_server_comes_along_where_its_own_file_has_none(
+    folder: Path, ca: Elsewhere, beside: str | None
+) -> None:
+    api = ca.issue("api.acme.example", purposes=[SERVER], subject=name("The API"))
+    own = pem([api.certificate]) if beside is not None else api.full_chain()
+    put(folder, {"root.pem": pem([ca.root]), "api.pem": own, "api.key": api.key_pem()})
+    put(folder, {beside or "int.pem": pem([ca.intermediate, ca.root] if beside == "all.pem" else [ca.intermediate])})
+    t, _ = drafted(folder)
+    existing = t.servers["the-api"].existing
+    assert isinstance(existing, ExistingLeaf)
+    assert existing.chain == (folder / beside if beside is not None else None)
+
+
 def test_what_no_template_of_the_draft_takes_is_told(folder: Path, ca: Elsewhere) -> None:
     plain = Elsewhere("Plain", by_the_letter=False)
     api = plain.issue("api.acme.example", purposes=[SERVER], subject=name("api"))
