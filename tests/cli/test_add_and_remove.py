@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.harness import in_process, on_a_terminal, scaffold, snapshot
+from tests.unit.conftest import write_kind
 
 TOPOLOGY = """\
 # The shop.
@@ -272,6 +273,20 @@ def test_on_a_terminal_settings_are_asked_only_of_who_wants_that(shop: Path, bac
     assert offered in " ".join(shown.split())
     assert "(resolver)" not in shown
     assert "vars:" not in text_of(shop)
+
+
+def test_what_a_template_asks_does_nothing_to_the_terminal(shop: Path) -> None:
+    """Its questions are shown before anybody has said whether it may be run."""
+    write_kind(shop / "mine", {"run.sh": "#!/bin/sh\n"})
+    declaration = shop / "mine" / "cookiecutter.json"
+    said = json.loads(declaration.read_text())
+    said |= {"colour": "a\x1b[31mred", "__prompts__": {"colour": "Which\x1b]0;title\x07\nTrusted."}}
+    declaration.write_text(json.dumps(said))
+    answers = ["./mine", "", "localhost", "", "y", ""]
+    _, shown = on_a_terminal(shop, "add", "server", "billing", answers=answers, env={"NO_COLOR": "1"})
+    assert r"Which\x1b]0;title\x07\nTrusted. (colour) [a\x1b[31mred]" in shown
+    assert "\x1b]" not in shown
+    assert "\x1b[31m" not in shown
 
 
 def test_on_a_terminal_only_what_is_missing_is_asked_where_options_are_given(shop: Path) -> None:

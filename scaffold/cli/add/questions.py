@@ -57,7 +57,11 @@ def ask(
 
 
 def _prompt(question: str, default: str) -> str:
-    return str(typer.prompt(question, default=default, type=str, err=True, show_default=bool(default))).strip()
+    """The answer. What a template brings into a question is shown so that it does nothing to the terminal."""
+    from scaffold.view.terminal import one_line
+
+    shown = f"{one_line(question)} [{one_line(default)}]" if default else one_line(question)
+    return str(typer.prompt(shown, default=default, type=str, err=True, show_default=False)).strip()
 
 
 def _questions(new: Address, values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -150,6 +154,7 @@ def _variables(new: Address, values: Mapping[str, Any], found: Mapping[str, Give
     if new.role is Role.CA or not isinstance(template, str):
         return {}
     from scaffold.kinds.catalogue import find
+    from scaffold.view.terminal import one_line
 
     kind = find(template, new.role.value, file.absolute().parent)
     behind = bool({"backend", "upstream"} & found.keys())
@@ -158,7 +163,8 @@ def _variables(new: Address, values: Mapping[str, Any], found: Mapping[str, Give
         for name, default in kind.defaults.items()
         if isinstance(default, str | int | float) and not (behind and name == _ITS_OWN_ANSWER)
     }
-    if not asked or not typer.confirm(f"Change its settings ({', '.join(asked)})?", default=False, err=True):
+    settings = one_line(", ".join(asked))
+    if not asked or not typer.confirm(f"Change its settings ({settings})?", default=False, err=True):
         return {}
     chosen = []
     for name, default in asked.items():
