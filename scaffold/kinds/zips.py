@@ -45,6 +45,8 @@ def unpacked(file: Path, place: Path, bounds: Bounds = USUAL, *, password: str |
 
     Raises NotUnlocked, CannotBeUnpacked, OSError; nothing is left in `place` then.
     """
+    if file.exists() and not file.is_file():
+        raise CannotBeUnpacked("it is not a regular file")
     try:
         with bounded(), ZipFile(file) as archive:
             if password is not None:

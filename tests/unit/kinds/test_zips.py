@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def test_folders_in_each_other_without_end(depth: int, tmp_path: Path) -> None:
     file = packed(tmp_path, {"t/" + "d/" * depth + "a": b""})
 
     assert refusal(file, tmp_path, Bounds()) == "it holds folders in each other, more than 100 deep"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_none(make: Callable[[Path], None], tmp_path: Path) -> None:
+    """A pipe would be waited for without end."""
+    make(tmp_path / "template.zip")
+
+    assert refusal(tmp_path / "template.zip", tmp_path, Bounds()) == "it is not a regular file"
 
 
 def test_a_size_that_is_a_lie_is_not_believed(tmp_path: Path) -> None:
