@@ -109,20 +109,22 @@ def meaning(answer: Answer) -> Outcome:
 
 def _answered_elsewhere(
     target: Target, credentials: Credentials | None, newest: ssl.TLSVersion | None
-) -> Admitted | None:
+) -> Admitted | Stuck | None:
     """What a caller gets who asks for something else than who it is; None where it is refused there too."""
     for method in ("GET", "POST"):
         headers = (("Content-Length", "0"), ("Connection", "close"))
         match _answer(target, credentials, newest, _head(target, (method, "/"), headers)):
             case Answered(status, body) if status not in _REFUSING and _has_passed(status):
                 return Admitted(HTTP, f"refused at {CALLER}, but {method} / is answered with HTTP {status}", body)
+            case Stuck(layer, reason):
+                return Stuck(layer, f"refused at {CALLER}, but of {method} /: {reason}")
     return None
 
 
 def _has_passed(status: int) -> bool:
     """Whether a request that is answered so was let through: some methods and failures are told to everybody."""
-    is_redirection = 300 <= status < 400
-    answers = status < _INTERNAL_SERVER_ERROR and not is_redirection and status not in _OF_ANY_CALLER
+    is_interim, is_redirection = status < 200, 300 <= status < 400
+    answers = status < _INTERNAL_SERVER_ERROR and not (is_interim or is_redirection) and status not in _OF_ANY_CALLER
     return answers or status in _FROM_BEHIND
 
 

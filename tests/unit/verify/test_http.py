@@ -111,6 +111,7 @@ def answering_by_request(statuses: Mapping[bytes, int]) -> Callable[[socket.sock
         (403, 405, None),
         (401, 500, None),
         (302, 415, None),
+        (103, 403, None),
         (200, 403, "GET / is answered with HTTP 200"),
         (404, 403, "GET / is answered with HTTP 404"),
         (502, 403, "GET / is answered with HTTP 502"),
@@ -127,6 +128,21 @@ def test_whoever_is_refused_is_refused_for_each_path_and_method(get: int, post: 
     else:
         assert isinstance(outcome, Admitted)
         assert outcome.words == f"refused at /.mtls/caller, but {passed}"
+
+
+@pytest.mark.parametrize("said", [b"<html>secret</html>", b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\nsecret"])
+def test_what_is_no_answer_in_http_is_no_refusal(said: bytes) -> None:
+    """Other clients than this one may take it for an answer."""
+
+    def serve(connection: socket.socket) -> None:
+        with context().wrap_socket(connection, server_side=True) as secured:
+            is_caller = secured.recv(4096).startswith(b"GET /.mtls/caller ")
+            secured.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n" if is_caller else said)
+
+    with serving(serve, connections=2) as target:
+        outcome = http.Http().call(target, GOOD)
+    assert isinstance(outcome, Stuck)
+    assert outcome.reason.startswith("refused at /.mtls/caller, but of GET /: the answer is not HTTP")
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
